@@ -1,0 +1,50 @@
+"""Architectures: one file each, an ordinary `nn.Module` from a batch to one output per task.
+
+Adding one is one file in this folder, or in an outside package with an entry point (see CONTRIBUTING.md).
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from benchmark.registry import architectures
+from benchmark.schema import Auxiliary, Batch, Schema
+
+__all__ = ["Architecture", "Auxiliary", "Batch", "Schema", "register"]
+
+register = architectures.register
+
+
+class Architecture(nn.Module):
+    """Base of all architectures.
+
+    Args:
+        schema: Fields and tasks: all that an architecture may know of the data. Keyword-only parameters are the config.
+    """
+
+    def __init__(self, schema: Schema) -> None:
+        super().__init__()
+        self.schema = schema
+
+    @classmethod
+    def requires(cls, schema: Schema) -> str | None:
+        """Why this architecture does not suit the schema ("needs a funnel: ..."), or None if it does."""
+        return None
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """{task: (B,)}: the logit of p(label = 1 | exposure), for a funnel child too (the joint); a regression's value.
+
+        Regression values are in units of the standardised target. Must not read `batch.labels`.
+        """
+        raise NotImplementedError
+
+    def training_step(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Auxiliary]]:
+        """Outputs and extra losses by name; overridden only where there are some."""
+        return self(batch), {}
+
+    def gates(self, batch: Batch) -> dict[str, dict[str, Tensor]]:
+        """{gate: {expert: (B,) weight}} of the gates that feed the towers, for reports; empty without gates.
+
+        A gate is named by its task (or tasks, joined by "+").
+        """
+        return {}

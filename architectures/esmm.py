@@ -1,0 +1,87 @@
+"""ESMM: the entire space multi-task model, for a funnel.
+
+Axes: B batch, D input, H hidden, T tasks.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from architectures import Architecture, Batch, Schema, register
+from architectures._funnel import and_logit
+from architectures._layers import FeatureEmbedding, MLPs, Towers
+from benchmark.schema import TaskKind
+
+
+@register("esmm")
+class ESMM(Architecture):
+    r"""Entire space multi-task model: a conversion's probability as the product of the steps that lead to it.
+
+    Ma, Zhao, Huang, Wang, Hu, Zhu, Gai: Entire Space Multi-Task Model: An Effective Approach for Estimating Post-Click
+    Conversion Rate, SIGIR 2018, doi 10.1145/3209978.3210104, arXiv 1804.07931:
+
+    .. math:: p(click) = \sigma(a), \qquad p(click, buy) = \sigma(a)\,\sigma(c), \qquad a = h_1(x), \quad c = h_2(x)
+
+    - x (D,): the embedded input; h_k: the network of task k, the embedding apart from every other;
+    - a: the logit of the parent, given exposure; c: the logit of the child, given its parent. Both outputs are trained
+      on all exposures, and c never by a loss of its own: so it does not learn from the biased sample of clicked rows.
+
+    Outputs are logits: the joint is computed as one (`and_logit`), without probabilities. In a chain the joint of a
+    child is the parent of the next. A task without parent (a regression, say) is the output of its network.
+
+    All tasks reach the embedding; a funnel child reaches its ancestors' networks too, as nothing is detached in the
+    paper's product. `detach_parent` is our ablation.
+
+    Args:
+        schema: Fields and tasks; at least one task must be given another, and both must be binary.
+        embedding_dim: Width of a field's embedding.
+        tower_dims: Hidden widths of a task's network. By default two tasks have together the first layer of
+            shared_bottom; the paper has 360, 200, 80.
+        detach_parent: Keep a child's loss from its ancestors' networks.
+        dropout: On every hidden layer.
+
+    Shape:
+        batch of B rows -> {task: (B,)}.
+
+    Differs from other implementations: no clamped probabilities (their gradient is 0 at logits such as -12 and -14,
+    where it should be -1), every task has an output of its own (DeepCTR-Torch's share a bias), and the child's output
+    is the joint in training and in evaluation (torch-rechub scores the conditional on all rows).
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        *,
+        embedding_dim: int = 16,
+        tower_dims: tuple[int, ...] = (256, 64, 32),
+        detach_parent: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__(schema)
+        tasks = schema.task_names
+        self.detach_parent = detach_parent
+        self.embedding = FeatureEmbedding(schema, embedding_dim)
+        self.hidden = MLPs(len(tasks), self.embedding.output_dim, tower_dims, dropout)
+        self.towers = Towers(tasks, self.hidden.output_dim, ())
+
+    @classmethod
+    def requires(cls, schema: Schema) -> str | None:
+        """See `Architecture.requires`."""
+        children = [task for task in schema.tasks if task.given is not None]
+        if not children:
+            return "needs a funnel: a task that is given another"
+        for task in children:
+            # E[value | exposure] = p(parent) * value holds where 0 is "nothing happened", not in standardised units
+            if task.kind is not TaskKind.BINARY or schema.task(str(task.given)).kind is not TaskKind.BINARY:
+                return f"needs a funnel of binary tasks: {task.name!r} or its parent {task.given!r} is a regression"
+        return None
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """See `Architecture.forward`."""
+        (first_BTH,) = self.embedding(batch).linear(self.hidden.first)
+        outputs: dict[str, Tensor] = self.towers(self.hidden.after_first(first_BTH))
+        for task in self.schema.tasks:  # a parent comes before its children
+            if task.given is not None:
+                parent = outputs[task.given].detach() if self.detach_parent else outputs[task.given]
+                outputs[task.name] = and_logit(parent, outputs[task.name])
+        return outputs

@@ -1,0 +1,76 @@
+"""MMoE: multi-gate mixture of experts.
+
+Axes: B batch, D input, E experts, H hidden, T tasks.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from architectures import Architecture, Batch, Schema, register
+from architectures._layers import FeatureEmbedding, MLPs, Towers, make_gates
+
+
+@register("mmoe")
+class MMoE(Architecture):
+    r"""Multi-gate mixture of experts: every task mixes common experts by a gate of its own.
+
+    Ma, Zhao, Yi, Chen, Hong, Chi: Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts,
+    KDD 2018, doi 10.1145/3219819.3220007, equations 6 to 8:
+
+    .. math:: y_k = h_k\Big(\sum_e g_k(x)_e\, f_e(x)\Big), \qquad g_k(x) = \mathrm{softmax}(W_k x)
+
+    - x (D,): the embedded input; f_e: expert e, an MLP with ReLU after its last layer too;
+    - W_k (E, D): the gate of task k, without bias; h_k: the tower of task k.
+
+    All tasks reach the embedding and the experts; a gate and a tower are one task's own.
+
+    Args:
+        schema: Fields and tasks.
+        embedding_dim: Width of a field's embedding.
+        num_experts: E, at least 2: with one expert the gates are constant and this is shared_bottom.
+        expert_dims: Layer widths of an expert.
+        tower_dims: Hidden widths of a tower.
+        dropout: On every hidden layer of experts and towers.
+
+    Shape:
+        batch of B rows -> {task: (B,)}.
+
+    Differs from other implementations: gates are linear in the input and have no bias, as in the paper (FuxiCTR's and
+    DeepCTR-Torch's are MLPs, torch-rechub's have batch norm, which lets rows influence each other).
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        *,
+        embedding_dim: int = 16,
+        num_experts: int = 8,
+        expert_dims: tuple[int, ...] = (64,),
+        tower_dims: tuple[int, ...] = (32,),
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__(schema)
+        if num_experts < 2:
+            raise ValueError(f"num_experts must be at least 2, found {num_experts}; with one expert, use shared_bottom")
+        tasks = schema.task_names
+        self.embedding = FeatureEmbedding(schema, embedding_dim)
+        self.experts = MLPs(num_experts, self.embedding.output_dim, expert_dims, dropout)
+        self.task_gates = make_gates(len(tasks), self.embedding.output_dim, num_experts)
+        self.towers = Towers(tasks, self.experts.output_dim, tower_dims, dropout)
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """See `Architecture.forward`."""
+        first_BEH, gates_BTE = self.embedding(batch).linear(self.experts.first, self.task_gates)
+        experts_BEH = self.experts.after_first(first_BEH)
+        mixed_BTH = gates_BTE.softmax(dim=-1) @ experts_BEH
+        return self.towers(mixed_BTH)  # type: ignore[no-any-return]
+
+    def gates(self, batch: Batch) -> dict[str, dict[str, Tensor]]:
+        """See `Architecture.gates`."""
+        (gates_BTE,) = self.embedding(batch).linear(self.task_gates)
+        weights_BTE = gates_BTE.softmax(dim=-1)
+        return {
+            task: {f"expert {e}": weights_BTE[:, t, e] for e in range(weights_BTE.shape[2])}
+            for t, task in enumerate(self.schema.task_names)
+        }

@@ -1,0 +1,201 @@
+"""PLE: progressive layered extraction; with one level, CGC: customized gate control.
+
+Axes: B batch, D input, T tasks, U units (one per task and, last, the shared one), E experts of a level, N experts that
+a task's gate sees, I input and H hidden width of a level.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from architectures import Architecture, Batch, Schema, register
+from architectures._layers import Embedded, FeatureEmbedding, Towers, make_gates
+
+
+@register("ple")
+class PLE(Architecture):
+    r"""Progressive layered extraction: experts of a task's own beside shared ones, level upon level.
+
+    Tang, Liu, Zhao, Gong: Progressive Layered Extraction (PLE): A Novel Multi-Task Learning (MTL) Model for
+    Personalized Recommendations, RecSys 2020, doi 10.1145/3383313.3412236, equations 2 to 7. For a unit u, a task or the
+    shared one:
+
+    .. math::
+        v_{u,0} = x, \qquad v_{u,j} = \mathrm{softmax}(W_{u,j}\, v_{u,j-1})\, S_{u,j}, \qquad y_k = h_k(v_{k,L})
+
+    - x (D,): the embedded input; v_{u,j} (H_j,): the stream of unit u after level j of L;
+    - expert e of unit u at level j: ReLU(Linear(v_{u,j-1})): an expert reads its own unit's stream;
+    - S_{k,j} (N, H_j): what the gate of task k mixes: its own experts, then the shared ones;
+    - S_{s,j} (E, H_j): what the shared gate mixes: the experts of all tasks and the shared ones. The last level has no
+      shared gate, because nothing would read it;
+    - W_{u,j}: the gate, without bias; h_k: the tower of task k.
+
+    All tasks reach the embedding, the shared experts and gates, the own experts of every level but the last and the own
+    gates of every level but the last two: through the shared stream. One task alone reaches its experts on the last
+    level, its gates on the last two, and its tower.
+
+    Args:
+        schema: Fields and tasks.
+        embedding_dim: Width of a field's embedding.
+        level_dims: H_j: the width of the experts (one layer each) of every level. One level is CGC.
+        num_shared_experts: Shared experts of a level. 0: there is no shared stream; tasks meet in the embedding alone.
+        num_task_experts: Own experts of each task, a level. 0 and one level: MMoE.
+        tower_dims: Hidden widths of a tower.
+        dropout: On every hidden layer of experts and towers.
+
+    Shape:
+        batch of B rows -> {task: (B,)}.
+
+    Differs from other implementations: the shared gate mixes the experts of all tasks (FuxiCTR's and STEM's only the
+    shared ones), the shared experts read the shared stream (LibMTL's read each task's own), and the last level has no
+    shared gate (MTReclib's and DeepCTR-Torch's have one that never learns).
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        *,
+        embedding_dim: int = 16,
+        level_dims: tuple[int, ...] = (64, 64),
+        num_shared_experts: int = 4,
+        num_task_experts: int = 4,
+        tower_dims: tuple[int, ...] = (32,),
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__(schema)
+        if not level_dims or min(level_dims) < 1:
+            raise ValueError(f"level_dims must be at least one width of at least 1, found {tuple(level_dims)}")
+        if min(num_shared_experts, num_task_experts) < 0 or num_shared_experts + num_task_experts < 2:
+            raise ValueError(
+                "num_shared_experts and num_task_experts must be at least 0 and together at least 2 (a gate over one "
+                f"expert is constant), found {num_shared_experts} and {num_task_experts}"
+            )
+        self.embedding = FeatureEmbedding(schema, embedding_dim)
+        widths = (self.embedding.output_dim, *level_dims)
+        self.levels = nn.ModuleList(
+            Level(
+                widths[j],
+                widths[j + 1],
+                num_tasks=len(schema.tasks),
+                num_task_experts=num_task_experts,
+                num_shared_experts=num_shared_experts,
+                has_shared_gate=num_shared_experts > 0 and j + 1 < len(level_dims),
+                dropout=dropout,
+            )
+            for j in range(len(level_dims))
+        )
+        self.towers = Towers(schema.task_names, level_dims[-1], tower_dims, dropout)
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """See `Architecture.forward`."""
+        return self.towers(self._extract(batch)[0])  # type: ignore[no-any-return]
+
+    def gates(self, batch: Batch) -> dict[str, dict[str, Tensor]]:
+        """See `Architecture.gates`: the gates of the last level."""
+        weights_BTE, last = self._extract(batch)[1], self._levels[-1]
+        tasks = self.schema.task_names
+        names = [f"{task} {e}" for task in tasks for e in range(last.num_task_experts)]
+        names += [f"shared {e}" for e in range(last.num_shared_experts)]
+        return {
+            task: {names[e]: weights_BTE[:, t, e] for e in (*last.experts_of[t], *last.experts_of[-1])}
+            for t, task in enumerate(tasks)
+        }
+
+    @property
+    def _levels(self) -> list[Level]:
+        return list(self.levels)  # type: ignore[arg-type]
+
+    def _extract(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The streams of the last level, (B, T, H), and the gates' weights that made them, (B, T, E)."""
+        first, *rest = self._levels
+        streams_BUH, weights_BUE = first.mix(*first.read(self.embedding(batch)))
+        for level in rest:
+            streams_BUH, weights_BUE = level.mix(*level.read_streams(streams_BUH))
+        return streams_BUH, weights_BUE
+
+
+class Level(nn.Module):
+    """One level: experts and gates of every task's unit and of the shared one.
+
+    Args:
+        input_dim: I.
+        output_dim: H.
+        num_tasks: T.
+        num_task_experts: Own experts of each task.
+        num_shared_experts: Shared experts.
+        has_shared_gate: Is there a shared stream above this level?
+        dropout: On the experts.
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        *,
+        num_tasks: int,
+        num_task_experts: int,
+        num_shared_experts: int,
+        has_shared_gate: bool,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.output_dim, self.num_tasks = output_dim, num_tasks
+        self.num_task_experts, self.num_shared_experts = num_task_experts, num_shared_experts
+        num_own = num_tasks * num_task_experts
+        num_experts = num_own + num_shared_experts
+        # unit by unit, the shared one last
+        self.experts_of = [range(t * num_task_experts, (t + 1) * num_task_experts) for t in range(num_tasks)]
+        self.experts_of.append(range(num_own, num_experts))
+        self.experts = nn.ModuleList(nn.Linear(input_dim, output_dim) for _ in range(num_experts))
+        self.task_gates = make_gates(num_tasks, input_dim, num_task_experts + num_shared_experts)
+        self.shared_gate = make_gates(int(has_shared_gate), input_dim, num_experts)
+        self.dropout = nn.Dropout(dropout)
+        other_TT1 = ~torch.eye(num_tasks, dtype=torch.bool).unsqueeze(2)
+        self.register_buffer("other_TT1", other_TT1, persistent=False)
+
+    other_TT1: Tensor
+
+    def read(self, embedded: Embedded) -> tuple[Tensor, Tensor, Tensor | None]:
+        """All units on the embedded input, in one product.
+
+        Returns:
+            Experts before their ReLU, (B, E, H); logits of the tasks' gates, (B, T, N); of the shared gate, (B, 1, E),
+            or None.
+        """
+        if not self.shared_gate:
+            experts_BEH, tasks_BTN = embedded.linear(self.experts, self.task_gates)
+            return experts_BEH, tasks_BTN, None
+        experts_BEH, tasks_BTN, shared_B1E = embedded.linear(self.experts, self.task_gates, self.shared_gate)
+        return experts_BEH, tasks_BTN, shared_B1E
+
+    def read_streams(self, streams_BUI: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Every unit on its own stream, its experts and its gate in one product. Returns as `read`."""
+        gates = [[gate] for gate in self.task_gates] + [[*self.shared_gate]]
+        experts, logits = [], []
+        for unit, stream_BI in enumerate(streams_BUI.unbind(1)):
+            own = [self.experts[e] for e in self.experts_of[unit]]
+            weight = torch.cat([layer.weight for layer in own + gates[unit]])
+            width = len(own) * self.output_dim
+            part, gate = F.linear(stream_BI, weight).tensor_split([width], dim=1)
+            experts.append(part)
+            logits.append(gate)
+        bias = torch.cat([layer.bias for layer in self.experts])  # type: ignore[misc]
+        experts_BEH = (torch.cat(experts, dim=1) + bias).view(len(streams_BUI), -1, self.output_dim)
+        shared_B1E = logits[-1].unsqueeze(1) if self.shared_gate else None
+        return experts_BEH, torch.stack(logits[: self.num_tasks], dim=1), shared_B1E
+
+    def mix(self, experts_BEH: Tensor, tasks_BTN: Tensor, shared_B1E: Tensor | None) -> tuple[Tensor, Tensor]:
+        """What `read` returned -> the units' streams, (B, U, H), and their gates' weights, (B, U, E).
+
+        One product for all units: a gate's weight is 0 on the experts that it does not see.
+        """
+        sizes = [self.num_task_experts, self.num_shared_experts]
+        own_BTN, shared_BTN = tasks_BTN.split(sizes, dim=2)  # type: ignore[no-untyped-call]
+        own_BTTN = own_BTN.unsqueeze(2).expand(-1, -1, self.num_tasks, -1).masked_fill(self.other_TT1, -torch.inf)
+        logits_BUE = torch.cat([own_BTTN.flatten(2), shared_BTN], dim=2)
+        if shared_B1E is not None:
+            logits_BUE = torch.cat([logits_BUE, shared_B1E], dim=1)
+        weights_BUE = logits_BUE.softmax(dim=2)
+        return weights_BUE @ self.dropout(F.relu(experts_BEH)), weights_BUE

@@ -1,0 +1,81 @@
+"""Single task: the baseline that every gain is measured against.
+
+Axes: B batch, D input, H hidden, T tasks.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from architectures import Architecture, Batch, Schema, register
+from architectures._layers import FeatureEmbedding, MLPs, Towers
+
+
+@register("single_task")
+class SingleTask(Architecture):
+    r"""One separate network per task: nothing is shared, the embedding neither.
+
+    The reference of the multi-task gain in Tang, Liu, Zhao, Gong: Progressive Layered Extraction, RecSys 2020,
+    doi 10.1145/3383313.3412236, section 5.1: the same network, trained for one task alone.
+
+    .. math:: y_k = h_k(f_k(x_k))
+
+    - x_k (D,): the input embedded by tables of task k's own, which start alike in all tasks;
+    - f_k: an MLP with ReLU after its last layer too; h_k: the tower.
+
+    No task reaches a parameter of another, so weightings that work on shared gradients have nothing to do.
+
+    Args:
+        schema: Fields and tasks.
+        embedding_dim: Width of a field's embedding, in each task's tables.
+        hidden_dims: Layer widths of f_k; as the bottom of shared_bottom, so that the two differ by sharing alone.
+        tower_dims: Hidden widths of the tower.
+        dropout: On every hidden layer.
+
+    Shape:
+        batch of B rows -> {task: (B,)}.
+
+    Differs from models that share the embedding and still bear such a name (EasyRec's simple_multi_task). The networks
+    are trained side by side and stop together; `metrics_per_task` of the record has each at its own best epoch.
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        *,
+        embedding_dim: int = 16,
+        hidden_dims: tuple[int, ...] = (512, 64),
+        tower_dims: tuple[int, ...] = (32,),
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__(schema)
+        self.networks = nn.ModuleList(
+            Network(schema, task, embedding_dim, hidden_dims, tower_dims, dropout) for task in schema.task_names
+        )
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """See `Architecture.forward`."""
+        return {task: value for network in self.networks for task, value in network(batch).items()}
+
+
+class Network(nn.Module):
+    """One task's embedding, hidden layers and tower."""
+
+    def __init__(
+        self,
+        schema: Schema,
+        task: str,
+        embedding_dim: int,
+        hidden_dims: tuple[int, ...],
+        tower_dims: tuple[int, ...],
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.embedding = FeatureEmbedding(schema, embedding_dim)
+        self.hidden = MLPs(1, self.embedding.output_dim, hidden_dims, dropout)
+        self.tower = Towers((task,), self.hidden.output_dim, tower_dims, dropout)
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """{task: (B,)} of this one task."""
+        (first_B1H,) = self.embedding(batch).linear(self.hidden.first)
+        return self.tower(self.hidden.after_first(first_B1H))  # type: ignore[no-any-return]

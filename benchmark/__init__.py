@@ -1,0 +1,36 @@
+"""mtlbench: a head-to-head benchmark of multi-task recommenders.
+
+    from benchmark import RunConfig, run, report, recommend
+    record = run(RunConfig(dataset="shop", architecture="mmoe"))
+
+Importing this package imports no torch; the first use of `run` or `recommend` does.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from benchmark.config import RunConfig, TrainerConfig
+from benchmark.record import Record, load_record, load_records
+from benchmark.registry import architectures, datasets, weightings
+
+__version__ = "0.1.0"
+__all__ = [
+    "Record", "RunConfig", "TrainerConfig", "architectures", "datasets", "load", "load_record", "load_records",
+    "recommend", "report", "run", "weightings",
+]  # fmt: skip
+
+# the modules are named otherwise than the functions: importing a submodule `benchmark.run` would hide a function `run`
+_LAZY = {
+    "load": "benchmark.checkpoint",
+    "recommend": "benchmark.recommender",
+    "report": "benchmark.reporting",
+    "run": "benchmark.runner",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,46 @@
+"""The Hydra app: `python -m benchmark ...`, the same as `mtlbench run ...`. Every command is a sweep, perhaps of one run."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from benchmark import composition
+from benchmark.errors import explain
+
+
+@hydra.main(config_path="pkg://benchmark.conf", config_name="config", version_base="1.3")
+def app(config: DictConfig) -> str:
+    """One job of the sweep: runs it, prints its line, and returns the status. A failure does not stop the others."""
+    from benchmark.sweep import attempt
+
+    return attempt(config)
+
+
+def main() -> None:
+    """Composes and runs; what is wrong with the command line is one line on stderr, and exit status 1."""
+    composition.prepare()
+    wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, in place of printing eight lines
+    try:
+        try:
+            app()
+        except HydraException as error:
+            # where the composition of hydra.mode itself fails, Hydra falls back to a single run and hides the true error
+            if "--multirun" not in str(error):
+                raise
+            sys.argv.append("--multirun")
+            app()
+    except (HydraException, OmegaConfBaseException, ValueError, FileNotFoundError) as error:
+        if wants_traceback:
+            raise
+        sys.exit(f"mtlbench: {explain(error, sys.argv[1:])}")
+
+
+if __name__ == "__main__":
+    main()

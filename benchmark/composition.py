@@ -1,0 +1,90 @@
+"""From overrides to a RunConfig: what Hydra needs to compose one, and the checks that Hydra does not make.
+
+Python and the command line meet here: `compose_run(["architecture=mmoe", "architecture.num_experts=4"])` equals
+`RunConfig(dataset="shop", architecture=architectures.config("mmoe", num_experts=4))`. Imports no torch of its own; the
+discovery of architectures does.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import cast
+
+from hydra import compose, initialize_config_module
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from benchmark import registry
+from benchmark.config import ComponentConfig, RunConfig
+from benchmark.errors import explain, unknown_key
+
+CONFIG_MODULE = "benchmark.conf"
+PLUGINS = Path(__file__).parent / "_plugins"  # holds the namespace package hydra_plugins, where Hydra looks for our sweeper
+
+
+def prepare() -> None:
+    """Makes all that `conf/config.yaml` names known to Hydra: the groups, the schema, the help, the sweeper. Idempotent."""
+    from benchmark.help import register_help  # it lists the registries, and so comes after them
+
+    registry.discover()
+    ConfigStore.instance().store(name="run_schema", node=RunConfig, provider="mtlbench")
+    register_help()
+    if str(PLUGINS) not in sys.path:
+        sys.path.append(str(PLUGINS))
+
+
+def compose_run(overrides: list[str]) -> RunConfig:
+    """The configuration that the command line `mtlbench run <overrides>` would run, for notebooks and tests.
+
+    Args:
+        overrides: Hydra overrides of one run: `["dataset=shop", "trainer.max_epochs=2"]`.
+
+    Raises:
+        ValueError: in one line, for whatever is misspelt or of the wrong type.
+    """
+    prepare()
+    GlobalHydra.instance().clear()  # an earlier app that failed leaves it initialised
+    try:
+        with initialize_config_module(CONFIG_MODULE, version_base="1.3"):
+            node = compose("config", overrides)
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        raise ValueError(explain(error, overrides)) from error
+    return typed(node)
+
+
+def typed(config: RunConfig | DictConfig) -> RunConfig:
+    """The configuration as a checked RunConfig, whether Hydra composed it or a notebook wrote it.
+
+    Raises:
+        ValueError: in one line, for a value of the wrong type or out of range, for a key that no parameter has
+            (`+architecture.foo=3`, which Hydra accepts), and for a name that was changed (`architecture.name=ple`).
+    """
+    try:
+        node = config if isinstance(config, DictConfig) else OmegaConf.structured(config)
+        _refuse_surplus_keys(node)
+        made = cast(RunConfig, OmegaConf.to_object(node))
+    except OmegaConfBaseException as error:
+        raise ValueError(explain(error)) from error
+    for group in registry.REGISTRIES:
+        _refuse_changed_name(group, getattr(made, group))
+    return made
+
+
+def _refuse_surplus_keys(node: DictConfig, path: str = "") -> None:
+    owner = OmegaConf.get_type(node)
+    for key in map(str, node):
+        if is_dataclass(owner) and key not in {field.name for field in fields(owner)}:
+            raise ValueError(unknown_key(cast(type, owner), f"{path}{key}"))
+        if not OmegaConf.is_missing(node, key) and isinstance(node[key], DictConfig):
+            _refuse_surplus_keys(node[key], f"{path}{key}.")
+
+
+def _refuse_changed_name(group: str, part: ComponentConfig) -> None:
+    registered_as = type(part).registered_as  # type: ignore[attr-defined]
+    if part.name != registered_as:
+        raise ValueError(f"{group}.name is {part.name!r} but the parameters are those of {registered_as}: choose with {group}={part.name}")

@@ -1,0 +1,119 @@
+"""Data sets: one file each, a class that declares its tasks and roles without reading data, and builds its splits.
+
+Adding one is one file: parse with a library into a `Table`, say which rows belong to which split, and hand it to
+`prepare`, which fits vocabularies and scales on train only and keeps the arrays in the cache.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from benchmark.registry import datasets
+from benchmark.schema import CategoricalField, Schema, Split, Task
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["Catalogue", "Data", "Dataset", "Entities", "datasets"]
+
+register = datasets.register
+
+
+@dataclass(frozen=True, slots=True)
+class Entities:
+    """All users, or all items: the last known values (from train) of the fields that belong to them.
+
+    Shape:
+        ids: (M,) str, the data set's own; codes: (M,) int32, their numbers in the user or item field;
+        categorical: (M, Fe) int32 and numeric: (M, Ne) float32, columns as named; titles: (M,) str, where the data has them.
+    """
+
+    ids: np.ndarray
+    codes: np.ndarray
+    categorical_names: tuple[str, ...]
+    numeric_names: tuple[str, ...]
+    categorical: np.ndarray
+    numeric: np.ndarray
+    titles: np.ndarray | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """What recommending needs beside a model: users, items, and the usual value of every other (context) field.
+
+    Args:
+        context: Field name to its most frequent code (categorical) or its mean (numeric) in train.
+    """
+
+    users: Entities
+    items: Entities
+    context: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """A prepared data set.
+
+    Args:
+        schema: Fields and tasks.
+        train, validation, test: The splits.
+        fingerprint: Hash of the parsed columns and labels: equal for two owners' formats of the same data.
+        facts: Plain values for the record, beside the sizes of the splits: the protocol, rows read, duplicates dropped.
+        best_reachable: {task: {metric: value}} on the test rows, where the model that drew the data is known.
+        catalogue: For data sets with users and items.
+    """
+
+    schema: Schema
+    train: Split
+    validation: Split
+    test: Split
+    fingerprint: str
+    facts: dict[str, Any] = field(default_factory=dict)
+    best_reachable: dict[str, dict[str, float]] | None = None
+    catalogue: Catalogue | None = None
+
+
+class Dataset(ABC):
+    """Base of all data sets. A subclass's keyword-only parameters are its configuration; `split_seed` is one of them.
+
+    Class attributes say what is known without reading data: `all_tasks`, and the `user` and `item` fields.
+    """
+
+    all_tasks: ClassVar[tuple[Task, ...]]
+    user: ClassVar[str | None] = None
+    item: ClassVar[str | None] = None
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The tasks of this configuration."""
+        return self.all_tasks
+
+    def declared(self) -> Schema:
+        """A schema with tasks and roles only (one field per role): enough for an architecture's `requires`; reads nothing."""
+        roles = tuple(CategoricalField(name, 1) for name in (self.user, self.item) if name is not None)
+        return Schema(categorical=roles, numeric=(), tasks=self.tasks, user=self.user, item=self.item)
+
+    @abstractmethod
+    def build(self) -> Data:
+        """Finds, parses (or takes from the cache) and splits the data.
+
+        Raises:
+            FileNotFoundError: with what to do, if the files are nowhere.
+            ValueError: with file, row and column, if they are not what was expected.
+        """
+
+    def choose(self, names: tuple[str, ...]) -> tuple[Task, ...]:
+        """The tasks of these names, in the order of `all_tasks`.
+
+        Raises:
+            ValueError: for an unknown name, or none.
+        """
+        known = {task.name: task for task in self.all_tasks}
+        for name in names:
+            if name not in known:
+                raise ValueError(f"dataset.tasks: unknown task {name!r}; known: {', '.join(known)}")
+        if not names:
+            raise ValueError(f"dataset.tasks: expected at least one of {', '.join(known)}, found none")
+        return tuple(task for name, task in known.items() if name in names)

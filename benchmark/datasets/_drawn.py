@@ -1,0 +1,62 @@
+"""What the data sets that are drawn from a stated model share: the split, and the metrics of the truth. R rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from benchmark.datasets._prepare import TEST, TRAIN, VALIDATION
+from benchmark.metrics import evaluate
+from benchmark.schema import Task
+from benchmark.seeding import derive
+
+# The metrics that the true probability or mean is the best prediction for. It need not be for the absolute error (the
+# median is), and calibration and counts have no best of this kind.
+BEST_WITH_TRUTH = ("auc", "gauc", "log_loss", "mse", "rmse", "r2")
+
+
+def random_split(num_rows: int, split_seed: int) -> np.ndarray:
+    """(R,) int8: a tenth of the rows test, a tenth validation, the rest train, at random by `split_seed` alone."""
+    held_out = num_rows // 10
+    split_R = np.full(num_rows, TRAIN, np.int8)
+    order_R = np.random.default_rng(derive(split_seed, "split")).permutation(num_rows)
+    split_R[order_R[:held_out]] = TEST
+    split_R[order_R[held_out : 2 * held_out]] = VALIDATION
+    return split_R
+
+
+def best_reachable(
+    tasks: Sequence[Task],
+    truth: dict[str, np.ndarray],
+    labels: dict[str, np.ndarray],
+    split_R: np.ndarray,
+    users_R: np.ndarray | None = None,
+) -> dict[str, dict[str, float]]:
+    """The metrics of the truth on the test rows: what the best model would get there, up to the luck of these labels.
+
+    Args:
+        tasks: The chosen tasks.
+        truth: Task name to (R,) true logits of p(label = 1 | exposure), or true means; may have more tasks.
+        labels: Task name to (R,) labels as a model gets them; NaN where not observed.
+        split_R: (R,) of TRAIN, VALIDATION, TEST.
+        users_R: (R,) integer codes, where the data has users.
+
+    Returns:
+        {task: {metric: value}}, as `evaluate` computes and names them; without those that are undefined.
+    """
+    test_R = split_R == TEST
+    metrics, _ = evaluate(
+        tasks,
+        {task.name: truth[task.name][test_R] for task in tasks},
+        np.stack([labels[task.name][test_R] for task in tasks], axis=1),
+        None if users_R is None else users_R[test_R],
+    )
+    return {
+        task: {
+            metric: value
+            for metric, value in values.items()
+            if value is not None and metric.partition("[")[0] in BEST_WITH_TRUTH
+        }
+        for task, values in metrics.items()
+    }

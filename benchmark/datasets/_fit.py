@@ -1,0 +1,101 @@
+"""Vocabularies, bins and scales, fitted on the train rows only; R rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from benchmark.datasets._table import TRAIN, Table, number_categories
+from benchmark.schema import CategoricalField, NumericField
+
+MAX_BINS = 40  # of a numeric column, beside those of zero and of missing
+ZERO_SHARE = 0.2  # where more of train than this is zero, zero is a bin of its own
+TREATMENTS = ("bins", "standardise", "raw")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One field as a model sees it.
+
+    Args:
+        field: Its name, and for a categorical one its cardinality.
+        origin: The column of the table that it is made of.
+        values: (R,) int32 or float32.
+        vocabulary: Of a categorical field, what the numbers from 1 on stand for (None: missing); else None.
+    """
+
+    field: CategoricalField | NumericField
+    origin: str
+    values: np.ndarray
+    vocabulary: list[Any] | None
+
+
+def fitted(table: Table, numeric: str) -> Iterator[Column]:
+    """The fields, categorical ones first, one at a time: a log of hundreds of millions of rows is not held twice."""
+    train = table.split == TRAIN
+    for name in table.categorical:
+        yield _categorical(name, name, *encode(table.series(name), train))
+    if numeric == "bins":
+        for name, values in table.numeric.items():
+            yield _categorical(f"{name}_bin", name, *bins(values, train))
+    for name, values in table.numeric.items():
+        yield Column(NumericField(name), name, scale(values, train, standardise=numeric != "raw"), None)
+
+
+def _categorical(name: str, origin: str, codes: np.ndarray, vocabulary: list[Any]) -> Column:
+    return Column(CategoricalField(name, len(vocabulary) + 1), origin, codes, vocabulary)
+
+
+def encode(column: pl.Series, train: np.ndarray) -> tuple[np.ndarray, list[Any]]:
+    """Numbers categories: 0 is unseen in train, then train's values in their order, then missing if train has it.
+
+    Shape:
+        column: (R,) strings or integers; train: (R,) bool; returns (R,) int32 and what the numbers from 1 on stand for.
+    """
+    seen = column.filter(pl.Series(train))
+    values = seen.drop_nulls().unique().sort()
+    has_missing = seen.null_count() > 0
+    codes = number_categories(column, values, missing=len(values) + 1 if has_missing else 0)
+    return codes, values.to_list() + [None] * has_missing
+
+
+def bins(values: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, list[Any]]:
+    """Numbers the train quantile bins of a numeric column, then those of zero and of missing where train has them.
+
+    Shape:
+        values: (R,) float64; train: (R,) bool; returns (R,) int32 and the names of the bins from 1 on, None: missing.
+    """
+    seen = values[train]
+    has_missing = bool(np.isnan(seen).any())
+    own_zero = bool((seen == 0).sum() > ZERO_SHARE * len(seen))
+    rest = seen[~np.isnan(seen)]
+    if own_zero:
+        rest = rest[rest != 0]
+    edges = np.empty(0)
+    if len(rest):
+        edges = np.unique(np.quantile(rest, np.linspace(0, 1, MAX_BINS + 1)[1:-1]))
+        edges = edges[edges > rest.min()]  # else the first bin would be empty
+    codes = np.searchsorted(edges, values, side="right").astype(np.int32) + np.int32(1)
+    names: list[Any] = [f"[{low:g}, {high:g})" for low, high in pairwise([-np.inf, *edges, np.inf])]
+    if own_zero:
+        names.append("0")
+        codes[values == 0] = len(names)
+    if has_missing:
+        names.append(None)
+    codes[np.isnan(values)] = len(names) if has_missing else 0
+    return codes, names
+
+
+def scale(values: np.ndarray, train: np.ndarray, *, standardise: bool) -> np.ndarray:
+    """(R,) float32: the column with train's mean where it is missing, and standardised on train if asked for."""
+    seen = values[train & ~np.isnan(values)]
+    mean, std = (seen.mean(), seen.std()) if len(seen) else (0.0, 0.0)
+    filled = np.where(np.isnan(values), mean, values)
+    if standardise:
+        filled = (filled - mean) / (std if std > 0 else 1.0)
+    return filled.astype(np.float32)

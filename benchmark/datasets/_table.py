@@ -1,0 +1,130 @@
+"""What a reader hands over, before anything is fitted to it; R rows, T tasks."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from benchmark.schema import Task, TaskKind
+from benchmark.seeding import derive
+
+TRAIN, VALIDATION, TEST = 0, 1, 2
+SPLITS = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
+
+
+@dataclass(slots=True)
+class Table:
+    """The parsed columns of R rows.
+
+    Args:
+        categorical: Field name to (R,) strings or integers; null: missing, a category of its own.
+        numeric: Field name to (R,) float64; NaN: missing.
+        labels: Every task that the files offer, chosen or not, to (R,) float32 targets (after the transform);
+            NaN: not observed.
+        split: (R,) int8 of TRAIN, VALIDATION, TEST.
+        user_fields: Columns that belong to the user, the id itself included.
+        item_fields: The same of the item. What belongs to neither is context.
+        titles: Item id to title, for people to read; no part of the fingerprint.
+        facts: Plain values for the record: rows read, duplicates dropped, the protocol.
+        best_reachable: {task: {metric: value}} on the test rows, where the model that drew the data is known.
+    """
+
+    categorical: dict[str, np.ndarray | pl.Series]
+    numeric: dict[str, np.ndarray]
+    labels: dict[str, np.ndarray]
+    split: np.ndarray
+    user_fields: tuple[str, ...] = ()
+    item_fields: tuple[str, ...] = ()
+    titles: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+    best_reachable: dict[str, dict[str, float]] | None = None
+
+    def series(self, name: str) -> pl.Series:
+        """A categorical column, as strings or integers."""
+        values = self.categorical[name]
+        column = values if isinstance(values, pl.Series) else pl.Series(values)
+        assert column.dtype == pl.String or column.dtype.is_integer(), f"{name} is neither text nor integer"
+        return column
+
+    def fingerprint(self) -> str:
+        """The sha256 of all parsed columns and labels, by name: the same whoever parsed them, whatever comes of them.
+
+        Strings and integers that read alike are alike. The split, the titles and the facts have no part in it.
+        """
+        whole = hashlib.sha256()
+        for name in sorted(self.categorical):
+            column = self.series(name).cast(pl.String)
+            values = column.drop_nulls().unique().sort()
+            whole.update(f"categorical\x1f{name}\x1f{len(column)}\x1f".encode())
+            whole.update("\x1f".join(values).encode())
+            whole.update(number_categories(column, values).astype("<i4").tobytes())
+        for kind, columns, dtype in (("numeric", self.numeric, "<f8"), ("label", self.labels, "<f4")):
+            for name in sorted(columns):
+                whole.update(f"{kind}\x1f{name}\x1f{len(columns[name])}\x1f".encode())
+                whole.update((columns[name] + 0.0).astype(dtype).tobytes())  # + 0.0: -0.0 is 0.0
+        return whole.hexdigest()
+
+
+def number_categories(column: pl.Series, values: pl.Series, *, missing: int = 0) -> np.ndarray:
+    """(R,) int32: 1 + the place in `values`; `missing` for null, 0 for what is not among them."""
+    numbers = pl.Series(range(1, len(values) + 1), dtype=pl.Int32)
+    codes = column.replace_strict(values, numbers, default=0, return_dtype=pl.Int32).to_numpy()
+    return np.where(column.is_null().to_numpy(), np.int32(missing), codes)
+
+
+def random_split(num_rows: int, split_seed: int) -> np.ndarray:
+    """(R,) int8: a tenth of the rows test, a tenth validation, the rest train, at random by `split_seed` alone."""
+    held_out = num_rows // 10
+    split = np.full(num_rows, TRAIN, np.int8)
+    order = np.random.default_rng(derive(split_seed, "split")).permutation(num_rows)
+    split[order[:held_out]] = TEST
+    split[order[held_out : 2 * held_out]] = VALIDATION
+    return split
+
+
+def check_labels(labels_RT: np.ndarray, split: np.ndarray, tasks: tuple[Task, ...]) -> None:
+    """Refuses labels that are not what their tasks say.
+
+    Raises:
+        ValueError: naming task and count. A label is finite or NaN, and some are observed in train. A binary one is
+            0 or 1 and has both classes in train. In a funnel a child is at most its parent, and observed only where
+            its parent is.
+    """
+    names = [task.name for task in tasks]
+    for task, label in zip(tasks, labels_RT.T, strict=True):
+        _check_label(task, label, split)
+        if task.given is not None:
+            _check_child(task, label, labels_RT[:, names.index(task.given)])
+
+
+def _check_label(task: Task, label: np.ndarray, split: np.ndarray) -> None:
+    if np.isinf(label).any():
+        raise ValueError(f"task {task.name!r}: labels must be finite, found {np.isinf(label).sum()} that are not")
+    train = label[split == TRAIN]
+    train = train[~np.isnan(train)]
+    if not len(train):
+        raise ValueError(f"task {task.name!r}: no label is observed in train")
+    if task.kind is not TaskKind.BINARY:
+        return
+    wrong = ~(np.isnan(label) | (label == 0) | (label == 1))
+    if wrong.any():
+        raise ValueError(
+            f"task {task.name!r}: a binary label is 0 or 1, found {wrong.sum()} others, first {label[wrong][0]:g}"
+        )
+    if (train == train[0]).all():
+        raise ValueError(f"task {task.name!r}: all {len(train)} labels in train are of one class, {train[0]:.0f}")
+
+
+def _check_child(task: Task, label: np.ndarray, parent: np.ndarray) -> None:
+    above = int((label > parent).sum())  # NaN is not greater
+    if above:
+        raise ValueError(f"task {task.name!r} is given {task.given!r} and cannot be greater, but is on {above} rows")
+    alone = int((np.isnan(parent) & ~np.isnan(label)).sum())
+    if alone:
+        raise ValueError(
+            f"task {task.name!r} is given {task.given!r}, but on {alone} rows it is observed and {task.given!r} is not"
+        )

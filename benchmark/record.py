@@ -1,0 +1,144 @@
+"""The record: the JSON that every run leaves, whatever happened to it. Imports no torch.
+
+    results/runs/<dataset>/<architecture>/<weighting>/<id>.json
+
+It is written whole, by rename, last. Trackers see the same numbers; nothing is ever read back from them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+FORMAT = 1
+STATUSES = ("finished", "diverged", "failed")
+
+Metrics = dict[str, dict[str, float | None]]  # {task: {metric: value}}; None where undefined, with the reason under `undefined`
+
+
+@dataclass(kw_only=True, slots=True)
+class Record:
+    """How one run went. `purpose`, `config` and `seed` say what it was; only a finished one has metrics.
+
+    Args:
+        format: Version of this layout; readers accept older ones.
+        id: First 12 hex digits of the hash of the configuration's identity.
+        status: finished, diverged (a loss or weight became NaN) or failed (an exception).
+        method: `architecture/weighting`.
+        config: The whole RunConfig as plain values.
+        dataset: name, fingerprint, test_rows (hash of the test labels and features), splits {split: rows}, fields (names),
+            schema, tasks, facts, best_reachable, and constant {task: {metric: value}}: the mean of train as prediction of test.
+        selected_by: {split: "validation", criterion: monitor}.
+        best_epoch: Counted from 1; of the joint selection. best_epoch_per_task: each task's own best.
+        metrics: {"validation" | "test": Metrics} at best_epoch. metrics_per_task: each task at its own best epoch.
+        undefined: {"test.like.auc": reason} for metrics that are None.
+        epochs: One dict an epoch: epoch, seconds, learning_rate, train_losses {task: value, standardised}, auxiliary
+            {name: value}, validation Metrics, criterion, effective_weights {task: value}.
+        shared_parameters: Number of parameters that two or more tasks reach.
+        gates: {gate: {expert: mean weight on validation}}.
+        cost: parameters, embedding_parameters, train_seconds, rows_per_second, peak_memory_bytes, threads, device.
+        environment: Versions, machine, command, start time.
+        error: None, or {type, message, traceback}; for a diverged run {type: "Diverged", message, task, step, epoch}.
+    """
+
+    format: int = FORMAT
+    id: str
+    status: str
+    method: str
+    purpose: str
+    seed: int
+    config: dict[str, Any]
+    dataset: dict[str, Any] = field(default_factory=dict)
+    selected_by: dict[str, str] = field(default_factory=dict)
+    best_epoch: int | None = None
+    best_epoch_per_task: dict[str, int] = field(default_factory=dict)
+    metrics: dict[str, Metrics] = field(default_factory=dict)
+    metrics_per_task: dict[str, Metrics] = field(default_factory=dict)
+    undefined: dict[str, str] = field(default_factory=dict)
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+    shared_parameters: int | None = None
+    gates: dict[str, dict[str, float]] = field(default_factory=dict)
+    cost: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, Any] = field(default_factory=dict)
+    error: dict[str, Any] | None = None
+
+    @property
+    def method_config(self) -> dict[str, Any]:
+        """The configuration of the method: the run's identity without data set and seed."""
+        return {key: self.config[key] for key in ("architecture", "weighting", "trainer", "purpose")}
+
+    def path(self, results_dir: str | Path) -> Path:
+        """Where this record lies under `results_dir`."""
+        return record_path(results_dir, self.config, self.id)
+
+    def write(self, results_dir: str | Path) -> Path:
+        """Writes the JSON in one step: a reader sees the old file or the new one, never a part.
+
+        Raises:
+            ValueError: if a number is NaN or infinite.
+        """
+        path = self.path(results_dir)
+        text = json.dumps(asdict(self), indent=1, allow_nan=False) + "\n"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{self.id}.", delete=False) as file:
+            file.write(text)
+        os.chmod(file.name, 0o644)
+        os.replace(file.name, path)
+        return path
+
+
+def record_path(results_dir: str | Path, config: dict[str, Any], id: str) -> Path:
+    """`<results_dir>/<dataset>/<architecture>/<weighting>/<id>.json`."""
+    names = (config[group]["name"] for group in ("dataset", "architecture", "weighting"))
+    return Path(results_dir, *names, f"{id}.json")
+
+
+def load_record(path: str | Path) -> Record:
+    """Reads one record.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        ValueError: if it is no record, or its format is newer than this version reads.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no record at {path}")
+    try:
+        value = json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is not a record: {error}") from error
+    if not isinstance(value, dict) or "format" not in value or "status" not in value:
+        raise ValueError(f"{path} is not a record: it has no keys 'format' and 'status'")
+    if value["format"] > FORMAT:
+        raise ValueError(
+            f"{path} has format {value['format']}, and this mtlbench reads up to {FORMAT}: install a newer mtlbench"
+        )
+    known = {f.name for f in fields(Record)}
+    return Record(**{key: value[key] for key in value if key in known})
+
+
+def record_files(folder: str | Path) -> Iterator[Path]:
+    """The record files under a folder, sorted; hidden files and folders are passed over."""
+    for path in sorted(Path(folder).rglob("*.json")):
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts):
+            yield path
+
+
+def load_records(folder: str | Path) -> list[Record]:
+    """All records under a folder (or the one at a file's path), sorted by path.
+
+    Raises:
+        FileNotFoundError: if the folder does not exist.
+        ValueError: as `load_record`.
+    """
+    folder = Path(folder)
+    if folder.is_file():
+        return [load_record(folder)]
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no folder of records at {folder}")
+    return [load_record(path) for path in record_files(folder)]

@@ -1,0 +1,45 @@
+"""Names of methods and data sets in a report: as short as they can be and still differ."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Hashable, Mapping
+from typing import Any, TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested plain values as dotted keys with JSON values: `{"trainer.learning_rate": "0.001"}`."""
+    flat: dict[str, str] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value if isinstance(value, str) else json.dumps(value)
+    return flat
+
+
+def distinguish(named: Mapping[Key, tuple[str, Mapping[str, Any]]]) -> dict[Key, str]:
+    """The name of every entry: its own where that is the only one, else followed by the configuration keys that differ.
+
+    >>> one = ("mmoe/equal", {"trainer": {"learning_rate": 1e-3, "patience": 3}})
+    >>> two = ("mmoe/equal", {"trainer": {"learning_rate": 1e-4, "patience": 3}})
+    >>> distinguish({1: one, 2: two})
+    {1: 'mmoe/equal [trainer.learning_rate=0.001]', 2: 'mmoe/equal [trainer.learning_rate=0.0001]'}
+
+    Args:
+        named: By identity: short name and configuration. Configurations of one name differ from each other.
+    """
+    groups: dict[str, dict[Key, dict[str, str]]] = defaultdict(dict)
+    for key, (name, config) in named.items():
+        groups[name][key] = flatten(config)
+    names: dict[Key, str] = {}
+    for name, members in groups.items():
+        options = sorted({option for flat in members.values() for option in flat})
+        differing = [o for o in options if len({flat.get(o, "absent") for flat in members.values()}) > 1]
+        for key, flat in members.items():
+            suffix = ", ".join(f"{option}={flat.get(option, 'absent')}" for option in differing)
+            names[key] = f"{name} [{suffix}]" if suffix else name
+    return {key: names[key] for key in named}

@@ -1,0 +1,87 @@
+"""What was compared and how: data, seeds, selection, versions, commands and configurations, as read from the records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from benchmark.reporting.layout import Cell, Column, Row, Table, numbers
+from benchmark.reporting.naming import flatten
+from benchmark.reporting.study import Group, Study
+from benchmark.reporting.tables import Selection
+
+SELECTIONS = {
+    "joint": "one epoch for all tasks",
+    "per_task": "each task's own best epoch",
+}
+_MOST = 6
+
+
+def dataset_facts(group: Group) -> tuple[tuple[str, str], ...]:
+    """Label and text of what the records say of the data."""
+    data = group.example.dataset
+    facts = [("seeds", numbers(group.seeds))]
+    if "splits" in data:
+        facts.append(("rows", ", ".join(f"{name} {rows:,}" for name, rows in data["splits"].items())))
+    if group.tasks:
+        facts.append(("tasks", ", ".join(f"{t.name} ({t.kind}{f', given {t.given}' if t.given else ''})" for t in group.tasks)))
+    options = flatten(group.example.config["dataset"])
+    facts.append(("configuration", ", ".join(f"{key}={value}" for key, value in options.items())))
+    facts += [(key.replace("_", " "), value) for key, value in flatten(data.get("facts") or {}).items()]
+    fields = data.get("fields", [])
+    if fields:
+        facts.append((f"features ({len(fields)})", ", ".join(fields)))
+    if "fingerprint" in data:
+        facts.append(("fingerprint", f"{data['fingerprint']}, test rows {data.get('test_rows', 'unknown')}"))
+    return tuple(facts)
+
+
+def provenance(study: Study, selection: Selection) -> tuple[tuple[str, str], ...]:
+    """Label and text of how the runs were made."""
+    records = [run.record for run in study.runs]
+    criteria = _distinct(r.selected_by.get("criterion") for r in records if r.selected_by)
+    trainers = [flatten(r.config["trainer"]) for r in records]
+    facts = [
+        ("selection", f"{SELECTIONS[selection]}, chosen on validation by {criteria or 'unknown'}; test is read once, at the end"),
+        ("purpose", study.purpose),
+        ("trainer", ", ".join(f"{key}={_distinct(t.get(key) for t in trainers)}" for key in trainers[0])),
+        ("device", _distinct(r.cost.get("device") for r in records)),
+        ("threads", _distinct(r.cost.get("threads") for r in records)),
+    ]
+    environments = [flatten(r.environment) for r in records]
+    keys = dict.fromkeys(key for environment in environments for key in environment)
+    facts += [(key, _distinct(e.get(key) for e in environments)) for key in keys if key != "command"]
+    return tuple((label, text) for label, text in facts if text)
+
+
+def commands(study: Study) -> tuple[str, ...]:
+    """The command lines that made the runs, as the records have them."""
+    return tuple(dict.fromkeys(run.record.environment["command"] for run in study.runs if "command" in run.record.environment))
+
+
+def configurations(study: Study) -> Table:
+    """The parameters of every method; what belongs to all alike, the trainer, only where it differs."""
+    configs: dict[str, Mapping[str, Any]] = {}
+    for run in study.runs:
+        configs.setdefault(run.method, run.record.method_config)
+    trainers = [flatten(config["trainer"]) for config in configs.values()]
+    differing = {key for key in trainers[0] if len({trainer.get(key) for trainer in trainers}) > 1}
+    rows = []
+    for method, config in sorted(configs.items()):
+        texts = [_options(config[group]) for group in ("architecture", "weighting")]
+        trainer = {key: value for key, value in config["trainer"].items() if key in differing}
+        rows.append(Row((Cell(method, method=method), *map(Cell, texts), Cell(_options(trainer)))))
+    titles = ("method", "architecture", "weighting", "trainer, where it differs")
+    return Table("Configurations of the methods", tuple(Column(title, numeric=False) for title in titles), tuple(rows), detail=True)
+
+
+def _options(config: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in flatten(config).items())
+
+
+def _distinct(values: Iterable[Any]) -> str:
+    """All different values in order of appearance; of many, how many and the range."""
+    found: Sequence[str] = list(dict.fromkeys(str(value) for value in values if value is not None))
+    if len(found) <= _MOST:
+        return ", ".join(found)
+    return f"{min(found)} to {max(found)} ({len(found)} different)"

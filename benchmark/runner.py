@@ -1,0 +1,280 @@
+"""run(config) -> Record: one run from its configuration to the record it leaves. The flow of the house, in order."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import os
+import platform
+import sys
+import traceback
+from contextlib import contextmanager
+from collections.abc import Iterator
+from importlib.metadata import version
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from omegaconf import DictConfig
+from torch import nn
+
+from benchmark import metrics, registry
+from benchmark.checkpoint import save_checkpoint
+from benchmark.composition import typed
+from benchmark.config import RunConfig
+from benchmark.datasets import Data, Dataset
+from benchmark.progress import RunProgress
+from benchmark.record import Record, load_record, record_path
+from benchmark.seeding import initialise, seeded
+from benchmark.tracking import guarded
+from benchmark.trainer import Fit, Trainer, users_of
+from benchmark.targets import TargetScale
+from benchmark.weightings import Weighting
+
+
+def run(config: RunConfig | DictConfig) -> Record:
+    """Trains, selects and evaluates one configuration, and writes its record.
+
+    A run whose record is there already is not repeated: the record is returned. See `finished_before`.
+
+    Args:
+        config: What to run: `RunConfig(dataset="shop", architecture="mmoe")`.
+
+    Returns:
+        The record; its `status` is `finished` or `diverged`.
+
+    Raises:
+        ValueError, FileNotFoundError: for a configuration that cannot run, before anything is written.
+        Exception: whatever ends the run otherwise, after a record of status `failed` was written.
+    """
+    config = typed(config)
+    check(config)
+    data = build_dataset(config).build()
+    before = finished_before(config, data.fingerprint)
+    if before is not None:
+        return before
+    record = new_record(config, data)
+    try:
+        _execute(config, data, record)
+    except BaseException as error:
+        record.status = "failed"
+        record.error = {
+            "type": type(error).__name__,
+            "message": str(error),
+            "traceback": "".join(traceback.format_exception(error)),
+        }
+        record.write(config.results_dir)
+        raise
+    record.write(config.results_dir)
+    return record
+
+
+def build_dataset(config: RunConfig) -> Dataset:
+    """The data set of a configuration; nothing is read yet."""
+    return cast(Dataset, registry.datasets.build(config.dataset))
+
+
+def check(config: RunConfig) -> None:
+    """Everything that can be known to be wrong before data is read or anything is trained.
+
+    Raises:
+        ValueError: if the architecture does not suit the data set, the weighting or monitor names an unknown task, there is
+            no such device, or the results folder cannot be written.
+    """
+    declared = build_dataset(config).declared()
+    reason = registry.architectures.get(config.architecture.name).requires(declared)  # type: ignore[attr-defined]
+    if reason is not None:
+        raise ValueError(
+            f"architecture {config.architecture.name} does not suit dataset {config.dataset.name}: {reason} "
+            f"(mtlbench list architectures --for {config.dataset.name})"
+        )
+    with seeded(config.seed, "weighting"):
+        registry.weightings.build(config.weighting, declared.tasks)
+    metrics.check_monitor(config.trainer.monitor, declared.tasks)
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device=cuda, but torch finds no GPU; use device=cpu or device=auto")
+    folder = Path(config.results_dir).absolute()
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise ValueError(f"results_dir={config.results_dir} cannot be written: {existing} is not a writable folder")
+
+
+def finished_before(config: RunConfig, fingerprint: str) -> Record | None:
+    """The record of the same run, if it need not be repeated.
+
+    That is: same id, same data, finished or diverged (the same would happen again), and the checkpoint is there if one is
+    asked for. `rerun=true` repeats all.
+    """
+    path = record_path(config.results_dir, config.identity, config.id)
+    if config.rerun or not path.is_file():
+        return None
+    record = load_record(path)
+    if record.status == "failed" or record.dataset.get("fingerprint") != fingerprint:
+        return None
+    lacks_checkpoint = config.save_checkpoint and not path.with_suffix(".safetensors").is_file()
+    return None if lacks_checkpoint and record.status == "finished" else record
+
+
+def new_record(config: RunConfig, data: Data) -> Record:
+    """A record with all that is known before training. Its status is `failed` until it is another."""
+    constant = metrics.constant_outputs(data.schema.tasks, data.train.labels, len(data.test))
+    splits = {"train": data.train, "validation": data.validation, "test": data.test}
+    return Record(
+        id=config.id,
+        status="failed",
+        method=f"{config.architecture.name}/{config.weighting.name}",
+        purpose=config.purpose,
+        seed=config.seed,
+        config=asdict(config),
+        dataset={
+            "name": config.dataset.name,
+            "fingerprint": data.fingerprint,
+            "test_rows": _hash_rows(data),
+            "splits": {name: len(split) for name, split in splits.items()},
+            "fields": [field.name for field in (*data.schema.categorical, *data.schema.numeric)],
+            "tasks": list(data.schema.task_names),
+            "schema": data.schema.to_json(),
+            "facts": data.facts,
+            "best_reachable": data.best_reachable,
+            "constant": metrics.evaluate(data.schema.tasks, constant, data.test.labels, users_of(data, data.test))[0],
+        },
+        selected_by={"split": "validation", "criterion": config.trainer.monitor},
+        environment=_environment(),
+    )
+
+
+def _execute(config: RunConfig, data: Data, record: Record) -> None:
+    device = torch.device(config.device if config.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
+    with _threads(config.threads) as threads, guarded(registry.trackers.build(config.tracker)) as tracker:
+        model, weighting = build_model(config, data)
+        model.to(device), weighting.to(device)
+        scale = TargetScale.of(data.train, data.schema.tasks)
+        trainer = Trainer(
+            model, weighting, data, config.trainer, scale=scale, seed=config.seed, device=device
+        )  # fmt: skip
+        tracker.start(
+            id=record.id, method=record.method, config=record.config, dataset=record.dataset["name"], seed=config.seed
+        )
+        _reset_peak_memory(device)
+        label = f"{record.dataset['name']} {record.method} seed {record.seed}"
+        with RunProgress(label, config.trainer.max_epochs * trainer.steps_per_epoch) as progress:
+            fit = trainer.fit(progress, tracker.epoch)
+        record.cost = _cost(model, fit, data, threads, device)
+        record.shared_parameters = fit.shared_parameters
+        record.epochs = fit.epochs
+        if fit.diverged is not None:
+            record.status = "diverged"
+            record.error = {
+                "type": "Diverged",
+                "message": str(fit.diverged),
+                "task": fit.diverged.task,
+                "step": fit.diverged.step,
+                "epoch": len(fit.epochs) + 1,
+            }
+        else:
+            _evaluate_selected(trainer, fit, record)
+            record.status = "finished"
+            if config.save_checkpoint:
+                path = record.path(config.results_dir).with_suffix(".safetensors")
+                save_checkpoint(path, fit.selection.state(fit.selection.best_epoch), scale.mean_T, scale.std_T)
+        tracker.finish(record)
+
+
+def build_model(config: RunConfig, data: Data) -> tuple[Any, Weighting]:
+    """The architecture and the weighting with their initial values, from the streams `init` and `weighting` of the seed."""
+    with seeded(config.seed, "init"):
+        model: nn.Module = registry.architectures.build(config.architecture, data.schema)
+    initialise(model, config.seed)
+    with seeded(config.seed, "weighting"):
+        weighting: Weighting = registry.weightings.build(config.weighting, data.schema.tasks)
+    return model, weighting
+
+
+def _evaluate_selected(trainer: Trainer, fit: Fit, record: Record) -> None:
+    """Validation and test, once, at the jointly selected epoch, and each task at its own best epoch."""
+    selection = fit.selection
+    record.best_epoch, record.best_epoch_per_task = selection.best_epoch, selection.best_epoch_per_task
+    splits = {"validation": trainer.data.validation, "test": trainer.data.test}
+    by_epoch: dict[int, dict[str, metrics.Metrics]] = {}
+    for epoch in sorted({selection.best_epoch, *selection.best_epoch_per_task.values()}):
+        trainer.model.load_state_dict(selection.state(epoch))
+        by_epoch[epoch] = {}
+        for name, split in splits.items():
+            by_epoch[epoch][name], undefined = trainer.evaluate(split)
+            record.undefined |= {f"{name}.{key}": reason for key, reason in undefined.items()}
+    record.metrics = by_epoch[selection.best_epoch]
+    record.metrics_per_task = {
+        name: {task: by_epoch[epoch][name][task] for task, epoch in selection.best_epoch_per_task.items()}
+        for name in splits
+    }
+    trainer.model.load_state_dict(selection.state(selection.best_epoch))
+    record.gates = trainer.mean_gates(trainer.data.validation)
+
+
+def _cost(model: nn.Module, fit: Fit, data: Data, threads: int, device: torch.device) -> dict[str, Any]:
+    embeddings = {id(p): p.numel() for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
+    return {
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "embedding_parameters": sum(embeddings.values()),
+        "train_seconds": fit.train_seconds,
+        "rows_per_second": len(data.train) * len(fit.epochs) / fit.train_seconds if fit.train_seconds else None,
+        "peak_memory_bytes": _peak_memory(device),
+        "threads": threads,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+    }
+
+
+@contextmanager
+def _threads(number: int) -> Iterator[int]:
+    before = torch.get_num_threads()
+    if number:
+        torch.set_num_threads(number)
+    try:
+        yield torch.get_num_threads()
+    finally:
+        torch.set_num_threads(before)
+
+
+def _reset_peak_memory(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # Linux: the high water mark starts again at what is in use
+    except OSError:
+        pass
+
+
+def _peak_memory(device: torch.device) -> int | None:
+    """Highest memory in use since the reset: the GPU's allocations, or the whole process on Linux; else unknown."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return None
+    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+
+
+def _hash_rows(data: Data) -> str:
+    """Of the test rows: equal in two records if they were judged on the same rows."""
+    hashed = hashlib.sha256()
+    for array in (data.test.categorical, data.test.numeric, data.test.labels):
+        hashed.update(np.ascontiguousarray(array).tobytes())
+    return hashed.hexdigest()[:16]
+
+
+def _environment() -> dict[str, Any]:
+    return {
+        "mtlbench": version("mtlbench"),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+

@@ -1,0 +1,184 @@
+"""What an architecture may know of the data: fields, tasks, and the tensors of a batch.
+
+This module imports neither torch nor numpy at run time, so that configuration, records and reports can use it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+
+class TaskKind(StrEnum):
+    """What a label is; decides the loss and the metrics of its task."""
+
+    BINARY = "binary"
+    REGRESSION = "regression"
+
+
+class Transform(StrEnum):
+    """How a regression target was made from a value in its `Task.unit`."""
+
+    IDENTITY = "identity"
+    LOG1P = "log1p"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One label to predict.
+
+    Args:
+        name: The label's name, the key of outputs, weights and metrics.
+        kind: BINARY (loss: binary cross entropy) or REGRESSION (loss: squared error).
+        given: The parent task in a funnel (purchase given click). The output of a child is the joint, "clicked and bought".
+        unit: What a regression value is measured in ("stars", "seconds").
+        transform: The target is transform(value in unit); metrics are in the target, predictions shown to people in the unit.
+    """
+
+    name: str
+    kind: TaskKind
+    given: str | None = None
+    unit: str | None = None
+    transform: Transform = Transform.IDENTITY
+
+    @property
+    def target_unit(self) -> str | None:
+        """The unit of the target itself, after the transform: `log1p(seconds)`."""
+        if self.unit is None or self.transform is Transform.IDENTITY:
+            return self.unit
+        return f"{self.transform}({self.unit})"
+
+
+@dataclass(frozen=True, slots=True)
+class CategoricalField:
+    """An input column of category numbers in [0, cardinality); 0 is 'unseen in train'."""
+
+    name: str
+    cardinality: int
+
+
+@dataclass(frozen=True, slots=True)
+class NumericField:
+    """An input column of numbers."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The fields and tasks of a data set, and which fields are the user and the item.
+
+    Raises:
+        ValueError: if names repeat, a funnel's parent is unknown or does not come first, or a role names no categorical field.
+    """
+
+    categorical: tuple[CategoricalField, ...]
+    numeric: tuple[NumericField, ...]
+    tasks: tuple[Task, ...]
+    user: str | None = None
+    item: str | None = None
+
+    def __post_init__(self) -> None:
+        for what, names in (
+            ("field", [f.name for f in (*self.categorical, *self.numeric)]),
+            ("task", [t.name for t in self.tasks]),
+        ):
+            repeated = {name for name in names if names.count(name) > 1}
+            if repeated:
+                raise ValueError(f"{what} names must differ, found twice: {', '.join(sorted(repeated))}")
+        if not self.tasks:
+            raise ValueError("a schema needs at least one task, found none")
+        known: set[str] = set()
+        for task in self.tasks:
+            if task.given is not None and task.given not in known:
+                raise ValueError(
+                    f"task {task.name!r} is given {task.given!r}, which must be an earlier task; earlier: {', '.join(sorted(known)) or 'none'}"
+                )
+            known.add(task.name)
+        fields = {f.name for f in self.categorical}
+        for role, name in (("user", self.user), ("item", self.item)):
+            if name is not None and name not in fields:
+                raise ValueError(f"the {role} field {name!r} is not a categorical field of this schema")
+
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        """Names of the tasks, in order."""
+        return tuple(task.name for task in self.tasks)
+
+    def task(self, name: str) -> Task:
+        """The task of this name.
+
+        Raises:
+            ValueError: if there is none, naming the known tasks.
+        """
+        for task in self.tasks:
+            if task.name == name:
+                return task
+        raise ValueError(f"unknown task {name!r}; known: {', '.join(self.task_names)}")
+
+    def to_json(self) -> dict[str, Any]:
+        """The schema as plain values, as it stands in a record."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Schema:
+        """The inverse of `to_json`."""
+        return cls(
+            categorical=tuple(CategoricalField(**field) for field in value["categorical"]),
+            numeric=tuple(NumericField(**field) for field in value["numeric"]),
+            tasks=tuple(
+                Task(**{**task, "kind": TaskKind(task["kind"]), "transform": Transform(task["transform"])})
+                for task in value["tasks"]
+            ),
+            user=value["user"],
+            item=value["item"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows as a model sees them. B rows, F categorical and N numeric fields, T tasks.
+
+    Shape:
+        categorical: (B, F) int32; numeric: (B, N) float32;
+        labels: (B, T) float32, regression targets standardised on train, 0 where not observed; observed: (B, T) bool.
+    """
+
+    categorical: Tensor
+    numeric: Tensor
+    labels: Tensor
+    observed: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Auxiliary:
+    """An extra loss of an architecture, returned by `training_step`.
+
+    Args:
+        value: A scalar, already reduced over the batch and times its own weight.
+        task: The task to whose loss it is added before the weighting; None: added to the weighted sum untouched.
+    """
+
+    value: Tensor
+    task: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The rows of one split as whole arrays, memory-mapped from the prepared cache.
+
+    Shape:
+        categorical: (R, F) int32; numeric: (R, N) float32; labels: (R, T) float32 in the unit of the target, NaN where not observed.
+    """
+
+    categorical: np.ndarray
+    numeric: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)

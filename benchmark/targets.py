@@ -1,0 +1,124 @@
+"""From a split to what a step needs: rows on the device, standardised targets, and one loss per task.
+
+Axes: R rows, B batch, T tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchmark.schema import Auxiliary, Batch, Split, Task, TaskKind
+
+
+@dataclass(frozen=True, slots=True)
+class TargetScale:
+    """Mean and standard deviation of each regression target in train; 0 and 1 for binary tasks. (T,) float64 each."""
+
+    mean_T: Tensor
+    std_T: Tensor
+
+    @classmethod
+    def of(cls, train: Split, tasks: tuple[Task, ...]) -> TargetScale:
+        """Fitted on the observed labels of train.
+
+        Raises:
+            ValueError: if a regression target has no observed value or is constant.
+        """
+        mean, std = np.zeros(len(tasks)), np.ones(len(tasks))
+        for t, task in enumerate(tasks):
+            if task.kind is TaskKind.REGRESSION:
+                values = np.asarray(train.labels[:, t], dtype=np.float64)
+                values = values[~np.isnan(values)]
+                if values.size == 0 or values.std() == 0:
+                    found = "no observed value" if values.size == 0 else f"the constant {values[0]}"
+                    raise ValueError(f"task {task.name!r}: expected a regression target that varies in train, found {found}")
+                mean[t], std[t] = values.mean(), values.std()
+        return cls(torch.from_numpy(mean), torch.from_numpy(std))
+
+
+class TrainingRows:
+    """A split as tensors on the device; targets and masks are prepared once.
+
+    Args:
+        split: Usually train.
+        scale: How regression targets are standardised.
+        device: Where the model is.
+    """
+
+    def __init__(self, split: Split, scale: TargetScale, device: torch.device) -> None:
+        labels = (split.labels - scale.mean_T.numpy()) / scale.std_T.numpy()
+        observed = ~np.isnan(labels)
+        self.fully_observed = tuple(bool(column) for column in observed.all(axis=0))
+        self._batch = Batch(
+            categorical=torch.from_numpy(np.array(split.categorical, dtype=np.int32)).to(device),
+            numeric=torch.from_numpy(np.array(split.numeric, dtype=np.float32)).to(device),
+            labels=torch.from_numpy(np.nan_to_num(labels, nan=0.0).astype(np.float32)).to(device),
+            observed=torch.from_numpy(observed).to(device),
+        )
+
+    def __len__(self) -> int:
+        return len(self._batch.labels)
+
+    def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
+        """One pass in a new random order; the last batch may be smaller."""
+        order = torch.randperm(len(self), generator=generator).to(self._batch.labels.device)
+        for index in order.split(batch_size):
+            yield self._take(index)
+
+    def slices(self, batch_size: int = 4096) -> Iterator[Batch]:
+        """One pass in the rows' own order."""
+        for start in range(0, len(self), batch_size):
+            yield self._take(slice(start, start + batch_size))
+
+    def _take(self, index: Tensor | slice) -> Batch:
+        rows = self._batch
+        return Batch(
+            categorical=rows.categorical[index],
+            numeric=rows.numeric[index],
+            labels=rows.labels[index],
+            observed=rows.observed[index],
+        )
+
+
+class TaskLosses:
+    """Each task's loss, averaged over the rows whose label is known: cross entropy, or squared error of the standardised target.
+
+    Args:
+        tasks: The tasks.
+        fully_observed: Tasks whose label is known on every row need no mask.
+    """
+
+    def __init__(self, tasks: tuple[Task, ...], fully_observed: tuple[bool, ...]) -> None:
+        self.tasks, self.fully_observed = tasks, fully_observed
+
+    def __call__(
+        self, outputs: dict[str, Tensor], auxiliaries: dict[str, Auxiliary], batch: Batch
+    ) -> tuple[list[Tensor], Tensor, Tensor | None]:
+        """T losses, (T,) bool: has the task a label here, and the sum of the auxiliaries that belong to no task."""
+        losses = {task.name: self._loss(t, task, outputs[task.name], batch) for t, task in enumerate(self.tasks)}
+        extra: Tensor | None = None
+        for auxiliary in auxiliaries.values():
+            if auxiliary.task is None:
+                extra = auxiliary.value if extra is None else extra + auxiliary.value
+            else:
+                losses[auxiliary.task] = losses[auxiliary.task] + auxiliary.value
+        active_T = (
+            torch.ones(len(self.tasks), dtype=torch.bool, device=batch.labels.device)
+            if all(self.fully_observed)
+            else batch.observed.any(dim=0)
+        )
+        return list(losses.values()), active_T, extra
+
+    def _loss(self, t: int, task: Task, output: Tensor, batch: Batch) -> Tensor:
+        label = batch.labels[:, t]
+        per_row = F.binary_cross_entropy_with_logits if task.kind is TaskKind.BINARY else F.mse_loss
+        if self.fully_observed[t]:
+            return per_row(output, label)
+        observed = batch.observed[:, t]
+        return (per_row(output, label, reduction="none") * observed).sum() / observed.sum().clamp(min=1)

@@ -1,0 +1,189 @@
+"""Trackers: where the numbers of a run are shown while it runs. The record is the result; nothing is read back from here.
+
+Adding one is one class: here, or in an outside package with an entry point of the group `mtlbench.trackers`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from benchmark.record import Record
+from benchmark.registry import trackers
+
+if TYPE_CHECKING:
+    import wandb
+
+
+class Tracker:
+    """Base of all trackers. A subclass's keyword-only parameters are its configuration.
+
+    A tracker may raise whatever it likes: the run sees it through `Guarded`.
+    """
+
+    def start(self, *, id: str, method: str, config: dict[str, Any], dataset: str, seed: int) -> None:
+        """Called before training.
+
+        Args:
+            id: The run's identity, 12 hex digits.
+            method: `architecture/weighting`; runs of one method belong together.
+            config: The whole RunConfig as plain values.
+            dataset: Name of the data set.
+            seed: Of the run.
+        """
+
+    def epoch(self, entry: dict[str, Any]) -> None:
+        """Called after every epoch with one item of `Record.epochs`."""
+
+    def finish(self, record: Record) -> None:
+        """Called with the record of a finished or diverged run, before it is written; `record.status` says which."""
+
+    def close(self) -> None:
+        """Called last, whatever happened; without a `finish` before it, the run was broken off by an exception."""
+
+
+@trackers.register("none")
+class NoTracker(Tracker):
+    """Tracks nothing: the record alone."""
+
+
+@trackers.register("wandb")
+class WandbTracker(Tracker):
+    """Weights & Biases: one wandb run per run, grouped by method.
+
+    Curves by epoch: `validation/<task>/<metric>`, `train_loss/<task>`, `weight/<task>` (effective task weights),
+    `auxiliary/<name>`, `criterion`, `learning_rate`. Summary: `test/<task>/<metric>`, status, best epoch, parameters,
+    seconds. Offline runs lie in `<folder>/wandb` until `wandb sync` uploads them.
+
+    Args:
+        project: The wandb project.
+        entity: The wandb user or team; null: your default.
+        mode: offline writes files and needs no account; online uploads while it runs, and needs `wandb login` once.
+        folder: Where wandb keeps its files.
+    """
+
+    def __init__(
+        self,
+        *,
+        project: str = "mtlbench",
+        entity: str | None = None,
+        mode: Literal["offline", "online"] = "offline",
+        folder: str = "results",
+    ) -> None:
+        self.project, self.entity, self.mode, self.folder = project, entity, mode, folder
+        self.run: wandb.Run | None = None
+
+    def start(self, *, id: str, method: str, config: dict[str, Any], dataset: str, seed: int) -> None:
+        """See `Tracker.start`."""
+        import wandb  # half a second, and only for those who asked for it
+
+        folder = Path(self.folder)
+        folder.mkdir(parents=True, exist_ok=True)  # wandb silently takes a temporary folder if this one is missing
+        self.run = wandb.init(
+            project=self.project,
+            entity=self.entity,
+            mode=self.mode,
+            dir=folder,
+            name=f"{dataset} {method} seed {seed}",
+            group=method,
+            job_type=config.get("purpose", "default"),
+            tags=[dataset, *method.split("/")],
+            config={"id": id, **config},
+            reinit="create_new",  # a sweep has many runs in one process, and each is a run of its own
+            settings=wandb.Settings(silent=True, console="off"),
+        )
+        self.run.define_metric("epoch")
+        self.run.define_metric("*", step_metric="epoch")
+
+    def epoch(self, entry: dict[str, Any]) -> None:
+        """See `Tracker.epoch`."""
+        values = {key: entry.get(key) for key in ("epoch", "criterion", "learning_rate")}
+        for key, prefix in (("train_losses", "train_loss"), ("effective_weights", "weight"), ("auxiliary", "auxiliary")):
+            values |= {f"{prefix}/{name}": value for name, value in entry.get(key, {}).items()}
+        values |= flat("validation", entry.get("validation", {}))
+        self._started().log({key: value for key, value in values.items() if value is not None})
+
+    def finish(self, record: Record) -> None:
+        """See `Tracker.finish`."""
+        run = self._started()
+        summary: dict[str, Any] = {"status": record.status, "best_epoch": record.best_epoch}
+        summary |= flat("test", record.metrics.get("test", {}))
+        summary |= {key: record.cost.get(key) for key in ("parameters", "train_seconds")}
+        if record.error is not None:
+            summary["error"] = record.error.get("message")
+        run.summary.update({key: value for key, value in summary.items() if value is not None})
+        run.finish(exit_code=0 if record.status == "finished" else 1)
+        self.run = None
+
+    def close(self) -> None:
+        """See `Tracker.close`."""
+        if self.run is not None:
+            self.run.summary["status"] = "failed"
+            self.run.finish(exit_code=1)
+            self.run = None
+
+    def _started(self) -> wandb.Run:
+        if self.run is None:
+            raise RuntimeError("the wandb run has not started")
+        return self.run
+
+
+class Guarded(Tracker):
+    """A tracker that cannot end a run: the first exception of the inner one is a line on stderr, later ones are silent."""
+
+    def __init__(self, inner: Tracker) -> None:
+        self.inner = inner
+        self._warned = False
+
+    def start(self, **what: Any) -> None:
+        """See `Tracker.start`."""
+        self._try(self.inner.start, **what)
+
+    def epoch(self, entry: dict[str, Any]) -> None:
+        """See `Tracker.epoch`."""
+        self._try(self.inner.epoch, entry)
+
+    def finish(self, record: Record) -> None:
+        """See `Tracker.finish`."""
+        self._try(self.inner.finish, record)
+
+    def close(self) -> None:
+        """See `Tracker.close`."""
+        self._try(self.inner.close)
+
+    def _try(self, call: Callable[..., None], *args: Any, **kwargs: Any) -> None:
+        try:
+            call(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001  the network, a full disk, a library's bug: none may cost a training run
+            if not self._warned:
+                self._warned = True
+                print(
+                    f"mtlbench: tracking failed and the run goes on without it: {type(error).__name__}: {error}",
+                    file=sys.stderr,
+                )
+
+
+@contextmanager
+def guarded(inner: Tracker) -> Iterator[Guarded]:
+    """The tracker in a `with`: it cannot end the run, and it is closed even when the run ends by an exception.
+
+    >>> with guarded(NoTracker()) as tracker:
+    ...     tracker.epoch({"epoch": 1})
+    """
+    tracker = Guarded(inner)
+    try:
+        yield tracker
+    finally:
+        tracker.close()
+
+
+def flat(prefix: str, metrics: dict[str, dict[str, float | None]]) -> dict[str, float | None]:
+    """Metrics as `{"prefix/task/metric": value}`.
+
+    >>> flat("test", {"click": {"auc": 0.7, "gauc": None}})
+    {'test/click/auc': 0.7, 'test/click/gauc': None}
+    """
+    return {f"{prefix}/{task}/{name}": value for task, values in metrics.items() for name, value in values.items()}

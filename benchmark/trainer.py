@@ -1,0 +1,229 @@
+"""Training: epochs over whole arrays, early stopping and selection on validation only.
+
+A batch is an index gather from the split's arrays; no step waits for the device; what goes wrong is noted in a register on
+the device and read now and then. Axes: R rows, T tasks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from benchmark import metrics
+from benchmark.config import TrainerConfig
+from benchmark.datasets import Data
+from benchmark.prediction import predict
+from benchmark.schema import Batch, Split
+from benchmark.seeding import derive, seeded
+from benchmark.selection import Selection
+from benchmark.targets import TargetScale, TaskLosses, TrainingRows
+from benchmark.watch import Diverged, Watch
+from benchmark.weightings import LossWeighting, Weighting
+from benchmark.weightings._gradients import GradientEngine, shared_parameters
+
+if TYPE_CHECKING:
+    from architectures import Architecture
+
+STEPS_BETWEEN_READS = 100  # of the register of divergence, and of the progress bar
+
+
+class Progress(Protocol):
+    """What shows how far a run is."""
+
+    def step(self, count: int) -> None:
+        """`count` more steps are done."""
+
+    def epoch(self, entry: dict[str, Any]) -> None:
+        """An epoch is done; `entry` is as in `Record.epochs`."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Fit:
+    """How training went.
+
+    Args:
+        selection: The chosen epochs and their weights.
+        epochs: As in `Record.epochs`.
+        shared_parameters: Number of parameters that two or more tasks reach.
+        train_seconds: Time spent in training steps, evaluation apart.
+        steps: Number of updates.
+        diverged: What was not finite, and where.
+    """
+
+    selection: Selection
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+    shared_parameters: int = 0
+    train_seconds: float = 0.0
+    steps: int = 0
+    diverged: Diverged | None = None
+
+
+def make_optimizer(model: nn.Module, weighting: Weighting, config: TrainerConfig) -> torch.optim.Optimizer:
+    """Adam or AdamW, fused; embeddings have a weight decay of their own, the weighting a whole group of its own."""
+    embedding_ids = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
+    embeddings = [p for p in model.parameters() if id(p) in embedding_ids]
+    others = [p for p in model.parameters() if id(p) not in embedding_ids]
+    groups = [
+        {"params": others, "weight_decay": config.weight_decay},
+        {"params": embeddings, "weight_decay": config.embedding_weight_decay},
+        *weighting.param_groups(),
+    ]
+    optimizer = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
+    return optimizer([group for group in groups if group["params"]], lr=config.learning_rate, fused=True)
+
+
+Backward = Callable[[list[Tensor], Tensor, Tensor | None], None]
+
+
+def make_backward(model: nn.Module, weighting: Weighting) -> Backward:
+    """The backward pass, chosen once by the kind of weighting; the plain one costs nothing beside `backward()`."""
+    if isinstance(weighting, LossWeighting):
+
+        def backward(losses: list[Tensor], active_T: Tensor, extra: Tensor | None) -> None:
+            total = weighting(torch.stack(losses), active_T)
+            (total if extra is None else total + extra).backward()
+
+        return backward
+    return GradientEngine(model, weighting).backward
+
+
+class Trainer:
+    """One training: the loop over epochs and steps.
+
+    Args:
+        model: The architecture, on `device`, with its initial values.
+        weighting: The loss weighting, on `device`.
+        data: The prepared data set. Its test split is not read here.
+        config: How to train.
+        scale: Of the regression targets.
+        seed: The run's; the order of batches and dropout have streams of their own.
+        device: Where to train.
+    """
+
+    def __init__(
+        self, model: Architecture, weighting: Weighting, data: Data, config: TrainerConfig,
+        *, scale: TargetScale, seed: int, device: torch.device,
+    ) -> None:  # fmt: skip
+        self.model, self.weighting, self.data, self.config = model, weighting, data, config
+        self.scale, self.seed, self.device = scale, seed, device
+        self.tasks = data.schema.tasks
+        metrics.check_monitor(config.monitor, self.tasks)
+        self.rows = TrainingRows(data.train, scale, device)
+        self.losses = TaskLosses(self.tasks, self.rows.fully_observed)
+        self.optimizer = make_optimizer(model, weighting, config)
+        self.backward = make_backward(model, weighting)
+        self.steps_per_epoch = -(-len(self.rows) // config.batch_size)
+        self.scheduler = (
+            torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, config.max_epochs * self.steps_per_epoch)
+            if config.scheduler == "cosine"
+            else None
+        )
+        self.watch = Watch(self.tasks, device)
+
+    def fit(self, progress: Progress, on_epoch: Callable[[dict[str, Any]], None]) -> Fit:
+        """Trains until `patience` or `max_epochs`; a divergence ends training and is in the result."""
+        config = self.config
+        fit = Fit(selection=Selection(self.tasks, config.monitor, config.patience))
+        fit.shared_parameters = self._count_shared()
+        generator = torch.Generator().manual_seed(derive(self.seed, "shuffle"))
+        with seeded(self.seed, "dropout"):
+            for epoch in range(1, config.max_epochs + 1):
+                start = time.perf_counter()
+                try:
+                    self._train_epoch(generator, progress)
+                except Diverged as diverged:
+                    fit.diverged = diverged
+                    break
+                finally:
+                    seconds = time.perf_counter() - start
+                    fit.train_seconds += seconds
+                    fit.steps = self.watch.step
+                validation = self.evaluate(self.data.validation)[0]
+                criterion = fit.selection.update(epoch, validation, self.model)
+                entry = {
+                    "epoch": epoch,
+                    "seconds": seconds,
+                    "learning_rate": self.optimizer.param_groups[0]["lr"],
+                    **self.watch.summary(),
+                    "validation": validation,
+                    "criterion": criterion,
+                }
+                fit.epochs.append(entry)
+                progress.epoch(entry)
+                on_epoch(entry)
+                if fit.selection.is_exhausted(epoch):
+                    break
+        fit.selection.finish()
+        return fit
+
+    def _train_epoch(self, generator: torch.Generator, progress: Progress) -> None:
+        self.model.train()
+        self.watch.reset()
+        for number, batch in enumerate(self.rows.batches(self.config.batch_size, generator), start=1):
+            self._train_step(batch)
+            if number % STEPS_BETWEEN_READS == 0 or number == self.steps_per_epoch:
+                self.watch.check()
+                progress.step((number - 1) % STEPS_BETWEEN_READS + 1)
+        self.weighting.on_epoch_end(self.watch.mean_losses())
+
+    def _train_step(self, batch: Batch) -> None:
+        outputs, auxiliaries = self.model.training_step(batch)
+        losses, active_T, extra = self.losses(outputs, auxiliaries, batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.backward(losses, active_T, extra)
+        if self.config.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        self.optimizer.step()
+        if self.scheduler is not None:
+            self.scheduler.step()
+        losses_T = torch.stack(losses).detach()
+        self.watch.add(losses_T, active_T, self.weighting.effective_weights(), auxiliaries)
+        self.weighting.after_step(losses_T, lambda: self._losses_again(batch))
+
+    def _losses_again(self, batch: Batch) -> Tensor:
+        with torch.no_grad():
+            return torch.stack(self.losses(*self.model.training_step(batch), batch)[0])
+
+    def _count_shared(self) -> int:
+        batch = next(self.rows.batches(self.config.batch_size, torch.Generator().manual_seed(0)))
+        self.model.eval()
+        return shared_parameters(self.model(batch), list(self.model.parameters()))
+
+    def evaluate(self, split: Split) -> tuple[metrics.Metrics, dict[str, str]]:
+        """Metrics of a split with the weights as they are, and the reasons of those that are undefined."""
+        outputs = predict(
+            self.model, split.categorical, split.numeric,
+            target_mean_T=self.scale.mean_T, target_std_T=self.scale.std_T, device=self.device,
+        )  # fmt: skip
+        return metrics.evaluate(self.tasks, outputs, split.labels, users_of(self.data, split))
+
+    def mean_gates(self, split: Split) -> dict[str, dict[str, float]]:
+        """{gate: {expert: mean weight on the split}}, from architectures that declare gates."""
+        sums: dict[str, dict[str, float]] = {}
+        self.model.eval()
+        with torch.inference_mode():
+            for batch in TrainingRows(split, self.scale, self.device).slices():
+                for gate, experts in self.model.gates(batch).items():
+                    total = sums.setdefault(gate, {})
+                    for expert, weight_B in experts.items():
+                        total[expert] = total.get(expert, 0.0) + float(weight_B.sum()) / len(split)
+        return sums
+
+
+def users_of(data: Data, split: Split) -> np.ndarray | None:
+    """(R,) the users of a split's rows, where the data set has users.
+
+    Users unseen in train share code 0 and cannot be told apart: each of their rows counts as a user of its own, whose AUC is
+    undefined, so that GAUC leaves them out (`gauc_rows` says how much is left).
+    """
+    if data.schema.user is None:
+        return None
+    names = [f.name for f in data.schema.categorical]
+    users = np.array(split.categorical[:, names.index(data.schema.user)], dtype=np.int64)
+    return np.where(users == 0, -1 - np.arange(len(users)), users)

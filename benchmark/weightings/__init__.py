@@ -1,0 +1,110 @@
+"""Loss weightings: how the losses of T tasks become one update. One file per method.
+
+`LossWeighting` makes one scalar of the losses; `GramWeighting` makes task weights of the inner products of the tasks'
+gradients; `JacobianWeighting` combines the gradients themselves. The trainer picks its backward once, by the class.
+T tasks, P shared parameters.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from benchmark.registry import weightings
+from benchmark.schema import Task
+
+__all__ = ["GramWeighting", "JacobianWeighting", "LossWeighting", "Weighting", "weightings"]
+
+register = weightings.register
+
+
+class Weighting(nn.Module):
+    """Base of all weightings. All state is in buffers and parameters, so that `state_dict` is complete.
+
+    Args:
+        tasks: The tasks, in the order of the losses. Built under the stream `weighting` of the run's seed: a method
+            that draws random numbers takes a seed of its own from torch at construction and keeps it in a buffer.
+    """
+
+    def __init__(self, tasks: tuple[Task, ...]) -> None:
+        super().__init__()
+        self.tasks = tasks
+
+    def param_groups(self) -> list[dict[str, Any]]:
+        """Optimizer groups of learned weights, with their own learning rate and no weight decay."""
+        return []
+
+    def on_epoch_end(self, mean_losses_T: Tensor) -> None:
+        """Called after every epoch with the mean training loss of each task."""
+
+    def after_step(self, losses_T: Tensor, recompute: Callable[[], Tensor]) -> None:
+        """Called after every update; `recompute` gives the losses of the same batch again, without a graph."""
+
+    @abstractmethod
+    def effective_weights(self) -> Tensor:
+        """(T,): d(update)/d(loss) at the last step, detached; logged each epoch and watched for NaN."""
+
+
+class LossWeighting(Weighting):
+    """A function of the losses: one backward."""
+
+    @abstractmethod
+    def forward(self, losses_T: Tensor, active_T: Tensor) -> Tensor:
+        """The scalar to differentiate.
+
+        Args:
+            losses_T: (T,) with graph; 0 where a task has no label in the batch.
+            active_T: (T,) bool: has the task a label in the batch. The others take no part.
+        """
+
+
+class _GradientWeighting(Weighting):
+    def __init__(
+        self,
+        tasks: tuple[Task, ...],
+        scope: Literal["trunk", "all", "representation"] = "trunk",
+        head_gradients: Literal["own", "weighted"] = "own",
+    ) -> None:
+        super().__init__(tasks)
+        self.scope, self.head_gradients = scope, head_gradients
+        self.register_buffer("last_weights_T", torch.ones(len(tasks)))  # set by the engine at every step
+
+    last_weights_T: Tensor
+
+    def effective_weights(self) -> Tensor:
+        """The tasks' weights at the last step, 0 for those without a label in it."""
+        return self.last_weights_T
+
+
+class GramWeighting(_GradientWeighting):
+    """A function of the inner products of the tasks' gradients.
+
+    Args:
+        scope: Whose gradients are compared. `trunk`: parameters that two or more tasks reach, without embeddings;
+            `all`: with them; `representation`: the embedding layer's output.
+        head_gradients: What the parameters of one task only get: its `own` gradient, or the `weighted` one.
+    """
+
+    @abstractmethod
+    def weights(self, gram_TT: Tensor, losses_T: Tensor, active_T: Tensor) -> Tensor:
+        """(T,) float64 weights of the tasks' gradients. Tasks without a label in the batch are masked before.
+
+        Args:
+            gram_TT: (A, A) float64 on the CPU, inner products of the gradients of the A active tasks.
+            losses_T: (A,) their losses, detached.
+            active_T: (T,) bool, which tasks these are.
+        """
+
+
+class JacobianWeighting(_GradientWeighting):
+    """A function of the gradients themselves (GradDrop, MetaBalance): costs their concatenation."""
+
+    @abstractmethod
+    def combine(self, gradients_TP: Tensor, losses_T: Tensor, active_T: Tensor) -> Tensor:
+        """(P,) the update of the parameters in scope, from the gradients (A, P) of the A active tasks."""
+
+

@@ -1,0 +1,88 @@
+"""Dynamic weight average: more weight to the task whose loss falls more slowly."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from benchmark.schema import Task
+from benchmark.weightings import LossWeighting, register
+
+
+@register("dwa")
+class DWA(LossWeighting):
+    """Weights a task by how slowly its loss has been falling.
+
+    Paper: Liu, Johns and Davison, "End-to-End Multi-Task Learning with Attention", CVPR 2019, arXiv 1803.10704.
+
+        w = T softmax(r / temperature),    r_t = m_t(k - 1) / m_t(k - 2)
+
+    m_t(k) is the mean loss of task t in period k, an epoch or a window of steps, over the batches in which it had a
+    label; until two periods have passed, and for a task without a label in one of them, r_t = 1. The weights sum to T.
+
+    Args:
+        tasks: The tasks, in the order of the losses.
+        temperature: Of the softmax; the larger, the more even.
+        window: Steps in a period; 0: an epoch.
+
+    Shape:
+        losses_T: (T,), active_T: (T,) -> scalar.
+
+    Raises:
+        ValueError: if the temperature is not positive or the window negative.
+
+    Differs from: the paper only with a window. By epochs, as published, it is equal weighting for two of them, and a
+    model that is best after one or two never sees another weight; a window of some tens of steps acts soon. Codes that
+    keep the means outside the state forget them when a run is resumed; here they are in buffers.
+    """
+
+    weights_T: Tensor
+    means_2T: Tensor
+    sums_T: Tensor
+    counts_T: Tensor
+    steps: Tensor
+
+    def __init__(self, tasks: tuple[Task, ...], *, temperature: float = 2.0, window: int = 0) -> None:
+        super().__init__(tasks)
+        if not temperature > 0:
+            raise ValueError(f"weighting.temperature must be greater than 0, found {temperature}")
+        if window < 0:
+            raise ValueError(f"weighting.window must be at least 0 steps, found {window}")
+        self.temperature, self.window = temperature, window
+        self.register_buffer("weights_T", torch.ones(len(tasks)))
+        # of the period before the last, and of the last
+        self.register_buffer("means_2T", torch.full((2, len(tasks)), torch.nan))
+        self.register_buffer("sums_T", torch.zeros(len(tasks)))
+        self.register_buffer("counts_T", torch.zeros(len(tasks)))
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, losses_T: Tensor, active_T: Tensor) -> Tensor:
+        total = (self.weights_T * losses_T).sum()
+        if self.window:
+            self._count(losses_T.detach(), active_T)
+        return total
+
+    def on_epoch_end(self, mean_losses_T: Tensor) -> None:
+        if not self.window:
+            self.means_2T = torch.stack([self.means_2T[1], mean_losses_T.to(self.means_2T)])
+            self.weights_T = self._weights()
+
+    def effective_weights(self) -> Tensor:
+        return self.weights_T
+
+    def _count(self, losses_T: Tensor, active_T: Tensor) -> None:
+        # without a branch on a tensor, which on a GPU would wait for the device in every step
+        self.sums_T = self.sums_T + torch.where(active_T, losses_T, 0.0)
+        self.counts_T = self.counts_T + active_T
+        self.steps = self.steps + 1
+        full = self.steps % self.window == 0
+        ended_2T = torch.stack([self.means_2T[1], self.sums_T / self.counts_T])
+        self.means_2T = torch.where(full, ended_2T, self.means_2T)
+        self.sums_T = torch.where(full, 0.0, self.sums_T)
+        self.counts_T = torch.where(full, 0.0, self.counts_T)
+        self.weights_T = self._weights()
+
+    def _weights(self) -> Tensor:
+        ratios_T = self.means_2T[1] / self.means_2T[0]
+        ratios_T = torch.where(ratios_T.isfinite(), ratios_T, 1.0)
+        return len(self.tasks) * torch.softmax(ratios_T / self.temperature, dim=0)

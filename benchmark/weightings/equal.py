@@ -1,0 +1,40 @@
+"""Equal weighting: the plain sum of the losses, the baseline of every other method."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from benchmark.schema import Task
+from benchmark.weightings import LossWeighting, register
+
+
+@register("equal")
+class Equal(LossWeighting):
+    """Minimises the sum of the losses, every weight 1.
+
+    Paper: Kurin et al., "In Defense of the Unitary Scalarization for Deep Multi-Task Learning", NeurIPS 2022,
+    arXiv 2201.04122, who find that with ordinary regularisation it matches the special methods.
+
+        L = sum_t L_t
+
+    L_t is the loss of task t on the batch, averaged over its observed labels.
+
+    Shape:
+        losses_T: (T,), active_T: (T,) -> scalar.
+
+    Differs from: codes that average over tasks. The sum keeps a task's own gradient the same whatever T is; what is
+    sensitive to the scale of the loss (SGD, clipping) takes T times the step of an average.
+    """
+
+    ones_T: Tensor
+
+    def __init__(self, tasks: tuple[Task, ...]) -> None:
+        super().__init__(tasks)
+        self.register_buffer("ones_T", torch.ones(len(tasks)), persistent=False)
+
+    def forward(self, losses_T: Tensor, active_T: Tensor) -> Tensor:
+        return losses_T.sum()
+
+    def effective_weights(self) -> Tensor:
+        return self.ones_T

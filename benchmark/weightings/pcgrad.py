@@ -1,0 +1,66 @@
+"""PCGrad: each task's gradient loses what conflicts with the other tasks' gradients."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmark.schema import Task
+from benchmark.weightings import GramWeighting, register
+
+
+@register("pcgrad")
+class PCGrad(GramWeighting):
+    """Projects each task's gradient onto the normal planes of the gradients that it conflicts with, and sums.
+
+    Paper: Yu et al., "Gradient Surgery for Multi-Task Learning", NeurIPS 2020, arXiv 2001.06782.
+
+        for each task i:  v_i = g_i;  for each other task j, in random order:
+            if <v_i, g_j> < 0:  v_i = v_i - <v_i, g_j> / |g_j|^2 g_j
+        d = sum_i v_i
+
+    g_i is the gradient of task i, d the update. Every v_i is a combination of the g_j, so d = sum_j w_j g_j, and the
+    weights w follow from the inner products G_ij = <g_i, g_j> alone.
+
+    Args:
+        tasks: The tasks, in the order of the losses.
+        scope: Whose gradients are compared, see `GramWeighting`.
+        head_gradients: What the parameters of one task only get, see `GramWeighting`.
+
+    Shape:
+        gram_AA: (A, A), losses_A: (A,), active_T: (T,) -> (A,), each weight at least 1.
+
+    Differs from: a well-known PyTorch version whose `reduction="sum"` is a mean by a slip; here it is the sum, which
+    without conflicts is equal weighting. The order of j matters from three tasks on. It is drawn from a stream of its
+    own, unlike versions on the global generator, where PCGrad moves dropout and the order of batches too; seed and step
+    are in a buffer, so a resumed run goes on exactly.
+    """
+
+    stream: Tensor
+
+    def __init__(
+        self,
+        tasks: tuple[Task, ...],
+        *,
+        scope: Literal["trunk", "all", "representation"] = "trunk",
+        head_gradients: Literal["own", "weighted"] = "own",
+    ) -> None:
+        super().__init__(tasks, scope, head_gradients)
+        self.register_buffer("stream", torch.tensor([int(torch.randint(2**62, ())), 0]))  # seed and step
+
+    def weights(self, gram_TT: Tensor, losses_T: Tensor, active_T: Tensor) -> Tensor:
+        order = np.random.default_rng(self.stream.tolist())
+        self.stream[1] += 1
+        gram = gram_TT.tolist()  # few tasks: plain numbers are faster than tensors
+        totals = [1.0] * len(gram)
+        for i in range(len(gram)):
+            inner = list(gram[i])  # <v_i, g_k> for every k, kept up to date as v_i changes
+            for j in order.permutation(len(gram)).tolist():
+                if j != i and inner[j] < 0:
+                    step = -inner[j] / gram[j][j]
+                    totals[j] += step
+                    inner = [a + step * b for a, b in zip(inner, gram[j], strict=True)]
+        return torch.tensor(totals, dtype=gram_TT.dtype)

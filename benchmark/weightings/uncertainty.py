@@ -1,0 +1,64 @@
+"""Uncertainty weighting: weights learned as the noise of each task."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmark.schema import Task, TaskKind
+from benchmark.weightings import LossWeighting, register
+
+
+@register("uncertainty")
+class Uncertainty(LossWeighting):
+    """Learns the noise of each task together with the model, and weights a task by its precision.
+
+    Paper: Kendall, Gal and Cipolla, "Multi-Task Learning Using Uncertainty to Weigh Losses for Scene Geometry and
+    Semantics", CVPR 2018, arXiv 1705.07115.
+
+        L = sum_t c_t exp(-s_t) L_t + s_t / 2,    c_t = 1/2 for a regression, 1 for a binary task
+
+    L_t is the loss of task t on the batch, s_t = log sigma_t^2 its learned log variance, 0 at the start. A regression's
+    form is the likelihood of a Gaussian of variance sigma_t^2, a binary task's that of logits divided by sigma_t^2,
+    approximated as in the paper.
+
+    Args:
+        tasks: The tasks, in the order of the losses.
+        learning_rate: Of s; the model has its own.
+
+    Shape:
+        losses_T: (T,), active_T: (T,) -> scalar.
+
+    Raises:
+        ValueError: if the learning rate is not positive.
+
+    Differs from: implementations with c_t = 1/2 for every task, which moves only the start: s_t settles at
+    log(2 c_t L_t), so that the effective weight c_t exp(-s_t) is 1 / (2 L_t) for either form. And from those that train
+    s as one of the model's parameters: at a learning rate of 1e-3 it takes thousands of steps to follow a loss of 1e-3,
+    and weight decay on s biases the weights for good; here s has a group of its own, without decay. A task without a
+    label in the batch leaves its s alone. The total can be negative, so nothing may stop on it.
+    """
+
+    factors_T: Tensor
+
+    def __init__(self, tasks: tuple[Task, ...], *, learning_rate: float = 0.025) -> None:
+        super().__init__(tasks)
+        if not learning_rate > 0:
+            raise ValueError(f"weighting.learning_rate must be greater than 0, found {learning_rate}")
+        self.learning_rate = learning_rate
+        self.log_variances_T = nn.Parameter(torch.zeros(len(tasks)))
+        factors = [0.5 if task.kind is TaskKind.REGRESSION else 1.0 for task in tasks]
+        self.register_buffer("factors_T", torch.tensor(factors))
+
+    def param_groups(self) -> list[dict[str, Any]]:
+        return [{"params": [self.log_variances_T], "lr": self.learning_rate, "weight_decay": 0.0}]
+
+    def forward(self, losses_T: Tensor, active_T: Tensor) -> Tensor:
+        s_T = self.log_variances_T
+        terms_T = self.factors_T * torch.exp(-s_T) * losses_T + s_T / 2
+        return torch.where(active_T, terms_T, 0.0).sum()
+
+    def effective_weights(self) -> Tensor:
+        return (self.factors_T * torch.exp(-self.log_variances_T)).detach()

@@ -1,0 +1,338 @@
+"""What is fitted on train, the checks of labels, the fingerprint, the catalogue and the cache."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import multiprocessing
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import polars as pl
+import pytest
+
+from benchmark.config import DatasetConfig
+from benchmark.datasets import Data, Dataset
+from benchmark.datasets._cache import cache_folder, file_digest, folder_made_once
+from benchmark.datasets._fit import bins, encode, scale
+from benchmark.datasets._prepare import TEST, TRAIN, VALIDATION, Table, prepare, random_split
+from benchmark.schema import CategoricalField, NumericField, Task, TaskKind
+
+CLICK = Task("click", TaskKind.BINARY)
+PURCHASE = Task("purchase", TaskKind.BINARY, given="click")
+SECONDS = Task("seconds", TaskKind.REGRESSION, unit="seconds")
+
+
+class Toy(Dataset):
+    """A data set that was never registered; what `register` would give it is written out."""
+
+    registered_as: ClassVar[str] = "toy"
+    all_tasks = (CLICK, PURCHASE, SECONDS)
+    user, item = "user", "item"
+
+    @dataclasses.dataclass(kw_only=True, slots=True)
+    class Config(DatasetConfig):
+        """Its only parameter."""
+
+        tasks: tuple[str, ...] = ("click", "purchase")
+        registered_as: ClassVar[str] = "toy"
+
+    def __init__(self, tasks: tuple[str, ...] = ("click", "purchase")) -> None:
+        self._tasks = self.choose(tasks)
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        return self._tasks
+
+    def build(self) -> Data:
+        return prepare(self, read=table, source={})
+
+
+def table(**changes: Any) -> Table:
+    """Eight rows: four of train, two of validation, two of test."""
+    values: dict[str, Any] = {
+        "categorical": {
+            "user": np.array([7, 7, 9, 9, 7, 10, 9, 10]),
+            "item": pl.Series(["b", "a", "b", None, "c", "a", "b", "c"]),
+            "size": pl.Series(["s", "m", "l", "s", "s", "m", "xl", "s"]),
+            "hour": np.array([1, 2, 2, 1, 2, 3, 3, 3]),
+        },
+        "numeric": {"price": np.array([1.0, 2.0, np.nan, 3.0, 9.0, np.nan, 2.0, 2.0])},
+        "labels": {
+            "click": np.array([0, 1, 1, np.nan, 1, 0, 1, 0]),
+            "purchase": np.array([0, 1, 0, np.nan, 0, 0, 1, 0]),
+            "seconds": np.array([1.5, 2, np.nan, 3, 4, 5, 6, 7]),
+        },
+        "split": np.array([TRAIN] * 4 + [VALIDATION] * 2 + [TEST] * 2, np.int8),
+        "user_fields": ("user", "size"),
+        "item_fields": ("item", "price"),
+        "titles": {"a": "Apple", "b": "Book"},
+        "facts": {"rows_read": 8},
+    }
+    return Table(**{**values, **changes})
+
+
+def made(read: Callable[[], Table] = table, tasks: tuple[str, ...] = ("click",), **options: Any) -> Data:
+    """Prepared under a key of its own."""
+    made.calls += 1  # type: ignore[attr-defined]
+    return prepare(Toy(tasks), read=read, source={"call": made.calls}, **options)  # type: ignore[attr-defined]
+
+
+made.calls = 0  # type: ignore[attr-defined]
+
+
+def test_vocabularies_come_from_train_alone() -> None:
+    data = made()
+    assert data.schema.categorical == (
+        CategoricalField("user", 3),
+        CategoricalField("item", 4),  # unseen, a, b, missing
+        CategoricalField("size", 4),
+        CategoricalField("hour", 3),
+        CategoricalField("price_bin", 5),  # unseen, three bins, missing
+    )
+    assert data.train.categorical[:, 0].tolist() == [1, 1, 2, 2]
+    assert data.train.categorical[:, 1].tolist() == [2, 1, 2, 3]
+    assert data.test.categorical[:, 0].tolist() == [2, 0]
+    assert data.test.categorical[:, 2].tolist() == [0, 3]  # xl is not in train
+    assert (data.schema.user, data.schema.item) == ("user", "item")
+
+
+def test_missing_that_train_never_has_is_unseen() -> None:
+    codes, vocabulary = encode(pl.Series(["a", "b", None]), np.array([True, True, False]))
+    assert codes.tolist() == [1, 2, 0]
+    assert vocabulary == ["a", "b"]
+
+
+def test_integers_are_ordered_as_numbers() -> None:
+    codes, vocabulary = encode(pl.Series([10, 9, -124]), np.array([True, True, True]))
+    assert vocabulary == [-124, 9, 10]
+    assert codes.tolist() == [3, 2, 1]
+
+
+def test_bins_have_equal_shares_of_train() -> None:
+    values = np.random.default_rng(0).normal(size=5000)
+    train = np.arange(5000) < 4000
+    codes, names = bins(values, train)
+    assert len(names) == 40
+    shares = np.bincount(codes[train], minlength=41)
+    assert shares[0] == 0
+    assert shares[1:].min() == shares[1:].max() == 100
+    order = np.argsort(values, kind="stable")
+    assert (np.diff(codes[order]) >= 0).all()
+
+
+def test_zero_and_missing_have_their_own_bins() -> None:
+    values = np.array([0.0] * 30 + [np.nan] * 10 + list(range(1, 61)) + [-5.0, 1e9])
+    train = np.arange(len(values)) < 100
+    codes, names = bins(values, train)
+    zero, missing = names.index("0") + 1, len(names)
+    assert names[-1] is None
+    assert set(codes[:30]) == {zero}
+    assert set(codes[30:40]) == {missing}
+    assert not {zero, missing} & set(codes[40:])
+    assert codes[-2:].tolist() == [1, zero - 1]  # beyond what train has: the first and the last bin
+
+
+def test_rare_zeros_and_small_integers_are_ordinary() -> None:
+    codes, names = bins(np.array([0.0] * 10 + [1, 2, 3] * 30), np.full(100, fill_value=True))
+    assert "0" not in names
+    assert len(set(codes)) == len(names) <= 4
+
+
+def test_a_constant_column_is_one_bin_and_zero() -> None:
+    constant = np.full(10, 3.0)
+    assert bins(constant, constant > 0)[0].tolist() == [1] * 10
+    assert scale(constant, constant > 0, standardise=True).tolist() == [0.0] * 10
+
+
+@pytest.mark.parametrize(
+    ("numeric", "expected", "num_categorical"),
+    [("bins", [-1.2247449, 0, 0, 1.2247449], 5), ("standardise", [-1.2247449, 0, 0, 1.2247449], 4), ("raw", [1, 2, 2, 3], 4)],
+)
+def test_numeric_treatments(numeric: str, expected: list[float], num_categorical: int) -> None:
+    data = made(numeric=numeric)
+    assert data.schema.numeric == (NumericField("price"),)
+    np.testing.assert_allclose(data.train.numeric[:, 0], expected, rtol=1e-6)
+    assert data.train.numeric.dtype == np.float32
+    assert len(data.schema.categorical) == num_categorical
+
+
+def test_unknown_treatment() -> None:
+    with pytest.raises(ValueError, match=r"dataset\.numeric must be one of bins, standardise, raw, found 'log'"):
+        made(numeric="log")
+
+
+def test_only_chosen_labels_enter() -> None:
+    data = made(tasks=("seconds",))
+    assert data.schema.task_names == ("seconds",)
+    np.testing.assert_array_equal(data.train.labels, np.array([[1.5], [2], [np.nan], [3]], np.float32))
+
+
+@pytest.mark.parametrize(
+    ("task", "labels", "message"),
+    [
+        ("click", [1, 1, 1, np.nan, 0, 0, 0, 0], "task 'click': all 3 labels in train are of one class, 1"),
+        ("click", [np.nan] * 4 + [0, 1, 0, 1], "task 'click': no label is observed in train"),
+        ("click", [0, 1, 2, 3, 1, 0, 1, 0], "task 'click': a binary label is 0 or 1, found 2 others, first 2"),
+        ("click", [0, 1, 0, 1, 0, 0, 1, 0], "task 'purchase' is given 'click', but on 1 rows|cannot be greater"),
+        ("purchase", [1, 1, 1, np.nan, 0, 0, 1, 1], "task 'purchase' is given 'click' and cannot be greater, but is on 2"),
+        ("purchase", [0, 1, 0, 0, 0, 0, 1, 0], "task 'purchase' is given 'click', but on 1 rows it is observed and 'click'"),
+        ("seconds", [np.inf] + [1.0] * 7, "task 'seconds': labels must be finite, found 1"),
+    ],
+)
+def test_labels_are_checked(task: str, labels: list[float], message: str) -> None:
+    wrong = table()
+    wrong.labels[task] = np.array(labels)
+    tasks = ("seconds",) if task == "seconds" else ("click", "purchase")
+    with pytest.raises(ValueError, match=message):
+        made(lambda: wrong, tasks)
+
+
+def test_a_child_may_be_unknown_where_its_parent_is_known() -> None:
+    fine = table()
+    fine.labels["purchase"][1] = np.nan
+    fine.labels["purchase"][2] = 1
+    assert np.isnan(made(lambda: fine, ("click", "purchase")).train.labels[1, 1])
+
+
+def test_an_empty_split_is_refused() -> None:
+    with pytest.raises(ValueError, match="the validation split has no rows, of 8 in all"):
+        made(lambda: table(split=np.array([TRAIN] * 4 + [TEST] * 4, np.int8)))
+
+
+def test_the_fingerprint_is_of_the_parsed_columns_and_labels_alone() -> None:
+    first = table().fingerprint()
+    same = table(titles={}, facts={}, split=np.zeros(8, np.int8), user_fields=(), item_fields=())
+    same.categorical = {name: table().series(name).cast(pl.String) for name in reversed(table().categorical)}
+    assert same.fingerprint() == first
+    assert made(numeric="raw").fingerprint == made(tasks=("seconds",)).fingerprint == first
+
+
+@pytest.mark.parametrize("change", ["category", "missing", "number", "label", "name", "order"])
+def test_the_fingerprint_sees_every_change(change: str) -> None:
+    other = table()
+    if change == "category":
+        other.categorical["size"] = pl.Series(["s", "m", "l", "s", "s", "m", "l", "s"])
+    elif change == "missing":
+        other.categorical["item"] = pl.Series(["b", "a", "b", "", "c", "a", "b", "c"])
+    elif change == "number":
+        other.numeric["price"][0] = 1.5
+    elif change == "label":
+        other.labels["seconds"][7] = 8  # of a task that is not chosen
+    elif change == "name":
+        other.categorical["minute"] = other.categorical.pop("hour")
+    else:
+        other.categorical["user"] = other.categorical["user"][::-1]
+    assert other.fingerprint() != table().fingerprint()
+
+
+def test_the_catalogue_has_everybody_as_last_known() -> None:
+    data = made()
+    assert data.catalogue is not None
+    users, items = data.catalogue.users, data.catalogue.items
+    assert users.ids.tolist() == ["7", "9", "10"]
+    assert users.codes.tolist() == [1, 2, 0]  # 10 is not in train
+    assert users.categorical_names == ("user", "size")
+    # 7 and 9: their last rows of train (m, s), not the later ones of validation and test; 10: its own last row (s)
+    assert users.categorical[:, 1].tolist() == [2, 3, 3]
+    assert items.ids.tolist() == ["a", "b", "c"]
+    assert items.categorical_names == ("item", "price_bin")
+    assert items.numeric_names == ("price",)
+    assert items.numeric.shape == (3, 1)
+    assert items.titles is not None
+    assert items.titles.tolist() == ["Apple", "Book", ""]
+    assert data.catalogue.context == {"hour": 1.0}
+
+
+def test_without_roles_there_is_no_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Toy, "user", None)
+    assert made().catalogue is None
+
+
+def test_random_split_hangs_on_its_seed_alone() -> None:
+    first = random_split(1000, 3)
+    assert np.bincount(first).tolist() == [800, 100, 100]
+    np.testing.assert_array_equal(first, random_split(1000, 3))
+    assert (first != random_split(1000, 4)).any()
+
+
+def test_the_second_time_comes_from_the_cache_and_is_mapped() -> None:
+    def refuse() -> Table:
+        raise AssertionError("read although cached")
+
+    first = prepare(Toy(), read=table, source={"of": "twice"})
+    second = prepare(Toy(), read=refuse, source={"of": "twice"})
+    assert second.schema == first.schema
+    assert second.facts == first.facts == {"rows_read": 8}
+    assert isinstance(second.train.categorical, np.memmap)
+    np.testing.assert_array_equal(second.test.labels, first.test.labels)
+    with pytest.raises(AssertionError, match="read although cached"):
+        prepare(Toy(), read=refuse, source={"of": "another file"})
+    with pytest.raises(AssertionError, match="read although cached"):
+        prepare(Toy(("click",)), read=refuse, source={"of": "twice"})
+
+
+def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MTLBENCH_CACHE", str(tmp_path))
+    with pytest.raises(ValueError, match="validation split"):
+        made(lambda: table(split=np.zeros(8, np.int8)))
+    assert list((tmp_path / "prepared").iterdir()) == []
+
+
+def _prepare_and_report(cache: str, barrier: Any, results: Any) -> None:
+    import os
+
+    os.environ["MTLBENCH_CACHE"] = cache
+
+    def read() -> Table:
+        barrier.wait(timeout=60)  # both have found the cache empty
+        return table()
+
+    results.put(prepare(Toy(), read=read, source={}).fingerprint)
+
+
+def test_two_processes_prepare_at_once(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    barrier, results = context.Barrier(2), context.Queue()
+    processes = [
+        context.Process(target=_prepare_and_report, args=(str(tmp_path), barrier, results)) for _ in range(2)
+    ]
+    for process in processes:
+        process.start()
+    found = [results.get(timeout=60) for _ in processes]
+    for process in processes:
+        process.join(timeout=60)
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert found == [table().fingerprint()] * 2
+    assert len(list((tmp_path / "prepared").iterdir())) == 1
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("MTLBENCH_CACHE", str(tmp_path / "file"))
+    with pytest.raises(OSError, match="cannot be written.*set MTLBENCH_CACHE"):
+        made()
+
+
+def test_a_digest_is_computed_once_per_state_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MTLBENCH_CACHE", str(tmp_path / "cache"))
+    path = tmp_path / "data.csv"
+    path.write_text("a,b")
+    first = file_digest(path)
+    (memo,) = (tmp_path / "cache" / "digests").iterdir()
+    memo.write_text(json.dumps({**json.loads(memo.read_text()), "sha256": "from the memo"}))
+    assert file_digest(path) == "from the memo"
+    path.write_text("a,b,c")
+    assert file_digest(path) not in (first, "from the memo")
+    memo.write_text("damaged")
+    path.write_text("a,b")
+    assert file_digest(path) == first
+
+
+def test_a_folder_is_filled_once() -> None:
+    target = cache_folder() / "once"
+    folder_made_once(target, lambda folder: (folder / "a").write_text("1"))  # type: ignore[arg-type, return-value]
+    folder_made_once(target, lambda folder: pytest.fail("filled again"))
+    assert (target / "a").read_text() == "1"

@@ -1,0 +1,233 @@
+"""Fabricated records: what runs leave behind, without the runs. Every key that a real record has is there."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from random import Random
+from typing import Any
+
+from benchmark.config import TrainerConfig, digest
+from benchmark.record import Record
+from benchmark.schema import CategoricalField, NumericField, Schema, Task, TaskKind, Transform
+
+BINARY, REGRESSION = TaskKind.BINARY, TaskKind.REGRESSION
+
+SCHEMAS = {
+    "videos": Schema(
+        categorical=(CategoricalField("user", 901), CategoricalField("item", 4001), CategoricalField("hour", 25)),
+        numeric=(NumericField("length"),),
+        tasks=(
+            Task("click", BINARY),
+            Task("like", BINARY),
+            Task("play_time", REGRESSION, unit="seconds", transform=Transform.LOG1P),
+        ),
+        user="user",
+        item="item",
+    ),
+    "shop": Schema(
+        categorical=(CategoricalField("user", 501), CategoricalField("item", 301)),
+        numeric=(),
+        tasks=(
+            Task("click", BINARY),
+            Task("purchase", BINARY, given="click"),
+            Task("duration", REGRESSION, unit="seconds"),
+        ),
+        user="user",
+        item="item",
+    ),
+}
+# task: (value of the constant, value a perfect training reaches, spread between seeds) of the headline metric
+LEVELS = {"click": (0.5, 0.735, 1e-3), "like": (0.5, 0.82, 4e-3), "play_time": (2.2, 1.46, 8e-3), "purchase": (0.5, 0.79, 3e-3), "duration": (410.0, 262.0, 1.5)}  # fmt: skip
+# method: (what it gains on every task, as a share of the way from constant to perfect; parameters; shared; seconds)
+METHODS = {
+    "single_task/equal": (0.0, 261_840, 0, 31.0),
+    "shared_bottom/equal": (0.012, 92_113, 90_001, 14.0),
+    "mmoe/equal": (0.028, 118_900, 112_000, 19.0),
+    "mmoe/uncertainty": (0.022, 118_903, 112_000, 20.0),
+    "ple/pcgrad": (0.03, 190_223, 140_000, 47.0),
+}
+CHANGING = ("uncertainty", "pcgrad")
+
+
+def record(
+    dataset: str = "videos",
+    method: str = "mmoe/equal",
+    seed: int = 0,
+    *,
+    status: str = "finished",
+    purpose: str = "default",
+    trainer: dict[str, Any] | None = None,
+    architecture: dict[str, Any] | None = None,
+    options: dict[str, Any] | None = None,
+    gain: float | None = None,
+    num_epochs: int = 12,
+) -> Record:
+    """One record; the same arguments give the same record.
+
+    Args:
+        dataset: videos or shop.
+        method: `architecture/weighting`; known ones have a quality of their own.
+        seed: The run's seed; runs of one seed share a part of their luck, as real ones do.
+        status: finished, diverged or failed.
+        purpose: default, trial or tuned.
+        trainer, architecture, options: Values of the configuration in place of the defaults.
+        gain: The method's quality in place of that in METHODS.
+        num_epochs: Epochs trained.
+    """
+    schema = SCHEMAS[dataset]
+    names = method.split("/")
+    identity: dict[str, Any] = {
+        "dataset": {"name": dataset, "split_seed": 0, **(options or {})},
+        "architecture": {"name": names[0], "embedding_dim": 16, **(architecture or {})},
+        "weighting": {"name": names[1]},
+        "trainer": {**asdict(TrainerConfig()), **(trainer or {})},
+        "purpose": purpose,
+        "seed": seed,
+    }
+    made = Record(
+        id=digest(identity)[:12],
+        status=status,
+        method=method,
+        purpose=purpose,
+        seed=seed,
+        config={**identity, "device": "auto", "threads": 1, "tracker": {"name": "none"}, "results_dir": "results/runs"},
+        dataset=_dataset(dataset, schema, options or {}),
+        selected_by={"split": "validation", "criterion": "mean"},
+        environment={
+            "mtlbench": "0.1.0", "torch": "2.13.0", "numpy": "2.3.0", "python": "3.11.9", "platform": "Linux", "cores": 2,
+            "command": f"mtlbench run dataset={dataset} architecture={names[0]} weighting={names[1]} seed='range(0,5)'",
+            "started": f"2026-11-20T10:{seed:02d}:00+00:00",
+        },
+    )  # fmt: skip
+    quality, parameters, shared, seconds = METHODS.get(method, (0.01, 100_000, 80_000, 20.0))
+    quality = quality if gain is None else gain
+    made.cost = {
+        "parameters": parameters, "embedding_parameters": parameters // 2, "train_seconds": seconds + seed % 3,
+        "rows_per_second": 2e6 / seconds, "peak_memory_bytes": 400_000_000, "threads": 1, "device": "cpu",
+    }  # fmt: skip
+    if status == "failed":
+        made.error = {"type": "RuntimeError", "message": "out of memory", "traceback": "Traceback ..."}
+        made.dataset, made.cost = {}, {}
+        return made
+    _train(made, schema, quality, num_epochs)
+    made.shared_parameters = shared
+    if status == "diverged":
+        made.error = {"type": "Diverged", "message": "the loss became NaN", "task": schema.task_names[-1], "step": 812, "epoch": 4}
+        made.epochs = made.epochs[:3]
+        return made
+    _select(made, schema)
+    if names[0] in ("mmoe", "ple"):
+        made.gates = _gates(schema, names[0], seed)
+    return made
+
+
+def records(datasets: tuple[str, ...] = ("videos", "shop"), seeds: int = 5, **options: Any) -> list[Record]:
+    """Every method on every data set with so many seeds, all finished."""
+    return [record(d, m, s, **options) for d in datasets for m in METHODS for s in range(seeds)]
+
+
+def study() -> list[Record]:
+    """Two data sets, five methods, five seeds, with a diverged, a failed and a missing run, and one undefined metric."""
+    made = records()
+    at = {(r.dataset["name"], r.method, r.seed): number for number, r in enumerate(made)}
+    made[at["videos", "ple/pcgrad", 3]] = record("videos", "ple/pcgrad", 3, status="diverged")
+    made[at["shop", "mmoe/uncertainty", 1]] = record("shop", "mmoe/uncertainty", 1, status="failed")
+    undefine(made[at["videos", "mmoe/uncertainty", 2]], "like", "gauc", "no user has both classes")
+    del made[at["shop", "shared_bottom/equal", 4]]
+    return made
+
+
+def undefine(run: Record, task: str, metric: str, reason: str) -> None:
+    """Makes a metric of a record undefined, as one-class rows do."""
+    for selected in (run.metrics, run.metrics_per_task):
+        for split in selected.values():
+            split[task][metric] = None
+    run.undefined |= {f"{split}.{task}.{metric}": reason for split in ("validation", "test")}
+
+
+def _dataset(name: str, schema: Schema, options: dict[str, Any]) -> dict[str, Any]:
+    best = {"click": {"auc": 0.748}, "purchase": {"auc": 0.812, "auc[purchase|click]": 0.69}, "duration": {"mse": 240.0}}
+    return {
+        "name": name,
+        "fingerprint": digest([name, options])[:16],
+        "test_rows": digest([name, "test"])[:16],
+        "splits": {"train": 80_000, "validation": 10_000, "test": 10_000},
+        "fields": [field.name for field in (*schema.categorical, *schema.numeric)],
+        "tasks": list(schema.task_names),
+        "schema": schema.to_json(),
+        "facts": {"protocol": "by date", "rows_read": 100_412, "duplicates_dropped": 412},
+        "best_reachable": best if name == "shop" else None,
+        "constant": {task.name: _row(task, LEVELS[task.name][0], constant=True) for task in schema.tasks},
+    }
+
+
+def _row(task: Task, headline: float, *, constant: bool = False) -> dict[str, float | None]:
+    level, best, _ = LEVELS[task.name]
+    share = (headline - level) / (best - level)
+    if task.kind is REGRESSION:
+        row: dict[str, float | None] = {"mse": headline, "rmse": math.sqrt(headline), "mae": 0.8 * math.sqrt(headline), "r2": 1 - headline / level}
+        if task.transform is Transform.LOG1P:
+            row["mae[seconds]"] = 11.0 - 3 * share
+        return row
+    row = {
+        "auc": headline, "gauc": 0.5 + 0.7 * (headline - 0.5), "gauc_users": 804.0, "gauc_rows": 0.9132,
+        "log_loss": 0.4 - 0.08 * share, "calibration": 1.0 if constant else 1.03 - 0.02 * share, "positive_rate": 0.21,
+    }  # fmt: skip
+    if task.given is not None:
+        pair = f"[{task.name}|{task.given}]"
+        row |= {f"auc{pair}": 0.5 + 0.6 * (headline - 0.5), f"rows{pair}": 2_104.0, f"incoherent{pair}": 0.004}
+    return row
+
+
+def _train(run: Record, schema: Schema, quality: float, num_epochs: int) -> None:
+    changing = run.config["weighting"]["name"] in CHANGING
+    for epoch in range(1, num_epochs + 1 + run.seed % 3):
+        validation = {task.name: _row(task, _headline(run, task, quality, epoch)) for task in schema.tasks}
+        run.epochs.append({
+            "epoch": epoch,
+            "seconds": 1.6,
+            "learning_rate": 1e-3,
+            "train_losses": {task.name: 0.3 + 0.4 / epoch for task in schema.tasks},
+            "auxiliary": {},
+            "validation": validation,
+            "criterion": sum(row.get("r2") or 2 * (row.get("auc") or 0.5) - 1 for row in validation.values()) / len(validation),
+            "effective_weights": {
+                task.name: 1.0 + (0.12 * number * math.log(epoch + run.seed % 2) if changing else 0.0)
+                for number, task in enumerate(schema.tasks)
+            },
+        })  # fmt: skip
+
+
+def _headline(run: Record, task: Task, quality: float, epoch: int) -> float:
+    constant, best, spread = LEVELS[task.name]
+    peak = 11 if task.name == "like" else 6
+    share = 0.96 + quality - 0.5 * math.exp(-1.1 * epoch * 6 / peak) - 0.002 * max(0, epoch - peak)
+    # a part of the luck belongs to the seed, so that paired differences are narrower than means
+    luck = Random(f"{run.seed} {task.name}").gauss(0, 1) + 0.4 * Random(f"{run.id} {task.name}").gauss(0, 1)
+    return constant + share * (best - constant) + spread * luck + 0.1 * spread * Random(f"{run.id} {epoch}").gauss(0, 1)
+
+
+def _select(run: Record, schema: Schema) -> None:
+    def last(score: Any) -> int:
+        return int(max(run.epochs, key=score)["epoch"])
+
+    run.best_epoch = last(lambda epoch: epoch["criterion"])
+    for task in schema.tasks:
+        metric, sign = ("auc", 1) if task.kind is BINARY else ("mse", -1)
+        run.best_epoch_per_task[task.name] = last(lambda e, t=task.name, m=metric, s=sign: s * e["validation"][t][m])
+    for split in ("validation", "test"):
+        run.metrics[split] = {t.name: dict(run.epochs[run.best_epoch - 1]["validation"][t.name]) for t in schema.tasks}
+        run.metrics_per_task[split] = {
+            name: dict(run.epochs[epoch - 1]["validation"][name]) for name, epoch in run.best_epoch_per_task.items()
+        }
+
+
+def _gates(schema: Schema, architecture: str, seed: int) -> dict[str, dict[str, float]]:
+    gates = {}
+    for task in schema.task_names:
+        own = [f"{task}.0", f"{task}.1"] if architecture == "ple" else []
+        experts = [f"expert.{number}" for number in range(4)] + own
+        raw = [Random(f"{seed} {task} {expert}").random() ** 2 + 0.05 for expert in experts]
+        gates[task] = {expert: weight / sum(raw) for expert, weight in zip(experts, raw, strict=True)}
+    return gates

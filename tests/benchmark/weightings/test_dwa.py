@@ -1,0 +1,80 @@
+"""DWA: values, periods of epochs and of steps."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from benchmark.schema import Task, TaskKind
+from benchmark.weightings.dwa import DWA
+
+TASKS = tuple(Task(name, TaskKind.BINARY) for name in "abc")
+ACTIVE = torch.tensor([True, True, True])
+FIRST, SECOND = torch.tensor([0.5, 0.9, 0.8]), torch.tensor([0.4, 0.85, 0.4])
+WEIGHTS = torch.tensor([1.0219368420, 1.0984739667, 0.8795891913])
+
+
+def run_window(weighting: DWA, steps: list[Tensor], active: Tensor = ACTIVE) -> list[Tensor]:
+    weights = []
+    for losses_T in steps:
+        weights.append(weighting.effective_weights())
+        assert weighting(losses_T, active) == pytest.approx(float((weights[-1] * losses_T).sum()))
+    return weights
+
+
+def test_it_is_equal_for_two_epochs_and_then_follows_the_ratio_of_their_losses() -> None:
+    weighting = DWA(TASKS)
+    for mean_losses_T in (FIRST, SECOND):
+        assert weighting.effective_weights().tolist() == [1, 1, 1]
+        weighting.on_epoch_end(mean_losses_T)
+    torch.testing.assert_close(weighting.effective_weights(), WEIGHTS)
+    assert float(weighting(FIRST, ACTIVE)) == pytest.approx(float(WEIGHTS @ FIRST))
+
+
+def test_by_epochs_the_steps_do_not_matter() -> None:
+    weighting = DWA(TASKS)
+    run_window(weighting, [FIRST, SECOND, FIRST])
+    assert weighting.effective_weights().tolist() == [1, 1, 1]
+
+
+def test_a_window_of_steps_acts_within_the_epoch_and_ignores_its_end() -> None:
+    weighting = DWA(TASKS, window=2)
+    steps = [FIRST - 0.1, FIRST + 0.1, SECOND - 0.2, SECOND + 0.2, FIRST]
+    weights = run_window(weighting, steps)
+    weighting.on_epoch_end(torch.tensor([9.0, 1, 1]))
+    assert [w.tolist() for w in weights[:4]] == [[1, 1, 1]] * 4
+    torch.testing.assert_close(weights[4], WEIGHTS)
+    torch.testing.assert_close(weighting.effective_weights(), WEIGHTS)
+
+
+def test_weights_sum_to_the_number_of_tasks_and_a_high_temperature_evens_them() -> None:
+    weighting = DWA(TASKS, temperature=1e6)
+    weighting.on_epoch_end(FIRST)
+    weighting.on_epoch_end(SECOND)
+    torch.testing.assert_close(weighting.effective_weights(), torch.ones(3), rtol=0, atol=1e-5)
+    assert float(WEIGHTS.sum()) == pytest.approx(3)
+
+
+def test_a_window_takes_means_over_the_steps_with_a_label() -> None:
+    weighting = DWA(TASKS, window=2)
+    missing = torch.tensor([True, True, False])
+    for losses_T, active in ((FIRST, missing), (FIRST, ACTIVE), (SECOND, ACTIVE), (SECOND, missing)):
+        weighting(losses_T * active, active)
+    torch.testing.assert_close(weighting.effective_weights(), WEIGHTS)
+
+
+def test_a_task_without_a_label_in_a_window_has_a_ratio_of_one() -> None:
+    weighting, never = DWA(TASKS, window=1), torch.tensor([True, True, False])
+    for losses_T in (FIRST, SECOND):
+        weighting(losses_T * never, never)
+    expected = 3 * torch.softmax(torch.tensor([0.4 / 0.5, 0.85 / 0.9, 1.0]) / 2, dim=0)
+    torch.testing.assert_close(weighting.effective_weights(), expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"), [({"temperature": 0.0}, "temperature must be greater than 0"), ({"window": -1}, "window must be at least 0")]
+)
+def test_bad_parameters_are_refused(options: dict[str, float], said: str) -> None:
+    with pytest.raises(ValueError, match=f"weighting.{said}"):
+        DWA(TASKS, **options)  # type: ignore[arg-type]

@@ -1,0 +1,29 @@
+"""Fixtures of the whole suite."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the user's cache of prepared data; within a worker, tests share one."""
+    monkeypatch.setenv("MTLBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """The folder of real data sets; without MTLBENCH_DATA the test is skipped."""
+    folder = os.environ.get("MTLBENCH_DATA")
+    if not folder:
+        pytest.skip("needs real data: set MTLBENCH_DATA to a folder of data sets")
+    return Path(folder)
