@@ -19,8 +19,8 @@ class PLE(Architecture):
     r"""Progressive layered extraction: experts of a task's own beside shared ones, level upon level.
 
     Tang, Liu, Zhao, Gong: Progressive Layered Extraction (PLE): A Novel Multi-Task Learning (MTL) Model for
-    Personalized Recommendations, RecSys 2020, doi 10.1145/3383313.3412236, equations 2 to 7. For a unit u, a task or the
-    shared one:
+    Personalized Recommendations, RecSys 2020, doi 10.1145/3383313.3412236, equations 2 to 7. For a unit u, a task or
+    the shared one:
 
     .. math::
         v_{u,0} = x, \qquad v_{u,j} = \mathrm{softmax}(W_{u,j}\, v_{u,j-1})\, S_{u,j}, \qquad y_k = h_k(v_{k,L})

@@ -17,7 +17,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -31,6 +30,8 @@ from benchmark.schema import Schema
 from benchmark.seeding import seeded
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from architectures import Architecture
 
 _MODEL, _MEAN, _STD = "model.", "target.mean", "target.std"
@@ -51,14 +52,15 @@ def save_checkpoint(path: Path, state: dict[str, Tensor], target_mean_T: Tensor,
     contiguous = torch.contiguous_format
     copies = {name: value.detach().cpu().clone(memory_format=contiguous) for name, value in tensors.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
     os.close(handle)
+    temporary = Path(name)
     try:
         save_file(copies, temporary)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        temporary.chmod(0o644)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
@@ -215,7 +217,7 @@ def _overrides(prefix: str, values: dict[str, Any], defaults: dict[str, Any]) ->
             yield f"{prefix}{key}={_written(value)}"
 
 
-def _written(value: Any) -> str:
+def _written(value: object) -> str:
     """A plain value in Hydra's grammar of overrides."""
     if isinstance(value, dict):
         return "{" + ",".join(f"{key}:{_written(item)}" for key, item in value.items()) + "}"

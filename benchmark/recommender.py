@@ -12,11 +12,9 @@ import io
 import json
 import math
 import sys
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from rich.console import Console
@@ -24,12 +22,17 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmark.checkpoint import Predictor, load, locate
-from benchmark.datasets import Catalogue, Data, Entities
 from benchmark.prediction import BATCH_SIZE, in_unit
-from benchmark.record import Record
 from benchmark.registry import datasets
 from benchmark.schema import Schema, Task
 from benchmark.score import Score, default, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from benchmark.datasets import Catalogue, Data, Entities
+    from benchmark.record import Record
 
 FORMATS = ("table", "json", "csv")
 ITEM_BLOCK = 16 * BATCH_SIZE  # whole batches, so that blocks do not move the last bit
@@ -53,18 +56,18 @@ class Recommendations:
     score: str
     notes: tuple[str, ...] = ()
 
-    def print(self, format: Literal["table", "json", "csv"] = "table") -> None:
+    def print(self, form: Literal["table", "json", "csv"] = "table") -> None:
         """Writes the rows to stdout, and the notes to stderr.
 
         Raises:
             ValueError: for an unknown format.
         """
-        if format not in FORMATS:
-            raise ValueError(f"format must be one of {', '.join(FORMATS)}, found {format!r}")
-        if format == "table":
+        if form not in FORMATS:
+            raise ValueError(f"format must be one of {', '.join(FORMATS)}, found {form!r}")
+        if form == "table":
             Console().print(self.to_table())
         else:
-            sys.stdout.write(self.to_json() if format == "json" else self.to_csv())
+            sys.stdout.write(self.to_json() if form == "json" else self.to_csv())
         for note in self.notes:
             print(note, file=sys.stderr)
 
@@ -136,7 +139,7 @@ def recommend(
     predictor = load(record)
     data, catalogue = _rebuild(found, schema)
     indices = _find_users([users] if isinstance(users, str | int) else users, catalogue.users, name)
-    ranker = _Ranker(predictor, data, catalogue, ranking, include_seen)
+    ranker = _Ranker(predictor, data, catalogue, ranking, include_seen=include_seen)
     rows = [row for index in indices for row in ranker.rows(index, k)]
     notes = tuple(ranker.notes(indices, rows, k))
     return Recommendations(rows, schema.tasks, str(ranking), notes)
@@ -146,13 +149,14 @@ class _Ranker:
     """Ranks all items for one user at a time, in blocks of items."""
 
     def __init__(
-        self, predictor: Predictor, data: Data, catalogue: Catalogue, score: Score, include_seen: bool
+        self, predictor: Predictor, data: Data, catalogue: Catalogue, score: Score, *, include_seen: bool
     ) -> None:
         self.predictor, self.catalogue, self.score = predictor, catalogue, score
         self.schema, self.include_seen = predictor.schema, include_seen
         self._categorical = [field.name for field in self.schema.categorical]
         self._numeric = [field.name for field in self.schema.numeric]
-        assert self.schema.user is not None and self.schema.item is not None
+        assert self.schema.user is not None
+        assert self.schema.item is not None
         self._user_columns = _columns(catalogue.users, self.schema.user)
         self._item_columns = _columns(catalogue.items, self.schema.item)
         owned = {*self._user_columns, *self._item_columns}
@@ -258,12 +262,12 @@ def _find_users(wanted: Sequence[str | int], users: Entities, dataset: str) -> l
     """Indices of the ids, each once, in the order asked for."""
     if len(wanted) == 0:
         raise ValueError("users: expected at least one id, found none")
-    index = {str(id): position for position, id in enumerate(users.ids)}
-    for id in map(str, wanted):
-        if id not in index:
-            near = difflib.get_close_matches(id, index, n=3, cutoff=0.5) or list(index)[:3]
-            raise ValueError(f"unknown user {id!r}: {dataset} has {len(index)} users; nearest: {', '.join(near)}")
-    return list(dict.fromkeys(index[str(id)] for id in wanted))
+    index = {str(user): position for position, user in enumerate(users.ids)}
+    for user in map(str, wanted):
+        if user not in index:
+            near = difflib.get_close_matches(user, index, n=3, cutoff=0.5) or list(index)[:3]
+            raise ValueError(f"unknown user {user!r}: {dataset} has {len(index)} users; nearest: {', '.join(near)}")
+    return list(dict.fromkeys(index[str(user)] for user in wanted))
 
 
 def _column(task: Task) -> str:
@@ -274,13 +278,13 @@ def _finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     if value is None:
         return "-"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _not_a_formula(value: Any) -> Any:
+def _not_a_formula(value: object) -> object:
     if not isinstance(value, str) or not value.startswith(("=", "+", "-", "@", "\t", "\r")):
         return value
     try:

@@ -99,8 +99,8 @@ class TaskLosses:
 
     def __call__(
         self, outputs: dict[str, Tensor], auxiliaries: dict[str, Auxiliary], batch: Batch
-    ) -> tuple[list[Tensor], Tensor, Tensor | None]:
-        """T losses, (T,) bool: has the task a label here, and the sum of the auxiliaries that belong to no task."""
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """(T,) losses, (T,) bool: has the task a label here, and the sum of the auxiliaries that belong to no task."""
         losses = {task.name: self._loss(t, task, outputs[task.name], batch) for t, task in enumerate(self.tasks)}
         extra: Tensor | None = None
         for auxiliary in auxiliaries.values():
@@ -113,7 +113,7 @@ class TaskLosses:
             if all(self.fully_observed)
             else batch.observed.any(dim=0)
         )
-        return list(losses.values()), active_T, extra
+        return torch.stack(list(losses.values())), active_T, extra
 
     def _loss(self, t: int, task: Task, output: Tensor, batch: Batch) -> Tensor:
         label = batch.labels[:, t]

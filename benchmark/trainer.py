@@ -25,7 +25,7 @@ from benchmark.selection import Selection
 from benchmark.targets import TargetScale, TaskLosses, TrainingRows
 from benchmark.watch import Diverged, Watch
 from benchmark.weightings import LossWeighting, Weighting
-from benchmark.weightings._gradients import GradientEngine, shared_parameters
+from benchmark.weightings._gradients import GradientEngine, count_shared
 
 if TYPE_CHECKING:
     from architectures import Architecture
@@ -78,15 +78,15 @@ def make_optimizer(model: nn.Module, weighting: Weighting, config: TrainerConfig
     return optimizer([group for group in groups if group["params"]], lr=config.learning_rate, fused=True)
 
 
-Backward = Callable[[list[Tensor], Tensor, Tensor | None], None]
+Backward = Callable[[Tensor, Tensor, Tensor | None], None]
 
 
 def make_backward(model: nn.Module, weighting: Weighting) -> Backward:
     """The backward pass, chosen once by the kind of weighting; the plain one costs nothing beside `backward()`."""
     if isinstance(weighting, LossWeighting):
 
-        def backward(losses: list[Tensor], active_T: Tensor, extra: Tensor | None) -> None:
-            total = weighting(torch.stack(losses), active_T)
+        def backward(losses_T: Tensor, active_T: Tensor, extra: Tensor | None) -> None:
+            total = weighting(losses_T, active_T)
             (total if extra is None else total + extra).backward()
 
         return backward
@@ -174,26 +174,26 @@ class Trainer:
 
     def _train_step(self, batch: Batch) -> None:
         outputs, auxiliaries = self.model.training_step(batch)
-        losses, active_T, extra = self.losses(outputs, auxiliaries, batch)
+        losses_T, active_T, extra = self.losses(outputs, auxiliaries, batch)
         self.optimizer.zero_grad(set_to_none=True)
-        self.backward(losses, active_T, extra)
+        self.backward(losses_T, active_T, extra)
         if self.config.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
         self.optimizer.step()
         if self.scheduler is not None:
             self.scheduler.step()
-        losses_T = torch.stack(losses).detach()
+        losses_T = losses_T.detach()
         self.watch.add(losses_T, active_T, self.weighting.effective_weights(), auxiliaries)
         self.weighting.after_step(losses_T, lambda: self._losses_again(batch))
 
     def _losses_again(self, batch: Batch) -> Tensor:
         with torch.no_grad():
-            return torch.stack(self.losses(*self.model.training_step(batch), batch)[0])
+            return self.losses(*self.model.training_step(batch), batch)[0]
 
     def _count_shared(self) -> int:
         batch = next(self.rows.batches(self.config.batch_size, torch.Generator().manual_seed(0)))
         self.model.eval()
-        return shared_parameters(self.model(batch), list(self.model.parameters()))
+        return count_shared(self.model(batch), list(self.model.parameters()))
 
     def evaluate(self, split: Split) -> tuple[metrics.Metrics, dict[str, str]]:
         """Metrics of a split with the weights as they are, and the reasons of those that are undefined."""

@@ -16,7 +16,8 @@ import polars as pl
 from benchmark.record import Record, load_records
 from benchmark.reporting import provenance, tables
 from benchmark.reporting.layout import Document, Section
-from benchmark.reporting.sections import Results, section
+from benchmark.reporting.results import Results
+from benchmark.reporting.sections import section
 from benchmark.reporting.statistics import FEWEST
 from benchmark.reporting.study import Study, find_baseline
 from benchmark.reporting.tables import Selection
@@ -35,8 +36,8 @@ class Report:
 
     Args:
         table: The long table: one row a run, selection, split, task and metric.
-        summary: One row a data set, task, metric and method, of the test rows under `selection`: mean with 95 % t interval,
-            and the paired difference to the baseline with its own; null below three seeds or pairs.
+        summary: One row a data set, task, metric and method, of the test rows under `selection`: the mean with its 95 % t
+            interval, and the paired difference to the baseline with its own; null below three seeds or pairs.
         selection: joint or per_task.
         document: The same as text in cells, which every output draws.
         study: The records behind it.
@@ -185,23 +186,28 @@ def _headline(study: Study, selection: Selection) -> tuple[str, ...]:
         f"{_plural(len(runs), 'run')} ({status}) of {_plural(len(study.methods), 'method')} on "
         f"{_plural(len(study.groups), 'data set')}; purpose {study.purpose}"
     )
-    return (first, f"Selection {selection}: {provenance.SELECTIONS[selection]}, chosen on validation; all metrics are on test.")
+    return (
+        first,
+        f"Selection {selection}: {provenance.SELECTIONS[selection]}, chosen on validation; all metrics are on test.",
+    )
 
 
 def _reading(study: Study) -> tuple[str, ...]:
     notes = [
-        "a ± b is a mean over seeds and the half-width of its 95 % t interval; Δ is the mean of paired differences (same data, "
-        "same seed) with its 95 % t interval. Intervals are not adjusted for the number of comparisons. "
+        "a ± b is a mean over seeds and the half-width of its 95 % t interval; Δ is the mean of paired differences "
+        "(same data, same seed) with its 95 % t interval. Intervals are not adjusted for the number of comparisons. "
         f"Below {FEWEST} seeds or pairs no interval is given.",
-        "Bold is the best mean of a column among methods that finished every seed; it says nothing about the others' distance. "
-        "Seconds of training are medians over seeds.",
+        "Bold is the best mean of a column among methods that finished every seed; it says nothing about the others' "
+        "distance. Seconds of training are medians over seeds.",
     ]
     if study.left_out:
         others = ", ".join(f"{number} of purpose {name}" for name, number in study.left_out.items())
         notes.append(f"Left out: {others}.")
     if study.repeated:
         records = _plural(study.repeated, "record")
-        notes.append(f"{records} left out because another has the same data, method and seed: a finished one, or the last read.")
+        notes.append(
+            f"{records} left out because another has the same data, method and seed: a finished one, or the last read."
+        )
     return tuple(notes)
 
 

@@ -1,11 +1,12 @@
-"""Figures as inline SVG that takes its colours from the page. Draws on `Figure` objects: pyplot's state is not touched."""
+"""Figures as inline SVG that takes its colours from the page; pyplot, and so its state, is not touched."""
 
 from __future__ import annotations
 
 import io
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from benchmark import metrics
-from benchmark.reporting.layout import count, number
+from benchmark.reporting.layout import number
 from benchmark.reporting.statistics import Interval, t_interval
 from benchmark.reporting.study import Group, Run
 from benchmark.reporting.styles import Style
@@ -25,11 +26,11 @@ from benchmark.schema import Task, TaskKind
 # matplotlib knows only fixed colours: these stand for the page's variables, and are exchanged in the finished SVG
 INK, MUTED, GRID = "#0a0a01", "#0a0a02", "#0a0a03"
 _VARIABLES = {INK: "currentColor", MUTED: "var(--muted)", GRID: "var(--grid)"}
-_RC: dict[str, Any] = {
-    "svg.fonttype": "none", "text.parse_math": False, "font.family": "sans-serif", "font.size": 8.5, "axes.edgecolor": MUTED,
-    "axes.labelcolor": INK, "axes.titlesize": 9.5, "axes.titleweight": "bold", "axes.titlelocation": "left",
-    "axes.titlecolor": INK, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True,
-    "axes.linewidth": 0.7, "grid.color": GRID, "grid.linewidth": 0.6, "xtick.color": MUTED, "ytick.color": MUTED,
+_RC: Any = {
+    "svg.fonttype": "none", "text.parse_math": False, "font.family": "sans-serif", "font.size": 8.5,
+    "axes.edgecolor": MUTED,     "axes.labelcolor": INK, "axes.titlesize": 9.5, "axes.titleweight": "bold", "axes.titlelocation": "left",
+    "axes.titlecolor": INK, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
+    "axes.axisbelow": True, "axes.linewidth": 0.7, "grid.color": GRID, "grid.linewidth": 0.6, "xtick.color": MUTED, "ytick.color": MUTED,
     "xtick.labelcolor": INK, "ytick.labelcolor": INK, "xtick.major.width": 0.6, "ytick.major.width": 0.6,
     "axes.formatter.useoffset": False, "text.color": INK, "path.simplify": True, "path.simplify_threshold": 0.3,
 }  # fmt: skip
@@ -57,6 +58,11 @@ def figures(group: Group, styles: Mapping[str, Style], selection: Selection) -> 
     left_out = f" The best {len(shown)} of {len(finished)} methods are drawn." if len(shown) < len(finished) else ""
     made = [_curves(group, shown, styles), _weights(group, shown, styles), _scatter(group, shown, styles, selection)]
     return [Figure(f.title, f.svg, f.caption + left_out, f.alternative) for f in made if f is not None]
+
+
+def _figure(title: str, canvas: Canvas, group: Group, caption: str, sentences: Sequence[str]) -> Figure:
+    alternative = " ".join((f"{title}.", *sentences))
+    return Figure(title, _svg(canvas, f"{title} {group.name}", alternative), caption, alternative)
 
 
 def _order(runs: Sequence[Run], task: Task, selection: Selection) -> float:
@@ -89,27 +95,28 @@ def _curves(group: Group, shown: Mapping[str, list[Run]], styles: Mapping[str, S
             axes.set_title(f"{task.name}: {metrics.primary(task).upper()}")
             axes.set_xlabel("epoch")
             sentences.append(_best_sentence(task, curves, sign))
-        return Figure(
-            "Learning curves on validation", _svg(canvas, f"curves {group.name}", "Learning curves. " + " ".join(sentences)),
-            "Mean over seeds; the band spans the seeds. Where some seeds have stopped, the mean of the rest is faint and has no "
-            "band. The marker is the median jointly selected epoch. The first epochs may lie outside the frame.",
-            " ".join(sentences),
-        )  # fmt: skip
+        return _figure(
+            "Learning curves on validation",
+            canvas,
+            group,
+            "Mean over seeds; the band spans the seeds. Where some seeds have stopped, the mean of the rest is faint and has "
+            "no band. The marker is the median jointly selected epoch. The first epochs may lie outside the frame.",
+            sentences,
+        )
 
 
 def _best_sentence(task: Task, curves: Mapping[str, np.ndarray], sign: int) -> str:
-    best: tuple[float, str, int] | None = None
+    found = []
     for method, values in curves.items():
-        if not values.size:
-            continue
         means = sign * _mean(values)
         if np.isfinite(means).any():
             epoch = int(np.nanargmax(means))
-            best = max(best, (float(means[epoch]), method, epoch + 1)) if best else (float(means[epoch]), method, epoch + 1)
-    if best is None:
+            found.append((float(means[epoch]), method, epoch + 1))
+    if not found:
         return f"{task.name}: no values."
-    value, method, epoch = best
-    return f"{task.name}: the best mean {metrics.primary(task).upper()} is {number(sign * value)}, of {method} at epoch {epoch}."
+    value, method, epoch = max(found)
+    metric = metrics.primary(task).upper()
+    return f"{task.name}: the best mean {metric} is {number(sign * value)}, of {method} at epoch {epoch}."
 
 
 def _weights(group: Group, shown: Mapping[str, list[Run]], styles: Mapping[str, Style]) -> Figure | None:
@@ -117,7 +124,7 @@ def _weights(group: Group, shown: Mapping[str, list[Run]], styles: Mapping[str, 
         return lambda epoch: epoch.get("effective_weights", {}).get(task.name)
 
     series = {method: {t.name: _series(runs, of(t)) for t in group.tasks} for method, runs in shown.items()}
-    moving = {m: s for m, s in series.items() if any(v.size and np.nanstd(v, axis=1).max() > 1e-9 for v in s.values())}
+    moving = {m: s for m, s in series.items() if any(map(_moves, s.values()))}
     if not moving:
         return None
     with _drawing():
@@ -135,12 +142,19 @@ def _weights(group: Group, shown: Mapping[str, list[Run]], styles: Mapping[str, 
                 axes.set_yscale("log")
             axes.set_title(f"{task.name}: effective weight")
             axes.set_xlabel("epoch")
-        return Figure(
-            "Effective task weights", _svg(canvas, f"weights {group.name}", "Effective task weights. " + " ".join(sentences)),
-            "The derivative of the update by each task's loss, mean of an epoch, of methods whose weights move; the band spans "
-            "the seeds.",
-            " ".join(sentences),
-        )  # fmt: skip
+        return _figure(
+            "Effective task weights",
+            canvas,
+            group,
+            "The derivative of the update by each task's loss, mean of an epoch, of methods whose weights move; "
+            "the band spans the seeds.",
+            sentences,
+        )
+
+
+def _moves(values_ES: np.ndarray) -> bool:
+    steps = np.abs(np.diff(values_ES, axis=0))
+    return bool((steps[np.isfinite(steps)] > 1e-9).any())
 
 
 def _scatter(
@@ -167,21 +181,24 @@ def _scatter(
             axes.set_title(f"{auc_task.name} against {mse_task.name}")
             axes.invert_xaxis()
             if points:
-                y, x, method = max(points)
-                sentences.append(f"{auc_task.name} against {mse_task.name}: highest AUC {y:.4f} at MSE {number(x)}, of {method}.")
-        return Figure(
-            "AUC against MSE", _svg(canvas, f"scatter {group.name}", "AUC against MSE on test. " + " ".join(sentences)),
+                auc, mse, best = max(points)
+                pair = f"{auc_task.name} against {mse_task.name}"
+                sentences.append(f"{pair}: highest AUC {number(auc)} at MSE {number(mse)}, of {best}.")
+        return _figure(
+            "AUC against MSE",
+            canvas,
+            group,
             "Means on test with 95 % t intervals over seeds; MSE falls to the right, so better is up and to the right. "
             "A star is the best reachable, where it is known and near.",
-            " ".join(sentences),
-        )  # fmt: skip
+            sentences,
+        )
 
 
 def _point(axes: Axes, x: Interval, y: Interval, style: Style) -> None:
     colour = _series_colour(style)
     axes.errorbar(
-        x.mean, y.mean, xerr=x.half_width, yerr=y.half_width, fmt=style.marker, color=colour, markersize=5.5, elinewidth=0.9,
-        markeredgewidth=0.0,
+        x.mean, y.mean, xerr=x.half_width, yerr=y.half_width, fmt=style.marker, color=colour, markersize=5.5,
+        elinewidth=0.9, markeredgewidth=0.0,
     )  # fmt: skip
 
 
@@ -213,14 +230,15 @@ def _series(runs: Sequence[Run], value: Callable[[dict[str, Any]], float | None]
 def _mean(values_ES: np.ndarray) -> np.ndarray:
     known = np.isfinite(values_ES)
     with np.errstate(invalid="ignore"):
-        return np.where(known, values_ES, 0).sum(axis=1) / known.sum(axis=1)
+        means: np.ndarray = np.where(known, values_ES, 0).sum(axis=1) / known.sum(axis=1)
+    return means
 
 
 def _band(axes: Axes, values_ES: np.ndarray, style: Style, mark: int | None = None) -> None:
     if not values_ES.size:
         return
     epochs, means, colour = np.arange(1, len(values_ES) + 1), _mean(values_ES), _series_colour(style)
-    line: dict[str, Any] = {"color": colour, "linewidth": 1.4, "dashes": style.dash} if style.dash else {"color": colour, "linewidth": 1.4}
+    line: dict[str, Any] = {"color": colour, "linewidth": 1.4, **({"dashes": style.dash} if style.dash else {})}
     complete = int(np.isfinite(values_ES).all(axis=1).cumprod().sum())
     axes.plot(epochs[:complete], means[:complete], **line)
     if complete < len(epochs):
@@ -264,19 +282,12 @@ def _grid(panels: int, height: float = 2.5) -> tuple[Canvas, list[Axes]]:
     return canvas, grid[:panels]
 
 
-class _drawing:  # noqa: N801  a context manager
+@contextmanager
+def _drawing() -> Iterator[None]:
     """matplotlib's settings for a figure, put back afterwards; names in any script are drawn by the browser's fonts."""
-
-    def __enter__(self) -> None:
-        self._settings = matplotlib.rc_context(_RC)
-        self._settings.__enter__()
-        self._warnings = warnings.catch_warnings()
-        self._warnings.__enter__()
+    with matplotlib.rc_context(_RC), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
-
-    def __exit__(self, *error: object) -> None:
-        self._warnings.__exit__(*error)
-        self._settings.__exit__(None, None, None)
+        yield
 
 
 def _series_colour(style: Style) -> str:
@@ -284,7 +295,7 @@ def _series_colour(style: Style) -> str:
 
 
 def _svg(canvas: Canvas, salt: str, alternative: str) -> str:
-    """The figure as an `<svg>` element: colours as variables, ids of its own, short numbers, its text alternative inside."""
+    """The figure as an `<svg>` element: colours as variables, ids of its own, short numbers, its alternative inside."""
     text = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": salt}):
         canvas.savefig(text, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})

@@ -91,7 +91,7 @@ def _in_use(weights: Mapping[str, float]) -> float:
 
 
 def _data(report: Report) -> Markup:
-    """The headline numbers as JSON for whoever reads the page with a program; `<` is escaped, so no name ends the script."""
+    """The headline numbers as JSON, for programs that read the page; `<` is escaped, so no name ends the script."""
     summary = report.summary.filter(report.summary["metric"].is_in(_HEADLINE))
     rows = [[float(f"{v:.7g}") if isinstance(v, float) else v for v in row] for row in summary.iter_rows()]
     text = json.dumps({"selection": report.selection, "columns": summary.columns, "rows": rows}, separators=(",", ":"))

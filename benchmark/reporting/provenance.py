@@ -1,4 +1,4 @@
-"""What was compared and how: data, seeds, selection, versions, commands and configurations, as read from the records."""
+"""What was compared and how: data, seeds, selection, versions, commands and configurations, from the records."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def dataset_facts(group: Group) -> tuple[tuple[str, str], ...]:
     if "splits" in data:
         facts.append(("rows", ", ".join(f"{name} {rows:,}" for name, rows in data["splits"].items())))
     if group.tasks:
-        facts.append(("tasks", ", ".join(f"{t.name} ({t.kind}{f', given {t.given}' if t.given else ''})" for t in group.tasks)))
+        facts.append(
+            ("tasks", ", ".join(f"{t.name} ({t.kind}{f', given {t.given}' if t.given else ''})" for t in group.tasks))
+        )
     options = flatten(group.example.config["dataset"])
     facts.append(("configuration", ", ".join(f"{key}={value}" for key, value in options.items())))
     facts += [(key.replace("_", " "), value) for key, value in flatten(data.get("facts") or {}).items()]
@@ -42,7 +44,10 @@ def provenance(study: Study, selection: Selection) -> tuple[tuple[str, str], ...
     criteria = _distinct(r.selected_by.get("criterion") for r in records if r.selected_by)
     trainers = [flatten(r.config["trainer"]) for r in records]
     facts = [
-        ("selection", f"{SELECTIONS[selection]}, chosen on validation by {criteria or 'unknown'}; test is read once, at the end"),
+        (
+            "selection",
+            f"{SELECTIONS[selection]}, chosen on validation by {criteria or 'unknown'}; test is read once, at the end",
+        ),
         ("purpose", study.purpose),
         ("trainer", ", ".join(f"{key}={_distinct(t.get(key) for t in trainers)}" for key in trainers[0])),
         ("device", _distinct(r.cost.get("device") for r in records)),
@@ -56,7 +61,9 @@ def provenance(study: Study, selection: Selection) -> tuple[tuple[str, str], ...
 
 def commands(study: Study) -> tuple[str, ...]:
     """The command lines that made the runs, as the records have them."""
-    return tuple(dict.fromkeys(run.record.environment["command"] for run in study.runs if "command" in run.record.environment))
+    return tuple(
+        dict.fromkeys(run.record.environment["command"] for run in study.runs if "command" in run.record.environment)
+    )
 
 
 def configurations(study: Study) -> Table:
@@ -72,7 +79,12 @@ def configurations(study: Study) -> Table:
         trainer = {key: value for key, value in config["trainer"].items() if key in differing}
         rows.append(Row((Cell(method, method=method), *map(Cell, texts), Cell(_options(trainer)))))
     titles = ("method", "architecture", "weighting", "trainer, where it differs")
-    return Table("Configurations of the methods", tuple(Column(title, numeric=False) for title in titles), tuple(rows), detail=True)
+    return Table(
+        "Configurations of the methods",
+        tuple(Column(title, numeric=False) for title in titles),
+        tuple(rows),
+        detail=True,
+    )
 
 
 def _options(config: Mapping[str, Any]) -> str:

@@ -58,7 +58,8 @@ def paired_difference(
 ) -> Interval | None:
     """t interval of `values - baseline` over the keys that both have; None if there is none.
 
-    What a seed does to both, such as the order of batches, cancels: the interval is usually narrower than either mean's.
+    What a seed does to both, such as the order of batches, cancels: the interval is usually narrower than
+    either mean's.
 
     Args:
         values: One number per pair, by what makes it a pair: data, split and seed.
@@ -81,9 +82,9 @@ def relative_gain(value: float, baseline: float, *, higher_is_better: bool, chan
 
 
 def multi_task_gain(parts: Sequence[float | None]) -> float | None:
-    """Mean of the tasks' `relative_gain`: the multi-task gain (Maninis et al. 2019, arXiv:1904.08918), one metric a task.
+    """Mean of the tasks' `relative_gain`: the multi-task gain (Maninis et al. 2019, arXiv:1904.08918).
 
-    Positive is better. Papers that call it a drop turn the sign. None if a part is: a mean over other tasks than the
+    One metric a task. Positive is better. Papers that call it a drop turn the sign. None if a part is: a mean over other tasks than the
     other methods' would be no comparison.
     """
     known = [part for part in parts if part is not None]

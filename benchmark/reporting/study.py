@@ -81,7 +81,9 @@ class Group:
     @cached_property
     def example(self) -> Record:
         """A record that says what the data are: a finished one if there is one."""
-        return max((run.record for run in self.runs), key=lambda record: (record.status == "finished", bool(record.dataset)))
+        return max(
+            (run.record for run in self.runs), key=lambda record: (record.status == "finished", bool(record.dataset))
+        )
 
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
@@ -164,7 +166,10 @@ def _named(records: Sequence[Record]) -> list[Run]:
     for config, record in zip(configs, records, strict=True):
         if "fingerprint" in record.dataset:
             prints.setdefault(config, record.dataset["fingerprint"])
-    data = [(config, r.dataset.get("fingerprint", prints.get(config, ""))) for config, r in zip(configs, records, strict=True)]
+    data = [
+        (config, r.dataset.get("fingerprint", prints.get(config, "")))
+        for config, r in zip(configs, records, strict=True)
+    ]
     dataset_names = distinguish({
         key: (r.config["dataset"]["name"], {**r.config["dataset"], "fingerprint": key[1][:8]})
         for key, r in zip(data, records, strict=True)
@@ -174,7 +179,7 @@ def _named(records: Sequence[Record]) -> list[Run]:
 
 
 def find_baseline(group: Group, wanted: str) -> str | None:
-    """The method of this data set that `wanted` names: exactly, or as the only one with this architecture and weighting."""
+    """The method that `wanted` names: exactly, or as the only one with this architecture and weighting."""
     candidates = [method for method, runs in group.finished.items() if runs]
     if wanted in candidates:
         return wanted

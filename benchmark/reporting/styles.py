@@ -1,4 +1,4 @@
-"""How a method is drawn: one colour, dash and marker for it on the whole page, in figures and in the key beside its name.
+"""How a method is drawn: one colour, dash and marker on the whole page, in figures and in the key beside its name.
 
 Colours are variables of the page (`var(--c0)`), so that light and dark each have their own. They follow Okabe and Ito's
 palette, which stays apart for colour-blind readers; dash and marker say the same again without colour.

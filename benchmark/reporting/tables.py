@@ -72,8 +72,8 @@ def _run_row(run: Run) -> tuple[Any, ...]:
     record = run.record
     fingerprint, split_seed, test_rows, seed = run.pair
     return (
-        run.dataset, run.method, record.config["architecture"]["name"], record.config["weighting"]["name"], record.purpose,
-        record.id, record.status, seed, split_seed, fingerprint, test_rows, record.best_epoch,
+        run.dataset, run.method, record.config["architecture"]["name"], record.config["weighting"]["name"],
+        record.purpose, record.id, record.status, seed, split_seed, fingerprint, test_rows, record.best_epoch,
         record.cost.get("parameters"), record.shared_parameters, record.cost.get("train_seconds"),
     )  # fmt: skip
 
@@ -95,7 +95,9 @@ def estimates(values: Values, baseline: str | None) -> dict[tuple[str, str], dic
     for key, methods in values.items():
         reference = methods.get(baseline, {}) if baseline is not None else {}
         result[key] = {
-            method: Estimate(t_interval(row.values()), None if method == baseline else paired_difference(row, reference))
+            method: Estimate(
+                t_interval(row.values()), None if method == baseline else paired_difference(row, reference)
+            )
             for method, row in methods.items()
         }
     return result
@@ -158,7 +160,7 @@ def summary_table(
     estimated: Mapping[str, Mapping[tuple[str, str], Mapping[str, Estimate]]],
     baselines: Mapping[str, str | None],
 ) -> pl.DataFrame:
-    """One row for each data set, task, metric and method, sorted; nulls where an interval or a difference is not given."""
+    """One row for each data set, task, metric and method, sorted; null where there is no interval or difference."""
     rows = []
     for group in groups:
         costs = {method: cost(runs) for method, runs in group.finished.items()}

@@ -37,13 +37,17 @@ def render(document: Document) -> Iterator[RenderableType]:
 def _table(table: Table) -> RenderableType:
     shown = [number for number, column in enumerate(table.columns) if not column.detail]
     title = Text.assemble((table.title, "bold"), (f"  {table.subtitle}" if table.subtitle else "", "dim"))
-    drawn = RichTable(box=SIMPLE_HEAD, title=title, title_justify="left", title_style="", padding=(0, 1, 0, 0), pad_edge=False)
+    drawn = RichTable(
+        box=SIMPLE_HEAD, title=title, title_justify="left", title_style="", padding=(0, 1, 0, 0), pad_edge=False
+    )
     texts = [[row.cells[n].narrow for n in shown] for row in table.rows]
     for place, number in enumerate(shown):
         column = table.columns[number]
         widest = max((len(row[place]) for row in texts), default=0)
-        # titles take no more than the numbers below them, so that what is short of space breaks the names, never a number
-        title_width = max(widest, *map(len, column.title.split(" "))) if column.numeric else max(widest, len(column.title))
+        # titles take no more than the numbers below them, so that lack of space breaks names, never a number
+        title_width = (
+            max(widest, *map(len, column.title.split(" "))) if column.numeric else max(widest, len(column.title))
+        )
         drawn.add_column(
             Text(textwrap.fill(column.title, title_width)),
             justify="right" if column.numeric else "left",

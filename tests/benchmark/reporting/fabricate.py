@@ -38,7 +38,13 @@ SCHEMAS = {
     ),
 }
 # task: (value of the constant, value a perfect training reaches, spread between seeds) of the headline metric
-LEVELS = {"click": (0.5, 0.735, 1e-3), "like": (0.5, 0.82, 4e-3), "play_time": (2.2, 1.46, 8e-3), "purchase": (0.5, 0.79, 3e-3), "duration": (410.0, 262.0, 1.5)}  # fmt: skip
+LEVELS = {
+    "click": (0.5, 0.735, 1e-3),
+    "like": (0.5, 0.82, 4e-3),
+    "play_time": (2.2, 1.46, 8e-3),
+    "purchase": (0.5, 0.79, 3e-3),
+    "duration": (410.0, 262.0, 1.5),
+}
 # method: (what it gains on every task, as a share of the way from constant to perfect; parameters; shared; seconds)
 METHODS = {
     "single_task/equal": (0.0, 261_840, 0, 31.0),
@@ -95,7 +101,8 @@ def record(
         dataset=_dataset(dataset, schema, options or {}),
         selected_by={"split": "validation", "criterion": "mean"},
         environment={
-            "mtlbench": "0.1.0", "torch": "2.13.0", "numpy": "2.3.0", "python": "3.11.9", "platform": "Linux", "cores": 2,
+            "mtlbench": "0.1.0", "torch": "2.13.0", "numpy": "2.3.0", "python": "3.11.9", "platform": "Linux",
+            "cores": 2,
             "command": f"mtlbench run dataset={dataset} architecture={names[0]} weighting={names[1]} seed='range(0,5)'",
             "started": f"2026-11-20T10:{seed:02d}:00+00:00",
         },
@@ -113,7 +120,13 @@ def record(
     _train(made, schema, quality, num_epochs)
     made.shared_parameters = shared
     if status == "diverged":
-        made.error = {"type": "Diverged", "message": "the loss became NaN", "task": schema.task_names[-1], "step": 812, "epoch": 4}
+        made.error = {
+            "type": "Diverged",
+            "message": "the loss became NaN",
+            "task": schema.task_names[-1],
+            "step": 812,
+            "epoch": 4,
+        }
         made.epochs = made.epochs[:3]
         return made
     _select(made, schema)
@@ -128,7 +141,7 @@ def records(datasets: tuple[str, ...] = ("videos", "shop"), seeds: int = 5, **op
 
 
 def study() -> list[Record]:
-    """Two data sets, five methods, five seeds, with a diverged, a failed and a missing run, and one undefined metric."""
+    """Two data sets, five methods, five seeds, with a diverged, a failed and a missing run and an undefined metric."""
     made = records()
     at = {(r.dataset["name"], r.method, r.seed): number for number, r in enumerate(made)}
     made[at["videos", "ple/pcgrad", 3]] = record("videos", "ple/pcgrad", 3, status="diverged")
@@ -147,7 +160,11 @@ def undefine(run: Record, task: str, metric: str, reason: str) -> None:
 
 
 def _dataset(name: str, schema: Schema, options: dict[str, Any]) -> dict[str, Any]:
-    best = {"click": {"auc": 0.748}, "purchase": {"auc": 0.812, "auc[purchase|click]": 0.69}, "duration": {"mse": 240.0}}
+    best = {
+        "click": {"auc": 0.748},
+        "purchase": {"auc": 0.812, "auc[purchase|click]": 0.69},
+        "duration": {"mse": 240.0},
+    }
     return {
         "name": name,
         "fingerprint": digest([name, options])[:16],
@@ -166,7 +183,12 @@ def _row(task: Task, headline: float, *, constant: bool = False) -> dict[str, fl
     level, best, _ = LEVELS[task.name]
     share = (headline - level) / (best - level)
     if task.kind is REGRESSION:
-        row: dict[str, float | None] = {"mse": headline, "rmse": math.sqrt(headline), "mae": 0.8 * math.sqrt(headline), "r2": 1 - headline / level}
+        row: dict[str, float | None] = {
+            "mse": headline,
+            "rmse": math.sqrt(headline),
+            "mae": 0.8 * math.sqrt(headline),
+            "r2": 1 - headline / level,
+        }
         if task.transform is Transform.LOG1P:
             row["mae[seconds]"] = 11.0 - 3 * share
         return row
@@ -191,7 +213,7 @@ def _train(run: Record, schema: Schema, quality: float, num_epochs: int) -> None
             "train_losses": {task.name: 0.3 + 0.4 / epoch for task in schema.tasks},
             "auxiliary": {},
             "validation": validation,
-            "criterion": sum(row.get("r2") or 2 * (row.get("auc") or 0.5) - 1 for row in validation.values()) / len(validation),
+            "criterion": sum(r.get("r2") or 2 * (r.get("auc") or 0.5) - 1 for r in validation.values()) / len(validation),
             "effective_weights": {
                 task.name: 1.0 + (0.12 * number * math.log(epoch + run.seed % 2) if changing else 0.0)
                 for number, task in enumerate(schema.tasks)

@@ -1,6 +1,7 @@
-"""Our sweeper: Hydra's basic one, but finished runs are dropped before any launcher sees them, and the end is summed up."""
+"""Our sweeper: Hydra's basic one, but finished runs are dropped before any launcher sees them, and the end is summed up.
 
-from __future__ import annotations
+No `from __future__ import annotations`: Hydra loads plugins without entering them in sys.modules, where dataclasses look.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, open_dict
 
 
 @dataclass
@@ -43,13 +45,19 @@ class Sweeper(BasicSweeper):
         config = self.config
         sweep(
             jobs,
-            compose=lambda job: loader.load_sweep_config(config, job),
+            compose=lambda job: _without_hydra(loader.load_sweep_config(config, job)),
             launch=lambda chosen: self.launcher.launch(chosen, initial_job_idx=0),  # type: ignore[union-attr]
         )
 
     def _left_out(self, job: list[str]) -> bool:
         chosen = dict(override.split("=", 1) for override in job)
         return any(all(chosen.get(key) in values.split(",") for key, values in rule.items()) for rule in self.leave_out)
+
+
+def _without_hydra(config: DictConfig) -> DictConfig:
+    with open_dict(config):
+        del config["hydra"]
+    return config
 
 
 ConfigStore.instance().store(group="hydra/sweeper", name="mtlbench", node=SweeperConfig, provider="mtlbench")

@@ -1,0 +1,96 @@
+"""What a report says in words of one data set, and the runs that are in no mean."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from benchmark import metrics
+from benchmark.record import Record
+from benchmark.reporting.layout import ABSENT, Cell, Column, Row, Table, numbers
+from benchmark.reporting.results import Results, label
+from benchmark.reporting.study import Group
+from benchmark.schema import Task
+
+
+def task_notes(results: Results, task: Task, shown: Sequence[str]) -> list[str]:
+    """Notes under a task's table: what is undefined and why, and what some columns are over."""
+    notes = []
+    for metric in (metrics.primary(task), *shown):
+        reasons = results.undefined.get((task.name, metric))
+        if reasons:
+            which = "; ".join(f"{why} ({', '.join(sorted(set(names)))})" for why, names in reasons.items())
+            notes.append(f"{label(metric, task)} is undefined where it shows {ABSENT} or has fewer seeds: {which}.")
+    users = [results.estimate(task.name, "gauc_users", m).mean for m in results.group.by_method]
+    rows = [results.estimate(task.name, "gauc_rows", m).mean for m in results.group.by_method]
+    used, share = next((u for u in users if u), None), next((r for r in rows if r), None)
+    if used is not None and share is not None:
+        notes.append(
+            f"GAUC is over the {used.mean:,.0f} users with both classes, who have {share.mean:.1%} of the rows."
+        )
+    reached = results.estimates.get((task.name, f"rows[{task.name}|{task.given}]"), {})
+    mean = next((e.mean for e in reached.values() if e.mean), None)
+    if mean is not None:
+        notes.append(
+            f"Conditional metrics, [{task.name}|{task.given}], are over the {mean.mean:,.0f} test rows "
+            f"where {task.given} is 1."
+        )
+    return notes
+
+
+def trouble(group: Group) -> Table | None:
+    """The runs that are in no mean: diverged, failed and missing ones."""
+    seeds: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+    for method, runs in group.by_method.items():
+        for run in runs:
+            if not run.finished:
+                seeds[method, run.record.status, _what_happened(run.record)].append(run.record.seed)
+        for seed in group.missing(method):
+            seeds[method, "missing", "no record; other methods have this seed"].append(seed)
+    if not seeds:
+        return None
+    rows = tuple(
+        Row((Cell(method, method=method), Cell(status), Cell(numbers(which)), Cell(what)))
+        for (method, status, what), which in seeds.items()
+    )
+    columns = tuple(Column(title, numeric=False) for title in ("method", "status", "seeds", "what happened"))
+    return Table("Runs that are in no mean", columns, rows, subtitle="a method with a diverged seed is not marked best")
+
+
+def _what_happened(record: Record) -> str:
+    error = record.error or {}
+    where = ", ".join(f"{key} {error[key]}" for key in ("task", "epoch", "step") if error.get(key) is not None)
+    message = f"{error.get('type', 'unknown')}: {error.get('message', 'the record has no error')}"
+    return f"{message} ({where})" if where else message
+
+
+def dataset_notes(results: Results) -> list[str]:
+    """What holds for all tables of the data set."""
+    group = results.group
+    notes = []
+    if results.baseline is None:
+        named = [run.record.method for runs in group.finished.values() for run in runs]
+        why = "names several methods" if results.wanted in named else "has no finished run"
+        could = (
+            ", ".join(sorted(method for method, runs in group.finished.items() if runs)) or "none has finished a run"
+        )
+        notes.append(f"No differences: the baseline {results.wanted} {why} on {group.name}; it could be: {could}.")
+    rows = {run.pair[2] for runs in group.finished.values() for run in runs}
+    if len(rows) == 1:
+        notes.append(
+            "All runs are judged on the same test rows: intervals cover the seeds of training, "
+            "not the choice of test rows."
+        )
+    elif rows:
+        notes.append(
+            f"Runs are judged on {len(rows)} different sets of test rows; differences pair runs on the same rows only."
+        )
+    unshared = sorted(
+        m for m, runs in group.finished.items() if runs and all(r.record.shared_parameters == 0 for r in runs)
+    )
+    if unshared:
+        notes.append(
+            f"{', '.join(unshared)}: no parameter is shared between tasks, so a weighting of gradients has nothing to "
+            "balance and is exactly the equal weighting."
+        )
+    return notes

@@ -1,0 +1,119 @@
+"""The numbers of one data set, as tables and notes ask for them, and the names of the metrics."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from benchmark import metrics
+from benchmark.reporting.layout import decimals
+from benchmark.reporting.study import Group
+from benchmark.reporting.tables import Estimate, Gain, Selection
+from benchmark.schema import Task, TaskKind
+
+Estimates = Mapping[tuple[str, str], Mapping[str, Estimate]]
+
+REFERENCES = {"constant": "constant (mean of train)", "best_reachable": "best reachable"}
+LABELS = {
+    "auc": "AUC", "gauc": "GAUC", "log_loss": "log loss", "calibration": "calibration", "mse": "MSE",
+    "mae": "MAE", "r2": "R²",
+}  # fmt: skip
+SHOWN = {
+    TaskKind.BINARY: ("auc", "gauc", "log_loss", "calibration"),
+    TaskKind.REGRESSION: ("mse", "mae", "r2"),
+}
+"""Metrics that have a column, with their conditional forms; the CSV file has all others."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """The numbers of one data set, ready to be laid out.
+
+    Args:
+        group: Its runs.
+        selection: Which epoch the numbers are of.
+        baseline: The method that others are compared to, if it is there.
+        wanted: The baseline that was asked for.
+        estimates: Of every task, metric and method, under `selection`.
+        other: The same under the other selection.
+        gains: Of every method but the baseline.
+    """
+
+    group: Group
+    selection: Selection
+    baseline: str | None
+    wanted: str
+    estimates: Estimates
+    other: Estimates
+    gains: Mapping[str, Gain]
+
+    def estimate(self, task: str, metric: str, method: str) -> Estimate:
+        """What is known of this metric; an estimate without a mean where it is undefined."""
+        return self.estimates.get((task, metric), {}).get(method, Estimate(None))
+
+    def places(self, task: str, metric: str) -> int:
+        """Decimals of a metric's column."""
+        found = self.estimates.get((task, metric), {}).values()
+        return decimals(e.mean.mean for e in found if e.mean is not None)
+
+    def ranked(self, task: Task) -> list[str]:
+        """Methods by the mean of the task's headline metric, best first; those without one last."""
+        metric, sign = metrics.primary(task), direction(metrics.primary(task))
+
+        def order(method: str) -> tuple[bool, float, str]:
+            mean = self.estimate(task.name, metric, method).mean
+            return (mean is None, -sign * mean.mean if mean else 0.0, method)
+
+        return sorted(self.group.by_method, key=order)
+
+    def best(self, task: str, metric: str) -> str | None:
+        """The method with the best mean, among those that finished every seed; None if neither way is better."""
+        means = {
+            method: e.mean.mean
+            for method, e in self.estimates.get((task, metric), {}).items()
+            if e.mean is not None and self.group.complete(method)
+        }
+        score = _score(metric)
+        return max(means, key=lambda method: score(means[method])) if len(means) > 1 and score is not None else None
+
+    @cached_property
+    def undefined(self) -> dict[tuple[str, str], dict[str, list[str]]]:
+        """{(task, metric): {reason: methods}} of the test metrics under `selection` that have no value."""
+        found: dict[tuple[str, str], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+        for method, runs in self.group.finished.items():
+            for run in runs:
+                record = run.record
+                chosen = record.metrics if self.selection == "joint" else record.metrics_per_task
+                for task, row in chosen.get("test", {}).items():
+                    for metric in (metric for metric, value in row.items() if value is None):
+                        reason = record.undefined.get(f"test.{task}.{metric}", "the record gives no reason")
+                        found[task, metric][reason].append(method)
+        return {key: dict(reasons) for key, reasons in found.items()}
+
+
+def label(metric: str, task: Task) -> str:
+    """A metric's name in the head of a column, with the unit where it has one."""
+    name, bracket, view = metric.partition("[")
+    text = LABELS.get(name, name)
+    if bracket:
+        return f"{text}[{view}" if "|" in view else f"{text} [{view}"
+    if name in ("mse", "mae") and task.target_unit is not None:
+        return f"{text} [{task.target_unit}²]" if name == "mse" else f"{text} [{task.target_unit}]"
+    return text
+
+
+def direction(metric: str) -> int:
+    """+1 if higher is better, -1 if lower is, 0 if neither or unknown."""
+    try:
+        return metrics.direction(metric)
+    except ValueError:  # a metric of another version: shown, not ranked
+        return 0
+
+
+def _score(metric: str) -> Callable[[float], float] | None:
+    if metric.partition("[")[0] == "calibration":
+        return lambda value: -abs(value - 1)
+    sign = direction(metric)
+    return (lambda value: sign * value) if sign else None

@@ -1,0 +1,202 @@
+"""HTML, Markdown and CSV: self-contained, and every name stays text."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import matplotlib
+import pytest
+from fabricate import SCHEMAS, record, records, study
+from markdown_it import MarkdownIt
+
+from benchmark.record import Record
+from benchmark.reporting import Report, report
+from benchmark.reporting.figures import figures
+from benchmark.reporting.markdown import escape
+from benchmark.reporting.styles import styles
+
+EVIL = "</script><img src=x onerror=alert(1)>|=$x_1$ *b* `c` &amp;"
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, ids and the text of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
+
+
+@pytest.fixture(scope="module")
+def made() -> Report:
+    return report(study())
+
+
+@pytest.fixture(scope="module")
+def page(made: Report) -> Page:
+    return Page(made.html())
+
+
+def hostile(seeds: int = 3) -> list[Record]:
+    """Records in which every name is hostile."""
+    task = {"click": EVIL}
+    made = []
+    for seed in range(seeds):
+        run = record(
+            method=f"={EVIL}/equal", seed=seed, architecture={"name": f"={EVIL}"}, options={"name": EVIL, "path": EVIL}
+        )
+        for row in (*run.metrics.values(), *run.metrics_per_task.values(), *(e["validation"] for e in run.epochs)):
+            row[EVIL] = row.pop("click")
+        for epoch in run.epochs:
+            epoch["effective_weights"] = {
+                task.get(k, k): 1.0 + 0.1 * epoch["epoch"] for k in epoch["effective_weights"]
+            }
+        run.best_epoch_per_task[EVIL] = run.best_epoch_per_task.pop("click")
+        run.dataset |= {"name": EVIL, "fields": [EVIL], "facts": {EVIL: EVIL}}
+        schema = SCHEMAS["videos"].to_json()
+        schema["tasks"][0]["name"] = EVIL
+        run.dataset["schema"] = schema
+        run.environment["command"] = EVIL
+        run.gates = {EVIL: {EVIL: 0.5, "other": 0.5}}
+        made.append(run)
+    failed = record(
+        method=f"={EVIL}/equal",
+        seed=9,
+        status="failed",
+        architecture={"name": f"={EVIL}"},
+        options={"name": EVIL, "path": EVIL},
+    )
+    failed.error = {"type": EVIL, "message": EVIL}
+    return [*made, failed]
+
+
+def test_the_page_needs_nothing_from_elsewhere(made: Report, page: Page) -> None:
+    for tag, attributes in page.tags:
+        assert tag not in ("link", "iframe", "img", "base", "object", "embed")
+        for name in ("src", "href", "xlink:href", "action"):
+            target = attributes.get(name)
+            assert target is None or target.startswith("#"), (tag, name, target)
+        assert not any(name.startswith("on") for name in attributes)
+    scripts = [attributes for tag, attributes in page.tags if tag == "script"]
+    assert [script["type"] for script in scripts] == ["application/json"]
+    assert not re.search(r"url\((?!#)|@import", made.html())
+
+
+def test_ids_are_unique_and_links_lead_somewhere(page: Page) -> None:
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    links = {str(a.get("href") or a.get("xlink:href"))[1:] for tag, a in page.tags if tag in ("a", "use")}
+    assert links <= set(ids)
+
+
+def test_the_page_is_of_modest_size(made: Report) -> None:
+    assert len(made.html()) < 400_000
+
+
+def test_the_page_has_the_tables_and_their_numbers(made: Report, page: Page) -> None:
+    cells = [c.text for s in made.document.sections for t in s.tables for row in t.rows for c in row.cells if c.text]
+    words = {" ".join(word.split()) for word in page.words}
+    assert set(cells) <= words
+    for label in ("Learning curves on validation", "Effective task weights", "AUC against MSE", "Gates of ple/pcgrad"):
+        assert any(label in word for word in words)
+    assert "All runs are judged on the same test rows" in page.text
+
+
+def test_svgs_are_well_formed_have_a_text_alternative_and_take_the_pages_colours(made: Report) -> None:
+    for group in made.study.groups:
+        for figure in figures(group, styles(made.study.methods), "joint"):
+            root = ElementTree.fromstring(figure.svg.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1))
+            assert root.get("role") == "img" and len(root.get("aria-label", "")) > 40
+            assert figure.alternative
+            assert "#0a0a" not in figure.svg and "#0b0b" not in figure.svg
+            assert re.search(r"var\(--c\d\)", figure.svg) and "currentColor" in figure.svg
+            assert "#000000" not in figure.svg and "#ffffff" not in figure.svg  # unreadable on one of the two grounds
+
+
+def test_every_variable_of_a_colour_is_defined(made: Report) -> None:
+    text = made.html()
+    used, defined = set(re.findall(r"var\((--\w+)", text)), set(re.findall(r"(--[\w-]+):", text))
+    assert used - {"--heat"} <= defined
+
+
+def test_drawing_leaves_matplotlib_as_it_was(made: Report) -> None:
+    before = dict(matplotlib.rcParams)
+    made.html()
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_hostile_names_stay_text_in_html() -> None:
+    text = report(hostile(), baseline=f"={EVIL}/equal").html()
+    parsed = Page(text)
+    assert "img" not in {tag for tag, _ in parsed.tags}
+    assert [a.get("type") for tag, a in parsed.tags if tag == "script"] == ["application/json"]
+    assert f"={EVIL}/equal" in parsed.text
+    summary = re.search(r'<script type="application/json" id="summary">(.*?)</script>', text, re.DOTALL)
+    assert summary is not None
+    data = json.loads(summary[1])
+    assert f"={EVIL}/equal" in data["rows"][0] and EVIL in data["rows"][0]
+
+
+def test_hostile_names_stay_text_in_markdown() -> None:
+    text = report(hostile(), baseline=f"={EVIL}/equal").markdown()
+    html = MarkdownIt("commonmark", {"html": True}).enable("table").render(text)
+    parsed = Page(html)
+    assert "img" not in {tag for tag, _ in parsed.tags} and "script" not in {tag for tag, _ in parsed.tags}
+    assert f"={EVIL}/equal" in parsed.text
+    sizes = {line.count("|") - line.count(r"\|") for line in text.splitlines() if line.startswith("| method")}
+    assert sizes  # as many cells in each row as in its head, or the table would not have been read
+    assert html.count("<table>") == len(re.findall(r"^\| [:-]", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    "text", [EVIL, "- a", "1. b", "# c", "never_married", "_x_", "a\nb", "[a](http://b)", "~~a~~", "\\"]
+)
+def test_markdown_shows_what_was_escaped(text: str) -> None:
+    html = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(escape(text))
+    parsed = Page(html)
+    assert {tag for tag, _ in parsed.tags} <= {"p"}
+    assert parsed.text.replace("\u200b", "").strip() == " ".join(text.split())
+
+
+def test_a_formula_stays_text_in_csv() -> None:
+    rows = list(csv.DictReader(io.StringIO(report(hostile(), baseline=f"={EVIL}/equal").csv())))
+    assert {row["method"] for row in rows} == {f"'={EVIL}/equal"}
+    assert {row["dataset"] for row in rows} == {EVIL}
+
+
+def test_negative_numbers_stay_numbers_in_csv(made: Report) -> None:
+    rows = list(csv.DictReader(io.StringIO(made.csv())))
+    differences = [float(row["difference"]) for row in rows if row["difference"] and row["metric"] == "mse"]
+    assert differences and min(differences) < 0
+
+
+def test_names_in_any_script_are_drawn() -> None:
+    runs = records(("videos",), 1)
+    for run in runs:
+        schema = SCHEMAS["videos"].to_json()
+        schema["tasks"][0]["name"] = "点击"
+        run.dataset["schema"] = schema
+        for row in (*run.metrics.values(), *run.metrics_per_task.values(), *(e["validation"] for e in run.epochs)):
+            row["点击"] = row.pop("click")
+    assert "点击: AUC" in report(runs).html()
+
+
+def test_methods_keep_their_colour_and_none_looks_like_another() -> None:
+    drawn = styles([f"m{number}" for number in range(24)])
+    assert len({(s.colour, s.dash) for s in drawn.values()}) == 24

@@ -1,0 +1,273 @@
+"""The report as a whole: numbers in the frames, and what each output shows of them."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from fabricate import METHODS, record, records, study, undefine
+from rich.console import Console
+from scipy import stats
+
+from benchmark.reporting import Report, report
+from benchmark.reporting.layout import Cell, Table
+
+
+@pytest.fixture(scope="module")
+def made() -> Report:
+    return report(study())
+
+
+def table(made: Report, dataset: str, title: str) -> Table:
+    section = next(s for s in made.document.sections if s.name == dataset)
+    return next(t for t in section.tables if t.title == title)
+
+
+def cell(drawn: Table, row: str, column: str) -> Cell:
+    number = next(n for n, c in enumerate(drawn.columns) if c.title.startswith(column))
+    return next(r for r in drawn.rows if r.cells[0].text == row).cells[number]
+
+
+def test_summary_agrees_with_scipy_on_the_long_table(made: Report) -> None:
+    chosen = made.table.filter(
+        (pl.col("dataset") == "videos") & (pl.col("task") == "click") & (pl.col("metric") == "auc")
+        & (pl.col("split") == "test") & (pl.col("selection") == "joint")
+    )  # fmt: skip
+    by_seed = {m: chosen.filter(pl.col("method") == m).sort("seed")["value"].to_list() for m in METHODS}
+    row = made.summary.row(
+        by_predicate=(pl.col("dataset") == "videos") & (pl.col("task") == "click")
+        & (pl.col("metric") == "auc") & (pl.col("method") == "mmoe/equal"), named=True,
+    )  # fmt: skip
+    interval = stats.ttest_1samp(by_seed["mmoe/equal"], 0).confidence_interval()
+    paired = stats.ttest_rel(by_seed["mmoe/equal"], by_seed["single_task/equal"]).confidence_interval()
+    assert (row["seeds"], row["pairs"]) == (5, 5)
+    assert (row["low"], row["high"]) == pytest.approx((interval.low, interval.high))
+    assert (row["difference_low"], row["difference_high"]) == pytest.approx((paired.low, paired.high))
+    assert row["parameters"] == METHODS["mmoe/equal"][1]
+    assert row["train_seconds"] == 20.0
+
+
+def test_differences_pair_seeds_and_leave_out_what_has_no_partner(made: Report) -> None:
+    pairs = {
+        row["method"]: row["pairs"]
+        for row in made.summary.filter((pl.col("dataset") == "shop") & (pl.col("metric") == "mse")).iter_rows(
+            named=True
+        )
+    }
+    assert pairs == {
+        "mmoe/equal": 5, "mmoe/uncertainty": 4, "ple/pcgrad": 5, "shared_bottom/equal": 4, "single_task/equal": None,
+    }  # fmt: skip
+
+
+def test_diverged_failed_and_missing_runs_are_shown(made: Report) -> None:
+    text = {section.name: section.trouble for section in made.document.sections}
+    rows = {name: [[c.text for c in row.cells] for row in trouble.rows] for name, trouble in text.items() if trouble}
+    assert rows["videos"] == [
+        ["ple/pcgrad", "diverged", "3", "Diverged: the loss became NaN (task play_time, epoch 4, step 812)"]
+    ]
+    assert rows["shop"] == [
+        ["mmoe/uncertainty", "failed", "1", "RuntimeError: out of memory"],
+        ["shared_bottom/equal", "missing", "4", "no record; other methods have this seed"],
+    ]
+    assert cell(table(made, "videos", "click"), "ple/pcgrad", "seeds").text == "4 of 5"
+
+
+def test_a_method_with_a_diverged_seed_is_not_marked_best(made: Report) -> None:
+    drawn = table(made, "videos", "click")
+    assert drawn.rows[0].cells[0].text == "ple/pcgrad"  # it has the best mean
+    assert [row.cells[0].text for row in drawn.rows if row.cells[2].best] == ["mmoe/equal"]
+
+
+def test_tables_are_sorted_by_the_headline_metric_best_first(made: Report) -> None:
+    for name, column, sign in (("click", "AUC", 1), ("play_time", "MSE", -1)):
+        drawn = table(made, "videos", name)
+        number = next(n for n, c in enumerate(drawn.columns) if c.title.startswith(column))
+        means = [float(row.cells[number].text.split()[0]) for row in drawn.rows if not row.reference]
+        assert means == sorted(means, reverse=sign > 0)
+
+
+def test_the_unit_of_a_regression_is_printed(made: Report) -> None:
+    titles = [column.title for column in table(made, "videos", "play_time").columns]
+    assert "MSE [log1p(seconds)²]" in titles and "MAE [seconds]" in titles and "R²" in titles
+    assert "log1p(seconds)" in table(made, "videos", "play_time").subtitle
+
+
+def test_references_are_lines_of_their_own(made: Report) -> None:
+    drawn = table(made, "shop", "purchase")
+    assert cell(drawn, "constant (mean of train)", "AUC").text == "0.5000"
+    assert cell(drawn, "best reachable", "AUC[purchase|click]").text == "0.6900"
+    assert "best reachable" not in [row.cells[0].text for row in table(made, "videos", "click").rows]
+
+
+def test_an_undefined_metric_is_a_dash_with_its_reason() -> None:
+    runs = records(("videos",), 3)
+    for run in runs:
+        if run.method == "mmoe/equal":
+            undefine(run, "like", "auc", "one class only: all 9 labels are 0")
+    drawn = table(report(runs), "videos", "like")
+    assert cell(drawn, "mmoe/equal", "AUC").text == "—"
+    assert cell(drawn, "mmoe/equal", "Δ AUC").text == "—"
+    assert any("one class only: all 9 labels are 0 (mmoe/equal)" in note for note in drawn.notes)
+    assert drawn.rows[-2].cells[0].text == "mmoe/equal"  # last of the methods, before the constant
+
+
+def test_a_metric_undefined_on_some_seeds_keeps_the_others_and_the_note(made: Report) -> None:
+    drawn = table(made, "videos", "like")
+    assert any("no user has both classes (mmoe/uncertainty)" in note for note in drawn.notes)
+    assert cell(drawn, "mmoe/uncertainty", "GAUC").text.startswith("0.7")
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_too_few_seeds_make_no_interval_anywhere(seeds: int) -> None:
+    made = report(records(("shop",), seeds))
+    assert made.summary["low"].is_null().all() and made.summary["difference_low"].is_null().all()
+    for drawn in made.document.sections[0].tables:
+        for row in drawn.rows:
+            assert not any("±" in c.text or ("[" in c.text and "," in c.text) for c in row.cells)
+    difference = cell(table(made, "shop", "click"), "mmoe/equal", "Δ AUC").text
+    assert difference.endswith("too few seeds")
+
+
+def test_without_the_baseline_one_line_names_what_could_be_it() -> None:
+    made = report(records(("shop",), 3), baseline="single_task/equl")
+    (note,) = [note for note in made.document.sections[0].notes if "baseline" in note]
+    assert "single_task/equl has no finished run" in note and "single_task/equal" in note and "ple/pcgrad" in note
+    assert not any(column.title.startswith("Δ") for column in table(made, "shop", "click").columns)
+    assert "0.73" in str(made)
+
+
+def test_identical_runs_are_called_so() -> None:
+    runs = records(("shop",), 3)
+    twins = []
+    for run in runs:
+        if run.method == "single_task/equal":
+            twin = record("shop", "single_task/pcgrad", run.seed)
+            twin.metrics, twin.metrics_per_task, twin.shared_parameters = run.metrics, run.metrics_per_task, 0
+            twins.append(twin)
+    made = report([*runs, *twins])
+    assert cell(table(made, "shop", "click"), "single_task/pcgrad", "Δ AUC").text == "identical"
+    assert any("single_task/pcgrad: no parameter is shared" in note for note in made.document.sections[0].notes)
+
+
+def test_the_gain_names_its_sign_and_the_task_that_gains_least(made: Report) -> None:
+    drawn = table(made, "shop", "All tasks")
+    assert any("+ is better" in column.title for column in drawn.columns)
+    assert cell(drawn, "single_task/equal", "gain").text == "baseline"
+    assert cell(drawn, "mmoe/equal", "gain").text.startswith("+")
+    assert cell(drawn, "mmoe/equal", "task that gains least").text.startswith("duration +")
+    assert "(B − 0.5)" in drawn.notes[0]
+
+
+def test_both_selections_are_shown_where_they_differ(made: Report) -> None:
+    drawn = table(made, "videos", "Joint against per-task selection")
+    joint, own = (float(cell(drawn, "mmoe/equal", column).text) for column in ("joint epoch", "like epoch"))
+    assert own > joint + 2
+    before, after = cell(drawn, "mmoe/equal", "like AUC").text.split(" → ")
+    assert float(after) > float(before)
+    same = record(num_epochs=1)
+    assert "Joint against" not in str([t.title for t in report([same]).document.sections[0].tables])
+
+
+def test_selection_changes_the_numbers_for_all_methods_alike(made: Report) -> None:
+    other = report(study(), selection="per_task")
+    joined = made.summary.join(other.summary, on=["dataset", "task", "metric", "method"])
+    like = joined.filter((pl.col("task") == "like") & (pl.col("metric") == "auc"))
+    assert like.height == len(METHODS) and (like["mean_right"] > like["mean"]).all()
+    with pytest.raises(ValueError, match="selection must be one of joint, per_task, found 'best'"):
+        report(study(), selection="best")  # type: ignore[arg-type]
+
+
+def test_what_the_intervals_cover_is_said(made: Report) -> None:
+    assert any("not the choice of test rows" in note for note in made.document.sections[0].notes)
+    varied = [record(seed=0), record(seed=1)]
+    varied[1].dataset["test_rows"] = "other"
+    assert any("2 different sets of test rows" in note for note in report(varied).document.sections[0].notes)
+
+
+def test_a_data_set_on_which_nothing_finished_is_shown() -> None:
+    made = report([record(status="failed"), record(seed=1, status="diverged")])
+    assert "out of memory" in str(made) and "the loss became NaN" in str(made)
+    assert made.summary.height == 0
+    assert "out of memory" in made.html() and "out of memory" in made.markdown()
+
+
+def test_it_reads_a_folder_of_records_and_writes_files(tmp_path: Path) -> None:
+    for run in study():
+        run.write(tmp_path / "runs")
+    made = report(
+        tmp_path / "runs", html=tmp_path / "out" / "r.html", markdown=tmp_path / "r.md", csv=tmp_path / "r.csv"
+    )
+    assert [path.name for path in made.files] == ["r.html", "r.md", "r.csv"]
+    assert made.summary.equals(report(study()).summary)
+    assert pl.read_csv(tmp_path / "r.csv").height == made.summary.height
+    assert "written:" in str(made)
+
+
+def test_an_empty_or_missing_folder_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no records under .*mtlbench run"):
+        report(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"no folder of records at .*mtlbench run"):
+        report(tmp_path / "missing")
+    with pytest.raises(ValueError, match="records is empty"):
+        report([])
+
+
+def test_records_of_an_older_version_that_lack_keys_are_read() -> None:
+    run = record()
+    for key in ("constant", "best_reachable", "schema", "facts", "test_rows", "fields"):
+        del run.dataset[key]
+    run.metrics_per_task, run.best_epoch_per_task, run.epochs, run.cost, run.environment = {}, {}, [], {}, {}
+    run.shared_parameters = None
+    made = report([run])
+    assert "0.73" in str(made) and "<table" in made.html()
+
+
+def test_the_terminal_output_fits_100_columns(made: Report) -> None:
+    lines = str(made).splitlines()
+    assert max(map(len, lines)) <= 100
+    assert any("mmoe/uncertainty " in line and "0.73" in line for line in lines)  # names of this length are not broken
+
+
+def test_names_are_not_read_as_markup_on_the_terminal() -> None:
+    console = Console(width=100, record=True, file=io.StringIO())
+    report([record(architecture={"name": "[red]x[/red]"}, method="[red]x[/red]/equal")]).print(console)
+    assert "[red]x[/red]/equal" in console.export_text()
+
+
+def test_it_is_deterministic(made: Report) -> None:
+    again = report(study())
+    assert (again.html(), again.markdown(), again.csv()) == (made.html(), made.markdown(), made.csv())
+
+
+def many(count: int) -> list[Any]:
+    runs = records(("videos", "shop"), 5, num_epochs=3)
+    made = []
+    for number in range(count // len(runs)):
+        for run in runs:
+            copy = record(run.dataset["name"], run.method, run.seed, architecture={"width": number}, num_epochs=3)
+            made.append(copy)
+    return made
+
+
+def test_a_thousand_records_are_quick() -> None:
+    runs = many(1000)
+    start = time.perf_counter()
+    made = report(runs)
+    str(made)
+    page = made.html()
+    assert time.perf_counter() - start < 20  # a few seconds on an idle machine; a quadratic loop takes minutes
+    assert len(made.study.methods) == 100
+    assert len(page) < 2_000_000
+
+
+def test_importing_it_imports_no_torch() -> None:
+    code = "import sys, benchmark.reporting.html; print(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert "benchmark.reporting.html" in modules
+    assert "torch" not in modules and "matplotlib.pyplot" not in modules

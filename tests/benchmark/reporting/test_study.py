@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import pytest
+from fabricate import record, records
+
+from benchmark.reporting.study import Study, find_baseline
+
+
+def test_names_are_short_where_they_differ_already() -> None:
+    study = Study.of(records(seeds=1))
+    assert [group.name for group in study.groups] == ["shop", "videos"]
+    assert "mmoe/equal" in study.methods
+
+
+def test_methods_of_one_name_show_only_the_keys_that_differ() -> None:
+    made = [record(seed=s, trainer={"learning_rate": lr}) for s in range(2) for lr in (1e-3, 1e-4)]
+    assert Study.of([*made, record(method="ple/pcgrad")]).methods == [
+        "mmoe/equal [trainer.learning_rate=0.0001]",
+        "mmoe/equal [trainer.learning_rate=0.001]",
+        "ple/pcgrad",
+    ]
+
+
+def test_a_parameter_that_older_records_lack_is_named_absent() -> None:
+    study = Study.of([record(), record(architecture={"depth": 3})])
+    assert study.methods == ["mmoe/equal [architecture.depth=3]", "mmoe/equal [architecture.depth=absent]"]
+
+
+def test_two_configurations_of_a_data_set_are_two_groups() -> None:
+    study = Study.of([record(options={"numeric": n}) for n in ("bins", "standardise")])
+    names = [group.name for group in study.groups]
+    assert len(names) == 2 and all("numeric=" in name for name in names)
+
+
+def test_other_data_under_the_same_configuration_are_another_group() -> None:
+    other = record(seed=1)
+    other.dataset["fingerprint"] = "0123456789abcdef"
+    names = [group.name for group in Study.of([record(seed=0), other]).groups]
+    assert len(names) == 2 and "videos [fingerprint=01234567]" in names
+
+
+def test_a_run_that_failed_before_its_data_stays_with_the_others() -> None:
+    study = Study.of([record(seed=0), record(seed=1, status="failed")])
+    assert len(study.groups) == 1
+    assert study.groups[0].seeds == [0, 1]
+    assert not study.groups[0].complete("mmoe/equal")
+
+
+def test_purposes_are_kept_apart() -> None:
+    study = Study.of([record(), record(purpose="trial"), record(purpose="trial", seed=1)])
+    assert len(study.runs) == 1 and study.left_out == {"trial": 2}
+    with pytest.raises(ValueError, match=r"no records of purpose 'tuned'.*1 of purpose default"):
+        Study.of([record()], "tuned")
+
+
+def test_a_repeated_run_counts_once_and_the_finished_one_wins() -> None:
+    study = Study.of([record(status="failed"), record(), record(), record(status="diverged")])
+    assert [run.record.status for run in study.runs] == ["finished"]
+    assert study.repeated == 3
+
+
+def test_missing_seeds_are_those_that_others_have() -> None:
+    study = Study.of([record(seed=0), record(seed=1), record(method="ple/pcgrad", seed=4)])
+    assert study.groups[0].missing("mmoe/equal") == [4]
+    assert study.groups[0].missing("ple/pcgrad") == [0, 1]
+
+
+def test_baseline_is_found_by_its_short_name_only_where_that_is_one_method() -> None:
+    slow, fast = record(trainer={"learning_rate": 1e-4}), record(trainer={"learning_rate": 1e-3})
+    ambiguous = Study.of([slow, fast]).groups[0]
+    assert find_baseline(ambiguous, "mmoe/equal") is None
+    assert find_baseline(ambiguous, "mmoe/equal [trainer.learning_rate=0.001]") is not None
+    elsewhere = record("shop", trainer={"learning_rate": 1e-3})
+    apart = Study.of([slow, elsewhere]).groups
+    assert all(find_baseline(group, "mmoe/equal") == group.runs[0].method for group in apart)
