@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -53,7 +53,9 @@ def mtlbench(context: click.Context) -> None:
 def run(overrides: tuple[str, ...]) -> None:
     """Train one run or a sweep; its --help lists all keys."""
     from benchmark.__main__ import main as app
+    from benchmark.errors import check_options
 
+    check_options(overrides)
     sys.argv = ["mtlbench run", *overrides]
     app()
 
@@ -103,7 +105,7 @@ def list_(group: str | None, name: str | None, names: bool, suits: str | None) -
 @click.option("--score", help="What items are ranked by, of the tasks' names: 'liked * rating^2', 'purchase|click'.")
 @click.option("--include-seen", is_flag=True, help="Keep the items that the user has met in train.")
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
-def recommend(record: str, users: tuple[str, ...], form: str, **options: Any) -> None:
+def recommend(record: str, users: tuple[str, ...], form: Literal["table", "json", "csv"], **options: Any) -> None:
     """Show the best items for a user.
 
     RECORD is the JSON of a run with save_checkpoint=true; the checkpoint lies beside it.

@@ -74,12 +74,11 @@ class Recommendations:
     def to_table(self) -> Table:
         """A table for the terminal, with a line between users."""
         table = Table(caption=Text(f"ranked by {self.score}"), caption_justify="left")
-        headings = {_column(task): f"{task.name} ({task.unit})" if task.unit else task.name for task in self.tasks}
+        headings = {_column(task): f"{task.name}\n({task.unit})" if task.unit else task.name for task in self.tasks}
         for name in self.rows[0] if self.rows else _COLUMNS:
-            if name in ("user", "item", "title"):
-                table.add_column(name, overflow="ellipsis", no_wrap=name == "title")
-            else:
-                table.add_column(Text(headings.get(name, name)), justify="right")
+            justify: Literal["left", "right"] = "left" if name in ("user", "item", "title") else "right"
+            # where the terminal is narrow, the title gives way: a number cut short would be another number
+            table.add_column(Text(headings.get(name, name)), justify=justify, no_wrap=name != "title")
         for row, following in pairwise([*self.rows, None]):
             assert row is not None
             last_of_user = following is not None and following["user"] != row["user"]
@@ -281,7 +280,7 @@ def _finite(value: float) -> float | None:
 def _shown(value: object) -> str:
     if value is None:
         return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:#.4g}" if isinstance(value, float) else str(value)
 
 
 def _not_a_formula(value: object) -> object:

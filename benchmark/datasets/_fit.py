@@ -78,8 +78,9 @@ def bins(values: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, list[Any]]:
         rest = rest[rest != 0]
     edges = np.empty(0)
     if len(rest):
-        edges = np.unique(np.quantile(rest, np.linspace(0, 1, MAX_BINS + 1)[1:-1]))
-        edges = edges[edges > rest.min()]  # else the first bin would be empty
+        # quantiles among the values themselves: between two of them an edge would make an empty bin
+        edges = np.unique(np.quantile(rest, np.linspace(0, 1, MAX_BINS + 1)[1:-1], method="higher"))
+        edges = edges[edges > rest.min()]
     codes = np.searchsorted(edges, values, side="right").astype(np.int32) + np.int32(1)
     names: list[Any] = [f"[{low:g}, {high:g})" for low, high in pairwise([-np.inf, *edges, np.inf])]
     if own_zero:

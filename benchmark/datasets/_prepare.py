@@ -20,7 +20,7 @@ from benchmark.schema import Schema, Split, Task
 
 __all__ = ["SPLITS", "TEST", "TRAIN", "VALIDATION", "Table", "prepare", "random_split"]
 
-FORMAT = 1  # of the prepared arrays and what is done to them; a change raises it, and old caches are not read
+FORMAT = 2  # of the prepared arrays and what is done to them; a change raises it, and old caches are not read
 
 
 def prepare(dataset: Dataset, *, read: Callable[[], Table], source: dict[str, Any], numeric: str = "bins") -> Data:

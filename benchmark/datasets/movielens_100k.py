@@ -74,8 +74,8 @@ class MovieLens100K(Dataset):
 
     def _read(self, found: Found) -> Table:
         ratings, users, films = READERS[found.layout](found)
-        age = pl.col("age").cut([start - 1 for start in AGE_STARTS], labels=AGE_GROUPS)
-        users = users.with_columns(age.cast(pl.String).alias("age_group"))
+        groups = np.array(AGE_GROUPS)[np.searchsorted(AGE_STARTS, users["age"].to_numpy(), side="right")]
+        users = users.with_columns(pl.Series("age_group", groups))
         whole = ratings.join(users, on="user", how="left", maintain_order="left")
         whole = whole.join(films, on="item", how="left", maintain_order="left")
         user_fields, item_fields = ("user", "gender", "age_group", "occupation"), ("item", "year", *GENRE_FIELDS)

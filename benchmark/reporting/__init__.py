@@ -36,7 +36,7 @@ class Report:
 
     Args:
         table: The long table: one row a run, selection, split, task and metric.
-        summary: One row a data set, task, metric and method, of the test rows under `selection`: the mean with its 95 % t
+        summary: One row a data set, task, metric and method, on test under `selection`: the mean with its 95 % t
             interval, and the paired difference to the baseline with its own; null below three seeds or pairs.
         selection: joint or per_task.
         document: The same as text in cells, which every output draws.
@@ -52,10 +52,14 @@ class Report:
     files: tuple[Path, ...] = ()
 
     def print(self, console: Console | None = None) -> None:
-        """Prints the tables to the terminal."""
+        """Prints the tables to the terminal; into a file or a pipe as `str` gives them."""
         from rich.console import Console
 
-        (console or Console(soft_wrap=False)).print(self)
+        console = console or Console()
+        if console.is_terminal or console.record:
+            console.print(self)
+        else:
+            console.file.write(f"{self}\n")
 
     def html(self) -> str:
         """One self-contained page: tables, figures, and how it was made."""
@@ -78,7 +82,7 @@ class Report:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from benchmark.reporting.terminal import render
 
-        yield from render(self.document)
+        yield from render(self.document, options.max_width)
         for path in self.files:
             yield f"written: {path}"
 
@@ -194,11 +198,15 @@ def _headline(study: Study, selection: Selection) -> tuple[str, ...]:
 
 def _reading(study: Study) -> tuple[str, ...]:
     notes = [
-        "a ± b is a mean over seeds and the half-width of its 95 % t interval; Δ is the mean of paired differences "
-        "(same data, same seed) with its 95 % t interval. Intervals are not adjusted for the number of comparisons. "
-        f"Below {FEWEST} seeds or pairs no interval is given.",
-        "Bold is the best mean of a column among methods that finished every seed; it says nothing about the others' "
-        "distance. Seconds of training are medians over seeds.",
+        (
+            "a ± b is a mean over seeds and the half-width of its 95 % t interval; Δ is the mean of paired differences "
+            "(same data, same seed) with its 95 % t interval. Intervals are not adjusted for the number of "
+            f"comparisons. Below {FEWEST} seeds or pairs no interval is given."
+        ),
+        (
+            "Bold is the best mean of a column among methods that finished every seed; it says nothing about the "
+            "others' distance. Seconds of training are medians over seeds."
+        ),
     ]
     if study.left_out:
         others = ", ".join(f"{number} of purpose {name}" for name, number in study.left_out.items())

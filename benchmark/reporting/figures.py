@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 
 from benchmark import metrics
 from benchmark.reporting.layout import number
@@ -27,12 +28,12 @@ from benchmark.schema import Task, TaskKind
 INK, MUTED, GRID = "#0a0a01", "#0a0a02", "#0a0a03"
 _VARIABLES = {INK: "currentColor", MUTED: "var(--muted)", GRID: "var(--grid)"}
 _RC: Any = {
-    "svg.fonttype": "none", "text.parse_math": False, "font.family": "sans-serif", "font.size": 8.5,
-    "axes.edgecolor": MUTED,     "axes.labelcolor": INK, "axes.titlesize": 9.5, "axes.titleweight": "bold", "axes.titlelocation": "left",
-    "axes.titlecolor": INK, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
-    "axes.axisbelow": True, "axes.linewidth": 0.7, "grid.color": GRID, "grid.linewidth": 0.6, "xtick.color": MUTED, "ytick.color": MUTED,
-    "xtick.labelcolor": INK, "ytick.labelcolor": INK, "xtick.major.width": 0.6, "ytick.major.width": 0.6,
-    "axes.formatter.useoffset": False, "text.color": INK, "path.simplify": True, "path.simplify_threshold": 0.3,
+    "svg.fonttype": "none", "text.parse_math": False, "text.color": INK, "font.family": "sans-serif", "font.size": 8.5,
+    "axes.edgecolor": MUTED, "axes.labelcolor": INK, "axes.titlecolor": INK, "axes.titlesize": 9.5,
+    "axes.titleweight": "bold", "axes.titlelocation": "left", "axes.spines.top": False, "axes.spines.right": False,
+    "axes.grid": True, "axes.axisbelow": True, "axes.linewidth": 0.7, "axes.formatter.useoffset": False,
+    "grid.color": GRID, "grid.linewidth": 0.6, "xtick.color": MUTED, "ytick.color": MUTED, "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK, "xtick.major.width": 0.6, "ytick.major.width": 0.6, "path.simplify_threshold": 0.3,
 }  # fmt: skip
 _COLUMNS = 3
 _MOST_METHODS = 40  # beyond, lines cannot be told apart: the best by the first task are drawn, and the caption says so
@@ -94,13 +95,14 @@ def _curves(group: Group, shown: Mapping[str, list[Run]], styles: Mapping[str, S
             _limit(axes, [values for values in curves.values() if values.size], sign)
             axes.set_title(f"{task.name}: {metrics.primary(task).upper()}")
             axes.set_xlabel("epoch")
+            axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
             sentences.append(_best_sentence(task, curves, sign))
         return _figure(
             "Learning curves on validation",
             canvas,
             group,
-            "Mean over seeds; the band spans the seeds. Where some seeds have stopped, the mean of the rest is faint and has "
-            "no band. The marker is the median jointly selected epoch. The first epochs may lie outside the frame.",
+            "Mean over seeds; the band spans the seeds. Where some seeds have stopped, the mean of the rest is faint, "
+            "without a band. The marker is the median jointly selected epoch. The first epochs may lie out of frame.",
             sentences,
         )
 
@@ -140,8 +142,11 @@ def _weights(group: Group, shown: Mapping[str, list[Run]], styles: Mapping[str, 
             values = values[np.isfinite(values)]
             if values.size and values.min() > 0 and values.max() > 20 * values.min():
                 axes.set_yscale("log")
+                axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))  # powers of ten would need mathtext
+                axes.yaxis.set_minor_formatter(NullFormatter())
             axes.set_title(f"{task.name}: effective weight")
             axes.set_xlabel("epoch")
+            axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
         return _figure(
             "Effective task weights",
             canvas,
@@ -277,15 +282,14 @@ def _grid(panels: int, height: float = 2.5) -> tuple[Canvas, list[Axes]]:
         unused.remove()
     for axes in grid[:panels]:
         axes.patch.set_visible(False)
-        axes.xaxis.get_major_locator().set_params(integer=False, nbins=5)
-        axes.yaxis.get_major_locator().set_params(nbins=5)
+        axes.locator_params(nbins=5)
     return canvas, grid[:panels]
 
 
 @contextmanager
 def _drawing() -> Iterator[None]:
-    """matplotlib's settings for a figure, put back afterwards; names in any script are drawn by the browser's fonts."""
-    with matplotlib.rc_context(_RC), warnings.catch_warnings():
+    """Matplotlib's settings for a figure, put back afterwards; names in any script are drawn by the browser's fonts."""
+    with mpl.rc_context(_RC), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
         yield
 
@@ -297,7 +301,7 @@ def _series_colour(style: Style) -> str:
 def _svg(canvas: Canvas, salt: str, alternative: str) -> str:
     """The figure as an `<svg>` element: colours as variables, ids of its own, short numbers, its alternative inside."""
     text = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": salt}):
+    with mpl.rc_context({"svg.hashsalt": salt}):
         canvas.savefig(text, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     svg = text.getvalue()
     svg = svg[svg.index("<svg") :]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -55,6 +54,7 @@ def render(report: Report) -> str:
         chapters=chapters,
         keys=keys,
         palettes={"light": LIGHT, "dark": DARK},
+        slash=Markup("/<wbr>"),  # where a name may be broken
         data=_data(report),
     )
 
@@ -90,11 +90,8 @@ def _in_use(weights: Mapping[str, float]) -> float:
     return math.exp(-sum(w * math.log(w) for w in weights.values() if w > 0))
 
 
-def _data(report: Report) -> Markup:
-    """The headline numbers as JSON, for programs that read the page; `<` is escaped, so no name ends the script."""
+def _data(report: Report) -> dict[str, Any]:
+    """The headline numbers, for programs that read the page."""
     summary = report.summary.filter(report.summary["metric"].is_in(_HEADLINE))
     rows = [[float(f"{v:.7g}") if isinstance(v, float) else v for v in row] for row in summary.iter_rows()]
-    text = json.dumps({"selection": report.selection, "columns": summary.columns, "rows": rows}, separators=(",", ":"))
-    for character in "<>&":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)
+    return {"selection": report.selection, "columns": summary.columns, "rows": rows}

@@ -38,11 +38,12 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: `numeric` ones are set to the right, `detail` ones are left out where space is short."""
+    """A column: `numeric` ones stand right; a terminal leaves out `detail` ones, a narrow one `cost` ones too."""
 
     title: str
     numeric: bool = True
     detail: bool = False
+    cost: bool = False
 
 
 @dataclass(frozen=True, slots=True)

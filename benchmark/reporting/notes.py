@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -11,6 +12,8 @@ from benchmark.reporting.layout import ABSENT, Cell, Column, Row, Table, numbers
 from benchmark.reporting.results import Results, label
 from benchmark.reporting.study import Group
 from benchmark.schema import Task
+
+_LONGEST = 300  # characters of an error's message; the record has all
 
 
 def task_notes(results: Results, task: Task, shown: Sequence[str]) -> list[str]:
@@ -61,6 +64,7 @@ def _what_happened(record: Record) -> str:
     error = record.error or {}
     where = ", ".join(f"{key} {error[key]}" for key in ("task", "epoch", "step") if error.get(key) is not None)
     message = f"{error.get('type', 'unknown')}: {error.get('message', 'the record has no error')}"
+    message = textwrap.shorten(message, _LONGEST, placeholder=" …")
     return f"{message} ({where})" if where else message
 
 
@@ -88,7 +92,7 @@ def dataset_notes(results: Results) -> list[str]:
     unshared = sorted(
         m for m, runs in group.finished.items() if runs and all(r.record.shared_parameters == 0 for r in runs)
     )
-    if unshared:
+    if unshared and len(group.tasks) > 1:
         notes.append(
             f"{', '.join(unshared)}: no parameter is shared between tasks, so a weighting of gradients has nothing to "
             "balance and is exactly the equal weighting."

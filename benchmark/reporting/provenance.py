@@ -14,7 +14,7 @@ SELECTIONS = {
     "joint": "one epoch for all tasks",
     "per_task": "each task's own best epoch",
 }
-_MOST = 6
+_MOST, _MOST_COMMANDS = 6, 30
 
 
 def dataset_facts(group: Group) -> tuple[tuple[str, str], ...]:
@@ -60,10 +60,11 @@ def provenance(study: Study, selection: Selection) -> tuple[tuple[str, str], ...
 
 
 def commands(study: Study) -> tuple[str, ...]:
-    """The command lines that made the runs, as the records have them."""
-    return tuple(
-        dict.fromkeys(run.record.environment["command"] for run in study.runs if "command" in run.record.environment)
-    )
+    """The command lines that made the runs, as the records have them; of very many, the first."""
+    environments = (run.record.environment for run in study.runs)
+    found = list(dict.fromkeys(e["command"] for e in environments if "command" in e))
+    more = (f"... and {len(found) - _MOST_COMMANDS} more, in the records",) if len(found) > _MOST_COMMANDS else ()
+    return (*found[:_MOST_COMMANDS], *more)
 
 
 def configurations(study: Study) -> Table:

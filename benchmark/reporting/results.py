@@ -24,7 +24,7 @@ SHOWN = {
     TaskKind.BINARY: ("auc", "gauc", "log_loss", "calibration"),
     TaskKind.REGRESSION: ("mse", "mae", "r2"),
 }
-"""Metrics that have a column, with their conditional forms; the CSV file has all others."""
+"""Metrics that have a column, beside the headline metric given the parent; the CSV file has all others."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,14 @@ class Results:
         """What is known of this metric; an estimate without a mean where it is undefined."""
         return self.estimates.get((task, metric), {}).get(method, Estimate(None))
 
-    def places(self, task: str, metric: str) -> int:
-        """Decimals of a metric's column."""
-        found = self.estimates.get((task, metric), {}).values()
-        return decimals(e.mean.mean for e in found if e.mean is not None)
+    @cached_property
+    def places(self) -> Mapping[tuple[str, str], int]:
+        """Decimals of a metric's column: {(task, metric): number}; 4 where no method has a value."""
+        known = {
+            key: decimals(e.mean.mean for e in methods.values() if e.mean is not None)
+            for key, methods in self.estimates.items()
+        }
+        return defaultdict(lambda: 4, known)
 
     def ranked(self, task: Task) -> list[str]:
         """Methods by the mean of the task's headline metric, best first; those without one last."""
@@ -68,15 +72,17 @@ class Results:
 
         return sorted(self.group.by_method, key=order)
 
-    def best(self, task: str, metric: str) -> str | None:
-        """The method with the best mean, among those that finished every seed; None if neither way is better."""
-        means = {
-            method: e.mean.mean
-            for method, e in self.estimates.get((task, metric), {}).items()
-            if e.mean is not None and self.group.complete(method)
-        }
-        score = _score(metric)
-        return max(means, key=lambda method: score(means[method])) if len(means) > 1 and score is not None else None
+    @cached_property
+    def best(self) -> dict[tuple[str, str], str]:
+        """The method with the best mean, among those that finished every seed, of metrics that have a better side."""
+        best = {}
+        for key, methods in self.estimates.items():
+            score = _score(key[1])
+            if score is not None:
+                means = {m: score(e.mean.mean) for m, e in methods.items() if e.mean and m in self.group.complete}
+                if len(means) > 1:
+                    best[key] = max(means, key=means.__getitem__)
+        return best
 
     @cached_property
     def undefined(self) -> dict[tuple[str, str], dict[str, list[str]]]:

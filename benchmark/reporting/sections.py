@@ -46,7 +46,7 @@ def _overview(results: Results) -> Table:
     if results.baseline is not None:
         columns += [Column("gain over tasks, % (+ is better)"), Column("task that gains least", detail=True)]
     columns += [Column(f"{task.name} {LABELS[metrics.primary(task)]}") for task in group.tasks]
-    columns += [Column("parameters (shared)"), Column("train\u00a0s")]
+    columns += [Column("parameters (shared)", cost=True), Column("train\u00a0s", cost=True)]
     ranks = {method: rank for rank, method in enumerate(results.ranked(group.tasks[0]))}
 
     def order(method: str) -> tuple[float, int]:
@@ -65,7 +65,7 @@ def _overview(results: Results) -> Table:
         values = [group.reference(key).get(task.name, {}).get(metrics.primary(task)) for task in group.tasks]
         if any(value is not None for value in values):
             texts = [
-                Cell(number(value, results.places(task.name, metrics.primary(task))))
+                Cell(number(value, results.places[task.name, metrics.primary(task)]))
                 for task, value in zip(group.tasks, values, strict=True)
             ]
             before = [Cell("")] * (3 if results.baseline is not None else 1)
@@ -80,7 +80,7 @@ def _gain_note(baseline: str) -> str:
     return (
         f"Gain over tasks: mean over tasks of 100 (AUC − B) / (B − 0.5) for binary tasks and 100 (B − MSE) / B for "
         f"regressions, with B the value of {baseline} with the same seed; then mean and 95 % t interval over seeds. "
-        "A positive gain is an improvement."
+        "A positive gain is an improvement; there is none where an AUC of the baseline is not above 0.5."
     )
 
 
@@ -111,7 +111,7 @@ def _task_table(results: Results, task: Task) -> Table:
         better = "higher" if direction(primary) > 0 else "lower"
         columns.append(Column(f"Δ {LABELS[primary]} to {results.baseline} ({better} is better)"))
     columns += [Column(label(metric, task), detail=True) for metric in shown]
-    columns += [Column("parameters (shared)"), Column("train\u00a0s")]
+    columns += [Column("parameters (shared)", cost=True), Column("train\u00a0s", cost=True)]
     rows = []
     for method in results.ranked(task):
         cells = [Cell(method, method=method), _seeds(group, method), _metric_cell(results, task.name, primary, method)]
@@ -119,7 +119,7 @@ def _task_table(results: Results, task: Task) -> Table:
             difference = results.estimate(task.name, primary, method).difference
             is_baseline = method == results.baseline
             cells.append(
-                Cell("baseline" if is_baseline else signed_interval(difference, results.places(task.name, primary)))
+                Cell("baseline" if is_baseline else signed_interval(difference, results.places[task.name, primary]))
             )
         cells += [_metric_cell(results, task.name, metric, method, few="") for metric in shown]
         rows.append(Row((*cells, *_cost_cells(group, method))))
@@ -130,19 +130,12 @@ def _task_table(results: Results, task: Task) -> Table:
 
 
 def _shown_metrics(results: Results, task: Task) -> list[str]:
-    reported = [metric for name, metric in results.estimates if name == task.name]
-    undefined = [metric for name, metric in results.undefined if name == task.name]
-    known = dict.fromkeys([*reported, *undefined])
-    primary = metrics.primary(task)
-    order = SHOWN[task.kind]
-    chosen = [m for m in known if m != primary and m.partition("[")[0] in order]
-    return sorted(
-        chosen,
-        key=lambda metric: (
-            "[" not in metric or metric.partition("[")[0] != primary,
-            order.index(metric.partition("[")[0]),
-        ),
-    )
+    """The metrics beside the headline metric that have a column: its conditional form first, then the others."""
+    primary, order = metrics.primary(task), SHOWN[task.kind]
+    known = {metric for name, metric in (*results.estimates, *results.undefined) if name == task.name} - {primary}
+    conditional = sorted(metric for metric in known if "|" in metric and metric.startswith(f"{primary}["))
+    plain = (metric for metric in known if "|" not in metric and metric.partition("[")[0] in order)
+    return conditional + sorted(plain, key=lambda metric: (order.index(metric.partition("[")[0]), metric))
 
 
 def _reference_rows(results: Results, task: Task, shown: Sequence[str]) -> list[Row]:
@@ -152,10 +145,10 @@ def _reference_rows(results: Results, task: Task, shown: Sequence[str]) -> list[
         values = results.group.reference(key).get(task.name)
         if not values:
             continue
-        cells = [Cell(name), Cell(""), Cell(number(values.get(primary), results.places(task.name, primary)))]
+        cells = [Cell(name), Cell(""), Cell(number(values.get(primary), results.places[task.name, primary]))]
         if results.baseline is not None:
             cells.append(Cell(""))
-        texts = [number(values[m], results.places(task.name, m)) if m in values else "" for m in shown]
+        texts = [number(values[m], results.places[task.name, m]) if m in values else "" for m in shown]
         rows.append(Row((*cells, *map(Cell, texts), Cell(""), Cell("")), reference=True))
     return rows
 
@@ -163,21 +156,21 @@ def _reference_rows(results: Results, task: Task, shown: Sequence[str]) -> list[
 def _overview_cell(results: Results, task: Task, method: str) -> Cell:
     metric = metrics.primary(task)
     cell, mean = _metric_cell(results, task.name, metric, method), results.estimate(task.name, metric, method).mean
-    return replace(cell, short=number(mean.mean if mean else None, results.places(task.name, metric)))
+    return replace(cell, short=number(mean.mean if mean else None, results.places[task.name, metric]))
 
 
 def _metric_cell(results: Results, task: str, metric: str, method: str, few: str = TOO_FEW) -> Cell:
     mean = results.estimate(task, metric, method).mean
-    places = results.places(task, metric)
+    places = results.places[task, metric]
     text = with_interval(mean, places)
     if mean is not None and mean.n < FEWEST and few:
         text = f"{text}, {few}"
-    return Cell(text, best=results.best(task, metric) == method)
+    return Cell(text, best=results.best.get((task, metric)) == method)
 
 
 def _seeds(group: Group, method: str) -> Cell:
     done, all_ = len(group.finished[method]), len(group.seeds)
-    return Cell(str(done) if group.complete(method) else f"{done} of {all_}")
+    return Cell(str(done) if method in group.complete else f"{done} of {all_}")
 
 
 def _cost_cells(group: Group, method: str) -> tuple[Cell, Cell]:
@@ -208,7 +201,7 @@ def _selection_table(results: Results) -> Table | None:
             metric = metrics.primary(task)
             pair = [side.get((task.name, metric), {}).get(method, Estimate(None)).mean for side in (joint, own)]
             apart = apart or any(run.record.best_epoch_per_task.get(task.name) != run.record.best_epoch for run in runs)
-            places = results.places(task.name, metric)
+            places = results.places[task.name, metric]
             values = [number(mean.mean if mean else None, places) for mean in pair]
             cells += [
                 Cell(_epoch([run.record.best_epoch_per_task.get(task.name) for run in runs])),

@@ -56,7 +56,7 @@ def t_interval(values: Iterable[float], confidence: float = 0.95) -> Interval | 
 def paired_difference(
     values: Mapping[Key, float], baseline: Mapping[Key, float], confidence: float = 0.95
 ) -> Interval | None:
-    """t interval of `values - baseline` over the keys that both have; None if there is none.
+    """T interval of `values - baseline` over the keys that both have; None if there is none.
 
     What a seed does to both, such as the order of batches, cancels: the interval is usually narrower than
     either mean's.
@@ -84,8 +84,8 @@ def relative_gain(value: float, baseline: float, *, higher_is_better: bool, chan
 def multi_task_gain(parts: Sequence[float | None]) -> float | None:
     """Mean of the tasks' `relative_gain`: the multi-task gain (Maninis et al. 2019, arXiv:1904.08918).
 
-    One metric a task. Positive is better. Papers that call it a drop turn the sign. None if a part is: a mean over other tasks than the
-    other methods' would be no comparison.
+    One metric a task. Positive is better; papers that call it a drop turn the sign. None if a part is: a mean over
+    other tasks than the other methods' would be no comparison.
     """
     known = [part for part in parts if part is not None]
     return math.fsum(known) / len(known) if known and len(known) == len(parts) else None

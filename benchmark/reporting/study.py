@@ -74,9 +74,14 @@ class Group:
         have = {run.record.seed for run in self.by_method[method]}
         return [seed for seed in self.seeds if seed not in have]
 
-    def complete(self, method: str) -> bool:
-        """Whether every seed of the data set is there and finished."""
-        return not self.missing(method) and len(self.finished[method]) == len(self.by_method[method])
+    @cached_property
+    def complete(self) -> frozenset[str]:
+        """The methods of which every seed of the data set is there and finished."""
+        return frozenset(
+            method
+            for method, runs in self.by_method.items()
+            if not self.missing(method) and len(self.finished[method]) == len(runs)
+        )
 
     @cached_property
     def example(self) -> Record:

@@ -1,4 +1,4 @@
-"""A report on the terminal: compact tables that fit into 100 columns."""
+"""A report on the terminal: compact tables that fit into 100 columns, and without the cost into 80."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ from rich.text import Text
 
 from benchmark.reporting.layout import Document, Table
 
+WIDTH = 100
+"""Columns for which the tables are made; narrower terminals get them without the cost."""
 
-def render(document: Document) -> Iterator[RenderableType]:
-    """The parts of a document, one after the other. Names are never read as rich's markup."""
+
+def render(document: Document, width: int = WIDTH) -> Iterator[RenderableType]:
+    """The parts of a document for so many columns, one after the other. Names are never read as rich's markup."""
     for line in document.lines:
         yield Text(line)
     for section in document.sections:
@@ -24,9 +27,9 @@ def render(document: Document) -> Iterator[RenderableType]:
         yield Rule(Text(section.name, style="bold"), align="left")
         for table in section.tables:
             if not table.detail:
-                yield _table(table)
+                yield _table(table, width)
         if section.trouble is not None:
-            yield _table(section.trouble)
+            yield _table(section.trouble, width)
         for note in section.notes:
             yield Text(note, style="dim")
     yield Text()
@@ -34,8 +37,12 @@ def render(document: Document) -> Iterator[RenderableType]:
         yield Text(note, style="dim")
 
 
-def _table(table: Table) -> RenderableType:
-    shown = [number for number, column in enumerate(table.columns) if not column.detail]
+def _table(table: Table, width: int) -> RenderableType:
+    shown = [
+        number
+        for number, column in enumerate(table.columns)
+        if not column.detail and (width >= WIDTH or not column.cost)
+    ]
     title = Text.assemble((table.title, "bold"), (f"  {table.subtitle}" if table.subtitle else "", "dim"))
     drawn = RichTable(
         box=SIMPLE_HEAD, title=title, title_justify="left", title_style="", padding=(0, 1, 0, 0), pad_edge=False

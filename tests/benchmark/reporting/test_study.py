@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from fabricate import record, records
 
 from benchmark.reporting.study import Study, find_baseline
+from tests.benchmark.reporting.fabricate import record, records
 
 
 def test_names_are_short_where_they_differ_already() -> None:
@@ -43,7 +43,7 @@ def test_a_run_that_failed_before_its_data_stays_with_the_others() -> None:
     study = Study.of([record(seed=0), record(seed=1, status="failed")])
     assert len(study.groups) == 1
     assert study.groups[0].seeds == [0, 1]
-    assert not study.groups[0].complete("mmoe/equal")
+    assert not study.groups[0].complete
 
 
 def test_purposes_are_kept_apart() -> None:

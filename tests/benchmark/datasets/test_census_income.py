@@ -1,0 +1,95 @@
+"""Census-Income: labels are never features, the protocols, and the official files where they are at hand."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmark.datasets import Data
+from benchmark.datasets.census_income import CATEGORICAL, LABELS, NUMERIC, CensusIncome
+from tests.benchmark.datasets.fixtures import write_census
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MTLBENCH_DATA", str(tmp_path))
+    write_census(tmp_path / "census_income")
+    return tmp_path / "census_income"
+
+
+def names(data: Data) -> set[str]:
+    return {field.name for field in (*data.schema.categorical, *data.schema.numeric)}
+
+
+def test_columns() -> None:
+    assert len(CATEGORICAL) == 31
+    assert len(NUMERIC) == 7
+
+
+@pytest.mark.parametrize(
+    "tasks", [("income",), ("never_married", "education"), ("income", "never_married", "education")]
+)
+def test_no_label_of_any_task_is_a_feature(files: Path, tasks: tuple[str, ...]) -> None:
+    data = CensusIncome(tasks=tasks).build()
+    assert data.schema.task_names == tasks
+    assert names(data) == {*CATEGORICAL, *NUMERIC, *(f"{name}_bin" for name in NUMERIC)}
+    assert not names(data) & {*LABELS, "instance_weight"}
+
+
+def test_labels_are_those_of_the_files(files: Path) -> None:
+    text = gzip.decompress((files / "census-income.test.gz").read_bytes()).decode()
+    rows = [line.split(", ") for line in text.splitlines()]
+    data = CensusIncome(tasks=("income", "never_married", "education")).build()
+    degrees = ("Associates", "Bachelors", "Masters", "Prof", "Doctorate")
+    expected = [[row[41] == "50000+.", row[7] == "Never married", row[4].startswith(degrees)] for row in rows]
+    np.testing.assert_array_equal(data.test.labels, np.array(expected, np.float32))
+
+
+def test_protocols(files: Path) -> None:
+    official, halved = CensusIncome().build(), CensusIncome(protocol="halved").build()
+    assert [len(official.train), len(official.validation), len(official.test)] == [2700, 300, 1500]
+    assert [len(halved.train), len(halved.validation), len(halved.test)] == [3000, 750, 750]
+    assert halved.facts == {"protocol": "halved", "train_file_rows": 3000, "test_file_rows": 1500}
+    assert official.fingerprint == halved.fingerprint
+
+
+def test_the_split_seed_moves_validation_and_not_the_test_file(files: Path) -> None:
+    first, second = CensusIncome().build(), CensusIncome(split_seed=1).build()
+    np.testing.assert_array_equal(first.test.labels, second.test.labels)
+    assert (first.validation.labels != second.validation.labels).any()
+
+
+def test_plain_files_are_as_good(files: Path) -> None:
+    zipped = CensusIncome().build()
+    for path in list(files.iterdir()):
+        path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
+        path.unlink()
+    assert CensusIncome().build().fingerprint == zipped.fingerprint
+
+
+def test_an_unknown_income_is_refused(files: Path) -> None:
+    path = files / "census-income.data.gz"
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()).replace(b"- 50000.", b"50000", 1)))
+    with pytest.raises(ValueError, match=r"the last column must be one of '- 50000\.', '50000\+\.', found '50000'"):
+        CensusIncome().build()
+
+
+def test_an_unknown_task() -> None:
+    with pytest.raises(ValueError, match="unknown task 'marital'; known: income, never_married, education"):
+        CensusIncome(tasks=("marital",))
+
+
+def test_official_files(real_data: Path) -> None:
+    data = CensusIncome(tasks=("income", "never_married", "education")).build()
+    assert [len(data.train), len(data.validation), len(data.test)] == [179_571, 19_952, 99_762]
+    assert data.test.labels.sum(axis=0).tolist() == [6186, 43143, 19456]
+    assert data.train.labels.sum(axis=0, dtype=np.float64)[0] + data.validation.labels.sum(axis=0)[0] == 12_382
+    cardinalities = {field.name: field.cardinality for field in data.schema.categorical}
+    assert cardinalities["det_occ_code"] == 48  # 47 codes and 'unseen'
+    assert cardinalities["age_bin"] == 41
+    assert data.fingerprint == "fdf86bb93e8f36f0f68aa205d5bad0a9662cd738078ae56ee4efa076203036cc"
+    # household status has one category that the test file lacks; nothing of the test file is unseen
+    assert (data.test.categorical > 0).all()

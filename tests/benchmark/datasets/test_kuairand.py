@@ -1,0 +1,124 @@
+"""KuaiRand: duplicates, the split by date, what must not leak, and the local part of the log where it is at hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from benchmark.datasets import Data
+from benchmark.datasets.kuairand import LOG, USER_CODES, USER_NUMBERS, VIDEO_CODES, VIDEO_NUMBERS, KuaiRand
+from benchmark.schema import TaskKind, Transform
+from tests.benchmark.datasets.fixtures import write_kuairand
+
+LOG_NAME = "log_standard_4_22_to_5_08_pure.csv"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MTLBENCH_DATA", str(tmp_path))
+    write_kuairand(tmp_path / "kuairand_pure")
+    return tmp_path / "kuairand_pure" / "data"
+
+
+def sizes(data: Data) -> list[int]:
+    return [len(data.train), len(data.validation), len(data.test)]
+
+
+def test_fields_are_known_before_the_impression(folder: Path) -> None:
+    data = KuaiRand().build()
+    origins = {field.name.removesuffix("_bin") for field in (*data.schema.categorical, *data.schema.numeric)}
+    expected = {"user_id", *USER_CODES, *USER_NUMBERS, "video_id", *VIDEO_CODES, *VIDEO_NUMBERS, "tab", "hour"}
+    assert origins == expected
+    assert len(expected) == 45
+    assert not origins & set(LOG) - {"user_id", "video_id", "tab"}
+    assert (data.schema.user, data.schema.item) == ("user_id", "video_id")
+
+
+def test_duplicates_are_dropped_and_counted(folder: Path) -> None:
+    data = KuaiRand().build()
+    assert data.facts["log_rows"] == 4003
+    assert data.facts["duplicates_dropped"] == 3
+    assert sum(sizes(data)) == 4000
+
+
+def test_the_split_is_by_date(folder: Path) -> None:
+    data = KuaiRand().build()
+    dates = pl.read_csv(folder / LOG_NAME).unique()["date"]
+    assert sizes(data) == [
+        (dates <= 20220504).sum(),
+        ((dates > 20220504) & (dates <= 20220506)).sum(),
+        (dates > 20220506).sum(),
+    ]
+    assert data.facts["dates"] == {
+        "train": [20220425, 20220504],
+        "validation": [20220505, 20220506],
+        "test": [20220507, 20220508],
+    }
+    assert sizes(KuaiRand(split_seed=5).build()) == sizes(data)
+
+
+def test_targets(folder: Path) -> None:
+    data = KuaiRand().build()
+    play_time = data.schema.task("play_time")
+    assert (play_time.kind, play_time.unit, play_time.transform) == (TaskKind.REGRESSION, "seconds", Transform.LOG1P)
+    log = pl.read_csv(folder / LOG_NAME).unique(maintain_order=True).filter(pl.col("date") > 20220506)
+    np.testing.assert_array_equal(data.test.labels[:, 0], log["is_click"])
+    np.testing.assert_array_equal(data.test.labels[:, 1], log["long_view"])
+    np.testing.assert_array_equal(data.test.labels[:, 2], log["is_like"])
+    np.testing.assert_allclose(np.expm1(data.test.labels[:, 3]), log["play_time_ms"] / 1000, rtol=1e-5)
+
+
+def test_gaps_and_odd_codes_are_categories(folder: Path) -> None:
+    data = KuaiRand(tasks=("like",)).build()
+    cardinality = {field.name: field.cardinality for field in data.schema.categorical}
+    assert cardinality["is_live_streamer"] == 3  # unseen, -124, 1
+    assert cardinality["onehot_feat4"] == 17  # unseen, 15 codes, missing
+    assert data.catalogue is not None
+    assert len(data.catalogue.users.ids) == 120
+    assert len(data.catalogue.items.ids) == 60
+    assert set(data.catalogue.context) == {"tab", "hour"}
+    assert np.isfinite(data.train.numeric).all()
+
+
+def test_the_earlier_log_joins_train(folder: Path) -> None:
+    without = KuaiRand().build()
+    early = pl.read_csv(folder / LOG_NAME).head(50).with_columns(pl.lit(20220409).alias("date"))
+    early.write_csv(folder / "log_standard_4_08_to_4_21_pure.csv")
+    data = KuaiRand().build()
+    assert sizes(data) == [len(without.train) + 50, len(without.validation), len(without.test)]
+    assert data.facts["log_files"] == ["log_standard_4_08_to_4_21_pure.csv", LOG_NAME]
+    assert data.facts["dates"]["train"] == [20220409, 20220504]
+
+
+def test_the_log_of_27k_comes_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MTLBENCH_DATA", str(tmp_path))
+    write_kuairand(tmp_path / "kuairand_27k", variant="27k")
+    data = tmp_path / "kuairand_27k" / "data"
+    log = pl.read_csv(data / "log_standard_4_22_to_5_08_27k.csv")
+    log.head(2000).write_csv(data / "log_standard_4_22_to_5_08_27k_part1.csv")
+    log.tail(-2000).write_csv(data / "log_standard_4_22_to_5_08_27k_part2.csv")
+    (data / "log_standard_4_22_to_5_08_27k.csv").unlink()
+    assert sum(sizes(KuaiRand(variant="27k").build())) == 4000
+
+
+def test_a_wrong_value_is_located(folder: Path) -> None:
+    lines = (folder / LOG_NAME).read_text().splitlines()
+    lines[2] = lines[2].replace(",202204", ",April", 1)
+    (folder / LOG_NAME).write_text("\n".join(lines))
+    with pytest.raises(ValueError, match=rf"{LOG_NAME}: line 3, column date: expected an integer, found 'April\d\d'"):
+        KuaiRand().build()
+
+
+def test_the_local_part_of_the_log(real_data: Path) -> None:
+    data = KuaiRand().build()
+    if data.facts["log_rows"] != 228_329:
+        pytest.skip("another part of the log")
+    assert data.facts["duplicates_dropped"] == 5460
+    assert sizes(data) == [167_281, 26_683, 28_905]
+    assert data.train.labels.sum(axis=0, dtype=np.float64)[:3].tolist() == [75_453, 53_219, 2964]
+    assert data.fingerprint == "6275aa589c3087c0081127c909ee010efb9a3da549014ee901cf5b2fd1a29c9f"
+    assert data.catalogue is not None
+    assert len(data.catalogue.users.ids) == 25_156
