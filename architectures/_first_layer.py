@@ -129,7 +129,7 @@ class SumRows(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, table: Tensor, codes: Tensor) -> Tensor:
-        """table (V, d), codes (B, K) -> (B, d)."""
+        """Table (V, d), codes (B, K) -> (B, d)."""
         ctx.save_for_backward(codes)
         ctx.num_rows = len(table)
         return F.embedding_bag(codes, table, mode="sum")
@@ -148,7 +148,7 @@ class FirstLayer(torch.autograd.Function):
     def forward(
         ctx: Any, table: Tensor, weight: Tensor, bias: Tensor, codes: Tensor, numeric: Tensor, plan: Plan
     ) -> Tensor:
-        """table (V, d), weight (O, D), bias (O,), codes (B, F) int32, numeric (B, N) -> (B, O)."""
+        """Table (V, d), weight (O, D), bias (O,), codes (B, F) int32, numeric (B, N) -> (B, O)."""
         num_fields, dim = codes.shape[1], table.shape[1]
         split = num_fields * dim
         weight_FdO = weight[:, :split].view(len(weight), num_fields, dim).permute(1, 2, 0)

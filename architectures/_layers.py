@@ -10,6 +10,7 @@ time: so autograd can tell which tasks reach it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -107,9 +108,9 @@ class Embedded:
         Returns:
             For each: (B, O) for a Linear, (B, U, O) for a list.
         """
-        layers = [layer for unit in units for layer in (unit if isinstance(unit, nn.ModuleList) else [unit])]
+        layers = [cast(nn.Linear, layer) for unit in units for layer in (unit if isinstance(unit, nn.ModuleList) else [unit])]
         weight = torch.cat([layer.weight for layer in layers])
-        bias = torch.cat([weight.new_zeros(len(l.weight)) if l.bias is None else l.bias for l in layers])
+        bias = torch.cat([weight.new_zeros(len(layer.weight)) if layer.bias is None else layer.bias for layer in layers])
         if self.embedding.is_plain:
             out = F.linear(self.dense(), weight, bias)
         else:
@@ -117,7 +118,8 @@ class Embedded:
             plan = self.embedding.plan(len(codes), codes.device)
             out = FirstLayer.apply(self.embedding.table.weight, weight, bias, codes, numeric, plan)  # type: ignore[no-untyped-call]
         widths = [
-            len(unit) * unit[0].out_features if isinstance(unit, nn.ModuleList) else unit.out_features for unit in units
+            len(unit) * cast(nn.Linear, unit[0]).out_features if isinstance(unit, nn.ModuleList) else unit.out_features
+            for unit in units
         ]
         return [
             part.unflatten(1, (len(unit), -1)) if isinstance(unit, nn.ModuleList) else part
@@ -156,7 +158,7 @@ class MLPs(nn.Module):
     @property
     def first(self) -> nn.ModuleList:
         """The U Linears of the first layer, for `Embedded.linear`."""
-        return self.layers[0]  # type: ignore[return-value]
+        return cast(nn.ModuleList, self.layers[0])
 
     def after_first(self, first_BUH: Tensor) -> Tensor:
         """The rest, from the first layer's output before its ReLU: (B, U, H1) -> (B, U, H)."""

@@ -192,7 +192,7 @@ class Level(nn.Module):
         One product for all units: a gate's weight is 0 on the experts that it does not see.
         """
         sizes = [self.num_task_experts, self.num_shared_experts]
-        own_BTN, shared_BTN = tasks_BTN.split(sizes, dim=2)  # type: ignore[no-untyped-call]
+        own_BTN, shared_BTN = tasks_BTN.split(sizes, dim=2)
         own_BTTN = own_BTN.unsqueeze(2).expand(-1, -1, self.num_tasks, -1).masked_fill(self.other_TT1, -torch.inf)
         logits_BUE = torch.cat([own_BTTN.flatten(2), shared_BTN], dim=2)
         if shared_B1E is not None:

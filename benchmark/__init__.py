@@ -13,12 +13,12 @@ from typing import Any
 
 from benchmark.config import RunConfig, TrainerConfig
 from benchmark.record import Record, load_record, load_records
-from benchmark.registry import architectures, datasets, weightings
+from benchmark.registry import configure
 
 __version__ = "0.1.0"
 __all__ = [
-    "Record", "RunConfig", "TrainerConfig", "architectures", "datasets", "load", "load_record", "load_records",
-    "recommend", "report", "run", "weightings",
+    "Record", "RunConfig", "TrainerConfig", "configure", "load", "load_record", "load_records",
+    "recommend", "report", "run",
 ]  # fmt: skip
 
 # the modules are named otherwise than the functions: importing a submodule `benchmark.run` would hide a function `run`

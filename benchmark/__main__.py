@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from benchmark import composition
-from benchmark.errors import explain
+from benchmark.errors import check_options, explain
 
 
 @hydra.main(config_path="pkg://benchmark.conf", config_name="config", version_base="1.3")
@@ -28,6 +28,7 @@ def main() -> None:
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, in place of printing eight lines
     try:
+        check_options(sys.argv[1:])
         try:
             app()
         except HydraException as error:

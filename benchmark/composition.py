@@ -24,11 +24,11 @@ from benchmark.config import ComponentConfig, RunConfig
 from benchmark.errors import explain, unknown_key
 
 CONFIG_MODULE = "benchmark.conf"
-PLUGINS = Path(__file__).parent / "_plugins"  # holds the namespace package hydra_plugins, where Hydra looks for our sweeper
+PLUGINS = Path(__file__).parent / "_plugins"  # holds the namespace package hydra_plugins: our sweeper
 
 
 def prepare() -> None:
-    """Makes all that `conf/config.yaml` names known to Hydra: the groups, the schema, the help, the sweeper. Idempotent."""
+    """Makes known to Hydra what `conf/config.yaml` names: groups, schema, help, sweeper. Idempotent."""
     from benchmark.help import register_help  # it lists the registries, and so comes after them
 
     registry.discover()
@@ -87,4 +87,6 @@ def _refuse_surplus_keys(node: DictConfig, path: str = "") -> None:
 def _refuse_changed_name(group: str, part: ComponentConfig) -> None:
     registered_as = type(part).registered_as  # type: ignore[attr-defined]
     if part.name != registered_as:
-        raise ValueError(f"{group}.name is {part.name!r} but the parameters are those of {registered_as}: choose with {group}={part.name}")
+        raise ValueError(
+            f"{group}.name is {part.name!r}, its parameters those of {registered_as}: choose by {group}={part.name}"
+        )

@@ -94,9 +94,9 @@ class RunConfig:
     """One run: dataset, architecture, weighting and trainer are its identity, with purpose and seed; the rest is where and how.
 
     Args:
-        dataset: A registered name, or `datasets.config(name, ...)`.
-        architecture: A registered name, or `architectures.config(name, ...)`.
-        weighting: A registered name, or `weightings.config(name, ...)`.
+        dataset: A registered name, or `configure("dataset", name, ...)`.
+        architecture: A registered name, or `configure("architecture", name, ...)`.
+        weighting: A registered name, or `configure("weighting", name, ...)`.
         trainer: How the model is trained.
         purpose: default, trial or tuned: what the run is for; records and reports keep them apart.
         seed: Initial values, order of batches, dropout, weighting. The split hangs on `dataset.split_seed` alone.

@@ -30,7 +30,7 @@ def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:
 
     Args:
         error: What was raised.
-        overrides: The command line's `key=value` words, where known: Hydra does not always say which one it stumbled over.
+        overrides: The command line's `key=value` words, where known: Hydra does not always name the one at fault.
     """
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.rpartition("/")
@@ -51,7 +51,7 @@ def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:
         return _not_a_name(overrides)
     if isinstance(error, HydraException) and str(error).startswith("Ambiguous value for argument"):
         word = str(error).split("'")[1]
-        return f"{word}: commas make a sweep, and one run is expected here; a list is written [a,b], and a text in quotes"
+        return f"{word}: commas make a sweep, and one run is expected here; a list is written [a,b], a text in quotes"
     return _one_line(str(cause if isinstance(cause, OmegaConfBaseException) else error)) or type(error).__name__
 
 
@@ -88,7 +88,7 @@ def check_options(arguments: Sequence[str]) -> None:
         if option.startswith("--") and equals:
             raise ValueError(f"unknown option {word!r}; a parameter is written without dashes: {option[2:]}={value}")
         if option.startswith("-"):
-            raise ValueError(unknown("option", option, parser._option_string_actions))
+            raise ValueError(unknown("option", option, [o for o in parser._option_string_actions if o[:2] == "--"]))
 
 
 def _options(group: str) -> list[str]:

@@ -35,6 +35,7 @@ CLOSING = """\
 Records go to <results_dir>/<dataset>/<architecture>/<weighting>/<id>.json.
   mtlbench report results/runs          compare what is there
   mtlbench list architectures mmoe      the parameters of one entry, its equations and its paper
+
 Options
   --cfg job               print the composed configuration
   --config-dir FOLDER     a folder with experiments and option files of your own
@@ -45,7 +46,7 @@ Options
 
 def help_text() -> str:
     """The whole text."""
-    parts = [INTRODUCTION, "Examples", *aligned(EXAMPLES, indent=2)]
+    parts = [INTRODUCTION, "", "Examples", *aligned(EXAMPLES, indent=2)]
     for group, registry in REGISTRIES.items():
         rows = [(name, summary(registry.get(name))) for name in registry.names()]
         parts += ["", f"{group}=", *aligned(rows, indent=2)]

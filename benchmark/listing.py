@@ -37,7 +37,7 @@ def listing(group: str | None = None, name: str | None = None, *, suits: str | N
     Args:
         group: "architectures", "weightings", "datasets" or "trackers" (the singular is understood); None: all of them.
         name: One entry: its parameters with defaults and types, and its docstring with the paper.
-        suits: The name of a data set: only what it can be used with; no data is read. The rest is listed with the reason.
+        suits: The name of a data set: only what it can be used with; no data is read. The rest comes with the reason.
         names: Only the names, joined by commas, as a sweep takes them.
 
     Raises:

@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 from scipy.special import expit, log_expit
 
-from benchmark.record import Metrics
+from benchmark.record import Metrics as Metrics
 from benchmark.schema import Task, TaskKind, Transform
 
 MAX_CONDITIONAL = 1 - 1e-6  # in log loss and calibration; outputs may say that p(child | parent) is above 1
@@ -58,7 +58,7 @@ class Rows:
         return auc_by_user(self.scores, self.labels, self.users)
 
 
-class Undefined(Exception):  # noqa: N818  a condition, not an error
+class Undefined(Exception):
     """Raised by a metric that has no value on these rows; its message is the reason."""
 
 
@@ -184,7 +184,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("rmse", TaskKind.REGRESSION, -1, _rmse, "root of mse, in the target's unit"),
     Metric("mae", TaskKind.REGRESSION, -1, _mae, "mean absolute error", (View.OBSERVED, View.UNIT)),
     Metric("r2", TaskKind.REGRESSION, +1, _r2, "share of the target's variance that is explained"),
-    Metric("rows", None, 0, lambda rows: float(len(rows.labels)), "rows of the conditional metrics", (View.GIVEN,), 0.0),
+    Metric("rows", None, 0, lambda rows: float(len(rows.labels)), "rows with parent label 1", (View.GIVEN,), 0.0),
     Metric("incoherent", TaskKind.BINARY, -1, _incoherent, "share of rows with p(child) above p(parent)", (View.PAIR,)),
 )
 _BY_NAME = {metric.name: metric for metric in METRICS}
@@ -394,7 +394,7 @@ def _defined(metrics: Metrics, task: Task, metric: str, monitor: str) -> float:
     value = metrics[task.name].get(metric)
     if value is None:
         raise ValueError(
-            f"trainer.monitor={monitor} needs {task.name}.{metric}, which is undefined here (one class, constant target,"
-            " no users, or outputs not finite); expected a metric that is defined on validation"
+            f"trainer.monitor={monitor} needs {task.name}.{metric}, which is undefined here (one class, constant, no"
+            " users, not finite); expected a metric that is defined on validation"
         )
     return value

@@ -67,8 +67,8 @@ class Registry:
             if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
                 raise ValueError(f"{self.group} {name!r} is registered twice: {known.__module__} and {cls.__module__}")
             config = _config_class(cls, name, self.base)
-            cls.Config = config
-            cls.registered_as = name
+            cls.Config = config  # type: ignore[attr-defined]
+            cls.registered_as = name  # type: ignore[attr-defined]
             self._classes[name] = cls
             ConfigStore.instance().store(group=self.group, name=name, node=_config_node(config), provider="mtlbench")
             return cls
@@ -157,7 +157,7 @@ def _config_class(cls: type, name: str, base: type[ComponentConfig]) -> type:
             default = dataclasses.field(default_factory=partial(dict, default))
         fields.append((parameter.name, kind, default))
 
-    def __post_init__(self: Any) -> None:
+    def check(self: Any) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if isinstance(value, list):
@@ -168,7 +168,7 @@ def _config_class(cls: type, name: str, base: type[ComponentConfig]) -> type:
                 )
 
     made = dataclasses.make_dataclass(
-        "Config", fields, bases=(base,), namespace={"__post_init__": __post_init__}, kw_only=True, slots=True
+        "Config", fields, bases=(base,), namespace={"__post_init__": check}, kw_only=True, slots=True
     )
     # an attribute of its class, so that it pickles by reference and reaches the workers of a sweep
     made.__module__, made.__qualname__ = cls.__module__, f"{cls.__qualname__}.Config"
@@ -178,7 +178,7 @@ def _config_class(cls: type, name: str, base: type[ComponentConfig]) -> type:
 
 
 def _config_node(config: type) -> DictConfig:
-    node = OmegaConf.structured(config)
+    node: DictConfig = OmegaConf.structured(config)
     for value in node.values():
         if isinstance(value, DictConfig):
             OmegaConf.set_struct(value, False)  # weights='{click: 1}' may add keys to a dict parameter
@@ -190,6 +190,17 @@ weightings = Registry("weighting", "benchmark.weightings", WeightingConfig)
 datasets = Registry("dataset", "benchmark.datasets", DatasetConfig)
 trackers = Registry("tracker", "benchmark.tracking", TrackerConfig)
 REGISTRIES: dict[str, Registry] = {r.group: r for r in (architectures, weightings, datasets, trackers)}
+
+
+def configure(group: str, name: str, **parameters: Any) -> Any:
+    """The configuration of an entry of any registry, for notebooks: `configure("architecture", "mmoe", num_experts=4)`.
+
+    Raises:
+        ValueError: for an unknown group, name or parameter.
+    """
+    if group not in REGISTRIES:
+        raise ValueError(unknown("group", group, REGISTRIES))
+    return REGISTRIES[group].config(name, **parameters)
 
 
 def discover() -> None:

@@ -8,10 +8,10 @@ import os
 import platform
 import sys
 import traceback
-from contextlib import contextmanager
 from collections.abc import Iterator
-from importlib.metadata import version
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,11 +26,11 @@ from benchmark.composition import typed
 from benchmark.config import RunConfig
 from benchmark.datasets import Data, Dataset
 from benchmark.progress import RunProgress
-from benchmark.record import Record, load_record, record_path
+from benchmark.record import Metrics, Record, load_record, record_path
 from benchmark.seeding import initialise, seeded
+from benchmark.targets import TargetScale
 from benchmark.tracking import guarded
 from benchmark.trainer import Fit, Trainer, users_of
-from benchmark.targets import TargetScale
 from benchmark.weightings import Weighting
 
 
@@ -67,7 +67,9 @@ def run(config: RunConfig | DictConfig) -> Record:
         }
         record.write(config.results_dir)
         raise
-    record.write(config.results_dir)
+    path = record.write(config.results_dir)
+    if not config.save_checkpoint:
+        path.with_suffix(".safetensors").unlink(missing_ok=True)  # of an earlier run under this id: it would not fit the record
     return record
 
 
@@ -133,7 +135,7 @@ def new_record(config: RunConfig, data: Data) -> Record:
             "fingerprint": data.fingerprint,
             "test_rows": _hash_rows(data),
             "splits": {name: len(split) for name, split in splits.items()},
-            "fields": [field.name for field in (*data.schema.categorical, *data.schema.numeric)],
+            "fields": [f.name for f in data.schema.categorical] + [f.name for f in data.schema.numeric],
             "tasks": list(data.schema.task_names),
             "schema": data.schema.to_json(),
             "facts": data.facts,
@@ -197,7 +199,7 @@ def _evaluate_selected(trainer: Trainer, fit: Fit, record: Record) -> None:
     selection = fit.selection
     record.best_epoch, record.best_epoch_per_task = selection.best_epoch, selection.best_epoch_per_task
     splits = {"validation": trainer.data.validation, "test": trainer.data.test}
-    by_epoch: dict[int, dict[str, metrics.Metrics]] = {}
+    by_epoch: dict[int, dict[str, Metrics]] = {}
     for epoch in sorted({selection.best_epoch, *selection.best_epoch_per_task.values()}):
         trainer.model.load_state_dict(selection.state(epoch))
         by_epoch[epoch] = {}
@@ -241,10 +243,8 @@ def _reset_peak_memory(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return
-    try:
+    with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")  # Linux: the high water mark starts again at what is in use
-    except OSError:
-        pass
 
 
 def _peak_memory(device: torch.device) -> int | None:

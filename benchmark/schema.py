@@ -85,7 +85,7 @@ class Schema:
 
     def __post_init__(self) -> None:
         for what, names in (
-            ("field", [f.name for f in (*self.categorical, *self.numeric)]),
+            ("field", [f.name for f in self.categorical] + [f.name for f in self.numeric]),
             ("task", [t.name for t in self.tasks]),
         ):
             repeated = {name for name in names if names.count(name) > 1}
@@ -96,9 +96,8 @@ class Schema:
         known: set[str] = set()
         for task in self.tasks:
             if task.given is not None and task.given not in known:
-                raise ValueError(
-                    f"task {task.name!r} is given {task.given!r}, which must be an earlier task; earlier: {', '.join(sorted(known)) or 'none'}"
-                )
+                earlier = ", ".join(sorted(known)) or "none"
+                raise ValueError(f"task {task.name!r} is given {task.given!r}, which must be an earlier task; earlier: {earlier}")
             known.add(task.name)
         fields = {f.name for f in self.categorical}
         for role, name in (("user", self.user), ("item", self.item)):

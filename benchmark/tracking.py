@@ -1,4 +1,4 @@
-"""Trackers: where the numbers of a run are shown while it runs. The record is the result; nothing is read back from here.
+"""Trackers: where the numbers of a run are shown while it runs. The record is the result; nothing is read back.
 
 Adding one is one class: here, or in an outside package with an entry point of the group `mtlbench.trackers`.
 """
@@ -16,6 +16,9 @@ from benchmark.registry import trackers
 
 if TYPE_CHECKING:
     import wandb
+
+
+CURVES = {"train_loss": "train_losses", "weight": "effective_weights", "auxiliary": "auxiliary"}  # of `Record.epochs`
 
 
 class Tracker:
@@ -101,7 +104,7 @@ class WandbTracker(Tracker):
     def epoch(self, entry: dict[str, Any]) -> None:
         """See `Tracker.epoch`."""
         values = {key: entry.get(key) for key in ("epoch", "criterion", "learning_rate")}
-        for key, prefix in (("train_losses", "train_loss"), ("effective_weights", "weight"), ("auxiliary", "auxiliary")):
+        for prefix, key in CURVES.items():
             values |= {f"{prefix}/{name}": value for name, value in entry.get(key, {}).items()}
         values |= flat("validation", entry.get("validation", {}))
         self._started().log({key: value for key, value in values.items() if value is not None})
@@ -132,7 +135,7 @@ class WandbTracker(Tracker):
 
 
 class Guarded(Tracker):
-    """A tracker that cannot end a run: the first exception of the inner one is a line on stderr, later ones are silent."""
+    """A tracker that cannot end a run: the inner one's first exception is a line on stderr, later ones are silent."""
 
     def __init__(self, inner: Tracker) -> None:
         self.inner = inner

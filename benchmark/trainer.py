@@ -19,12 +19,13 @@ from benchmark import metrics
 from benchmark.config import TrainerConfig
 from benchmark.datasets import Data
 from benchmark.prediction import predict
+from benchmark.record import Metrics
 from benchmark.schema import Batch, Split
 from benchmark.seeding import derive, seeded
 from benchmark.selection import Selection
 from benchmark.targets import TargetScale, TaskLosses, TrainingRows
 from benchmark.watch import Diverged, Watch
-from benchmark.weightings import LossWeighting, Weighting
+from benchmark.weightings import GramWeighting, JacobianWeighting, LossWeighting, Weighting
 from benchmark.weightings._gradients import GradientEngine, count_shared
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def make_optimizer(model: nn.Module, weighting: Weighting, config: TrainerConfig
         {"params": embeddings, "weight_decay": config.embedding_weight_decay},
         *weighting.param_groups(),
     ]
-    optimizer = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
+    optimizer: type[torch.optim.Adam] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
     return optimizer([group for group in groups if group["params"]], lr=config.learning_rate, fused=True)
 
 
@@ -90,6 +91,7 @@ def make_backward(model: nn.Module, weighting: Weighting) -> Backward:
             (total if extra is None else total + extra).backward()
 
         return backward
+    assert isinstance(weighting, GramWeighting | JacobianWeighting)
     return GradientEngine(model, weighting).backward
 
 
@@ -195,7 +197,7 @@ class Trainer:
         self.model.eval()
         return count_shared(self.model(batch), list(self.model.parameters()))
 
-    def evaluate(self, split: Split) -> tuple[metrics.Metrics, dict[str, str]]:
+    def evaluate(self, split: Split) -> tuple[Metrics, dict[str, str]]:
         """Metrics of a split with the weights as they are, and the reasons of those that are undefined."""
         outputs = predict(
             self.model, split.categorical, split.numeric,

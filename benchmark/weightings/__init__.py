@@ -106,5 +106,3 @@ class JacobianWeighting(_GradientWeighting):
     @abstractmethod
     def combine(self, gradients_TP: Tensor, losses_T: Tensor, active_T: Tensor) -> Tensor:
         """(P,) the update of the parameters in scope, from the gradients (A, P) of the A active tasks."""
-
-

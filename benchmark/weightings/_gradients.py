@@ -3,7 +3,8 @@
 Which parameters are shared is found by autograd on the first batches, not declared, so it holds for every
 architecture: a parameter is shared if two or more tasks send it a gradient, and a task's own if only that task does.
 
-Suffixes: A active tasks (those with a label in the batch), T tasks, P parameter tensors, S scalars in scope.
+Suffixes: A active tasks (those with a label in the batch), T tasks, S scalars in scope, P these and those that go along
+(in `reach`: parameter tensors).
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ from benchmark.weightings import GramWeighting, JacobianWeighting
 # In how many batches with its label a task's reach is looked for. One is not enough: a layer that starts at zero hides
 # what lies below it. Nothing is lost by then, since what is hidden has no gradient.
 PROBES = 3
+
+# Up to so many scalars, the shared parameters outside the scope go along in each task's pass. That costs less than one
+# more backward, which is what larger ones get: big embedding tables.
+ALONG = 2_000_000
 
 
 def reach(outputs: dict[str, Tensor], parameters: Sequence[Tensor]) -> Tensor:
@@ -59,10 +64,10 @@ class GradientEngine:
 
     For each active task one backward gives its gradient in scope, a row of a matrix, and the gradients of its own
     parameters. `GramWeighting.weights` gets the matrix times its transpose, and the update is weights times matrix;
-    `JacobianWeighting.combine` gets the matrix. Shared parameters outside the scope get the weighted sum (under a
-    Jacobian method, which has no weights, the sum) by one more backward. With scope `representation` the matrix
-    holds the gradients of the embeddings' outputs, and all shared parameters get the weighted sum; under a Jacobian
-    method the embeddings get what its update sends on to them. Where nothing in scope is shared, the method is `equal`.
+    `JacobianWeighting.combine` gets the matrix. Shared parameters outside the scope get the weighted sum; under a
+    Jacobian method, which has no weights, the sum. With scope `representation` the matrix holds the gradients of the
+    embeddings' outputs, and all shared parameters get the weighted sum; under a Jacobian method the embeddings get
+    what its update sends on to them. Where nothing in scope is shared, the method is `equal`.
 
     Args:
         model: What the losses come from. Its embeddings are the parameters of its `nn.Embedding` modules.
@@ -83,9 +88,13 @@ class GradientEngine:
         self._probes = [0] * num_tasks
         self._reached: list[set[int]] = [set() for _ in range(num_tasks)]  # numbers of parameters, then representations
         self._own: list[list[nn.Parameter]] = [[] for _ in range(num_tasks)]
-        self._shared: list[nn.Parameter] = []
+        self._reachable: list[nn.Parameter] = []
+        # numbers of what is in scope, then the shared rest: what goes along, takes one more backward, or lies behind
+        # representations that a Jacobian method combines
         self._scope: list[int] = []
+        self._along: list[nn.Parameter] = []
         self._outside: list[nn.Parameter] = []
+        self._behind: list[nn.Parameter] = []
 
     @property
     def is_equal(self) -> bool:
@@ -120,47 +129,49 @@ class GradientEngine:
     def _solve(self, losses_T: Tensor, active: list[int], active_T: Tensor, *, keep_graph: bool) -> None:
         tensors = [*self.parameters, *self._representation]
         scope = [tensors[number] for number in self._scope]
-        sizes = [tensor.numel() for tensor in scope]
-        rows_AS = losses_T.new_empty(len(active), sum(sizes))
+        together = [*scope, *self._along]
+        sizes = [tensor.numel() for tensor in together]
+        rows_AP = losses_T.new_empty(len(active), sum(sizes))
         own: list[Sequence[Tensor]] = []
         for row, task in enumerate(active):
-            keep = keep_graph or bool(self._outside) or row + 1 < len(active)
-            inputs = [*scope, *self._own[task]]
+            keep = keep_graph or bool(self._outside or self._behind) or row + 1 < len(active)
+            inputs = [*together, *self._own[task]]
             gradients = torch.autograd.grad(losses_T[task], inputs, retain_graph=keep, materialize_grads=True)
-            torch.cat([g.flatten() for g in gradients[: len(scope)]], out=rows_AS[row])
-            own.append(gradients[len(scope) :])
-        weights_A, update_S = self._decide(rows_AS, losses_T.detach()[active], active_T)
+            torch.cat([g.flatten() for g in gradients[: len(together)]], out=rows_AP[row])
+            own.append(gradients[len(together) :])
+        weights_A, update_P = self._decide(rows_AP, sum(sizes[: len(scope)]), losses_T.detach()[active], active_T)
         self._remember(active, weights_A)
-        for task, weight, own_gradients in zip(active, weights_A, own, strict=True):
+        factors_A = weights_A if self.weighting.head_gradients == "weighted" else torch.ones_like(weights_A)
+        for task, factor, own_gradients in zip(active, factors_A, own, strict=True):
             for parameter, gradient in zip(self._own[task], own_gradients, strict=True):
-                parameter.grad = gradient * weight if self.weighting.head_gradients == "weighted" else gradient
-        update = [piece.view_as(t) for piece, t in zip(torch.split(update_S, sizes), scope, strict=True)]
-        if not self._uses_representation:
-            for tensor, gradient in zip(scope, update, strict=True):
+                # into a tensor laid out as the parameter: autograd may return a transposed or a shared one, and fused
+                # optimizers take the layout for granted
+                parameter.grad = torch.mul(gradient, factor, out=torch.empty_like(parameter))
+        update = [piece.view_as(t) for piece, t in zip(torch.split(update_P, sizes), together, strict=True)]
+        if self._behind:
+            torch.autograd.backward(scope, update[: len(scope)], inputs=self._behind, retain_graph=True)
+        for tensor, gradient in zip(together, update, strict=True):
+            if tensor.is_leaf:  # a representation is none
                 tensor.grad = gradient
-        self._go_outside((weights_A * losses_T[active]).sum(), scope, update, keep_graph=keep_graph)
-        for parameter in [*self._shared, *(p for own_of_task in self._own for p in own_of_task)]:
+        if self._outside:
+            total = (weights_A * losses_T[active]).sum()
+            torch.autograd.backward(total, inputs=self._outside, retain_graph=keep_graph)
+        for parameter in self._reachable:
             if parameter.grad is None:  # of an inactive task: zero as from the plain sum, which optimizers step on
                 parameter.grad = torch.zeros_like(parameter)
 
-    def _decide(self, rows_AS: Tensor, losses_A: Tensor, active_T: Tensor) -> tuple[Tensor, Tensor]:
+    def _decide(self, rows_AP: Tensor, num_in_scope: int, losses_A: Tensor, active_T: Tensor) -> tuple[Tensor, Tensor]:
+        """Weights (A,), and the update (P,) of what is in scope and of what goes along."""
+        rows_AS = rows_AP[:, :num_in_scope]
         if isinstance(self.weighting, JacobianWeighting):
-            return losses_A.new_ones(len(losses_A)), self.weighting.combine(rows_AS, losses_A, active_T)
+            update_S = self.weighting.combine(rows_AS, losses_A, active_T)
+            return torch.ones_like(losses_A), torch.cat([update_S, rows_AP[:, num_in_scope:].sum(dim=0)])
         gram_AA = (rows_AS @ rows_AS.T).double().cpu()
         if gram_AA.isfinite().all():
-            weights_A = self.weighting.weights(gram_AA, losses_A, active_T).to(rows_AS)
+            weights_A = self.weighting.weights(gram_AA, losses_A, active_T).to(rows_AP)
         else:
             weights_A = torch.full_like(losses_A, torch.nan)  # no solver is asked; the trainer ends the run as diverged
-        return weights_A, weights_A @ rows_AS
-
-    def _go_outside(self, total: Tensor, scope: list[Tensor], update: list[Tensor], *, keep_graph: bool) -> None:
-        outside = self._outside
-        if self._uses_representation and isinstance(self.weighting, JacobianWeighting):
-            behind = [p for p in outside if id(p) in self._embedding_ids]
-            outside = [p for p in outside if id(p) not in self._embedding_ids]
-            torch.autograd.backward(scope, update, inputs=behind, retain_graph=True)
-        if outside:
-            torch.autograd.backward(total, inputs=outside, retain_graph=keep_graph)
+        return weights_A, weights_A @ rows_AP
 
     def _learn(self, losses_T: Tensor, active: list[int]) -> None:
         fresh = [task for task in active if self._probes[task] < PROBES]
@@ -171,14 +182,22 @@ class GradientEngine:
             self._probes[task] += 1
             found_P1 = reach({"": losses_T[task]}, tensors)
             self._reached[task].update(found_P1[:, 0].nonzero().flatten().tolist())
+        self._plan(len(tensors))
+
+    def _plan(self, num_tensors: int) -> None:
         counts = Counter(number for reached in self._reached for number in reached)
-        shared = [n for n in range(len(tensors)) if counts[n] >= 2]
-        own = [n for n in range(len(self.parameters)) if counts[n] == 1]
+        own = [n for n, p in enumerate(self.parameters) if counts[n] == 1]
+        shared = [n for n in range(num_tensors) if counts[n] >= 2]
         self._own = [[self.parameters[n] for n in own if n in reached] for reached in self._reached]
-        self._shared = [self.parameters[n] for n in shared if n < len(self.parameters)]
+        self._reachable = [p for n, p in enumerate(self.parameters) if counts[n]]
         self._scope = [n for n in shared if self._is_in_scope(n)]
-        self._outside = [self.parameters[n] for n in shared if n < len(self.parameters) and n not in self._scope]
-        if self._uses_representation and self._shared and not self._scope:
+        rest = [self.parameters[n] for n in shared if n < len(self.parameters) and n not in self._scope]
+        if self._uses_representation and isinstance(self.weighting, JacobianWeighting):
+            self._behind = [p for p in rest if id(p) in self._embedding_ids]
+            rest = [p for p in rest if id(p) not in self._embedding_ids]
+        is_small = sum(p.numel() for p in rest) <= ALONG
+        self._along, self._outside = (rest, []) if is_small else ([], rest)
+        if self._uses_representation and rest and not self._scope:
             raise ValueError(
                 "weighting.scope=representation compares the gradients of embeddings' outputs, and here no two tasks"
                 " share an embedding; expected trunk or all"

@@ -24,13 +24,15 @@ number = st.floats(-100, 100).map(lambda value: round(value, 3))
 regression_rows = st.lists(st.tuples(number, number), min_size=2, max_size=60)
 
 
-def one(task: Task, output: np.ndarray, label: np.ndarray, users: np.ndarray | None = None) -> tuple[dict, dict]:
+def one(
+    task: Task, output: np.ndarray, label: np.ndarray, users: np.ndarray | None = None
+) -> tuple[dict[str, float | None], dict[str, str]]:
     found, undefined = metrics.evaluate([task], {task.name: output}, np.asarray(label, dtype=float)[:, None], users)
     return found[task.name], undefined
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-logits))
+    return np.asarray(1 / (1 + np.exp(-logits)))
 
 
 @given(binary_rows)
@@ -133,7 +135,7 @@ def test_a_transformed_target_has_its_error_in_the_unit_too() -> None:
 
 
 def _and_logit(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return -np.logaddexp(np.logaddexp(-a, -b), -a - b)
+    return np.asarray(-np.logaddexp(np.logaddexp(-a, -b), -a - b))
 
 
 def test_conditional_metrics_of_a_coherent_funnel_are_those_of_its_conditional_head() -> None:

@@ -38,7 +38,7 @@ def _nothing_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: Any) -> None:
         pass
 
 
@@ -78,7 +78,7 @@ def tarred(members: dict[str, bytes], links: dict[str, str] | None = None) -> by
 def offer(served: tuple[Path, str], content: bytes, name: str = "toy.zip", **changes: Any) -> Source:
     folder, address = served
     (folder / name).write_bytes(content)
-    return replace(SOURCE, url=f"{address}/{name}", md5=hashlib.md5(content).hexdigest(), **changes)  # noqa: S324
+    return replace(SOURCE, url=f"{address}/{name}", md5=hashlib.md5(content).hexdigest(), **changes)
 
 
 def put(folder: Path, *names: str) -> None:
@@ -154,7 +154,7 @@ def test_wrong_checksum_of_an_archive(served: tuple[Path, str]) -> None:
 
 def test_wrong_checksum_of_a_member(served: tuple[Path, str]) -> None:
     content = zipped({"a.csv": b"1", "b.csv.gz": gzip.compress(b"2")})
-    right = hashlib.md5(b"2").hexdigest()  # noqa: S324
+    right = hashlib.md5(b"2").hexdigest()
     source = replace(offer(served, content), md5=None, members={"b.csv": "f" * 32})
     with pytest.raises(ValueError, match=rf"wrong checksum of b\.csv\.gz.*expected md5 f{{32}}, found {right}"):
         find(source)

@@ -73,7 +73,8 @@ def test_a_task_without_a_label_in_a_window_has_a_ratio_of_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"), [({"temperature": 0.0}, "temperature must be greater than 0"), ({"window": -1}, "window must be at least 0")]
+    ("options", "said"),
+    [({"temperature": 0.0}, "temperature must be greater than 0"), ({"window": -1}, "window must be at least 0")],
 )
 def test_bad_parameters_are_refused(options: dict[str, float], said: str) -> None:
     with pytest.raises(ValueError, match=f"weighting.{said}"):

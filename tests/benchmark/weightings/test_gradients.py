@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -21,19 +22,22 @@ Heads = Literal["own", "weighted"]
 
 
 class SharedBottom(nn.Module):
-    """Embedding, trunk, and a head per task; the heads are one batched product."""
+    """Embedding, trunk, and a head of two layers per task; each layer of the heads is one batched product."""
 
     def __init__(self) -> None:
         super().__init__()
         self.embedding = nn.Embedding(7, 3)
         self.trunk = nn.Linear(6, 5)
-        self.heads = nn.ModuleList(nn.Linear(5, 1) for _ in TASKS)
+        self.heads = nn.ModuleList(nn.ModuleList([nn.Linear(5, 4), nn.Linear(4, 1)]) for _ in TASKS)
 
     def forward(self, x_BF: Tensor) -> Tensor:
         hidden_BH = torch.tanh(self.trunk(self.embedding(x_BF).flatten(1)))
-        weight_TH = torch.stack([head.weight[0] for head in self.heads])  # type: ignore[union-attr,index]
-        bias_T = torch.cat([head.bias for head in self.heads])  # type: ignore[misc]
-        return hidden_BH @ weight_TH.T + bias_T
+        hidden_TBH = hidden_BH.expand(len(TASKS), -1, -1)
+        for layers in zip(*self.heads, strict=True):
+            weight_TIO = torch.stack([layer.weight.t() for layer in layers])
+            bias_T1O = torch.stack([layer.bias for layer in layers]).unsqueeze(1)
+            hidden_TBH = torch.baddbmm(bias_T1O, torch.tanh(hidden_TBH), weight_TIO)
+        return hidden_TBH[:, :, 0].T
 
 
 class Gated(nn.Module):
@@ -126,7 +130,7 @@ def step(model: nn.Module, weighting: GramWeighting | JacobianWeighting, **optio
 def assert_same(found: dict[str, Tensor | None], expected: dict[str, Tensor]) -> None:
     assert found.keys() == expected.keys()
     for name, value in expected.items():
-        torch.testing.assert_close(found[name], value, rtol=1e-5, atol=1e-7, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(found[name], value, rtol=1e-5, atol=1e-7, msg=f"{name} differs")
 
 
 @pytest.mark.parametrize("scope", SCOPES)
@@ -175,9 +179,7 @@ def test_the_gram_matrix_of_the_representation_is_over_the_embeddings_output(mod
     hook = model.embedding.register_forward_hook(lambda module, inputs, output: seen.append(output))  # type: ignore[union-attr]
     losses = losses_of(model)
     hook.remove()
-    rows_TP = torch.stack(
-        [torch.autograd.grad(loss, seen[0], retain_graph=True)[0].flatten() for loss in losses]
-    ).double()
+    rows_TP = torch.stack([torch.autograd.grad(loss, seen[0], retain_graph=True)[0].flatten() for loss in losses]).double()
     step(model, weighting)
     torch.testing.assert_close(weighting.gram, rows_TP @ rows_TP.T, rtol=1e-5, atol=0)
 
@@ -209,6 +211,26 @@ def test_a_task_without_a_label_takes_no_part(model_class: type[nn.Module], scop
     found = gradients(model)
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(found[name], factor * first.get(name, torch.zeros_like(parameter)))
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("heads", ["own", "weighted"])
+@pytest.mark.parametrize("model_class", [SharedBottom, Gated, Separate])
+def test_fused_training_with_weights_of_one_is_training_on_the_sum(model_class: type[nn.Module], scope: Scope, heads: Heads) -> None:
+    model = model_class()
+    twin = copy.deepcopy(model)
+    engine = GradientEngine(model, Constant((1, 1), scope, heads))
+    optimizers = [torch.optim.Adam(m.parameters(), lr=0.05, eps=1e-3, fused=True) for m in (model, twin)]
+    for _ in range(6):
+        engine.backward(losses_of(model), ALL_ACTIVE, None)
+        twin.zero_grad()
+        torch.autograd.backward(losses_of(twin).sum())
+        for optimizer in optimizers:
+            optimizer.step()
+    for (name, parameter), other in zip(model.named_parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(parameter, other, rtol=1e-4, atol=1e-5, msg=f"{name} differs")
+        assert parameter.grad is not None
+        assert parameter.grad.stride() == parameter.stride()
 
 
 @pytest.mark.parametrize("scope", SCOPES)
@@ -254,7 +276,7 @@ def test_a_jacobian_method_at_the_representation_sends_its_update_on_to_the_embe
 def test_a_head_that_starts_at_zero_hides_sharing_for_one_batch_only() -> None:
     model, weighting = SharedBottom(), Constant((2, 2))
     with torch.no_grad():
-        model.heads[1].weight.zero_()  # type: ignore[union-attr,operator]
+        model.heads[1][1].weight.zero_()  # type: ignore[index]
     engine = GradientEngine(model, weighting)
     engine.backward(losses_of(model), ALL_ACTIVE, None)
     assert engine.is_equal
@@ -297,9 +319,7 @@ def test_evaluation_between_steps_leaves_no_trace() -> None:
     assert_same(gradients(model), expected)
 
 
-@pytest.mark.parametrize(
-    ("model_class", "shared"), [(SharedBottom, 21 + 35), (Gated, 21 + 2 * 35), (Separate, 0)]
-)
+@pytest.mark.parametrize(("model_class", "shared"), [(SharedBottom, 21 + 35), (Gated, 21 + 2 * 35), (Separate, 0)])
 def test_reach_tells_shared_from_own(model_class: type[nn.Module], shared: int) -> None:
     model = model_class()
     names, parameters = zip(*model.named_parameters(), strict=True)

@@ -12,7 +12,7 @@ from benchmark.schema import Task, TaskKind
 from benchmark.weightings.pcgrad import PCGrad
 
 # Five Jacobians. D's conflict meets dependent gradients, so there the order of projections matters; E is badly scaled.
-JACOBIANS = {
+JACOBIANS: dict[str, list[list[float]]] = {
     "A": [[-4.0, 1, 1], [6, 1, 1]],
     "B": [[1.0, 2, 0, -1], [-2, 1, 1, 0], [0.5, -1, 3, 2]],
     "C": [[1.0, 0], [0, 100]],

@@ -20,16 +20,14 @@ ACTIVE = torch.tensor([True, True, True])
         ((-1.0, 0.5, 0.2), 1.1770376545, (1.3591409142, 0.3032653299, 0.4093653765)),
     ],
 )
-def test_values_of_regressions(
-    log_variances: tuple[float, ...], value: float, weights: tuple[float, ...]
-) -> None:
+def test_values_of_regressions(log_variances: tuple[float, ...], value: float, weights: tuple[float, ...]) -> None:
     weighting = Uncertainty(REGRESSIONS)
     with torch.no_grad():
         weighting.log_variances_T.copy_(torch.tensor(log_variances))
     losses = LOSSES.clone().requires_grad_()
     total = weighting(losses, ACTIVE)
     total.backward()
-    assert float(total) == pytest.approx(value, rel=1e-6)
+    assert total.item() == pytest.approx(value, rel=1e-6)
     torch.testing.assert_close(losses.grad, torch.tensor(weights))
     torch.testing.assert_close(weighting.effective_weights(), torch.tensor(weights))
     torch.testing.assert_close(weighting.log_variances_T.grad, 0.5 - torch.tensor(weights) * LOSSES)

@@ -37,7 +37,9 @@ class Sweeper(BasicSweeper):
         """Runs the product of all swept values."""
         from benchmark.sweep import sweep  # Hydra loads every plugin for every app: nothing heavy at the top
 
-        assert self.config is not None and self.launcher is not None and self.hydra_context is not None
+        assert self.config is not None
+        assert self.launcher is not None
+        assert self.hydra_context is not None
         loader = self.hydra_context.config_loader
         parser = OverridesParser.create(config_loader=loader)
         overrides = parser.parse_overrides([*self._parse_config(), *arguments])

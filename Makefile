@@ -1,0 +1,40 @@
+# Each target does all its own set-up; a second call does no needless work.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEMO_STAMP := $(VENV)/.installed-demo
+
+.PHONY: help demo test check lint types bench
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 14
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
+	touch $@
+
+$(DEMO_STAMP): $(STAMP)
+	$(BIN)/pip install -q --no-deps recbole==1.2.1  # ships MovieLens-100K; only its data files are read
+	touch $@
+
+demo: $(DEMO_STAMP)  ## four architectures on MovieLens-100K, the report, and ten films for one user
+	$(BIN)/mtlbench run experiment=demo
+	$(BIN)/mtlbench report results/demo --html results/demo/report.html
+	$(BIN)/mtlbench recommend "$$(ls results/demo/movielens_100k/mmoe/equal/*.json | head -n 1)" --user 42 -k 10 --score 'liked * rating'
+	@echo "The report: results/demo/report.html"
+
+test: $(STAMP)  ## all tests; MTLBENCH_DATA=../shared/data adds those on real data
+	$(BIN)/python -m pytest -q -n 2
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+
+types: $(STAMP)
+	$(BIN)/mypy benchmark architectures
+
+check: lint types test  ## what CI runs
+
+bench: $(STAMP)  ## benchmarks of speed: none yet
+	@echo "no benchmarks yet"

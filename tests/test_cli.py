@@ -1,0 +1,179 @@
+"""The console script: its verbs, and what it says when a command is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmark import load_records
+from benchmark.cli import main
+from benchmark.help import EXAMPLES, help_text
+from benchmark.registry import architectures, datasets
+
+ONE_EPOCH = ("trainer.max_epochs=1", "threads=1")
+
+
+def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    """Exit status and the one line on stderr."""
+    with pytest.raises(SystemExit) as stopped:
+        main(list(arguments))
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("mtlbench: ")
+    assert err.count("\n") == 1
+    return stopped.value.code, err.removeprefix("mtlbench: ").rstrip("\n")  # type: ignore[return-value]
+
+
+def shell(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """A fresh process of the console script: Hydra and its app live once in one."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("HYDRA")}
+    command = [sys.executable, "-m", "benchmark.cli", *arguments]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+
+
+# what is wrong is one line --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "line"),
+    [
+        (["reprot"], 2, "unknown verb 'reprot'; did you mean report? known: list, recommend, report, run"),
+        (["list", "--nmaes"], 2, "unknown option '--nmaes'; did you mean --names? known: --for, --help, --names, -h"),
+        (["list", "achitectures"], 1, "unknown group 'achitectures'; did you mean architectures? known: architectures,"),
+        (["list", "architectures", "mmoee"], 1, "unknown architecture 'mmoee'; did you mean mmoe? known: "),
+        (["list", "--for", "shopp"], 1, "unknown dataset 'shopp'; did you mean shop? known: "),
+        (["recommend"], 2, "Missing argument 'RECORD'; see mtlbench recommend --help"),
+        (["recommend", "x.json", "--user", "1", "-k", "0"], 2, "Invalid value for '-k': 0 is not in the range x>=1"),
+        (["recommend", "nowhere.json", "--user", "1"], 1, "no record at nowhere.json"),
+        (["report", "nowhere"], 1, "no folder of records at nowhere"),
+        (["report", "--selection", "best"], 2, "Invalid value for '--selection': 'best' is not one of 'joint', 'per_t"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_is_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], status: int, line: str) -> None:
+    found_status, found = fails(capsys, *arguments)
+    assert found_status == status
+    assert found.startswith(line)
+
+
+def test_the_traceback_is_there_for_who_wants_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MTLBENCH_TRACEBACK", "1")
+    with pytest.raises(ValueError, match="unknown architecture"):
+        main(["list", "architectures", "mmoee"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["architecture=mmoee"], "mtlbench: unknown architecture 'mmoee'; did you mean mmoe? known: "),
+        (["architecture=mmoe,shared_bottm"], "mtlbench: unknown architecture 'shared_bottm'; did you mean shared_bott"),
+        (["trainer.lerning_rate=1,2"], "mtlbench: unknown parameter of trainer 'lerning_rate'; did you mean learning_"),
+        (["--muptirun"], "mtlbench: unknown option '--muptirun'; did you mean --multirun? known: "),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_a_mistake_of_run_is_one_line_and_leaves_nothing(tmp_path: Path, arguments: list[str], line: str) -> None:
+    done = shell("run", *arguments, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith(line)
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+# list and help --------------------------------------------------------------------------------------------------------
+
+
+def test_list_has_every_entry_with_its_first_line(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["list"])
+    text = capsys.readouterr().out
+    for name in (*architectures.names(), *datasets.names()):
+        assert f"  {name} " in text
+    assert "Multi-gate mixture of experts" in text
+
+
+def test_list_of_one_has_parameters_and_paper(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["list", "architectures", "mmoe"])
+    text = capsys.readouterr().out
+    assert "architecture.num_experts=8 " in text
+    assert "architecture.expert_dims=[64] " in text
+    assert "KDD 2018" in text
+    assert "Shape:" in text
+
+
+def test_inherited_parameters_have_their_meaning(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["list", "weightings", "pcgrad"])
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "weighting.scope=" in line]
+    assert "trunk | all | representation" in line
+    assert "Whose gradients are compared" in line
+
+
+def test_names_are_what_a_sweep_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["list", "architectures", "--names"])
+    assert capsys.readouterr().out == ",".join(architectures.names()) + "\n"
+
+
+def test_for_leaves_out_what_does_not_suit(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets.get("synthetic"), "build", lambda self: pytest.fail("data was read"))
+    main(["list", "architectures", "--for", "synthetic", "--names"])
+    assert "esmm" not in capsys.readouterr().out.strip().split(",")
+    main(["list", "--for", "synthetic"])
+    suited, _, refused = capsys.readouterr().out.partition("not for synthetic:")
+    assert "  mmoe " in suited
+    assert "  esmm  needs a funnel" in refused
+
+
+def test_help_says_every_group_and_key() -> None:
+    text = help_text()
+    for part in ("architecture=", "weighting=", "dataset=", "tracker=", "experiment=", "trainer.learning_rate=0.001"):
+        assert part in text
+    assert all(len(line) <= 120 for line in text.splitlines())
+
+
+def test_run_help_is_ours(tmp_path: Path) -> None:
+    done = shell("run", "--help", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "Hydra Flags" not in done.stdout
+    assert all(command in done.stdout for command, _ in EXAMPLES)
+
+
+def test_help_of_mtlbench_is_quick_because_it_imports_little() -> None:
+    code = "import sys; from benchmark.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+    code += "sys.exit(bool({'torch', 'polars', 'matplotlib', 'wandb'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+# run and report -------------------------------------------------------------------------------------------------------
+
+
+def test_a_sweep_then_the_same_again_then_a_report(tmp_path: Path) -> None:
+    sweep = ("run", "architecture=mmoe,shared_bottom", "seed=0,1", *ONE_EPOCH)
+    first = shell(*sweep, cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    records = load_records(tmp_path / "results" / "runs")
+    assert {(r.method, r.seed) for r in records} == {(m, s) for m in ("mmoe/equal", "shared_bottom/equal") for s in (0, 1)}
+    again = shell(*sweep, cwd=tmp_path)
+    assert again.returncode == 0
+    assert "0 finished, 4 skipped" in again.stderr + again.stdout
+    report = shell("report", "--baseline", "shared_bottom/equal", "--csv", "table.csv", cwd=tmp_path)
+    assert report.returncode == 0, report.stderr
+    assert "mmoe" in report.stdout
+    assert (tmp_path / "table.csv").read_text().count("mmoe")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["results", "table.csv"]  # no folder of Hydra's
+
+
+def test_a_checkpoint_recommends(tmp_path: Path) -> None:
+    done = shell("run", "save_checkpoint=true", *ONE_EPOCH, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (record,) = (tmp_path / "results" / "runs").rglob("*.json")
+    user = shell("recommend", str(record), "--user", "nobody", cwd=tmp_path)
+    assert user.returncode == 1
+    assert user.stderr.startswith("mtlbench: ")
+    known = "1"
+    done = shell("recommend", str(record), "--user", known, "-k", "3", "--format", "json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)

@@ -1,0 +1,142 @@
+"""Whole sweeps through the command line: records, skipping, the last bit, failures, checkpoints, report and recommendations."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmark import RunConfig, configure, load_record, load_records, run
+from benchmark.record import record_files
+
+SHOP = ["dataset.num_users=60", "dataset.num_items=40", "dataset.num_rows=4000"]
+SHORT = ["trainer.max_epochs=2", "trainer.batch_size=256", "threads=1"]
+
+
+def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs `python -m benchmark` as a user does."""
+    command = [sys.executable, "-m", "benchmark", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False)
+
+
+def test_a_sweep_leaves_records_and_is_skipped_the_second_time(tmp_path: Path) -> None:
+    sweep = ["dataset=shop", *SHOP, *SHORT, "architecture=shared_bottom,mmoe", "weighting=equal,pcgrad", "seed=0,1", f"results_dir={tmp_path}"]
+    first = bench(*sweep)
+    assert first.returncode == 0, first.stderr
+    assert "8 finished, 0 skipped, 0 diverged, 0 failed" in first.stderr
+    assert "[8/8]" in first.stderr
+    assert f"mtlbench report {tmp_path}" in first.stderr
+    files = {path: path.read_bytes() for path in record_files(tmp_path)}
+    assert len(files) == 8
+    second = bench("-m", *sweep)
+    assert second.returncode == 0, second.stderr
+    assert "0 finished, 8 skipped" in second.stderr
+    assert {path: path.read_bytes() for path in record_files(tmp_path)} == files
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["shop"], "Hydra left something behind"
+
+
+def test_the_same_run_gives_the_same_numbers_to_the_last_bit_from_python_and_the_command_line(tmp_path: Path) -> None:
+    done = bench("dataset=shop", *SHOP, *SHORT, "architecture=ple", "weighting=pcgrad", "seed=3", f"results_dir={tmp_path / 'a'}")
+    assert done.returncode == 0, done.stderr
+    (by_command,) = load_records(tmp_path / "a")
+    config = RunConfig(
+        dataset=configure("dataset", "shop", num_users=60, num_items=40, num_rows=4000),
+        architecture="ple",  # type: ignore[arg-type]
+        weighting="pcgrad",  # type: ignore[arg-type]
+        seed=3,
+        threads=1,
+        results_dir=str(tmp_path / "b"),
+    )
+    config.trainer.max_epochs, config.trainer.batch_size = 2, 256
+    by_python = run(config)
+    assert by_python.id == by_command.id
+    assert by_python.metrics == by_command.metrics
+    assert [e["train_losses"] for e in by_python.epochs] == [e["train_losses"] for e in by_command.epochs]
+
+
+def test_a_learning_rate_that_explodes_ends_as_diverged_with_task_and_step(tmp_path: Path) -> None:
+    done = bench("dataset=shop", *SHOP, *SHORT, "trainer.learning_rate=1e30", f"results_dir={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    (record,) = load_records(tmp_path)
+    assert record.status == "diverged"
+    assert record.error is not None
+    assert record.error["task"] in ("click", "purchase", "duration")
+    assert record.error["step"] >= 1
+
+
+def test_a_run_that_fails_is_recorded_and_the_others_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "plugin"
+    package.mkdir()
+    (package / "broken_net.py").write_text(
+        "import torch\n"
+        "from architectures import Architecture, Batch, Schema, register\n"
+        "@register('broken_net')\n"
+        "class BrokenNet(Architecture):\n"
+        "    '''Raises in forward.'''\n"
+        "    def __init__(self, schema: Schema, *, width: int = 3) -> None:\n"
+        "        super().__init__(schema)\n"
+        "        self.layer = torch.nn.Linear(width, 1)\n"
+        "    def forward(self, batch):\n"
+        "        raise RuntimeError('no forward today')\n"
+    )
+    info = package / "broken_net-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-net\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[mtlbench.architectures]\nbroken_net = broken_net\n")
+    monkeypatch.setenv("PYTHONPATH", str(package))
+    results = tmp_path / "results"
+    done = bench("dataset=shop", *SHOP, *SHORT, "architecture=broken_net,shared_bottom", f"results_dir={results}")
+    assert done.returncode == 1
+    assert "1 finished, 0 skipped, 0 diverged, 1 failed" in done.stderr
+    statuses = {record.method: record.status for record in load_records(results)}
+    assert statuses == {"broken_net/equal": "failed", "shared_bottom/equal": "finished"}
+    assert "no forward today" in json.dumps([record.error for record in load_records(results)])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["architecture=mmoee"], "did you mean mmoe"),
+        (["trainer.batch_size=0"], "trainer.batch_size must be at least 1"),
+        (["trainer.learning_rate=-1"], "trainer.learning_rate must be greater than 0"),
+        (["dataset=shop", "weighting=fixed", "weighting.weights={clik: 1}"], "click"),
+        (["dataset=census_income", "architecture=esmm"], "does not suit dataset census_income"),
+        (["trainer.monitor=clik.auc"], "click"),
+        (["results_dir=/dev/null/nowhere"], "cannot be written"),
+    ],
+)
+def test_what_is_wrong_is_one_line(arguments: list[str], expected: str) -> None:
+    done = bench(*arguments)
+    assert done.returncode != 0
+    assert expected in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+def test_fixed_weights_checkpoint_report_and_recommendations(tmp_path: Path) -> None:
+    weights = "weighting.weights={click: 1, purchase: 5, duration: 0.1}"
+    done = bench("dataset=shop", *SHOP, *SHORT, "weighting=fixed", weights, "save_checkpoint=true", f"results_dir={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    (path,) = record_files(tmp_path)
+    record = load_record(path)
+    assert record.epochs[-1]["effective_weights"] == pytest.approx({"click": 1, "purchase": 5, "duration": 0.1})
+    assert record.dataset["best_reachable"]
+    mtlbench = [sys.executable, "-c", "from benchmark.cli import main; main()"]
+    html = tmp_path / "report.html"
+    report = subprocess.run([*mtlbench, "report", str(tmp_path), "--html", str(html)], capture_output=True, text=True, check=False)
+    assert report.returncode == 0, report.stderr
+    assert "too few seeds" in report.stdout
+    assert "mmoe/fixed" in html.read_text()
+    user = "1" if "u" not in record.dataset["fields"] else "u1"
+    asked = subprocess.run(
+        [*mtlbench, "recommend", str(path), "--user", user, "-k", "3", "--score", "purchase", "--format", "json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert asked.returncode == 0, asked.stderr
+    assert len(json.loads(asked.stdout)) == 3
