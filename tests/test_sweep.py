@@ -24,7 +24,8 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_sweep_leaves_records_and_is_skipped_the_second_time(tmp_path: Path) -> None:
-    sweep = ["dataset=shop", *SHOP, *SHORT, "architecture=shared_bottom,mmoe", "weighting=equal,pcgrad", "seed=0,1", f"results_dir={tmp_path}"]
+    methods = ["architecture=shared_bottom,mmoe", "weighting=equal,pcgrad"]
+    sweep = ["dataset=shop", *SHOP, *SHORT, *methods, "seed=0,1", f"results_dir={tmp_path}"]
     first = bench(*sweep)
     assert first.returncode == 0, first.stderr
     assert "8 finished, 0 skipped, 0 diverged, 0 failed" in first.stderr
