@@ -162,7 +162,7 @@ class MLPs(nn.Module):
 
     def after_first(self, first_BUH: Tensor) -> Tensor:
         """The rest, from the first layer's output before its ReLU: (B, U, H1) -> (B, U, H)."""
-        hidden_BUH = self.dropout(F.relu(first_BUH))
+        hidden_BUH: Tensor = self.dropout(F.relu(first_BUH))
         for layer in list(self.layers)[1:]:
             hidden_BUH = self.dropout(F.relu(batched_linear(layer, hidden_BUH)))  # type: ignore[arg-type]
         return hidden_BUH

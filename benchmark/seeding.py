@@ -33,7 +33,8 @@ def initialise(model: nn.Module, seed: int) -> None:
     A module may carry `seed_name` in place of its path: embeddings do, so that every architecture, and every copy in
     one, starts with the same table. So a change of one module does not move the initial values of another.
     """
-    for path, module in model.named_modules():
+    # children first: a module that draws for its children, as FeatureEmbedding does, has the last word
+    for path, module in reversed(list(model.named_modules())):
         reset = getattr(module, "reset_parameters", None)
         if reset is not None:
             with seeded(seed, "init", getattr(module, "seed_name", path)):

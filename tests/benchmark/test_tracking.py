@@ -172,9 +172,14 @@ def test_a_diverged_run_is_marked(tmp_path: Path) -> None:
 
 def test_an_exception_between_closes_the_wandb_run(tmp_path: Path) -> None:
     tracker = trackers.build(trackers.config("wandb", folder=str(tmp_path)))
-    with pytest.raises(ZeroDivisionError), guarded(tracker) as guard:
-        guard.start(**WHAT)
-        raise ZeroDivisionError
+
+    def interrupted() -> None:
+        with guarded(tracker) as guard:
+            guard.start(**WHAT)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        interrupted()
     (run,) = written(tmp_path)
     assert run.summary["status"] == "failed"
     assert run.exit_code == 1

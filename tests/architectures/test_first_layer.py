@@ -1,0 +1,170 @@
+"""The fast first layer is the product over the concatenation, to the last digits, gradients included."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from architectures._first_layer import FirstLayer, SumRows, make_plan, transposed_bag
+from architectures._layers import FeatureEmbedding, MLPs, Towers, batched_linear
+from benchmark.schema import Batch
+from benchmark.seeding import initialise
+from tests.toys import LIKE, make_batch, make_schema
+
+ROWS = 600  # a field of up to 75 values counts as small
+MIXES = {
+    "mixed": ((3, 1000, 70, 75, 76, 2000), 2),
+    "all small": ((3, 5, 70, 11, 10), 0),
+    "all large": ((1000, 100, 3000), 1),
+    "one small field": ((4,), 0),
+    "one large field": ((900,), 3),
+    "one value": ((1, 1), 1),
+    "only numeric fields": ((), 4),
+    "many alike": ((3,) * 20, 1),
+}
+
+
+def layers_of(embedding: FeatureEmbedding, dtype: torch.dtype) -> tuple[nn.ModuleList, nn.Linear]:
+    torch.manual_seed(1)
+    units = nn.ModuleList(nn.Linear(embedding.output_dim, 7) for _ in range(3))
+    return units.to(dtype), nn.Linear(embedding.output_dim, 5, bias=False).to(dtype)
+
+
+def outcome(cardinalities: tuple[int, ...], num_numeric: int, dtype: torch.dtype, *, fast: bool) -> list[Tensor]:
+    """Outputs, then gradients after two backwards through one graph."""
+    schema = make_schema(LIKE, cardinalities=cardinalities, num_numeric=num_numeric)
+    embedding = FeatureEmbedding(schema, 4)
+    initialise(embedding, 0)
+    embedding.to(dtype)
+    units, single = layers_of(embedding, dtype)
+    batch = make_batch(schema, ROWS)
+    batch = Batch(batch.categorical, batch.numeric.to(dtype), batch.labels, batch.observed)
+    embedded = embedding(batch)
+    if fast:
+        units_BUO, single_BO = embedded.linear(units, single)
+    else:
+        columns = [embedding.table(batch.categorical[:, f] + start) for f, start in enumerate(embedding.start_F)]
+        dense_BD = torch.cat([*columns, batch.numeric], dim=1)
+        units_BUO, single_BO = torch.stack([unit(dense_BD) for unit in units], dim=1), single(dense_BD)
+    loss = units_BUO.square().mean() + single_BO.sin().mean()
+    loss.backward(retain_graph=True)
+    loss.backward()
+    parameters = [*embedding.parameters(), *units.parameters(), *single.parameters()]
+    return [units_BUO, single_BO, *(torch.zeros_like(p) if p.grad is None else p.grad for p in parameters)]
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+@pytest.mark.parametrize("mix", MIXES)
+def test_it_equals_concatenation_and_linear(mix: str, dtype: torch.dtype, tolerance: float) -> None:
+    fast, plain = (outcome(*MIXES[mix], dtype, fast=fast) for fast in (True, False))
+    torch.testing.assert_close(fast, plain, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("mix", MIXES)
+def test_dense_is_the_concatenation(mix: str) -> None:
+    schema = make_schema(LIKE, cardinalities=MIXES[mix][0], num_numeric=MIXES[mix][1])
+    embedding, batch = FeatureEmbedding(schema, 4), make_batch(schema, 8)
+    dense_BD = embedding(batch).dense()
+    assert dense_BD.shape == (8, embedding.output_dim)
+    units, _ = layers_of(embedding, torch.float32)
+    (units_BUO,) = embedding(batch).linear(units)
+    torch.testing.assert_close(units_BUO[:, 1], units[1](dense_BD), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("mix", MIXES)
+def test_sum_is_the_sum_of_looked_up_rows(mix: str) -> None:
+    schema = make_schema(LIKE, cardinalities=MIXES[mix][0], num_numeric=MIXES[mix][1])
+    batch, outputs, gradients = make_batch(schema, 50), [], []
+    for factored in (True, False):
+        embedding = FeatureEmbedding(schema, 4)
+        initialise(embedding, 0)
+        embedding.factored = factored
+        sum_Bd = embedding(batch).sum()
+        sum_Bd.square().sum().backward()
+        outputs.append(sum_Bd)
+        gradients.append(embedding.table.weight.grad)
+    assert outputs[0].shape == (50, 4)
+    torch.testing.assert_close(outputs[0], outputs[1])
+    torch.testing.assert_close(gradients[0], gradients[1])
+
+
+def test_gradients_are_those_of_finite_differences() -> None:
+    schema = make_schema(LIKE, cardinalities=(2, 9, 3), num_numeric=2)
+    batch, plan = make_batch(schema, 24), make_plan((2, 9, 3), 24, torch.device("cpu"))
+    assert len(plan.small) == 2
+    assert len(plan.large) == 1
+    inputs = [
+        torch.randn(*shape, dtype=torch.float64, requires_grad=True) for shape in ((14, 2), (3, 8), (3,), (24, 2))
+    ]
+
+    def layer(table: Tensor, weight: Tensor, bias: Tensor, numeric: Tensor) -> Tensor:
+        return FirstLayer.apply(table, weight, bias, batch.categorical, numeric, plan)
+
+    assert torch.autograd.gradcheck(layer, inputs)
+    rows = batch.categorical + torch.tensor([0, 2, 11])
+    assert torch.autograd.gradcheck(lambda table: SumRows.apply(table, rows), inputs[:1])
+
+
+def test_the_gradient_of_a_bag_is_a_bag() -> None:
+    codes, grad = torch.randint(70_000, (300, 2)), torch.randn(300, 3)
+    table = torch.zeros(70_000, 3, requires_grad=True)
+    F.embedding_bag(codes, table, mode="sum").backward(grad)
+    for dtype in (torch.int32, torch.int64):
+        torch.testing.assert_close(transposed_bag(codes.to(dtype), grad, 70_000), table.grad)
+
+
+def test_the_plan_puts_every_field_on_one_side() -> None:
+    plan = make_plan((3, 1000, 70, 128, 129), 1024, torch.device("cpu"))
+    assert plan.small.tolist() == [0, 2, 3]
+    assert plan.large.tolist() == [1, 4]
+    assert not plan.all_small
+    assert make_plan((), 8, torch.device("cpu")).all_small
+    assert make_plan((2,), 1, torch.device("cpu")).large.tolist() == [0]
+
+
+def test_a_hook_on_the_table_sees_the_looked_up_rows() -> None:
+    schema = make_schema(LIKE)
+    embedding, batch, seen = FeatureEmbedding(schema, 4), make_batch(schema, 80), []
+    units, _ = layers_of(embedding, torch.float32)
+    hook = embedding.table.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    (hooked,) = embedding(batch).linear(units)
+    hook.remove()
+    (free,) = embedding(batch).linear(units)
+    assert [tuple(output.shape) for output in seen] == [(80, 3, 4)]
+    torch.testing.assert_close(hooked, free, rtol=1e-5, atol=1e-6)
+
+
+def test_batched_layers_equal_the_loop() -> None:
+    mlps, inputs_BUI = MLPs(3, 6, (5, 4)), torch.randn(9, 3, 6)
+    expected = []
+    for unit in range(3):
+        hidden = inputs_BUI[:, unit]
+        for layer in mlps.layers:
+            hidden = layer[unit](hidden).relu()
+        expected.append(hidden)
+    torch.testing.assert_close(mlps(inputs_BUI), torch.stack(expected, dim=1))
+    units = nn.ModuleList(nn.Linear(6, 2) for _ in range(3))
+    torch.testing.assert_close(batched_linear(units, inputs_BUI)[:, 2], units[2](inputs_BUI[:, 2]))
+
+
+def test_a_tower_reads_its_own_input() -> None:
+    towers, inputs_BTH = Towers(("a", "b"), 6, (5,)), torch.randn(9, 2, 6)
+    expected = towers.output[1](towers.hidden.layers[0][1](inputs_BTH[:, 1]).relu())[:, 0]
+    torch.testing.assert_close(towers(inputs_BTH)["b"], expected)
+
+
+@pytest.mark.parametrize("dims", [(), (0,), (4, -1)])
+def test_widths_are_checked(dims: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="layer widths"):
+        MLPs(1, 4, dims)
+
+
+def test_initial_embeddings_have_the_stated_deviation_and_hang_on_the_fields_name() -> None:
+    schema, fewer = make_schema(LIKE, cardinalities=(300, 500)), make_schema(LIKE, cardinalities=(300,))
+    whole, part = FeatureEmbedding(schema, 8), FeatureEmbedding(fewer, 8)
+    for embedding in (whole, part):
+        initialise(embedding, 7)
+    assert whole.table.weight.std().item() == pytest.approx(0.05, rel=0.05)
+    assert torch.equal(whole.table.weight[:300], part.table.weight)
