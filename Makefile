@@ -29,6 +29,7 @@ test: $(STAMP)  ## all tests; MTLBENCH_DATA=../shared/data adds those on real da
 	$(BIN)/python -m pytest -q -n 2
 
 lint: $(STAMP)
+	$(BIN)/ruff format --check -q .
 	$(BIN)/ruff check .
 
 types: $(STAMP)

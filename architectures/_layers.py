@@ -108,9 +108,13 @@ class Embedded:
         Returns:
             For each: (B, O) for a Linear, (B, U, O) for a list.
         """
-        layers = [cast(nn.Linear, layer) for unit in units for layer in (unit if isinstance(unit, nn.ModuleList) else [unit])]
+        layers = [
+            cast(nn.Linear, layer) for unit in units for layer in (unit if isinstance(unit, nn.ModuleList) else [unit])
+        ]
         weight = torch.cat([layer.weight for layer in layers])
-        bias = torch.cat([weight.new_zeros(len(layer.weight)) if layer.bias is None else layer.bias for layer in layers])
+        bias = torch.cat(
+            [weight.new_zeros(len(layer.weight)) if layer.bias is None else layer.bias for layer in layers]
+        )
         if self.embedding.is_plain:
             out = F.linear(self.dense(), weight, bias)
         else:

@@ -124,7 +124,12 @@ class RunConfig:
     def __post_init__(self) -> None:
         from benchmark import registry  # it imports this module
 
-        for group, default in (("dataset", MISSING), ("architecture", MISSING), ("weighting", "equal"), ("tracker", "none")):
+        for group, default in (
+            ("dataset", MISSING),
+            ("architecture", MISSING),
+            ("weighting", "equal"),
+            ("tracker", "none"),
+        ):
             value = getattr(self, group)
             name = default if value == MISSING else value
             if isinstance(name, str) and name != MISSING:
@@ -160,5 +165,3 @@ def _at_least(name: str, value: float, least: float) -> None:
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
         raise ValueError(f"{name} must be one of {', '.join(known)}, found {value!r}")
-
-

@@ -81,7 +81,9 @@ def _place() -> tuple[str, str]:
         return "", ""
     state = json.loads(Path(os.environ[SWEEP]).read_text())
     # a record of before this sweep does not count; file times are coarser than the clock
-    done = sum(path.is_file() and path.stat().st_mtime >= state["started"] - 0.1 for path in map(Path, state["records"]))
+    done = sum(
+        path.is_file() and path.stat().st_mtime >= state["started"] - 0.1 for path in map(Path, state["records"])
+    )
     total = len(state["records"])
     left = (time.time() - state["started"]) / max(done, 1) * (total - done)
     return f"[{done}/{total}]", f"| {duration(left)} left" if done < total else ""

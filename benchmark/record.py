@@ -18,7 +18,9 @@ from typing import Any
 FORMAT = 1
 STATUSES = ("finished", "diverged", "failed")
 
-Metrics = dict[str, dict[str, float | None]]  # {task: {metric: value}}; None where undefined, with the reason under `undefined`
+Metrics = dict[
+    str, dict[str, float | None]
+]  # {task: {metric: value}}; None where undefined, with the reason under `undefined`
 
 
 @dataclass(kw_only=True, slots=True)

@@ -149,7 +149,9 @@ def _config_class(cls: type, name: str, base: type[ComponentConfig]) -> type:
         if parameter.kind is not parameter.KEYWORD_ONLY:
             continue
         if parameter.name not in hints or parameter.default is parameter.empty:
-            raise ValueError(f"{cls.__name__}.{parameter.name} needs an annotation and a default: they are its configuration")
+            raise ValueError(
+                f"{cls.__name__}.{parameter.name} needs an annotation and a default: they are its configuration"
+            )
         kind, default = hints[parameter.name], parameter.default
         if get_origin(kind) is Literal:
             choices[parameter.name], kind = get_args(kind), str
@@ -207,5 +209,3 @@ def discover() -> None:
     """Fills all registries. Idempotent: a worker of a sweep calls it again."""
     for registry in REGISTRIES.values():
         registry.discover()
-
-

@@ -69,7 +69,9 @@ def run(config: RunConfig | DictConfig) -> Record:
         raise
     path = record.write(config.results_dir)
     if not config.save_checkpoint:
-        path.with_suffix(".safetensors").unlink(missing_ok=True)  # of an earlier run under this id: it would not fit the record
+        path.with_suffix(".safetensors").unlink(
+            missing_ok=True
+        )  # of an earlier run under this id: it would not fit the record
     return record
 
 
@@ -277,4 +279,3 @@ def _environment() -> dict[str, Any]:
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-

@@ -97,7 +97,9 @@ class Schema:
         for task in self.tasks:
             if task.given is not None and task.given not in known:
                 earlier = ", ".join(sorted(known)) or "none"
-                raise ValueError(f"task {task.name!r} is given {task.given!r}, which must be an earlier task; earlier: {earlier}")
+                raise ValueError(
+                    f"task {task.name!r} is given {task.given!r}, which must be an earlier task; earlier: {earlier}"
+                )
             known.add(task.name)
         fields = {f.name for f in self.categorical}
         for role, name in (("user", self.user), ("item", self.item)):

@@ -91,7 +91,9 @@ def _compose_all(overrides: Sequence[list[str]], compose: Callable[[list[str]], 
             shapes[shape] = typed(compose(list(shape)))
             check(shapes[shape])
         config = shapes[shape]
-        jobs.append(Job(job, dataclasses.replace(config, seed=int(seeds[0].removeprefix("seed="))) if seeds else config))
+        jobs.append(
+            Job(job, dataclasses.replace(config, seed=int(seeds[0].removeprefix("seed="))) if seeds else config)
+        )
     return jobs
 
 
@@ -145,5 +147,3 @@ def _remove_hydra_folder(results_dir: str) -> None:
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-

@@ -37,7 +37,9 @@ class TargetScale:
                 values = values[~np.isnan(values)]
                 if values.size == 0 or values.std() == 0:
                     found = "no observed value" if values.size == 0 else f"the constant {values[0]}"
-                    raise ValueError(f"task {task.name!r}: expected a regression target that varies in train, found {found}")
+                    raise ValueError(
+                        f"task {task.name!r}: expected a regression target that varies in train, found {found}"
+                    )
                 mean[t], std[t] = values.mean(), values.std()
         return cls(torch.from_numpy(mean), torch.from_numpy(std))
 

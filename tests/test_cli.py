@@ -44,7 +44,11 @@ def shell(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     [
         (["reprot"], 2, "unknown verb 'reprot'; did you mean report? known: list, recommend, report, run"),
         (["list", "--nmaes"], 2, "unknown option '--nmaes'; did you mean --names? known: --for, --help, --names, -h"),
-        (["list", "achitectures"], 1, "unknown group 'achitectures'; did you mean architectures? known: architectures,"),
+        (
+            ["list", "achitectures"],
+            1,
+            "unknown group 'achitectures'; did you mean architectures? known: architectures,",
+        ),
         (["list", "architectures", "mmoee"], 1, "unknown architecture 'mmoee'; did you mean mmoe? known: "),
         (["list", "--for", "shopp"], 1, "unknown dataset 'shopp'; did you mean shop? known: "),
         (["recommend"], 2, "Missing argument 'RECORD'; see mtlbench recommend --help"),
@@ -55,7 +59,9 @@ def shell(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_mistake_is_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], status: int, line: str) -> None:
+def test_a_mistake_is_one_line(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], status: int, line: str
+) -> None:
     found_status, found = fails(capsys, *arguments)
     assert found_status == status
     assert found.startswith(line)
@@ -155,7 +161,9 @@ def test_a_sweep_then_the_same_again_then_a_report(tmp_path: Path) -> None:
     first = shell(*sweep, cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     records = load_records(tmp_path / "results" / "runs")
-    assert {(r.method, r.seed) for r in records} == {(m, s) for m in ("mmoe/equal", "shared_bottom/equal") for s in (0, 1)}
+    assert {(r.method, r.seed) for r in records} == {
+        (m, s) for m in ("mmoe/equal", "shared_bottom/equal") for s in (0, 1)
+    }
     again = shell(*sweep, cwd=tmp_path)
     assert again.returncode == 0
     assert "0 finished, 4 skipped" in again.stderr + again.stdout

@@ -41,7 +41,9 @@ def test_the_harness_finds_architectures_by_discovery_only(file: Path) -> None:
     assert not [name for name in imported(file) if name.split(".")[0] == "architectures" and name != base]
 
 
-@pytest.mark.parametrize("module", ["benchmark", "benchmark.cli", "benchmark.reporting", "benchmark.record", "benchmark.config"])
+@pytest.mark.parametrize(
+    "module", ["benchmark", "benchmark.cli", "benchmark.reporting", "benchmark.record", "benchmark.config"]
+)
 def test_these_import_no_torch(module: str) -> None:
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

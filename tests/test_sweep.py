@@ -41,7 +41,9 @@ def test_a_sweep_leaves_records_and_is_skipped_the_second_time(tmp_path: Path) -
 
 
 def test_the_same_run_gives_the_same_numbers_to_the_last_bit_from_python_and_the_command_line(tmp_path: Path) -> None:
-    done = bench("dataset=shop", *SHOP, *SHORT, "architecture=ple", "weighting=pcgrad", "seed=3", f"results_dir={tmp_path / 'a'}")
+    done = bench(
+        "dataset=shop", *SHOP, *SHORT, "architecture=ple", "weighting=pcgrad", "seed=3", f"results_dir={tmp_path / 'a'}"
+    )
     assert done.returncode == 0, done.stderr
     (by_command,) = load_records(tmp_path / "a")
     config = RunConfig(
@@ -120,7 +122,9 @@ def test_what_is_wrong_is_one_line(arguments: list[str], expected: str) -> None:
 
 def test_fixed_weights_checkpoint_report_and_recommendations(tmp_path: Path) -> None:
     weights = "weighting.weights={click: 1, purchase: 5, duration: 0.1}"
-    done = bench("dataset=shop", *SHOP, *SHORT, "weighting=fixed", weights, "save_checkpoint=true", f"results_dir={tmp_path}")
+    done = bench(
+        "dataset=shop", *SHOP, *SHORT, "weighting=fixed", weights, "save_checkpoint=true", f"results_dir={tmp_path}"
+    )
     assert done.returncode == 0, done.stderr
     (path,) = record_files(tmp_path)
     record = load_record(path)
@@ -128,7 +132,9 @@ def test_fixed_weights_checkpoint_report_and_recommendations(tmp_path: Path) -> 
     assert record.dataset["best_reachable"]
     mtlbench = [sys.executable, "-c", "from benchmark.cli import main; main()"]
     html = tmp_path / "report.html"
-    report = subprocess.run([*mtlbench, "report", str(tmp_path), "--html", str(html)], capture_output=True, text=True, check=False)
+    report = subprocess.run(
+        [*mtlbench, "report", str(tmp_path), "--html", str(html)], capture_output=True, text=True, check=False
+    )
     assert report.returncode == 0, report.stderr
     assert "too few seeds" in report.stdout
     assert "mmoe/fixed" in html.read_text()

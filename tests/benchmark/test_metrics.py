@@ -188,7 +188,9 @@ def test_constant_outputs_are_the_mean_of_train() -> None:
     assert sigmoid(outputs["click"]) == pytest.approx([1 / 3, 1 / 3])
     assert outputs["rating"].tolist() == [4.0, 4.0]
     assert np.isfinite(outputs["always"]).all()
-    found, _ = metrics.evaluate([CLICK, STARS, always], metrics.constant_outputs([CLICK, STARS, always], labels, 4), labels)
+    found, _ = metrics.evaluate(
+        [CLICK, STARS, always], metrics.constant_outputs([CLICK, STARS, always], labels, 4), labels
+    )
     assert found["click"]["auc"] == 0.5
     assert found["click"]["calibration"] == pytest.approx(1)
     assert found["rating"]["r2"] == pytest.approx(0)

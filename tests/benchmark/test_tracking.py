@@ -45,7 +45,9 @@ def record(status: str = "finished") -> Record:
         seed=3,
         config=CONFIG,
         best_epoch=2 if status == "finished" else None,
-        metrics={"test": {"click": {"auc": 0.71, "gauc": None}, "duration": {"mse": 3.5}}} if status == "finished" else {},
+        metrics={"test": {"click": {"auc": 0.71, "gauc": None}, "duration": {"mse": 3.5}}}
+        if status == "finished"
+        else {},
         cost={"parameters": 1234, "train_seconds": 1.0},
         error=None if status == "finished" else {"type": "Diverged", "message": "the loss of click became NaN"},
     )

@@ -27,7 +27,9 @@ def test_weights_go_by_name_and_are_one_unless_said() -> None:
 
 
 def test_an_unknown_task_is_named_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match=r"weighting\.weights: unknown task 'purchas'; did you mean purchase\? known: click"):
+    with pytest.raises(
+        ValueError, match=r"weighting\.weights: unknown task 'purchas'; did you mean purchase\? known: click"
+    ):
         Fixed(TASKS, weights={"purchas": 1})
 
 

@@ -179,7 +179,9 @@ def test_the_gram_matrix_of_the_representation_is_over_the_embeddings_output(mod
     hook = model.embedding.register_forward_hook(lambda module, inputs, output: seen.append(output))  # type: ignore[union-attr]
     losses = losses_of(model)
     hook.remove()
-    rows_TP = torch.stack([torch.autograd.grad(loss, seen[0], retain_graph=True)[0].flatten() for loss in losses]).double()
+    rows_TP = torch.stack(
+        [torch.autograd.grad(loss, seen[0], retain_graph=True)[0].flatten() for loss in losses]
+    ).double()
     step(model, weighting)
     torch.testing.assert_close(weighting.gram, rows_TP @ rows_TP.T, rtol=1e-5, atol=0)
 
@@ -216,7 +218,9 @@ def test_a_task_without_a_label_takes_no_part(model_class: type[nn.Module], scop
 @pytest.mark.parametrize("scope", SCOPES)
 @pytest.mark.parametrize("heads", ["own", "weighted"])
 @pytest.mark.parametrize("model_class", [SharedBottom, Gated, Separate])
-def test_fused_training_with_weights_of_one_is_training_on_the_sum(model_class: type[nn.Module], scope: Scope, heads: Heads) -> None:
+def test_fused_training_with_weights_of_one_is_training_on_the_sum(
+    model_class: type[nn.Module], scope: Scope, heads: Heads
+) -> None:
     model = model_class()
     twin = copy.deepcopy(model)
     engine = GradientEngine(model, Constant((1, 1), scope, heads))

@@ -55,7 +55,9 @@ def test_the_update_is_that_of_the_paper_s_loop_on_vectors() -> None:
     for _ in range(20):
         jacobian = torch.randn(3, 4, generator=generator, dtype=torch.float64)
         possible = []
-        for orders in ((a, b, c) for a in permutations([1, 2]) for b in permutations([0, 2]) for c in permutations([0, 1])):
+        for orders in (
+            (a, b, c) for a in permutations([1, 2]) for b in permutations([0, 2]) for c in permutations([0, 1])
+        ):
             total = torch.zeros(4, dtype=torch.float64)
             for i, order in enumerate(orders):
                 projected = jacobian[i].clone()
