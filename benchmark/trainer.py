@@ -136,17 +136,12 @@ class Trainer:
         generator = torch.Generator().manual_seed(derive(self.seed, "shuffle"))
         with seeded(self.seed, "dropout"):
             for epoch in range(1, config.max_epochs + 1):
-                start = time.perf_counter()
                 try:
-                    self._train_epoch(generator, progress)
+                    seconds = self._train_epoch(fit, generator, progress)
+                    validation = self._validate()
                 except Diverged as diverged:
                     fit.diverged = diverged
                     break
-                finally:
-                    seconds = time.perf_counter() - start
-                    fit.train_seconds += seconds
-                    fit.steps = self.watch.step
-                validation = self.evaluate(self.data.validation)[0]
                 criterion = fit.selection.update(epoch, validation, self.model)
                 entry = {
                     "epoch": epoch,
@@ -164,7 +159,18 @@ class Trainer:
         fit.selection.finish()
         return fit
 
-    def _train_epoch(self, generator: torch.Generator, progress: Progress) -> None:
+    def _train_epoch(self, fit: Fit, generator: torch.Generator, progress: Progress) -> float:
+        """One pass over train; the seconds that it took."""
+        start = time.perf_counter()
+        try:
+            self._train_steps(generator, progress)
+        finally:
+            seconds = time.perf_counter() - start
+            fit.train_seconds += seconds
+            fit.steps = self.watch.step
+        return seconds
+
+    def _train_steps(self, generator: torch.Generator, progress: Progress) -> None:
         self.model.train()
         self.watch.reset()
         for number, batch in enumerate(self.rows.batches(self.config.batch_size, generator), start=1):
@@ -199,11 +205,26 @@ class Trainer:
 
     def evaluate(self, split: Split) -> tuple[Metrics, dict[str, str]]:
         """Metrics of a split with the weights as they are, and the reasons of those that are undefined."""
-        outputs = predict(
+        return metrics.evaluate(self.tasks, self._predict(split), split.labels, users_of(self.data, split))
+
+    def _validate(self) -> Metrics:
+        """Metrics of validation.
+
+        Raises:
+            Diverged: if an output is not finite. The register saw the losses before the last update, not after it.
+        """
+        split = self.data.validation
+        outputs = self._predict(split)
+        for task, values in outputs.items():
+            if not np.isfinite(values).all():
+                raise Diverged(task, self.watch.step)
+        return metrics.evaluate(self.tasks, outputs, split.labels, users_of(self.data, split))[0]
+
+    def _predict(self, split: Split) -> dict[str, np.ndarray]:
+        return predict(
             self.model, split.categorical, split.numeric,
             target_mean_T=self.scale.mean_T, target_std_T=self.scale.std_T, device=self.device,
         )  # fmt: skip
-        return metrics.evaluate(self.tasks, outputs, split.labels, users_of(self.data, split))
 
     def mean_gates(self, split: Split) -> dict[str, dict[str, float]]:
         """{gate: {expert: mean weight on the split}}, from architectures that declare gates."""

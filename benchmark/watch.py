@@ -14,10 +14,10 @@ from benchmark.schema import Auxiliary, Task
 
 
 class Diverged(Exception):
-    """A loss or a weight is not a number."""
+    """A loss, a weight or an output is not a number."""
 
     def __init__(self, task: str, step: int) -> None:
-        super().__init__(f"the loss or weight of task {task!r} is not finite at step {step}")
+        super().__init__(f"a loss, weight or output of task {task!r} is not finite at step {step}")
         self.task, self.step = task, step
 
 

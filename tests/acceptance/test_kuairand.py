@@ -1,0 +1,70 @@
+"""MMoE on the short-video log with the defaults: against popularity, and the task that peaks later than the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import mean_squared_error, roc_auc_score
+
+from benchmark import Record, report
+from benchmark.datasets import Data
+from benchmark.datasets.kuairand import KuaiRand
+
+SMOOTHING = (
+    10  # rows of the overall mean that a mean of a user or video starts from; the best of 5, 10, 20 on validation
+)
+pytestmark = pytest.mark.xdist_group("acceptance_kuairand")
+
+
+def smoothed_means(data: Data, task: str) -> np.ndarray:
+    """The mean of train, plus how far the user's and the video's means are from it, on the test rows; (R,) float64.
+
+    Those are shrunk: the sum of deviations over the number of rows plus SMOOTHING; 0 for who is not in train.
+    """
+    labels_R = data.train.labels[:, data.schema.task_names.index(task)].astype(np.float64)
+    predicted_R = np.full(len(data.test), labels_R.mean())
+    for column, field in enumerate(data.schema.categorical):
+        if field.name in (data.schema.user, data.schema.item):
+            codes_R = data.train.categorical[:, column]
+            sums = np.bincount(codes_R, weights=labels_R - labels_R.mean(), minlength=field.cardinality)
+            counts = np.bincount(codes_R, minlength=field.cardinality)
+            predicted_R += (sums / (counts + SMOOTHING))[data.test.categorical[:, column]]
+    return predicted_R
+
+
+def test_mmoe_beats_the_means_of_users_and_videos(real_data: Path, train: Callable[..., Record]) -> None:
+    data = KuaiRand().build()
+    found = train("kuairand", "mmoe").metrics["test"]
+    labels = dict(zip(data.schema.task_names, data.test.labels.T, strict=True))
+    for task, expected in (("click", 0.706), ("long_view", 0.707)):
+        baseline = roc_auc_score(labels[task], smoothed_means(data, task))
+        assert baseline == pytest.approx(expected, abs=0.005)  # it is a baseline worth beating
+        assert found[task]["auc"] > baseline
+    baseline = mean_squared_error(labels["play_time"], smoothed_means(data, "play_time"))
+    assert baseline == pytest.approx(1.67, abs=0.03)
+    assert found["play_time"]["mse"] < baseline
+
+
+def test_like_peaks_later_than_the_rest_and_the_report_says_so(
+    real_data: Path, train: Callable[..., Record], tmp_path: Path
+) -> None:
+    record = train("kuairand", "mmoe")
+    joint, own = record.best_epoch, record.best_epoch_per_task
+    assert joint is not None
+    assert own["like"] > joint
+    assert own["like"] > max(own["click"], own["long_view"], own["play_time"])
+    pair = [chosen["validation"]["like"]["auc"] for chosen in (record.metrics, record.metrics_per_task)]
+    assert pair[1] > pair[0]
+
+    made = report([record], html=tmp_path / "report.html")
+    (section,) = made.document.sections
+    (table,) = [table for table in section.tables if "per-task selection" in table.title]
+    (row,) = [dict(zip([c.title for c in table.columns], r.cells, strict=True)) for r in table.rows]
+    assert row["joint epoch"].text == str(joint)
+    assert row["like epoch"].text == str(own["like"])
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert table.title in page
+    assert row["like AUC"].text in page

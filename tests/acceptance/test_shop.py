@@ -1,0 +1,19 @@
+"""The shop's own model is known: a good architecture comes close to what is best reachable on the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from benchmark import Record
+
+pytestmark = pytest.mark.xdist_group("acceptance_shop")
+
+
+def test_shared_bottom_is_close_to_the_best_reachable(train: Callable[..., Record]) -> None:
+    record = train("shop", "shared_bottom")
+    found, best = record.metrics["test"], record.dataset["best_reachable"]
+    for task in ("click", "purchase"):
+        assert best[task]["auc"] - 0.01 <= found[task]["auc"]
+    assert found["duration"]["mse"] <= 1.05 * best["duration"]["mse"]

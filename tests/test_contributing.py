@@ -1,0 +1,144 @@
+"""CONTRIBUTING.md, copied: its package is installed as it stands there, and works everywhere with no other edit."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmark import load_records
+from benchmark.config import TrainerConfig
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf8")
+NAMES = {"architectures": "film_bottom", "weightings": "group_dro", "datasets": "store_log"}
+SMALL = ("trainer.max_epochs=1", "trainer.batch_size=256", "threads=1")
+SMALL_SHOP = ("dataset.num_users=60", "dataset.num_items=40", "dataset.num_rows=3000")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", TEXT, flags=re.DOTALL | re.MULTILINE)
+
+
+def commands(verb: str) -> list[list[str]]:
+    """The arguments of every `mtlbench <verb>` of the page."""
+    lines = [line for block in blocks("bash") for line in block.splitlines()]
+    return [shlex.split(line)[2:] for line in lines if line.startswith(f"mtlbench {verb} ")]
+
+
+def write_log(file: Path) -> None:
+    """A log in the format that the data set of the page reads."""
+    rng = np.random.default_rng(0)
+    lines = ["user,item,device,price,clicked,seconds"]
+    for _ in range(1000):
+        item, clicked = int(rng.integers(20)), int(rng.random() < 0.4)
+        seconds = f"{rng.gamma(4, 10):.1f}" if clicked else ""
+        device = rng.choice(["phone", "desktop"])
+        lines.append(f"u{rng.integers(30)},i{item},{device},{5 + item / 2},{clicked},{seconds}")
+    file.parent.mkdir(parents=True)
+    file.write_text("\n".join(lines) + "\n")
+
+
+class Installed:
+    """The package of the page in a folder of its own, as pip puts it there."""
+
+    def __init__(self, folder: Path) -> None:
+        source, target = folder / "source", folder / "site"
+        for block in (*blocks("toml"), *blocks("python")):
+            path, code = block.split("\n", 1)
+            file = source / path.removeprefix("# ")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(code)
+        pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index"]
+        subprocess.run([*pip, "--target", str(target), str(source)], check=True, capture_output=True)
+        write_log(folder / "data" / "store_log" / "log.csv")
+        self.folder = folder
+        self.environment = os.environ | {
+            "PYTHONPATH": f"{target}{os.pathsep}{ROOT}",
+            "PYTHONWARNINGS": "error",
+            "MTLBENCH_DATA": str(folder / "data"),
+            "MTLBENCH_CACHE": str(folder / "cache"),
+        }
+
+    def python(self, *arguments: str, cwd: Path | None = None) -> str:
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=cwd or self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def mtlbench(self, *verbs: list[str]) -> str:
+        """The output of one or more calls of the console script, in one process."""
+        calls = "; ".join(f"main({arguments!r})" for arguments in verbs)
+        return self.python("-c", f"from benchmark.cli import main; {calls}")
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    return Installed(tmp_path_factory.mktemp("package"))
+
+
+def test_the_examples_are_short() -> None:
+    files = {block.split("\n", 1)[0]: block for block in blocks("python")}
+    assert set(files) == {f"# mtl_extras/{name}.py" for name in NAMES.values()}
+    for name, block in files.items():
+        # blank lines and docstrings apart
+        code = re.sub(r'r?""".*?"""', "", block, flags=re.DOTALL)
+        assert len([line for line in code.splitlines() if line.strip()]) <= 55, name
+        assert max(map(len, block.splitlines())) <= 120, name
+
+
+def test_the_three_are_listed(installed: Installed) -> None:
+    (described,) = commands("list")
+    suiting = ["list", "architectures", "--names", "--for", "store_log"]
+    listed = installed.mtlbench(["list"], ["list", *described], suiting)
+    for name in NAMES.values():
+        assert f"\n  {name} " in listed
+    assert "\n  architecture.bottom_dims=[256,64] " in listed
+    assert "film_bottom" in listed.splitlines()[-1].split(",")
+
+
+def test_the_three_run_from_the_command_line_and_stand_in_the_report(installed: Installed) -> None:
+    runs = commands("run")
+    assert len(runs) == 2
+    for run in runs:
+        installed.mtlbench(["run", *run, *SMALL, *(SMALL_SHOP if "dataset=shop" in run else ())])
+    records = load_records(installed.folder / "results" / "runs")
+    assert sorted(record.path("").parent.as_posix() for record in records) == [
+        "shop/film_bottom/equal",
+        "shop/film_bottom/group_dro",
+        "shop/shared_bottom/equal",
+        "shop/shared_bottom/group_dro",
+        "store_log/film_bottom/group_dro",
+    ]
+    assert {record.status for record in records} == {"finished"}
+    (own,) = [record for record in records if record.dataset["name"] == "store_log"]
+    assert own.config["weighting"] == {"name": "group_dro", "step_size": 0.1}
+    assert own.config["trainer"]["learning_rate"] == TrainerConfig().learning_rate
+    assert set(own.metrics["test"]["seconds"]) >= {"mse", "mae[seconds]"}
+    (asked,) = commands("report")
+    report = installed.mtlbench(["report", *asked])
+    assert "film_bottom/group_dro" in report
+    assert "store_log" in report
+
+
+def test_the_three_go_through_the_contract_tests(installed: Installed) -> None:
+    (line,) = [line for block in blocks("bash") for line in block.splitlines() if "pytest" in line]
+    _, *arguments = shlex.split(line)
+    options = ("-q", "-rA", "-p", "no:cacheprovider", "-p", "no:xdist")
+    told = installed.python(*arguments, *options, cwd=ROOT)
+    for file, name in zip(("architectures", "weightings", "datasets"), NAMES.values(), strict=True):
+        passed = re.findall(rf"^PASSED tests/contracts/test_{file}\.py::\w+\[.*\b{name}\b.*\]", told, re.MULTILINE)
+        assert len(passed) >= 8, f"{name}: {told}"
+    assert not re.search(r"^(FAILED|ERROR|SKIPPED.*store_log)", told, re.MULTILINE)

@@ -1,0 +1,181 @@
+"""README.md and CONTRIBUTING.md, taken at their word: every command composes or parses, those that can run here do."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from benchmark.cli import main, mtlbench
+from benchmark.composition import compose_run
+from benchmark.config import RunConfig
+from benchmark.help import experiments
+from benchmark.registry import REGISTRIES
+from benchmark.runner import check, run
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text(encoding="utf8")
+RUN = ("mtlbench run", "python -m benchmark")
+SHORT = ("trainer.max_epochs=1", "threads=1")
+OWN = ("benchmark.", "architectures.")  # modules: what plugins registered is not meant
+SMALL_SHOP = ("dataset.num_users=60", "dataset.num_items=40", "dataset.num_rows=3000")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", TEXT, flags=re.DOTALL | re.MULTILINE)
+
+
+def commands() -> list[str]:
+    """Every command of every bash block, without comments."""
+    lines = [line for block in blocks("bash") for line in block.replace("\\\n", " ").splitlines()]
+    return [shlex.join(words) for line in lines if (words := shlex.split(line, comments=True))]
+
+
+def is_run(command: str) -> bool:
+    return command.startswith(RUN) and "--help" not in command
+
+
+def words_of(command: str) -> list[str]:
+    """What follows `mtlbench run`, without flags and what only a launcher reads."""
+    words = shlex.split(command)[3 if command.startswith("python") else 2 :]
+    return [word for word in words if not word.startswith(("-", "hydra"))]
+
+
+def jobs_of(command: str) -> list[list[str]]:
+    """The overrides of every run of the sweep, expanded as Hydra does it."""
+    parsed = OverridesParser.create().parse_overrides(words_of(command))
+    return [job for batch in BasicSweeper.split_arguments(parsed, None) for job in batch]
+
+
+RUNS = [command for command in commands() if is_run(command)]
+VERBS = [command for command in commands() if command.startswith("mtlbench") and command not in RUNS]
+MAKES = [command for command in commands() if command.startswith("make")]
+
+
+def test_no_command_is_of_a_kind_that_is_not_tested() -> None:
+    assert len(RUNS) >= 6
+    assert len(VERBS) >= 6
+    assert sorted([*RUNS, *VERBS, *MAKES]) == sorted(commands())
+
+
+@pytest.mark.parametrize("command", RUNS)
+def test_every_run_of_every_sweep_composes(command: str) -> None:
+    jobs = jobs_of(command)
+    composed: list[RunConfig] = [compose_run(job) for job in jobs]
+    assert len({config.id for config in composed}) == len(jobs), "two runs of the sweep are the same"
+
+
+@pytest.mark.parametrize("command", VERBS)
+def test_every_other_verb_parses(command: str) -> None:
+    verb, *arguments = shlex.split(command)[1:]
+    arguments = [argument for argument in arguments if argument != "--help"]
+    context = mtlbench.commands[verb].make_context(verb, arguments)
+    assert not context.args
+
+
+@pytest.mark.parametrize("command", MAKES)
+def test_every_make_target_is_there(command: str) -> None:
+    target = shlex.split(command)[1]
+    makefile = (ROOT / "Makefile").read_text(encoding="utf8")
+    assert re.search(rf"^{target}:.*## ", makefile, re.MULTILINE)
+    if shutil.which("make"):
+        planned = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True)
+        assert planned.stdout
+
+
+def shell(command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """The command in a shell that finds mtlbench and python first where these tests run."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, shell=True, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+
+
+SHOP_RUNS = [command for command in RUNS if "dataset=shop" in command]
+REAL_RUNS = [command for command in RUNS if command not in SHOP_RUNS]
+
+
+def test_what_runs_on_shop_runs_and_its_results_can_be_reported_and_recommended_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = (*SHORT, *SMALL_SHOP)
+    first, *others = SHOP_RUNS  # one as it stands, in a shell; a process each would take minutes
+    done = shell(f"{first} {shlex.join(small)}", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "1 finished, 0 skipped, 0 diverged, 0 failed" in done.stderr
+    monkeypatch.chdir(tmp_path)
+    for command in others:
+        for job in jobs_of(command):
+            assert run(compose_run([*job, *small])).status == "finished"
+    for command in VERBS:
+        verb, *arguments = shlex.split(command)[1:]
+        if "--help" in arguments:
+            continue
+        found = [sorted(map(str, Path().glob(word))) if "/*" in word else [word] for word in arguments]
+        main([verb, *(word for words in found for word in words)])
+        out = capsys.readouterr().out
+        assert len(out.splitlines()) >= (1 if "--names" in arguments else 5), command
+    for file in ("report.html", "report.md", "report.csv"):
+        assert "mmoe/equal" in Path(file).read_text(encoding="utf8")
+
+
+@pytest.mark.parametrize("command", REAL_RUNS)
+def test_what_runs_on_real_data_runs(
+    command: str, real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first run of each sweep, one epoch of it."""
+    assert real_data.is_dir()
+    monkeypatch.chdir(tmp_path)
+    record = run(compose_run([*jobs_of(command)[0], *SHORT, "trainer.batch_size=4096"]))
+    assert record.status == "finished"
+    assert len(record.epochs) == 1
+
+
+@pytest.mark.parametrize("block", blocks("console"))
+def test_what_a_mistake_is_said_to_cost_it_costs(block: str) -> None:
+    """Every `$ command`, and under it the line that it prints; `...` at the end stands for the rest."""
+    for command, expected in re.findall(r"^\$ (.*)\n(.*)\n", block, re.MULTILINE):
+        assert command.startswith(RUN)
+        with pytest.raises(ValueError) as refused:
+            check(compose_run(words_of(command)))
+        line = f"mtlbench: {refused.value}"
+        assert line.count("\n") == 0
+        assert line == expected or (expected.endswith("...") and line.startswith(expected.removesuffix("...")))
+
+
+@pytest.mark.parametrize("code", blocks("python"), ids=lambda code: code.splitlines()[0])
+def test_python_examples_run(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
+    if "report(" in code:
+        out = capsys.readouterr().out
+        assert "mmoe/equal" in out
+        assert "ranked by purchase" in out
+        assert (tmp_path / "report.html").is_file()
+
+
+def test_what_is_said_to_be_there_is_there() -> None:
+    said = re.search(r"^\| data sets \|.*?(?=\n\n)", TEXT, re.DOTALL | re.MULTILINE)
+    assert said is not None
+    lines = [re.findall(r"`(\w+)`", line) for line in said[0].splitlines()]
+    for names, group in zip(lines, ("dataset", "architecture", "weighting", "tracker"), strict=True):
+        own = [n for n in REGISTRIES[group].names() if REGISTRIES[group].get(n).__module__.startswith(OWN)]
+        assert sorted(names) == own
+    assert {f"`experiment={name}`" for name, _ in experiments()} <= set(re.findall(r"`experiment=\w+`", TEXT))
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_links_and_named_files_lead_somewhere(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf8")
+    linked = re.findall(r"(?<!!)\[[^]]+\]\((?!http)([^)#]+)\)", text)
+    named = re.findall(r"`((?:architectures|benchmark|tests|conf)/[\w/.]+)`", text)
+    assert not [path for path in (*linked, *named) if not (ROOT / path).exists()]
