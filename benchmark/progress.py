@@ -33,7 +33,8 @@ class RunProgress:
     """
 
     def __init__(self, label: str, num_steps: int) -> None:
-        owner = json.loads(Path(os.environ[SWEEP]).read_text())["pid"] if SWEEP in os.environ else os.getpid()
+        sweep = _sweep()
+        owner = os.getpid() if sweep is None else sweep["pid"]
         hidden = True if owner != os.getpid() else None  # None: only where stderr is no terminal
         self._bar = tqdm(total=num_steps, desc=label, unit="step", leave=False, disable=hidden, dynamic_ncols=True)
 
@@ -76,10 +77,19 @@ def line_of(record: Record) -> str:
     return " ".join(part for part in (place, what + ":", _outcome(record), left) if part)
 
 
+def _sweep() -> dict[str, Any] | None:
+    """What `sweep_progress` wrote; None outside of a sweep, and for a worker on a machine that does not see the file."""
+    try:
+        state: dict[str, Any] = json.loads(Path(os.environ[SWEEP]).read_text())
+    except (KeyError, OSError):
+        return None
+    return state
+
+
 def _place() -> tuple[str, str]:
-    if SWEEP not in os.environ:
+    state = _sweep()
+    if state is None:
         return "", ""
-    state = json.loads(Path(os.environ[SWEEP]).read_text())
     # a record of before this sweep does not count; file times are coarser than the clock
     done = sum(
         path.is_file() and path.stat().st_mtime >= state["started"] - 0.1 for path in map(Path, state["records"])

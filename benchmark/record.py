@@ -114,8 +114,12 @@ def load_record(path: str | Path) -> Record:
         value = json.loads(path.read_text())
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is not a record: {error}") from error
-    if not isinstance(value, dict) or "format" not in value or "status" not in value:
-        raise ValueError(f"{path} is not a record: it has no keys 'format' and 'status'")
+    required = ("format", "id", "status", "method", "purpose", "seed", "config")
+    missing = [key for key in required if key not in value] if isinstance(value, dict) else list(required)
+    if missing:
+        raise ValueError(f"{path} is not a record: it has no {', '.join(missing)}")
+    if not isinstance(value["format"], int):
+        raise ValueError(f"{path} is not a record: its format must be a number, found {value['format']!r}")
     if value["format"] > FORMAT:
         raise ValueError(
             f"{path} has format {value['format']}, and this mtlbench reads up to {FORMAT}: install a newer mtlbench"

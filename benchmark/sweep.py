@@ -38,7 +38,7 @@ def attempt(config: DictConfig) -> str:
         record = run(config_)
     except Exception as error:  # noqa: BLE001  whatever it is, the other runs go on; the record has the traceback
         path = record_path(config_.results_dir, config_.identity, config_.id)
-        if not path.is_file():
+        if not path.is_file() or load_record(path).status != "failed":  # it is of an earlier run, if there is one
             say(f"{config_.dataset.name} {config_.architecture.name}/{config_.weighting.name}: failed: {error}")
             return "failed"
         record = load_record(path)
@@ -57,10 +57,12 @@ def sweep(
         launch: Hydra's launcher.
 
     Raises:
-        ValueError, FileNotFoundError: if any job cannot run; then none is started.
+        ValueError, FileNotFoundError: if any job cannot run, or there is none; then none is started.
         SystemExit: 1, if a run failed or left no record.
     """
     jobs = _distinct(_compose_all(overrides, compose))
+    if not jobs:
+        raise ValueError("nothing to run: the experiment's hydra.sweeper.leave_out leaves out every combination chosen")
     todo = _unfinished(jobs)
     skipped = len(jobs) - len(todo)
     if len(jobs) > 1 or skipped:
@@ -80,7 +82,7 @@ def sweep(
 
 def _compose_all(overrides: Sequence[list[str]], compose: Callable[[list[str]], DictConfig]) -> list[Job]:
     """Composes once per shape (all but the seed), since composing costs more than many a run."""
-    shapes: dict[tuple[str, ...], RunConfig] = {}
+    shapes: dict[tuple[str, ...], DictConfig] = {}
     jobs = []
     for job in overrides:
         seeds = [override for override in job if override.startswith("seed=")]
@@ -88,12 +90,11 @@ def _compose_all(overrides: Sequence[list[str]], compose: Callable[[list[str]], 
         if len(seeds) != 1 or not seeds[0].removeprefix("seed=").isdecimal():
             shape, seeds = tuple(job), []
         if shape not in shapes:
-            shapes[shape] = typed(compose(list(shape)))
-            check(shapes[shape])
-        config = shapes[shape]
-        jobs.append(
-            Job(job, dataclasses.replace(config, seed=int(seeds[0].removeprefix("seed="))) if seeds else config)
-        )
+            shapes[shape] = compose(list(shape))
+            check(typed(shapes[shape]))
+        if seeds:  # before interpolations are resolved: dataset.split_seed=${seed} follows it
+            shapes[shape].seed = int(seeds[0].removeprefix("seed="))
+        jobs.append(Job(job, typed(shapes[shape])))
     return jobs
 
 

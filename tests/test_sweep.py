@@ -61,6 +61,25 @@ def test_the_same_run_gives_the_same_numbers_to_the_last_bit_from_python_and_the
     assert [e["train_losses"] for e in by_python.epochs] == [e["train_losses"] for e in by_command.epochs]
 
 
+def test_the_split_may_follow_the_seed(tmp_path: Path) -> None:
+    sweep = ["dataset=shop", *SHOP, *SHORT, "seed=0,1", "dataset.split_seed=${seed}", f"results_dir={tmp_path}"]
+    first = bench(*sweep)
+    assert first.returncode == 0, first.stderr
+    assert "2 finished, 0 skipped" in first.stderr
+    assert {(r.seed, r.config["dataset"]["split_seed"]) for r in load_records(tmp_path)} == {(0, 0), (1, 1)}
+    second = bench(*sweep)
+    assert second.returncode == 0, second.stderr
+    assert "0 finished, 2 skipped" in second.stderr
+
+
+def test_a_sweep_of_nothing_but_what_an_experiment_leaves_out_says_so(tmp_path: Path) -> None:
+    done = bench(
+        "experiment=census", "architecture=single_task", "weighting=pcgrad", "seed=0", f"results_dir={tmp_path}"
+    )
+    assert done.returncode == 1
+    assert "nothing to run" in done.stderr
+
+
 def test_a_learning_rate_that_explodes_ends_as_diverged_with_task_and_step(tmp_path: Path) -> None:
     done = bench("dataset=shop", *SHOP, *SHORT, "trainer.learning_rate=1e30", f"results_dir={tmp_path}")
     assert done.returncode == 0, done.stderr

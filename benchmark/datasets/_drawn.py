@@ -1,4 +1,4 @@
-"""What the data sets that are drawn from a stated model share: the split, and the metrics of the truth. R rows."""
+"""What the data sets that are drawn from a stated model share: the metrics of the truth. R rows."""
 
 from __future__ import annotations
 
@@ -6,24 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmark.datasets._prepare import TEST, TRAIN, VALIDATION
+from benchmark.datasets._prepare import TEST
 from benchmark.metrics import evaluate
 from benchmark.schema import Task
-from benchmark.seeding import derive
 
 # The metrics that the true probability or mean is the best prediction for. It need not be for the absolute error (the
 # median is), and calibration and counts have no best of this kind.
 BEST_WITH_TRUTH = ("auc", "gauc", "log_loss", "mse", "rmse", "r2")
-
-
-def random_split(num_rows: int, split_seed: int) -> np.ndarray:
-    """(R,) int8: a tenth of the rows test, a tenth validation, the rest train, at random by `split_seed` alone."""
-    held_out = num_rows // 10
-    split_R = np.full(num_rows, TRAIN, np.int8)
-    order_R = np.random.default_rng(derive(split_seed, "split")).permutation(num_rows)
-    split_R[order_R[:held_out]] = TEST
-    split_R[order_R[held_out : 2 * held_out]] = VALIDATION
-    return split_R
 
 
 def best_reachable(

@@ -11,8 +11,8 @@ from functools import partial
 import numpy as np
 
 from benchmark.datasets import Data, Dataset, register
-from benchmark.datasets._drawn import best_reachable, random_split
-from benchmark.datasets._prepare import Table, prepare
+from benchmark.datasets._drawn import best_reachable
+from benchmark.datasets._prepare import Table, prepare, random_split
 from benchmark.schema import Task, TaskKind
 from benchmark.seeding import derive
 

@@ -59,7 +59,7 @@ class PCGrad(GramWeighting):
         for i in range(len(gram)):
             inner = list(gram[i])  # <v_i, g_k> for every k, kept up to date as v_i changes
             for j in order.permutation(len(gram)).tolist():
-                if j != i and inner[j] < 0:
+                if j != i and inner[j] < 0 < gram[j][j]:  # a square may underflow where a product does not
                     step = -inner[j] / gram[j][j]
                     totals[j] += step
                     inner = [a + step * b for a, b in zip(inner, gram[j], strict=True)]

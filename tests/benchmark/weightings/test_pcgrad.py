@@ -92,3 +92,10 @@ def test_it_draws_nothing_from_the_global_stream() -> None:
     before = torch.random.get_rng_state()
     weighting.weights(gram(JACOBIANS["D"]), torch.ones(3), torch.ones(3).bool())
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_a_gradient_whose_square_underflows_is_not_projected_on() -> None:
+    tasks = (Task("a", TaskKind.BINARY), Task("b", TaskKind.BINARY))
+    gram_TT = torch.tensor([[1.0, -1e-40], [-1e-40, 0.0]], dtype=torch.float64)
+    weights_T = PCGrad(tasks).weights(gram_TT, torch.ones(2), torch.ones(2, dtype=torch.bool))
+    assert weights_T.tolist() == pytest.approx([1.0, 1.0])
