@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -77,6 +78,12 @@ class TrainerConfig:
     monitor: str = "mean"
 
     def __post_init__(self) -> None:
+        for name in ("learning_rate", "weight_decay", "embedding_weight_decay", "clip_norm"):
+            value = getattr(self, name)
+            if isinstance(value, int) and not isinstance(value, bool):
+                setattr(self, name, float(value))  # 1 and 1.0 are the same configuration, and have to hash alike
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"trainer.{name} must be a finite number, found {value}")
         for name, least in (("max_epochs", 1), ("batch_size", 1), ("patience", 1)):
             _at_least(f"trainer.{name}", getattr(self, name), least)
         if not self.learning_rate > 0:

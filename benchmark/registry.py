@@ -12,7 +12,7 @@ An outside package adds a module with two lines of its pyproject:
     [project.entry-points."mtlbench.architectures"]
     mynet = "mynet.model"
 
-Annotations may be int, float, bool, str, an Enum, Literal of strings, `tuple[int, ...]`, `dict[str, float]`, and `X | None`.
+Annotations may be int, float, bool, str, Literal of strings, `tuple[int, ...]`, `dict[str, float]`, and `X | None`.
 """
 
 from __future__ import annotations
@@ -83,11 +83,11 @@ class Registry:
         """
         if self._discovered:
             return
-        self._discovered = True
         package = importlib.import_module(self.package)
         for module in pkgutil.iter_modules(getattr(package, "__path__", ())):
             if not module.name.startswith("_"):
                 importlib.import_module(f"{self.package}.{module.name}")
+        self._discovered = True
         for point in entry_points(group=f"mtlbench.{self.plural}"):
             try:
                 point.load()
@@ -160,10 +160,15 @@ def _config_class(cls: type, name: str, base: type[ComponentConfig]) -> type:
         fields.append((parameter.name, kind, default))
 
     def check(self: Any) -> None:
-        for field in dataclasses.fields(self):
+        for field in dataclasses.fields(self)[1:]:
             value = getattr(self, field.name)
             if isinstance(value, list):
                 setattr(self, field.name, tuple(value))
+            # 1 and 1.0 are the same configuration, and have to hash alike
+            elif isinstance(value, int) and not isinstance(value, bool) and hints[field.name] in (float, float | None):
+                setattr(self, field.name, float(value))
+            elif isinstance(value, dict) and hints[field.name] == dict[str, float]:
+                value.update({key: float(number) for key, number in value.items()})
             if value not in (MISSING, *choices.get(field.name, (value,))):
                 raise ValueError(
                     f"{self.name}.{field.name}={value!r} is not known; known: {', '.join(choices[field.name])}"

@@ -6,6 +6,7 @@ import datetime
 import hashlib
 import os
 import platform
+import shlex
 import sys
 import traceback
 from collections.abc import Iterator
@@ -58,7 +59,7 @@ def run(config: RunConfig | DictConfig) -> Record:
     record = new_record(config, data)
     try:
         _execute(config, data, record)
-    except BaseException as error:
+    except Exception as error:  # an interrupted run leaves no record: it did not fail
         record.status = "failed"
         record.error = {
             "type": type(error).__name__,
@@ -268,6 +269,11 @@ def _hash_rows(data: Data) -> str:
     return hashed.hexdigest()[:16]
 
 
+def _program() -> list[str]:
+    name = Path(sys.argv[0]).name
+    return ["python", "-m", "benchmark"] if name == "__main__.py" else [name]
+
+
 def _environment() -> dict[str, Any]:
     return {
         "mtlbench": version("mtlbench"),
@@ -276,6 +282,6 @@ def _environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cores": os.cpu_count(),
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shlex.join([*_program(), *sys.argv[1:]]),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }

@@ -67,15 +67,16 @@ def sweep(
     skipped = len(jobs) - len(todo)
     if len(jobs) > 1 or skipped:
         say(f"mtlbench: {_count(len(jobs), 'run')}, {skipped} finished before and skipped, {len(todo)} to do")
+    before = {job.record: _modified(job.record) for job in todo}
     if todo:
         try:
             with sweep_progress([job.record for job in todo]):
                 launch([job.overrides for job in todo])
         finally:
             _remove_hydra_folder(todo[0].config.results_dir)
-            ok = _sum_up(jobs, todo)
+            ok = _sum_up(jobs, before)
     else:
-        ok = _sum_up(jobs, todo)
+        ok = _sum_up(jobs, before)
     if not ok:
         sys.exit(1)
 
@@ -115,17 +116,20 @@ def _unfinished(jobs: list[Job]) -> list[Job]:
     return todo
 
 
-def _sum_up(jobs: list[Job], todo: list[Job]) -> bool:
-    """Prints how the sweep ended; False if a run failed or is missing."""
-    ran = {job.record for job in todo}
+def _sum_up(jobs: list[Job], before: dict[Path, int]) -> bool:
+    """Prints how the sweep ended; False if a run failed or is missing.
+
+    `before`: when the records of the jobs that were to run had been written. One that has not changed is of an earlier run.
+    """
     outcomes: Counter[str] = Counter()
     versions = set()
     for job in jobs:
-        record = load_record(job.record) if job.record.is_file() else None
+        is_stale = job.record in before and _modified(job.record) == before[job.record]
+        record = None if is_stale else load_record(job.record)
         if record is None:
             outcomes["without a record"] += 1
         else:
-            outcomes[record.status if job.record in ran else "skipped"] += 1
+            outcomes[record.status if job.record in before else "skipped"] += 1
             versions.add((record.environment.get("mtlbench"), record.environment.get("torch")))
     order = ("finished", "skipped", "diverged", "failed", "without a record")
     say("mtlbench: " + ", ".join(f"{outcomes[name]} {name}" for name in order if outcomes[name] or name in order[:4]))
@@ -137,6 +141,10 @@ def _sum_up(jobs: list[Job], todo: list[Job]) -> bool:
     for folder in sorted({str(job.config.results_dir) for job in jobs}):
         say(f"mtlbench: compare with: mtlbench report {folder}")
     return not (outcomes["failed"] or outcomes["without a record"])
+
+
+def _modified(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.is_file() else 0
 
 
 def _remove_hydra_folder(results_dir: str) -> None:

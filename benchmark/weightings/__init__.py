@@ -90,12 +90,12 @@ class GramWeighting(_GradientWeighting):
     """
 
     @abstractmethod
-    def weights(self, gram_TT: Tensor, losses_T: Tensor, active_T: Tensor) -> Tensor:
-        """(T,) float64 weights of the tasks' gradients. Tasks without a label in the batch are masked before.
+    def weights(self, gram_AA: Tensor, losses_A: Tensor, active_T: Tensor) -> Tensor:
+        """(A,) float64 weights of the active tasks' gradients; tasks without a label in the batch are left out before.
 
         Args:
-            gram_TT: (A, A) float64 on the CPU, inner products of the gradients of the A active tasks.
-            losses_T: (A,) their losses, detached.
+            gram_AA: (A, A) float64 on the CPU, inner products of the gradients of the A active tasks.
+            losses_A: (A,) their losses, detached.
             active_T: (T,) bool, which tasks these are.
         """
 
@@ -104,5 +104,5 @@ class JacobianWeighting(_GradientWeighting):
     """A function of the gradients themselves (GradDrop, MetaBalance): costs their concatenation."""
 
     @abstractmethod
-    def combine(self, gradients_TP: Tensor, losses_T: Tensor, active_T: Tensor) -> Tensor:
+    def combine(self, gradients_AP: Tensor, losses_A: Tensor, active_T: Tensor) -> Tensor:
         """(P,) the update of the parameters in scope, from the gradients (A, P) of the A active tasks."""

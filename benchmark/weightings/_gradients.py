@@ -21,6 +21,9 @@ from benchmark.weightings import GramWeighting, JacobianWeighting
 # what lies below it. Nothing is lost by then, since what is hidden has no gradient.
 PROBES = 3
 
+# While something is unreached (an expert that no row has chosen yet), every so many steps look again.
+PROBE_AGAIN = 100
+
 # Up to so many scalars, the shared parameters outside the scope go along in each task's pass. That costs less than one
 # more backward, which is what larger ones get: big embedding tables.
 ALONG = 2_000_000
@@ -85,6 +88,7 @@ class GradientEngine:
             for module in embeddings:
                 module.register_forward_hook(self._keep)
         num_tasks = len(weighting.tasks)
+        self._step = 0
         self._probes = [0] * num_tasks
         self._reached: list[set[int]] = [set() for _ in range(num_tasks)]  # numbers of parameters, then representations
         self._own: list[list[nn.Parameter]] = [[] for _ in range(num_tasks)]
@@ -174,7 +178,9 @@ class GradientEngine:
         return weights_A, weights_A @ rows_AP
 
     def _learn(self, losses_T: Tensor, active: list[int]) -> None:
-        fresh = [task for task in active if self._probes[task] < PROBES]
+        is_due = self._step % PROBE_AGAIN == 0 and len(self._reachable) < len(self.parameters)
+        self._step += 1
+        fresh = [task for task in active if is_due or self._probes[task] < PROBES]
         if not fresh:
             return
         tensors = [*self.parameters, *self._representation]

@@ -51,10 +51,10 @@ class PCGrad(GramWeighting):
         super().__init__(tasks, scope, head_gradients)
         self.register_buffer("stream", torch.tensor([int(torch.randint(2**62, ())), 0]))  # seed and step
 
-    def weights(self, gram_TT: Tensor, losses_T: Tensor, active_T: Tensor) -> Tensor:
+    def weights(self, gram_AA: Tensor, losses_A: Tensor, active_T: Tensor) -> Tensor:
         order = np.random.default_rng(self.stream.tolist())
         self.stream[1] += 1
-        gram = gram_TT.tolist()  # few tasks: plain numbers are faster than tensors
+        gram = gram_AA.tolist()  # few tasks: plain numbers are faster than tensors
         totals = [1.0] * len(gram)
         for i in range(len(gram)):
             inner = list(gram[i])  # <v_i, g_k> for every k, kept up to date as v_i changes
@@ -63,4 +63,4 @@ class PCGrad(GramWeighting):
                     step = -inner[j] / gram[j][j]
                     totals[j] += step
                     inner = [a + step * b for a, b in zip(inner, gram[j], strict=True)]
-        return torch.tensor(totals, dtype=gram_TT.dtype)
+        return torch.tensor(totals, dtype=gram_AA.dtype)

@@ -1,8 +1,12 @@
-"""What the tests of whole runs share. Each module trains what it needs, with the defaults, and has a group for xdist."""
+"""What the tests of whole runs share.
+
+A run belongs to one test, so that workers may share the tests in any way and nothing is trained twice.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,14 +14,12 @@ import pytest
 from benchmark import Record, RunConfig, configure, run
 
 
-@pytest.fixture(scope="module")
-def train(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Record]:
+@pytest.fixture
+def train(tmp_path: Path) -> Callable[..., Record]:
     """train(dataset, architecture, seed=0, **parameters of the data set): the record of a run with the defaults.
 
-    To be called in a test, not in a fixture of the module: the cache of a test is its own until then. Asked for again in
-    the same module, nothing is trained again. One thread, so that the last bit and xdist's workers have one each.
+    On one thread: workers share the cores.
     """
-    results = tmp_path_factory.mktemp("results")
 
     def train(dataset: str, architecture: str, seed: int = 0, **parameters: Any) -> Record:
         record = run(
@@ -26,7 +28,7 @@ def train(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Record]:
                 architecture=configure("architecture", architecture),
                 seed=seed,
                 threads=1,
-                results_dir=str(results),
+                results_dir=str(tmp_path / "results"),
             )
         )
         assert record.status == "finished", record.error

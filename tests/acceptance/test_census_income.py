@@ -1,7 +1,6 @@
 """MMoE on Census-Income with the defaults, beside the published AUCs and beside numbers that are only standardised.
 
-Papers report .9410 (income) and .9926 (never married) on test; boosted trees get .953 for income. Each seed is a test of
-its own and not in a group, so that workers share them.
+Papers report .9410 (income) and .9926 (never married) on test; boosted trees get .953 for income.
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from sklearn.linear_model import Ridge
 from sklearn.metrics import mean_squared_error
 from sklearn.preprocessing import OneHotEncoder
@@ -15,7 +14,6 @@ from benchmark.datasets import Data
 from benchmark.datasets.movielens_100k import MovieLens100K
 
 ALPHAS = (0.5, 1, 2, 3, 4, 5, 7, 10, 15, 20)
-pytestmark = pytest.mark.xdist_group("acceptance_movielens_100k")
 
 
 def ridge_of_biases(data: Data) -> float:

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pytest
-
 from benchmark import Record
-
-pytestmark = pytest.mark.xdist_group("acceptance_shop")
 
 
 def test_shared_bottom_is_close_to_the_best_reachable(train: Callable[..., Record]) -> None:

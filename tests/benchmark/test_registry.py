@@ -6,7 +6,6 @@ import os
 import pickle
 import subprocess
 import sys
-from enum import Enum
 from pathlib import Path
 from typing import Literal
 
@@ -14,11 +13,6 @@ import pytest
 
 from benchmark.config import ArchitectureConfig, ComponentConfig, WeightingConfig
 from benchmark.registry import REGISTRIES, Registry, architectures
-
-
-class Size(Enum):
-    SMALL = "small"
-    LARGE = "large"
 
 
 @pytest.fixture
@@ -38,15 +32,14 @@ def test_the_signature_is_the_config(toys: Registry) -> None:
             radius: float = 1.0,
             dims: tuple[int, ...] = (2, 3),
             colour: Literal["red", "blue"] = "red",
-            size: Size = Size.SMALL,
             weights: dict[str, float] = {},  # noqa: B006  a registered class's default is its configuration
             limit: int | None = None,
         ) -> None:
-            self.got = (schema, radius, dims, colour, size, weights, limit)
+            self.got = (schema, radius, dims, colour, weights, limit)
 
     config = toys.config("ball", radius=2.0, colour="blue")
     assert config.name == "ball"
-    assert toys.build(config, "schema").got == ("schema", 2.0, (2, 3), "blue", Size.SMALL, {}, None)
+    assert toys.build(config, "schema").got == ("schema", 2.0, (2, 3), "blue", {}, None)
 
 
 def test_two_configs_do_not_share_a_default(toys: Registry) -> None:

@@ -81,10 +81,10 @@ class Constant(GramWeighting):
         self.given = torch.tensor(given, dtype=torch.float64)
         self.gram: Tensor | None = None
 
-    def weights(self, gram_TT: Tensor, losses_T: Tensor, active_T: Tensor) -> Tensor:
-        assert gram_TT.dtype == torch.float64
-        assert len(gram_TT) == len(losses_T) == int(active_T.sum())
-        self.gram = gram_TT
+    def weights(self, gram_AA: Tensor, losses_A: Tensor, active_T: Tensor) -> Tensor:
+        assert gram_AA.dtype == torch.float64
+        assert len(gram_AA) == len(losses_T) == int(active_T.sum())
+        self.gram = gram_AA
         return self.given[active_T]
 
 
