@@ -26,7 +26,7 @@ demo: $(DEMO_STAMP)  ## four architectures on MovieLens-100K, the report, and te
 	@echo "The report: results/demo/report.html"
 
 test: $(STAMP)  ## all tests; MTLBENCH_DATA=../shared/data adds those on real data
-	$(BIN)/python -m pytest -q -n 2
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check -q .

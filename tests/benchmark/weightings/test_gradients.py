@@ -83,7 +83,7 @@ class Constant(GramWeighting):
 
     def weights(self, gram_AA: Tensor, losses_A: Tensor, active_T: Tensor) -> Tensor:
         assert gram_AA.dtype == torch.float64
-        assert len(gram_AA) == len(losses_T) == int(active_T.sum())
+        assert len(gram_AA) == len(losses_A) == int(active_T.sum())
         self.gram = gram_AA
         return self.given[active_T]
 
