@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO_STAMP := $(VENV)/.installed-demo
 
-.PHONY: help demo test check lint types bench
+.PHONY: help demo test check lint types bench publish
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 14
@@ -36,6 +36,14 @@ types: $(STAMP)
 	$(BIN)/mypy benchmark architectures
 
 check: lint types test  ## what CI runs
+
+DATASET = $(shell sed -n 's/.*override \/dataset: //p' conf/experiment/$(EXPERIMENT).yaml)
+PUBLISHED = results/records/$(EXPERIMENT)
+
+publish: $(STAMP)  ## EXPERIMENT=census: copies its records from results/runs to results/records, with the report
+	mkdir -p $(PUBLISHED)
+	cp -r results/runs/$(DATASET) $(PUBLISHED)/
+	$(BIN)/mtlbench report $(PUBLISHED) --html $(PUBLISHED)/report.html --markdown $(PUBLISHED)/report.md --csv $(PUBLISHED)/report.csv
 
 bench: $(STAMP)  ## benchmarks of speed: none yet
 	@echo "no benchmarks yet"

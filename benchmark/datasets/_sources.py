@@ -144,7 +144,7 @@ def _download(source: Source, folder: Path, looked: list[str]) -> None:
             downloader=pooch.HTTPDownloader(progressbar=True),
         )
     except OSError as error:  # those of requests are OSErrors
-        places = "".join(f"\n  {line}" for line in looked)
+        places = "".join(f"\n  {line};" for line in looked)
         terms = f" Terms: {source.terms}." if source.terms else ""
         raise FileNotFoundError(
             f"no files of the data set {source.name}. Looked in{places}\n  {source.url}: {_short(error)}\n"
