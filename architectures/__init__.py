@@ -5,6 +5,9 @@ Adding one is one file in this folder, or in an outside package with an entry po
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
 from torch import Tensor, nn
 
 from benchmark.registry import architectures
@@ -41,6 +44,15 @@ class Architecture(nn.Module):
     def training_step(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Auxiliary]]:
         """Outputs and extra losses by name; overridden only where there are some."""
         return self(batch), {}
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Within, no parameter changes and no gradient is asked for: what layers make of parameters alone is made once."""
+        with ExitStack() as stack:
+            for module in self.modules():
+                if module is not self and callable(frozen := getattr(module, "frozen", None)):
+                    stack.enter_context(frozen())
+            yield
 
     def gates(self, batch: Batch) -> dict[str, dict[str, Tensor]]:
         """{gate: {expert: (B,) weight}} of the gates that feed the towers, for reports; empty without gates.

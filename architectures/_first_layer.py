@@ -1,50 +1,77 @@
 """The exact, fast first layer: a Linear over concatenated field embeddings, without the concatenation.
 
 Axes: B rows of a batch, F categorical fields, V rows of the embedding table, d embedding width, N numeric fields,
-D = F d + N input width, O output units, R rows of the product table.
+D = F d + N input width, O output units, n fields of a bucket padded to M values, R rows of the product table, G groups
+of fields, J rows of the joint table.
 
 For row b the layer is  h_b = c + sum_f W_f e_f[x_bf] + W_num n_b.  Where a field has few values, the products
-P_f = E_f W_f' of all its V_f embeddings cost less than the products of B looked-up rows, and then
+P_f = E_f W_f' of all its V_f embeddings cost less than the products of B looked-up rows. Small fields are then joined
+in groups: a group of sex (2 values) and region (5) is a field of 10 values, whose products are sums of two rows of P.
+So there are fewer rows to add:
 
-    h_b = c + sum over small fields of P[x_bf]  +  (looked-up rows of large fields, times W)  +  W_num n_b.
+    h_b = sum over groups of joint[x_bg]  +  (looked-up rows of large fields, times W)  +  W_num n_b,
 
-Both ways are the same sum, so nothing is approximated. The gradient of P[r] is the sum of dh_b over the rows b that
-hold r: again a sum of rows, for which `embedding_bag` on the transposed incidence (row numbers grouped by value) is
-much faster than its own backward. A field counts as small while V_f <= B / 8; beyond, looking up is cheaper. Fields are
-padded to one shape within a bucket of similar size, so that the products of a bucket are one `bmm`.
+with c added to the rows of one group. All of this is the same sum in another order: nothing is approximated, and a
+combination of values that train never saw has its row too.
+
+The gradient of a looked-up row is the sum of dh_b over the rows b that hold it: again a sum of looked-up rows, for which
+`embedding_bag` on the transposed incidence (row numbers grouped by value) is much faster than its own backward.
+
+Fields come in ascending order of cardinality, in the table and in the columns of W (see `FeatureEmbedding`). So small
+fields are the first ones, and fields of similar size stand side by side: a bucket of them is a view, padded to one
+shape, and its products are one `bmm`.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-# widths of the buckets: a field is padded to the largest cardinality of its bucket
+# A field counts as small up to B / 8 values; a little beyond, looking up is cheaper.
+ROWS_PER_VALUE = 8
+# A group of fields has at most so many joint values, and at most B / 4.
+MOST_JOINT_VALUES = 256
+# Buckets end at these cardinalities: padding costs little within one.
 BUCKETS = (10, 64, 1 << 62)
 
 
 @dataclass(frozen=True, slots=True)
+class Bag:
+    """A constant sum of rows: out[i] = sum of table[indices[offsets[i]:offsets[i + 1]]]."""
+
+    indices: Tensor
+    offsets: Tensor
+
+    def __call__(self, table: Tensor) -> Tensor:
+        """Rows of the table -> sums of rows."""
+        return F.embedding_bag(self.indices, table, self.offsets, mode="sum", include_last_offset=True)
+
+
+@dataclass(frozen=True, slots=True)
 class Bucket:
-    """Small fields that share one `bmm`: n fields, padded to M values.
+    """n small fields that share one `bmm`: the fields from `first` on, whose products begin at `row` of R."""
 
-    Args:
-        fields: (n,) field numbers.
-        rows: (n, M) rows of the embedding table; padding repeats row 0.
-        real: positions in the flattened (n * M) that are no padding; table_rows: their rows of the embedding table.
-        first: the bucket's first row of the product table.
-    """
-
-    fields: Tensor
-    rows: Tensor
-    real: Tensor
-    table_rows: Tensor
     first: int
+    fields: int
+    values: int
+    row: int
+
+    def rows(self, table: Tensor) -> Tensor:
+        """Its rows of a table of R rows: (n, M, width), a view."""
+        return table.narrow(0, self.row, self.fields * self.values).view(self.fields, self.values, -1)
+
+    def columns(self, weight_OFd: Tensor) -> Tensor:
+        """Its columns of the weight: (n, O, d), a view."""
+        return weight_OFd.narrow(1, self.first, self.fields).transpose(0, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,56 +79,99 @@ class Plan:
     """Which fields are factored at one batch size, and where their rows lie.
 
     Args:
-        small, large: field numbers; all_small: nothing is large, so that codes need no indexing.
-        shift: (F_small,) int32, added to a field's codes to get rows of the product table (R rows).
-        start_large: (F_large,) first row of each large field in the embedding table.
+        small: The number of small fields.
+        small_values: The number of their values.
+        buckets: They cover the small fields.
+        rows: (R,) rows of the embedding table; padding repeats row 0.
+        real: (small_values,) which of the R rows are no padding.
+        first_group: The number of joint values of the first group.
+        to_joint: (F, G) float64 and joint_start: (G,): codes @ to_joint + joint_start are rows of the joint table.
+        join: From the product table to the joint table; split: its transpose.
+        num_joint: J.
+        large: (F - small,) positions of the large fields among the codes, and large_start, the rows where they begin.
     """
 
+    small: int
+    small_values: int
     buckets: tuple[Bucket, ...]
-    small: Tensor
+    rows: Tensor
+    real: Tensor
+    first_group: int
+    to_joint: Tensor
+    joint_start: Tensor
+    join: Bag
+    split: Bag
+    num_joint: int
     large: Tensor
-    all_small: bool
-    shift: Tensor
-    start_large: Tensor
-    product_rows: int
+    large_start: Tensor
 
 
-def make_plan(cardinalities: Sequence[int], batch_size: int, device: torch.device) -> Plan:
-    """Decides for every field, and lays out the product table."""
-    starts = np.concatenate([[0], np.cumsum(cardinalities)])[:-1].astype(np.int64)
-    small = [f for f, size in enumerate(cardinalities) if size <= batch_size / 8]
-    large = [f for f in range(len(cardinalities)) if f not in set(small)]
-    buckets, shift, first, least = [], dict.fromkeys(small, 0), 0, 0
-    for most in BUCKETS:
-        fields = [f for f in small if least < cardinalities[f] <= most]
-        least = most
-        if not fields:
-            continue
-        padded = max(cardinalities[f] for f in fields)
-        value = np.arange(padded)
-        is_real = value < np.array([cardinalities[f] for f in fields])[:, None]
-        rows = np.where(is_real, starts[fields][:, None] + value, 0)
-        for number, f in enumerate(fields):
-            shift[f] = first + number * padded
-        buckets.append(
-            Bucket(
-                fields=torch.tensor(fields, device=device),
-                rows=torch.from_numpy(rows).to(device),
-                real=torch.from_numpy(np.flatnonzero(is_real)).to(device),
-                table_rows=torch.from_numpy(rows[is_real]).to(device),
-                first=first,
-            )
-        )
-        first += rows.size
+def make_plan(cardinalities: Sequence[int], positions: Sequence[int], batch_size: int) -> Plan:
+    """Decides for every field, and lays out the product table and the joint table.
+
+    Args:
+        cardinalities: Of the fields, ascending.
+        positions: Where the codes of each stand in the batch.
+        batch_size: B.
+    """
+    assert list(cardinalities) == sorted(cardinalities)
+    starts = np.concatenate([[0], np.cumsum(cardinalities)]).astype(np.int64)
+    small = sum(size <= batch_size / ROWS_PER_VALUE for size in cardinalities)
+    buckets, row = [], 0
+    ends = {min(small, sum(size <= most for size in cardinalities)) for most in BUCKETS}
+    for first, end in pairwise(sorted({0, *ends})):
+        buckets.append(Bucket(first, end - first, values=cardinalities[end - 1], row=row))
+        row += (end - first) * cardinalities[end - 1]
+    padded = [bucket.row + i * bucket.values for bucket in buckets for i in range(bucket.fields)]
+    real = np.concatenate([np.arange(cardinalities[f]) + padded[f] for f in range(small)] or [np.empty(0, np.int64)])
+    rows = np.zeros(row, dtype=np.int64)
+    rows[real] = np.arange(len(real))
+    groups = join_fields(cardinalities[:small], min(MOST_JOINT_VALUES, batch_size // 4))
+    to_joint = np.zeros((len(cardinalities), len(groups)))
+    sizes, first_part = [], [0]
+    parts: list[np.ndarray] = [np.empty(0, np.int64)]
+    for g, group in enumerate(groups):
+        shape = [cardinalities[f] for f in group]
+        values = np.indices(shape).reshape(len(group), -1).T
+        parts.append((values + np.array([padded[f] for f in group])).ravel())
+        sizes.append(len(values))
+        first_part += [len(group)] * len(values)
+        for f, step in zip(group, np.cumprod([1, *shape[:0:-1]])[::-1], strict=True):
+            to_joint[positions[f], g] = step
+    indices, num_joint = np.concatenate(parts), sum(sizes)
+    holders = np.repeat(np.arange(num_joint), first_part[1:])[np.argsort(indices, kind="stable")]
     return Plan(
+        small=small,
+        small_values=int(starts[small]),
         buckets=tuple(buckets),
-        small=torch.tensor(small, dtype=torch.int64, device=device),
-        large=torch.tensor(large, dtype=torch.int64, device=device),
-        all_small=not large,
-        shift=torch.tensor([shift[f] for f in small], dtype=torch.int32, device=device),
-        start_large=torch.from_numpy(starts[large].astype(np.int32)).to(device),
-        product_rows=first,
+        rows=torch.from_numpy(rows),
+        real=torch.from_numpy(real),
+        first_group=sizes[0] if sizes else 0,
+        to_joint=torch.from_numpy(to_joint),
+        joint_start=torch.from_numpy(np.cumsum([0, *sizes])[:-1].astype(np.float64)),
+        join=Bag(torch.from_numpy(indices), torch.from_numpy(np.cumsum(first_part))),
+        split=Bag(
+            torch.from_numpy(holders),
+            torch.from_numpy(np.concatenate([[0], np.cumsum(np.bincount(indices, minlength=row))])),
+        ),
+        num_joint=num_joint,
+        large=torch.tensor(list(positions[small:]), dtype=torch.int64),
+        large_start=torch.from_numpy(starts[small:-1].astype(np.int32)),
     )
+
+
+def join_fields(cardinalities: Sequence[int], most: int) -> list[list[int]]:
+    """Groups of fields: the two smallest are joined as long as they have at most `most` values together."""
+    heap = [(size, [f]) for f, size in enumerate(cardinalities)]
+    heapq.heapify(heap)
+    while len(heap) > 1:
+        smallest, group = heapq.heappop(heap)
+        if smallest * heap[0][0] > most:
+            heapq.heappush(heap, (smallest, group))
+            break
+        next_size, next_group = heap[0]
+        heapq.heapreplace(heap, (smallest * next_size, [*group, *next_group]))
+    return [group for _, group in heap]
 
 
 def transposed_bag(codes: Tensor, grad: Tensor, num_rows: int) -> Tensor:
@@ -121,7 +191,7 @@ def transposed_bag(codes: Tensor, grad: Tensor, num_rows: int) -> Tensor:
         ends = flat.bincount(minlength=num_rows).cumsum(0)
     offsets = F.pad(ends, (1, 0))
     rows = order.div_(codes.shape[1], rounding_mode="floor")
-    return F.embedding_bag(rows, grad.contiguous(), offsets, mode="sum", include_last_offset=True)
+    return F.embedding_bag(rows, grad, offsets, mode="sum", include_last_offset=True)
 
 
 class SumRows(torch.autograd.Function):
@@ -135,70 +205,125 @@ class SumRows(torch.autograd.Function):
         return F.embedding_bag(codes, table, mode="sum")
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         """(B, d) -> (V, d)."""
         (codes,) = ctx.saved_tensors
-        return transposed_bag(codes, grads[0], ctx.num_rows), None
+        return transposed_bag(codes, grads[0].contiguous(), ctx.num_rows), None
+
+
+def by_field(weight: Tensor, table: Tensor) -> Tensor:
+    """The weight's columns field by field, (O, F, d), a view."""
+    dim = table.shape[1]
+    return weight[:, : weight.shape[1] // dim * dim].view(len(weight), -1, dim)
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """What the layer makes of its parameters alone: needed once a step, and once in a whole evaluation.
+
+    Args:
+        table: (V, d); weight: (O, D) and bias: (O,), the Linears one below the other.
+        joint: (J, O), what a row adds to the output for each joint value of each group; the bias is in the first group.
+        plan: How.
+    """
+
+    table: Tensor
+    weight: Tensor
+    bias: Tensor
+    joint: Tensor
+    plan: Plan
+
+    @classmethod
+    def of(cls, table: Tensor, layers: Sequence[Tensor | None], plan: Plan) -> Tables:
+        """The embedding table, and the Linears' parameters as `stack` takes them."""
+        weight, bias = stack(layers)
+        weight_OFd, embeddings_Rd = by_field(weight, table), F.embedding(plan.rows, table)
+        product_RO = table.new_empty(len(embeddings_Rd), len(weight))
+        for bucket in plan.buckets:
+            columns_ndO = bucket.columns(weight_OFd).transpose(1, 2)
+            torch.bmm(bucket.rows(embeddings_Rd), columns_ndO, out=bucket.rows(product_RO))
+        joint_JO = plan.join(product_RO)
+        joint_JO[: plan.first_group] += bias
+        return cls(table, weight, bias, joint_JO, plan)
+
+    def output(self, codes: Tensor, numeric: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, F) codes and (B, N) numbers -> (B, O), and the rows of the joint table that were added up, (B, G)."""
+        plan, weight = self.plan, self.weight
+        split = weight.shape[1] - numeric.shape[1]
+        joint_codes = (codes.double() @ plan.to_joint).add_(plan.joint_start).int()
+        out = F.embedding_bag(joint_codes, self.joint, mode="sum") if plan.small else self.bias.repeat(len(codes), 1)
+        if len(plan.large):
+            looked_up = F.embedding(codes[:, plan.large] + plan.large_start, self.table).flatten(1)
+            out.addmm_(looked_up, weight[:, plan.small * self.table.shape[1] : split].t())
+        if numeric.shape[1]:
+            out.addmm_(numeric, weight[:, split:].t())
+        return out, joint_codes
 
 
 class FirstLayer(torch.autograd.Function):
-    """h (B, O) = concat(embeddings, numeric) @ weight.T + bias, by the plan."""
+    """h = concat(embeddings, numeric) @ weight.T + bias for Linears side by side, by the plan."""
 
     @staticmethod
     def forward(
-        ctx: Any, table: Tensor, weight: Tensor, bias: Tensor, codes: Tensor, numeric: Tensor, plan: Plan
-    ) -> Tensor:
-        """Table (V, d), weight (O, D), bias (O,), codes (B, F) int32, numeric (B, N) -> (B, O)."""
-        num_fields, dim = codes.shape[1], table.shape[1]
-        split = num_fields * dim
-        weight_FdO = weight[:, :split].view(len(weight), num_fields, dim).permute(1, 2, 0)
-        out = torch.addmm(bias, numeric, weight[:, split:].t()) if numeric.shape[1] else bias.expand(len(codes), -1)
-        product_codes = None
-        if plan.buckets:
-            product = weight.new_empty(plan.product_rows, len(weight))
-            for bucket in plan.buckets:
-                embeddings_nMd = F.embedding(bucket.rows, table)
-                part = product.narrow(0, bucket.first, bucket.rows.numel()).view(*bucket.rows.shape, -1)
-                torch.bmm(embeddings_nMd, weight_FdO.index_select(0, bucket.fields), out=part)
-            small_codes = codes if plan.all_small else codes.index_select(1, plan.small)
-            product_codes = small_codes + plan.shift
-            out = F.embedding_bag(product_codes, product, mode="sum").add_(out)
-        if not plan.all_small:
-            out = torch.addmm(out, *_large_operands(table, weight_FdO, codes, plan)[:2])
-        ctx.save_for_backward(table, weight, codes, numeric, product_codes)
-        ctx.plan = plan
-        return out.contiguous() if out.stride(0) == 0 else out
+        ctx: Any, table: Tensor, codes: Tensor, numeric: Tensor, plan: Plan, widths: Sequence[int], *layers: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Table (V, d), codes (B, F) int32, numeric (B, N), the Linears' weights, then their biases -> one (B, width) each."""
+        tables = Tables.of(table, layers, plan)
+        out, joint_codes = tables.output(codes, numeric)
+        ctx.save_for_backward(table, tables.weight, codes, numeric, joint_codes)
+        ctx.plan, ctx.layers = plan, [None if layer is None else len(layer) for layer in layers]
+        return tuple(out.split(list(widths), dim=1))
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        """(B, O) -> gradients of table, weight and bias (and of the numeric columns, if asked for)."""
-        table, weight, codes, numeric, product_codes = ctx.saved_tensors
-        plan, grad = ctx.plan, grads[0].contiguous()
-        num_fields, dim = codes.shape[1], table.shape[1]
-        split = num_fields * dim
-        weight_FdO = weight[:, :split].view(len(weight), num_fields, dim).permute(1, 2, 0)
-        d_table = torch.zeros_like(table)
-        d_weight = torch.empty_like(weight)
-        d_weight_FdO = d_weight[:, :split].view(len(weight), num_fields, dim).permute(1, 2, 0)
-        if plan.buckets:
-            d_product = transposed_bag(product_codes, grad, plan.product_rows)
-            for bucket in plan.buckets:
-                d_part = d_product.narrow(0, bucket.first, bucket.rows.numel()).view(*bucket.rows.shape, -1)
-                embeddings_nMd = F.embedding(bucket.rows, table)
-                d_weight_FdO[bucket.fields] = torch.bmm(embeddings_nMd.transpose(1, 2), d_part)
-                d_embeddings = torch.bmm(d_part, weight_FdO.index_select(0, bucket.fields).transpose(1, 2))
-                d_table[bucket.table_rows] = d_embeddings.flatten(0, 1).index_select(0, bucket.real)
-        if not plan.all_small:
-            looked_up, weight_large, rows = _large_operands(table, weight_FdO, codes, plan)
-            d_weight_FdO[plan.large] = (looked_up.t() @ grad).view(len(plan.large), dim, -1)
-            d_table.index_add_(0, rows.flatten(), (grad @ weight_large.t()).view(-1, dim))
+        """One (B, width) each -> gradients of the table, of numeric columns if asked for, and of weights and biases."""
+        table, weight, codes, numeric, joint_codes = ctx.saved_tensors
+        plan: Plan = ctx.plan
+        grad = torch.cat(grads, dim=1)
+        split = weight.shape[1] - numeric.shape[1]
+        d_table, d_weight = torch.empty_like(table), torch.empty_like(weight)
+        d_bias = None
+        if plan.small:
+            d_joint_JO = transposed_bag(joint_codes, grad, plan.num_joint)
+            d_bias = d_joint_JO[: plan.first_group].sum(0)
+            _product_backward(table, weight, plan.split(d_joint_JO), plan, d_table, d_weight)
+        if len(plan.large):
+            large = slice(plan.small * table.shape[1], split)
+            rows = codes[:, plan.large] + plan.large_start
+            d_weight[:, large] = grad.t() @ F.embedding(rows, table).flatten(1)
+            d_table[plan.small_values :] = 0
+            d_table.index_add_(0, rows.flatten(), (grad @ weight[:, large]).view(-1, table.shape[1]))
         if numeric.shape[1]:
-            torch.mm(grad.t(), numeric, out=d_weight[:, split:])
-        d_numeric = grad @ weight[:, split:] if ctx.needs_input_grad[4] else None
-        return d_table, d_weight, grad.sum(0), None, d_numeric, None
+            d_weight[:, split:] = (numeric.t() @ grad).t()
+        d_numeric = grad @ weight[:, split:] if ctx.needs_input_grad[2] else None
+        sizes = ctx.layers[: len(ctx.layers) // 2]
+        d_weights = d_weight.split(sizes)
+        d_biases = (grad.sum(0) if d_bias is None else d_bias).split(sizes)
+        given = (d if size is not None else None for d, size in zip(d_biases, ctx.layers[len(sizes) :], strict=True))
+        return d_table, None, d_numeric, None, None, *d_weights, *given
 
 
-def _large_operands(table: Tensor, weight_FdO: Tensor, codes: Tensor, plan: Plan) -> tuple[Tensor, Tensor, Tensor]:
-    rows = codes.index_select(1, plan.large) + plan.start_large
-    looked_up = F.embedding(rows, table).flatten(1)
-    return looked_up, weight_FdO.index_select(0, plan.large).flatten(0, 1), rows
+def _product_backward(
+    table: Tensor, weight: Tensor, d_product_RO: Tensor, plan: Plan, d_table: Tensor, d_weight: Tensor
+) -> None:
+    """Writes the gradients of small fields' embeddings and columns, from that of their products."""
+    weight_OFd, d_weight_OFd = by_field(weight, table), by_field(d_weight, table)
+    embeddings_Rd = F.embedding(plan.rows, table)
+    d_embeddings_Rd = torch.empty_like(embeddings_Rd)
+    for bucket in plan.buckets:
+        d_product_nMO = bucket.rows(d_product_RO)
+        bucket.columns(d_weight_OFd).copy_(torch.bmm(d_product_nMO.transpose(1, 2), bucket.rows(embeddings_Rd)))
+        torch.bmm(d_product_nMO, bucket.columns(weight_OFd), out=bucket.rows(d_embeddings_Rd))
+    torch.index_select(d_embeddings_Rd, 0, plan.real, out=d_table[: plan.small_values])
+
+
+def stack(layers: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:
+    """Weights, then biases (or None) of Linears -> one weight (O, D) and one bias (O,)."""
+    weights, biases = layers[: len(layers) // 2], layers[len(layers) // 2 :]
+    weight = torch.cat([w for w in weights if w is not None])
+    given = [
+        weight.new_zeros(len(w)) if b is None else b for w, b in zip(weights, biases, strict=True) if w is not None
+    ]
+    return weight, torch.cat(given)

@@ -9,14 +9,15 @@ time: so autograd can tell which tasks reach it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from architectures._first_layer import FirstLayer, Plan, SumRows, make_plan
+from architectures._first_layer import FirstLayer, Plan, SumRows, Tables, make_plan, stack
 from benchmark.schema import Batch, Schema
 from benchmark.seeding import derive
 
@@ -26,8 +27,9 @@ EMBEDDING_STD = 0.05  # N(0, 1), torch's default, costs .05 MSE on MovieLens
 class FeatureEmbedding(nn.Module):
     """Every categorical field a table of d-vectors, numeric fields as they are.
 
-    All tables lie in one `nn.Embedding`, field after field. `factored` switches between the fast first layer and the plain
-    product; both compute the same (tests use it). A forward hook on `table` asks for the plain product too, and sees (B, F, d).
+    All tables lie in one `nn.Embedding`, field after field, in ascending order of cardinality: the order of the first
+    layer's inputs too. `factored` switches between the fast first layer and the plain product; both compute the same
+    (tests use it). A forward hook on `table` asks for the plain product too, and sees (B, F, d).
 
     Args:
         schema: The fields.
@@ -39,18 +41,23 @@ class FeatureEmbedding(nn.Module):
 
     def __init__(self, schema: Schema, embedding_dim: int) -> None:
         super().__init__()
-        self.fields = schema.categorical
-        self.cardinalities = [field.cardinality for field in schema.categorical]
+        number = {field.name: position for position, field in enumerate(schema.categorical)}
+        self.fields = sorted(schema.categorical, key=lambda field: field.cardinality)
+        self.positions = [number[field.name] for field in self.fields]
+        self.cardinalities = [field.cardinality for field in self.fields]
         self.embedding_dim = embedding_dim
         self.output_dim = len(self.cardinalities) * embedding_dim + len(schema.numeric)
         self.table = nn.Embedding(sum(self.cardinalities), embedding_dim)
         self.table.seed_name = self.seed_name  # type: ignore[assignment]
-        start = torch.tensor([0, *self.cardinalities]).cumsum(0)[:-1].int()
-        self.register_buffer("start_F", start, persistent=False)
+        start_F = torch.tensor([0, *self.cardinalities]).cumsum(0)[:-1].int()
+        self.register_buffer("start_F", start_F, persistent=False)
+        self.register_buffer("positions_F", torch.tensor(self.positions, dtype=torch.int64), persistent=False)
         self._plans: dict[int, Plan] = {}
+        self._tables: dict[tuple[int, ...], Tables] | None = None  # kept while parameters are frozen
         self.reset_parameters()
 
     start_F: Tensor
+    positions_F: Tensor
 
     def reset_parameters(self) -> None:
         """N(0, 0.05), each field from a stream of its own."""
@@ -66,11 +73,29 @@ class FeatureEmbedding(nn.Module):
         """The embedded batch; nothing is looked up before it is asked for."""
         return Embedded(self, batch)
 
-    def plan(self, batch_size: int, device: torch.device) -> Plan:
+    def plan(self, batch_size: int) -> Plan:
         """The first layer's plan at this batch size, made once."""
         if batch_size not in self._plans:
-            self._plans[batch_size] = make_plan(self.cardinalities, batch_size, device)
+            self._plans[batch_size] = make_plan(self.cardinalities, self.positions, batch_size)
         return self._plans[batch_size]
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Within, no parameter changes and no gradient is asked for: the first layer's tables are made once."""
+        self._tables = {}
+        try:
+            yield
+        finally:
+            self._tables = None
+
+    def tables(self, layers: Sequence[nn.Linear], parameters: Sequence[Tensor], plan: Plan) -> Tables:
+        """The first layer's tables for these Linears; kept while frozen."""
+        kept, key = self._tables, (id(plan), *map(id, layers))
+        if kept is None:
+            return Tables.of(self.table.weight, parameters, plan)
+        if key not in kept:
+            kept[key] = Tables.of(self.table.weight, parameters, plan)
+        return kept[key]
 
     @property
     def is_plain(self) -> bool:
@@ -85,16 +110,21 @@ class Embedded:
         self.embedding, self.batch = embedding, batch
         self._dense: Tensor | None = None
 
+    @property
+    def rows(self) -> Tensor:
+        """(B, F): rows of the table."""
+        return self.batch.categorical.index_select(1, self.embedding.positions_F) + self.embedding.start_F
+
     def dense(self) -> Tensor:
-        """(B, D): embeddings side by side, then the numeric fields."""
+        """(B, D): embeddings side by side, fields in ascending order of cardinality, then the numeric fields."""
         if self._dense is None:
-            looked_up = self.embedding.table(self.batch.categorical + self.embedding.start_F).flatten(1)
+            looked_up = self.embedding.table(self.rows).flatten(1)
             self._dense = torch.cat([looked_up, self.batch.numeric.to(looked_up.dtype)], dim=1)
         return self._dense
 
     def sum(self) -> Tensor:
         """(B, d): the sum of the fields' embeddings; numeric fields take no part."""
-        rows, table = self.batch.categorical + self.embedding.start_F, self.embedding.table
+        rows, table = self.rows, self.embedding.table
         if self.embedding.is_plain or not rows.shape[1]:
             return table(rows).sum(1)  # type: ignore[no-any-return]
         return SumRows.apply(table.weight, rows)  # type: ignore[no-any-return, no-untyped-call]
@@ -108,34 +138,34 @@ class Embedded:
         Returns:
             For each: (B, O) for a Linear, (B, U, O) for a list.
         """
-        layers = [
-            cast(nn.Linear, layer) for unit in units for layer in (unit if isinstance(unit, nn.ModuleList) else [unit])
-        ]
-        weight = torch.cat([layer.weight for layer in layers])
-        bias = torch.cat(
-            [weight.new_zeros(len(layer.weight)) if layer.bias is None else layer.bias for layer in layers]
-        )
+        groups = [list(unit) if isinstance(unit, nn.ModuleList) else [unit] for unit in units]
+        layers = [cast(nn.Linear, layer) for group in groups for layer in group]
+        parameters = [*(layer.weight for layer in layers), *(layer.bias for layer in layers)]
+        widths = [sum(cast(nn.Linear, layer).out_features for layer in group) for group in groups]
         if self.embedding.is_plain:
-            out = F.linear(self.dense(), weight, bias)
+            parts = F.linear(self.dense(), *stack(parameters)).split(widths, dim=1)
         else:
-            codes, numeric = self.batch.categorical, self.batch.numeric.to(weight.dtype)
-            plan = self.embedding.plan(len(codes), codes.device)
-            out = FirstLayer.apply(self.embedding.table.weight, weight, bias, codes, numeric, plan)  # type: ignore[no-untyped-call]
-        widths = [
-            len(unit) * cast(nn.Linear, unit[0]).out_features if isinstance(unit, nn.ModuleList) else unit.out_features
-            for unit in units
-        ]
+            table, codes = self.embedding.table.weight, self.batch.categorical
+            numeric, plan = self.batch.numeric.to(table.dtype), self.embedding.plan(len(codes))
+            if torch.is_grad_enabled():
+                parts = FirstLayer.apply(table, codes, numeric, plan, widths, *parameters)  # type: ignore[no-untyped-call]
+            else:
+                tables = self.embedding.tables(layers, parameters, plan)
+                parts = tables.output(codes, numeric)[0].split(widths, dim=1)
         return [
             part.unflatten(1, (len(unit), -1)) if isinstance(unit, nn.ModuleList) else part
-            for unit, part in zip(units, out.split(widths, dim=1), strict=True)
+            for unit, part in zip(units, parts, strict=True)
         ]
 
 
-def batched_linear(layers: Iterable[nn.Linear], inputs_BUI: Tensor) -> Tensor:
+def batched_linear(layers: Sequence[nn.Linear], inputs_BUI: Tensor) -> Tensor:
     """Unit u's Linear on its own input: (B, U, I) -> (B, U, O), one product."""
-    weight_UIO = torch.stack([layer.weight.t() for layer in layers])
+    weight_UOI = torch.stack([layer.weight for layer in layers])
+    inputs_UBI, weight_UIO = inputs_BUI.transpose(0, 1), weight_UOI.transpose(1, 2)
+    if layers[0].bias is None:
+        return torch.bmm(inputs_UBI, weight_UIO).transpose(0, 1)
     bias_U1O = torch.stack([layer.bias for layer in layers]).unsqueeze(1)
-    return torch.baddbmm(bias_U1O, inputs_BUI.transpose(0, 1), weight_UIO).transpose(0, 1)
+    return torch.baddbmm(bias_U1O, inputs_UBI, weight_UIO).transpose(0, 1)
 
 
 class MLPs(nn.Module):

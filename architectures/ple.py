@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from architectures import Architecture, Batch, Schema, register
-from architectures._layers import Embedded, FeatureEmbedding, Towers, make_gates
+from architectures._layers import Embedded, FeatureEmbedding, Towers, batched_linear, make_gates
 
 
 @register("ple")
@@ -152,10 +152,9 @@ class Level(nn.Module):
         self.task_gates = make_gates(num_tasks, input_dim, num_task_experts + num_shared_experts)
         self.shared_gate = make_gates(int(has_shared_gate), input_dim, num_experts)
         self.dropout = nn.Dropout(dropout)
-        other_TT1 = ~torch.eye(num_tasks, dtype=torch.bool).unsqueeze(2)
-        self.register_buffer("other_TT1", other_TT1, persistent=False)
+        self.register_buffer("own_TT1", torch.eye(num_tasks).unsqueeze(2), persistent=False)
 
-    other_TT1: Tensor
+    own_TT1: Tensor
 
     def read(self, embedded: Embedded) -> tuple[Tensor, Tensor, Tensor | None]:
         """All units on the embedded input, in one product.
@@ -171,31 +170,26 @@ class Level(nn.Module):
         return experts_BEH, tasks_BTN, shared_B1E
 
     def read_streams(self, streams_BUI: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Every unit on its own stream, its experts and its gate in one product. Returns as `read`."""
-        gates = [[gate] for gate in self.task_gates] + [[*self.shared_gate]]
-        experts, logits = [], []
-        for unit, stream_BI in enumerate(streams_BUI.unbind(1)):
-            own = [self.experts[e] for e in self.experts_of[unit]]
-            weight = torch.cat([layer.weight for layer in own + gates[unit]])
-            width = len(own) * self.output_dim
-            part, gate = F.linear(stream_BI, weight).tensor_split([width], dim=1)
-            experts.append(part)
-            logits.append(gate)
-        bias = torch.cat([layer.bias for layer in self.experts])  # type: ignore[misc]
-        experts_BEH = (torch.cat(experts, dim=1) + bias).view(len(streams_BUI), -1, self.output_dim)
-        shared_B1E = logits[-1].unsqueeze(1) if self.shared_gate else None
-        return experts_BEH, torch.stack(logits[: self.num_tasks], dim=1), shared_B1E
+        """Every unit on its own stream, its experts in one product. Returns as `read`."""
+        experts = []
+        for own, stream_BI in zip(self.experts_of, streams_BUI.unbind(1), strict=False):  # no shared stream, perhaps
+            if own:
+                layers = [self.experts[e] for e in own]
+                weight, bias = torch.cat([e.weight for e in layers]), torch.cat([e.bias for e in layers])  # type: ignore[misc]
+                experts.append(F.linear(stream_BI, weight, bias))
+        experts_BEH = torch.cat(experts, dim=1).unflatten(1, (-1, self.output_dim))
+        tasks_BTN = batched_linear(self.task_gates, streams_BUI[:, : self.num_tasks])  # type: ignore[arg-type]
+        shared_B1E = batched_linear(self.shared_gate, streams_BUI[:, -1:]) if self.shared_gate else None  # type: ignore[arg-type]
+        return experts_BEH, tasks_BTN, shared_B1E
 
     def mix(self, experts_BEH: Tensor, tasks_BTN: Tensor, shared_B1E: Tensor | None) -> tuple[Tensor, Tensor]:
         """What `read` returned -> the units' streams, (B, U, H), and their gates' weights, (B, U, E).
 
         One product for all units: a gate's weight is 0 on the experts that it does not see.
         """
-        sizes = [self.num_task_experts, self.num_shared_experts]
-        own_BTN, shared_BTN = tasks_BTN.split(sizes, dim=2)
-        own_BTTN = own_BTN.unsqueeze(2).expand(-1, -1, self.num_tasks, -1).masked_fill(self.other_TT1, -torch.inf)
-        logits_BUE = torch.cat([own_BTTN.flatten(2), shared_BTN], dim=2)
+        own_BTN, shared_BTN = tasks_BTN.softmax(dim=2).split([self.num_task_experts, self.num_shared_experts], dim=2)
+        own_BTE = (own_BTN.unsqueeze(2) * self.own_TT1).flatten(2)
+        weights_BUE = torch.cat([own_BTE, shared_BTN], dim=2)
         if shared_B1E is not None:
-            logits_BUE = torch.cat([logits_BUE, shared_B1E], dim=1)
-        weights_BUE = logits_BUE.softmax(dim=2)
+            weights_BUE = torch.cat([weights_BUE, shared_B1E.softmax(dim=2)], dim=1)
         return weights_BUE @ self.dropout(F.relu(experts_BEH)), weights_BUE

@@ -50,7 +50,7 @@ def predict(
     training = model.training
     model.eval()
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), model.frozen():
             for start in range(0, rows, batch_size):
                 part = slice(start, start + batch_size)
                 batch = _unlabelled(categorical[part], numeric[part], len(tasks), device)

@@ -6,7 +6,7 @@ Axes: R rows, B batch, T tasks.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -69,23 +69,16 @@ class TrainingRows:
 
     def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
         """One pass in a new random order; the last batch may be smaller."""
-        order = torch.randperm(len(self), generator=generator).to(self._batch.labels.device)
+        rows = self._batch
+        order = torch.randperm(len(self), generator=generator).to(rows.labels.device)
         for index in order.split(batch_size):
-            yield self._take(index)
+            yield Batch(*(getattr(rows, array.name).index_select(0, index) for array in fields(rows)))
 
     def slices(self, batch_size: int = 4096) -> Iterator[Batch]:
         """One pass in the rows' own order."""
-        for start in range(0, len(self), batch_size):
-            yield self._take(slice(start, start + batch_size))
-
-    def _take(self, index: Tensor | slice) -> Batch:
         rows = self._batch
-        return Batch(
-            categorical=rows.categorical[index],
-            numeric=rows.numeric[index],
-            labels=rows.labels[index],
-            observed=rows.observed[index],
-        )
+        for start in range(0, len(self), batch_size):
+            yield Batch(*(getattr(rows, array.name)[start : start + batch_size] for array in fields(rows)))
 
 
 class TaskLosses:

@@ -230,7 +230,7 @@ class Trainer:
         """{gate: {expert: mean weight on the split}}, from architectures that declare gates."""
         sums: dict[str, dict[str, float]] = {}
         self.model.eval()
-        with torch.inference_mode():
+        with torch.inference_mode(), self.model.frozen():
             for batch in TrainingRows(split, self.scale, self.device).slices():
                 for gate, experts in self.model.gates(batch).items():
                     total = sums.setdefault(gate, {})

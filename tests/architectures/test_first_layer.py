@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from architectures._first_layer import FirstLayer, SumRows, make_plan, transposed_bag
+from architectures._first_layer import FirstLayer, SumRows, Tables, join_fields, make_plan, transposed_bag
 from architectures._layers import FeatureEmbedding, MLPs, Towers, batched_linear
+from benchmark.registry import architectures, configure
 from benchmark.schema import Batch
 from benchmark.seeding import initialise
 from tests.toys import LIKE, make_batch, make_schema
@@ -45,7 +46,10 @@ def outcome(cardinalities: tuple[int, ...], num_numeric: int, dtype: torch.dtype
     if fast:
         units_BUO, single_BO = embedded.linear(units, single)
     else:
-        columns = [embedding.table(batch.categorical[:, f] + start) for f, start in enumerate(embedding.start_F)]
+        columns = [
+            embedding.table(batch.categorical[:, position] + start)
+            for position, start in zip(embedding.positions, embedding.start_F, strict=True)
+        ]
         dense_BD = torch.cat([*columns, batch.numeric], dim=1)
         units_BUO, single_BO = torch.stack([unit(dense_BD) for unit in units], dim=1), single(dense_BD)
     loss = units_BUO.square().mean() + single_BO.sin().mean()
@@ -92,15 +96,16 @@ def test_sum_is_the_sum_of_looked_up_rows(mix: str) -> None:
 
 def test_gradients_are_those_of_finite_differences() -> None:
     schema = make_schema(LIKE, cardinalities=(2, 9, 3), num_numeric=2)
-    batch, plan = make_batch(schema, 24), make_plan((2, 9, 3), 24, torch.device("cpu"))
-    assert len(plan.small) == 2
-    assert len(plan.large) == 1
+    batch, plan = make_batch(schema, 24), make_plan((2, 3, 9), (0, 2, 1), 24)
+    assert plan.small == 2
+    assert plan.large.tolist() == [1]
     inputs = [
-        torch.randn(*shape, dtype=torch.float64, requires_grad=True) for shape in ((14, 2), (3, 8), (3,), (24, 2))
+        torch.randn(*shape, dtype=torch.float64, requires_grad=True)
+        for shape in ((14, 2), (24, 2), (3, 8), (1, 8), (3,))
     ]
 
-    def layer(table: Tensor, weight: Tensor, bias: Tensor, numeric: Tensor) -> Tensor:
-        return FirstLayer.apply(table, weight, bias, batch.categorical, numeric, plan)
+    def layer(table: Tensor, numeric: Tensor, weight: Tensor, other: Tensor, bias: Tensor) -> Tensor:
+        return FirstLayer.apply(table, batch.categorical, numeric, plan, (3, 1), weight, other, bias, None)
 
     assert torch.autograd.gradcheck(layer, inputs)
     rows = batch.categorical + torch.tensor([0, 2, 11])
@@ -116,12 +121,25 @@ def test_the_gradient_of_a_bag_is_a_bag() -> None:
 
 
 def test_the_plan_puts_every_field_on_one_side() -> None:
-    plan = make_plan((3, 1000, 70, 128, 129), 1024, torch.device("cpu"))
-    assert plan.small.tolist() == [0, 2, 3]
-    assert plan.large.tolist() == [1, 4]
-    assert not plan.all_small
-    assert make_plan((), 8, torch.device("cpu")).all_small
-    assert make_plan((2,), 1, torch.device("cpu")).large.tolist() == [0]
+    plan = make_plan((3, 70, 128, 129, 1000), (0, 2, 3, 4, 1), 1024)
+    assert plan.small == 3
+    assert plan.large.tolist() == [4, 1]
+    assert not len(make_plan((), (), 8).large)
+    assert make_plan((2,), (0,), 1).large.tolist() == [0]
+
+
+def test_joined_fields_have_one_row_for_each_combination() -> None:
+    assert sorted(map(sorted, join_fields((2, 3, 5, 7), 35))) == [[0, 1, 2], [3]]
+    assert join_fields((), 256) == []
+    plan = make_plan((2, 3, 5), (2, 0, 1), 128)
+    values = torch.cartesian_prod(torch.arange(3), torch.arange(5), torch.arange(2))  # in the batch's order of fields
+    rows = (values.double() @ plan.to_joint + plan.joint_start).int().flatten()
+    assert plan.num_joint == 30
+    assert sorted(rows.tolist()) == list(range(30))
+    table = torch.zeros(len(plan.rows))
+    table[plan.real] = torch.tensor([1.0, 2, 10, 20, 30, 100, 200, 300, 400, 500])
+    expected = 10 * (values[:, 0] + 1) + 100 * (values[:, 1] + 1) + values[:, 2] + 1
+    torch.testing.assert_close(plan.join(table[:, None]).flatten()[rows], expected.float())
 
 
 def test_a_hook_on_the_table_sees_the_looked_up_rows() -> None:
@@ -168,3 +186,21 @@ def test_initial_embeddings_have_the_stated_deviation_and_hang_on_the_fields_nam
         initialise(embedding, 7)
     assert whole.table.weight.std().item() == pytest.approx(0.05, rel=0.05)
     assert torch.equal(whole.table.weight[:300], part.table.weight)
+
+
+def test_frozen_tables_are_made_once_and_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    schema = make_schema(LIKE, cardinalities=(3, 9, 40), num_numeric=1)
+    model = architectures.build(configure("architecture", "mmoe"), schema)
+    batch, made, make = make_batch(schema, 200), [], Tables.of
+    monkeypatch.setattr(Tables, "of", lambda *arguments: made.append(1) or make(*arguments))
+    with torch.inference_mode(), model.frozen():
+        first, second = model(batch), model(batch)
+    assert len(made) == 1
+    with torch.no_grad():
+        model.experts.first[0].weight += 1
+    with torch.inference_mode(), model.frozen():
+        changed = model(batch)
+    assert len(made) == 2
+    torch.testing.assert_close(first, second, rtol=0, atol=0)
+    torch.testing.assert_close(changed, model(batch))
+    assert not torch.equal(changed["like"], first["like"])
