@@ -13,6 +13,7 @@ import torch
 from scipy.special import expit
 
 from benchmark.schema import Batch, Task, TaskKind, Transform
+from benchmark.targets import tensor
 
 if TYPE_CHECKING:
     from architectures import Architecture
@@ -90,11 +91,11 @@ def in_unit(task: Task, values: np.ndarray) -> np.ndarray:
 
 
 def _unlabelled(categorical: np.ndarray, numeric: np.ndarray, tasks: int, device: torch.device | str) -> Batch:
-    """A batch whose labels are unknown; a copy, since torch refuses to share read-only memory maps."""
+    """A batch whose labels are unknown."""
     rows = len(categorical)
     return Batch(
-        categorical=torch.from_numpy(np.array(categorical, dtype=np.int32)).to(device),
-        numeric=torch.from_numpy(np.array(numeric, dtype=np.float32)).to(device),
+        categorical=tensor(categorical, np.int32).to(device),
+        numeric=tensor(numeric, np.float32).to(device),
         labels=torch.zeros(rows, tasks, device=device),
         observed=torch.zeros(rows, tasks, dtype=torch.bool, device=device),
     )

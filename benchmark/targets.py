@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import DTypeLike
 from torch import Tensor
 
 from benchmark.schema import Auxiliary, Batch, Split, Task, TaskKind
@@ -44,8 +45,13 @@ class TargetScale:
         return cls(torch.from_numpy(mean), torch.from_numpy(std))
 
 
+def tensor(array: np.ndarray, dtype: DTypeLike) -> Tensor:
+    """The array as a tensor that shares its memory; a copy only of another type, or where torch may not write."""
+    return torch.from_numpy(np.require(array, dtype, ["C", "W"]))
+
+
 class TrainingRows:
-    """A split as tensors on the device; targets and masks are prepared once.
+    """A split as tensors on the device; on the CPU, features stay memory-mapped. Targets and masks are prepared once.
 
     Args:
         split: Usually train.
@@ -58,8 +64,8 @@ class TrainingRows:
         observed = ~np.isnan(labels)
         self.fully_observed = tuple(bool(column) for column in observed.all(axis=0))
         self._batch = Batch(
-            categorical=torch.from_numpy(np.array(split.categorical, dtype=np.int32)).to(device),
-            numeric=torch.from_numpy(np.array(split.numeric, dtype=np.float32)).to(device),
+            categorical=tensor(split.categorical, np.int32).to(device),
+            numeric=tensor(split.numeric, np.float32).to(device),
             labels=torch.from_numpy(np.nan_to_num(labels, nan=0.0).astype(np.float32)).to(device),
             observed=torch.from_numpy(observed).to(device),
         )

@@ -15,10 +15,10 @@ from benchmark.datasets import Data, Dataset
 from benchmark.datasets._cache import cache_folder, folder_made_once, write_json
 from benchmark.datasets._catalogue import Arrays, load_catalogue, write_catalogue
 from benchmark.datasets._fit import TREATMENTS, fitted
-from benchmark.datasets._table import SPLITS, TEST, TRAIN, VALIDATION, Table, check_labels, random_split
+from benchmark.datasets._table import LEFT_OUT, SPLITS, TEST, TRAIN, VALIDATION, Table, check_labels, random_split
 from benchmark.schema import Schema, Split, Task
 
-__all__ = ["SPLITS", "TEST", "TRAIN", "VALIDATION", "Table", "prepare", "random_split"]
+__all__ = ["LEFT_OUT", "SPLITS", "TEST", "TRAIN", "VALIDATION", "Table", "prepare", "random_split"]
 
 FORMAT = 2  # of the prepared arrays and what is done to them; a change raises it, and old caches are not read
 
@@ -128,7 +128,8 @@ def _load(folder: Path) -> Data:
 
     def split(name: str) -> Split:
         kinds = ("categorical", "numeric", "labels")
-        return Split(*(np.load(folder / f"{name}_{kind}.npy", mmap_mode="r", allow_pickle=False) for kind in kinds))
+        # "c": torch shares writable arrays only; what would be written stays with the process, never in the file
+        return Split(*(np.load(folder / f"{name}_{kind}.npy", mmap_mode="c", allow_pickle=False) for kind in kinds))
 
     return Data(
         schema=Schema.from_json(stored["schema"]),

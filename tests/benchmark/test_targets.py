@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from benchmark.schema import Auxiliary, Batch, Split, Task, TaskKind
-from benchmark.targets import TargetScale, TaskLosses, TrainingRows
+from benchmark.targets import TargetScale, TaskLosses, TrainingRows, tensor
 
 LIKED, RATING = Task("liked", TaskKind.BINARY), Task("rating", TaskKind.REGRESSION)
 TASKS = (LIKED, RATING)
@@ -48,6 +48,14 @@ def test_regression_targets_are_standardised_by_their_observed_values() -> None:
 def test_a_target_that_does_not_vary_is_refused(target: float, found: str) -> None:
     with pytest.raises(ValueError, match=f"task 'rating': expected a regression target that varies.*{found}"):
         TargetScale.of(make_split([[0, target], [1, target]]), TASKS)
+
+
+def test_features_are_shared_and_not_copied() -> None:
+    split = make_split([[row % 2, row] for row in range(10)])
+    (batch,) = TrainingRows(split, TargetScale.of(split, TASKS), torch.device("cpu")).slices()
+    assert np.shares_memory(batch.categorical.numpy(), split.categorical)
+    split.categorical.flags.writeable = False
+    assert not np.shares_memory(tensor(split.categorical, np.int32).numpy(), split.categorical)
 
 
 def test_every_row_comes_once_an_epoch_in_an_order_of_its_own() -> None:

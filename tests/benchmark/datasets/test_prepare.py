@@ -281,6 +281,10 @@ def test_the_second_time_comes_from_the_cache_and_is_mapped() -> None:
     assert second.schema == first.schema
     assert second.facts == first.facts == {"rows_read": 8}
     assert isinstance(second.train.categorical, np.memmap)
+    second.train.categorical[:] = -1  # the process's own; the file stays
+    np.testing.assert_array_equal(
+        prepare(Toy(), read=refuse, source={"of": "twice"}).train.categorical, first.train.categorical
+    )
     np.testing.assert_array_equal(second.test.labels, first.test.labels)
     with pytest.raises(AssertionError, match="read although cached"):
         prepare(Toy(), read=refuse, source={"of": "another file"})
