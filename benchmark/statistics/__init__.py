@@ -1,0 +1,40 @@
+"""Statistics of comparisons: pure functions of numbers. Imports numpy and scipy, nothing else of mtlbench, no torch.
+
+    values {(task, metric): {method: {pair: value}}} -> a family of paired comparisons -> one verdict each
+
+- `intervals`: of a mean, over seeds.
+- `significance`: paired t and its correction for varying test rows, sign flips, equivalence, Holm.
+- `comparison`: one paired comparison, its endpoint and margin.
+- `verdicts`: better, worse, equivalent, identical, undecided; families against a baseline and against the best.
+- `wording`: a comparison as a sentence.
+- `planning`: which difference S seeds can show, and how many seeds a difference needs.
+- `gains`: multi-task gain, seesaw, Pareto front and hypervolume.
+- `ranks`: mean ranks, Friedman, Nemenyi.
+- `delong`: two scorers on one test set.
+"""
+
+from __future__ import annotations
+
+from benchmark.statistics.comparison import Comparison, Endpoint, Margin, Verdict
+from benchmark.statistics.delong import DeLong, delong
+from benchmark.statistics.gains import Seesaw, hypervolume, multi_task_gain, pareto_front, relative_gain, seesaw
+from benchmark.statistics.intervals import FEWEST, Interval, bca_interval, interval, t_interval
+from benchmark.statistics.planning import (
+    detectable_difference,
+    equivalence_power,
+    power_of_test,
+    seeds_for_equivalence,
+    seeds_needed,
+)
+from benchmark.statistics.ranks import Ranking, rank
+from benchmark.statistics.significance import Outcome, equivalence_test, holm, paired_t_test, sign_flip_test
+from benchmark.statistics.verdicts import Family, against_baseline, against_best, judge
+from benchmark.statistics.wording import sentence
+
+__all__ = [
+    "FEWEST", "Comparison", "DeLong", "Endpoint", "Family", "Interval", "Margin", "Outcome", "Ranking", "Seesaw",
+    "Verdict", "against_baseline", "against_best", "bca_interval", "delong", "detectable_difference",
+    "equivalence_power", "equivalence_test", "holm", "hypervolume", "interval", "judge", "multi_task_gain",
+    "paired_t_test", "pareto_front", "power_of_test", "rank", "relative_gain", "seeds_for_equivalence",
+    "seeds_needed", "seesaw", "sentence", "sign_flip_test", "t_interval",
+]  # fmt: skip

@@ -1,0 +1,239 @@
+"""One paired comparison: what is compared, what was found, and what follows from the spread of its differences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from benchmark.statistics.intervals import FEWEST, Interval, spread, t_interval
+from benchmark.statistics.planning import POWER, detectable_difference, seeds_for_equivalence, seeds_needed
+from benchmark.statistics.significance import Outcome, sign_flip_test
+
+
+class Verdict(StrEnum):
+    """What is said of a comparison. There are no others; a comparison that is not ranked has none."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    EQUIVALENT = "equivalent"
+    IDENTICAL = "identical"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """The largest difference that does not matter, declared before the results are seen.
+
+    Args:
+        size: In the metric's unit (0.001 of AUC), or a share of the baseline's mean where `relative` (0.01 of MSE).
+        relative: Which of the two.
+    """
+
+    size: float
+    relative: bool = False
+
+    def __post_init__(self) -> None:
+        if not (self.size > 0 and math.isfinite(self.size)):
+            raise ValueError(f"a margin must be a finite number above 0, found {self.size!r}")
+
+    def of(self, baseline_mean: float) -> float:
+        """The margin in the metric's unit."""
+        return self.size * abs(baseline_mean) if self.relative else self.size
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What methods are compared by on one task.
+
+    Args:
+        task: Its name.
+        metric: Its headline metric: AUC of a binary task, MSE of a regression.
+        direction: +1 if higher is better, -1 if lower is.
+        margin: Inside which two methods are equivalent.
+    """
+
+    task: str
+    metric: str
+    direction: int
+    margin: Margin
+
+    def __post_init__(self) -> None:
+        if self.direction not in (1, -1):
+            raise ValueError(f"direction of {self.metric} on {self.task} must be 1 or -1, found {self.direction!r}")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One method against another on one task, and the verdict. `judge` makes the ones that have a verdict.
+
+    Args:
+        endpoint: Task, metric, direction and margin.
+        method: Whose verdict it is.
+        baseline: What it is compared to.
+        differences: `method - baseline` in the metric's unit, one a pair, in order of the pairs.
+        baseline_mean: Mean of the baseline over these pairs; relative margins are shares of it.
+        test_train_ratio: Rows of test over rows of train where test rows vary between pairs, else 0.
+        excluded: Why it is shown and not ranked, such as a diverged seed; None if it is ranked.
+        verdict: None if excluded, without pairs, or not judged yet.
+        reason: Why there is no verdict, or no test behind it; None otherwise.
+        tests: Number of tests of the family, by which p is adjusted.
+        alpha: The family's error.
+        p: Of the paired t test; None where there is no test.
+        p_adjusted: By Holm.
+        p_equivalence: The larger of the two one-sided tests'.
+        p_equivalence_adjusted: By Holm.
+    """
+
+    endpoint: Endpoint
+    method: str
+    baseline: str
+    differences: tuple[float, ...]
+    baseline_mean: float
+    test_train_ratio: float = 0.0
+    excluded: str | None = None
+    verdict: Verdict | None = None
+    reason: str | None = None
+    tests: int = 0
+    alpha: float = 0.05
+    p: float | None = None
+    p_adjusted: float | None = None
+    p_equivalence: float | None = None
+    p_equivalence_adjusted: float | None = None
+
+    @classmethod
+    def paired(
+        cls,
+        endpoint: Endpoint,
+        method: str,
+        mine: Mapping[Any, float],
+        baseline: str,
+        other: Mapping[Any, float],
+        *,
+        excluded: str | None = None,
+        test_train_ratio: float = 0.0,
+    ) -> Comparison:
+        """Pairs the values of two methods; one that lacks a value where the baseline has one is not ranked.
+
+        Args:
+            endpoint: What the values are of.
+            method: Whose verdict it will be.
+            mine: {pair: value} of the method.
+            baseline: What it is compared to.
+            other: {pair: value} of the baseline.
+            excluded: As for the class.
+            test_train_ratio: As for the class.
+        """
+        pairs = [pair for pair in other if pair in mine]
+        if excluded is None and 0 < len(pairs) < len(other):
+            lost = len(other) - len(pairs)
+            excluded = f"no {endpoint.metric} in {lost} of {len(other)} runs of which {baseline} has one"
+        return cls(
+            endpoint, method, baseline,
+            differences=tuple(mine[pair] - other[pair] for pair in pairs),
+            baseline_mean=spread(other[pair] for pair in pairs)[1] if pairs else math.nan,
+            test_train_ratio=test_train_ratio,
+            excluded=excluded,
+        )  # fmt: skip
+
+    @property
+    def task(self) -> str:
+        """The endpoint's task."""
+        return self.endpoint.task
+
+    @property
+    def metric(self) -> str:
+        """The endpoint's metric."""
+        return self.endpoint.metric
+
+    @property
+    def n(self) -> int:
+        """Number of pairs."""
+        return len(self.differences)
+
+    @property
+    def margin(self) -> float:
+        """In the metric's unit."""
+        return self.endpoint.margin.of(self.baseline_mean)
+
+    @property
+    def within_margin(self) -> bool:
+        """Whether the difference is shown to be inside the margin, with the family's care; may hold beside "better"."""
+        return self.p_equivalence_adjusted is not None and self.p_equivalence_adjusted < self.alpha
+
+    @property
+    def difference(self) -> Interval | None:
+        """`method - baseline` with its 95 % t interval, not adjusted; None without pairs.
+
+        Student's for any number of pairs, as the verdict's test is: an interval and a p that disagree help nobody.
+        """
+        return t_interval(self.differences, 1 - self.alpha, test_train_ratio=self.test_train_ratio)
+
+    @property
+    def difference_adjusted(self) -> Interval | None:
+        """The same at `1 - alpha / tests` (Bonferroni): the family's intervals cover together.
+
+        Holm decides by steps and can see a difference where this interval still covers 0; never the other way.
+        """
+        confidence = 1 - self.alpha / max(self.tests, 1)
+        return t_interval(self.differences, confidence, test_train_ratio=self.test_train_ratio, adjusted=True)
+
+    @property
+    def improvement(self) -> Interval | None:
+        """`difference` turned so that positive is better."""
+        return None if (found := self.difference) is None else found.scaled(self.endpoint.direction)
+
+    @property
+    def improvement_adjusted(self) -> Interval | None:
+        """`difference_adjusted` turned so that positive is better."""
+        return None if (found := self.difference_adjusted) is None else found.scaled(self.endpoint.direction)
+
+    @property
+    def sd(self) -> float | None:
+        """Standard deviation of the differences; None below two pairs."""
+        return spread(self.differences)[2] if self.n > 1 else None
+
+    def seeds_needed(self, difference: float | None = None, power: float = POWER) -> int | None:
+        """Seeds with which a true difference of this size is found with this power at the family's adjusted level.
+
+        Args:
+            difference: In the metric's unit; by default the margin. Never the observed one: its power is p in disguise.
+            power: Probability of the verdict "better" or "worse".
+
+        Returns:
+            None where the spread is unknown, or where no number would do, as test rows vary.
+        """
+        if self.n < FEWEST or not self.sd:
+            return None
+        size = self.margin if difference is None else difference
+        return seeds_needed(
+            size, self.sd, self.alpha / max(self.tests, 1), power, test_train_ratio=self.test_train_ratio
+        )
+
+    @property
+    def seeds_to_decide(self) -> int | None:
+        """Seeds that tell a difference of the margin from none: either would get its verdict with 80 % power.
+
+        A true difference of the margin is found, and equal methods are called equivalent. None as for `seeds_needed`.
+        """
+        different = self.seeds_needed()
+        if different is None or self.sd is None:
+            return None
+        level = self.alpha / max(self.tests, 1)
+        equal = seeds_for_equivalence(self.margin, self.sd, level, test_train_ratio=self.test_train_ratio)
+        return None if equal is None else max(different, equal)
+
+    def detectable(self, seeds: int | None = None, power: float = POWER) -> float | None:
+        """The difference that so many seeds (by default those there are) find with this power at the adjusted level."""
+        seeds = self.n if seeds is None else seeds
+        if self.n < FEWEST or not self.sd or seeds < FEWEST:
+            return None
+        level = self.alpha / max(self.tests, 1)
+        return detectable_difference(self.sd, seeds, level, power, test_train_ratio=self.test_train_ratio)
+
+    @property
+    def sign_flip(self) -> Outcome:
+        """The permutation test beside the t test; it assumes symmetry only, and needs more seeds than five to speak."""
+        return sign_flip_test(self.differences, level=self.alpha / max(self.tests, 1))

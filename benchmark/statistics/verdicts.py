@@ -1,0 +1,187 @@
+"""Verdicts: what a family of paired comparisons says, one word each.
+
+A family is every comparison of which any may be quoted: all methods times all tasks of one data set against the
+baseline, on each task's headline metric. Two kinds of claim are made, each with an error of `alpha` over the family:
+
+- better or worse: the paired t test's p, adjusted by Holm, is below `alpha`. With probability `1 - alpha` none is false.
+- equivalent: both one-sided tests place the difference inside the margin; the larger p, adjusted by Holm over the
+  family's equivalence tests, is below `alpha`. The same care for the same number of claims: ten chances of a false
+  "equivalent" are no better than ten of a false "better". One Holm over both kinds would cost every "better" its
+  step-down and gain little, as of one comparison both nulls are never true at once.
+
+Precedence: a difference that is significant and yet inside the margin is "better" or "worse" with `within_margin`: it
+exists, and is too small to matter by the declared margin. "equivalent" is said of differences not shown to exist.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from benchmark.statistics.comparison import Comparison, Endpoint, Verdict
+from benchmark.statistics.intervals import FEWEST, spread
+from benchmark.statistics.significance import Outcome, equivalence_test, holm, paired_t_test, too_few
+
+Values = Mapping[tuple[str, str], Mapping[str, Mapping[Any, float]]]
+"""{(task, metric): {method: {pair: value}}}; a pair is what two runs share: data, split and seed."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """Comparisons judged together.
+
+    Args:
+        comparisons: In the order in which they were asked: endpoint by endpoint, methods in order of name.
+        tests: Number of tests by which p values are adjusted.
+        alpha: Probability of any false "better" or "worse", and of any false "equivalent".
+    """
+
+    comparisons: tuple[Comparison, ...]
+    tests: int
+    alpha: float = 0.05
+    _index: dict[tuple[str, str], Comparison] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_index", {(c.task, c.method): c for c in self.comparisons})
+
+    def get(self, task: str, method: str) -> Comparison | None:
+        """The comparison of this method on this task; None if it is not in the family."""
+        return self._index.get((task, method))
+
+    def of(self, verdict: Verdict) -> tuple[Comparison, ...]:
+        """The comparisons that have this verdict."""
+        return tuple(c for c in self.comparisons if c.verdict is verdict)
+
+
+def judge(comparisons: Sequence[Comparison], *, alpha: float = 0.05, tests: int | None = None) -> Family:
+    """Gives every comparison its verdict, as one family.
+
+    Only tests that are made count: excluded methods, identical ones and those of fewer than `FEWEST` pairs have none.
+
+    Args:
+        comparisons: Not judged yet.
+        alpha: The family's error.
+        tests: Number of tests that could have been made, where those given were picked from more by their results.
+    """
+    assert 0 < alpha < 1
+    settled = [_without_test(c) for c in comparisons]
+    tested = [c for c, done in zip(comparisons, settled, strict=True) if done is None]
+    count = len(tested) if tests is None else max(tests, len(tested))
+    differ = [paired_t_test(c.differences, test_train_ratio=c.test_train_ratio) for c in tested]
+    equal = [equivalence_test(c.differences, c.margin, test_train_ratio=c.test_train_ratio) for c in tested]
+    ps, qs = [_p(test) for test in differ], [_p(test) for test in equal]
+    rows = zip(tested, ps, holm(ps, count), qs, holm(qs, count), strict=True)
+    judged = iter(
+        replace(
+            c, verdict=_verdict(c, p_adjusted, q_adjusted, alpha), tests=count, alpha=alpha, p=p,
+            p_adjusted=p_adjusted, p_equivalence=q, p_equivalence_adjusted=q_adjusted,
+        )
+        for c, p, p_adjusted, q, q_adjusted in rows
+    )  # fmt: skip
+    return Family(
+        tuple(next(judged) if done is None else replace(done, tests=count, alpha=alpha) for done in settled),
+        count,
+        alpha,
+    )
+
+
+def _p(test: Outcome) -> float:
+    assert test.p is not None, test.reason
+    return test.p
+
+
+def _verdict(comparison: Comparison, p: float, p_equivalence: float, alpha: float) -> Verdict:
+    if p < alpha:
+        better = math.fsum(comparison.differences) * comparison.endpoint.direction > 0
+        return Verdict.BETTER if better else Verdict.WORSE
+    return Verdict.EQUIVALENT if p_equivalence < alpha else Verdict.UNDECIDED
+
+
+def _without_test(comparison: Comparison) -> Comparison | None:
+    """The comparison with the verdict that needs no test; None if one is to be made."""
+    if comparison.excluded is not None:
+        return replace(comparison, reason=comparison.excluded)
+    n = comparison.n
+    if n == 0:
+        return replace(comparison, reason="no pair of runs has the same data and seed")
+    if not any(comparison.differences):
+        return replace(comparison, verdict=Verdict.IDENTICAL)
+    if n < FEWEST:
+        return replace(comparison, verdict=Verdict.UNDECIDED, reason=too_few(n))
+    reason = paired_t_test(comparison.differences).reason
+    return None if reason is None else replace(comparison, verdict=Verdict.UNDECIDED, reason=reason)
+
+
+def against_baseline(
+    values: Values,
+    endpoints: Sequence[Endpoint],
+    baseline: str,
+    *,
+    excluded: Mapping[str, str] | None = None,
+    test_train_ratio: float = 0.0,
+    alpha: float = 0.05,
+) -> Family:
+    """Every other method against the baseline on every endpoint, as one family.
+
+    Args:
+        values: Of one data set; may hold other metrics than the endpoints'.
+        endpoints: One a task.
+        baseline: The method that the others are compared to.
+        excluded: {method: reason} of methods that are not ranked. If the baseline is among them, nobody is.
+        test_train_ratio: Rows of test over rows of train if pairs have different test rows, else 0.
+        alpha: The family's error.
+    """
+    excluded = excluded or {}
+    asked: list[Comparison] = []
+    for endpoint in endpoints:
+        methods = values.get((endpoint.task, endpoint.metric), {})
+        asked += _asked(endpoint, methods, baseline, excluded, test_train_ratio)
+    return judge(asked, alpha=alpha)
+
+
+def against_best(
+    values: Values,
+    endpoints: Sequence[Endpoint],
+    *,
+    excluded: Mapping[str, str] | None = None,
+    test_train_ratio: float = 0.0,
+    alpha: float = 0.05,
+) -> Family:
+    """On every endpoint, every other method against the one with the best mean, as one family.
+
+    The best is picked by the same results that then speak for it, so any pair of methods could have come to be tested:
+    p values are adjusted for all pairs, `tasks * k (k - 1) / 2` of them. Adjusted for the `k - 1` of the best alone,
+    8 of 100 studies of four equal methods would find somebody worse than the best, and more of more.
+
+    Args: as `against_baseline`. Excluded methods are never the best.
+    """
+    excluded = excluded or {}
+    asked: list[Comparison] = []
+    pairs = 0
+    for endpoint in endpoints:
+        methods = values.get((endpoint.task, endpoint.metric), {})
+        ranked = {m: spread(row.values())[1] for m, row in methods.items() if row and m not in excluded}
+        pairs += len(ranked) * (len(ranked) - 1) // 2
+        if ranked:
+            best = min(ranked, key=lambda m: (-endpoint.direction * ranked[m], m))
+            asked += _asked(endpoint, methods, best, excluded, test_train_ratio)
+    return judge(asked, alpha=alpha, tests=pairs)
+
+
+def _asked(
+    endpoint: Endpoint,
+    methods: Mapping[str, Mapping[Any, float]],
+    baseline: str,
+    excluded: Mapping[str, str],
+    test_train_ratio: float,
+) -> list[Comparison]:
+    missing = f"the baseline {baseline} is not ranked: {excluded[baseline]}" if baseline in excluded else None
+    return [
+        Comparison.paired(
+            endpoint, method, methods.get(method, {}), baseline, methods.get(baseline, {}),
+            excluded=excluded.get(method, missing), test_train_ratio=test_train_ratio,
+        )
+        for method in sorted({*methods, *excluded} - {baseline})
+    ]  # fmt: skip

@@ -1,0 +1,135 @@
+"""A/A: studies drawn from a known truth, through the code that writes the verdicts.
+
+Bands are exact binomial ones of 99.9 %: a right program falls outside once in a thousand seeds, and the seed is fixed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from benchmark.statistics import (
+    Endpoint,
+    Family,
+    Margin,
+    Verdict,
+    against_baseline,
+    against_best,
+    detectable_difference,
+    equivalence_power,
+    power_of_test,
+)
+
+STUDIES = 2_000
+METHODS = ("baseline", "m1", "m2", "m3")
+FIRM = (Verdict.BETTER, Verdict.WORSE)
+SD = 1e-3
+"""Of a method's own luck; a pair's difference has sqrt(2) of it, as what both share cancels."""
+
+SPREAD = SD * 2**0.5
+
+
+def band(share: float, trials: int = STUDIES) -> tuple[float, float]:
+    return float(binom.ppf(0.0005, trials, share)) / trials, float(binom.ppf(0.9995, trials, share)) / trials
+
+
+def versus_baseline(values: dict[tuple[str, str], dict[str, dict[int, float]]], endpoints: list[Endpoint]) -> Family:
+    return against_baseline(values, endpoints, "baseline")
+
+
+def studies(
+    seeds: int = 5,
+    methods: tuple[str, ...] = METHODS,
+    *,
+    truth: dict[tuple[str, str], float] | None = None,
+    margin: float = SD,
+    judged: Callable[..., Family] = versus_baseline,
+    tasks: int = 2,
+) -> Iterator[Family]:
+    """Families of normal values: AUC on one task, MSE on the other; a seed's luck is shared by its methods.
+
+    Args:
+        truth: {(task, method): true improvement over the others}, positive is better.
+    """
+    rng = np.random.default_rng(20_260_103)
+    endpoints = [Endpoint("click", "auc", 1, Margin(margin)), Endpoint("time", "mse", -1, Margin(margin))][:tasks]
+    shifts = np.array([[e.direction * (truth or {}).get((e.task, m), 0.0) for m in methods] for e in endpoints])
+    own = rng.normal(0, SD, (STUDIES, tasks, len(methods), seeds))
+    drawn = 0.8 + own + rng.normal(0, 2 * SD, (STUDIES, tasks, 1, seeds)) + shifts[:, :, None]
+    for study in drawn.tolist():
+        yield judged(
+            {
+                (e.task, e.metric): {m: dict(enumerate(row)) for m, row in zip(methods, rows, strict=True)}
+                for e, rows in zip(endpoints, study, strict=True)
+            },
+            endpoints,
+        )
+
+
+def any_firm(family: Family) -> bool:
+    return any(c.verdict in FIRM for c in family.comparisons)
+
+
+@pytest.mark.parametrize("judged", [versus_baseline, against_best])
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+def test_hardly_any_study_of_equal_methods_finds_a_difference(judged: Callable[..., Family], seeds: int) -> None:
+    share = np.mean([any_firm(family) for family in studies(seeds, judged=judged)])
+    assert band(0.02)[0] <= share <= band(0.05)[1]  # below 5 %, as the comparisons share their baseline
+
+
+def test_one_comparison_errs_exactly_as_often_as_it_says() -> None:
+    share = np.mean([any_firm(family) for family in studies(methods=METHODS[:2], tasks=1)])
+    assert band(0.05)[0] <= share <= band(0.05)[1]
+
+
+def test_equivalence_is_claimed_as_often_as_its_theory_says() -> None:
+    margin, seeds = 1.5 * SPREAD, 10
+    families = list(studies(seeds, margin=margin))
+    level = 0.05 / families[0].tests
+    for number in range(families[0].tests):
+        raw = np.mean([f.comparisons[number].p_equivalence < 0.05 for f in families])  # type: ignore[operator]
+        expected = equivalence_power(margin, SPREAD, seeds)
+        assert band(expected)[0] <= raw <= band(expected)[1]
+        # of the family: Bonferroni's power at least, and at most that of a test on its own
+        claimed = np.mean([f.comparisons[number].within_margin for f in families])
+        assert band(equivalence_power(margin, SPREAD, seeds, level))[0] <= claimed <= expected
+    words = {c.verdict for f in families for c in f.comparisons}
+    assert Verdict.EQUIVALENT in words
+
+
+def test_hardly_any_study_calls_methods_at_the_margin_equivalent() -> None:
+    margin = 1.5 * SPREAD
+    truth = {(task, m): margin for task in ("click", "time") for m in METHODS[1:]}
+    families = studies(10, truth=truth, margin=margin)
+    share = np.mean([any(c.within_margin for c in family.comparisons) for family in families])
+    assert band(0.02)[0] <= share <= band(0.05)[1]
+
+
+@pytest.mark.parametrize(("task", "seeds"), [("click", 5), ("time", 10)])
+def test_a_planted_difference_is_found_with_the_power_of_the_formula(task: str, seeds: int) -> None:
+    """Alone among five nulls: Bonferroni's power, within the band, plus at most 2 points that Holm's steps may add."""
+    level = 0.05 / 6
+    planted = detectable_difference(SPREAD, seeds, level)
+    families = list(studies(seeds, truth={(task, "m1"): planted}))
+    found = [family.get(task, "m1") for family in families]
+    share = np.mean([c is not None and c.verdict is Verdict.BETTER for c in found])
+    expected = power_of_test(planted, SPREAD, seeds, level)
+    assert expected == pytest.approx(0.8, abs=1e-6)
+    assert band(expected)[0] <= share <= band(expected)[1] + 0.02
+    assert not any(c is not None and c.verdict is Verdict.WORSE for c in found)
+    others = np.mean(
+        [any(c.verdict in FIRM for c in f.comparisons if (c.task, c.method) != (task, "m1")) for f in families]
+    )
+    assert others <= band(0.05)[1]
+
+
+@pytest.mark.parametrize("difference", [0.5, 1.0, 2.0, 3.0])
+def test_the_power_of_a_single_comparison_is_the_formulas(difference: float) -> None:
+    planted = difference * SPREAD
+    families = studies(methods=METHODS[:2], tasks=1, truth={("click", "m1"): planted})
+    share = np.mean([family.comparisons[0].verdict is Verdict.BETTER for family in families])
+    low, high = band(power_of_test(planted, SPREAD, 5))
+    assert low <= share <= high

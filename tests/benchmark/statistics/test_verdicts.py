@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmark.statistics import (
+    Comparison,
+    Endpoint,
+    Family,
+    Margin,
+    Verdict,
+    against_baseline,
+    against_best,
+    judge,
+    paired_t_test,
+    seesaw,
+    sentence,
+)
+from tests.benchmark.statistics.test_intervals import A, B, D, spread_out
+
+AUC = Endpoint("income", "auc", 1, Margin(0.001))
+MSE = Endpoint("hours", "mse", -1, Margin(0.01, relative=True))
+
+
+def one(differences: list[float], endpoint: Endpoint = AUC, mean: float = 0.8, **options: object) -> Comparison:
+    """The only comparison of a family."""
+    asked = Comparison(endpoint, "m", "b", tuple(differences), mean, **options)  # type: ignore[arg-type]
+    return judge([asked]).comparisons[0]
+
+
+def table(
+    methods: dict[str, list[float]], endpoint: Endpoint = AUC
+) -> dict[tuple[str, str], dict[str, dict[int, float]]]:
+    return {(endpoint.task, endpoint.metric): {m: dict(enumerate(row)) for m, row in methods.items()}}
+
+
+@pytest.mark.parametrize(
+    ("differences", "verdict"),
+    [
+        (D, Verdict.BETTER),
+        ([-d for d in D], Verdict.WORSE),
+        ([1e-4, -1e-4, 2e-4, -2e-4, 0.0], Verdict.EQUIVALENT),
+        ([0.0] * 5, Verdict.IDENTICAL),
+        ([0.004, -0.003, 0.001, 0.002, -0.001], Verdict.UNDECIDED),
+        ([0.01, 0.01], Verdict.UNDECIDED),
+        ([0.01] * 5, Verdict.UNDECIDED),
+        ([0.0], Verdict.IDENTICAL),
+    ],
+)
+def test_the_verdict(differences: list[float], verdict: Verdict) -> None:
+    assert one(differences).verdict is verdict
+
+
+def test_lower_is_better_where_the_metric_says_so() -> None:
+    found = one([-d for d in D], MSE, mean=0.01)
+    assert found.verdict is Verdict.BETTER
+    assert found.difference is not None and found.improvement is not None and found.improvement.low is not None
+    assert found.difference.mean < 0 < found.improvement.low < found.improvement.mean
+
+
+def test_a_relative_margin_is_a_share_of_the_baselines_mean() -> None:
+    assert one([-0.4, 0.3, 0.2, -0.1, 0.1], MSE, mean=100.0).verdict is Verdict.EQUIVALENT
+    assert one([-0.4, 0.3, 0.2, -0.1, 0.1], MSE, mean=10.0).verdict is Verdict.UNDECIDED
+
+
+def test_what_is_significant_and_small_is_better_within_the_margin() -> None:
+    found = one([2e-4, 2.1e-4, 1.9e-4, 2e-4, 2.2e-4])
+    assert found.verdict is Verdict.BETTER and found.within_margin
+    assert sentence(found, "AUC").endswith("That is within the margin of 0.0010.")
+
+
+def test_a_method_that_is_not_ranked_has_no_verdict_and_costs_the_others_nothing() -> None:
+    values = table({"b": list(A), "m": list(B), "broken": list(B)})
+    found = against_baseline(values, [AUC], "b", excluded={"broken": "seed 3 diverged", "gone": "no run"})
+    assert [(c.method, c.verdict) for c in found.comparisons] == [
+        ("broken", None),
+        ("gone", None),
+        ("m", Verdict.BETTER),
+    ]
+    assert found.tests == 1
+    broken = found.get("income", "broken")
+    assert broken is not None and broken.reason == "seed 3 diverged" and broken.difference is not None
+
+
+def test_nobody_is_ranked_against_a_baseline_that_is_not() -> None:
+    found = against_baseline(table({"b": list(A), "m": list(B)}), [AUC], "b", excluded={"b": "seed 1 failed"})
+    assert [(c.verdict, c.reason) for c in found.comparisons] == [(None, "the baseline b is not ranked: seed 1 failed")]
+
+
+def test_a_metric_undefined_in_one_run_leaves_no_verdict() -> None:
+    values = table({"b": list(A), "m": list(B)})
+    del values["income", "auc"]["m"][2]
+    assert against_baseline(values, [AUC], "b").comparisons[0].reason == "no auc in 1 of 5 runs of which b has one"
+
+
+def test_methods_without_a_common_pair_are_not_compared() -> None:
+    values = {("income", "auc"): {"b": {0: 0.8}, "m": {1: 0.8}}}
+    found = against_baseline(values, [AUC], "b").comparisons[0]
+    assert found.verdict is None and found.reason == "no pair of runs has the same data and seed"
+    assert found.difference is None and found.seeds_needed() is None and found.detectable() is None
+
+
+def test_p_is_adjusted_for_all_methods_and_tasks() -> None:
+    noise = [0.80, 0.81, 0.79, 0.82, 0.80]
+    values = table({"b": list(A), "m": list(B), "n": noise}) | table({"b": list(A), "m": noise, "n": noise}, MSE)
+    found = against_baseline(values, [AUC, MSE], "b")
+    better = found.get("income", "m")
+    assert found.tests == 4 and better is not None and better.p is not None
+    assert better.p_adjusted == pytest.approx(4 * better.p)
+    assert better.difference_adjusted is not None and better.difference is not None
+    assert better.difference_adjusted.adjusted and better.difference_adjusted.confidence == 1 - 0.05 / 4
+    assert better.difference_adjusted.half_width > better.difference.half_width  # type: ignore[operator]
+
+
+def test_the_best_is_judged_as_one_of_all_pairs() -> None:
+    values = table(
+        {"a": list(A), "b": list(B), "c": [a + 1e-5 * n for n, a in enumerate(A)], "d": [0.9, 0.1, 0.9, 0.9, 0.9]}
+    )
+    found = against_best(values, [AUC], excluded={"d": "seed 1 diverged"})
+    assert {c.baseline for c in found.comparisons} == {"b"} and found.tests == 3
+    worse = found.get("income", "a")
+    assert worse is not None and worse.verdict is Verdict.WORSE
+    assert worse.p_adjusted is not None and worse.p_adjusted >= 2 * paired_t_test(D).p  # type: ignore[operator]
+    lower = against_best(table({"a": list(A), "b": list(B)}, MSE), [MSE])
+    assert lower.comparisons[0].baseline == "a" and lower.comparisons[0].verdict is Verdict.WORSE
+
+
+def test_varying_test_rows_make_it_harder() -> None:
+    values = table({"b": list(A), "m": list(B)})
+    plain, corrected = (against_baseline(values, [AUC], "b", test_train_ratio=r).comparisons[0] for r in (0.0, 0.25))
+    assert plain.p == pytest.approx(0.0026285, rel=1e-4) and corrected.p == pytest.approx(0.0112876, rel=1e-4)
+
+
+@given(st.dictionaries(st.sampled_from("mnopq"), spread_out, min_size=1), st.floats(0.1, 10))
+def test_p_values_know_neither_the_order_nor_the_unit(rows: dict[str, list[float]], unit: float) -> None:
+    def p_values(rows: dict[str, list[float]], unit: float) -> dict[str, float]:
+        endpoint = Endpoint("t", "x", 1, Margin(0.5 * unit))
+        asked = [Comparison(endpoint, m, "b", tuple(unit * d for d in row), 1.0) for m, row in rows.items()]
+        return {c.method: (c.p_adjusted or 0) + (c.p_equivalence_adjusted or 0) for c in judge(asked).comparisons}
+
+    turned = {method: row[::-1] for method, row in reversed(rows.items())}
+    assert p_values(rows, 1.0) == pytest.approx(p_values(turned, 1.0))
+    assert p_values(rows, 1.0) == pytest.approx(p_values(rows, unit), rel=1e-6, abs=1e-9)
+
+
+def test_the_sign_flip_beside_a_verdict_is_silent_where_it_cannot_speak() -> None:
+    assert one(D).sign_flip.p is None
+    assert one(D * 3).sign_flip.p is not None
+
+
+def test_seesaws_are_counted_by_verdicts() -> None:
+    values = table({"b": list(A), "m": list(B), "n": list(B)}) | table({"b": list(A), "m": list(B), "n": list(A)}, MSE)
+    family = against_baseline(values, [AUC, MSE], "b", excluded={"gone": "no run"})
+    found = seesaw(family.comparisons)
+    assert found["m"].better == ("income",) and found["m"].worse == ("hours",) and found["m"].seesaws
+    assert not found["n"].seesaws and "gone" not in found
+    assert family.of(Verdict.IDENTICAL)[0].method == "n"
+
+
+def test_a_family_of_nothing() -> None:
+    assert judge([]) == Family((), 0)
+    assert against_best({}, [AUC]).comparisons == ()
+
+
+@pytest.mark.parametrize("size", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_margin_is_a_number_above_zero(size: float) -> None:
+    with pytest.raises(ValueError, match="a margin must be a finite number above 0"):
+        Margin(size)
+
+
+def test_a_direction_is_up_or_down() -> None:
+    with pytest.raises(ValueError, match="direction of calibration on t must be 1 or -1, found 0"):
+        Endpoint("t", "calibration", 0, Margin(0.1))
+
+
+# in words -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("differences", "expected"),
+    [
+        (D, "m beats b on income by 0.0017 AUC [0.0010, 0.0024], adjusted p = 0.00263."),
+        ([-d for d in D], "m is worse than b on income by 0.0017 AUC [0.0010, 0.0024], adjusted p = 0.00263."),
+        ([0.0] * 5, "m and b on income: identical, every difference of 5 is zero."),
+        ([1e-4, -1e-4, 2e-4, -2e-4, 1e-4], "m and b on income: equivalent within 0.0010 AUC, adjusted p < 0.001."),
+        (
+            [0.004, -0.003, 0.001, 0.002, -0.001],
+            "m and b on income: not distinguishable with 5 seeds; about 64 would tell a difference of 0.0010 AUC from none.",
+        ),
+        ([0.1, 0.2], "m and b on income: not distinguishable with 2 seeds (2 pairs of runs; a test needs 3)."),
+        ([], "m is not compared with b on income: no pair of runs has the same data and seed."),
+    ],
+)
+def test_a_comparison_in_words(differences: list[float], expected: str) -> None:
+    assert sentence(one(differences), "AUC") == expected
+
+
+def test_what_seeds_cannot_decide_is_said() -> None:
+    found = one([0.004, -0.003, 0.001, 0.002, -0.001], test_train_ratio=0.25)
+    assert found.seeds_to_decide is None
+    assert "no number of seeds would tell a difference of 0.0010 AUC from none on these splits" in sentence(
+        found, "AUC"
+    )
