@@ -1,6 +1,7 @@
 """The record: the JSON that every run leaves, whatever happened to it. Imports no torch.
 
     results/runs/<dataset>/<architecture>/<weighting>/<id>.json
+    results/runs/trials/<dataset>/...                               of a search: no test metrics
 
 It is written whole, by rename, last. Trackers see the same numbers; nothing is ever read back from them.
 """
@@ -17,6 +18,8 @@ from typing import Any
 
 FORMAT = 1
 STATUSES = ("finished", "diverged", "failed")
+TRIAL = "trial"  # the purpose whose runs never read the test split
+REFERENCE = "reference"  # the folder of records of another kind, those of benchmark.reference
 
 Metrics = dict[
     str, dict[str, float | None]
@@ -32,12 +35,16 @@ class Record:
         id: First 12 hex digits of the hash of the configuration's identity.
         status: finished, diverged (a loss or weight became NaN) or failed (an exception).
         method: `architecture/weighting`.
-        config: The whole RunConfig as plain values.
+        config: The whole RunConfig as plain values. `config["tuning"]` of a trial has study (the search's id), trial (its number),
+            sampler, space {parameter: text} and parameters {parameter: value}; of a tuned run those of the best trial, and
+            trials (how many), criterion (the best's, None if none finished) and ids (of the trials' records).
         dataset: name, fingerprint, test_rows (hash of the test labels and features), splits {split: rows}, fields (names),
             schema, tasks, facts, best_reachable, and constant {task: {metric: value}}: the mean of train as prediction of test.
+            A trial has nothing that its test rows decide: no test_rows, best_reachable and constant.
         selected_by: {split: "validation", criterion: monitor}.
         best_epoch: Counted from 1; of the joint selection. best_epoch_per_task: each task's own best.
-        metrics: {"validation" | "test": Metrics} at best_epoch. metrics_per_task: each task at its own best epoch.
+        metrics: {"validation" | "test": Metrics} at best_epoch. metrics_per_task: each task at its own best epoch. A trial
+            has those of validation only.
         undefined: {"test.like.auc": reason} for metrics that are None.
         epochs: One dict an epoch: epoch, seconds, learning_rate, train_losses {task: value, standardised}, auxiliary
             {name: value}, validation Metrics, criterion, effective_weights {task: value}.
@@ -85,19 +92,28 @@ class Record:
             ValueError: if a number is NaN or infinite.
         """
         path = self.path(results_dir)
-        text = json.dumps(asdict(self), indent=1, allow_nan=False) + "\n"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{self.id}.", delete=False) as file:
-            file.write(text)
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, path)
+        write_json(path, asdict(self))
         return path
 
 
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Writes plain values in one step: a reader sees the old file or the new one, never a part.
+
+    Raises:
+        ValueError: if a number is NaN or infinite.
+    """
+    text = json.dumps(value, indent=1, allow_nan=False) + "\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.stem}.", delete=False) as file:
+        file.write(text)
+    os.chmod(file.name, 0o644)
+    os.replace(file.name, path)
+
+
 def record_path(results_dir: str | Path, config: dict[str, Any], id: str) -> Path:
-    """`<results_dir>/<dataset>/<architecture>/<weighting>/<id>.json`."""
+    """`<results_dir>/<dataset>/<architecture>/<weighting>/<id>.json`; trials in `<results_dir>/trials/...`."""
     names = (config[group]["name"] for group in ("dataset", "architecture", "weighting"))
-    return Path(results_dir, *names, f"{id}.json")
+    return Path(results_dir, *(["trials"] if config.get("purpose") == TRIAL else []), *names, f"{id}.json")
 
 
 def load_record(path: str | Path) -> Record:
@@ -129,9 +145,10 @@ def load_record(path: str | Path) -> Record:
 
 
 def record_files(folder: str | Path) -> Iterator[Path]:
-    """The record files under a folder, sorted; hidden files and folders are passed over."""
+    """The record files under a folder, sorted; passed over are what is hidden, and folders of reference lines."""
     for path in sorted(Path(folder).rglob("*.json")):
-        if not any(part.startswith(".") for part in path.relative_to(folder).parts):
+        parts = path.relative_to(folder).parts
+        if REFERENCE not in parts[:-1] and not any(part.startswith(".") for part in parts):
             yield path
 
 

@@ -27,7 +27,7 @@ from benchmark.composition import typed
 from benchmark.config import RunConfig
 from benchmark.datasets import Data, Dataset
 from benchmark.progress import RunProgress
-from benchmark.record import Metrics, Record, load_record, record_path
+from benchmark.record import TRIAL, Metrics, Record, load_record, record_path
 from benchmark.seeding import initialise, seeded
 from benchmark.targets import TargetScale
 from benchmark.tracking import guarded
@@ -124,8 +124,6 @@ def finished_before(config: RunConfig, fingerprint: str) -> Record | None:
 
 def new_record(config: RunConfig, data: Data) -> Record:
     """A record with all that is known before training. Its status is `failed` until it is another."""
-    constant = metrics.constant_outputs(data.schema.tasks, data.train.labels, len(data.test))
-    splits = {"train": data.train, "validation": data.validation, "test": data.test}
     return Record(
         id=config.id,
         status="failed",
@@ -133,21 +131,33 @@ def new_record(config: RunConfig, data: Data) -> Record:
         purpose=config.purpose,
         seed=config.seed,
         config=asdict(config),
-        dataset={
-            "name": config.dataset.name,
-            "fingerprint": data.fingerprint,
-            "test_rows": _hash_rows(data),
-            "splits": {name: len(split) for name, split in splits.items()},
-            "fields": [f.name for f in data.schema.categorical] + [f.name for f in data.schema.numeric],
-            "tasks": list(data.schema.task_names),
-            "schema": data.schema.to_json(),
-            "facts": data.facts,
-            "best_reachable": data.best_reachable,
-            "constant": metrics.evaluate(data.schema.tasks, constant, data.test.labels, users_of(data, data.test))[0],
-        },
+        dataset=describe(config.dataset.name, data, with_test=config.purpose != TRIAL),
         selected_by={"split": "validation", "criterion": config.trainer.monitor},
-        environment=_environment(),
+        environment=environment(),
     )
+
+
+def describe(name: str, data: Data, *, with_test: bool = True) -> dict[str, Any]:
+    """A record's `dataset`: what the data are and, with test, what its rows alone decide (the constant predictor's metrics)."""
+    splits = {"train": data.train, "validation": data.validation, "test": data.test}
+    described: dict[str, Any] = {
+        "name": name,
+        "fingerprint": data.fingerprint,
+        "splits": {split: len(rows) for split, rows in splits.items()},
+        "fields": [f.name for f in data.schema.categorical] + [f.name for f in data.schema.numeric],
+        "tasks": list(data.schema.task_names),
+        "schema": data.schema.to_json(),
+        "facts": data.facts,
+    }
+    if with_test:
+        tasks, rows = data.schema.tasks, data.test
+        constant = metrics.constant_outputs(tasks, data.train.labels, len(rows))
+        described |= {
+            "test_rows": _hash_rows(data),
+            "best_reachable": data.best_reachable,
+            "constant": metrics.evaluate(tasks, constant, rows.labels, users_of(data, rows))[0],
+        }
+    return described
 
 
 def _execute(config: RunConfig, data: Data, record: Record) -> None:
@@ -198,10 +208,12 @@ def build_model(config: RunConfig, data: Data) -> tuple[Any, Weighting]:
 
 
 def _evaluate_selected(trainer: Trainer, fit: Fit, record: Record) -> None:
-    """Validation and test, once, at the jointly selected epoch, and each task at its own best epoch."""
+    """Validation and test, once, at the jointly selected epoch, and each task at its own best epoch; of a trial, no test."""
     selection = fit.selection
     record.best_epoch, record.best_epoch_per_task = selection.best_epoch, selection.best_epoch_per_task
-    splits = {"validation": trainer.data.validation, "test": trainer.data.test}
+    splits = {"validation": trainer.data.validation}
+    if record.purpose != TRIAL:
+        splits["test"] = trainer.data.test
     by_epoch: dict[int, dict[str, Metrics]] = {}
     for epoch in sorted({selection.best_epoch, *selection.best_epoch_per_task.values()}):
         trainer.model.load_state_dict(selection.state(epoch))
@@ -274,7 +286,8 @@ def _program() -> list[str]:
     return ["python", "-m", "benchmark"] if name == "__main__.py" else [name]
 
 
-def _environment() -> dict[str, Any]:
+def environment() -> dict[str, Any]:
+    """A record's `environment`: versions, machine, command and the time now."""
     return {
         "mtlbench": version("mtlbench"),
         "torch": torch.__version__,

@@ -1,0 +1,115 @@
+"""The record of a reference line: a kind of its own, which loaders of ordinary records pass over. Imports no torch.
+
+results/runs/reference/<name>/<id>.json            what a report shows
+results/runs/reference/<name>/trials/<id>.json     what it was chosen by
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from benchmark.config import digest
+from benchmark.record import REFERENCE, Metrics, write_json
+
+FORMAT = 1
+KIND = "reference"
+TRIAL = "trial"
+
+
+@dataclass(kw_only=True, slots=True)
+class ReferenceRecord:
+    """How good a reference line is on one data set.
+
+    Args:
+        format: Version of this layout; readers accept older ones.
+        kind: Always `reference`.
+        name: constant or gbdt.
+        purpose: default (nothing to choose), trial (validation only: the test split stays unread) or tuned.
+        seed: Of the trees' samples of rows and columns: 0, 1, ... if tuned, from 10,000 on for trials; 0 for constant.
+        config: {"dataset": as in a run's config, "settings": what else decides the result}.
+        dataset: As in an ordinary record.
+        metrics: {"validation" | "test": Metrics}, as in an ordinary record; a trial has validation only.
+        undefined: {"test.like.auc": reason} for metrics that are None.
+        models: {task: {trial, parameters, rounds, rows, seconds}}: the number of the trial that its parameters are of,
+            boosting rounds, and rows of train whose label is known.
+        tuning: {trials, criterion {task: metric}, ids, seconds} of the trials that a tuned record is chosen by.
+        cost: train_seconds, threads.
+        environment: Versions, machine, command, start time.
+    """
+
+    format: int = FORMAT
+    kind: str = KIND
+    name: str
+    purpose: str
+    seed: int
+    config: dict[str, Any]
+    id: str = ""
+    dataset: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Metrics] = field(default_factory=dict)
+    undefined: dict[str, str] = field(default_factory=dict)
+    models: dict[str, dict[str, Any]] = field(default_factory=dict)
+    tuning: dict[str, Any] = field(default_factory=dict)
+    cost: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """`id` is the first 12 hex digits of the hash of name, purpose, seed and config."""
+        identity = {key: getattr(self, key) for key in ("name", "purpose", "seed", "config")}
+        self.id = self.id or digest(identity)[:12]
+
+    def path(self, results_dir: str | Path) -> Path:
+        """Where this record lies under `results_dir`."""
+        folder = Path(results_dir, REFERENCE, self.name)
+        return (folder / "trials" if self.purpose == TRIAL else folder) / f"{self.id}.json"
+
+    def write(self, results_dir: str | Path) -> Path:
+        """Writes the JSON whole, by rename.
+
+        Raises:
+            ValueError: if a number is NaN or infinite.
+        """
+        path = self.path(results_dir)
+        write_json(path, asdict(self))
+        return path
+
+
+def load_reference(path: str | Path) -> ReferenceRecord:
+    """Reads one record of a reference line.
+
+    Raises:
+        ValueError: if it is none, or its format is newer than this version reads.
+    """
+    try:
+        value = json.loads(Path(path).read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is not a record of a reference line: {error}") from error
+    if not isinstance(value, dict) or value.get("kind") != KIND:
+        raise ValueError(f"{path} is not a record of a reference line: its kind is not {KIND!r}")
+    required = ("format", "name", "purpose", "seed", "config", "id")
+    missing = [key for key in required if key not in value]
+    if missing:
+        raise ValueError(f"{path} is not a record of a reference line: it has no {', '.join(missing)}")
+    if not isinstance(value["format"], int) or value["format"] > FORMAT:
+        raise ValueError(
+            f"{path} has format {value['format']}, and this mtlbench reads up to {FORMAT}: install a newer mtlbench"
+        )
+    known = {f.name for f in fields(ReferenceRecord)}
+    return ReferenceRecord(**{key: value[key] for key in value if key in known})
+
+
+def load_references(folder: str | Path) -> list[ReferenceRecord]:
+    """All records of reference lines under a folder, trials too, sorted by path; none if there are none.
+
+    Raises:
+        ValueError: as `load_reference`.
+    """
+    folder = Path(folder)
+    return [
+        load_reference(path)
+        for path in sorted(folder.rglob("*.json"))
+        if REFERENCE in (parts := (folder.name, *path.relative_to(folder).parts[:-1]))
+        and not any(part.startswith(".") for part in (*parts[1:], path.name))
+    ]

@@ -1,0 +1,171 @@
+"""Boosted trees by LightGBM: one model a task, on the columns that the architectures get.
+
+R rows, F categorical and N numeric fields.
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from benchmark.datasets import Data
+from benchmark.metrics import primary
+from benchmark.schema import Split, Task, TaskKind
+from benchmark.seeding import derive
+
+MAX_ROUNDS, PATIENCE = 2000, 50
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Where a trial draws a parameter from: uniform, or uniform in its logarithm."""
+
+    low: float
+    high: float
+    log: bool = False
+    whole: bool = False
+
+    def draw(self, rng: np.random.Generator) -> float:
+        """One value."""
+        low, high = (np.log(self.low), np.log(self.high)) if self.log else (self.low, self.high)
+        drawn = rng.uniform(low, high)
+        value = float(np.exp(drawn) if self.log else drawn)
+        return round(value) if self.whole else float(f"{value:.4g}")
+
+
+SPACE = {
+    "learning_rate": Range(0.02, 0.2, log=True),
+    "num_leaves": Range(8, 256, log=True, whole=True),
+    "min_child_samples": Range(10, 500, log=True, whole=True),
+    "lambda_l2": Range(1e-3, 30, log=True),
+    "cat_smooth": Range(3, 300, log=True),
+    # below one, so that a seed draws rows and columns of its own, and the spread over seeds is that of the method
+    "feature_fraction": Range(0.3, 0.9),
+    "bagging_fraction": Range(0.5, 0.9),
+}
+FIXED = {
+    "bagging_freq": 1,
+    "deterministic": True,
+    "force_col_wise": True,  # else LightGBM takes what was faster on this machine, and the last bit hangs on it
+    "feature_pre_filter": False,  # else the bins could not serve several values of min_child_samples
+    "verbosity": -1,
+}
+CRITERION = {TaskKind.BINARY: "auc", TaskKind.REGRESSION: "l2"}
+OBJECTIVE = {TaskKind.BINARY: "binary", TaskKind.REGRESSION: "regression"}
+
+
+def lightgbm() -> ModuleType:
+    """The library.
+
+    Raises:
+        ValueError: if it is not installed, with the extra that brings it.
+    """
+    try:
+        return importlib.import_module("lightgbm")
+    except ImportError as error:
+        raise ValueError(
+            "the reference line gbdt needs LightGBM, which is not installed: pip install 'mtlbench[gbdt]' "
+            "(only=constant does without)"
+        ) from error
+
+
+def draw_parameters(task: str, trial: int) -> dict[str, float]:
+    """What trial number `trial` tries for a task: of these two alone, so that trials may run in any order, anywhere."""
+    return {name: where.draw(np.random.default_rng(derive(trial, "gbdt", task, name))) for name, where in SPACE.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A fitted ensemble of one task.
+
+    Args:
+        booster: LightGBM's, cut at its best round on validation.
+        rounds: How many trees that is.
+        rows: Rows of train whose label is known.
+        seconds: Time of the fit.
+    """
+
+    booster: Any
+    rounds: int
+    rows: int
+    seconds: float
+
+    def predict(self, split: Split) -> np.ndarray:
+        """(R,) logits of a binary task, values in the target's own unit of a regression: as `metrics.evaluate` takes them."""
+        outputs_R: np.ndarray = self.booster.predict(columns(split), raw_score=True)
+        return outputs_R
+
+
+def columns(split: Split) -> np.ndarray:
+    """(R, F + N) float32: codes, then numbers. Codes below 2^24 are exact in float32."""
+    return np.concatenate([split.categorical.astype(np.float32), split.numeric], axis=1)
+
+
+class Trees:
+    """A data set's splits, binned once for all tasks and trials.
+
+    Categorical fields are LightGBM's own: a split sends a set of categories to either side. Code 0, unseen in train, is in
+    no such set.
+
+    Args:
+        data: The data set.
+        threads: Of LightGBM; 0: all cores.
+    """
+
+    def __init__(self, data: Data, threads: int = 0) -> None:
+        self._library = lightgbm()
+        self._data = data
+        self._fixed = {**FIXED, "num_threads": threads}
+        self._binned = self._library.Dataset(
+            columns(data.train),
+            label=np.zeros(len(data.train)),  # a task's own labels come with its rows
+            categorical_feature=list(range(len(data.schema.categorical))),
+            params=self._fixed,
+        ).construct()
+
+    def fit(self, task: Task, parameters: dict[str, float], seed: int) -> Model:
+        """Boosts on the rows of train whose label is known, until validation has not improved for `PATIENCE` rounds.
+
+        A funnel child is trained as it is judged: on all exposures, its label that of the joint.
+
+        Args:
+            task: One of the data set's.
+            parameters: LightGBM's, as `draw_parameters` names them.
+            seed: Draws the rows and columns of each tree.
+        """
+        library, started = self._library, time.perf_counter()
+        rows, labels = self._known(self._data.train, task)
+        train = self._binned.subset(rows).construct().set_label(labels)
+        rows_V, labels_V = self._known(self._data.validation, task)
+        validation = library.Dataset(
+            columns(self._data.validation)[rows_V], label=labels_V, reference=self._binned, params=self._fixed
+        )
+        booster = library.train(
+            {
+                **self._fixed,
+                **parameters,
+                "objective": OBJECTIVE[task.kind],
+                "metric": CRITERION[task.kind],
+                "seed": derive(seed, "gbdt", task.name) % 2**31,
+            },
+            train,
+            num_boost_round=MAX_ROUNDS,
+            valid_sets=[validation],
+            callbacks=[library.early_stopping(PATIENCE, verbose=False)],
+        )
+        return Model(booster, booster.current_iteration(), len(rows), time.perf_counter() - started)
+
+    def _known(self, split: Split, task: Task) -> tuple[np.ndarray, np.ndarray]:
+        labels = split.labels[:, self._data.schema.task_names.index(task.name)].astype(np.float64)
+        rows = np.flatnonzero(~np.isnan(labels))
+        return rows, labels[rows]
+
+
+def criteria(tasks: tuple[Task, ...]) -> dict[str, str]:
+    """{task: the metric on validation by which its trials are compared}."""
+    return {task.name: primary(task) for task in tasks}
