@@ -34,14 +34,15 @@ class Verbs(click.Group):
 @click.version_option(benchmark.__version__, prog_name="mtlbench")
 @click.pass_context
 def mtlbench(context: click.Context) -> None:
-    r"""A head-to-head benchmark of multi-task recommenders: same data, same seeds, AUC beside MSE.
+    """A head-to-head benchmark of multi-task recommenders: same data, same seeds, AUC beside MSE.
 
     \b
       mtlbench run dataset=shop architecture=mmoe,shared_bottom seed='range(0,5)'
       mtlbench report results/runs --html report.html
+      mtlbench compare mmoe/equal single_task/equal
       mtlbench list architectures mmoe
       mtlbench recommend RECORD --user 42
-    """
+    """  # noqa: D301  click looks for the character \b
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 
@@ -70,17 +71,136 @@ def run(overrides: tuple[str, ...]) -> None:
     show_default=True,
     help="The epoch that is reported: one for all tasks, or each task's best.",
 )
+@click.option(
+    "--purpose",
+    type=click.Choice(["all", "default", "tuned"]),
+    default="all",
+    show_default=True,
+    help="Runs with default parameters, tuned ones, or both side by side.",
+)
+@click.option("--margin-auc", default=0.001, show_default=True, help="The largest difference of AUC that is none.")
+@click.option("--margin-mse", default=0.01, show_default=True, help="The same of MSE, as a share of the baseline's.")
 @click.option("--html", type=click.Path(dir_okay=False), help="Write one self-contained page.")
 @click.option("--markdown", type=click.Path(dir_okay=False), help="Write the tables as Markdown.")
-@click.option("--csv", type=click.Path(dir_okay=False), help="Write the tables as CSV.")
-def report(results: str, **options: Any) -> None:
+@click.option("--latex", type=click.Path(file_okay=False), help="Write the tables into a folder, for booktabs.")
+@click.option("--csv", type=click.Path(dir_okay=False), help="Write means, differences and verdicts as CSV.")
+@click.option("--parquet", type=click.Path(dir_okay=False), help="Write every value of every run as Parquet.")
+@click.option("--wandb", "wandb", flag_value="offline", help="Put page and tables into a wandb run, offline.")
+@click.option("--wandb-online", "wandb", flag_value="online", help="The same, uploaded.")
+def report(results: str, margin_auc: float, margin_mse: float, wandb: str | None, **options: Any) -> None:
     """Compare the records under a folder.
 
     RESULTS is results/runs if it is not given.
     """
     from benchmark.reporting import report as make
+    from benchmark.statistics import Margin
 
-    make(results, **options).print()
+    margins = {"auc": Margin(margin_auc), "mse": Margin(margin_mse, relative=True)}
+    made = make(results, margins=margins, **options)
+    made.print()
+    if wandb is not None:
+        from benchmark.tracking import track_report
+
+        click.echo(f"tracked: {track_report(made, mode='online' if wandb == 'online' else 'offline')}")
+
+
+_selection = click.option(
+    "--selection",
+    type=click.Choice(["joint", "per_task"]),
+    default="joint",
+    show_default=True,
+    help="The epoch that is compared: one for all tasks, or each task's best.",
+)
+
+
+@mtlbench.command()
+@click.argument("first")
+@click.argument("second")
+@click.argument("results", required=False, type=click.Path())
+@click.option("--margin-auc", default=0.001, show_default=True, help="The largest difference of AUC that is none.")
+@click.option("--margin-mse", default=0.01, show_default=True, help="The same of MSE, as a share of SECOND's mean.")
+@click.option("--fail-if-worse", is_flag=True, help="Exit with 1 if FIRST is worse anywhere, or a verdict is missing.")
+@_selection
+def compare(
+    first: str,
+    second: str,
+    results: str | None,
+    *,
+    margin_auc: float,
+    margin_mse: float,
+    fail_if_worse: bool,
+    selection: Literal["joint", "per_task"],
+) -> None:
+    """Judge one method by another, the answer first.
+
+    FIRST and SECOND are methods of the records under RESULTS (results/runs if it is not given), or two folders of
+    records, such as those after a change and those before it: then every method of both is judged.
+    """
+    from benchmark.comparison import compare as judge
+    from benchmark.statistics import Margin
+
+    margins = {"auc": Margin(margin_auc), "mse": Margin(margin_mse, relative=True)}
+    found = judge(first, second, results, margins=margins, selection=selection)
+    found.print()
+    if fail_if_worse and (found.worse or found.incomplete):
+        sys.exit(1)
+
+
+@mtlbench.command()
+@click.argument("results", default="results/runs", type=click.Path())
+@click.option(
+    "--baseline", default="single_task/equal", show_default=True, help="The method all others are compared to."
+)
+@click.option("--difference-auc", default=0.001, show_default=True, help="The difference of AUC to count seeds for.")
+@click.option(
+    "--difference-mse", default=0.01, show_default=True, help="The same of MSE, as a share of the baseline's."
+)
+@_selection
+def power(
+    results: str,
+    *,
+    baseline: str,
+    difference_auc: float,
+    difference_mse: float,
+    selection: Literal["joint", "per_task"],
+) -> None:
+    """Show what more seeds would show.
+
+    From the spread of the records under RESULTS: the difference that 3, 5, 10 and 20 seeds find with 80 % power, and
+    how many seeds a given difference needs.
+    """
+    from benchmark.sample_size import power as plan
+    from benchmark.statistics import Margin
+
+    sizes = {"auc": Margin(difference_auc), "mse": Margin(difference_mse, relative=True)}
+    plan(results, baseline=baseline, differences=sizes, selection=selection).print()
+
+
+@mtlbench.command()
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+def reference(overrides: tuple[str, ...]) -> None:
+    """Make a data set's reference lines: the constant predictor, and boosted trees.
+
+    \b
+      mtlbench reference dataset=census_income
+      mtlbench reference dataset=shop dataset.num_rows=5000 trials=4 seeds=3 results_dir=results/mine
+
+    \b
+    dataset=, experiment=             as in `mtlbench run`
+    results_dir=, threads=, rerun=    the same
+    trials=8                          draws of the trees' parameters, compared on validation
+    seeds=5                           of the best draw: 0, 1, ...
+    only=constant,gbdt                which lines
+
+    The trees are LightGBM's (extra: gbdt), one model a task, on the same columns and splits as the methods; each
+    task's parameters are the best of its trials.
+
+    Records go to <results_dir>/reference/<name>/<id>.json; what is there is kept, so the same command goes on where it
+    was interrupted. Reports of the folder show them beside the methods.
+    """  # noqa: D301  click looks for the character \b
+    from benchmark.reference.command import from_overrides
+
+    from_overrides(overrides)
 
 
 @mtlbench.command("list")

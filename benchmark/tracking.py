@@ -17,6 +17,8 @@ from benchmark.registry import trackers
 if TYPE_CHECKING:
     import wandb
 
+    from benchmark.reporting import Report
+
 
 CURVES = {"train_loss": "train_losses", "weight": "effective_weights", "auxiliary": "auxiliary"}  # of `Record.epochs`
 
@@ -132,6 +134,72 @@ class WandbTracker(Tracker):
         if self.run is None:
             raise RuntimeError("the wandb run has not started")
         return self.run
+
+
+def track_report(
+    report: Report,
+    *,
+    project: str = "mtlbench",
+    entity: str | None = None,
+    mode: Literal["offline", "online"] = "offline",
+    folder: str = "results",
+) -> Path:
+    """Puts a report into a wandb run of its own, of the job type `report`.
+
+    `report` is the page with its figures, `summary` the means, differences and verdicts, and `tables/...` each table of the
+    report; the artifact `report` has all of them as files: HTML, Markdown, LaTeX, CSV, and every value as Parquet.
+
+    Args:
+        report: What `benchmark.report` made.
+        project: As for `WandbTracker`, like those that follow.
+        entity: The wandb user or team.
+        mode: offline or online.
+        folder: Where wandb keeps its files.
+
+    Returns:
+        The folder of wandb's files; offline, what `wandb sync` takes.
+    """
+    import wandb
+
+    files = Path(folder).resolve()  # wandb's own process may have another current folder
+    files.mkdir(parents=True, exist_ok=True)
+    names = [group.name for group in report.study.groups]
+    run = wandb.init(
+        project=project,
+        entity=entity,
+        mode=mode,
+        dir=files,
+        name=f"report of {', '.join(names)}",
+        job_type="report",
+        tags=[name[:64] for name in names],  # wandb takes no longer ones
+        config={"selection": report.selection, "purpose": report.study.purpose, "methods": report.study.methods},
+        reinit="create_new",
+        settings=wandb.Settings(silent=True, console="off"),
+    )
+    page = report.html()
+    latex = report.latex()
+    tables = {  # under the names of the LaTeX files: letters only, as wandb makes paths of keys
+        f"tables/{name.removesuffix('.tex')}": wandb.Table(
+            columns=[column.title for column in table.columns],
+            data=[[cell.text for cell in row.cells] for row in table.rows],
+        )
+        for name, (_, _, table) in zip(latex, report.document.tables(), strict=True)
+    }
+    columns: list[str | int] = [*report.summary.columns]
+    summary = wandb.Table(columns=columns, data=[list(row) for row in report.summary.iter_rows()])
+    run.log({"report": wandb.Html(page, inject=False), "summary": summary, **tables})
+    artifact = wandb.Artifact("report", type="report")
+    texts = {"report.html": page, "report.md": report.markdown(), "report.csv": report.csv()}
+    texts |= {f"latex/{name}": text for name, text in latex.items()}
+    for name, text in texts.items():
+        with artifact.new_file(name, encoding="utf-8") as file:
+            file.write(text)
+    with artifact.new_file("report.parquet", mode="wb") as file:
+        report.table.write_parquet(file)
+    run.log_artifact(artifact)
+    place = Path(run.dir).parent
+    run.finish()
+    return place
 
 
 class Guarded(Tracker):

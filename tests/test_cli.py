@@ -42,7 +42,11 @@ def shell(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("arguments", "status", "line"),
     [
-        (["reprot"], 2, "unknown verb 'reprot'; did you mean report? known: list, recommend, report, run"),
+        (
+            ["reprot"],
+            2,
+            "unknown verb 'reprot'; did you mean report? known: compare, list, power, recommend, reference, report, run",
+        ),
         (["list", "--nmaes"], 2, "unknown option '--nmaes'; did you mean --names? known: --for, --help, --names, -h"),
         (
             ["list", "achitectures"],

@@ -42,8 +42,12 @@ def test_the_harness_finds_architectures_by_discovery_only(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["benchmark", "benchmark.cli", "benchmark.reporting", "benchmark.record", "benchmark.config"]
-)
+    "module",
+    [
+        "benchmark", "benchmark.cli", "benchmark.reporting", "benchmark.record", "benchmark.config",
+        "benchmark.statistics", "benchmark.comparison", "benchmark.sample_size",
+    ],
+)  # fmt: skip
 def test_these_import_no_torch(module: str) -> None:
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

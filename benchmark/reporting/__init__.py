@@ -1,31 +1,36 @@
-"""Reports: a pure function of records, to the terminal, HTML, Markdown and CSV. Imports no torch.
+"""Reports: a pure function of records, to the terminal, HTML, Markdown, LaTeX, CSV and Parquet. Imports no torch.
 
-records -> Study (names, groups) -> long table -> estimates -> Document (text in cells) -> what draws it.
+records -> Study (names, groups) -> long table -> Results (estimates, verdicts) -> Document (text in cells) -> output.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import polars as pl
 
 from benchmark.record import Record, load_records
-from benchmark.reporting import provenance, tables
-from benchmark.reporting.layout import Document, Section
+from benchmark.reporting import judging, tables
+from benchmark.reporting.chapters import document as chapters
+from benchmark.reporting.judging import MARGINS
+from benchmark.reporting.layout import Document
+from benchmark.reporting.ranks import ranking
+from benchmark.reporting.references import reference_lines
 from benchmark.reporting.results import Results
-from benchmark.reporting.sections import section
-from benchmark.reporting.statistics import FEWEST
-from benchmark.reporting.study import Study, find_baseline
+from benchmark.reporting.study import Purpose, Study, find_baseline
 from benchmark.reporting.tables import Selection
+from benchmark.statistics import Margin, Ranking
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
-__all__ = ["Report", "report"]
+    from benchmark.reference import ReferenceRecord
+
+__all__ = ["MARGINS", "Margin", "Report", "report"]
 
 OTHER: dict[Selection, Selection] = {"joint": "per_task", "per_task": "joint"}
 
@@ -37,10 +42,13 @@ class Report:
     Args:
         table: The long table: one row a run, selection, split, task and metric.
         summary: One row a data set, task, metric and method, on test under `selection`: the mean with its 95 % t
-            interval, and the paired difference to the baseline with its own; null below three seeds or pairs.
+            interval, the paired difference to the baseline with its own, and of headline metrics the verdict with its
+            adjusted p; null below three seeds or pairs.
         selection: joint or per_task.
         document: The same as text in cells, which every output draws.
         study: The records behind it.
+        results: The numbers, one a data set.
+        ranking: Of the methods over all tasks, if they can be ranked.
         files: What was written, and where.
     """
 
@@ -49,6 +57,8 @@ class Report:
     selection: Selection
     document: Document
     study: Study
+    results: tuple[Results, ...]
+    ranking: Ranking | None = None
     files: tuple[Path, ...] = ()
 
     def print(self, console: Console | None = None) -> None:
@@ -70,6 +80,12 @@ class Report:
     def markdown(self) -> str:
         """The tables as Markdown."""
         from benchmark.reporting.markdown import render
+
+        return render(self.document)
+
+    def latex(self) -> dict[str, str]:
+        """The tables as LaTeX for booktabs, by file name."""
+        from benchmark.reporting.latex import render
 
         return render(self.document)
 
@@ -103,10 +119,14 @@ def report(
     *,
     baseline: str = "single_task/equal",
     selection: Selection = "joint",
+    purpose: Purpose = "all",
+    margins: Mapping[str, Margin] = MARGINS,
+    references: Sequence[ReferenceRecord] | None = None,
     html: str | Path | None = None,
     markdown: str | Path | None = None,
+    latex: str | Path | None = None,
     csv: str | Path | None = None,
-    purpose: str = "default",
+    parquet: str | Path | None = None,
 ) -> Report:
     """Compares the methods of some records, head to head.
 
@@ -114,27 +134,48 @@ def report(
         records: A folder of records, or the records themselves.
         baseline: The method that others are compared to, `architecture/weighting` or a full name of the report.
         selection: `joint`, one epoch for all tasks, or `per_task`, each task's own best; for all methods alike.
+        purpose: Which runs: `default` parameters, `tuned` ones, or `all`: both, the tuned named `(tuned)`. Trials are
+            in the ledger of tuned runs and in nothing else.
+        margins: Inside which two methods are equivalent, by headline metric (`auc`, `mse`); those left out keep theirs.
+        references: Lines to compare with; by default those of the folder.
         html: Where to write the page.
         markdown: Where to write the tables as Markdown.
+        latex: A folder for the tables as LaTeX, one file each.
         csv: Where to write `Report.summary` as CSV.
-        purpose: Which records: default, trial or tuned. They are never mixed.
+        parquet: Where to write the long table, `Report.table`.
 
     Raises:
         FileNotFoundError: if the folder does not exist.
-        ValueError: if there are no records of this purpose, or the selection is unknown.
+        ValueError: if there are no records of this purpose, or an option is unknown.
     """
     if selection not in get_args(Selection):
         raise ValueError(f"selection must be one of {', '.join(get_args(Selection))}, found {selection!r}")
-    made = _make(Study.of(_load(records), purpose), baseline, selection)
-    texts = [(html, made.html), (markdown, made.markdown), (csv, made.csv)]
-    written = []
-    for target, text in texts:
+    unknown = set(margins) - set(MARGINS)
+    if unknown:
+        raise ValueError(f"margins are of {', '.join(MARGINS)}, found {', '.join(sorted(unknown))}")
+    loaded = _load(records)
+    if references is None:
+        references = _references(records)
+    made = _make(Study.of(loaded, purpose), baseline, selection, {**MARGINS, **margins}, references)
+    files = []
+    for target, text in ((html, made.html), (markdown, made.markdown), (csv, made.csv)):
         if target is not None:
-            path = Path(target)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text(), encoding="utf-8")
-            written.append(path)
-    return Report(made.table, made.summary, selection, made.document, made.study, tuple(written))
+            files.append(_written(Path(target), text()))
+    if latex is not None:
+        for name, tex in made.latex().items():
+            _written(Path(latex, name), tex)
+        files.append(Path(latex))
+    if parquet is not None:
+        Path(parquet).parent.mkdir(parents=True, exist_ok=True)
+        made.table.write_parquet(parquet)
+        files.append(Path(parquet))
+    return replace(made, files=tuple(files))
+
+
+def _written(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
 
 
 def _load(records: str | Path | Sequence[Record]) -> Sequence[Record]:
@@ -152,72 +193,57 @@ def _load(records: str | Path | Sequence[Record]) -> Sequence[Record]:
     return loaded
 
 
-def _make(study: Study, wanted: str, selection: Selection) -> Report:
+def _references(records: str | Path | Sequence[Record]) -> Sequence[ReferenceRecord]:
+    if not isinstance(records, (str, Path)) or not Path(records).is_dir():
+        return ()
+    from benchmark.reference import load_references
+
+    return load_references(records)
+
+
+def _make(
+    study: Study,
+    wanted: str,
+    selection: Selection,
+    margins: Mapping[str, Margin],
+    references: Sequence[ReferenceRecord],
+) -> Report:
     table = tables.long_table(study)
     chosen = tables.values_on_test(table, selection)
     other = tables.values_on_test(table, OTHER[selection])
-    baselines = {group.name: find_baseline(group, wanted) for group in study.groups}
-    estimated = {name: tables.estimates(values, baselines[name]) for name, values in chosen.items()}
-    sections = []
+    results = []
     for group in study.groups:
-        baseline, values = baselines[group.name], chosen.get(group.name, {})
-        results = Results(
-            group, selection, baseline, wanted,
-            estimates=estimated.get(group.name, {}),
-            other=tables.estimates(other.get(group.name, {}), None),
-            gains=tables.gains(values, group.tasks, baseline),
+        baseline, values = find_baseline(group, wanted), chosen.get(group.name, {})
+        family, best = judging.families(group, values, baseline, wanted, margins)
+        lines = reference_lines(group, references)
+        results.append(
+            Results(
+                group, selection, baseline, wanted, margins,
+                estimates=tables.estimates(values, baseline),
+                other=tables.estimates(other.get(group.name, {}), None),
+                gains=tables.gains(values, group.tasks, baseline),
+                family=family,
+                against_best=best,
+                lines=lines,
+                against_lines={
+                    key: judging.against_line(group, values, line, wanted, margins)
+                    for key, line in lines.items()
+                    if line.values
+                },
+            )
         )  # fmt: skip
-        made = section(results)
-        facts = provenance.dataset_facts(group)
-        sections.append(Section(made.name, facts, made.tables, made.notes, made.trouble))
-    document = Document(
-        title="Head-to-head report",
-        lines=_headline(study, selection),
-        sections=tuple(sections),
-        notes=_reading(study),
-        provenance=provenance.provenance(study, selection),
-        configurations=provenance.configurations(study),
-        commands=provenance.commands(study),
-    )
-    return Report(table, tables.summary_table(study.groups, estimated, baselines), selection, document, study)
-
-
-def _headline(study: Study, selection: Selection) -> tuple[str, ...]:
-    runs = study.runs
-    by_status = {s: sum(run.record.status == s for run in runs) for s in ("finished", "diverged", "failed")}
-    status = ", ".join(f"{number} {name}" for name, number in by_status.items() if number)
-    first = (
-        f"{_plural(len(runs), 'run')} ({status}) of {_plural(len(study.methods), 'method')} on "
-        f"{_plural(len(study.groups), 'data set')}; purpose {study.purpose}"
-    )
-    return (
-        first,
-        f"Selection {selection}: {provenance.SELECTIONS[selection]}, chosen on validation; all metrics are on test.",
-    )
-
-
-def _reading(study: Study) -> tuple[str, ...]:
-    notes = [
-        (
-            "a ± b is a mean over seeds and the half-width of its 95 % t interval; Δ is the mean of paired differences "
-            "(same data, same seed) with its 95 % t interval. Intervals are not adjusted for the number of "
-            f"comparisons. Below {FEWEST} seeds or pairs no interval is given."
+    ranks = ranking(results)
+    return Report(
+        table,
+        tables.summary_table(
+            study.groups,
+            {r.group.name: r.estimates for r in results},
+            {r.group.name: r.baseline for r in results},
+            {r.group.name: r.family for r in results},
         ),
-        (
-            "Bold is the best mean of a column among methods that finished every seed; it says nothing about the "
-            "others' distance. Seconds of training are medians over seeds."
-        ),
-    ]
-    if study.left_out:
-        others = ", ".join(f"{number} of purpose {name}" for name, number in study.left_out.items())
-        notes.append(f"Left out: {others}.")
-    if study.repeated:
-        records = _plural(study.repeated, "record")
-        notes.append(
-            f"{records} left out because another has the same data, method and seed: a finished one, or the last read."
-        )
-    return tuple(notes)
-
-
-def _plural(number: int, word: str) -> str:
-    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
+        selection,
+        chapters(study, results, selection, ranks, references),
+        study,
+        tuple(results),
+        ranks,
+    )

@@ -1,45 +1,54 @@
-"""A report as one self-contained HTML page: no network, no script that runs, every name escaped by the template."""
+"""A report as one self-contained HTML page: no network, one script that only sorts and filters, every name escaped."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+import base64
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from benchmark.reporting.figures import Figure, figures
-from benchmark.reporting.layout import Cell, Column, Row, Section, Table
-from benchmark.reporting.statistics import t_interval
-from benchmark.reporting.study import Group, Run
+from benchmark.reporting.figures.ranks import critical_difference
+from benchmark.reporting.layout import Block
+from benchmark.reporting.markdown import MOST_ROWS
 from benchmark.reporting.styles import DARK, LIGHT, styles
 
 if TYPE_CHECKING:
     from benchmark.reporting import Report
 
+MOST_DATASETS = 8
+"""Data sets with figures on a page."""
 _HEADLINE = ("auc", "mse")
+_MOST_NUMBERS = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Chapter:
-    """A data set's section with its figures, and the anchor that the table of contents leads to."""
+class PagePart:
+    """A part of a chapter with its figure."""
+
+    name: str
+    blocks: Sequence[Block]
+    notes: Sequence[str]
+    figure: Figure | None
+
+
+@dataclass(frozen=True, slots=True)
+class PageChapter:
+    """A chapter of the page; the anchor is what the contents lead to."""
 
     anchor: str
-    section: Section
-    figures: Sequence[Figure]
-    gates: Sequence[Table]
+    title: str
+    notes: Sequence[str]
+    parts: Sequence[PagePart]
 
 
 def render(report: Report) -> str:
     """The page."""
-    study = report.study
-    keys = styles(study.methods)
-    chapters = [
-        Chapter(f"data-{number}", section, figures(group, keys, report.selection), gate_tables(group))
-        for number, (section, group) in enumerate(zip(report.document.sections, study.groups, strict=True), start=1)
-    ]
     environment = Environment(
         loader=PackageLoader("benchmark.reporting", ""),
         autoescape=True,
@@ -48,50 +57,56 @@ def render(report: Report) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["svg"] = Markup  # made by `figures`, which escapes the text in it
+    palettes = {
+        name: "".join(f"--c{number}:{colour};" for number, colour in enumerate(colours))
+        for name, colours in (("light", LIGHT), ("dark", DARK))
+    }
+    script = files("benchmark.reporting").joinpath("report.js").read_text(encoding="utf-8")
+    keys = styles(report.study.methods)
+    symbols = list(dict.fromkeys(keys.values()))
     return environment.get_template("report.html").render(
         document=report.document,
-        chapters=chapters,
-        keys=keys,
-        palettes={"light": LIGHT, "dark": DARK},
+        datasets=[group.name for group in report.study.groups],
+        chapters=_chapters(report),
+        keys={method: symbols.index(style) for method, style in keys.items()},
+        symbols=list(enumerate(symbols)),
+        style=environment.get_template("report.css").render(palettes=palettes).strip(),
+        script=script,
+        script_hash=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
         slash=Markup("/<wbr>"),  # where a name may be broken
+        most_rows=MOST_ROWS,
+        folded="Configurations of the methods",
         data=_data(report),
     )
 
 
-def gate_tables(group: Group) -> list[Table]:
-    """For every method that records gates: the weight of each expert, and how many experts a gate uses.
-
-    Weights are of one seed: experts that start alike have no common order over seeds, and a mean over them would show
-    equal use whatever each run does. The number in use, exp of the entropy, has no order and is a mean over seeds.
-    """
-    tables = []
-    for method, runs in group.finished.items():
-        with_gates = [run for run in runs if run.record.gates]
-        if with_gates:
-            tables.append(_gate_table(method, with_gates))
-    return tables
-
-
-def _gate_table(method: str, runs: Sequence[Run]) -> Table:
-    first = runs[0].record
-    experts = list(dict.fromkeys(expert for weights in first.gates.values() for expert in weights))
-    rows = []
-    for gate, weights in first.gates.items():
-        used = t_interval(_in_use(run.record.gates[gate]) for run in runs if gate in run.record.gates)
-        cells = [Cell(f"{weights[e]:.2f}", heat=round(weights[e], 3)) if e in weights else Cell("") for e in experts]
-        rows.append(Row((Cell(gate), *cells, Cell(f"{used.mean:.1f} of {len(weights)}" if used else ""))))
-    columns = (Column("gate", numeric=False), *map(Column, experts), Column("experts in use"))
-    subtitle = f"mean gate weight on validation, seed {first.seed}; experts in use: exp(entropy), mean over seeds"
-    return Table(f"Gates of {method}", columns, tuple(rows), subtitle=subtitle)
-
-
-def _in_use(weights: Mapping[str, float]) -> float:
-    return math.exp(-sum(w * math.log(w) for w in weights.values() if w > 0))
+def _chapters(report: Report) -> list[PageChapter]:
+    """The chapters with their figures; those that have neither text nor figure are left out."""
+    keys = styles(report.study.methods)
+    drawn = {r.group.name: figures(r, keys) for r in report.results[:MOST_DATASETS]}
+    left_out = len(report.results) - len(drawn)
+    ranks = critical_difference(report.ranking, keys) if report.ranking is not None else None
+    drawn[""] = {"ranks": ranks} if ranks is not None else {}
+    chapters = []
+    for chapter in report.document.chapters:
+        parts = [
+            PagePart(part.name, part.blocks, part.notes, drawn.get(part.name, {}).get(chapter.anchor))
+            for part in chapter.parts
+        ]
+        parts = [part for part in parts if part.blocks or part.notes or part.figure]
+        notes = list(chapter.notes)
+        if left_out > 0 and any(part.figure and part.name for part in parts):
+            notes.append(f"Figures of the first {MOST_DATASETS} of {len(report.results)} data sets.")
+        if parts:
+            chapters.append(PageChapter(chapter.anchor, chapter.title, notes, parts))
+    return chapters
 
 
 def _data(report: Report) -> dict[str, Any]:
-    """The headline numbers, for programs that read the page."""
+    """The headline numbers, for programs that read the page; of very many the first."""
     summary = report.summary.filter(report.summary["metric"].is_in(_HEADLINE))
-    rows = [[float(f"{v:.7g}") if isinstance(v, float) else v for v in row] for row in summary.iter_rows()]
-    return {"selection": report.selection, "columns": summary.columns, "rows": rows}
+    rows = [
+        [float(f"{v:.7g}") if isinstance(v, float) else v for v in row]
+        for row in summary.head(_MOST_NUMBERS).iter_rows()
+    ]
+    return {"selection": report.selection, "columns": summary.columns, "rows": rows, "all_rows": summary.height}

@@ -1,12 +1,16 @@
-"""Tables as text in cells, the same for every output: HTML, Markdown and the terminal only draw them."""
+"""Tables as text in cells, the same for every output: HTML, Markdown, LaTeX and the terminal only draw them.
+
+A document is chapters in a fixed order; a chapter has a part for each data set; a part is a list of blocks.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
 
-from benchmark.reporting.statistics import Interval
+from benchmark.statistics import Interval
 
 ABSENT = "—"
 TOO_FEW = "too few seeds"
@@ -19,16 +23,20 @@ class Cell:
     Args:
         text: What stands in it.
         best: Whether it is the best mean of its column.
+        close: Whether it cannot be told from the best.
         method: The method it names, so that a page can draw the method's key beside it.
         short: What a narrow output shows in its place.
         heat: In [0, 1]: how strongly a page shades it.
+        value: What a page sorts by, where that is not the first number of the text.
     """
 
     text: str
     best: bool = False
+    close: bool = False
     method: str | None = None
     short: str | None = None
     heat: float | None = None
+    value: float | None = None
 
     @property
     def narrow(self) -> str:
@@ -56,7 +64,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table with its title, a line under it, and notes below."""
+    """A table with its title, a line under it, and notes below; a terminal leaves out `detail` ones."""
 
     title: str
     columns: tuple[Column, ...]
@@ -65,29 +73,90 @@ class Table:
     notes: tuple[str, ...] = ()
     detail: bool = False
 
+    def first(self, most: int) -> tuple[tuple[Row, ...], str]:
+        """So many rows of methods and all lines to compare with, and a note if rows are left out."""
+        methods = [row for row in self.rows if not row.reference]
+        if len(methods) <= most:
+            return self.rows, ""
+        lines = [row for row in self.rows if row.reference]
+        return (*methods[:most], *lines), f"The first {most} of {len(methods):,} rows; the CSV file has all."
+
 
 @dataclass(frozen=True, slots=True)
-class Section:
-    """What a report says of one data set."""
+class Sentence:
+    """A sentence, and the method it is about, so that a page can show those of one method only."""
+
+    text: str
+    method: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sentences:
+    """A list of sentences."""
+
+    items: tuple[Sentence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Labels with their texts."""
+
+    title: str
+    pairs: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Lines that are shown as they are."""
+
+    title: str
+    lines: tuple[str, ...]
+
+
+Block: TypeAlias = Table | Sentences | Facts | Code
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a chapter says of one data set, or with an empty name of all."""
 
     name: str
-    facts: tuple[tuple[str, str], ...] = ()
-    tables: tuple[Table, ...] = ()
+    blocks: tuple[Block, ...] = ()
     notes: tuple[str, ...] = ()
-    trouble: Table | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """A chapter; the figures of a page's chapter are found by its anchor. A terminal leaves out `detail` ones."""
+
+    anchor: str
+    title: str
+    parts: tuple[Part, ...]
+    notes: tuple[str, ...] = ()
+    detail: bool = False
+
+    @property
+    def has_text(self) -> bool:
+        """Whether there is anything to read beside figures."""
+        return any(part.blocks or part.notes for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A whole report, before it is drawn."""
+    """A whole report, before it is drawn; `notes` say how it is read."""
 
     title: str
     lines: tuple[str, ...]
-    sections: tuple[Section, ...]
+    chapters: tuple[Chapter, ...]
     notes: tuple[str, ...] = ()
-    provenance: tuple[tuple[str, str], ...] = ()
-    configurations: Table | None = None
-    commands: tuple[str, ...] = field(default=())
+
+    def tables(self) -> Iterator[tuple[Chapter, Part, Table]]:
+        """Every table with where it stands."""
+        for chapter in self.chapters:
+            for part in chapter.parts:
+                for block in part.blocks:
+                    if isinstance(block, Table):
+                        yield chapter, part, block
 
 
 def decimals(values: Iterable[float]) -> int:
@@ -136,6 +205,13 @@ def count(value: float | None) -> str:
 def duration(seconds: float | None) -> str:
     """Seconds with about three digits."""
     return ABSENT if seconds is None else f"{seconds:.1f}" if seconds < 100 else f"{seconds:.0f}"
+
+
+def listed(names: Iterable[str], most: int = 8) -> str:
+    """Names joined by commas; of very many the first, and how many more there are."""
+    found = list(names)
+    more = f" and {len(found) - most:,} more" if len(found) > most else ""
+    return ", ".join(found[:most]) + more
 
 
 def numbers(values: Iterable[int]) -> str:

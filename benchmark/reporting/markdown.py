@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import re
 
-from benchmark.reporting.layout import Document, Table
+from benchmark.reporting.layout import Block, Code, Document, Facts, Sentences, Table
 
 _SPECIAL = re.compile(r"[\\`*\[\]<>|~$#&]|(?<!\w)_|_(?!\w)")
+MOST_ROWS = 80
+"""Methods in a table, beyond which it is cut off; the CSV file has all."""
 
 
 def render(document: Document) -> str:
     """The document as Markdown."""
     parts = [f"# {escape(document.title)}", *map(escape, document.lines)]
-    for section in document.sections:
-        parts.append(f"## {escape(section.name)}")
-        for table in (*section.tables, section.trouble):
-            if table is not None:
-                parts += _table(table)
-        parts += map(escape, section.notes)
-        parts.append(_facts(section.facts))
-    parts.append("## How to read this, and how it was made")
-    parts += map(escape, document.notes)
-    parts.append(_facts(document.provenance))
-    if document.configurations is not None:
-        parts += _table(document.configurations)
-    if document.commands:
-        # an indented block: no fence that a command could close
-        parts += ["Commands:", "\n".join("    " + " ".join(command.split()) for command in document.commands)]
+    named = len({part.name for chapter in document.chapters for part in chapter.parts if part.name}) > 1
+    for chapter in document.chapters:
+        if not chapter.has_text:
+            continue
+        parts += [f"## {escape(chapter.title)}", *map(escape, chapter.notes)]
+        for part in chapter.parts:
+            if named and part.name and (part.blocks or part.notes):
+                parts.append(f"### {escape(part.name)}")
+            for block in part.blocks:
+                parts += _block(block)
+            parts += map(escape, part.notes)
+        if chapter.anchor == "overview":
+            parts += map(escape, document.notes)
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -36,22 +36,36 @@ def escape(text: str) -> str:
     return re.sub(r"^(?=[-+] |=|\d+[.)] )", "\u200b", escaped)
 
 
+def _block(block: Block) -> list[str]:
+    if isinstance(block, Table):
+        return _table(block)
+    if isinstance(block, Sentences):
+        return ["\n".join(f"- {escape(sentence.text)}" for sentence in block.items)]
+    if isinstance(block, Facts):
+        facts = "\n".join(f"- {escape(label)}: {escape(text)}" for label, text in block.pairs)
+        return [f"#### {escape(block.title)}", facts]
+    assert isinstance(block, Code)
+    # an indented block: no fence that a line could close; after a paragraph, or it would belong to the list before it
+    lines = "\n".join("    " + " ".join(line.split()) for line in block.lines)
+    return [f"#### {escape(block.title)}", "As run:", lines]
+
+
 def _table(table: Table) -> list[str]:
     lines = [
         _line([escape(column.title) for column in table.columns]),
         _line(["---:" if column.numeric else ":---" for column in table.columns]),
     ]
-    for row in table.rows:
+    rows, left_out = table.first(MOST_ROWS)
+    for row in rows:
         texts = [escape(cell.text) for cell in row.cells]
         if row.reference:
             texts = [f"*{text}*" if text else "" for text in texts]
-        lines.append(_line([f"**{t}**" if cell.best else t for t, cell in zip(texts, row.cells, strict=True)]))
-    return [f"### {escape(table.title)}", escape(table.subtitle), "\n".join(lines), *map(escape, table.notes)]
+        marks = ["**" if cell.best else "*" if cell.close and not row.reference else "" for cell in row.cells]
+        lines.append(_line([f"{mark}{text}{mark}" for text, mark in zip(texts, marks, strict=True)]))
+    notes = [note.replace("(underlined)", "(in italics)") for note in table.notes]
+    notes += [left_out] if left_out else []
+    return [f"#### {escape(table.title)}", escape(table.subtitle), "\n".join(lines), *map(escape, notes)]
 
 
 def _line(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
-
-
-def _facts(facts: tuple[tuple[str, str], ...]) -> str:
-    return "\n".join(f"- {escape(label)}: {escape(text)}" for label, text in facts)

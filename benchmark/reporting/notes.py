@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from benchmark import metrics
 from benchmark.record import Record
-from benchmark.reporting.layout import ABSENT, Cell, Column, Row, Table, numbers
+from benchmark.reporting.layout import ABSENT, Cell, Column, Row, Table, listed, numbers
 from benchmark.reporting.results import Results, label
 from benchmark.reporting.study import Group
 from benchmark.schema import Task
@@ -22,7 +22,7 @@ def task_notes(results: Results, task: Task, shown: Sequence[str]) -> list[str]:
     for metric in (metrics.primary(task), *shown):
         reasons = results.undefined.get((task.name, metric))
         if reasons:
-            which = "; ".join(f"{why} ({', '.join(sorted(set(names)))})" for why, names in reasons.items())
+            which = "; ".join(f"{why} ({listed(sorted(set(names)))})" for why, names in reasons.items())
             notes.append(f"{label(metric, task)} is undefined where it shows {ABSENT} or has fewer seeds: {which}.")
     users = [results.estimate(task.name, "gauc_users", m).mean for m in results.group.by_method]
     rows = [results.estimate(task.name, "gauc_rows", m).mean for m in results.group.by_method]
@@ -48,7 +48,7 @@ def trouble(group: Group) -> Table | None:
         for run in runs:
             if not run.finished:
                 seeds[method, run.record.status, _what_happened(run.record)].append(run.record.seed)
-        for seed in group.missing(method):
+        for _, seed in group.missing[method]:
             seeds[method, "missing", "no record; other methods have this seed"].append(seed)
     if not seeds:
         return None
@@ -57,7 +57,7 @@ def trouble(group: Group) -> Table | None:
         for (method, status, what), which in seeds.items()
     )
     columns = tuple(Column(title, numeric=False) for title in ("method", "status", "seeds", "what happened"))
-    return Table("Runs that are in no mean", columns, rows, subtitle="a method with a diverged seed is not marked best")
+    return Table("Runs that are in no mean", columns, rows, subtitle="a method with such a run is shown and not ranked")
 
 
 def _what_happened(record: Record) -> str:
@@ -75,9 +75,7 @@ def dataset_notes(results: Results) -> list[str]:
     if results.baseline is None:
         named = [run.record.method for runs in group.finished.values() for run in runs]
         why = "names several methods" if results.wanted in named else "has no finished run"
-        could = (
-            ", ".join(sorted(method for method, runs in group.finished.items() if runs)) or "none has finished a run"
-        )
+        could = listed(sorted(method for method, runs in group.finished.items() if runs)) or "none has finished a run"
         notes.append(f"No differences: the baseline {results.wanted} {why} on {group.name}; it could be: {could}.")
     rows = {run.pair[2] for runs in group.finished.values() for run in runs}
     if len(rows) == 1:
@@ -89,12 +87,9 @@ def dataset_notes(results: Results) -> list[str]:
         notes.append(
             f"Runs are judged on {len(rows)} different sets of test rows; differences pair runs on the same rows only."
         )
-    unshared = sorted(
-        m for m, runs in group.finished.items() if runs and all(r.record.shared_parameters == 0 for r in runs)
-    )
-    if unshared and len(group.tasks) > 1:
+    if group.unshared:
         notes.append(
-            f"{', '.join(unshared)}: no parameter is shared between tasks, so a weighting of gradients has nothing to "
-            "balance and is exactly the equal weighting."
+            f"{listed(sorted(group.unshared))}: no parameter is shared between tasks, so a weighting of gradients has "
+            "nothing to balance and is exactly the equal weighting."
         )
     return notes

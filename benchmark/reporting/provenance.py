@@ -48,7 +48,7 @@ def provenance(study: Study, selection: Selection) -> tuple[tuple[str, str], ...
             "selection",
             f"{SELECTIONS[selection]}, chosen on validation by {criteria or 'unknown'}; test is read once, at the end",
         ),
-        ("purpose", study.purpose),
+        ("purpose", _distinct(sorted(r.purpose for r in records))),
         ("trainer", ", ".join(f"{key}={_distinct(t.get(key) for t in trainers)}" for key in trainers[0])),
         ("device", _distinct(r.cost.get("device") for r in records)),
         ("threads", _distinct(r.cost.get("threads") for r in records)),
@@ -68,18 +68,26 @@ def commands(study: Study) -> tuple[str, ...]:
 
 
 def configurations(study: Study) -> Table:
-    """The parameters of every method; what belongs to all alike, the trainer, only where it differs."""
-    configs: dict[str, Mapping[str, Any]] = {}
+    """The parameters of every method; what belongs to all alike, the trainer, only where it differs.
+
+    A tuned method has its own parameters on every data set, and a row for each.
+    """
+    found: dict[str, dict[str, Mapping[str, Any]]] = {}
     for run in study.runs:
-        configs.setdefault(run.method, run.record.method_config)
-    trainers = [flatten(config["trainer"]) for config in configs.values()]
+        found.setdefault(run.method, {}).setdefault(run.dataset, run.record.method_config)
+    trainers = [flatten(config["trainer"]) for configs in found.values() for config in configs.values()]
     differing = {key for key in trainers[0] if len({trainer.get(key) for trainer in trainers}) > 1}
     rows = []
-    for method, config in sorted(configs.items()):
-        texts = [_options(config[group]) for group in ("architecture", "weighting")]
-        trainer = {key: value for key, value in config["trainer"].items() if key in differing}
-        rows.append(Row((Cell(method, method=method), *map(Cell, texts), Cell(_options(trainer)))))
-    titles = ("method", "architecture", "weighting", "trainer, where it differs")
+    for method, configs in sorted(found.items()):
+        by_options: dict[tuple[str, ...], list[str]] = {}
+        for dataset, config in sorted(configs.items()):
+            trainer = {key: value for key, value in config["trainer"].items() if key in differing}
+            options = (*(_options(config[group]) for group in ("architecture", "weighting")), _options(trainer))
+            by_options.setdefault(options, []).append(dataset)
+        for texts, datasets in by_options.items():
+            where = ", ".join(datasets) if len(by_options) > 1 else "all" if len(study.groups) > 1 else datasets[0]
+            rows.append(Row((Cell(method, method=method), Cell(where), *map(Cell, texts))))
+    titles = ("method", "data set", "architecture", "weighting", "trainer, where it differs")
     return Table(
         "Configurations of the methods",
         tuple(Column(title, numeric=False) for title in titles),

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from benchmark import metrics
 from benchmark.reporting.layout import decimals
+from benchmark.reporting.references import Line
 from benchmark.reporting.study import Group
 from benchmark.reporting.tables import Estimate, Gain, Selection
 from benchmark.schema import Task, TaskKind
+from benchmark.statistics import Comparison, Family, Margin, Verdict
 
 Estimates = Mapping[tuple[str, str], Mapping[str, Estimate]]
 
-REFERENCES = {"constant": "constant (mean of train)", "best_reachable": "best reachable"}
 LABELS = {
     "auc": "AUC", "gauc": "GAUC", "log_loss": "log loss", "calibration": "calibration", "mse": "MSE",
     "mae": "MAE", "r2": "R²",
@@ -36,22 +37,58 @@ class Results:
         selection: Which epoch the numbers are of.
         baseline: The method that others are compared to, if it is there.
         wanted: The baseline that was asked for.
+        margins: Inside which two methods are equivalent, by headline metric.
         estimates: Of every task, metric and method, under `selection`.
         other: The same under the other selection.
         gains: Of every method but the baseline.
+        family: All methods against the baseline.
+        against_best: On each task, all methods against the best.
+        lines: References by their keys.
+        against_lines: {key of a reference that was trained on seeds: all methods against it}.
     """
 
     group: Group
     selection: Selection
     baseline: str | None
     wanted: str
+    margins: Mapping[str, Margin]
     estimates: Estimates
     other: Estimates
     gains: Mapping[str, Gain]
+    family: Family | None = None
+    against_best: Family | None = None
+    lines: Mapping[str, Line] = field(default_factory=dict)
+    against_lines: Mapping[str, Family] = field(default_factory=dict)
 
     def estimate(self, task: str, metric: str, method: str) -> Estimate:
         """What is known of this metric; an estimate without a mean where it is undefined."""
         return self.estimates.get((task, metric), {}).get(method, Estimate(None))
+
+    def headline(self, task: Task, method: str) -> Estimate:
+        """What is known of the task's headline metric."""
+        return self.estimate(task.name, metrics.primary(task), method)
+
+    def comparison(self, task: Task, method: str) -> Comparison | None:
+        """The method against the baseline; None for the baseline itself and where there is none."""
+        return self.family.get(task.name, method) if self.family is not None else None
+
+    def verdict(self, task: Task, method: str) -> Verdict | None:
+        """Of the method against the baseline."""
+        found = self.comparison(task, method)
+        return found.verdict if found is not None else None
+
+    def to_best(self, task: Task, method: str) -> Comparison | None:
+        """The method against the best on the task; where that is the baseline, the comparison planned beforehand."""
+        best = self.best.get((task.name, metrics.primary(task)))
+        if best is not None and best == self.baseline:
+            return self.comparison(task, method)
+        found = self.against_best.get(task.name, method) if self.against_best is not None else None
+        return found if found is not None and found.baseline == best else None
+
+    def margin(self, task: Task) -> float | None:
+        """Inside which a method is equivalent to the baseline, in the metric's unit."""
+        mean = self.headline(task, self.baseline).mean if self.baseline is not None else None
+        return self.margins[metrics.primary(task)].of(mean.mean) if mean is not None else None
 
     @cached_property
     def places(self) -> Mapping[tuple[str, str], int]:
@@ -64,13 +101,34 @@ class Results:
 
     def ranked(self, task: Task) -> list[str]:
         """Methods by the mean of the task's headline metric, best first; those without one last."""
-        metric, sign = metrics.primary(task), direction(metrics.primary(task))
+        sign = direction(metrics.primary(task))
 
         def order(method: str) -> tuple[bool, float, str]:
-            mean = self.estimate(task.name, metric, method).mean
+            mean = self.headline(task, method).mean
             return (mean is None, -sign * mean.mean if mean else 0.0, method)
 
         return sorted(self.group.by_method, key=order)
+
+    @cached_property
+    def order(self) -> list[str]:
+        """All methods by the mean of their places over the tasks, best first."""
+        places: dict[str, int] = defaultdict(int)
+        for task in self.group.tasks:
+            for place, method in enumerate(self.ranked(task)):
+                places[method] += place
+        return sorted(self.group.by_method, key=lambda method: (places[method], method))
+
+    @cached_property
+    def by_gain(self) -> list[str]:
+        """All methods by their gain, those without one last; without a baseline as `order`."""
+        places = {method: place for place, method in enumerate(self.order)}
+
+        def order(method: str) -> tuple[float, int]:
+            gain = self.gains.get(method)
+            known = 0.0 if method == self.baseline else gain.total.mean if gain and gain.total else -float("inf")
+            return -known, places[method]
+
+        return sorted(self.group.by_method, key=order) if self.gains else self.order
 
     @cached_property
     def best(self) -> dict[tuple[str, str], str]:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from benchmark.config import digest
 from benchmark.record import Record
 from benchmark.reporting.naming import distinguish
 from benchmark.schema import Schema, Task, TaskKind
 
-Pair: TypeAlias = tuple[str, int, str, int]
-"""What two runs share when they are compared: fingerprint, split_seed, hash of the test rows, seed."""
+Pair: TypeAlias = tuple[str, str, str, int]
+"""What two runs share when they are compared: fingerprint, the data set's seeds, hash of the test rows, seed."""
+Replicate: TypeAlias = tuple[str, int]
+"""The same as far as the configuration says it: the data set's seeds, and the seed."""
+Purpose: TypeAlias = Literal["all", "default", "tuned"]
 
+TRIAL, TUNED = "trial", "tuned"
 _PREFERENCE = {"finished": 2, "diverged": 1, "failed": 0}
 
 
@@ -26,17 +31,18 @@ class Run:
     record: Record
     dataset: str
     method: str
+    draw: str
 
     @property
     def pair(self) -> Pair:
         """The key on which runs of two methods are paired."""
-        record = self.record
-        return (
-            record.dataset.get("fingerprint", ""),
-            record.config["dataset"].get("split_seed", 0),
-            record.dataset.get("test_rows", ""),
-            record.seed,
-        )
+        data = self.record.dataset
+        return data.get("fingerprint", ""), self.draw, data.get("test_rows", ""), self.record.seed
+
+    @property
+    def replicate(self) -> Replicate:
+        """What a run that failed before it had its data has of `pair`."""
+        return self.draw, self.record.seed
 
     @property
     def finished(self) -> bool:
@@ -46,16 +52,17 @@ class Run:
 
 @dataclass(frozen=True)
 class Group:
-    """All runs on one configuration of one data set."""
+    """All runs on one configuration of one data set, and the trials that its tuned methods were chosen by."""
 
     name: str
     runs: tuple[Run, ...]
+    trials: tuple[Record, ...] = ()
 
     @cached_property
     def by_method(self) -> dict[str, list[Run]]:
         """Runs of each method, in order of seed; methods in order of name."""
         methods: dict[str, list[Run]] = defaultdict(list)
-        for run in sorted(self.runs, key=lambda run: (run.method, run.record.seed)):
+        for run in sorted(self.runs, key=lambda run: (run.method, run.record.seed, run.draw)):
             methods[run.method].append(run)
         return dict(methods)
 
@@ -65,22 +72,43 @@ class Group:
         return {method: [run for run in runs if run.finished] for method, runs in self.by_method.items()}
 
     @cached_property
-    def seeds(self) -> list[int]:
-        """Seeds that any method of this data set has, whatever became of the run."""
-        return sorted({run.record.seed for run in self.runs})
+    def replicates(self) -> list[Replicate]:
+        """Draws of the data and seeds that any method has, whatever became of the run."""
+        return sorted({run.replicate for run in self.runs})
 
-    def missing(self, method: str) -> list[int]:
-        """Seeds that other methods have and this one does not."""
-        have = {run.record.seed for run in self.by_method[method]}
-        return [seed for seed in self.seeds if seed not in have]
+    @property
+    def seeds(self) -> list[int]:
+        """Seeds that any method has."""
+        return sorted({seed for _, seed in self.replicates})
+
+    @cached_property
+    def expected(self) -> list[Replicate]:
+        """Those that half of the methods have at least: more seeds of one method make no other incomplete."""
+        counts = Counter(replicate for runs in self.by_method.values() for replicate in {run.replicate for run in runs})
+        return [replicate for replicate in self.replicates if 2 * counts[replicate] >= len(self.by_method)]
+
+    @cached_property
+    def missing(self) -> dict[str, list[Replicate]]:
+        """For each method what is expected and it has not."""
+        have = {method: {run.replicate for run in runs} for method, runs in self.by_method.items()}
+        return {method: [r for r in self.expected if r not in own] for method, own in have.items()}
 
     @cached_property
     def complete(self) -> frozenset[str]:
-        """The methods of which every seed of the data set is there and finished."""
+        """The methods of which every expected seed is there, and every run finished."""
         return frozenset(
             method
             for method, runs in self.by_method.items()
-            if not self.missing(method) and len(self.finished[method]) == len(runs)
+            if not self.missing[method] and len(self.finished[method]) == len(runs)
+        )
+
+    @cached_property
+    def unshared(self) -> frozenset[str]:
+        """The methods whose tasks share no parameter, so that a weighting has nothing to balance."""
+        return frozenset(
+            method
+            for method, runs in self.finished.items()
+            if runs and len(self.tasks) > 1 and all(run.record.shared_parameters == 0 for run in runs)
         )
 
     @cached_property
@@ -99,10 +127,6 @@ class Group:
         kinds = {True: TaskKind.BINARY, False: TaskKind.REGRESSION}
         return tuple(Task(name, kinds["auc" in row]) for name, row in self.example.metrics.get("test", {}).items())
 
-    def reference(self, key: str) -> dict[str, dict[str, float | None]]:
-        """Metrics of a reference line of the data set, `constant` or `best_reachable`: {task: {metric: value}}."""
-        return self.example.dataset.get(key) or {}
-
 
 @dataclass(frozen=True, slots=True)
 class Study:
@@ -110,13 +134,13 @@ class Study:
 
     Args:
         groups: One a data set, in order of name.
-        purpose: The purpose of all its runs.
-        left_out: Number of records of every other purpose.
+        purpose: default, tuned, or all: both side by side.
+        left_out: Number of records of every purpose that is neither compared nor in the ledger of trials.
         repeated: Records dropped because another has the same data, method and seed.
     """
 
     groups: tuple[Group, ...]
-    purpose: str
+    purpose: Purpose
     left_out: dict[str, int] = field(default_factory=dict)
     repeated: int = 0
 
@@ -131,56 +155,118 @@ class Study:
         return sorted({run.method for run in self.runs})
 
     @classmethod
-    def of(cls, records: Sequence[Record], purpose: str = "default") -> Study:
-        """Names and groups the records of one purpose.
+    def of(cls, records: Sequence[Record], purpose: Purpose = "all") -> Study:
+        """Names and groups the records.
 
         Raises:
-            ValueError: if there is no record of this purpose.
+            ValueError: if there is no record of this purpose, or there is no such purpose.
         """
+        if purpose not in get_args(Purpose):
+            raise ValueError(f"purpose must be one of {', '.join(get_args(Purpose))}, found {purpose!r}")
+        wanted = ("default", "tuned") if purpose == "all" else (purpose,)
         counts = Counter(record.purpose for record in records)
-        chosen = [record for record in records if record.purpose == purpose]
+        chosen = [record for record in records if record.purpose in wanted]
         if not chosen:
             found = ", ".join(f"{count} of purpose {name}" for name, count in sorted(counts.items())) or "none"
-            raise ValueError(f"no records of purpose {purpose!r} to report; found: {found}")
-        runs = _named(chosen)
-        kept: dict[tuple[Any, ...], Run] = {}
-        for run in runs:
-            key = (run.dataset, run.method, run.pair if run.finished else run.record.seed)
-            known = kept.get(key)
-            if known is None or _PREFERENCE[run.record.status] >= _PREFERENCE[known.record.status]:
-                kept[key] = run
-        done = {(run.dataset, run.method, run.record.seed) for run in kept.values() if run.finished}
-        groups: dict[str, list[Run]] = defaultdict(list)
-        for run in kept.values():
-            if run.finished or (run.dataset, run.method, run.record.seed) not in done:
-                groups[run.dataset].append(run)
-        used = sum(map(len, groups.values()))
+            raise ValueError(f"no records of purpose {' or '.join(wanted)} to report; found: {found}")
+        trials = [record for record in records if record.purpose == TRIAL] if TUNED in wanted else []
+        names = _dataset_names([*chosen, *trials])
+        data = names[: len(chosen)]
+        old = _overtaken(chosen, data)
+        runs = _named(
+            [r for r in chosen if r.id not in old], [n for r, n in zip(chosen, data, strict=True) if r.id not in old]
+        )
+        kept = _once(runs)
+        by_data: dict[str, list[Record]] = defaultdict(list)
+        for trial, name in zip(trials, names[len(chosen) :], strict=True):
+            by_data[name].append(trial)
+        in_ledger = sum(len(by_data[name]) for name in kept)
+        left = {name: count for name, count in sorted(counts.items()) if name not in wanted}
+        left |= {"tuned, chosen among fewer trials": len(old)}
+        if TRIAL in left:
+            left[TRIAL] -= in_ledger
         return cls(
-            groups=tuple(Group(name, tuple(groups[name])) for name in sorted(groups)),
+            groups=tuple(Group(name, tuple(kept[name]), tuple(by_data[name])) for name in sorted(kept)),
             purpose=purpose,
-            left_out={name: count for name, count in sorted(counts.items()) if name != purpose},
-            repeated=len(runs) - used,
+            left_out={name: count for name, count in left.items() if count},
+            repeated=len(runs) - sum(map(len, kept.values())),
         )
 
 
-def _named(records: Sequence[Record]) -> list[Run]:
-    configs = [digest(record.config["dataset"]) for record in records]
-    methods = [digest(record.method_config) for record in records]
+def _overtaken(records: Sequence[Record], datasets: Sequence[str]) -> set[str]:
+    """Ids of the tuned runs that an earlier, smaller search chose: a search that was extended has chosen again."""
+    most: dict[tuple[str, str, str], int] = defaultdict(int)
+    sizes: dict[str, tuple[tuple[str, str, str], int]] = {}
+    for record, dataset in zip(records, datasets, strict=True):
+        tuning = record.config.get("tuning") or {}
+        if record.purpose == TUNED and "study" in tuning:
+            key = (dataset, record.method, tuning["study"])
+            sizes[record.id] = key, tuning.get("trials", 0)
+            most[key] = max(most[key], tuning.get("trials", 0))
+    return {id_ for id_, (key, trials) in sizes.items() if trials < most[key]}
+
+
+def _once(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """By data set, each method and replicate once: a finished run where there is one, else the last."""
+    kept: dict[tuple[Any, ...], Run] = {}
+    for run in runs:
+        key = (run.dataset, run.method, run.pair if run.finished else run.replicate)
+        known = kept.get(key)
+        if known is None or _PREFERENCE[run.record.status] >= _PREFERENCE[known.record.status]:
+            kept[key] = run
+    done = {(run.dataset, run.method, run.replicate) for run in kept.values() if run.finished}
+    groups: dict[str, list[Run]] = defaultdict(list)
+    for run in kept.values():
+        if run.finished or (run.dataset, run.method, run.replicate) not in done:
+            groups[run.dataset].append(run)
+    return groups
+
+
+def draw_options(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of a data set that draw it anew, `split_seed` and the like: replicates, no other data set."""
+    return {key: value for key, value in config.items() if key.endswith("_seed") and isinstance(value, int)}
+
+
+def draw_of(config: Mapping[str, Any]) -> str:
+    """The same as text, to compare."""
+    return json.dumps(draw_options(config), sort_keys=True)
+
+
+def _dataset_names(records: Sequence[Record]) -> list[str]:
     # a run that failed before it had its data belongs to the data that others of its configuration found
-    prints: dict[str, str] = {}
+    configs = [digest(record.config["dataset"]) for record in records]
+    prints: dict[str, list[str]] = defaultdict(list)
     for config, record in zip(configs, records, strict=True):
-        if "fingerprint" in record.dataset:
-            prints.setdefault(config, record.dataset["fingerprint"])
-    data = [
-        (config, r.dataset.get("fingerprint", prints.get(config, "")))
-        for config, r in zip(configs, records, strict=True)
+        found = record.dataset.get("fingerprint")
+        if found is not None and found not in prints[config]:
+            prints[config].append(found)
+    named: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {}
+    keys = []
+    for config, record in zip(configs, records, strict=True):
+        several = len(prints[config]) > 1  # one configuration, other data: the file has changed
+        fingerprint = record.dataset.get("fingerprint", prints[config][0] if prints[config] else "") if several else ""
+        options, draw = record.config["dataset"], draw_options(record.config["dataset"])
+        condition = {key: value for key, value in options.items() if key not in draw}
+        keys.append((digest(condition), fingerprint))
+        named[keys[-1]] = (options["name"], {**condition, "fingerprint": fingerprint[:8]})
+    names = distinguish(named)
+    return [names[key] for key in keys]
+
+
+def _named(records: Sequence[Record], datasets: Sequence[str]) -> list[Run]:
+    """Runs with their names. A tuned method has its own best parameters on every data set, and is one method."""
+    keys = []
+    named: dict[str, dict[str, tuple[str, Mapping[str, Any]]]] = defaultdict(dict)
+    for record, dataset in zip(records, datasets, strict=True):
+        tuned = record.purpose == TUNED
+        scope, key = dataset if tuned else "", digest(record.method_config)
+        keys.append((scope, key))
+        named[scope][key] = (f"{record.method} (tuned)" if tuned else record.method, record.method_config)
+    names = {scope: distinguish(methods) for scope, methods in named.items()}
+    return [
+        Run(record, dataset, names[scope][key], draw_of(record.config["dataset"]))
+        for record, dataset, (scope, key) in zip(records, datasets, keys, strict=True)
     ]
-    dataset_names = distinguish({
-        key: (r.config["dataset"]["name"], {**r.config["dataset"], "fingerprint": key[1][:8]})
-        for key, r in zip(data, records, strict=True)
-    })  # fmt: skip
-    method_names = distinguish({key: (r.method, r.method_config) for key, r in zip(methods, records, strict=True)})
-    return [Run(r, dataset_names[d], method_names[m]) for r, d, m in zip(records, data, methods, strict=True)]
 
 
 def find_baseline(group: Group, wanted: str) -> str | None:

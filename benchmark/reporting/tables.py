@@ -11,9 +11,9 @@ from typing import Any, Literal, TypeAlias
 import polars as pl
 
 from benchmark import metrics
-from benchmark.reporting.statistics import Interval, multi_task_gain, paired_difference, relative_gain, t_interval
 from benchmark.reporting.study import Group, Pair, Run, Study
 from benchmark.schema import Task, TaskKind
+from benchmark.statistics import Family, Interval, interval, multi_task_gain, relative_gain, t_interval
 
 Selection: TypeAlias = Literal["joint", "per_task"]
 Values: TypeAlias = dict[tuple[str, str], dict[str, dict[Pair, float]]]
@@ -21,7 +21,7 @@ Values: TypeAlias = dict[tuple[str, str], dict[str, dict[Pair, float]]]
 
 RUN_COLUMNS: dict[str, type[pl.DataType]] = {
     "dataset": pl.String, "method": pl.String, "architecture": pl.String, "weighting": pl.String, "purpose": pl.String,
-    "id": pl.String, "status": pl.String, "seed": pl.Int64, "split_seed": pl.Int64, "fingerprint": pl.String,
+    "id": pl.String, "status": pl.String, "seed": pl.Int64, "draw": pl.String, "fingerprint": pl.String,
     "test_rows": pl.String, "best_epoch": pl.Int64, "parameters": pl.Int64, "shared_parameters": pl.Int64,
     "train_seconds": pl.Float64,
 }  # fmt: skip
@@ -32,7 +32,8 @@ VALUE_COLUMNS: dict[str, type[pl.DataType]] = {
 SUMMARY_COLUMNS: dict[str, type[pl.DataType]] = {
     "dataset": pl.String, "task": pl.String, "metric": pl.String, "method": pl.String, "seeds": pl.Int64,
     "mean": pl.Float64, "low": pl.Float64, "high": pl.Float64, "baseline": pl.String, "pairs": pl.Int64,
-    "difference": pl.Float64, "difference_low": pl.Float64, "difference_high": pl.Float64, "parameters": pl.Int64,
+    "difference": pl.Float64, "difference_low": pl.Float64, "difference_high": pl.Float64, "verdict": pl.String,
+    "p_adjusted": pl.Float64, "p_equivalence_adjusted": pl.Float64, "parameters": pl.Int64,
     "shared_parameters": pl.Int64, "train_seconds": pl.Float64,
 }  # fmt: skip
 
@@ -70,10 +71,10 @@ def long_table(study: Study) -> pl.DataFrame:
 
 def _run_row(run: Run) -> tuple[Any, ...]:
     record = run.record
-    fingerprint, split_seed, test_rows, seed = run.pair
+    fingerprint, draw, test_rows, seed = run.pair
     return (
         run.dataset, run.method, record.config["architecture"]["name"], record.config["weighting"]["name"],
-        record.purpose, record.id, record.status, seed, split_seed, fingerprint, test_rows, record.best_epoch,
+        record.purpose, record.id, record.status, seed, draw, fingerprint, test_rows, record.best_epoch,
         record.cost.get("parameters"), record.shared_parameters, record.cost.get("train_seconds"),
     )  # fmt: skip
 
@@ -82,7 +83,7 @@ def values_on_test(table: pl.DataFrame, selection: Selection) -> dict[str, Value
     """The defined test metrics of a long table, by data set."""
     chosen = table.filter(
         (pl.col("split") == "test") & (pl.col("selection") == selection) & pl.col("value").is_not_null()
-    ).select("dataset", "task", "metric", "method", "fingerprint", "split_seed", "test_rows", "seed", "value")
+    ).select("dataset", "task", "metric", "method", "fingerprint", "draw", "test_rows", "seed", "value")
     values: dict[str, Values] = defaultdict(lambda: defaultdict(lambda: defaultdict(dict)))
     for dataset, task, metric, method, *pair, value in chosen.iter_rows():
         values[dataset][task, metric][method][tuple(pair)] = value
@@ -96,7 +97,8 @@ def estimates(values: Values, baseline: str | None) -> dict[tuple[str, str], dic
         reference = methods.get(baseline, {}) if baseline is not None else {}
         result[key] = {
             method: Estimate(
-                t_interval(row.values()), None if method == baseline else paired_difference(row, reference)
+                t_interval(row.values()),
+                None if method == baseline else t_interval(row[p] - reference[p] for p in row if p in reference),
             )
             for method, row in methods.items()
         }
@@ -136,10 +138,10 @@ def gains(values: Values, tasks: tuple[Task, ...], baseline: str | None) -> dict
         parts = {task.name: _gain_parts(values, task, method, baseline) for task in tasks}
         pairs = set.intersection(*(set(part) for part in parts.values()))
         totals = (multi_task_gain([part[pair] for part in parts.values()]) for pair in sorted(pairs))
-        means = {name: t_interval(v for v in part.values() if v is not None) for name, part in parts.items()}
+        means = {name: interval(v for v in part.values() if v is not None) for name, part in parts.items()}
         result[method] = Gain(
-            t_interval(total for total in totals if total is not None),
-            {name: interval for name, interval in means.items() if interval is not None},
+            interval(total for total in totals if total is not None),
+            {name: mean for name, mean in means.items() if mean is not None},
         )
     return result
 
@@ -159,20 +161,29 @@ def summary_table(
     groups: tuple[Group, ...],
     estimated: Mapping[str, Mapping[tuple[str, str], Mapping[str, Estimate]]],
     baselines: Mapping[str, str | None],
+    families: Mapping[str, Family | None],
 ) -> pl.DataFrame:
-    """One row for each data set, task, metric and method, sorted; null where there is no interval or difference."""
+    """One row for each data set, task, metric and method, sorted; null where there is no interval or difference.
+
+    Intervals are not adjusted for the number of comparisons; p values are. Verdicts are of the headline metrics.
+    """
     rows = []
     for group in groups:
         costs = {method: cost(runs) for method, runs in group.finished.items()}
         order = {task.name: number for number, task in enumerate(group.tasks)}
+        headline = {task.name: metrics.primary(task) for task in group.tasks}
+        family = families.get(group.name)
         by_task = sorted(estimated.get(group.name, {}).items(), key=lambda item: order.get(item[0][0], math.inf))
         for (task, metric), methods in by_task:
             for method, estimate in sorted(methods.items()):
                 mean, d = estimate.mean, estimate.difference
+                judged = family.get(task, method) if family is not None and headline.get(task) == metric else None
                 rows.append((
                     group.name, task, metric, method,
                     *((mean.n, mean.mean, mean.low, mean.high) if mean else (0, None, None, None)),
-                    baselines.get(group.name), *((d.n, d.mean, d.low, d.high) if d else (None,) * 4), *costs[method],
+                    baselines.get(group.name), *((d.n, d.mean, d.low, d.high) if d else (None,) * 4),
+                    *((judged.verdict, judged.p_adjusted, judged.p_equivalence_adjusted) if judged else (None,) * 3),
+                    *costs[method],
                 ))  # fmt: skip
     return pl.DataFrame(rows, schema=SUMMARY_COLUMNS, orient="row")
 

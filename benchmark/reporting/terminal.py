@@ -12,29 +12,44 @@ from rich.rule import Rule
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from benchmark.reporting.layout import Document, Table
+from benchmark.reporting.layout import Column, Document, Part, Sentences, Table
 
 WIDTH = 100
 """Columns for which the tables are made; narrower terminals get them without the cost."""
+MOST_ROWS, MOST_SENTENCES = 60, 20
 
 
 def render(document: Document, width: int = WIDTH) -> Iterator[RenderableType]:
     """The parts of a document for so many columns, one after the other. Names are never read as rich's markup."""
     for line in document.lines:
         yield Text(line)
-    for section in document.sections:
+    for chapter in document.chapters:
+        parts = [] if chapter.detail else [(part, _blocks(part, width)) for part in chapter.parts]
+        if not any(drawn for _, drawn in parts):
+            continue
         yield Text()
-        yield Rule(Text(section.name, style="bold"), align="left")
-        for table in section.tables:
-            if not table.detail:
-                yield _table(table, width)
-        if section.trouble is not None:
-            yield _table(section.trouble, width)
-        for note in section.notes:
-            yield Text(note, style="dim")
+        yield Rule(Text(chapter.title, style="bold"), align="left")
+        for part, drawn in parts:
+            if drawn and part.name:
+                yield Text(part.name, style="bold")
+            yield from drawn
+            if drawn:
+                yield from (Text(note, style="dim") for note in part.notes)
     yield Text()
     for note in document.notes:
         yield Text(note, style="dim")
+
+
+def _blocks(part: Part, width: int) -> list[RenderableType]:
+    drawn: list[RenderableType] = []
+    for block in part.blocks:
+        if isinstance(block, Table) and not block.detail:
+            drawn.append(_table(block, width))
+        elif isinstance(block, Sentences):
+            drawn += [Padding(Text(f"- {sentence.text}"), (0, 0, 0, 0)) for sentence in block.items[:MOST_SENTENCES]]
+            if len(block.items) > MOST_SENTENCES:
+                drawn.append(Text(f"... and {len(block.items) - MOST_SENTENCES} more", style="dim"))
+    return drawn
 
 
 def _table(table: Table, width: int) -> RenderableType:
@@ -47,23 +62,30 @@ def _table(table: Table, width: int) -> RenderableType:
     drawn = RichTable(
         box=SIMPLE_HEAD, title=title, title_justify="left", title_style="", padding=(0, 1, 0, 0), pad_edge=False
     )
-    texts = [[row.cells[n].narrow for n in shown] for row in table.rows]
-    for place, number in enumerate(shown):
-        column = table.columns[number]
-        widest = max((len(row[place]) for row in texts), default=0)
-        # titles take no more than the numbers below them, so that lack of space breaks names, never a number
-        title_width = (
-            max(widest, *map(len, column.title.split(" "))) if column.numeric else max(widest, len(column.title))
-        )
+    rows, left_out = table.first(MOST_ROWS)
+    texts = [[row.cells[n].narrow for n in shown] for row in rows]
+    titles = [_title(table.columns[number], [row[place] for row in texts]) for place, number in enumerate(shown)]
+    widths = [max(map(len, [*title.split("\n"), *column])) for title, *column in zip(titles, *texts, strict=True)]
+    room = width - sum(widths[1:]) - 2 * len(widths)
+    for line in texts:  # lack of space breaks names, after their slash, never a number
+        line[0] = line[0].replace("/", "/\n", 1) if len(line[0]) > room else line[0]
+    for head, number, widest in zip(titles, shown, widths, strict=True):
+        numeric = table.columns[number].numeric
         drawn.add_column(
-            Text(textwrap.fill(column.title, title_width)),
-            justify="right" if column.numeric else "left",
-            min_width=widest if column.numeric else None,
-            overflow="fold",
-            vertical="bottom",
-        )
-    for row, cells in zip(table.rows, texts, strict=True):
+            Text(head), justify="right" if numeric else "left", min_width=widest if numeric else None,
+            overflow="fold", vertical="bottom",
+        )  # fmt: skip
+    for row, cells in zip(rows, texts, strict=True):
         style = "dim" if row.reference else ""
-        bests = [row.cells[n].best for n in shown]
-        drawn.add_row(*(Text(t, style="bold green" if best else style) for t, best in zip(cells, bests, strict=True)))
+        marks = ["bold green" if cell.best else "underline" if cell.close else style for cell in row.cells]
+        drawn.add_row(*(Text(text, style=marks[n]) for text, n in zip(cells, shown, strict=True)))
+    if left_out:
+        drawn.caption = Text(left_out)
     return Padding(drawn, (1, 0, 0, 0))
+
+
+def _title(column: Column, texts: list[str]) -> str:
+    """A column's title, broken so that it takes no more than the numbers below it."""
+    widest = max(map(len, texts), default=0)
+    words = max(map(len, column.title.split(" "))) if column.numeric else len(column.title)
+    return textwrap.fill(column.title, max(widest, words))

@@ -14,10 +14,14 @@ from typing import Any
 
 import pytest
 import torch
+from click.testing import CliRunner
 
+from benchmark.cli import mtlbench
 from benchmark.record import Record
 from benchmark.registry import trackers
-from benchmark.tracking import Guarded, NoTracker, Tracker, guarded
+from benchmark.reporting import report
+from benchmark.tracking import Guarded, NoTracker, Tracker, guarded, track_report
+from tests.benchmark.reporting import fabricate
 
 CONFIG = {"purpose": "tuned", "seed": 3, "trainer": {"learning_rate": 0.01}}
 WHAT = {"id": "0123456789ab", "method": "mmoe/uncertainty", "config": CONFIG, "dataset": "shop", "seed": 3}
@@ -84,6 +88,7 @@ class Written:
         self.history: list[dict[str, Any]] = []
         self.summary: dict[str, Any] = {}
         self.exit_code: int | None = None
+        self.artifacts: list[str] = []
         for data in chunks(file):
             one = pb.Record.FromString(data)
             kind = one.WhichOneof("record_type")
@@ -93,6 +98,10 @@ class Written:
                 self.history.append(values(one.history.item))
             elif kind == "summary":
                 self.summary |= values(one.summary.update)
+            elif kind == "request" and one.request.WhichOneof("request_type") == "log_artifact":
+                self.artifacts += [entry.path for entry in one.request.log_artifact.artifact.manifest.contents]
+            elif kind == "artifact":
+                self.artifacts += [entry.path for entry in one.artifact.manifest.contents]
             elif kind == "exit":
                 self.exit_code = one.exit.exit_code
 
@@ -266,3 +275,27 @@ def test_none_tracks_nothing(capsys: pytest.CaptureFixture[str]) -> None:
         tracker.finish(record())
     assert isinstance(tracker.inner, NoTracker)
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_report_is_a_run_of_its_own_with_page_tables_and_files(tmp_path: Path) -> None:
+    made = report(fabricate.records(("shop",), 3, num_epochs=3))
+    place = track_report(made, project="tests", folder=str(tmp_path))
+    assert place.is_relative_to(tmp_path.resolve()) or place.is_relative_to(tmp_path)
+    (run,) = written(tmp_path)
+    assert run.run.job_type == "report" and run.config["methods"] == made.study.methods
+    (logged,) = run.history
+    assert logged["report_type"] == "html-file"
+    assert logged["summary_type"] == "table-file" and logged["summarynrows"] == made.summary.height
+    assert logged["tables/overview_all_tasks_type"] == "table-file"
+    assert {"report.html", "report.md", "report.csv", "report.parquet", "latex/tasks_click.tex"} <= set(run.artifacts)
+    (page,) = tmp_path.rglob("media/html/report*.html")
+    assert "Head-to-head report" in page.read_text(encoding="utf-8")
+
+
+def test_the_command_tracks_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for run in fabricate.records(("shop",), 1, num_epochs=2):
+        run.write(tmp_path / "runs")
+    monkeypatch.chdir(tmp_path)
+    found = CliRunner().invoke(mtlbench, ["report", str(tmp_path / "runs"), "--wandb"])
+    assert found.exit_code == 0 and "tracked: " in found.output
+    assert len(written(tmp_path / "results")) == 1

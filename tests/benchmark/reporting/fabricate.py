@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmark.config import TrainerConfig, digest
 from benchmark.record import Record
+from benchmark.reference import ReferenceRecord
 from benchmark.schema import CategoricalField, NumericField, Schema, Task, TaskKind, Transform
 
 BINARY, REGRESSION = TaskKind.BINARY, TaskKind.REGRESSION
@@ -149,6 +150,68 @@ def study() -> list[Record]:
     undefine(made[at["videos", "mmoe/uncertainty", 2]], "like", "gauc", "no user has both classes")
     del made[at["shop", "shared_bottom/equal", 4]]
     return made
+
+
+SPACE = {"trainer.learning_rate": "tag(log, interval(1e-4, 1e-2))", "architecture.num_experts": "choice(4, 8)"}
+
+
+def searched(
+    dataset: str = "videos", method: str = "mmoe/equal", *, trials: int = 4, seeds: int = 3, diverged: int = 1
+) -> list[Record]:
+    """The trials of a search, the last ones diverged, and the tuned runs of the best."""
+    found = []
+    for number in range(trials):
+        parameters = {"trainer.learning_rate": 1e-3 * (number + 1), "architecture.num_experts": 4 + 4 * (number % 2)}
+        run = record(
+            dataset, method, 10_000 + number, purpose="trial", gain=0.01 * number,
+            status="diverged" if number >= trials - diverged else "finished",
+            trainer={"learning_rate": parameters["trainer.learning_rate"]},
+            architecture={"num_experts": parameters["architecture.num_experts"]},
+        )  # fmt: skip
+        for key in ("test_rows", "constant", "best_reachable"):
+            run.dataset.pop(key)
+        run.metrics.pop("test", None)
+        run.metrics_per_task.pop("test", None)
+        study = digest([dataset, method])[:12]
+        shared = {"study": study, "trial": number, "sampler": "random", "space": SPACE, "parameters": parameters}
+        run.config["tuning"] = shared
+        found.append(run)
+    done = [trial for trial in found if trial.status == "finished"]
+    best = max(done, key=lambda trial: (trial.epochs[trial.best_epoch - 1]["criterion"], -trial.seed))
+    tuning = {
+        **best.config["tuning"], "trials": trials, "criterion": best.epochs[best.best_epoch - 1]["criterion"],
+        "ids": [trial.id for trial in found],
+    }  # fmt: skip
+    for seed in range(seeds):
+        run = record(
+            dataset, method, seed, purpose="tuned", gain=0.04,
+            trainer={"learning_rate": tuning["parameters"]["trainer.learning_rate"]},
+            architecture={"num_experts": tuning["parameters"]["architecture.num_experts"]},
+        )  # fmt: skip
+        run.config["tuning"] = tuning
+        found.append(run)
+    return found
+
+
+def trees(dataset: str = "videos", seeds: int = 3, trials: int = 2, shift: float = 0.0) -> list[ReferenceRecord]:
+    """Boosted trees on the rows of a data set: trials and tuned records."""
+    found = []
+    for number in range(trials + seeds):
+        trial = number < trials
+        seed = 10_000 + number if trial else number - trials
+        like = record(dataset, "single_task/equal", seed)
+        for row in like.metrics["test"].values():
+            if "auc" in row:
+                row["auc"] += shift
+        found.append(
+            ReferenceRecord(
+                name="gbdt", purpose="trial" if trial else "tuned", seed=seed,
+                config={"dataset": like.config["dataset"], "settings": {}}, dataset=like.dataset,
+                metrics={"validation": like.metrics["validation"], **({} if trial else {"test": like.metrics["test"]})},
+                cost={"train_seconds": 2.0, "threads": 1},
+            )
+        )  # fmt: skip
+    return found
 
 
 def undefine(run: Record, task: str, metric: str, reason: str) -> None:

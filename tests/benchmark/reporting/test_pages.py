@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import hashlib
 import io
 import json
 import re
@@ -94,8 +96,33 @@ def test_the_page_needs_nothing_from_elsewhere(made: Report, page: Page) -> None
             assert target is None or target.startswith("#"), (tag, name, target)
         assert not any(name.startswith("on") for name in attributes)
     scripts = [attributes for tag, attributes in page.tags if tag == "script"]
-    assert [script["type"] for script in scripts] == ["application/json"]
+    assert [script.get("type") for script in scripts] == ["application/json", None]
     assert not re.search(r"url\((?!#)|@import", made.html())
+
+
+def test_the_only_script_is_the_one_that_the_page_allows(made: Report) -> None:
+    text = made.html()
+    (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'" in text
+    assert "fetch" not in script and "innerHTML" not in script and "eval" not in script
+
+
+def test_chapters_stand_in_their_order_and_empty_ones_are_left_out(page: Page) -> None:
+    links = [str(a["href"])[1:] for tag, a in page.tags if tag == "a"]
+    assert links == [
+        "overview", "compared", "verdicts", "tasks", "differences", "front", "gains", "ranks", "curves", "weights",
+        "experts", "cost", "trouble",
+    ]  # fmt: skip
+
+
+def test_of_very_many_methods_the_first_are_shown_and_it_is_said() -> None:
+    runs = [record(seed=seed, num_epochs=2, architecture={"width": w}) for w in range(100) for seed in range(2)]
+    runs += [record(method="single_task/equal", seed=seed, num_epochs=2) for seed in range(2)]
+    text = report(runs).html()
+    assert "The first 80 of 101 rows; the CSV file has all." in text
+    assert "16 of 101 methods are drawn" in text and "40 of 101 methods are drawn" in text
+    assert "constant (mean of train)" in text and len(text) < 1_000_000
 
 
 def test_ids_are_unique_and_links_lead_somewhere(page: Page) -> None:
@@ -110,7 +137,7 @@ def test_the_page_is_of_modest_size(made: Report) -> None:
 
 
 def test_the_page_has_the_tables_and_their_numbers(made: Report, page: Page) -> None:
-    cells = [c.text for s in made.document.sections for t in s.tables for row in t.rows for c in row.cells if c.text]
+    cells = [c.text for _, _, t in made.document.tables() for row in t.rows for c in row.cells if c.text]
     words = {" ".join(word.split()) for word in page.words}
     assert set(cells) <= words
     for label in ("Learning curves on validation", "Effective task weights", "AUC against MSE", "Gates of ple/pcgrad"):
@@ -119,8 +146,10 @@ def test_the_page_has_the_tables_and_their_numbers(made: Report, page: Page) -> 
 
 
 def test_svgs_are_well_formed_have_a_text_alternative_and_take_the_pages_colours(made: Report) -> None:
-    for group in made.study.groups:
-        for figure in figures(group, styles(made.study.methods), "joint"):
+    for results in made.results:
+        drawn = figures(results, styles(made.study.methods))
+        assert set(drawn) == {"differences", "front", "gains", "curves", "weights", "cost"}
+        for figure in drawn.values():
             root = ET.fromstring(figure.svg.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1))
             assert root.get("role") == "img" and len(root.get("aria-label", "")) > 40
             assert figure.alternative
@@ -141,8 +170,7 @@ def test_weights_that_span_decades_are_drawn_on_a_scale_of_plain_numbers() -> No
         for epoch in run.epochs:
             epoch["effective_weights"]["like"] = 10.0 ** (epoch["epoch"] / 4)
     made = report(runs)
-    drawn = figures(made.study.groups[0], styles(made.study.methods), "joint")
-    (weights,) = [figure for figure in drawn if figure.title == "Effective task weights"]
+    weights = figures(made.results[0], styles(made.study.methods))["weights"]
     assert ">100<" in weights.svg and "$" not in weights.svg
 
 
@@ -156,7 +184,7 @@ def test_hostile_names_stay_text_in_html() -> None:
     text = report(hostile(), baseline=f"={EVIL}/equal").html()
     parsed = Page(text)
     assert "img" not in {tag for tag, _ in parsed.tags}
-    assert [a.get("type") for tag, a in parsed.tags if tag == "script"] == ["application/json"]
+    assert [a.get("type") for tag, a in parsed.tags if tag == "script"] == ["application/json", None]
     assert f"={EVIL}/equal" in parsed.text
     summary = re.search(r'<script type="application/json" id="summary">(.*?)</script>', text, re.DOTALL)
     assert summary is not None

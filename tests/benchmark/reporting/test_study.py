@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from benchmark.reporting.study import Study, find_baseline
-from tests.benchmark.reporting.fabricate import record, records
+from tests.benchmark.reporting.fabricate import record, records, searched
 
 
 def test_names_are_short_where_they_differ_already() -> None:
@@ -48,9 +48,13 @@ def test_a_run_that_failed_before_its_data_stays_with_the_others() -> None:
 
 def test_purposes_are_kept_apart() -> None:
     study = Study.of([record(), record(purpose="trial"), record(purpose="trial", seed=1)])
-    assert len(study.runs) == 1 and study.left_out == {"trial": 2}
-    with pytest.raises(ValueError, match=r"no records of purpose 'tuned'.*1 of purpose default"):
+    assert len(study.runs) == 1 and study.left_out == {}  # the ledger has the trials
+    assert len(study.groups[0].trials) == 2
+    assert Study.of([record(), record(purpose="trial")], "default").left_out == {"trial": 1}
+    with pytest.raises(ValueError, match=r"no records of purpose tuned to report.*1 of purpose default"):
         Study.of([record()], "tuned")
+    with pytest.raises(ValueError, match=r"purpose must be one of all, default, tuned, found 'trial'"):
+        Study.of([record()], "trial")  # type: ignore[arg-type]
 
 
 def test_a_repeated_run_counts_once_and_the_finished_one_wins() -> None:
@@ -61,8 +65,8 @@ def test_a_repeated_run_counts_once_and_the_finished_one_wins() -> None:
 
 def test_missing_seeds_are_those_that_others_have() -> None:
     study = Study.of([record(seed=0), record(seed=1), record(method="ple/pcgrad", seed=4)])
-    assert study.groups[0].missing("mmoe/equal") == [4]
-    assert study.groups[0].missing("ple/pcgrad") == [0, 1]
+    missing = {method: [seed for _, seed in found] for method, found in study.groups[0].missing.items()}
+    assert missing == {"mmoe/equal": [4], "ple/pcgrad": [0, 1]}
 
 
 def test_baseline_is_found_by_its_short_name_only_where_that_is_one_method() -> None:
@@ -73,3 +77,34 @@ def test_baseline_is_found_by_its_short_name_only_where_that_is_one_method() -> 
     elsewhere = record("shop", trainer={"learning_rate": 1e-3})
     apart = Study.of([slow, elsewhere]).groups
     assert all(find_baseline(group, "mmoe/equal") == group.runs[0].method for group in apart)
+
+
+def test_tuned_and_default_runs_stand_side_by_side() -> None:
+    study = Study.of([record(), *searched(), *searched("shop")])
+    assert study.methods == ["mmoe/equal", "mmoe/equal (tuned)"]  # though it has other parameters on shop
+    assert [len(group.trials) for group in study.groups] == [4, 4]
+    assert Study.of([record(), *searched()], "tuned").methods == ["mmoe/equal (tuned)"]
+
+
+def test_a_search_that_was_extended_has_one_choice() -> None:
+    small, large = searched(trials=4), searched(trials=6, diverged=0)
+    study = Study.of([*small, *large])
+    assert study.methods == ["mmoe/equal (tuned)"]
+    assert study.left_out == {"tuned, chosen among fewer trials": 3}
+
+
+def test_draws_of_the_data_are_replicates_of_one_data_set() -> None:
+    made = [
+        record("shop", method, seed, options={"data_seed": seed, "noise": noise})
+        for method in ("mmoe/equal", "single_task/equal") for seed in range(3) for noise in (0.1, 0.2)
+    ]  # fmt: skip
+    study = Study.of(made)
+    assert [group.name for group in study.groups] == ["shop [noise=0.1]", "shop [noise=0.2]"]
+    assert len(study.groups[0].replicates) == 3 and study.groups[0].complete == {"mmoe/equal", "single_task/equal"}
+    assert len(Study.of(made[2:]).groups[0].missing["mmoe/equal"]) == 1
+
+
+def test_more_seeds_of_one_method_make_no_other_incomplete() -> None:
+    methods = {"mmoe/equal": 10, "ple/equal": 5, "single_task/equal": 5}
+    group = Study.of([record(method=m, seed=s) for m, seeds in methods.items() for s in range(seeds)]).groups[0]
+    assert group.complete == set(methods)

@@ -1,0 +1,39 @@
+"""Objects that a verb returns and that print themselves: to a terminal with rich, as plain text elsewhere."""
+
+from __future__ import annotations
+
+import io
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+
+WIDTH = 100
+"""Columns of the plain text."""
+
+
+class Answer(ABC):
+    """What a question about records comes to."""
+
+    @abstractmethod
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The parts, one below the other."""
+
+    def print(self) -> None:
+        """Prints to the terminal; into a file or a pipe as `str` gives it."""
+        from rich.console import Console
+
+        console = Console()
+        if console.is_terminal:
+            console.print(self)
+        else:
+            console.file.write(f"{self}\n")
+
+    def __str__(self) -> str:
+        from rich.console import Console
+
+        console = Console(file=io.StringIO(), width=WIDTH, no_color=True, force_terminal=False, _environ={})
+        with console.capture() as capture:
+            console.print(self)
+        return "\n".join(line.rstrip() for line in capture.get().splitlines())

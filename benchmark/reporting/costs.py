@@ -1,0 +1,41 @@
+"""What every method costs: seconds, memory, parameters, epochs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmark.reporting.layout import ABSENT, Cell, Column, Row, Table, count, duration
+from benchmark.reporting.results import Results
+from benchmark.reporting.study import Run
+from benchmark.reporting.tables import cost, median
+
+
+def cost_table(results: Results) -> Table | None:
+    """Medians over seeds, with the ratio of the seconds to the baseline's."""
+    group, rows = results.group, []
+    base = cost(group.finished[results.baseline])[2] if results.baseline is not None else None
+    for method in sorted(group.by_method, key=lambda m: (cost(group.finished[m])[2] or float("inf"), m)):
+        runs = group.finished[method]
+        parameters, shared, seconds = cost(runs)
+        if not runs or (parameters is None and seconds is None):
+            continue
+        ratio = f"{seconds / base:.2f}" if seconds is not None and base else ABSENT
+        epochs = median([run.record.best_epoch for run in runs])
+        rate, memory = _median(runs, "rows_per_second"), _median(runs, "peak_memory_bytes")
+        cells = [Cell(duration(seconds)), *([Cell(ratio)] if base else [])]
+        cells += [Cell(count(rate), value=rate), Cell(f"{memory / 2**20:.0f}" if memory else ABSENT)]
+        cells += [Cell(f"{epochs:g}" if epochs is not None else ABSENT)]
+        cells += [Cell(count(value), value=value) for value in (parameters, shared)]
+        rows.append(Row((Cell(method, method=method), *cells)))
+    if not rows:
+        return None
+    ratios = ["to the baseline's"] if base else []
+    titles = ["train\u00a0s", *ratios, "rows/s", "peak MiB", "epochs to the best", "parameters", "shared"]
+    columns = (Column("method", numeric=False), *map(Column, titles))
+    where = ", ".join(sorted({str(run.record.cost.get("device", "unknown")) for run in group.runs if run.finished}))
+    return Table("Cost", columns, tuple(rows), f"medians over seeds; on {where}", detail=True)
+
+
+def _median(runs: list[Run], key: str) -> float | None:
+    values: list[Any] = [run.record.cost.get(key) for run in runs]
+    return median(values)

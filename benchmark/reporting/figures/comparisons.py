@@ -1,0 +1,224 @@
+"""What compares methods on test: differences to the baseline, gain, AUC against MSE, cost against quality."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+
+from benchmark import metrics
+from benchmark.reporting.figures.canvas import (
+    INK,
+    MUTED,
+    Figure,
+    Mark,
+    drawing,
+    ends,
+    figure,
+    grid,
+    log_axis,
+    mark,
+    rows,
+)
+from benchmark.reporting.layout import count, duration, number
+from benchmark.reporting.results import LABELS, Results, label
+from benchmark.reporting.styles import Style
+from benchmark.reporting.tables import cost
+from benchmark.schema import Task, TaskKind
+from benchmark.statistics import Interval, Verdict
+
+_DECIDED = (Verdict.BETTER, Verdict.WORSE)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What the figures of a data set are drawn from: its numbers, the methods that are shown, and their styles."""
+
+    results: Results
+    methods: Sequence[str]
+    styles: Mapping[str, Style]
+
+    @property
+    def compared(self) -> list[str]:
+        """The methods shown but the baseline."""
+        return [method for method in self.methods if method != self.results.baseline]
+
+
+def differences(drawn: Drawn) -> Figure | None:
+    """The seesaw: what every task gains or loses against the baseline, method by method."""
+    results, methods = drawn.results, drawn.compared
+    known = any(results.headline(task, m).difference for task in results.group.tasks for m in methods)
+    if results.baseline is None or not known:
+        return None
+    with drawing():
+        canvas, panels = rows(methods, len(results.group.tasks))
+        sentences = []
+        for axes, task in zip(panels, results.group.tasks, strict=True):
+            metric = metrics.primary(task)
+            better = {m for m in methods if results.verdict(task, m) is Verdict.BETTER}
+            worse = {m for m in methods if results.verdict(task, m) is Verdict.WORSE}
+            found = {row: d for row, m in enumerate(methods) if (d := results.headline(task, m).difference) is not None}
+            filled = better | worse
+            mark(
+                axes,
+                [_row(d, row, drawn.styles[methods[row]], filled=methods[row] in filled) for row, d in found.items()],
+            )
+            margin = results.margin(task)
+            if margin is not None:
+                axes.axvspan(-margin, margin, color=MUTED, alpha=0.12, linewidth=0)
+            axes.axvline(0, color=MUTED, linewidth=0.8)
+            _line_marks(axes, drawn, task)
+            axes.set_title(task.name)
+            axes.set_xlabel(f"Δ {label(metric, task)}")
+            if metrics.direction(metric) < 0:
+                axes.invert_xaxis()
+            sentences.append(f"{task.name}: {len(better)} of {len(methods)} better, {len(worse)} worse.")
+        return figure(
+            f"Change of each task against {results.baseline}", canvas, results.group.name,
+            f"Paired differences to {results.baseline} on test with 95 % t intervals, not adjusted; right is better on "
+            "every panel. A filled mark is a difference with an adjusted p below 0.05, an open one is not. "
+            "The grey band is the margin inside which two methods count as equivalent. Where near, a dotted line is a "
+            "reference model, a dashed one the best reachable.",
+            sentences,
+        )  # fmt: skip
+
+
+def gain(drawn: Drawn) -> Figure | None:
+    """The mean gain over the tasks, and the task that gains least."""
+    results = drawn.results
+    methods = [m for m in drawn.compared if m in results.gains and results.gains[m].total is not None]
+    if results.baseline is None or not methods or len(results.group.tasks) < 2:
+        return None
+    with drawing():
+        canvas, (axes,) = rows(methods, 1)
+        sentences = []
+        found = [total for method in methods if (total := results.gains[method].total) is not None]
+        mark(axes, [_row(total, row, drawn.styles[methods[row]]) for row, total in enumerate(found)])
+        worst = {row: w[1].mean for row, m in enumerate(methods) if (w := results.gains[m].worst) is not None}
+        axes.plot([*worst.values()], [*worst], marker="|", markersize=8, color=MUTED, linestyle="none")
+        sentences += [f"{method}: {total.mean:+z.2f} %." for method, total in zip(methods, found, strict=True)]
+        axes.axvline(0, color=MUTED, linewidth=0.8)
+        axes.set_xlabel("gain over tasks, %; right is better")
+        return figure(
+            f"Gain over tasks against {results.baseline}", canvas, results.group.name,
+            "The dot is the mean gain over the tasks with its 95 % interval over seeds; the grey tick is the task that "
+            "gains least, which a mean hides.",
+            sentences,
+        )  # fmt: skip
+
+
+def front(drawn: Drawn) -> Figure | None:
+    """AUC against MSE, for every pair of a binary task and a regression."""
+    group = drawn.results.group
+    binary = [task for task in group.tasks if task.kind is TaskKind.BINARY]
+    pairs = [(a, r) for r in group.tasks if r.kind is TaskKind.REGRESSION for a in binary]
+    if not pairs:
+        return None
+    with drawing():
+        canvas, panels = grid(len(pairs), height=2.7, labelled=True)
+        sentences = []
+        for axes, (auc_task, mse_task) in zip(panels, pairs, strict=True):
+            best = _front_points(axes, drawn, auc_task, mse_task)
+            unit = f" [{mse_task.target_unit}²]" if mse_task.target_unit else ""
+            axes.set_xlabel(f"{mse_task.name} MSE{unit}")
+            axes.set_ylabel(f"{auc_task.name} AUC")
+            axes.set_title(f"{auc_task.name} against {mse_task.name}")
+            axes.invert_xaxis()
+            if best is not None:
+                auc, mse, method = best
+                pair = f"{auc_task.name} against {mse_task.name}"
+                sentences.append(f"{pair}: highest AUC {number(auc)} at MSE {number(mse)}, of {method}.")
+        return figure(
+            "AUC against MSE", canvas, group.name,
+            "Means on test with 95 % t intervals over seeds; MSE falls to the right, so better is up and to the right. "
+            "Where known and near, a star is the best reachable, and a cross a reference model.",
+            sentences,
+        )  # fmt: skip
+
+
+def _front_points(axes: Axes, drawn: Drawn, auc_task: Task, mse_task: Task) -> tuple[float, float, str] | None:
+    results, points, marks = drawn.results, [], []
+    for method in drawn.methods:
+        y, x = results.headline(auc_task, method).mean, results.headline(mse_task, method).mean
+        if x is not None and y is not None:
+            marks.append(Mark(x.mean, y.mean, drawn.styles[method], ends(x), ends(y)))
+            points.append((y.mean, x.mean, method))
+    mark(axes, marks)
+    for line in results.lines.values():
+        y, x = line.of(auc_task), line.of(mse_task)
+        if x is None or y is None or line.trivial:
+            continue
+        if _near(x.mean, sorted(axes.get_xlim())) and _near(y.mean, sorted(axes.get_ylim())):
+            shape = "*" if line.bound else "X"
+            axes.plot([x.mean], [y.mean], marker=shape, markersize=9 if line.bound else 7, color=INK, linestyle="none")
+    return max(points) if points else None
+
+
+def _near(value: float, limits: Sequence[float]) -> bool:
+    """Whether a value is not so far off that the methods would shrink to one point."""
+    low, high = limits
+    return low - 2 * (high - low) <= value <= high + 2 * (high - low)
+
+
+def _line_marks(axes: Axes, drawn: Drawn, task: Task) -> None:
+    """Upright lines where the references stand relative to the baseline's mean."""
+    results = drawn.results
+    base = results.headline(task, results.baseline).mean if results.baseline is not None else None
+    for line in results.lines.values():
+        mean = line.of(task)
+        if base is not None and mean is not None and not line.trivial:
+            place = mean.mean - base.mean
+            if _near(place, sorted(axes.get_xlim())):
+                axes.axvline(place, color=INK, linewidth=1.2, linestyle="--" if line.bound else ":")
+
+
+def costs(drawn: Drawn) -> Figure | None:
+    """Quality against seconds of training and against parameters."""
+    results = drawn.results
+    quality, title = _quality(drawn)
+    known = {method: cost(results.group.finished[method]) for method in quality}
+    seconds = {m: float(s) for m, (_, _, s) in known.items() if s}
+    sizes = {m: float(p) for m, (p, _, _) in known.items() if p}
+    if len(seconds) < 2 and len(sizes) < 2:
+        return None
+    with drawing():
+        canvas, panels = grid(2, height=2.8, labelled=True)
+        for axes, values, name, form in (
+            (panels[0], seconds, "seconds of training, median over seeds", duration),
+            (panels[1], sizes, "parameters", count),
+        ):
+            found = {method: quality[method] for method in values}
+            mark(axes, [Mark(values[m], q.mean, drawn.styles[m], None, ends(q)) for m, q in found.items()])
+            log_axis(axes, "x", list(values.values()), form)
+            axes.set_xlabel(name)
+            axes.set_ylabel(title)
+        quickest = min(seconds, key=seconds.__getitem__, default=None)
+        sign = -1 if title.endswith("lower is better") else 1
+        best = max(quality, key=lambda method: sign * quality[method].mean)
+        sentences = [f"Best: {best}, {duration(seconds.get(best))} s, {count(sizes.get(best))} parameters."]
+        if quickest is not None:
+            sentences.append(f"Quickest: {quickest}, {duration(seconds[quickest])} s.")
+        return figure(
+            "Cost against quality", canvas, results.group.name,
+            "Seconds depend on the machine and on what else ran there; compare them only within one sweep. "
+            "95 % intervals over seeds.",
+            sentences,
+        )  # fmt: skip
+
+
+def _quality(drawn: Drawn) -> tuple[dict[str, Interval], str]:
+    """What stands for a method's quality: its gain over tasks, or without a baseline the first task's metric."""
+    results = drawn.results
+    gains = {m: g.total for m in drawn.methods if (g := results.gains.get(m)) is not None and g.total is not None}
+    if gains and results.baseline is not None:
+        return {results.baseline: Interval(0.0, None, None, 1), **gains}, "gain over tasks, %"
+    task = results.group.tasks[0]
+    metric = metrics.primary(task)
+    means = {m: results.headline(task, m).mean for m in drawn.methods}
+    better = "higher" if metrics.direction(metric) > 0 else "lower"
+    return {m: mean for m, mean in means.items() if mean}, f"{task.name} {LABELS[metric]}, {better} is better"
+
+
+def _row(interval: Interval, row: int, style: Style, *, filled: bool = True) -> Mark:
+    return Mark(interval.mean, row, style, ends(interval), filled=filled)

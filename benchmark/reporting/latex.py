@@ -1,0 +1,97 @@
+r"""The tables of a report as LaTeX for booktabs, one file each, to be taken in with `\input`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from benchmark.reporting.layout import Cell, Column, Document, Table
+
+_ESCAPES = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
+    "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "|": r"\textbar{}", '"': r"\textquotedbl{}", "`": r"\textasciigrave{}", "'": r"\textquotesingle{}",
+    # signs of ours that pdflatex has no letter for
+    "±": r"$\pm$", "Δ": r"$\Delta$", "²": r"$^2$", "→": r"$\rightarrow$", "−": "$-$", "—": "---", "–": "--", "…": r"\dots{}",
+    "\u00a0": "~", "≥": r"$\geq$", "≤": r"$\leq$",
+}  # fmt: skip
+_BREAKABLE = 60  # characters from which a column of text is broken into lines
+
+
+def render(document: Document) -> dict[str, str]:
+    """The tables by file name: `<chapter>_<data set>_<table>.tex`; the data set only where there are several.
+
+    `detail` columns are left out, as on a terminal: a page of paper is not wider.
+    """
+    named = len({part.name for chapter in document.chapters for part in chapter.parts if part.name}) > 1
+    files: dict[str, str] = {}
+    for chapter, part, table in document.tables():
+        words = [chapter.anchor, *([part.name] if named and part.name else []), table.title]
+        stem, number = _slug("_".join(words)), 2
+        name = stem
+        while name in files:  # names that differ only in signs
+            name, number = f"{stem}_{number}", number + 1
+        files[name] = _table(table, name, part.name)
+    return {f"{name}.tex": text for name, text in files.items()}
+
+
+def escape(text: str) -> str:
+    """Text that LaTeX shows as it is, on one line."""
+    spaced = re.sub(r"[ \t\r\n]+", " ", text.strip())
+    return "".join(
+        _ESCAPES.get(character, character) for character in spaced if character.isprintable() or character == "\u00a0"
+    )
+
+
+def _table(table: Table, name: str, dataset: str) -> str:
+    shown = [number for number, column in enumerate(table.columns) if not column.detail]
+    widths = [max((len(row.cells[n].text) for row in table.rows), default=0) for n in shown]
+    letters = _letters([table.columns[number] for number in shown], widths)
+    head = " & ".join(escape(table.columns[number].title) for number in shown)
+    about = f" of {escape(dataset)}" if dataset else ""
+    subtitle = f" {escape(table.subtitle[:1].upper() + table.subtitle[1:])}." if table.subtitle else ""
+    lines = [
+        r"% needs \usepackage{booktabs} and \usepackage[T1]{fontenc,textcomp}",
+        r"\begin{table}", r"\centering\small", rf"\caption{{{escape(table.title)}{about}.{subtitle}}}",
+        rf"\label{{tab:{name}}}", rf"\begin{{tabular}}{{@{{}}{letters}@{{}}}}", r"\toprule", rf"{head} \\", r"\midrule",
+    ]  # fmt: skip
+    ruled = False
+    for row in table.rows:
+        if row.reference and not ruled and row is not table.rows[0]:
+            lines.append(r"\midrule")
+            ruled = True
+        lines.append(_row([(row.cells[number], table.columns[number]) for number in shown], reference=row.reference))
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    lines += [rf"\par\smallskip\footnotesize {escape(note)}" for note in table.notes]
+    return "\n".join([*lines, r"\end{table}", ""])
+
+
+def _letters(columns: Sequence[Column], widths: Sequence[int]) -> str:
+    """The tabular's columns; long text is broken into lines, and its columns share the rest of the page."""
+    broken = sum(not column.numeric and width >= _BREAKABLE for column, width in zip(columns, widths, strict=True))
+    share = rf"p{{{0.7 / max(broken, 1):.2f}\linewidth}}"
+    return "".join(
+        "r" if column.numeric else "l" if width < _BREAKABLE else share
+        for column, width in zip(columns, widths, strict=True)
+    )
+
+
+def _row(cells: Sequence[tuple[Cell, Column]], *, reference: bool) -> str:
+    return " & ".join(_cell(cell, column, reference=reference) for cell, column in cells) + r" \\"
+
+
+def _cell(cell: Cell, column: Column, *, reference: bool) -> str:
+    text = escape(cell.text if column.numeric else cell.narrow)
+    if not text:
+        return ""
+    if text.startswith(("[", "*")):  # they would be taken for an argument of the line's end before them
+        text = f"{{}}{text}"
+    if cell.best:
+        return rf"\textbf{{{text}}}"
+    if cell.close:
+        return rf"\underline{{{text}}}"
+    return rf"\textit{{{text}}}" if reference else text
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:100] or "table"

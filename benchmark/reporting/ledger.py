@@ -1,0 +1,177 @@
+"""The ledger of tuning: every trial is counted, of every method alike, and failed ones with them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from benchmark.record import Record
+from benchmark.reporting.layout import ABSENT, Block, Cell, Column, Facts, Row, Table, duration, listed, number
+from benchmark.reporting.references import LABELS, fitting
+from benchmark.reporting.study import TRIAL, TUNED, Group
+
+if TYPE_CHECKING:
+    from benchmark.reference import ReferenceRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """The trials of one method on one data set.
+
+    Args:
+        name: The method that they chose, or whose search has not ended.
+        trials: Their records, as far as they are there.
+        asked: How many there should be; None while the search goes on.
+        tuning: What a record says of the search: sampler, space, and of the chosen trial its number and parameters.
+    """
+
+    name: str
+    trials: tuple[Record, ...]
+    asked: int | None
+    tuning: Mapping[str, Any]
+
+
+def ledger(group: Group, references: Sequence[ReferenceRecord]) -> list[Block]:
+    """Trials by method: how many, how they ended, and what was chosen; and the spaces that were searched."""
+    searches = _searches(group)
+    lines: dict[str, list[ReferenceRecord]] = defaultdict(list)
+    for record in fitting(group, references):
+        if record.purpose == TRIAL:
+            lines[record.name].append(record)
+    if not searches and not lines:
+        return []
+    rows = [_row(search) for search in searches]
+    rows += [_reference_row(name, records) for name, records in sorted(lines.items())]
+    titles = ("trials", "finished", "diverged", "failed", "best on validation", "seconds of all")
+    columns = (Column("method", numeric=False), *map(Column, titles), Column("chosen", numeric=False, detail=True))
+    table = Table("Trials", columns, tuple(rows), _subtitle(group), notes=tuple(_notes(searches, lines)))
+    return [table, *_spaces(searches)]
+
+
+def _searches(group: Group) -> list[Search]:
+    trials = {trial.id: trial for trial in group.trials}
+    searches: list[Search] = []
+    used: set[str] = set()
+    for method, runs in group.by_method.items():
+        tuning = runs[0].record.config.get("tuning") or {}
+        if runs[0].record.purpose == TUNED and tuning:
+            ids = tuning.get("ids") or []
+            used.update(ids)
+            found = tuple(trials[id_] for id_ in ids if id_ in trials)
+            searches.append(Search(method, found, tuning.get("trials", len(ids)), tuning))
+    open_: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for trial in group.trials:
+        if trial.id not in used:
+            open_[trial.method, (trial.config.get("tuning") or {}).get("study", "")].append(trial)
+    for (method, _), found_trials in sorted(open_.items()):
+        tuning = found_trials[0].config.get("tuning") or {}
+        searches.append(Search(f"{method}: nothing chosen yet", tuple(found_trials), None, tuning))
+    return searches
+
+
+def _subtitle(group: Group) -> str:
+    monitors = sorted({str(trial.config["trainer"].get("monitor")) for trial in group.trials})
+    monitor = f"chosen by {', '.join(monitors)} on validation; " if monitors else ""
+    return f"{monitor}no trial reads the test split; diverged and failed trials count as the worst"
+
+
+def _notes(searches: Sequence[Search], lines: Mapping[str, Sequence[ReferenceRecord]]) -> list[str]:
+    notes = []
+    asked = {search.name: search.asked for search in searches if search.asked is not None}
+    sizes = sorted(set(asked.values()))
+    total = len({trial.id for search in searches for trial in search.trials})
+    if len(sizes) == 1:
+        notes.append(f"{total} trials: {sizes[0]} for each of {len(asked)} tuned methods.")
+    elif sizes:
+        few = listed(name for name, size in asked.items() if size == sizes[0])
+        notes.append(
+            f"{total} trials, not as many for every tuned method: {sizes[0]} for {few}, up to {sizes[-1]} for others."
+        )
+    for name, records in sorted(lines.items()):
+        notes.append(f"{LABELS.get(name, name)}: {len(records)} trials, each with one model a task.")
+    for search in searches:
+        if search.asked is not None and len(search.trials) < search.asked:
+            notes.append(f"{search.name}: {len(search.trials)} of its {search.asked} trials are among these records.")
+        best = _best(search)
+        chosen = search.tuning.get("trial") if search.asked == len(search.trials) else None
+        if best is not None and chosen is not None and _number(best) != chosen:
+            notes.append(f"{search.name}: trial {chosen} was chosen, and trial {_number(best)} did best.")
+    seen = sorted({trial.method for search in searches for trial in search.trials if "test" in trial.metrics})
+    if seen:
+        notes.append(f"Trials of {listed(seen)} hold test metrics: the choice may have seen the test split.")
+    return notes
+
+
+def _row(search: Search) -> Row:
+    best = _best(search)
+    counts = [sum(t.status == status for t in search.trials) for status in ("finished", "diverged", "failed")]
+    seconds = sum(trial.cost.get("train_seconds") or 0.0 for trial in search.trials)
+    size = len(search.trials)
+    cells = [
+        Cell(str(size) if search.asked in (None, size) else f"{size} of {search.asked}"),
+        *(Cell(str(count)) for count in counts),
+        Cell(number(_value(best)) if best else ABSENT),
+        Cell(duration(seconds)),
+        Cell(_chosen(search)),
+    ]
+    return Row((Cell(search.name, method=search.name if search.asked is not None else None), *cells))
+
+
+def _reference_row(name: str, records: Sequence[ReferenceRecord]) -> Row:
+    seconds = sum(record.cost.get("train_seconds") or 0.0 for record in records)
+    size = str(len(records))
+    texts = (size, size, "0", "0", ABSENT, duration(seconds), "each task its own")
+    return Row((Cell(LABELS.get(name, name)), *map(Cell, texts)), reference=True)
+
+
+def _value(trial: Record) -> float | None:
+    """The criterion at the best epoch, higher being better; None for a trial that did not finish."""
+    if trial.status != "finished" or trial.best_epoch is None:
+        return None
+    found = trial.epochs[trial.best_epoch - 1].get("criterion")
+    return None if found is None else float(found)
+
+
+def _number(trial: Record) -> int:
+    return int((trial.config.get("tuning") or {}).get("trial", trial.seed))
+
+
+def _best(search: Search) -> Record | None:
+    """The best trial; of equal ones the first."""
+    known = [
+        (value, -place, trial) for place, trial in enumerate(search.trials) if (value := _value(trial)) is not None
+    ]
+    return max(known, key=lambda one: one[:2])[2] if known else None
+
+
+def _chosen(search: Search) -> str:
+    if search.asked is None:
+        return ABSENT
+    parameters = search.tuning.get("parameters") or {}
+    return ", ".join(f"{key}={_rounded(value)}" for key, value in parameters.items()) or ABSENT
+
+
+def _rounded(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _spaces(searches: Sequence[Search]) -> list[Block]:
+    """The spaces as they were written: what all methods share once, then what each has of its own."""
+    spaces = {search.name: search.tuning.get("space") or {} for search in searches}
+    if not any(spaces.values()):
+        return []
+    first = next(iter(spaces.values()))
+    shared = {key: text for key, text in first.items() if all(space.get(key) == text for space in spaces.values())}
+    pairs = [("all methods", _space(shared))] if shared and len(spaces) > 1 else []
+    for name, space in spaces.items():
+        own = {key: text for key, text in space.items() if key not in shared or len(spaces) == 1}
+        if own:
+            pairs.append((name, _space(own)))
+    samplers = sorted({str(search.tuning["sampler"]) for search in searches if "sampler" in search.tuning})
+    return [Facts("What was searched", (*((("sampler", ", ".join(samplers)),) if samplers else ()), *pairs))]
+
+
+def _space(space: Mapping[str, Any]) -> str:
+    return "; ".join(f"{key}: {text}" for key, text in space.items())

@@ -1,0 +1,129 @@
+"""The first table of a data set: all methods by all tasks, in the order of their gain."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from benchmark import metrics
+from benchmark.reporting.cells import cost_cells, metric_cell, seeds_cell
+from benchmark.reporting.layout import (
+    ABSENT,
+    TOO_FEW,
+    Cell,
+    Column,
+    Row,
+    Table,
+    listed,
+    number,
+    signed_interval,
+    with_interval,
+)
+from benchmark.reporting.references import Line
+from benchmark.reporting.results import LABELS, Results, label
+from benchmark.schema import Task
+from benchmark.statistics import Interval, Verdict, seesaw
+
+
+def overview(results: Results) -> Table:
+    """Methods by tasks: the headline metrics, the gain over tasks, and what it costs."""
+    group = results.group
+    gains = results.baseline is not None and len(group.tasks) > 1
+    columns = [Column("method", numeric=False), Column("seeds")]
+    if gains:
+        columns += [Column("gain over tasks, % (+ is better)"), Column("task that gains least", detail=True)]
+    columns += [Column(f"{task.name} {LABELS[metrics.primary(task)]}") for task in group.tasks]
+    if results.family is not None and len(group.tasks) > 1:
+        columns.append(Column("tasks better / worse", detail=True))
+    columns += [Column("parameters (shared)", cost=True), Column("train\u00a0s", cost=True)]
+    counted = seesaw(results.family.comparisons) if results.family is not None else {}
+    rows = []
+    for method in results.by_gain:
+        cells = [Cell(method, method=method), seeds_cell(group, method)]
+        if gains:
+            cells += _gain_cells(results, method)
+        cells += [_metric(results, task, method) for task in group.tasks]
+        if results.family is not None and len(group.tasks) > 1:
+            found = counted.get(method)
+            cells.append(Cell(f"{len(found.better)} / {len(found.worse)}" if found else ""))
+        rows.append(Row((*cells, *cost_cells(group, method))))
+    rows += [row for line in results.lines.values() if (row := _line(results, line, columns)) is not None]
+    headline = ", ".join(f"{task.name} {label(metrics.primary(task), task)}" for task in group.tasks)
+    return Table("All tasks", tuple(columns), tuple(rows), f"test rows; {headline}", notes=_notes(results, gains=gains))
+
+
+def gain_table(results: Results) -> Table | None:
+    """The gain of every method, and of every task of it."""
+    if results.baseline is None or not results.gains or len(results.group.tasks) < 2:
+        return None
+    tasks = results.group.tasks
+    columns = (Column("method", numeric=False), Column("gain over tasks, %"), *(Column(f"{t.name}, %") for t in tasks))
+    rows = []
+    for method in results.by_gain:
+        gain = results.gains.get(method)
+        if gain is not None:
+            parts = [gain.parts.get(task.name) for task in tasks]
+            cells = [Cell(signed_interval(part, 2) if part else ABSENT) for part in (gain.total, *parts)]
+            rows.append(Row((Cell(method, method=method), *cells)))
+    return Table("Gain of each task", columns, tuple(rows), "+ is better", notes=(_gain_note(results),), detail=True)
+
+
+def _notes(results: Results, *, gains: bool) -> tuple[str, ...]:
+    notes = [_gain_note(results)] if gains else []
+    if results.family is not None and len(results.group.tasks) > 1:
+        counted = seesaw(results.family.comparisons)
+        both = [method for method, found in counted.items() if found.seesaws]
+        if any(c.verdict is Verdict.BETTER for c in results.family.comparisons) or both:
+            who = f": {listed(both)}" if both else ""
+            notes.append(
+                f"{len(both)} of {len(counted)} methods pay for a better task with a worse one, by their verdicts{who}."
+            )
+    return tuple(notes)
+
+
+def _gain_note(results: Results) -> str:
+    return (
+        f"Gain over tasks: mean over tasks of 100 (AUC − B) / (B − 0.5) for binary tasks and 100 (B − MSE) / B for "
+        f"regressions, with B the value of {results.baseline} with the same seed; then mean and 95 % interval over "
+        "seeds (Student's t below 10 seeds, BCa bootstrap from 10 on). A positive gain is an improvement; there is none "
+        "where an AUC of the baseline is not above 0.5."
+    )
+
+
+def _gain_cells(results: Results, method: str) -> list[Cell]:
+    if method == results.baseline:
+        return [Cell("baseline", value=0.0), Cell("")]
+    gain = results.gains.get(method)
+    if gain is None or gain.total is None:
+        return [Cell(ABSENT), Cell(ABSENT)]
+    worst = gain.worst
+    least = Cell(f"{worst[0]} {worst[1].mean:+z.2f} %", value=worst[1].mean) if worst else Cell(ABSENT)
+    return [Cell(signed_interval(gain.total, 2), short=_short(gain.total)), least]
+
+
+def _short(interval: Interval) -> str:
+    if interval.half_width is None:
+        return f"{interval.mean:+z.2f}, {TOO_FEW}"
+    return f"{interval.mean:+z.2f} ± {interval.half_width:.2f}"
+
+
+def _metric(results: Results, task: Task, method: str) -> Cell:
+    mean = results.headline(task, method).mean
+    places = results.places[task.name, metrics.primary(task)]
+    cell = metric_cell(results, task, metrics.primary(task), method)
+    return replace(cell, short=number(mean.mean if mean else None, places))
+
+
+def _line(results: Results, line: Line, columns: list[Column]) -> Row | None:
+    tasks = results.group.tasks
+    known = {f"{task.name} {LABELS[metrics.primary(task)]}": (task, line.of(task)) for task in tasks}
+    if not any(mean is not None for _, mean in known.values()):
+        return None
+    cells = [Cell(line.name)]
+    for column in columns[1:]:
+        task, mean = known.get(column.title, (None, None))
+        places = results.places[task.name, metrics.primary(task)] if task is not None else 4
+        text = "" if task is None else with_interval(mean, places)
+        if column.title == "seeds" and line.values:
+            text = str(max(len(row) for row in line.values.values()))
+        cells.append(Cell(text, short=number(mean.mean, places) if mean is not None else None))
+    return Row(tuple(cells), reference=True)

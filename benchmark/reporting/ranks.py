@@ -1,0 +1,59 @@
+"""Mean ranks of the methods over all tasks of all data sets, and a test of them only where there are blocks enough."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmark import metrics
+from benchmark.reporting.layout import Cell, Column, Row, Table
+from benchmark.reporting.results import Results, direction
+from benchmark.statistics import Ranking, rank
+
+
+def ranking(all_results: Sequence[Results]) -> Ranking | None:
+    """The ranks of the methods that are complete on every data set; a block is a task of a data set."""
+    results = [r for r in all_results if r.group.tasks]
+    if not results:
+        return None
+    blocks = [(r, task) for r in results for task in r.group.tasks]
+    complete = set.intersection(*(set(r.group.complete) for r in results))
+    methods = sorted(m for m in complete if all(r.headline(task, m).mean is not None for r, task in blocks))
+    if len(methods) < 2:
+        return None
+    scores = []
+    for r, task in blocks:
+        sign = direction(metrics.primary(task))
+        means = [r.headline(task, method).mean for method in methods]
+        scores.append([sign * mean.mean for mean in means if mean is not None])
+    return rank(scores, methods)
+
+
+def rank_table(found: Ranking) -> Table:
+    """The mean ranks, with Nemenyi's groups where the statistics allow them."""
+    order = sorted(zip(found.mean_ranks, found.methods, strict=True))
+    groups = found.groups
+    columns = [Column("method", numeric=False), Column("mean rank")]
+    if found.critical_difference is not None:
+        columns.append(Column("not told from", numeric=False))
+    rows = []
+    for value, method in order:
+        cells = [Cell(method, method=method), Cell(f"{value:.2f}", best=value == order[0][0])]
+        if found.critical_difference is not None:
+            others = dict.fromkeys(other for group in groups if method in group for other in group if other != method)
+            cells.append(Cell(", ".join(others)))
+        rows.append(Row(tuple(cells)))
+    notes = [_note(found), "Adding or removing a method changes the ranks of the others; a gain does not."]
+    return Table(
+        "Mean ranks", tuple(columns), tuple(rows), f"1 is best; over {found.blocks} tasks of all data sets",
+        tuple(notes), detail=True,
+    )  # fmt: skip
+
+
+def _note(found: Ranking) -> str:
+    if found.critical_difference is None:
+        return f"No test of ranks: {found.reason}."
+    return (
+        f"Friedman p = {found.p:.3g}, Iman-Davenport p = {found.p_f:.3g}; mean ranks that are at least "
+        f"{found.critical_difference:.2f} apart differ (Nemenyi, all pairs together, 5 %). Tasks of one data set are not "
+        "independent, and the test takes them for such."
+    )

@@ -1,0 +1,61 @@
+"use strict";
+// Sorts tables by a click on a column's head, and shows the rows of some methods only. Without it the page is whole.
+const number = (cell) => {
+  if (cell.dataset.value !== undefined) return Number(cell.dataset.value);
+  const found = cell.textContent.replace(/[−–]/g, "-").match(/^\s*[<p= ]*([+-]?\d[\d,]*(\.\d+)?(e[+-]?\d+)?)/i);
+  return found ? Number(found[1].replace(/,/g, "")) : NaN;
+};
+
+const compare = (index, numeric) => (a, b) => {
+  const [x, y] = [a.cells[index], b.cells[index]];
+  if (!numeric) return x.textContent.localeCompare(y.textContent, undefined, { numeric: true });
+  return number(x) - number(y);
+};
+
+function sort(table, head) {
+  const index = head.cellIndex;
+  const numeric = !head.classList.contains("name");
+  const descending = head.hasAttribute("aria-sort") ? head.getAttribute("aria-sort") === "ascending" : numeric;
+  const rows = [...table.tBodies[0].rows];
+  const known = rows.filter((row) => !row.classList.contains("reference") && (!numeric || !Number.isNaN(number(row.cells[index]))));
+  const rest = rows.filter((row) => !known.includes(row)); // what has no number, and the lines to compare with, stay last
+  known.sort(compare(index, numeric));
+  if (descending) known.reverse();
+  for (const other of table.tHead.querySelectorAll("[aria-sort]")) other.removeAttribute("aria-sort");
+  head.setAttribute("aria-sort", descending ? "descending" : "ascending");
+  table.tBodies[0].append(...known, ...rest);
+}
+
+for (const table of document.querySelectorAll("table")) {
+  if (table.tBodies[0].rows.length < 2) continue;
+  for (const head of table.tHead.rows[0].cells) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.title = "sort by this column";
+    button.append(...head.childNodes);
+    button.addEventListener("click", () => sort(table, head));
+    head.append(button);
+  }
+}
+
+const form = document.querySelector("nav form");
+const named = [
+  ...[...document.querySelectorAll("tbody th.method")].map((cell) => [cell.closest("tr"), cell.textContent]),
+  ...[...document.querySelectorAll("li[data-method]")].map((item) => [item, item.dataset.method]),
+].map(([element, name]) => [element, name.toLowerCase()]);
+
+function filter() {
+  const words = form.querySelector("input").value.toLowerCase().split(/[\s,]+/).filter(Boolean);
+  const shown = new Set();
+  const all = new Set();
+  for (const [element, name] of named) {
+    element.hidden = !words.every((word) => name.includes(word));
+    all.add(name);
+    if (!element.hidden) shown.add(name);
+  }
+  form.querySelector("output").textContent = words.length ? `${shown.size} of ${all.size}` : "";
+}
+
+form.hidden = !named.length;
+form.addEventListener("input", filter);
+form.addEventListener("submit", (event) => event.preventDefault());

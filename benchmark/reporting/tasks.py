@@ -1,0 +1,150 @@
+"""The tables of one data set's tasks, one each, and the two selections side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmark import metrics
+from benchmark.reporting.cells import cost_cells, is_close, metric_cell, seeds_cell
+from benchmark.reporting.layout import ABSENT, Cell, Column, Row, Table, listed, number, signed_interval, with_interval
+from benchmark.reporting.notes import task_notes
+from benchmark.reporting.references import Line
+from benchmark.reporting.results import LABELS, SHOWN, Results, direction, label
+from benchmark.reporting.tables import Estimate, median
+from benchmark.reporting.verdicts import p_cell, verdict_cell
+from benchmark.schema import Task, TaskKind
+
+
+def task_table(results: Results, task: Task) -> Table:
+    """Methods by metrics, best first: with the difference to the baseline, its verdict, and how far the best is."""
+    group, primary = results.group, metrics.primary(task)
+    shown = _shown_metrics(results, task)
+    columns = [Column("method", numeric=False), Column("seeds"), Column(label(primary, task))]
+    if results.baseline is not None:
+        better = "higher" if direction(primary) > 0 else "lower"
+        columns.append(Column(f"Δ {LABELS[primary]} to {results.baseline} ({better} is better)"))
+    if results.family is not None:
+        columns += [Column("verdict", numeric=False), Column("adjusted p", detail=True)]
+    if results.against_best is not None:
+        columns.append(Column("against the best", numeric=False, detail=True))
+    columns += [Column(label(metric, task), detail=True) for metric in shown]
+    columns += [Column("parameters (shared)", detail=True), Column("train\u00a0s", detail=True)]
+    rows = []
+    for method in results.ranked(task):
+        cells = [Cell(method, method=method), seeds_cell(group, method), metric_cell(results, task, primary, method)]
+        if results.baseline is not None:
+            cells.append(_difference_cell(results, task, method))
+        if results.family is not None:
+            is_baseline = method == results.baseline
+            comparison = results.comparison(task, method)
+            cells += [Cell("") if is_baseline else verdict_cell(comparison), p_cell(comparison)]
+        if results.against_best is not None:
+            is_best = results.best.get((task.name, primary)) == method
+            cells.append(Cell("best") if is_best else verdict_cell(results.to_best(task, method)))
+        cells += [metric_cell(results, task, metric, method, few="") for metric in shown]
+        rows.append(Row((*cells, *cost_cells(group, method))))
+    rows += [_line(results, task, line, columns, shown) for line in results.lines.values() if _knows(line, task)]
+    notes = (*_close_note(results, task), *task_notes(results, task, shown))
+    return Table(task.name, tuple(columns), tuple(rows), subtitle=_describe(task), notes=notes)
+
+
+def _difference_cell(results: Results, task: Task, method: str) -> Cell:
+    if method == results.baseline:
+        return Cell("baseline", value=0.0)
+    places = results.places[task.name, metrics.primary(task)]
+    return Cell(signed_interval(results.headline(task, method).difference, places))
+
+
+def _shown_metrics(results: Results, task: Task) -> list[str]:
+    """The metrics beside the headline metric that have a column: its conditional form first, then the others."""
+    primary, order = metrics.primary(task), SHOWN[task.kind]
+    known = {metric for name, metric in (*results.estimates, *results.undefined) if name == task.name} - {primary}
+    conditional = sorted(metric for metric in known if "|" in metric and metric.startswith(f"{primary}["))
+    plain = (metric for metric in known if "|" not in metric and metric.partition("[")[0] in order)
+    return conditional + sorted(plain, key=lambda metric: (order.index(metric.partition("[")[0]), metric))
+
+
+def _knows(line: Line, task: Task) -> bool:
+    return any(name == task.name for name, _ in line.estimates)
+
+
+def _line(results: Results, task: Task, line: Line, columns: Sequence[Column], shown: Sequence[str]) -> Row:
+    known = {label(metric, task): metric for metric in (metrics.primary(task), *shown)}
+    cells = [Cell(line.name)]
+    for column in columns[1:]:
+        metric = known.get(column.title)
+        mean = line.get(task.name, metric) if metric is not None else None
+        cells.append(
+            Cell("" if mean is None or metric is None else with_interval(mean, results.places[task.name, metric]))
+        )
+    return Row(tuple(cells), reference=True)
+
+
+def _close_note(results: Results, task: Task) -> list[str]:
+    """Which methods cannot be told from the best."""
+    best = results.best.get((task.name, metrics.primary(task)))
+    if best is None or results.against_best is None:
+        return []
+    found = [c for method in results.group.by_method if (c := results.to_best(task, method)) is not None]
+    tested = [c for c in found if c.verdict is not None and c.reason is None]
+    close = [c.method for c in tested if is_close(c)]
+    if not tested:
+        return []
+    if not close:
+        return [f"Every other method is worse than {best}."]
+    names = listed(close, 10)
+    family = (
+        ""
+        if best == results.baseline
+        else (
+            " Any method could have come out best, so p is adjusted for all pairs of methods on all tasks, "
+            f"{results.against_best.tests:,} tests."
+        )
+    )
+    return [f"Best: {best}. Not told from it (underlined): {len(close)} of {len(tested)} methods, {names}.{family}"]
+
+
+def _describe(task: Task) -> str:
+    if task.kind is TaskKind.BINARY:
+        given = f", given {task.given}: outputs are the joint probability with it" if task.given else ""
+        return f"binary{given}; test rows"
+    return f"regression; target in {task.target_unit or 'its own unit'}; test rows"
+
+
+def selection_table(results: Results) -> Table | None:
+    """The headline metrics at the joint epoch and at each task's own, where any method has the two apart."""
+    group = results.group
+    joint, own = (
+        (results.estimates, results.other) if results.selection == "joint" else (results.other, results.estimates)
+    )
+    rows, apart = [], False
+    for method, runs in group.finished.items():
+        if not runs or not own:
+            continue
+        cells = [Cell(method, method=method), Cell(_epoch([run.record.best_epoch for run in runs]))]
+        for task in group.tasks:
+            metric = metrics.primary(task)
+            pair = [side.get((task.name, metric), {}).get(method, Estimate(None)).mean for side in (joint, own)]
+            apart = apart or any(run.record.best_epoch_per_task.get(task.name) != run.record.best_epoch for run in runs)
+            places = results.places[task.name, metric]
+            values = [number(mean.mean if mean else None, places) for mean in pair]
+            cells += [
+                Cell(_epoch([run.record.best_epoch_per_task.get(task.name) for run in runs])),
+                Cell(f"{values[0]} → {values[1]}"),
+            ]
+        rows.append(Row(tuple(cells)))
+    if not apart:
+        return None
+    columns = [Column("method", numeric=False), Column("joint epoch", detail=True)]
+    for task in group.tasks:
+        columns += [Column(f"{task.name} epoch", detail=True), Column(f"{task.name} {LABELS[metrics.primary(task)]}")]
+    return Table(
+        "Joint against per-task selection", tuple(columns), tuple(rows),
+        subtitle="test metric at one epoch for all tasks → at the task's own best epoch; epochs are medians over seeds",
+        notes=("Both are selected on validation. One model serves all tasks only under joint selection.",),
+    )  # fmt: skip
+
+
+def _epoch(epochs: Sequence[int | None]) -> str:
+    middle = median(epochs)
+    return ABSENT if middle is None else f"{middle:g}"

@@ -1,0 +1,165 @@
+"""What the statistics say, in sentences: one a method, one a reference, and the words of a cell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from benchmark import metrics
+from benchmark.reporting.layout import ABSENT, Cell, Sentence, Sentences
+from benchmark.reporting.references import Line
+from benchmark.reporting.results import LABELS, Results, label
+from benchmark.statistics import Comparison, Family, Verdict
+from benchmark.statistics.planning import POWER
+from benchmark.statistics.wording import bracketed, p_value, places
+
+MOST = 40
+"""Methods of a data set that have a sentence; the tables have all verdicts."""
+
+_WORDS = {
+    Verdict.BETTER: "better", Verdict.WORSE: "worse", Verdict.EQUIVALENT: "equivalent", Verdict.IDENTICAL: "identical",
+    Verdict.UNDECIDED: "not distinguishable",
+}  # fmt: skip
+
+
+def verdict_cell(comparison: Comparison | None) -> Cell:
+    """A verdict; where there is no column for it with the p that carries it: `better, p = 0.004`."""
+    if comparison is None or comparison.verdict is None:
+        reason = comparison.reason if comparison is not None else None
+        return Cell(f"not ranked: {reason}" if reason else ABSENT, short="not ranked" if reason else None)
+    word = _WORDS[comparison.verdict]
+    p = _p(comparison)
+    return Cell(word, short=word if p is None or comparison.verdict is Verdict.UNDECIDED else f"{word}, {p_value(p)}")
+
+
+def p_cell(comparison: Comparison | None) -> Cell:
+    """The adjusted p behind a verdict: of equivalence where that is the verdict, else of a difference."""
+    p = _p(comparison) if comparison is not None else None
+    return Cell("" if p is None else p_value(p).removeprefix("p = ").removeprefix("p "), value=p)
+
+
+def _p(comparison: Comparison) -> float | None:
+    equivalent = comparison.verdict is Verdict.EQUIVALENT
+    return comparison.p_equivalence_adjusted if equivalent else comparison.p_adjusted
+
+
+def verdicts(results: Results) -> tuple[Sentences | None, tuple[str, ...]]:
+    """A sentence for every method against the baseline and for every reference, and how they were come by."""
+    sentences: list[Sentence] = []
+    notes: list[str] = []
+    if results.family is not None:
+        methods = [method for method in results.by_gain if method != results.baseline]
+        for method in methods[:MOST]:
+            found = [c for task in results.group.tasks if (c := results.comparison(task, method)) is not None]
+            if found:
+                sentences.append(Sentence(_sentence(results, found), method))
+        if len(methods) > MOST:
+            notes.append(f"The {len(methods) - MOST} methods that gain least have their verdicts in the tables only.")
+        if results.family.tests:
+            notes.append(_family_note(results, results.family))
+    for key, family in results.against_lines.items():
+        sentences += _line_sentences(results, results.lines[key], family)
+    if any(family.tests for family in results.against_lines.values()):
+        notes.append(
+            "All methods against a reference are a family of tests of their own; a reference and a method with the same "
+            "seed have only their rows in common."
+        )
+    return (Sentences(tuple(sentences)) if sentences else None), tuple(notes)
+
+
+def _family_note(results: Results, family: Family) -> str:
+    margins = "; ".join(
+        f"{task.name} {_number(margin)} {label(metrics.primary(task), task)}"
+        for task in results.group.tasks
+        if (margin := results.margin(task)) is not None
+    )
+    return (
+        f"{family.tests} paired t tests are one family: all methods times all tasks against {results.baseline}. "
+        f"p values are adjusted by Holm, so that with probability 95 % none of the claims is false; the intervals are of "
+        "one comparison each and not adjusted. Equivalent: two one-sided tests place the difference inside the margin "
+        f"({margins}), adjusted in the same way. Seeds needed: about so many find a true difference as large "
+        f"as the margin in {POWER:.0%} of all sweeps, with the spread seen here."
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:.2g}"
+
+
+def _sentence(results: Results, comparisons: Sequence[Comparison]) -> str:
+    """All verdicts of one method in a sentence, the firm ones first."""
+    reasons = {c.reason for c in comparisons if c.verdict is None}
+    who, other = comparisons[0].method, comparisons[0].baseline
+    if len(reasons) == 1 and all(c.verdict is None for c in comparisons):
+        return f"{who} is not ranked: {reasons.pop()}."
+    judged = {verdict: [c for c in comparisons if c.verdict is verdict] for verdict in _WORDS}
+    clauses: list[str] = []
+    for c in judged[Verdict.BETTER] + judged[Verdict.WORSE]:
+        better = c.verdict is Verdict.BETTER
+        verb = (f"{who} beats {other}" if better else f"{who} is worse than {other}") if not clauses else ""
+        again = "it is better" if better else "it is worse"
+        clauses.append(
+            f"{verb} on {c.task} {_size(c, results)}" if verb else f"on {c.task} {again} {_size(c, results)}"
+        )
+    for verdict in (Verdict.EQUIVALENT, Verdict.IDENTICAL, Verdict.UNDECIDED):
+        if judged[verdict]:
+            tasks = _joined([f"{c.task}{_size(c, results)}" for c in judged[verdict]])
+            subject = "they are" if clauses else f"{who} and {other} are"
+            counts = {c.n for c in judged[verdict]}
+            seeds = f" with {_seeds(counts.pop())}" if verdict is Verdict.UNDECIDED and len(counts) == 1 else ""
+            clauses.append(f"{subject} {_WORDS[verdict]}{seeds} on {tasks}")
+    clauses += [f"on {c.task} it is not ranked ({c.reason})" for c in comparisons if c.verdict is None]
+    return "; ".join(clauses) + "."
+
+
+def _joined(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _size(comparison: Comparison, results: Results) -> str:
+    """What follows the task: `by 0.0021 AUC [0.0012, 0.0030], adjusted p = 0.004`, ` (14 seeds would do)`."""
+    c, of, name = comparison, places(comparison), _label(comparison, results)
+    if c.verdict in (Verdict.BETTER, Verdict.WORSE):
+        improvement = c.improvement
+        assert improvement is not None
+        size = bracketed(improvement if c.verdict is Verdict.BETTER else improvement.scaled(-1), of)
+        inside = ", which is inside the margin" if c.within_margin else ""
+        return f"by {size.replace(' ', f' {name} ', 1)}, adjusted {p_value(c.p_adjusted)}{inside}"
+    if c.verdict is Verdict.EQUIVALENT:
+        return f" within {c.margin:.{of}f} {name} (adjusted {p_value(c.p_equivalence_adjusted)})"
+    if c.verdict is Verdict.IDENTICAL:
+        return ""
+    if c.reason is not None:
+        return f" ({c.reason})"
+    needed = c.seeds_to_decide
+    if needed is None:
+        return " (no number of seeds would do)"
+    return f" ({needed:,} needed)" if needed > c.n else " (near the margin)"
+
+
+def _seeds(number: int) -> str:
+    return f"{number:,} seed" if number == 1 else f"{number:,} seeds"
+
+
+def _label(comparison: Comparison, results: Results) -> str:
+    task = next(task for task in results.group.tasks if task.name == comparison.task)
+    unit = f" [{task.target_unit}²]" if comparison.metric == "mse" and task.target_unit else ""
+    return f"{LABELS.get(comparison.metric, comparison.metric)}{unit}"
+
+
+def _line_sentences(results: Results, line: Line, family: Family) -> Iterable[Sentence]:
+    """For each task, how many methods are better and worse than a reference, and who is the best against it."""
+    for task in results.group.tasks:
+        found = [c for c in family.comparisons if c.task == task.name and c.verdict is not None]
+        if not found:
+            continue
+        counts = {word: sum(c.verdict is verdict for c in found) for verdict, word in _WORDS.items()}
+        said = ", ".join(f"{number} {word}" for word, number in counts.items() if number)
+        text = f"{line.name} on {task.name}: of {len(found)} methods against it {said}."
+        best = results.best.get((task.name, metrics.primary(task)))
+        against = family.get(task.name, best) if best is not None else None
+        if against is not None and against.verdict is not None and against.difference is not None:
+            of = places(against)
+            verdict = verdict_cell(against).narrow
+            low = f"Δ {bracketed(against.difference, of).strip()} {_label(against, results)}"
+            text += f" The best method, {best}: {low}, {verdict}."
+        yield Sentence(text)

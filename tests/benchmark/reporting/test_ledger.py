@@ -1,0 +1,65 @@
+"""The ledger of tuning adds up, and says so where it does not."""
+
+from __future__ import annotations
+
+from benchmark.reporting import Report, report
+from benchmark.reporting.layout import Facts, Table
+from tests.benchmark.reporting.fabricate import record, searched, trees
+
+
+def ledger(made: Report) -> Table:
+    return next(t for chapter, _, t in made.document.tables() if chapter.anchor == "tuning")
+
+
+def base() -> list:  # type: ignore[type-arg]
+    return [record(method="single_task/equal", seed=seed) for seed in range(3)]
+
+
+def test_trials_are_counted_by_method_with_failures_and_the_choice() -> None:
+    drawn = ledger(report([*base(), *searched(), *searched(method="ple/pcgrad")]))
+    rows = {row.cells[0].text: [cell.text for cell in row.cells] for row in drawn.rows}
+    assert list(rows) == ["mmoe/equal (tuned)", "ple/pcgrad (tuned)"]
+    assert rows["mmoe/equal (tuned)"][1:5] == ["4", "3", "1", "0"]
+    assert "trainer.learning_rate=0.003" in rows["mmoe/equal (tuned)"][-1]
+    assert drawn.notes == ("8 trials: 4 for each of 2 tuned methods.",)
+
+
+def test_the_space_is_said_once_where_methods_share_it() -> None:
+    made = report([*base(), *searched(), *searched(method="ple/pcgrad")])
+    chapter = next(c for c in made.document.chapters if c.anchor == "tuning")
+    (facts,) = [block for part in chapter.parts for block in part.blocks if isinstance(block, Facts)]
+    assert [label for label, _ in facts.pairs] == ["sampler", "all methods"]
+
+
+def test_unequal_budgets_missing_trials_and_read_test_splits_are_said() -> None:
+    short = [run for run in searched(method="ple/pcgrad", trials=6) if run.seed != 10_001]
+    seen = searched()
+    seen[0].metrics["test"] = seen[0].metrics["validation"]
+    notes = " ".join(ledger(report([*base(), *seen, *short])).notes)
+    assert "not as many for every tuned method: 4 for mmoe/equal (tuned), up to 6" in notes
+    assert "ple/pcgrad (tuned): 5 of its 6 trials are among these records." in notes
+    assert "Trials of mmoe/equal hold test metrics" in notes
+
+
+def test_a_wrong_choice_is_said() -> None:
+    runs = searched()
+    for run in runs:
+        if run.purpose == "tuned":
+            run.config["tuning"] = {**run.config["tuning"], "trial": 0}
+    assert any("trial 0 was chosen, and trial" in note for note in ledger(report([*base(), *runs])).notes)
+
+
+def test_a_search_that_goes_on_is_shown() -> None:
+    trials = [run for run in searched() if run.purpose == "trial"]
+    assert ledger(report([*base(), *trials])).rows[0].cells[0].text == "mmoe/equal: nothing chosen yet"
+
+
+def test_trials_are_in_no_mean() -> None:
+    made = report([*base(), *searched()])
+    assert set(made.table["purpose"]) == {"default", "tuned"}
+    assert "10000" not in str(made)
+
+
+def test_trees_have_their_trials_in_the_ledger() -> None:
+    drawn = ledger(report([*base(), *searched()], references=trees(trials=2)))
+    assert drawn.rows[-1].reference and drawn.rows[-1].cells[1].text == "2"

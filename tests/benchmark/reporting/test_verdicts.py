@@ -1,0 +1,145 @@
+"""What the report claims: verdicts in cells and sentences, what is not told from the best, references, ranks."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmark.record import Record
+from benchmark.reporting import Margin, Report, report
+from benchmark.reporting.layout import Cell, Sentences, Table
+from tests.benchmark.reporting.fabricate import METHODS, record, records, study, trees
+
+
+def table(made: Report, dataset: str, title: str) -> Table:
+    return next(t for _, part, t in made.document.tables() if part.name == dataset and t.title == title)
+
+
+def cell(drawn: Table, row: str, column: str) -> Cell:
+    number = next(n for n, c in enumerate(drawn.columns) if c.title.startswith(column))
+    return next(r for r in drawn.rows if r.cells[0].text == row).cells[number]
+
+
+def sentences(made: Report, dataset: str = "shop") -> dict[str | None, str]:
+    chapter = next(c for c in made.document.chapters if c.anchor == "verdicts")
+    blocks = [block for part in chapter.parts if part.name == dataset for block in part.blocks]
+    return {s.method: s.text for block in blocks if isinstance(block, Sentences) for s in block.items}
+
+
+def shifted(method: str, by: float, spread: float = 0.0, seeds: int = 5) -> list[Record]:
+    """Runs on shop like those of single_task/equal, their AUC of click moved by so much."""
+    made = []
+    for seed in range(seeds):
+        run, like = record("shop", method, seed), record("shop", "single_task/equal", seed)
+        run.metrics = like.metrics
+        for split in run.metrics.values():
+            split["click"]["auc"] += by + spread * (seed - (seeds - 1) / 2)
+        made.append(run)
+    return made
+
+
+BASE = [record("shop", "single_task/equal", seed) for seed in range(5)]
+
+
+def test_a_difference_is_said_with_its_size_interval_and_p() -> None:
+    made = report([*BASE, *shifted("mmoe/equal", 0.01, 1e-4)])
+    text = sentences(made)["mmoe/equal"]
+    assert text.startswith(
+        "mmoe/equal beats single_task/equal on click by 0.0100 AUC [0.0098, 0.0102], adjusted p < 0.001"
+    )
+    assert "they are identical on purchase and duration" in text
+    drawn = table(made, "shop", "click")
+    assert cell(drawn, "mmoe/equal", "verdict").text == "better"
+    assert cell(drawn, "mmoe/equal", "adjusted p").text == "< 0.001"
+    assert cell(drawn, "mmoe/equal", "against the best").text == "best"
+    assert cell(drawn, "single_task/equal", "against the best").text == "worse"
+
+
+def test_equivalence_hangs_on_the_margin() -> None:
+    runs = [*BASE, *shifted("mmoe/equal", 0.0, 2e-4)]
+    said = sentences(report(runs))["mmoe/equal"]
+    assert "equivalent on click within 0.0010 AUC (adjusted p = " in said
+    strict = report(runs, margins={"auc": Margin(1e-5)})
+    assert "not distinguishable with 5 seeds on click (" in sentences(strict)["mmoe/equal"]
+    assert cell(table(strict, "shop", "click"), "mmoe/equal", "verdict").text == "not distinguishable"
+    with pytest.raises(ValueError, match="margins are of auc, mse, found gauc"):
+        report(runs, margins={"gauc": Margin(1e-5)})
+
+
+def test_what_is_not_told_from_the_best_is_marked() -> None:
+    made = report([*BASE, *shifted("mmoe/equal", 0.01, 1e-3), *shifted("ple/equal", 0.0101, 3e-4)])
+    drawn = table(made, "shop", "click")
+    assert cell(drawn, "ple/equal", "AUC").best
+    assert cell(drawn, "mmoe/equal", "AUC").close and not cell(drawn, "single_task/equal", "AUC").close
+    assert any("Best: ple/equal. Not told from it (underlined): 1 of 2 methods, mmoe/equal." in n for n in drawn.notes)
+    assert 'class="close"' in made.html() and "(in italics)" in made.markdown()
+
+
+def test_the_best_that_is_the_baseline_has_one_verdict_against_others() -> None:
+    drawn = table(report([*BASE, *shifted("mmoe/equal", -0.01, 1e-3)]), "shop", "click")
+    against = [cell(drawn, "mmoe/equal", column).text for column in ("verdict", "against the best")]
+    assert against == ["worse", "worse"]
+
+
+def test_a_method_with_a_diverged_seed_is_shown_and_not_ranked() -> None:
+    made = report(study())
+    drawn = table(made, "videos", "click")
+    assert cell(drawn, "ple/pcgrad", "verdict").text == "not ranked: diverged on seed 3"
+    assert cell(drawn, "ple/pcgrad", "AUC").text.startswith("0.7")
+    assert sentences(made, "videos")["ple/pcgrad"] == "ple/pcgrad is not ranked: diverged on seed 3."
+    assert made.ranking is not None and "ple/pcgrad" not in made.ranking.methods
+
+
+def test_what_shares_nothing_is_compared_with_equal_weighting_only() -> None:
+    twins = []
+    for seed in range(5):
+        twin = record("shop", "single_task/uncertainty", seed, gain=0.02)
+        twin.shared_parameters = 0
+        twins.append(twin)
+    made = report([*BASE, *twins, *shifted("mmoe/equal", 0.01, 1e-4)])
+    assert "compared with equal weighting only" in sentences(made)["single_task/uncertainty"]
+    (family,) = [results.family for results in made.results]
+    assert family is not None and {c.method for c in family.comparisons if c.verdict is not None} == {"mmoe/equal"}
+
+
+def test_trees_are_a_line_with_an_interval_and_an_answer() -> None:
+    made = report(records(("videos",), 3), references=trees(shift=0.05))
+    drawn = table(made, "videos", "click")
+    name = "boosted trees (gbdt), a model a task"
+    assert " ± " in cell(drawn, name, "AUC").text
+    said = [text for text in sentences_of(made) if text.startswith(f"{name} on click")]
+    assert (
+        len(said) == 1
+        and "of 5 methods against it 4 worse" in said[0]
+        and "The best method, ple/pcgrad: Δ -0.04" in said[0]
+    )
+    assert name in made.html() and name not in made.study.methods
+    other = trees()
+    for line in other:
+        line.dataset = {**line.dataset, "test_rows": "others"}
+    assert name not in str(report(records(("videos",), 3), references=other))
+
+
+def sentences_of(made: Report) -> list[str]:
+    chapter = next(c for c in made.document.chapters if c.anchor == "verdicts")
+    return [s.text for part in chapter.parts for b in part.blocks if isinstance(b, Sentences) for s in b.items]
+
+
+def test_ranks_are_tested_only_with_blocks_enough() -> None:
+    few = report(records(("videos", "shop"), 3))
+    assert few.ranking is not None and few.ranking.blocks == 6
+    assert any("No test of ranks: 6 blocks of 10" in note for note in table(few, "", "Mean ranks").notes)
+    assert "critical difference" not in few.html()
+    many = report([
+        record(dataset, method, seed, options={"part": part})
+        for dataset in ("videos", "shop") for part in range(2) for method in METHODS for seed in range(3)
+    ])  # fmt: skip
+    assert many.ranking is not None and many.ranking.blocks == 12 and many.ranking.critical_difference is not None
+    assert "Mean ranks with the critical difference" in many.html()
+
+
+def test_the_summary_has_the_verdicts_of_headline_metrics() -> None:
+    made = report([*BASE, *shifted("mmoe/equal", 0.01, 1e-4)])
+    rows = {(r["task"], r["metric"], r["method"]): r for r in made.summary.iter_rows(named=True)}
+    assert rows["click", "auc", "mmoe/equal"]["verdict"] == "better"
+    assert rows["click", "auc", "mmoe/equal"]["p_adjusted"] < 0.001
+    assert rows["click", "log_loss", "mmoe/equal"]["verdict"] is None
