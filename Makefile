@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO_STAMP := $(VENV)/.installed-demo
+PEERS_STAMP := $(VENV)/.installed-peers
 
-.PHONY: help demo test check lint types bench publish
+.PHONY: help demo test check lint types bench bench-peers bench-overhead publish
 
 help:  ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 22
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -45,5 +46,14 @@ publish: $(STAMP)  ## EXPERIMENT=census: copies its records from results/runs to
 	cp -r results/runs/$(DATASET) $(PUBLISHED)/
 	$(BIN)/mtlbench report $(PUBLISHED) --html $(PUBLISHED)/report.html --markdown $(PUBLISHED)/report.md --csv $(PUBLISHED)/report.csv
 
-bench: $(STAMP)  ## benchmarks of speed: none yet
-	@echo "no benchmarks yet"
+$(PEERS_STAMP): $(STAMP)
+	$(BIN)/pip install -q -c constraints.txt -e '.[peers]'
+	touch $@
+
+bench: bench-peers bench-overhead  ## all benchmarks of speed, about 20 minutes on an idle machine
+
+bench-peers: $(PEERS_STAMP)  ## epochs beside torch-rechub and deepctr-torch; ARGS='--rows 20000 --rounds 1' for a look
+	$(BIN)/python -m tests.bench.peers $(ARGS)
+
+bench-overhead: $(STAMP)  ## what a sweep costs beside training
+	$(BIN)/python -m tests.bench.overhead $(ARGS)

@@ -7,6 +7,7 @@ discovery of architectures does.
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import cast
 from hydra import compose, initialize_config_module
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -24,6 +26,8 @@ from benchmark.config import ComponentConfig, RunConfig
 from benchmark.errors import explain, unknown_key
 
 CONFIG_MODULE = "benchmark.conf"
+LAUNCHERS = Path(__file__).parent / "conf" / "hydra" / "launcher"
+LAUNCHER_EXTRAS = {"ray": "ray"}  # all others: sweeps
 PLUGINS = Path(__file__).parent / "_plugins"  # holds the namespace package hydra_plugins: our sweeper
 
 
@@ -36,6 +40,39 @@ def prepare() -> None:
     register_help()
     if str(PLUGINS) not in sys.path:
         sys.path.append(str(PLUGINS))
+        # a launcher's worker unpickles what Hydra knows, our sweeper too, before any line of ours runs there
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), str(PLUGINS))))
+    _prefer_launchers_of_conf()
+
+
+def launchers() -> list[str]:
+    """The launchers that `conf/hydra/launcher` configures, whether their plugins are installed or not."""
+    return sorted(path.stem for path in LAUNCHERS.glob("*.yaml"))
+
+
+def check_launcher(config: DictConfig) -> None:
+    """Refuses a launcher whose plugin is not installed.
+
+    Args:
+        config: As Hydra composed it, with the key `hydra`.
+
+    Raises:
+        ValueError: with the extra that brings the plugin.
+    """
+    if config.hydra.launcher._target_ not in Plugins.instance().class_name_to_class:
+        name = config.hydra.runtime.choices["hydra/launcher"]
+        raise ValueError(
+            f"hydra/launcher={name} needs a plugin that is not installed: "
+            f"pip install -e '.[{LAUNCHER_EXTRAS.get(name, 'sweeps')}]'"
+        )
+
+
+def _prefer_launchers_of_conf() -> None:
+    """Takes the plugins' own options of the same names away: Hydra would merge ours into them, and warn each time."""
+    Plugins.instance()  # imports the plugins, which store their options
+    options = ConfigStore.instance().repo["hydra"]["launcher"]
+    for name in launchers():
+        options.pop(f"{name}.yaml", None)
 
 
 def compose_run(overrides: list[str]) -> RunConfig:

@@ -41,7 +41,7 @@ Options
   --config-dir FOLDER     a folder with experiments and option files of your own
   --multirun, -m          accepted and not needed: every command may sweep
   --hydra-help            all options of Hydra
-  hydra/launcher=joblib   runs side by side, with the launcher that is installed (joblib, submitit, ray)"""
+  hydra/launcher=joblib   runs side by side; also submitit_local, submitit_slurm and ray (conf/hydra/launcher)"""
 
 
 def help_text() -> str:

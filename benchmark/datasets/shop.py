@@ -10,7 +10,6 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import expit, log_expit
 
 from benchmark.datasets import Data, Dataset, register
@@ -173,6 +172,8 @@ def _standardised(value: np.ndarray) -> np.ndarray:
 
 def _intercept(score_R: np.ndarray, weight_R: np.ndarray, rate: float) -> float:
     """Find what to add to the logits so that the weighted mean of their probabilities is `rate`."""
+    from scipy.optimize import brentq  # half a second to import, and needed only where the log is drawn anew
+
     bound = float(np.abs(score_R).max()) + 30.0
     return float(brentq(lambda shift: np.average(expit(score_R + shift), weights=weight_R) - rate, -bound, bound))
 

@@ -1,0 +1,1 @@
+"""Benchmarks of speed; none is a test. `make bench` runs them."""

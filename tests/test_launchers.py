@@ -1,0 +1,109 @@
+"""Sweeps by Hydra's launchers: the same numbers as one after the other, to the last bit, and one line if a plugin is missing."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmark import composition, load_records
+from benchmark.record import Record
+
+SWEEP = ["dataset=shop", "dataset.num_users=60", "dataset.num_items=40", "dataset.num_rows=4000"]
+SWEEP += ["trainer.max_epochs=2", "trainer.batch_size=256", "architecture=shared_bottom,mmoe", "seed=0,1"]
+LAUNCHERS = {  # name to the plugin's module and what the test sets beside it
+    "joblib": ("hydra_joblib_launcher", ["hydra.launcher.n_jobs=2"]),
+    "submitit_local": ("hydra_submitit_launcher", []),
+    "ray": ("hydra_ray_launcher", ["hydra.launcher.ray.init.num_cpus=2"]),
+}
+ASKED_FOR = os.environ.get("MTLBENCH_LAUNCHERS", "").split(",")  # those that take half a minute and their extras
+
+needs_joblib = pytest.mark.skipif(
+    importlib.util.find_spec("hydra_plugins.hydra_joblib_launcher") is None, reason="needs the plugin of joblib"
+)
+
+
+def sweep(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs the sweep in `folder`, as a user does; records go to the relative `out`."""
+    command = [sys.executable, "-m", "benchmark", *SWEEP, "results_dir=out", *arguments]
+    folder.mkdir(exist_ok=True)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def result(record: Record) -> tuple[object, ...]:
+    """What must not depend on who ran it."""
+    losses = [(epoch["train_losses"], epoch["validation"], epoch["criterion"]) for epoch in record.epochs]
+    return record.id, record.status, record.metrics, record.metrics_per_task, losses, record.cost["threads"]
+
+
+@pytest.fixture(scope="module")
+def one_by_one(tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
+    folder = tmp_path_factory.mktemp("basic")
+    done = sweep(folder, "threads=1")
+    assert done.returncode == 0, done.stderr
+    return load_records(folder / "out")
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_every_launcher_gives_the_same_numbers_to_the_last_bit(
+    launcher: str, one_by_one: list[Record], tmp_path: Path
+) -> None:
+    plugin, arguments = LAUNCHERS[launcher]
+    if launcher != "joblib" and launcher not in ASKED_FOR:
+        pytest.skip(f"takes long: MTLBENCH_LAUNCHERS={launcher} runs it")
+    if importlib.util.find_spec(f"hydra_plugins.{plugin}") is None:
+        pytest.skip(f"needs the plugin {plugin}")
+    done = sweep(tmp_path, f"hydra/launcher={launcher}", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "4 finished, 0 skipped, 0 diverged, 0 failed" in done.stderr
+    records = load_records(tmp_path / "out")
+    assert list(map(result, records)) == list(map(result, one_by_one))
+    assert {record.config["threads"] for record in records} == {1}
+    if launcher == "joblib":  # the others' workers write to files, or are marked by Ray
+        lines = [line for line in done.stderr.splitlines() if line.startswith("[")]
+        assert len(lines) == 4, done.stderr
+        assert lines[-1].startswith("[4/4] shop ")
+        assert "Warning" not in done.stderr
+    again = sweep(tmp_path, f"hydra/launcher={launcher}", *arguments)
+    assert "0 finished, 4 skipped" in again.stderr
+
+
+@needs_joblib
+def test_threads_on_the_command_line_beat_the_launchers_one(tmp_path: Path) -> None:
+    arguments = ["architecture=shared_bottom", "seed=0", "trainer.max_epochs=1", "trainer.batch_size=1024"]
+    done = sweep(tmp_path, *arguments, "hydra/launcher=joblib", "hydra.launcher.n_jobs=1", "threads=2")
+    assert done.returncode == 0, done.stderr
+    assert [record.cost["threads"] for record in load_records(tmp_path / "out")] == [2]
+
+
+@pytest.mark.parametrize("launcher", ["submitit_slurm", "ray"])
+def test_a_launcher_without_its_plugin_is_one_line_that_names_the_extra(launcher: str, tmp_path: Path) -> None:
+    # run by Python at its start: Hydra then finds no plugin but ours
+    (tmp_path / "sitecustomize.py").write_text(
+        "import pkgutil\n"
+        "walk = pkgutil.walk_packages\n"
+        "def few(*args, **kwargs):\n"
+        "    return (m for m in walk(*args, **kwargs) if not m.name.startswith('hydra_plugins.hydra_'))\n"
+        "pkgutil.walk_packages = few\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmark", *SWEEP, f"hydra/launcher={launcher}", f"results_dir={tmp_path / 'out'}"],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1, done.stderr
+    extra = "ray" if launcher == "ray" else "sweeps"
+    assert f"hydra/launcher={launcher} " in done.stderr
+    assert f"pip install -e '.[{extra}]'" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_launchers_are_those_that_are_tested_and_slurm() -> None:
+    assert {*LAUNCHERS, "submitit_slurm"} == set(composition.launchers())
