@@ -113,6 +113,7 @@ class RunConfig:
         results_dir: Where records are written.
         save_checkpoint: Keep the weights of the selected epoch beside the record.
         rerun: Train even if the record is there.
+        tuning: How its parameters were found, of a trial or a tuned run; a search writes it. See `benchmark.tuning`.
     """
 
     dataset: DatasetConfig = MISSING
@@ -127,6 +128,7 @@ class RunConfig:
     results_dir: str = "results/runs"
     save_checkpoint: bool = False
     rerun: bool = False
+    tuning: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         from benchmark import registry  # it imports this module

@@ -11,7 +11,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +19,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from benchmark.record import Record
+from benchmark.record import TRIAL, Record
 
 SWEEP = "MTLBENCH_SWEEP"
 
@@ -57,22 +57,36 @@ class RunProgress:
 
 
 @contextmanager
-def sweep_progress(records: Sequence[Path]) -> Iterator[None]:
-    """While inside, `line_of` counts these records, in this process and in its workers."""
-    state = {"pid": os.getpid(), "started": time.time(), "records": [str(path.absolute()) for path in records]}
+def sweep_progress(records: Sequence[Path] = ()) -> Iterator[Callable[[Sequence[Path]], None]]:
+    """While inside, `line_of` counts these records, in this process and in its workers.
+
+    Yields a function that takes the records of the sweep's next stage. Workers outlive a stage, so all have one file.
+    """
     with tempfile.NamedTemporaryFile("w", suffix=".json", delete=False) as file:
-        json.dump(state, file)
+        path = Path(file.name)
+
+    def follow(records: Sequence[Path]) -> None:
+        state = {"pid": os.getpid(), "started": time.time(), "records": [str(path.absolute()) for path in records]}
+        new = path.with_suffix(".new")
+        new.write_text(json.dumps(state))
+        new.replace(path)
+
+    follow(records)
     os.environ[SWEEP] = file.name
     try:
-        yield
+        yield follow
     finally:
         del os.environ[SWEEP]
-        os.unlink(file.name)
+        path.unlink()
 
 
 def line_of(record: Record) -> str:
     """The line of a finished run: its place in the sweep, how it went, and the time left."""
-    what = f"{record.dataset.get('name', record.config['dataset']['name'])} {record.method} seed {record.seed}"
+    trial = record.config.get("tuning", {}).get("trial") if record.purpose == TRIAL else None
+    which = f"seed {record.seed}" if trial is None else f"trial {trial}"
+    what = f"{record.dataset.get('name', record.config['dataset']['name'])} {record.method} {which}"
+    if record.purpose == "tuned":
+        what += " (tuned)"
     place, left = _place()
     return " ".join(part for part in (place, what + ":", _outcome(record), left) if part)
 
@@ -103,7 +117,11 @@ def _outcome(record: Record) -> str:
     if record.status != "finished":
         return f"{record.status}: {(record.error or {}).get('message', '')}"
     parts = []
-    for task, values in record.metrics["test"].items():
+    if record.purpose == TRIAL and record.best_epoch is not None:
+        parts.append(
+            f"{record.config['trainer']['monitor']} {record.epochs[record.best_epoch - 1]['criterion']:.4f} on validation"
+        )
+    for task, values in record.metrics.get("test", {}).items():
         metric = next((name for name in ("auc", "mse") if name in values), None)
         value = values[metric] if metric else None
         if value is not None:

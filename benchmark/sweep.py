@@ -6,7 +6,9 @@ import dataclasses
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from omegaconf import DictConfig
@@ -14,8 +16,11 @@ from omegaconf import DictConfig
 from benchmark.composition import typed
 from benchmark.config import RunConfig, digest
 from benchmark.progress import line_of, say, sweep_progress
-from benchmark.record import load_record, record_path
+from benchmark.record import TRIAL, Record, load_record, record_path
 from benchmark.runner import build_dataset, check, finished_before, run
+
+Compose = Callable[[list[str]], DictConfig]
+OUTCOMES = ("finished", "skipped", "diverged", "failed", "without a record")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -46,9 +51,7 @@ def attempt(config: DictConfig) -> str:
     return record.status
 
 
-def sweep(
-    overrides: Sequence[list[str]], *, compose: Callable[[list[str]], DictConfig], launch: Callable[[Any], Any]
-) -> None:
+def sweep(overrides: Sequence[list[str]], *, compose: Compose, launch: Callable[[Any], Any]) -> None:
     """Runs all jobs that are not finished, and sums up.
 
     Args:
@@ -60,29 +63,122 @@ def sweep(
         ValueError, FileNotFoundError: if any job cannot run, or there is none; then none is started.
         SystemExit: 1, if a run failed or left no record.
     """
-    jobs = _distinct(_compose_all(overrides, compose))
-    if not jobs:
-        raise ValueError("nothing to run: the experiment's hydra.sweeper.leave_out leaves out every combination chosen")
-    todo = _unfinished(jobs)
-    skipped = len(jobs) - len(todo)
-    if len(jobs) > 1 or skipped:
-        say(f"mtlbench: {_count(len(jobs), 'run')}, {skipped} finished before and skipped, {len(todo)} to do")
-    before = {job.record: _modified(job.record) for job in todo}
-    if todo:
-        try:
-            with sweep_progress([job.record for job in todo]):
-                launch([job.overrides for job in todo])
-        finally:
-            _remove_hydra_folder(todo[0].config.results_dir)
-            ok = _sum_up(jobs, before)
-    else:
-        ok = _sum_up(jobs, before)
-    if not ok:
+    jobs = compose_all(overrides, compose)
+    with Batch(launch) as batch:
+        batch.run(jobs)
+    if not batch.is_complete:
         sys.exit(1)
 
 
-def _compose_all(overrides: Sequence[list[str]], compose: Callable[[list[str]], DictConfig]) -> list[Job]:
-    """Composes once per shape (all but the seed), since composing costs more than many a run."""
+class Batch:
+    """The jobs of one command, run at once or stage by stage: skips finished ones, and on leaving says how each ended.
+
+    Args:
+        launch: Hydra's launcher.
+
+    Attributes:
+        is_complete: After leaving: did every job leave a record, and none fail?
+    """
+
+    def __init__(self, launch: Callable[[Any], Any]) -> None:
+        self._launch = launch
+        self._jobs: dict[Path, Job] = {}
+        self._before: dict[Path, int] = {}  # when the records of the jobs that were to run had been written
+        self._fingerprints: dict[str, str] = {}
+        self._stack = ExitStack()
+        self.is_complete = False
+
+    def __enter__(self) -> Batch:
+        self._follow = self._stack.enter_context(sweep_progress())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+        self.is_complete = self._sum_up()
+
+    def run(self, jobs: Sequence[Job], what: str = "run", title: str = "") -> None:
+        """Runs those that are not finished.
+
+        Args:
+            jobs: What to run.
+            what: The word for one of them.
+            title: Goes before the line that counts them.
+        """
+        todo = self._unfinished(jobs)
+        skipped = len(jobs) - len(todo)
+        if len(jobs) > 1 or skipped:
+            say(
+                f"mtlbench: {title}{counted(len(jobs), what)}, {skipped} finished before and skipped, {len(todo)} to do"
+            )
+        self._jobs |= {job.record: job for job in jobs}
+        self._before |= {job.record: _modified(job.record) for job in todo}
+        if todo:
+            try:
+                self._follow([job.record for job in todo])
+                self._launch([job.overrides for job in todo])
+            finally:
+                for folder in {job.config.results_dir for job in todo}:
+                    _remove_hydra_folder(folder)
+
+    def record(self, job: Job) -> Record | None:
+        """What a job that was run left; None if it left nothing: a record that has not changed is of an earlier run."""
+        is_stale = job.record in self._before and _modified(job.record) == self._before[job.record]
+        return None if is_stale else load_record(job.record)
+
+    def _sum_up(self) -> bool:
+        """Prints how the jobs ended, by purpose; False if one failed or left no record."""
+        outcomes: dict[str, Counter[str]] = {}
+        versions = set()
+        for job in self._jobs.values():
+            record, counts = self.record(job), outcomes.setdefault(job.config.purpose, Counter())
+            if record is None:
+                counts["without a record"] += 1
+            else:
+                counts[record.status if job.record in self._before else "skipped"] += 1
+                versions.add((record.environment.get("mtlbench"), record.environment.get("torch")))
+        for purpose, counts in outcomes.items():
+            label = f"{'trials' if purpose == TRIAL else purpose}: " if len(outcomes) > 1 or purpose == TRIAL else ""
+            told = [f"{counts[name]} {name}" for name in OUTCOMES if counts[name] or name in OUTCOMES[:4]]
+            say(f"mtlbench: {label}{', '.join(told)}")
+        if len(versions) > 1:
+            made = "; ".join(sorted(f"mtlbench {mtlbench} with torch {torch}" for mtlbench, torch in versions))
+            say(f"mtlbench: warning: these records were made by different versions: {made}")
+        total: Counter[str] = sum(outcomes.values(), Counter())
+        if total["without a record"]:
+            say("mtlbench: the same command goes on where this one stopped")
+        self._point_to_records(has_results=set(outcomes) != {TRIAL})
+        return not (total["failed"] or total["without a record"])
+
+    def _unfinished(self, jobs: Sequence[Job]) -> list[Job]:
+        """Prepares every data set once, before any worker needs it, and drops the jobs whose record is there."""
+        todo = []
+        for job in jobs:
+            key = digest(dataclasses.asdict(job.config.dataset))
+            if key not in self._fingerprints:
+                self._fingerprints[key] = build_dataset(job.config).build().fingerprint
+            if finished_before(job.config, self._fingerprints[key]) is None:
+                todo.append(job)
+        return todo
+
+    def _point_to_records(self, *, has_results: bool) -> None:
+        folders = sorted({str(job.config.results_dir) for job in self._jobs.values()})
+        for folder in folders:
+            if any(job.config.purpose == TRIAL for job in self._jobs.values()):
+                say(f"mtlbench: the trials' records are in {Path(folder, 'trials')}")
+            if has_results:
+                say(f"mtlbench: compare with: mtlbench report {folder}")
+
+
+def compose_all(overrides: Sequence[list[str]], compose: Compose) -> list[Job]:
+    """The distinct jobs, checked. Composes once per shape (all but the seed): composing costs more than many a run.
+
+    Raises:
+        ValueError: if one cannot run, or there is none.
+    """
+    if not overrides:
+        raise ValueError("nothing to run: the experiment's hydra.sweeper.leave_out leaves out every combination chosen")
     shapes: dict[tuple[str, ...], DictConfig] = {}
     jobs = []
     for job in overrides:
@@ -96,51 +192,7 @@ def _compose_all(overrides: Sequence[list[str]], compose: Callable[[list[str]], 
         if seeds:  # before interpolations are resolved: dataset.split_seed=${seed} follows it
             shapes[shape].seed = int(seeds[0].removeprefix("seed="))
         jobs.append(Job(job, typed(shapes[shape])))
-    return jobs
-
-
-def _distinct(jobs: list[Job]) -> list[Job]:
     return list({job.record: job for job in jobs}.values())
-
-
-def _unfinished(jobs: list[Job]) -> list[Job]:
-    """Prepares every data set of the sweep once, before any worker needs it, and drops the jobs whose record is there."""
-    fingerprints: dict[str, str] = {}
-    todo = []
-    for job in jobs:
-        key = digest(dataclasses.asdict(job.config.dataset))
-        if key not in fingerprints:
-            fingerprints[key] = build_dataset(job.config).build().fingerprint
-        if finished_before(job.config, fingerprints[key]) is None:
-            todo.append(job)
-    return todo
-
-
-def _sum_up(jobs: list[Job], before: dict[Path, int]) -> bool:
-    """Prints how the sweep ended; False if a run failed or is missing.
-
-    `before`: when the records of the jobs that were to run had been written. One that has not changed is of an earlier run.
-    """
-    outcomes: Counter[str] = Counter()
-    versions = set()
-    for job in jobs:
-        is_stale = job.record in before and _modified(job.record) == before[job.record]
-        record = None if is_stale else load_record(job.record)
-        if record is None:
-            outcomes["without a record"] += 1
-        else:
-            outcomes[record.status if job.record in before else "skipped"] += 1
-            versions.add((record.environment.get("mtlbench"), record.environment.get("torch")))
-    order = ("finished", "skipped", "diverged", "failed", "without a record")
-    say("mtlbench: " + ", ".join(f"{outcomes[name]} {name}" for name in order if outcomes[name] or name in order[:4]))
-    if len(versions) > 1:
-        made = "; ".join(sorted(f"mtlbench {mtlbench} with torch {torch}" for mtlbench, torch in versions))
-        say(f"mtlbench: warning: these records were made by different versions: {made}")
-    if outcomes["without a record"]:
-        say("mtlbench: the same command goes on where this one stopped")
-    for folder in sorted({str(job.config.results_dir) for job in jobs}):
-        say(f"mtlbench: compare with: mtlbench report {folder}")
-    return not (outcomes["failed"] or outcomes["without a record"])
 
 
 def _modified(path: Path) -> int:
@@ -154,5 +206,6 @@ def _remove_hydra_folder(results_dir: str) -> None:
         folder.rmdir()
 
 
-def _count(number: int, what: str) -> str:
+def counted(number: int, what: str) -> str:
+    """`1 run`, `2 runs`."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -13,6 +13,7 @@ from benchmark.schema import Task, TaskKind
 from benchmark.seeding import derive
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
+LEFT_OUT = -1  # a row of no split
 SPLITS = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
 
 
@@ -25,7 +26,7 @@ class Table:
         numeric: Field name to (R,) float64; NaN: missing.
         labels: Every task that the files offer, chosen or not, to (R,) float32 targets (after the transform);
             NaN: not observed.
-        split: (R,) int8 of TRAIN, VALIDATION, TEST.
+        split: (R,) int8 of TRAIN, VALIDATION, TEST, and LEFT_OUT.
         user_fields: Columns that belong to the user, the id itself included.
         item_fields: The same of the item. What belongs to neither is context.
         titles: Item id to title, for people to read; no part of the fingerprint.

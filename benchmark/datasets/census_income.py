@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from benchmark.datasets import Data, Dataset, register
-from benchmark.datasets._prepare import TEST, TRAIN, VALIDATION, Table, prepare
+from benchmark.datasets._prepare import LEFT_OUT, TEST, TRAIN, VALIDATION, Table, prepare
 from benchmark.datasets._sources import Layout, Source, find
 from benchmark.datasets._text import read_text
 from benchmark.schema import Task, TaskKind
@@ -76,6 +76,8 @@ class CensusIncome(Dataset):
         split_seed: Draws the rows of validation.
         protocol: `official`: validation is 10 % of the train file at random, test is the test file. `halved`, as in the
             papers: train is the whole train file, and the test file is halved at random into validation and test.
+        train_rows: Train on so many of its rows, drawn at random by `split_seed`, and leave the rest out; null: all.
+            Validation and test are the same whatever it is.
     """
 
     all_tasks = (
@@ -91,9 +93,12 @@ class CensusIncome(Dataset):
         numeric: Literal["bins", "standardise", "raw"] = "bins",
         split_seed: int = 0,
         protocol: Literal["official", "halved"] = "official",
+        train_rows: int | None = None,
     ) -> None:
         self._tasks = self.choose(tasks)
-        self.numeric, self.split_seed, self.protocol = numeric, split_seed, protocol
+        if train_rows is not None and train_rows < 1:
+            raise ValueError(f"dataset.train_rows must be at least 1 or null, found {train_rows}")
+        self.numeric, self.split_seed, self.protocol, self.train_rows = numeric, split_seed, protocol, train_rows
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -131,6 +136,11 @@ class CensusIncome(Dataset):
             split[rng.permutation(num_train)[: num_train // 10]] = VALIDATION
         else:
             split[num_train + rng.permutation(num_test)[: num_test // 2]] = VALIDATION
+        if self.train_rows is not None:
+            rows = np.flatnonzero(split == TRAIN)
+            if self.train_rows > len(rows):
+                raise ValueError(f"dataset.train_rows must be at most {len(rows)}, found {self.train_rows}")
+            split[rng.permutation(rows)[self.train_rows :]] = LEFT_OUT
         return split
 
 

@@ -62,6 +62,27 @@ def test_the_split_seed_moves_validation_and_not_the_test_file(files: Path) -> N
     assert (first.validation.labels != second.validation.labels).any()
 
 
+@pytest.mark.parametrize("protocol", ["official", "halved"])
+def test_fewer_train_rows_leave_the_other_splits_as_they_are(files: Path, protocol: str) -> None:
+    whole, small = CensusIncome(protocol=protocol).build(), CensusIncome(protocol=protocol, train_rows=500).build()
+    assert len(small.train) == 500
+    for name in ("validation", "test"):
+        np.testing.assert_array_equal(getattr(small, name).labels, getattr(whole, name).labels)
+    smaller = CensusIncome(protocol=protocol, train_rows=400).build()
+    other = CensusIncome(protocol=protocol, train_rows=400, split_seed=1).build()
+    assert (smaller.train.labels != other.train.labels).any()
+    assert small.fingerprint == whole.fingerprint
+    # scales are fitted on the rows that are left
+    np.testing.assert_allclose(smaller.train.numeric.mean(axis=0), 0, atol=1e-5)
+    assert abs(smaller.validation.numeric.mean(axis=0)).max() > 1e-3
+
+
+@pytest.mark.parametrize(("train_rows", "expected"), [(0, "at least 1 or null"), (2701, "at most 2700, found 2701")])
+def test_train_rows_that_are_not_there(files: Path, train_rows: int, expected: str) -> None:
+    with pytest.raises(ValueError, match=f"dataset.train_rows must be {expected}"):
+        CensusIncome(train_rows=train_rows).build()
+
+
 def test_plain_files_are_as_good(files: Path) -> None:
     zipped = CensusIncome().build()
     for path in list(files.iterdir()):

@@ -1,5 +1,7 @@
 """Our sweeper: Hydra's basic one, but finished runs are dropped before any launcher sees them, and the end is summed up.
 
+With `trials` it is a search as well: `hydra/sweeper=tuning` (conf/hydra/sweeper/tuning.yaml) sets them, with a search space.
+
 No `from __future__ import annotations`: Hydra loads plugins without entering them in sys.modules, where dataclasses look.
 """
 
@@ -10,6 +12,7 @@ from typing import Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 
@@ -19,24 +22,36 @@ class SweeperConfig:
 
     `params` is an experiment's sweep, `{seed: "range(0,5)"}`. `leave_out` lists what to leave out of the product:
     `{architecture: single_task, weighting: "uncertainty,pcgrad"}` drops the jobs that match all of its keys.
+    `trials` above 0 tunes every method by as many trials of `sampler` (random or tpe) over `space`, on validation, before its
+    runs: see `benchmark.tuning`.
     """
 
     _target_: str = "hydra_plugins.mtlbench.sweeper.Sweeper"
     params: dict[str, str] | None = field(default_factory=dict)
     leave_out: list[dict[str, str]] = field(default_factory=list)
+    trials: int = 0
+    sampler: str = "random"
+    space: dict[str, Any] = field(default_factory=dict)
 
 
 class Sweeper(BasicSweeper):
-    """Lists the jobs, and hands them to `benchmark.sweep`."""
+    """Lists the jobs, and hands them to `benchmark.sweep` or `benchmark.tuning`."""
 
-    def __init__(self, params: dict[str, str] | None = None, leave_out: Sequence[dict[str, str]] = ()) -> None:
+    def __init__(
+        self, params: dict[str, str] | None = None, leave_out: Sequence[dict[str, str]] = (), **search: Any
+    ) -> None:
         super().__init__(max_batch_size=None, params=params)
-        self.leave_out = leave_out
+        self.leave_out, self.search = leave_out, search
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """As Hydra does it, after a check that the launcher's plugin is there."""
+        from benchmark.composition import check_launcher
+
+        check_launcher(config)
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def sweep(self, arguments: list[str]) -> Any:
         """Runs the product of all swept values."""
-        from benchmark.sweep import sweep  # Hydra loads every plugin for every app: nothing heavy at the top
-
         assert self.config is not None
         assert self.launcher is not None
         assert self.hydra_context is not None
@@ -44,12 +59,20 @@ class Sweeper(BasicSweeper):
         parser = OverridesParser.create(config_loader=loader)
         overrides = parser.parse_overrides([*self._parse_config(), *arguments])
         jobs = [job for batch in self.split_arguments(overrides, None) for job in batch if not self._left_out(job)]
-        config = self.config
-        sweep(
-            jobs,
-            compose=lambda job: _without_hydra(loader.load_sweep_config(config, job)),
-            launch=lambda chosen: self.launcher.launch(chosen, initial_job_idx=0),  # type: ignore[union-attr]
-        )
+        config, launcher = self.config, self.launcher
+        common: dict[str, Any] = {
+            "compose": lambda job: _without_hydra(loader.load_sweep_config(config, job)),
+            "launch": lambda chosen: launcher.launch(chosen, initial_job_idx=0),
+        }
+        # Hydra loads every plugin for every app: nothing heavy at the top
+        if self.search.get("trials"):
+            from benchmark.tuning import tune
+
+            tune(jobs, **common, **self.search)
+        else:
+            from benchmark.sweep import sweep
+
+            sweep(jobs, **common)
 
     def _left_out(self, job: list[str]) -> bool:
         chosen = dict(override.split("=", 1) for override in job)
