@@ -190,7 +190,7 @@ def studies_of(jobs: Sequence[Job], space: tuple[Parameter, ...], sampler: str, 
         if config.seed >= FIRST_SEED:
             raise ValueError(f"seed={config.seed}: seeds from {FIRST_SEED} on are those of the trials")
         if config.purpose != "default" or config.tuning:
-            raise ValueError(f"purpose={config.purpose}: a search gives its runs their purposes itself")
+            raise ValueError(f"purpose and tuning are set by the search, found {config.purpose} and {config.tuning}")
         shape = tuple(override for override in job.overrides if not override.startswith("seed="))
         if shape not in studies:
             own = tuple(parameter for parameter in space if parameter.suits(config))

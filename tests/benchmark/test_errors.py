@@ -10,7 +10,7 @@ from benchmark.composition import compose_run
 from benchmark.errors import check_options, explain
 
 CASES = {
-    "architecture=mmoee": r"unknown architecture 'mmoee'; did you mean mmoe\? known: .*mmoe, ple.*",
+    "architecture=mmoee": r"unknown architecture 'mmoee'; did you mean mmoe\? known: .*mmoe, omoe, ple.*",
     "dataset=mmoe": r"unknown dataset 'mmoe'; known: .*shop.*",
     "tracker=wandbb": r"unknown tracker 'wandbb'; did you mean wandb\? known: none, wandb",
     "experiment=deno": r"unknown experiment 'deno'; did you mean demo\? known: .*demo.*",

@@ -271,7 +271,7 @@ def test_checkpoints_are_of_reported_runs_only(tmp_path: Path) -> None:
         ((), {"space": {}}, "has no parameter to try"),
         ((), {"space": {"architecture.num_expert": "choice(4)"}}, "did you mean num_experts"),
         ((), {"space": {"architecture.num_experts": "interval(4, 8)"}}, "architecture.num_experts"),
-        (("purpose=tuned",), {}, "purpose=tuned: a search gives its runs their purposes itself"),
+        (("purpose=tuned",), {}, "purpose and tuning are set by the search, found tuned"),
         (("dataset.split_seed=${seed}",), {}, "the data set follows the seed"),
     ],
 )
