@@ -38,12 +38,17 @@ types: $(STAMP)
 
 check: lint types test  ## what CI runs
 
+# where the experiment's own records are: run it with results_dir=$(RUNS) if results/runs has others of its data set
+RUNS = results/runs
 DATASET = $(shell sed -n 's/.*override \/dataset: //p' conf/experiment/$(EXPERIMENT).yaml)
 PUBLISHED = results/records/$(EXPERIMENT)
 
-publish: $(STAMP)  ## EXPERIMENT=census: copies its records from results/runs to results/records, with the report
-	mkdir -p $(PUBLISHED)
-	cp -r results/runs/$(DATASET) $(PUBLISHED)/
+publish: $(STAMP)  ## EXPERIMENT=census: copies its records from RUNS=results/runs to results/records, with the report
+	mkdir -p $(PUBLISHED)/trials
+	cp -r $(RUNS)/$(DATASET) $(PUBLISHED)/
+	if test -d $(RUNS)/trials/$(DATASET); then cp -r $(RUNS)/trials/$(DATASET) $(PUBLISHED)/trials/; fi
+	if test -d $(RUNS)/reference; then cp -r $(RUNS)/reference $(PUBLISHED)/; fi
+	rmdir --ignore-fail-on-non-empty $(PUBLISHED)/trials
 	$(BIN)/mtlbench report $(PUBLISHED) --html $(PUBLISHED)/report.html --markdown $(PUBLISHED)/report.md --csv $(PUBLISHED)/report.csv
 
 $(PEERS_STAMP): $(STAMP)

@@ -13,11 +13,13 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from benchmark import registry
 from benchmark.composition import typed
 from benchmark.config import RunConfig, digest
 from benchmark.progress import line_of, say, sweep_progress
 from benchmark.record import TRIAL, Record, load_record, record_path
 from benchmark.runner import build_dataset, check, finished_before, run
+from benchmark.tracking import guarded
 
 Compose = Callable[[list[str]], DictConfig]
 OUTCOMES = ("finished", "skipped", "diverged", "failed", "without a record")
@@ -97,6 +99,8 @@ class Batch:
     ) -> None:
         self._stack.close()
         self.is_complete = self._sum_up()
+        if error is None and len(self._jobs) > 1:
+            self._track_report()
 
     def run(self, jobs: Sequence[Job], what: str = "run", title: str = "") -> None:
         """Runs those that are not finished.
@@ -150,6 +154,12 @@ class Batch:
             say("mtlbench: the same command goes on where this one stopped")
         self._point_to_records(has_results=set(outcomes) != {TRIAL})
         return not (total["failed"] or total["without a record"])
+
+    def _track_report(self) -> None:
+        trackers = {job.config.results_dir: job.config.tracker for job in self._jobs.values()}
+        for results_dir, config in trackers.items():
+            with guarded(registry.trackers.build(config)) as tracker:
+                tracker.report(results_dir)
 
     def _unfinished(self, jobs: Sequence[Job]) -> list[Job]:
         """Prepares every data set once, before any worker needs it, and drops the jobs whose record is there."""

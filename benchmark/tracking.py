@@ -46,6 +46,9 @@ class Tracker:
     def finish(self, record: Record) -> None:
         """Called with the record of a finished or diverged run, before it is written; `record.status` says which."""
 
+    def report(self, results_dir: str) -> None:
+        """Called once after a sweep of several runs, when all their records are under `results_dir`."""
+
     def close(self) -> None:
         """Called last, whatever happened; without a `finish` before it, the run was broken off by an exception."""
 
@@ -61,7 +64,8 @@ class WandbTracker(Tracker):
 
     Curves by epoch: `validation/<task>/<metric>`, `train_loss/<task>`, `weight/<task>` (effective task weights),
     `auxiliary/<name>`, `criterion`, `learning_rate`. Summary: `test/<task>/<metric>`, status, best epoch, parameters,
-    seconds. Offline runs lie in `<folder>/wandb` until `wandb sync` uploads them.
+    seconds. A sweep of several runs ends with its report, a wandb run too. Offline runs lie in `<folder>/wandb` until
+    `wandb sync` uploads them.
 
     Args:
         project: The wandb project.
@@ -122,6 +126,12 @@ class WandbTracker(Tracker):
         run.summary.update({key: value for key, value in summary.items() if value is not None})
         run.finish(exit_code=0 if record.status == "finished" else 1)
         self.run = None
+
+    def report(self, results_dir: str) -> None:
+        """See `Tracker.report`; what is put where is in `track_report`."""
+        from benchmark.reporting import report
+
+        track_report(report(results_dir), project=self.project, entity=self.entity, mode=self.mode, folder=self.folder)
 
     def close(self) -> None:
         """See `Tracker.close`."""
@@ -220,6 +230,10 @@ class Guarded(Tracker):
     def finish(self, record: Record) -> None:
         """See `Tracker.finish`."""
         self._try(self.inner.finish, record)
+
+    def report(self, results_dir: str) -> None:
+        """See `Tracker.report`."""
+        self._try(self.inner.report, results_dir)
 
     def close(self) -> None:
         """See `Tracker.close`."""

@@ -40,6 +40,18 @@ def test_a_sweep_leaves_records_and_is_skipped_the_second_time(tmp_path: Path) -
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["shop"], "Hydra left something behind"
 
 
+def test_a_tracked_sweep_ends_with_its_report(tmp_path: Path) -> None:
+    done = bench(
+        "dataset=shop", *SHOP, *SHORT, "architecture=shared_bottom", "seed=0,1", f"results_dir={tmp_path / 'runs'}",
+        "tracker=wandb", f"tracker.folder={tmp_path / 'tracked'}",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "warning" not in done.stderr
+    runs = [*(tmp_path / "tracked" / "wandb").glob("offline-run-*")]
+    assert len(runs) == 3
+    assert len([*(tmp_path / "tracked").rglob("report_*.html")]) == 1
+
+
 def test_the_same_run_gives_the_same_numbers_to_the_last_bit_from_python_and_the_command_line(tmp_path: Path) -> None:
     done = bench(
         "dataset=shop", *SHOP, *SHORT, "architecture=ple", "weighting=pcgrad", "seed=3", f"results_dir={tmp_path / 'a'}"
