@@ -70,9 +70,10 @@ def make_optimizer(model: nn.Module, weighting: Weighting, config: TrainerConfig
     embedding_ids = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
     embeddings = [p for p in model.parameters() if id(p) in embedding_ids]
     others = [p for p in model.parameters() if id(p) not in embedding_ids]
+    decays = {config.weight_decay: others}
+    decays[config.embedding_weight_decay] = decays.get(config.embedding_weight_decay, []) + embeddings  # a call a group
     groups = [
-        {"params": others, "weight_decay": config.weight_decay},
-        {"params": embeddings, "weight_decay": config.embedding_weight_decay},
+        *({"params": params, "weight_decay": decay} for decay, params in decays.items()),
         *weighting.param_groups(),
     ]
     optimizer: type[torch.optim.Adam] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
