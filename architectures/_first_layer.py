@@ -290,8 +290,9 @@ class FirstLayer(torch.autograd.Function):
             large = slice(plan.small * table.shape[1], split)
             rows = codes[:, plan.large] + plan.large_start
             d_weight[:, large] = grad.t() @ F.embedding(rows, table).flatten(1)
-            d_table[plan.small_values :] = 0
-            d_table.index_add_(0, rows.flatten(), (grad @ weight[:, large]).view(-1, table.shape[1]))
+            d_looked_up = (grad @ weight[:, large]).view(-1, table.shape[1])
+            held = (rows - plan.small_values).view(-1, 1)
+            d_table[plan.small_values :] = transposed_bag(held, d_looked_up, len(table) - plan.small_values)
         if numeric.shape[1]:
             d_weight[:, split:] = (numeric.t() @ grad).t()
         d_numeric = grad @ weight[:, split:] if ctx.needs_input_grad[2] else None

@@ -353,5 +353,6 @@ def _reading(family: Family) -> str:
     adjusted = f"adjusted for {family.tests} tests (Holm)" if family.tests > 1 else "of the only test, so not adjusted"
     return (
         f"{text} Intervals are Student's, each of one comparison alone, not adjusted; p is {adjusted}. Equivalent: inside "
-        "the margin by two one-sided tests, their p adjusted alike."
+        "the margin by two one-sided tests, their p adjusted alike. That holds for a pair named beforehand; of a pair picked "
+        "from a report, the report's p, adjusted for all its methods, is the one to quote."
     )

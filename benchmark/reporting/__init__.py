@@ -216,12 +216,13 @@ def _make(
         baseline, values = find_baseline(group, wanted), chosen.get(group.name, {})
         family, best = judging.families(group, values, baseline, wanted, margins)
         lines = reference_lines(group, references)
+        ratio = judging.resampling(group)
         results.append(
             Results(
                 group, selection, baseline, wanted, margins,
-                estimates=tables.estimates(values, baseline),
-                other=tables.estimates(other.get(group.name, {}), None),
-                gains=tables.gains(values, group.tasks, baseline),
+                estimates=tables.estimates(values, baseline, ratio),
+                other=tables.estimates(other.get(group.name, {}), None, ratio),
+                gains=tables.gains(values, group.tasks, baseline, ratio),
                 family=family,
                 against_best=best,
                 lines=lines,

@@ -121,8 +121,8 @@ def _reading(study: Study) -> tuple[str, ...]:
             f"comparisons, p values are. Below {FEWEST} seeds or pairs there is no interval and no test."
         ),
         (
-            "Bold is the best mean of a column among methods that finished every seed; underlined is what cannot be "
-            "told from it. Seconds of training are medians over seeds."
+            "Bold is the best mean of a column among methods that finished every seed; underlined (in Markdown: "
+            "in italics) is what cannot be told from it. Seconds of training are medians over seeds."
         ),
     ]
     if any(run.record.purpose == "tuned" for run in study.runs):

@@ -59,7 +59,7 @@ def _table(table: Table) -> list[str]:
     for row in rows:
         texts = [escape(cell.text) for cell in row.cells]
         if row.reference:
-            texts = [f"*{text}*" if text else "" for text in texts]
+            texts[0] = f"*{texts[0]}*"
         marks = ["**" if cell.best else "*" if cell.close and not row.reference else "" for cell in row.cells]
         lines.append(_line([f"{mark}{text}{mark}" for text, mark in zip(texts, marks, strict=True)]))
     notes = [note.replace("(underlined)", "(in italics)") for note in table.notes]

@@ -54,8 +54,12 @@ def reference_lines(group: Group, references: Sequence[ReferenceRecord]) -> dict
         if found:
             lines[key] = Line(LABELS[key], trivial=key == CONSTANT, bound=key == BEST, estimates=found)
     values: dict[str, dict[tuple[str, str], dict[Pair, float]]] = defaultdict(lambda: defaultdict(dict))
-    for record in fitting(group, references):
-        if record.purpose != "trial" and record.name not in lines:
+    trained = [
+        record for record in fitting(group, references) if record.purpose != "trial" and record.name not in lines
+    ]
+    most = {record.name: max(_trials(r) for r in trained if r.name == record.name) for record in trained}
+    for record in trained:
+        if _trials(record) == most[record.name]:  # an extended search leaves the choice from fewer trials behind
             pair = (*_rows_of(record), record.seed)
             for task, row in record.metrics.get("test", {}).items():
                 for metric, value in row.items():
@@ -72,6 +76,10 @@ def fitting(group: Group, references: Sequence[ReferenceRecord]) -> list[Referen
     """The references that have the rows of this data set, trials among them."""
     rows = {run.pair[:3] for runs in group.finished.values() for run in runs}
     return [record for record in references if _rows_of(record) in rows]
+
+
+def _trials(record: ReferenceRecord) -> int:
+    return int(record.tuning.get("trials", 0))
 
 
 def _rows_of(record: ReferenceRecord) -> tuple[str, str, str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from benchmark import metrics
+from benchmark.reporting.judging import not_ranked
 from benchmark.reporting.layout import decimals
 from benchmark.reporting.references import Line
 from benchmark.reporting.study import Group
@@ -78,10 +79,13 @@ class Results:
         return found.verdict if found is not None else None
 
     def to_best(self, task: Task, method: str) -> Comparison | None:
-        """The method against the best on the task; where that is the baseline, the comparison planned beforehand."""
+        """The method against the best on the task; where either is the baseline, the comparison planned beforehand."""
         best = self.best.get((task.name, metrics.primary(task)))
         if best is not None and best == self.baseline:
             return self.comparison(task, method)
+        if best is not None and method == self.baseline:
+            planned = self.comparison(task, best)
+            return planned.turned() if planned is not None else None
         found = self.against_best.get(task.name, method) if self.against_best is not None else None
         return found if found is not None and found.baseline == best else None
 
@@ -132,12 +136,13 @@ class Results:
 
     @cached_property
     def best(self) -> dict[tuple[str, str], str]:
-        """The method with the best mean, among those that finished every seed, of metrics that have a better side."""
+        """The method with the best mean, among those that are ranked, of metrics that have a better side."""
         best = {}
+        ranked = self.group.complete - not_ranked(self.group, self.wanted).keys()
         for key, methods in self.estimates.items():
             score = _score(key[1])
             if score is not None:
-                means = {m: score(e.mean.mean) for m, e in methods.items() if e.mean and m in self.group.complete}
+                means = {m: score(e.mean.mean) for m, e in methods.items() if e.mean and m in ranked}
                 if len(means) > 1:
                     best[key] = max(means, key=means.__getitem__)
         return best

@@ -90,15 +90,27 @@ def values_on_test(table: pl.DataFrame, selection: Selection) -> dict[str, Value
     return {dataset: {key: dict(methods) for key, methods in rows.items()} for dataset, rows in values.items()}
 
 
-def estimates(values: Values, baseline: str | None) -> dict[tuple[str, str], dict[str, Estimate]]:
-    """Means with intervals, and paired differences to the baseline: {(task, metric): {method: Estimate}}."""
+def estimates(
+    values: Values, baseline: str | None, test_train_ratio: float = 0.0
+) -> dict[tuple[str, str], dict[str, Estimate]]:
+    """Means with intervals, and paired differences to the baseline: {(task, metric): {method: Estimate}}.
+
+    Args:
+        values: Of one data set.
+        baseline: What the others are compared to.
+        test_train_ratio: Where the test rows of one data set vary between runs, else 0; see `t_interval`.
+    """
     result: dict[tuple[str, str], dict[str, Estimate]] = {}
     for key, methods in values.items():
         reference = methods.get(baseline, {}) if baseline is not None else {}
         result[key] = {
             method: Estimate(
-                t_interval(row.values()),
-                None if method == baseline else t_interval(row[p] - reference[p] for p in row if p in reference),
+                t_interval(row.values(), test_train_ratio=test_train_ratio),
+                None
+                if method == baseline
+                else t_interval(
+                    (row[p] - reference[p] for p in row if p in reference), test_train_ratio=test_train_ratio
+                ),
             )
             for method, row in methods.items()
         }
@@ -123,7 +135,9 @@ class Gain:
         return min(self.parts.items(), key=lambda item: item[1].mean) if self.parts else None
 
 
-def gains(values: Values, tasks: tuple[Task, ...], baseline: str | None) -> dict[str, Gain]:
+def gains(
+    values: Values, tasks: tuple[Task, ...], baseline: str | None, test_train_ratio: float = 0.0
+) -> dict[str, Gain]:
     """The gain of every method over the baseline of the same seed, so that the baseline's own spread counts.
 
     Of each task its headline metric is taken: an AUC's gain is relative to what it has over 0.5, an MSE's to itself.
@@ -138,9 +152,12 @@ def gains(values: Values, tasks: tuple[Task, ...], baseline: str | None) -> dict
         parts = {task.name: _gain_parts(values, task, method, baseline) for task in tasks}
         pairs = set.intersection(*(set(part) for part in parts.values()))
         totals = (multi_task_gain([part[pair] for part in parts.values()]) for pair in sorted(pairs))
-        means = {name: interval(v for v in part.values() if v is not None) for name, part in parts.items()}
+        means = {
+            name: interval((v for v in part.values() if v is not None), test_train_ratio=test_train_ratio)
+            for name, part in parts.items()
+        }
         result[method] = Gain(
-            interval(total for total in totals if total is not None),
+            interval((total for total in totals if total is not None), test_train_ratio=test_train_ratio),
             {name: mean for name, mean in means.items() if mean is not None},
         )
     return result

@@ -74,10 +74,11 @@ def _family_note(results: Results, family: Family) -> str:
     )
     return (
         f"{family.tests} paired t tests are one family: all methods times all tasks against {results.baseline}. "
-        f"p values are adjusted by Holm, so that with probability 95 % none of the claims is false; the intervals are of "
-        "one comparison each and not adjusted. Equivalent: two one-sided tests place the difference inside the margin "
-        f"({margins}), adjusted in the same way. Seeds needed: about so many find a true difference as large "
-        f"as the margin in {POWER:.0%} of all sweeps, with the spread seen here."
+        "p values are adjusted by Holm, so that with probability 95 % none of the differences that are claimed is false; the "
+        "intervals are of one comparison each and not adjusted. Equivalent: two one-sided tests place the difference inside "
+        f"the margin ({margins}), adjusted in the same way, with an error of 5 % of their own. Seeds for the margin: with "
+        f"about so many, {POWER:.0%} of all sweeps would find a true difference as large as the margin, and {POWER:.0%} would "
+        "place equal methods inside it, with the spread seen here; the difference seen here plays no part."
     )
 
 
@@ -125,7 +126,7 @@ def _size(comparison: Comparison, results: Results) -> str:
         inside = ", which is inside the margin" if c.within_margin else ""
         return f"by {size.replace(' ', f' {name} ', 1)}, adjusted {p_value(c.p_adjusted)}{inside}"
     if c.verdict is Verdict.EQUIVALENT:
-        return f" within {c.margin:.{of}f} {name} (adjusted {p_value(c.p_equivalence_adjusted)})"
+        return f" within {_number(c.margin)} {name} (adjusted {p_value(c.p_equivalence_adjusted)})"
     if c.verdict is Verdict.IDENTICAL:
         return ""
     if c.reason is not None:
@@ -133,7 +134,7 @@ def _size(comparison: Comparison, results: Results) -> str:
     needed = c.seeds_to_decide
     if needed is None:
         return " (no number of seeds would do)"
-    return f" ({needed:,} needed)" if needed > c.n else " (near the margin)"
+    return f" (about {float(f'{needed:.2g}'):,.0f} for the margin)" if needed > c.n else " (near the margin)"
 
 
 def _seeds(number: int) -> str:

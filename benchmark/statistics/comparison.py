@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -137,6 +137,18 @@ class Comparison:
             test_train_ratio=test_train_ratio,
             excluded=excluded,
         )  # fmt: skip
+
+    def turned(self) -> Comparison:
+        """The same comparison from the other side."""
+        other = {Verdict.BETTER: Verdict.WORSE, Verdict.WORSE: Verdict.BETTER}
+        return replace(
+            self,
+            method=self.baseline,
+            baseline=self.method,
+            differences=tuple(-d for d in self.differences),
+            baseline_mean=self.baseline_mean + math.fsum(self.differences) / max(self.n, 1),
+            verdict=other.get(self.verdict, self.verdict) if self.verdict is not None else None,
+        )
 
     @property
     def task(self) -> str:

@@ -117,8 +117,12 @@ def bca_interval(values: Iterable[float], confidence: float = 0.95, *, adjusted:
     return Interval(mean, float(found.low), float(found.high), n, confidence, "bca", adjusted)
 
 
-def interval(values: Iterable[float], confidence: float = 0.95) -> Interval | None:
-    """BCa from `FEWEST_RESAMPLED` values on, Student's t below, a mean alone below `FEWEST`; None without values."""
+def interval(values: Iterable[float], confidence: float = 0.95, *, test_train_ratio: float = 0.0) -> Interval | None:
+    """BCa from `FEWEST_RESAMPLED` values on, Student's t below, a mean alone below `FEWEST`; None without values.
+
+    With a `test_train_ratio` Student's too: the correction has no bootstrap.
+    """
     numbers = list(values)
-    resampled = len(numbers) >= FEWEST_RESAMPLED
-    return bca_interval(numbers, confidence) if resampled else t_interval(numbers, confidence)
+    if len(numbers) >= FEWEST_RESAMPLED and not test_train_ratio:
+        return bca_interval(numbers, confidence)
+    return t_interval(numbers, confidence, test_train_ratio=test_train_ratio)

@@ -182,7 +182,7 @@ def studies_of(jobs: Sequence[Job], space: tuple[Parameter, ...], sampler: str, 
         compose: Makes a configuration of overrides.
 
     Raises:
-        ValueError: if a seed is one of the trials', or the runs have a purpose already.
+        ValueError: if a seed is one of the trials', the runs have a purpose already, or two studies search the same.
     """
     studies: dict[tuple[str, ...], Study] = {}
     for job in jobs:
@@ -196,4 +196,7 @@ def studies_of(jobs: Sequence[Job], space: tuple[Parameter, ...], sampler: str, 
             own = tuple(parameter for parameter in space if parameter.suits(config))
             studies[shape] = Study(list(shape), compose(list(shape)), config, [], sampler, own)
         studies[shape].seeds.append(config.seed)
+    ids = [study.id for study in studies.values()]
+    if len(set(ids)) < len(ids):
+        raise ValueError("a parameter is both swept and searched: take it out of hydra.sweeper.space, or out of the sweep")
     return list(studies.values())

@@ -57,7 +57,7 @@ def test_a_difference_is_said_with_its_size_interval_and_p() -> None:
 def test_equivalence_hangs_on_the_margin() -> None:
     runs = [*BASE, *shifted("mmoe/equal", 0.0, 2e-4)]
     said = sentences(report(runs))["mmoe/equal"]
-    assert "equivalent on click within 0.0010 AUC (adjusted p = " in said
+    assert "equivalent on click within 0.001 AUC (adjusted p = " in said
     strict = report(runs, margins={"auc": Margin(1e-5)})
     assert "not distinguishable with 5 seeds on click (" in sentences(strict)["mmoe/equal"]
     assert cell(table(strict, "shop", "click"), "mmoe/equal", "verdict").text == "not distinguishable"
