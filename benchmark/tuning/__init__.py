@@ -57,6 +57,7 @@ def tune(
                 say(_chosen(study))
             tuned = [job for study in studies for job in study.tuned()]
             batch.run([*tuned, *default])
+            _renew_ledgers(tuned, batch)
             _warn_of_earlier_choices(studies, tuned)
     if not batch.is_complete:
         sys.exit(1)
@@ -90,6 +91,15 @@ def _chosen(study: Study) -> str:
     values = " ".join(f"{key}={value}" for key, value in best.parameters.items()) or "nothing of the space is its own"
     facts = "; ".join(part for part in (found, ended) if part)
     return f"mtlbench: {study.method}: trial {best.number} of {len(study.trials)} is the best ({facts}): {values}"
+
+
+def _renew_ledgers(tuned: Sequence[Job], batch: Batch) -> None:
+    """A tuned run that was there already has the ledger of the search that made it: the same choice, from fewer trials."""
+    for job in tuned:
+        record = batch.record(job)
+        if record is not None and record.config.get("tuning") != job.config.tuning:
+            record.config["tuning"] = job.config.tuning
+            record.write(job.config.results_dir)
 
 
 def _warn_of_earlier_choices(studies: Sequence[Study], tuned: Sequence[Job]) -> None:

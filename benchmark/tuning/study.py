@@ -198,5 +198,7 @@ def studies_of(jobs: Sequence[Job], space: tuple[Parameter, ...], sampler: str, 
         studies[shape].seeds.append(config.seed)
     ids = [study.id for study in studies.values()]
     if len(set(ids)) < len(ids):
-        raise ValueError("a parameter is both swept and searched: take it out of hydra.sweeper.space, or out of the sweep")
+        raise ValueError(
+            "a parameter is both swept and searched: take it out of hydra.sweeper.space, or out of the sweep"
+        )
     return list(studies.values())

@@ -184,6 +184,16 @@ def test_more_trials_take_the_first_ones_over(tmp_path: Path, capsys: pytest.Cap
     assert capsys.readouterr().err.count("is a tuned run of an earlier choice") == 2
 
 
+def test_a_longer_search_with_the_same_winner_has_the_longer_ledger(tmp_path: Path) -> None:
+    arguments: dict[str, Any] = {"methods": ("mmoe",)}
+    search(tmp_path, Launcher(lambda config: -float(config.seed)), trials=2, **arguments)  # the first trial wins
+    launcher = Launcher(lambda config: -float(config.seed))
+    search(tmp_path, launcher, trials=4, **arguments)
+    assert [config.purpose for config in launcher.runs] == ["trial"] * 2
+    assert {tuned.config["tuning"]["trials"] for tuned in of(tmp_path, "tuned")} == {4}
+    assert {len(tuned.config["tuning"]["ids"]) for tuned in of(tmp_path, "tuned")} == {4}
+
+
 def test_tpe_learns_in_rounds_of_one_trial_a_method(tmp_path: Path) -> None:
     launcher = Launcher()
     search(tmp_path, launcher, sampler="tpe", trials=12, methods=("shared_bottom", "mmoe"))
