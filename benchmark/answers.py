@@ -20,12 +20,12 @@ class Answer(ABC):
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The parts, one below the other."""
 
-    def print(self) -> None:
+    def print(self, console: Console | None = None) -> None:
         """Prints to the terminal; into a file or a pipe as `str` gives it."""
         from rich.console import Console
 
-        console = Console()
-        if console.is_terminal:
+        console = console or Console()
+        if console.is_terminal or console.record:
             console.print(self)
         else:
             console.file.write(f"{self}\n")

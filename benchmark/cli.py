@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 import benchmark
+
+if TYPE_CHECKING:
+    from benchmark.statistics import Margin
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
 
@@ -93,15 +96,20 @@ def report(results: str, margin_auc: float, margin_mse: float, wandb: str | None
     RESULTS is results/runs if it is not given.
     """
     from benchmark.reporting import report as make
-    from benchmark.statistics import Margin
 
-    margins = {"auc": Margin(margin_auc), "mse": Margin(margin_mse, relative=True)}
+    margins = _margins(margin_auc, margin_mse)
     made = make(results, margins=margins, **options)
     made.print()
     if wandb is not None:
         from benchmark.tracking import track_report
 
         click.echo(f"tracked: {track_report(made, mode='online' if wandb == 'online' else 'offline')}")
+
+
+def _margins(auc: float, mse: float) -> dict[str, Margin]:
+    from benchmark.statistics import Margin
+
+    return {"auc": Margin(auc), "mse": Margin(mse, relative=True)}
 
 
 _selection = click.option(
@@ -137,9 +145,8 @@ def compare(
     records, such as those after a change and those before it: then every method of both is judged.
     """
     from benchmark.comparison import compare as judge
-    from benchmark.statistics import Margin
 
-    margins = {"auc": Margin(margin_auc), "mse": Margin(margin_mse, relative=True)}
+    margins = _margins(margin_auc, margin_mse)
     found = judge(first, second, results, margins=margins, selection=selection)
     found.print()
     if fail_if_worse and (found.worse or found.incomplete):
@@ -170,10 +177,9 @@ def power(
     how many seeds a given difference needs.
     """
     from benchmark.sample_size import power as plan
-    from benchmark.statistics import Margin
 
-    sizes = {"auc": Margin(difference_auc), "mse": Margin(difference_mse, relative=True)}
-    plan(results, baseline=baseline, differences=sizes, selection=selection).print()
+    differences = _margins(difference_auc, difference_mse)
+    plan(results, baseline=baseline, differences=differences, selection=selection).print()
 
 
 @mtlbench.command()

@@ -17,11 +17,12 @@ from benchmark.answers import Answer
 from benchmark.record import Record, load_records
 from benchmark.registry import unknown
 from benchmark.reporting.judging import MARGINS, endpoints, resampling
-from benchmark.reporting.study import Group, Run, Study
+from benchmark.reporting.layout import ABSENT
+from benchmark.reporting.results import label
+from benchmark.reporting.study import Group, Run, Study, find_method
 from benchmark.reporting.tables import Selection, Values, long_table, values_on_test
-from benchmark.schema import Task
 from benchmark.statistics import Comparison, Endpoint, Family, Margin, Verdict, judge, sentence
-from benchmark.statistics.wording import bracketed, p_value, places
+from benchmark.statistics.wording import WORDS, bracketed, p_number, places
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -33,10 +34,7 @@ COLUMNS: dict[str, type[pl.DataType]] = {
     "high_adjusted": pl.Float64, "p": pl.Float64, "p_adjusted": pl.Float64, "p_equivalence_adjusted": pl.Float64,
     "margin": pl.Float64, "tests": pl.Int64, "verdict": pl.String, "reason": pl.String, "seeds_to_decide": pl.Int64,
 }  # fmt: skip
-SHOWN = {
-    Verdict.BETTER: "better", Verdict.WORSE: "worse", Verdict.EQUIVALENT: "equivalent", Verdict.IDENTICAL: "identical",
-    Verdict.UNDECIDED: "not distinguishable", None: "not compared",
-}  # fmt: skip
+SHOWN: dict[Verdict | None, str] = dict([*WORDS.items(), (None, "not compared")])
 FIRM = (Verdict.BETTER, Verdict.WORSE)
 STYLES = {Verdict.BETTER: "green", Verdict.WORSE: "red", None: "dim"}
 
@@ -211,11 +209,11 @@ def _methods(
     study = study_of(results)
     values = values_on_test(long_table(study), selection)
     for wanted in (first, second):
-        if all(find_method(group, wanted) is None for group in study.groups):
+        if all(find_method(group.by_method, wanted) is None for group in study.groups):
             raise ValueError(unknown("method", wanted, study.methods))
     judged, notes = [], []
     for group in study.groups:
-        mine, other = find_method(group, first), find_method(group, second)
+        mine, other = find_method(group.by_method, first), find_method(group.by_method, second)
         if mine is None or other is None:
             notes.append(f"{group.name} has no {first if mine is None else second}: nothing to compare.")
         else:
@@ -275,22 +273,12 @@ def _judge(
                     test_train_ratio=max(map(resampling, groups)),
                 )
             )  # fmt: skip
-    labels = {task.name: label(task) for task in groups[0].tasks}
-    return Judged(groups[0].name, names, judge(asked), labels, tuple(notes))
+    return Judged(groups[0].name, names, judge(asked), headlines(groups[0]), tuple(notes))
 
 
-def label(task: Task) -> str:
-    """The headline metric with its unit: `AUC`, `MSE [seconds²]`."""
-    metric = metrics.primary(task)
-    return "MSE" + f" [{task.target_unit}²]" * (task.target_unit is not None) if metric == "mse" else metric.upper()
-
-
-def find_method(group: Group, wanted: str) -> str | None:
-    """The method of this name, or the only one with this architecture and weighting."""
-    if wanted in group.by_method:
-        return wanted
-    same = [method for method, runs in group.by_method.items() if runs[0].record.method == wanted]
-    return same[0] if len(same) == 1 else None
+def headlines(group: Group) -> dict[str, str]:
+    """The headline metric of every task with its unit: `AUC`, `MSE [seconds²]`."""
+    return {task.name: label(metrics.primary(task), task) for task in group.tasks}
 
 
 def study_of(results: str | Path | Sequence[Record]) -> Study:
@@ -336,14 +324,12 @@ def _identical(comparisons: Sequence[Comparison]) -> bool:
 
 def _size(comparison: Comparison) -> str:
     if comparison.difference is None:
-        return "—"
+        return ABSENT
     return "0" if not any(comparison.differences) else bracketed(comparison.difference, places(comparison), sign="+")
 
 
 def _p(comparison: Comparison) -> str:
-    return (
-        "—" if comparison.p_adjusted is None else p_value(comparison.p_adjusted).removeprefix("p ").removeprefix("= ")
-    )
+    return ABSENT if comparison.p_adjusted is None else p_number(comparison.p_adjusted)
 
 
 def _reading(family: Family) -> str:

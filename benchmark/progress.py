@@ -117,10 +117,8 @@ def _outcome(record: Record) -> str:
     if record.status != "finished":
         return f"{record.status}: {(record.error or {}).get('message', '')}"
     parts = []
-    if record.purpose == TRIAL and record.best_epoch is not None:
-        parts.append(
-            f"{record.config['trainer']['monitor']} {record.epochs[record.best_epoch - 1]['criterion']:.4f} on validation"
-        )
+    if record.purpose == TRIAL and record.criterion is not None:
+        parts.append(f"{record.config['trainer']['monitor']} {record.criterion:.4f} on validation")
     for task, values in record.metrics.get("test", {}).items():
         metric = next((name for name in ("auc", "mse") if name in values), None)
         value = values[metric] if metric else None

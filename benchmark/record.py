@@ -19,6 +19,7 @@ from typing import Any
 FORMAT = 1
 STATUSES = ("finished", "diverged", "failed")
 TRIAL = "trial"  # the purpose whose runs never read the test split
+FIRST_TRIAL_SEED = 10_000  # no seed of a run that is reported has had a part in the choice of its parameters
 REFERENCE = "reference"  # the folder of records of another kind, those of benchmark.reference
 
 Metrics = dict[
@@ -80,6 +81,14 @@ class Record:
     def method_config(self) -> dict[str, Any]:
         """The configuration of the method: the run's identity without data set and seed."""
         return {key: self.config[key] for key in ("architecture", "weighting", "trainer", "purpose")}
+
+    @property
+    def criterion(self) -> float | None:
+        """The criterion on validation at the selected epoch, higher being better; None if the run did not finish."""
+        if self.status != "finished" or self.best_epoch is None:
+            return None
+        value = self.epochs[self.best_epoch - 1].get("criterion")
+        return None if value is None else float(value)
 
     def path(self, results_dir: str | Path) -> Path:
         """Where this record lies under `results_dir`."""

@@ -13,11 +13,12 @@ import polars as pl
 from scipy.special import chdtri
 
 from benchmark.answers import Answer
-from benchmark.comparison import find_method, label, study_of
+from benchmark.comparison import headlines, study_of
 from benchmark.record import Record
 from benchmark.registry import unknown
 from benchmark.reporting.judging import MARGINS, endpoints, resampling
-from benchmark.reporting.study import Group
+from benchmark.reporting.layout import ABSENT, number
+from benchmark.reporting.study import Group, find_method
 from benchmark.reporting.tables import Selection, Values, long_table, values_on_test
 from benchmark.statistics import Comparison, Margin, judge
 from benchmark.statistics.intervals import FEWEST
@@ -120,7 +121,7 @@ def power(
     differences = {**MARGINS, **differences}
     spreads, notes = [], []
     for group in study.groups:
-        name = find_method(group, baseline)
+        name = find_method(group.by_method, baseline)
         if name is None:
             notes.append(f"{group.name}: left out, as it has no {baseline}.")
             continue
@@ -129,7 +130,9 @@ def power(
             spreads.append(found)
         else:
             notes.append(f"{group.name}: left out, as no method has {FEWEST} runs paired with {name}.")
-    if len(notes) == len(study.groups) and all(find_method(group, baseline) is None for group in study.groups):
+    if len(notes) == len(study.groups) and all(
+        find_method(group.by_method, baseline) is None for group in study.groups
+    ):
         raise ValueError(unknown("method", baseline, study.methods))
     if not spreads:
         raise ValueError(f"no spread to plan by: {' '.join(notes)}")
@@ -145,7 +148,7 @@ def _spreads(group: Group, baseline: str, values: Values, differences: Mapping[s
             if method != baseline:
                 other = {pair: value for pair, value in methods.get(baseline, {}).items() if pair in mine}
                 asked.append(Comparison.paired(endpoint, method, mine, baseline, other, test_train_ratio=ratio))
-    return Spreads(group.name, baseline, judge(asked).comparisons, {task.name: label(task) for task in group.tasks})
+    return Spreads(group.name, baseline, judge(asked).comparisons, headlines(group))
 
 
 def _answer(spreads: Spreads, task: str, name: str) -> str:
@@ -153,7 +156,7 @@ def _answer(spreads: Spreads, task: str, name: str) -> str:
     if not of:
         return f"{spreads.dataset}, {task}: no method's difference from {spreads.baseline} varies between three seeds."
     needed = [c.seeds_needed() or math.inf for c in of]
-    difference = f"{_number(of[0].margin, two_digits(of[0].margin))} {name}"
+    difference = f"{number(of[0].margin, two_digits(of[0].margin))} {name}"
     if len(of) == 1:
         many = f"{_seeds(needed[0])}"
     else:
@@ -177,9 +180,9 @@ def _table(comparisons: Sequence[Comparison]) -> Table:
         table.add_column(title, justify="right")
     of = max((two_digits(c.margin) for c in comparisons if c.n), default=4)
     for c in comparisons:
-        sizes = [_number(size, of) for size in (c.sd if c.n >= FEWEST else None, *map(c.detectable, SEEDS))]
+        sizes = [number(size, of) for size in (c.sd if c.n >= FEWEST else None, *map(c.detectable, SEEDS))]
         seeds = c.seeds_needed()
-        table.add_row(*map(Text, (c.method, str(c.n), *sizes, "—" if seeds is None else f"{seeds:,}")))
+        table.add_row(*map(Text, (c.method, str(c.n), *sizes, ABSENT if seeds is None else f"{seeds:,}")))
     return table
 
 
@@ -197,7 +200,3 @@ def _reading(spreads: Spreads) -> tuple[str, str]:
         "seeds to its square: read them as orders of magnitude."
     )
     return found, known
-
-
-def _number(value: float | None, decimals: int) -> str:
-    return "—" if value is None else f"{value:.{decimals}f}"

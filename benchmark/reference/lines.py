@@ -14,14 +14,14 @@ from benchmark import metrics, registry
 from benchmark.config import DatasetConfig
 from benchmark.datasets import Data
 from benchmark.progress import RunProgress, duration, say
+from benchmark.record import FIRST_TRIAL_SEED, TRIAL
 from benchmark.reference import trees
-from benchmark.reference.record import TRIAL, ReferenceRecord, load_reference
+from benchmark.reference.record import ReferenceRecord, load_reference
 from benchmark.runner import describe, environment
 from benchmark.schema import Task
 from benchmark.trainer import users_of
 
 LINES = ("constant", "gbdt")
-FIRST_TRIAL_SEED = 10_000  # trials never share a seed with what is reported
 OF_TEST = ("constant", "best_reachable")  # what a trial does not say of the data
 
 

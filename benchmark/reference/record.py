@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.config import digest
-from benchmark.record import REFERENCE, Metrics, write_json
+from benchmark.record import REFERENCE, TRIAL, Metrics, write_json
 
 FORMAT = 1
 KIND = "reference"
-TRIAL = "trial"
 
 
 @dataclass(kw_only=True, slots=True)

@@ -5,7 +5,6 @@ records -> Study (names, groups) -> long table -> Results (estimates, verdicts) 
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, get_args
 
 import polars as pl
 
+from benchmark.answers import Answer
 from benchmark.record import Record, load_records
 from benchmark.reporting import judging, tables
 from benchmark.reporting.chapters import document as chapters
@@ -36,7 +36,7 @@ OTHER: dict[Selection, Selection] = {"joint": "per_task", "per_task": "joint"}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Report:
+class Report(Answer):
     """A comparison of methods. Prints itself; in a notebook, `Report.html()` is the whole page.
 
     Args:
@@ -60,16 +60,6 @@ class Report:
     results: tuple[Results, ...]
     ranking: Ranking | None = None
     files: tuple[Path, ...] = ()
-
-    def print(self, console: Console | None = None) -> None:
-        """Prints the tables to the terminal; into a file or a pipe as `str` gives them."""
-        from rich.console import Console
-
-        console = console or Console()
-        if console.is_terminal or console.record:
-            console.print(self)
-        else:
-            console.file.write(f"{self}\n")
 
     def html(self) -> str:
         """One self-contained page: tables, figures, and how it was made."""
@@ -101,14 +91,6 @@ class Report:
         yield from render(self.document, options.max_width)
         for path in self.files:
             yield f"written: {path}"
-
-    def __str__(self) -> str:
-        from rich.console import Console
-
-        console = Console(file=io.StringIO(), width=100, no_color=True, force_terminal=False, _environ={})
-        with console.capture() as capture:
-            console.print(self)
-        return "\n".join(line.rstrip() for line in capture.get().splitlines())
 
     def __repr__(self) -> str:
         return f"<Report: {self.document.lines[0]}>"

@@ -10,7 +10,7 @@ from benchmark.reporting import provenance
 from benchmark.reporting.costs import cost_table
 from benchmark.reporting.gates import NOTE as GATES
 from benchmark.reporting.gates import gate_tables
-from benchmark.reporting.layout import Block, Chapter, Code, Document, Facts, Part, Table
+from benchmark.reporting.layout import Block, Chapter, Code, Document, Facts, Part, Table, counted
 from benchmark.reporting.ledger import ledger
 from benchmark.reporting.notes import dataset_notes, trouble
 from benchmark.reporting.overview import gain_table, overview
@@ -104,8 +104,8 @@ def _headline(study: Study, selection: Selection) -> tuple[str, ...]:
     }
     of = " and ".join(f"{number} {name}" if len(purposes) > 1 else name for name, number in sorted(purposes.items()))
     first = (
-        f"{_plural(len(runs), 'run')} ({status}) of {_plural(len(study.methods), 'method')} on "
-        f"{_plural(len(study.groups), 'data set')}; purpose {of}"
+        f"{counted(len(runs), 'run')} ({status}) of {counted(len(study.methods), 'method')} on "
+        f"{counted(len(study.groups), 'data set')}; purpose {of}"
     )
     return (
         first,
@@ -134,12 +134,8 @@ def _reading(study: Study) -> tuple[str, ...]:
         others = ", ".join(f"{number} of purpose {name}" for name, number in study.left_out.items())
         notes.append(f"Left out: {others}.")
     if study.repeated:
-        records = _plural(study.repeated, "record")
+        records = counted(study.repeated, "record")
         notes.append(
             f"{records} left out because another has the same data, method and seed: a finished one, or the last read."
         )
     return tuple(notes)
-
-
-def _plural(number: int, word: str) -> str:
-    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"

@@ -16,7 +16,7 @@ from benchmark.reporting.figures import Figure, figures
 from benchmark.reporting.figures.ranks import critical_difference
 from benchmark.reporting.layout import Block
 from benchmark.reporting.markdown import MOST_ROWS
-from benchmark.reporting.styles import DARK, LIGHT, styles
+from benchmark.reporting.styles import DARK, LIGHT, Style, styles
 
 if TYPE_CHECKING:
     from benchmark.reporting import Report
@@ -67,7 +67,7 @@ def render(report: Report) -> str:
     return environment.get_template("report.html").render(
         document=report.document,
         datasets=[group.name for group in report.study.groups],
-        chapters=_chapters(report),
+        chapters=_chapters(report, keys),
         keys={method: symbols.index(style) for method, style in keys.items()},
         symbols=list(enumerate(symbols)),
         style=environment.get_template("report.css").render(palettes=palettes).strip(),
@@ -80,9 +80,8 @@ def render(report: Report) -> str:
     )
 
 
-def _chapters(report: Report) -> list[PageChapter]:
+def _chapters(report: Report, keys: dict[str, Style]) -> list[PageChapter]:
     """The chapters with their figures; those that have neither text nor figure are left out."""
-    keys = styles(report.study.methods)
     drawn = {r.group.name: figures(r, keys) for r in report.results[:MOST_DATASETS]}
     left_out = len(report.results) - len(drawn)
     ranks = critical_difference(report.ranking, keys) if report.ranking is not None else None

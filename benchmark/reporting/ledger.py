@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from benchmark.record import Record
+from benchmark.record import TRIAL, Record
 from benchmark.reporting.layout import ABSENT, Block, Cell, Column, Facts, Row, Table, duration, listed, number
 from benchmark.reporting.references import LABELS, fitting
-from benchmark.reporting.study import TRIAL, TUNED, Group
+from benchmark.reporting.study import TUNED, Group
 
 if TYPE_CHECKING:
     from benchmark.reference import ReferenceRecord
@@ -112,7 +112,7 @@ def _row(search: Search) -> Row:
     cells = [
         Cell(str(size) if search.asked in (None, size) else f"{size} of {search.asked}"),
         *(Cell(str(count)) for count in counts),
-        Cell(number(_value(best)) if best else ABSENT),
+        Cell(number(best.criterion) if best else ABSENT),
         Cell(duration(seconds)),
         Cell(_chosen(search)),
     ]
@@ -126,14 +126,6 @@ def _reference_row(name: str, records: Sequence[ReferenceRecord]) -> Row:
     return Row((Cell(LABELS.get(name, name)), *map(Cell, texts)), reference=True)
 
 
-def _value(trial: Record) -> float | None:
-    """The criterion at the best epoch, higher being better; None for a trial that did not finish."""
-    if trial.status != "finished" or trial.best_epoch is None:
-        return None
-    found = trial.epochs[trial.best_epoch - 1].get("criterion")
-    return None if found is None else float(found)
-
-
 def _number(trial: Record) -> int:
     return int((trial.config.get("tuning") or {}).get("trial", trial.seed))
 
@@ -141,7 +133,7 @@ def _number(trial: Record) -> int:
 def _best(search: Search) -> Record | None:
     """The best trial; of equal ones the first."""
     known = [
-        (value, -place, trial) for place, trial in enumerate(search.trials) if (value := _value(trial)) is not None
+        (value, -place, trial) for place, trial in enumerate(search.trials) if (value := trial.criterion) is not None
     ]
     return max(known, key=lambda one: one[:2])[2] if known else None
 

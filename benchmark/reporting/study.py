@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any, Literal, TypeAlias, get_args
 
 from benchmark.config import digest
-from benchmark.record import Record
+from benchmark.record import TRIAL, Record
 from benchmark.reporting.naming import distinguish
 from benchmark.schema import Schema, Task, TaskKind
 
@@ -20,7 +20,7 @@ Replicate: TypeAlias = tuple[str, int]
 """The same as far as the configuration says it: the data set's seeds, and the seed."""
 Purpose: TypeAlias = Literal["all", "default", "tuned"]
 
-TRIAL, TUNED = "trial", "tuned"
+TUNED = "tuned"
 _PREFERENCE = {"finished": 2, "diverged": 1, "failed": 0}
 
 
@@ -270,9 +270,13 @@ def _named(records: Sequence[Record], datasets: Sequence[str]) -> list[Run]:
 
 
 def find_baseline(group: Group, wanted: str) -> str | None:
-    """The method that `wanted` names: exactly, or as the only one with this architecture and weighting."""
-    candidates = [method for method, runs in group.finished.items() if runs]
-    if wanted in candidates:
+    """The method to compare with, of those that have finished runs; see `find_method`."""
+    return find_method({method: runs for method, runs in group.finished.items() if runs}, wanted)
+
+
+def find_method(methods: Mapping[str, Sequence[Run]], wanted: str) -> str | None:
+    """The one of these methods that `wanted` names: exactly, or as the only one with this architecture and weighting."""
+    if wanted in methods:
         return wanted
-    same = [method for method in candidates if group.finished[method][0].record.method == wanted]
+    same = [method for method, runs in methods.items() if runs[0].record.method == wanted]
     return same[0] if len(same) == 1 else None

@@ -5,20 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from benchmark import metrics
-from benchmark.reporting.layout import ABSENT, Cell, Sentence, Sentences
+from benchmark.reporting.layout import ABSENT, Cell, Sentence, Sentences, counted
 from benchmark.reporting.references import Line
-from benchmark.reporting.results import LABELS, Results, label
+from benchmark.reporting.results import Results, label
 from benchmark.statistics import Comparison, Family, Verdict
 from benchmark.statistics.planning import POWER
-from benchmark.statistics.wording import bracketed, p_value, places
+from benchmark.statistics.wording import WORDS, bracketed, p_number, p_value, places
 
 MOST = 40
 """Methods of a data set that have a sentence; the tables have all verdicts."""
-
-_WORDS = {
-    Verdict.BETTER: "better", Verdict.WORSE: "worse", Verdict.EQUIVALENT: "equivalent", Verdict.IDENTICAL: "identical",
-    Verdict.UNDECIDED: "not distinguishable",
-}  # fmt: skip
 
 
 def verdict_cell(comparison: Comparison | None) -> Cell:
@@ -26,7 +21,7 @@ def verdict_cell(comparison: Comparison | None) -> Cell:
     if comparison is None or comparison.verdict is None:
         reason = comparison.reason if comparison is not None else None
         return Cell(f"not ranked: {reason}" if reason else ABSENT, short="not ranked" if reason else None)
-    word = _WORDS[comparison.verdict]
+    word = WORDS[comparison.verdict]
     p = _p(comparison)
     return Cell(word, short=word if p is None or comparison.verdict is Verdict.UNDECIDED else f"{word}, {p_value(p)}")
 
@@ -34,7 +29,7 @@ def verdict_cell(comparison: Comparison | None) -> Cell:
 def p_cell(comparison: Comparison | None) -> Cell:
     """The adjusted p behind a verdict: of equivalence where that is the verdict, else of a difference."""
     p = _p(comparison) if comparison is not None else None
-    return Cell("" if p is None else p_value(p).removeprefix("p = ").removeprefix("p "), value=p)
+    return Cell("" if p is None else p_number(p), value=p)
 
 
 def _p(comparison: Comparison) -> float | None:
@@ -92,7 +87,7 @@ def _sentence(results: Results, comparisons: Sequence[Comparison]) -> str:
     who, other = comparisons[0].method, comparisons[0].baseline
     if len(reasons) == 1 and all(c.verdict is None for c in comparisons):
         return f"{who} is not ranked: {reasons.pop()}."
-    judged = {verdict: [c for c in comparisons if c.verdict is verdict] for verdict in _WORDS}
+    judged = {verdict: [c for c in comparisons if c.verdict is verdict] for verdict in WORDS}
     clauses: list[str] = []
     for c in judged[Verdict.BETTER] + judged[Verdict.WORSE]:
         better = c.verdict is Verdict.BETTER
@@ -106,8 +101,10 @@ def _sentence(results: Results, comparisons: Sequence[Comparison]) -> str:
             tasks = _joined([f"{c.task}{_size(c, results)}" for c in judged[verdict]])
             subject = "they are" if clauses else f"{who} and {other} are"
             counts = {c.n for c in judged[verdict]}
-            seeds = f" with {_seeds(counts.pop())}" if verdict is Verdict.UNDECIDED and len(counts) == 1 else ""
-            clauses.append(f"{subject} {_WORDS[verdict]}{seeds} on {tasks}")
+            seeds = (
+                f" with {counted(counts.pop(), 'seed')}" if verdict is Verdict.UNDECIDED and len(counts) == 1 else ""
+            )
+            clauses.append(f"{subject} {WORDS[verdict]}{seeds} on {tasks}")
     clauses += [f"on {c.task} it is not ranked ({c.reason})" for c in comparisons if c.verdict is None]
     return "; ".join(clauses) + "."
 
@@ -137,14 +134,9 @@ def _size(comparison: Comparison, results: Results) -> str:
     return f" (about {float(f'{needed:.2g}'):,.0f} for the margin)" if needed > c.n else " (near the margin)"
 
 
-def _seeds(number: int) -> str:
-    return f"{number:,} seed" if number == 1 else f"{number:,} seeds"
-
-
 def _label(comparison: Comparison, results: Results) -> str:
     task = next(task for task in results.group.tasks if task.name == comparison.task)
-    unit = f" [{task.target_unit}²]" if comparison.metric == "mse" and task.target_unit else ""
-    return f"{LABELS.get(comparison.metric, comparison.metric)}{unit}"
+    return label(comparison.metric, task)
 
 
 def _line_sentences(results: Results, line: Line, family: Family) -> Iterable[Sentence]:
@@ -153,7 +145,7 @@ def _line_sentences(results: Results, line: Line, family: Family) -> Iterable[Se
         found = [c for c in family.comparisons if c.task == task.name and c.verdict is not None]
         if not found:
             continue
-        counts = {word: sum(c.verdict is verdict for c in found) for verdict, word in _WORDS.items()}
+        counts = {word: sum(c.verdict is verdict for c in found) for verdict, word in WORDS.items()}
         said = ", ".join(f"{number} {word}" for word, number in counts.items() if number)
         text = f"{line.name} on {task.name}: of {len(found)} methods against it {said}."
         best = results.best.get((task.name, metrics.primary(task)))

@@ -8,6 +8,11 @@ from typing import Literal
 from benchmark.statistics.comparison import Comparison, Verdict
 from benchmark.statistics.intervals import Interval
 
+WORDS = {
+    Verdict.BETTER: "better", Verdict.WORSE: "worse", Verdict.EQUIVALENT: "equivalent", Verdict.IDENTICAL: "identical",
+    Verdict.UNDECIDED: "not distinguishable",
+}  # fmt: skip
+
 
 def sentence(comparison: Comparison, label: str | None = None) -> str:
     """The comparison as a sentence: who, on what, by how much, and how sure.
@@ -81,4 +86,10 @@ def p_value(p: float | None) -> str:
     """`p = 0.004`; three digits, so that no p just below 0.05 is printed as 0.05."""
     if p is None:
         return "p unknown"
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3g}"
+    number = p_number(p)
+    return f"p {number}" if number.startswith("<") else f"p = {number}"
+
+
+def p_number(p: float) -> str:
+    """The same for a column of p: `0.004`."""
+    return "< 0.001" if p < 0.001 else f"{p:.3g}"

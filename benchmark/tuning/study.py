@@ -17,13 +17,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from benchmark.composition import typed
 from benchmark.config import RunConfig, digest
-from benchmark.record import TRIAL, Record
+from benchmark.record import FIRST_TRIAL_SEED, TRIAL, Record
 from benchmark.runner import check
 from benchmark.seeding import derive
 from benchmark.sweep import Compose, Job
 from benchmark.tuning.space import Parameter, written
 
-FIRST_SEED = 10_000  # of trials: no seed of a run that is reported has had a part in the choice
 STARTUP_TRIALS = 4  # of TPE: drawn at random before it models; Optuna's 10 would be a whole budget
 SAMPLERS = ("random", "tpe")
 
@@ -47,10 +46,8 @@ class Trial:
     @property
     def value(self) -> float:
         """The criterion on validation at the selected epoch, higher is better; -inf if it failed or diverged."""
-        record = self.record
-        if record is None or record.status != "finished" or record.best_epoch is None:
-            return -math.inf
-        return float(record.epochs[record.best_epoch - 1]["criterion"])
+        found = self.record.criterion if self.record is not None else None
+        return -math.inf if found is None else found
 
 
 @dataclass(slots=True)
@@ -121,7 +118,7 @@ class Study:
         job = self._job(
             parameters,
             purpose=TRIAL,
-            seed=FIRST_SEED + number,
+            seed=FIRST_TRIAL_SEED + number,
             tuning=self._tuning(number, parameters),
             save_checkpoint=False,
         )
@@ -187,8 +184,8 @@ def studies_of(jobs: Sequence[Job], space: tuple[Parameter, ...], sampler: str, 
     studies: dict[tuple[str, ...], Study] = {}
     for job in jobs:
         config = job.config
-        if config.seed >= FIRST_SEED:
-            raise ValueError(f"seed={config.seed}: seeds from {FIRST_SEED} on are those of the trials")
+        if config.seed >= FIRST_TRIAL_SEED:
+            raise ValueError(f"seed={config.seed}: seeds from {FIRST_TRIAL_SEED} on are those of the trials")
         if config.purpose != "default" or config.tuning:
             raise ValueError(f"purpose and tuning are set by the search, found {config.purpose} and {config.tuning}")
         shape = tuple(override for override in job.overrides if not override.startswith("seed="))

@@ -16,10 +16,9 @@ from omegaconf import DictConfig, OmegaConf
 from benchmark.composition import CONFIG_MODULE, prepare, typed
 from benchmark.config import RunConfig
 from benchmark.datasets import Data
-from benchmark.record import Record, load_records
+from benchmark.record import FIRST_TRIAL_SEED, Record, load_records
 from benchmark.runner import build_dataset, new_record
 from benchmark.tuning import tune
-from benchmark.tuning.study import FIRST_SEED
 
 SPACE = {
     "trainer": {"learning_rate": "tag(log, interval(1e-4, 1e-2))", "weight_decay": "interval(0, 0.1)"},
@@ -125,7 +124,12 @@ def test_the_ledger_adds_up(tmp_path: Path) -> None:
         own = [trials[name] for name in told["ids"]]
         assert {trial.method for trial in own} == {tuned.method}
         assert [trial.config["tuning"]["trial"] for trial in own] == [0, 1, 2, 3]
-        assert [trial.seed for trial in own] == [FIRST_SEED, FIRST_SEED + 1, FIRST_SEED + 2, FIRST_SEED + 3]
+        assert [trial.seed for trial in own] == [
+            FIRST_TRIAL_SEED,
+            FIRST_TRIAL_SEED + 1,
+            FIRST_TRIAL_SEED + 2,
+            FIRST_TRIAL_SEED + 3,
+        ]
         values = [trial.epochs[trial.best_epoch - 1]["criterion"] for trial in own if trial.best_epoch]
         assert told["trials"] == 4
         assert told["criterion"] == max(values) == values[told["trial"]]
@@ -214,7 +218,7 @@ def test_tpe_learns_in_rounds_of_one_trial_a_method(tmp_path: Path) -> None:
 @pytest.mark.parametrize("status", ["diverged", "failed"])
 def test_a_trial_without_a_result_counts_as_worst(tmp_path: Path, status: str, sampler: str) -> None:
     def all_but_two(config: RunConfig) -> float | str:
-        return -5.0 if config.purpose != "trial" or config.seed == FIRST_SEED + 2 else status
+        return -5.0 if config.purpose != "trial" or config.seed == FIRST_TRIAL_SEED + 2 else status
 
     arguments: dict[str, Any] = {"methods": ("mmoe",), "sampler": sampler}
     if status == "failed":
@@ -228,7 +232,7 @@ def test_a_trial_without_a_result_counts_as_worst(tmp_path: Path, status: str, s
     if status == "failed":
         with pytest.raises(SystemExit):
             search(tmp_path, again, **arguments)
-        assert [config.seed - FIRST_SEED for config in again.runs] == [0, 1, 3]
+        assert [config.seed - FIRST_TRIAL_SEED for config in again.runs] == [0, 1, 3]
     else:
         search(tmp_path, again, **arguments)
         assert not again.runs
@@ -245,7 +249,7 @@ def test_ties_and_methods_without_any_result_take_the_first_trial(tmp_path: Path
 def test_nothing_is_chosen_while_a_trial_has_no_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     class Forgetful(Launcher):
         def _write(self, config: RunConfig) -> None:
-            if config.seed != FIRST_SEED + 1:
+            if config.seed != FIRST_TRIAL_SEED + 1:
                 super()._write(config)
 
     with pytest.raises(SystemExit):
@@ -300,7 +304,7 @@ def test_what_cannot_be_searched_is_refused_before_anything_runs(
 
 
 def test_a_seed_of_the_trials_is_refused(tmp_path: Path) -> None:
-    job = [*SHOP, "architecture=mmoe", f"seed={FIRST_SEED}", f"results_dir={tmp_path}"]
+    job = [*SHOP, "architecture=mmoe", f"seed={FIRST_TRIAL_SEED}", f"results_dir={tmp_path}"]
     with pytest.raises(ValueError, match="seeds from 10000 on are those of the trials"):
         tune(
             [job],
