@@ -77,8 +77,14 @@ class TrainingRows:
         """One pass in a new random order; the last batch may be smaller."""
         rows = self._batch
         order = torch.randperm(len(self), generator=generator).to(rows.labels.device)
+        every = rows.observed[:batch_size] if all(self.fully_observed) else None  # then, no need to gather them
         for index in order.split(batch_size):
-            yield Batch(*(getattr(rows, array.name).index_select(0, index) for array in fields(rows)))
+            yield Batch(
+                rows.categorical.index_select(0, index),
+                rows.numeric.index_select(0, index),
+                rows.labels.index_select(0, index),
+                rows.observed.index_select(0, index) if every is None else every[: len(index)],
+            )
 
     def slices(self, batch_size: int = 4096) -> Iterator[Batch]:
         """One pass in the rows' own order."""

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from benchmark import metrics
 from benchmark.config import TrainerConfig
 from benchmark.datasets import Data
+from benchmark.optimizer import Optimizer
 from benchmark.prediction import predict
 from benchmark.record import Metrics
 from benchmark.schema import Batch, Split
@@ -65,21 +66,6 @@ class Fit:
     diverged: Diverged | None = None
 
 
-def make_optimizer(model: nn.Module, weighting: Weighting, config: TrainerConfig) -> torch.optim.Optimizer:
-    """Adam or AdamW, fused; embeddings have a weight decay of their own, the weighting a whole group of its own."""
-    embedding_ids = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
-    embeddings = [p for p in model.parameters() if id(p) in embedding_ids]
-    others = [p for p in model.parameters() if id(p) not in embedding_ids]
-    decays = {config.weight_decay: others}
-    decays[config.embedding_weight_decay] = decays.get(config.embedding_weight_decay, []) + embeddings  # a call a group
-    groups = [
-        *({"params": params, "weight_decay": decay} for decay, params in decays.items()),
-        *weighting.param_groups(),
-    ]
-    optimizer: type[torch.optim.Adam] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
-    return optimizer([group for group in groups if group["params"]], lr=config.learning_rate, fused=True)
-
-
 Backward = Callable[[Tensor, Tensor, Tensor | None], None]
 
 
@@ -119,11 +105,11 @@ class Trainer:
         metrics.check_monitor(config.monitor, self.tasks)
         self.rows = TrainingRows(data.train, scale, device)
         self.losses = TaskLosses(self.tasks, self.rows.fully_observed)
-        self.optimizer = make_optimizer(model, weighting, config)
+        self.optimizer = Optimizer(model, weighting, config)
         self.backward = make_backward(model, weighting)
         self.steps_per_epoch = -(-len(self.rows) // config.batch_size)
         self.scheduler = (
-            torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, config.max_epochs * self.steps_per_epoch)
+            torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer.torch, config.max_epochs * self.steps_per_epoch)
             if config.scheduler == "cosine"
             else None
         )
@@ -147,7 +133,7 @@ class Trainer:
                 entry = {
                     "epoch": epoch,
                     "seconds": seconds,
-                    "learning_rate": self.optimizer.param_groups[0]["lr"],
+                    "learning_rate": self.optimizer.learning_rate,
                     **self.watch.summary(),
                     "validation": validation,
                     "criterion": criterion,
@@ -184,7 +170,7 @@ class Trainer:
     def _train_step(self, batch: Batch) -> None:
         outputs, auxiliaries = self.model.training_step(batch)
         losses_T, active_T, extra = self.losses(outputs, auxiliaries, batch)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         self.backward(losses_T, active_T, extra)
         if self.config.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)

@@ -32,27 +32,26 @@ class Watch:
     def __init__(self, tasks: tuple[Task, ...], device: torch.device) -> None:
         self.tasks = tasks
         self.step = 0
-        self._first_bad_T = torch.full((len(tasks),), torch.iinfo(torch.int64).max, device=device)
-        self._zero = torch.zeros(len(tasks), device=device)
+        self._diverged: Diverged | None = None  # the first
+        self._noted: list[Tensor] = []  # (3, T) losses, active, weights: a step each, not yet summed
+        self._noted_auxiliaries: dict[str, list[Tensor]] = {}
+        self._zero = torch.zeros(3, len(tasks), device=device)
         self.reset()
 
     def reset(self) -> None:
         """Starts new sums, for an epoch."""
+        self._sum_up()
         self._steps = 0
-        self._active_T, self._losses_T, self._weights_T = self._zero.clone(), self._zero.clone(), self._zero.clone()
+        self._sums_3T = self._zero
         self._auxiliaries: dict[str, Tensor] = {}
 
     def add(self, losses_T: Tensor, active_T: Tensor, weights_T: Tensor, auxiliaries: dict[str, Auxiliary]) -> None:
         """Notes a step. Waits for nothing."""
         self.step += 1
         self._steps += 1
-        bad_T = ~torch.isfinite(losses_T + weights_T)
-        self._first_bad_T = torch.where(bad_T, self._first_bad_T.clamp(max=self.step), self._first_bad_T)
-        self._active_T += active_T
-        self._losses_T += losses_T
-        self._weights_T += weights_T
+        self._noted.append(torch.stack((losses_T, active_T, weights_T)))
         for name, auxiliary in auxiliaries.items():
-            self._auxiliaries[name] = self._auxiliaries.get(name, 0.0) + auxiliary.value.detach()
+            self._noted_auxiliaries.setdefault(name, []).append(auxiliary.value.detach())
 
     def check(self) -> None:
         """Reads the register.
@@ -60,13 +59,29 @@ class Watch:
         Raises:
             Diverged: with the task and the step (counted from 1) where something was first not finite.
         """
-        step, task = self._first_bad_T.min(dim=0)
-        if int(step) <= self.step:
-            raise Diverged(self.tasks[int(task)].name, int(step))
+        self._sum_up()
+        if self._diverged is not None:
+            raise self._diverged
+
+    def _sum_up(self) -> None:
+        if not self._noted:
+            return
+        noted_N3T, first_step = torch.stack(self._noted), self.step - len(self._noted) + 1
+        self._noted.clear()
+        self._sums_3T = self._sums_3T + noted_N3T.sum(dim=0)
+        for name, values in self._noted_auxiliaries.items():
+            self._auxiliaries[name] = self._auxiliaries.get(name, 0.0) + torch.stack(values).sum()
+        self._noted_auxiliaries.clear()
+        bad = (~noted_N3T.isfinite()).any(dim=1).nonzero()
+        if len(bad) and self._diverged is None:
+            step, task = bad[0].tolist()
+            self._diverged = Diverged(self.tasks[task].name, first_step + step)
 
     def mean_losses(self) -> Tensor:
         """(T,) mean loss of the epoch's steps in which a task was active."""
-        return self._losses_T / self._active_T.clamp(min=1)
+        self._sum_up()
+        losses_T, active_T = self._sums_3T[0], self._sums_3T[1]
+        return losses_T / active_T.clamp(min=1)
 
     def summary(self) -> dict[str, Any]:
         """The epoch's means as plain values, as in `Record.epochs`."""
@@ -74,5 +89,5 @@ class Watch:
         return {
             "train_losses": dict(zip(names, self.mean_losses().tolist(), strict=True)),
             "auxiliary": {name: float(value) / self._steps for name, value in self._auxiliaries.items()},
-            "effective_weights": dict(zip(names, (self._weights_T / self._steps).tolist(), strict=True)),
+            "effective_weights": dict(zip(names, (self._sums_3T[2] / self._steps).tolist(), strict=True)),
         }

@@ -121,7 +121,7 @@ def test_the_gradient_of_a_bag_is_a_bag() -> None:
 
 
 def test_the_plan_puts_every_field_on_one_side() -> None:
-    plan = make_plan((3, 70, 128, 129, 1000), (0, 2, 3, 4, 1), 1024)
+    plan = make_plan((3, 70, 256, 257, 1000), (0, 2, 3, 4, 1), 1024)
     assert plan.small == 3
     assert plan.large.tolist() == [4, 1]
     assert not len(make_plan((), (), 8).large)

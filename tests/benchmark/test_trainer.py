@@ -16,7 +16,7 @@ from benchmark.datasets import Data
 from benchmark.registry import datasets
 from benchmark.runner import build_model, run
 from benchmark.targets import TargetScale
-from benchmark.trainer import Fit, Trainer, make_optimizer
+from benchmark.trainer import Fit, Trainer
 
 SHOP: dict[str, Any] = {"num_users": 40, "num_items": 30, "num_rows": 2000}
 ROWS, BATCH = 1600, 400  # of train: 4 steps an epoch
@@ -61,7 +61,7 @@ class Training:
 
         def noted(batch: Batch) -> None:
             self.batches.append(torch.cat([batch.categorical.float(), batch.labels], dim=1))
-            self.learning_rates.append(self.trainer.optimizer.param_groups[0]["lr"])
+            self.learning_rates.append(self.trainer.optimizer.learning_rate)
             step(batch)
 
         self.trainer._train_step = noted  # type: ignore[method-assign]
@@ -134,25 +134,6 @@ def test_the_same_training_twice_is_the_same_to_the_last_bit() -> None:
 # the optimizer --------------------------------------------------------------------------------------------------------
 
 
-def test_embeddings_have_a_weight_decay_of_their_own_and_the_weighting_none() -> None:
-    training = Training(weighting="uncertainty", weight_decay=0.2, embedding_weight_decay=0.3, learning_rate=0.5)
-    others, embeddings, weighting = training.trainer.optimizer.param_groups
-    assert (others["weight_decay"], embeddings["weight_decay"], weighting["weight_decay"]) == (0.2, 0.3, 0.0)
-    assert [group["lr"] for group in (others, embeddings, weighting)] == [0.5, 0.5, 0.025]
-    assert embeddings["params"] == [training.model.embedding.table.weight]
-    counted = [parameter for group in (others, embeddings) for parameter in group["params"]]
-    assert {id(p) for p in counted} == {id(p) for p in training.model.parameters()}
-    assert len(counted) == len({id(p) for p in counted})
-
-
-@pytest.mark.parametrize(("name", "kind"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)])
-def test_the_optimizer_is_the_one_asked_for_and_fused(name: str, kind: type) -> None:
-    training = Training()
-    optimizer = make_optimizer(training.model, training.trainer.weighting, TrainerConfig(optimizer=name))
-    assert type(optimizer) is kind
-    assert all(group["fused"] for group in optimizer.param_groups)
-
-
 def test_a_weight_that_no_loss_reaches_shrinks_by_its_decay() -> None:
     """Row 0 of an embedding, 'unseen', is never looked up in training: AdamW multiplies it by 1 - rate * decay."""
     training = Training(max_epochs=1, learning_rate=0.1, embedding_weight_decay=0.5)
@@ -183,7 +164,7 @@ def test_without_a_schedule_the_learning_rate_stays() -> None:
 def test_clipping_bounds_the_norm_of_the_whole_gradient(clip_norm: float | None) -> None:
     training = Training(clip_norm=clip_norm, max_epochs=1)
     norms: list[float] = []
-    training.trainer.optimizer.register_step_pre_hook(
+    training.trainer.optimizer.torch.register_step_pre_hook(
         lambda *_: norms.append(
             float(torch.cat([p.grad.flatten() for p in training.model.parameters() if p.grad is not None]).norm())
         )
