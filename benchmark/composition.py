@@ -8,6 +8,7 @@ discovery of architectures does.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -51,19 +52,24 @@ def launchers() -> list[str]:
 
 
 def check_launcher(config: DictConfig) -> None:
-    """Refuses a launcher whose plugin is not installed.
+    """Refuses a launcher whose plugin is not installed, and Slurm's away from a cluster.
 
     Args:
         config: As Hydra composed it, with the key `hydra`.
 
     Raises:
-        ValueError: with the extra that brings the plugin.
+        ValueError: with the extra that brings the plugin, or with what to use instead.
     """
     if config.hydra.launcher._target_ not in Plugins.instance().class_name_to_class:
         name = config.hydra.runtime.choices["hydra/launcher"]
         raise ValueError(
             f"hydra/launcher={name} needs a plugin that is not installed: "
             f"pip install -e '.[{LAUNCHER_EXTRAS.get(name, 'sweeps')}]'"
+        )
+    if config.hydra.launcher._target_.endswith(".SlurmLauncher") and shutil.which("srun") is None:
+        raise ValueError(
+            "hydra/launcher=submitit_slurm: expected Slurm's commands, found no srun on this machine; "
+            "start it on a node of the cluster, or use hydra/launcher=joblib"
         )
 
 

@@ -52,7 +52,7 @@ class Optimizer:
 
     Args:
         model: Its parameters move into buffers and keep their values.
-        weighting: Of the losses; its `param_groups` come as they are.
+        weighting: Of the losses; its `param_groups` come as they are, without weight decay unless they name one.
         config: Which one, and its settings.
     """
 
@@ -67,7 +67,11 @@ class Optimizer:
         groups: list[dict[str, Any]] = [
             {"params": parameters, "weight_decay": decay} for decay, parameters in decays.items()
         ]
-        groups += [{**group, "params": list(group["params"])} for group in weighting.param_groups() if group["params"]]
+        groups += [
+            {"weight_decay": 0.0, **group, "params": list(group["params"])}
+            for group in weighting.param_groups()
+            if group["params"]
+        ]
         self.parameters: list[nn.Parameter] = [p for group in groups for p in group["params"]]
         self.packs: list[Pack] = []
         for group in groups:

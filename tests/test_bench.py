@@ -1,4 +1,4 @@
-"""The bench beside the peers: its command line, the columns that it hands to them, and what it makes of its results."""
+"""The benches: command line and columns of the one beside the peers, and what the README has of their results."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from benchmark.datasets import Data
 from benchmark.datasets.census_income import CATEGORICAL, NUMERIC
 from benchmark.registry import datasets
 from benchmark.schema import CategoricalField, NumericField, Schema, Split, Task, TaskKind
-from tests.bench import peers
+from tests.bench import overhead, peers
 from tests.bench.peers_contestants import CONTESTANTS, SIZES, Mtlbench, columns, dataset
 from tests.bench.peers_report import CONTESTANTS as REPORTED
 from tests.bench.peers_report import MODELS, PEERS, markdown, race_table, reached, target_table
 
+ROOT = Path(__file__).resolve().parents[1]
 RESULTS: dict[str, Any] = {
     "mmoe": {
         "1024": {"mtlbench": 1.0, "plain": 3.0, "deepctr_torch": 7.0, "torch_rechub": 8.996},
@@ -67,6 +68,23 @@ def test_the_readmes_table() -> None:
         "\n"
         "2 threads of Some CPU, torch 2.13.0, 179,571 rows, median of 3 epochs, 2026-11-24: `python -m tests.bench.peers`."
     )
+
+
+def test_the_readme_has_the_committed_results() -> None:
+    for name, table in (("peers", markdown), ("overhead", overhead.markdown)):
+        results = json.loads((ROOT / "results" / "bench" / f"{name}.json").read_text(encoding="utf-8"))
+        assert table(results) in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_missed_target_is_called_missed_in_the_readme() -> None:
+    measures = [
+        {"name": "fast", "value": 0.5, "target": 1.0, "unit": "s", "at_least": False, "ok": True},
+        {"name": "side by side", "value": 1.2, "target": 1.5, "unit": "x", "at_least": True, "ok": False},
+    ]
+    found = overhead.markdown(
+        {"environment": {"cores": 2, "torch": "2.13.0+cpu", "started": "2026-11-24T1"}, "measures": measures}
+    )
+    assert "| fast | 0.50 s | ≤ 1 s |\n| side by side | 1.20×, missed | ≥ 1.5× |" in found
 
 
 def test_markdown_reads_the_results_and_runs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hydra.core.plugins import Plugins
+from omegaconf import OmegaConf
 
 from benchmark import composition, load_records
 from benchmark.record import Record
@@ -103,6 +105,18 @@ def test_a_launcher_without_its_plugin_is_one_line_that_names_the_extra(launcher
     assert f"hydra/launcher={launcher} " in done.stderr
     assert f"pip install -e '.[{extra}]'" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_slurm_away_from_a_cluster_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    target = "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher"
+    composition.prepare()
+    monkeypatch.setitem(Plugins.instance().class_name_to_class, target, object)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    config = OmegaConf.create({"hydra": {"launcher": {"_target_": target}}})
+    with pytest.raises(ValueError, match=r"found no srun on this machine; .* or use hydra/launcher=joblib$"):
+        composition.check_launcher(config)
+    (tmp_path / "srun").touch(mode=0o755)
+    composition.check_launcher(config)
 
 
 def test_the_launchers_are_those_that_are_tested_and_slurm() -> None:

@@ -58,7 +58,7 @@ def tune(
             tuned = [job for study in studies for job in study.tuned()]
             batch.run([*tuned, *default])
             _renew_ledgers(tuned, batch)
-            _warn_of_earlier_choices(studies, tuned)
+            _warn_of_other_choices(tuned)
     if not batch.is_complete:
         sys.exit(1)
 
@@ -102,15 +102,13 @@ def _renew_ledgers(tuned: Sequence[Job], batch: Batch) -> None:
             record.write(job.config.results_dir)
 
 
-def _warn_of_earlier_choices(studies: Sequence[Study], tuned: Sequence[Job]) -> None:
-    """Tuned runs that this search chose when it had fewer trials, or other records of them, are still there."""
-    current, ids = {job.record for job in tuned}, {study.id for study in studies}
+def _warn_of_other_choices(tuned: Sequence[Job]) -> None:
+    """Tuned runs of the same methods that this search did not choose: with fewer trials, other spaces or settings."""
+    current = {job.record for job in tuned}
     for folder in sorted({path.parent for path in current}):
         for path in map(Path, record_files(folder) if folder.is_dir() else ()):
-            if path not in current and _study_of(path) in ids:
-                say(f"mtlbench: warning: {path} is a tuned run of an earlier choice by the same search; delete it")
-
-
-def _study_of(path: Path) -> str | None:
-    record = load_record(path)
-    return (record.config.get("tuning") or {}).get("study") if record.purpose == "tuned" else None
+            if path not in current and load_record(path).purpose == "tuned":
+                say(
+                    f"mtlbench: warning: {path} is a tuned run that this search did not choose; delete it, "
+                    "or give each search a results_dir"
+                )

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.nn import functional as F
@@ -229,13 +230,40 @@ def two_processes(dataset: str, folder: Path, rounds: int, seeds: int) -> Measur
     )
 
 
-def main() -> None:
+def markdown(results: dict[str, Any]) -> str:
+    """The README's table: what was measured, and its target."""
+    lines = ["| what a sweep costs beside training | found | target |", "| --- | ---: | ---: |"]
+    for entry in results["measures"]:
+        measure = Measure(**{key: value for key, value in entry.items() if key != "ok"})
+        bound, unit = "≥" if measure.at_least else "≤", "×" if measure.unit == "x" else f" {measure.unit}"
+        found = f"{measure.value:.2f}{unit}"
+        lines.append(
+            f"| {measure.name} | {found if measure.ok else f'{found}, missed'} | {bound} {measure.target:g}{unit} |"
+        )
+    found = results["environment"]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"{found['cores']} cores, torch {found['torch'].split('+')[0]}, {found['started'][:10]}: `make bench-overhead`.",
+        ]
+    )
+
+
+def main(arguments: list[str] | None = None) -> None:
     """Runs all, prints the table and writes the JSON; exit status 1 if a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--quick", action="store_true", help="fewer rounds and runs, shop in place of census_income; writes nothing"
     )
-    quick = parser.parse_args().quick
+    parser.add_argument(
+        "--markdown", action="store_true", help="print the README's table from the results; runs nothing"
+    )
+    options = parser.parse_args(arguments)
+    if options.markdown:
+        print(markdown(json.loads(RESULT.read_text(encoding="utf-8"))))
+        return
+    quick = options.quick
     dataset = "census_income" if os.environ.get("MTLBENCH_DATA") and not quick else "shop"
     before = environment() | {"load": os.getloadavg()[0]}  # what ran beside it, in processes
     measures: list[Measure] = []

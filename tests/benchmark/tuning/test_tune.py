@@ -185,7 +185,7 @@ def test_more_trials_take_the_first_ones_over(tmp_path: Path, capsys: pytest.Cap
     assert [config.purpose for config in launcher.runs] == ["trial"] * 2 + ["tuned"] * 2
     assert {config.tuning["trial"] for config in launcher.runs[2:]} == {3}
     assert launcher.runs[-1].tuning["ids"][:2] == before["ids"]
-    assert capsys.readouterr().err.count("is a tuned run of an earlier choice") == 2
+    assert capsys.readouterr().err.count("is a tuned run that this search did not choose") == 2
 
 
 def test_a_longer_search_with_the_same_winner_has_the_longer_ledger(tmp_path: Path) -> None:
