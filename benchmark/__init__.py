@@ -17,13 +17,14 @@ from benchmark.registry import configure
 
 __version__ = "0.1.0"
 __all__ = [
-    "Record", "RunConfig", "TrainerConfig", "compare", "configure", "load", "load_record", "load_records",
-    "power", "recommend", "report", "run",
+    "Record", "RunConfig", "TrainerConfig", "compare", "compare_checkpoints", "configure", "load", "load_record",
+    "load_records", "power", "recommend", "report", "run",
 ]  # fmt: skip
 
 # the modules are named otherwise than the functions: importing a submodule `benchmark.run` would hide a function `run`
 _LAZY = {
     "compare": "benchmark.comparison",
+    "compare_checkpoints": "benchmark.checkpoint_comparison",
     "load": "benchmark.checkpoint",
     "power": "benchmark.sample_size",
     "recommend": "benchmark.recommender",

@@ -25,7 +25,7 @@ from torch import Tensor
 from benchmark.config import RunConfig, TrainerConfig
 from benchmark.prediction import BATCH_SIZE, predict
 from benchmark.record import Record, load_record, record_files
-from benchmark.registry import REGISTRIES, architectures
+from benchmark.registry import REGISTRIES, architectures, datasets
 from benchmark.schema import Schema
 from benchmark.seeding import seeded
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from architectures import Architecture
+    from benchmark.datasets import Data
 
 _MODEL, _MEAN, _STD = "model.", "target.mean", "target.std"
 
@@ -176,6 +177,26 @@ def load(record: Record | str | Path, *, device: str = "cpu") -> Predictor:
     model.load_state_dict(state)
     model.to(device).eval()
     return Predictor(record, schema, model, tensors[_MEAN], tensors[_STD], device)
+
+
+def data_of(record: Record) -> Data:
+    """Builds the data set of a run again.
+
+    Raises:
+        FileNotFoundError: if its files are gone.
+        ValueError: if it is not what the run was trained on.
+    """
+    parameters = dict(record.config["dataset"])
+    name = parameters.pop("name")
+    data: Data = datasets.build(datasets.config(name, **parameters)).build()
+    expected, now = record.dataset["fingerprint"], data.fingerprint
+    if now != expected:
+        raise ValueError(
+            f"data set {name} has changed since run {record.id}: expected fingerprint {expected}, found {now}"
+        )
+    if data.schema != Schema.from_json(record.dataset["schema"]):
+        raise ValueError(f"data set {name} is now prepared otherwise than for run {record.id}: run it again")
+    return data
 
 
 def _check_fit(weights: Path, expected: dict[str, Tensor], found: dict[str, Tensor]) -> None:

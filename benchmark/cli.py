@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -14,6 +15,7 @@ import click
 import benchmark
 
 if TYPE_CHECKING:
+    from benchmark.answers import Answer
     from benchmark.statistics import Margin
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
@@ -128,6 +130,7 @@ _selection = click.option(
 @click.option("--margin-auc", default=0.001, show_default=True, help="The largest difference of AUC that is none.")
 @click.option("--margin-mse", default=0.01, show_default=True, help="The same of MSE, as a share of SECOND's mean.")
 @click.option("--fail-if-worse", is_flag=True, help="Exit with 1 if FIRST is worse anywhere, or a verdict is missing.")
+@click.option("--delong", is_flag=True, help="Add DeLong's test of the two's checkpoints, seed by seed.")
 @_selection
 def compare(
     first: str,
@@ -137,18 +140,33 @@ def compare(
     margin_auc: float,
     margin_mse: float,
     fail_if_worse: bool,
+    delong: bool,
     selection: Literal["joint", "per_task"],
 ) -> None:
     """Judge one method by another, the answer first.
 
     FIRST and SECOND are methods of the records under RESULTS (results/runs if it is not given), or two folders of
     records, such as those after a change and those before it: then every method of both is judged.
+
+    --delong needs the weights of runs with save_checkpoint=true. It says of each pair of trained checkpoints whether
+    their AUCs differ on these test rows, and of the methods nothing.
     """
     from benchmark.comparison import compare as judge
 
     margins = _margins(margin_auc, margin_mse)
-    found = judge(first, second, results, margins=margins, selection=selection)
-    found.print()
+    if delong and selection != "joint":
+        raise ValueError(f"--delong: checkpoints are of the joint selection, found --selection {selection}")
+    if delong and results is None and Path(first).exists() and Path(second).exists():
+        raise ValueError(
+            f"--delong: expected two methods of one folder of records, found the folders {first}, {second}"
+        )
+    answers: list[Answer] = [found := judge(first, second, results, margins=margins, selection=selection)]
+    if delong:
+        from benchmark.checkpoint_comparison import compare_checkpoints
+
+        answers.append(compare_checkpoints(first, second, results or "results/runs"))
+    for answer in answers:
+        answer.print()
     if fail_if_worse and (found.worse or found.incomplete):
         sys.exit(1)
 

@@ -208,9 +208,7 @@ def _methods(
 ) -> HeadToHead:
     study = study_of(results)
     values = values_on_test(long_table(study), selection)
-    for wanted in (first, second):
-        if all(find_method(group.by_method, wanted) is None for group in study.groups):
-            raise ValueError(unknown("method", wanted, study.methods))
+    require(study, first, second)
     judged, notes = [], []
     for group in study.groups:
         mine, other = find_method(group.by_method, first), find_method(group.by_method, second)
@@ -287,6 +285,13 @@ def study_of(results: str | Path | Sequence[Record]) -> Study:
     if not records:
         raise ValueError(f"no records under {results}")
     return Study.of(records)
+
+
+def require(study: Study, *methods: str) -> None:
+    """Refuses a method that no data set has, with the known names."""
+    for wanted in methods:
+        if all(find_method(group.by_method, wanted) is None for group in study.groups):
+            raise ValueError(unknown("method", wanted, study.methods))
 
 
 def _table(judged: Judged) -> Table:

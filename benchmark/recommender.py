@@ -21,9 +21,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.checkpoint import Predictor, load, locate
+from benchmark.checkpoint import Predictor, data_of, load, locate
 from benchmark.prediction import BATCH_SIZE, in_unit
-from benchmark.registry import datasets
 from benchmark.schema import Schema, Task
 from benchmark.score import Score, default, parse
 
@@ -136,9 +135,11 @@ def recommend(
             raise ValueError(f"data set {name} has no {role} field: nothing to recommend")
     ranking = default(schema.tasks) if score is None else parse(score, schema.tasks)
     predictor = load(record)
-    data, catalogue = _rebuild(found, schema)
-    indices = _find_users([users] if isinstance(users, str | int) else users, catalogue.users, name)
-    ranker = _Ranker(predictor, data, catalogue, ranking, include_seen=include_seen)
+    data = data_of(found)
+    if data.catalogue is None:
+        raise ValueError(f"data set {name} has no catalogue of users and items: nothing to recommend")
+    indices = _find_users([users] if isinstance(users, str | int) else users, data.catalogue.users, name)
+    ranker = _Ranker(predictor, data, data.catalogue, ranking, include_seen=include_seen)
     rows = [row for index in indices for row in ranker.rows(index, k)]
     notes = tuple(ranker.notes(indices, rows, k))
     return Recommendations(rows, schema.tasks, str(ranking), notes)
@@ -239,22 +240,6 @@ def _columns(entities: Entities, role: str) -> dict[str, np.ndarray]:
     categorical = zip(entities.categorical_names, entities.categorical.T, strict=True)
     numeric = zip(entities.numeric_names, entities.numeric.T, strict=True)
     return {role: entities.codes, **dict(categorical), **dict(numeric)}
-
-
-def _rebuild(record: Record, schema: Schema) -> tuple[Data, Catalogue]:
-    parameters = dict(record.config["dataset"])
-    name = parameters.pop("name")
-    data: Data = datasets.build(datasets.config(name, **parameters)).build()
-    expected, now = record.dataset["fingerprint"], data.fingerprint
-    if now != expected:
-        raise ValueError(
-            f"data set {name} has changed since run {record.id}: expected fingerprint {expected}, found {now}"
-        )
-    if data.schema != schema:
-        raise ValueError(f"data set {name} is now prepared otherwise than for run {record.id}: run it again")
-    if data.catalogue is None:
-        raise ValueError(f"data set {name} has no catalogue of users and items: nothing to recommend")
-    return data, data.catalogue
 
 
 def _find_users(wanted: Sequence[str | int], users: Entities, dataset: str) -> list[int]:

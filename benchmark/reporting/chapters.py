@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.reporting import provenance
 from benchmark.reporting.costs import cost_table
+from benchmark.reporting.fronts import front_table
 from benchmark.reporting.gates import NOTE as GATES
 from benchmark.reporting.gates import gate_tables
 from benchmark.reporting.layout import Block, Chapter, Code, Document, Facts, Part, Table, counted
@@ -45,7 +46,7 @@ def document(
             lambda r: ([*(task_table(r, t) for t in r.group.tasks), selection_table(r)], ()),
         ),
         _each("differences", "Change of each task", results, _nothing),
-        _each("front", "AUC against MSE", results, _nothing),
+        _each("front", "AUC against MSE", results, lambda r: ([front_table(r)], ())),
         _each("gains", "Gain of each method", results, lambda r: ([gain_table(r)], ())),
         Chapter("ranks", "Ranks", (Part("", (rank_table(ranking),)),) if ranking is not None else ()),
         _each("curves", "Learning curves", results, _nothing),

@@ -135,14 +135,18 @@ class Results:
         return sorted(self.group.by_method, key=order) if self.gains else self.order
 
     @cached_property
+    def eligible(self) -> frozenset[str]:
+        """The methods that are ranked, and can so be the best: every expected seed finished."""
+        return self.group.complete - not_ranked(self.group, self.wanted).keys()
+
+    @cached_property
     def best(self) -> dict[tuple[str, str], str]:
         """The method with the best mean, among those that are ranked, of metrics that have a better side."""
         best = {}
-        ranked = self.group.complete - not_ranked(self.group, self.wanted).keys()
         for key, methods in self.estimates.items():
             score = _score(key[1])
             if score is not None:
-                means = {m: score(e.mean.mean) for m, e in methods.items() if e.mean and m in ranked}
+                means = {m: score(e.mean.mean) for m, e in methods.items() if e.mean and m in self.eligible}
                 if len(means) > 1:
                     best[key] = max(means, key=means.__getitem__)
         return best

@@ -21,11 +21,12 @@ from benchmark.reporting.figures.canvas import (
     mark,
     rows,
 )
-from benchmark.reporting.layout import count, duration, number
+from benchmark.reporting.fronts import Front, fronts
+from benchmark.reporting.layout import count, duration, listed, number
 from benchmark.reporting.results import LABELS, Results, label
 from benchmark.reporting.styles import Style
 from benchmark.reporting.tables import cost
-from benchmark.schema import Task, TaskKind
+from benchmark.schema import Task
 from benchmark.statistics import Interval, Verdict
 
 _DECIDED = (Verdict.BETTER, Verdict.WORSE)
@@ -110,43 +111,49 @@ def gain(drawn: Drawn) -> Figure | None:
 
 def front(drawn: Drawn) -> Figure | None:
     """AUC against MSE, for every pair of a binary task and a regression."""
-    group = drawn.results.group
-    binary = [task for task in group.tasks if task.kind is TaskKind.BINARY]
-    pairs = [(a, r) for r in group.tasks if r.kind is TaskKind.REGRESSION for a in binary]
+    pairs = fronts(drawn.results)
     if not pairs:
         return None
     with drawing():
         canvas, panels = grid(len(pairs), height=2.7, labelled=True)
         sentences = []
-        for axes, (auc_task, mse_task) in zip(panels, pairs, strict=True):
-            best = _front_points(axes, drawn, auc_task, mse_task)
-            unit = f" [{mse_task.target_unit}²]" if mse_task.target_unit else ""
-            axes.set_xlabel(f"{mse_task.name} MSE{unit}")
-            axes.set_ylabel(f"{auc_task.name} AUC")
-            axes.set_title(f"{auc_task.name} against {mse_task.name}")
+        for axes, pair in zip(panels, pairs, strict=True):
+            best = _front_points(axes, drawn, pair)
+            unit = f" [{pair.mse_task.target_unit}²]" if pair.mse_task.target_unit else ""
+            axes.set_xlabel(f"{pair.mse_task.name} MSE{unit}")
+            axes.set_ylabel(f"{pair.auc_task.name} AUC")
+            axes.set_title(pair.title)
             axes.invert_xaxis()
             if best is not None:
                 auc, mse, method = best
-                pair = f"{auc_task.name} against {mse_task.name}"
-                sentences.append(f"{pair}: highest AUC {number(auc)} at MSE {number(mse)}, of {method}.")
+                sentences.append(f"{pair.title}: highest AUC {number(auc)} at MSE {number(mse)}, of {method}.")
+            if pair.methods:
+                sentences.append(f"On the front, the lowest MSE first: {listed(pair.methods)}.")
         return figure(
-            "AUC against MSE", canvas, group.name,
+            "AUC against MSE", canvas, drawn.results.group.name,
             "Means on test with 95 % t intervals over seeds; MSE falls to the right, so better is up and to the right. "
+            "A filled mark is on the front, along which the grey line runs: no ranked method has both means better. "
             "Where known and near, a star is the best reachable, and a cross a reference model.",
             sentences,
         )  # fmt: skip
 
 
-def _front_points(axes: Axes, drawn: Drawn, auc_task: Task, mse_task: Task) -> tuple[float, float, str] | None:
+def _front_points(axes: Axes, drawn: Drawn, pair: Front) -> tuple[float, float, str] | None:
     results, points, marks = drawn.results, [], []
     for method in drawn.methods:
-        y, x = results.headline(auc_task, method).mean, results.headline(mse_task, method).mean
+        y, x = results.headline(pair.auc_task, method).mean, results.headline(pair.mse_task, method).mean
         if x is not None and y is not None:
-            marks.append(Mark(x.mean, y.mean, drawn.styles[method], ends(x), ends(y)))
+            filled = method in pair.methods
+            marks.append(Mark(x.mean, y.mean, drawn.styles[method], ends(x), ends(y), filled=filled))
             points.append((y.mean, x.mean, method))
+    along = [pair.means[method] for method in pair.methods]
+    axes.plot(
+        [mse for mse, _ in along], [auc for _, auc in along],
+        drawstyle="steps-post", color=MUTED, linewidth=0.8, zorder=1,
+    )  # fmt: skip
     mark(axes, marks)
     for line in results.lines.values():
-        y, x = line.of(auc_task), line.of(mse_task)
+        y, x = line.of(pair.auc_task), line.of(pair.mse_task)
         if x is None or y is None or line.trivial:
             continue
         if _near(x.mean, sorted(axes.get_xlim())) and _near(y.mean, sorted(axes.get_ylim())):
