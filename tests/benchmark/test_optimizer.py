@@ -55,9 +55,10 @@ def test_embeddings_have_a_weight_decay_of_their_own_and_the_weighting_none() ->
     assert (others["weight_decay"], embeddings["weight_decay"], last["weight_decay"]) == (0.2, 0.3, 0.0)
     assert [group["lr"] for group in (others, embeddings, last)] == [0.5, 0.5, 0.025]
     packed = [[id(p) for p in pack.parameters] for pack in optimizer.packs]
+    assert [group["params"] for group in (others, embeddings)] == [[pack.flat] for pack in optimizer.packs]
     assert packed[1] == [id(model.table.weight)]
     assert sorted(packed[0] + packed[1]) == sorted(id(p) for p in model.parameters())
-    assert packed[2] == [id(p) for p in weighting.parameters()]
+    assert last["params"] == list(weighting.parameters())
 
 
 @pytest.mark.parametrize("most_packed", [1 << 20, 16, 0])
@@ -113,3 +114,36 @@ def test_units_of_one_width_are_stacked_without_a_copy_and_with_a_gradient_by_on
     with torch.no_grad():
         for parts in (weights[::-1], [w.clone() for w in weights], [weights[0].t(), weights[0].t()]):
             assert torch.equal(join(parts), torch.cat(parts))
+
+
+def test_a_frozen_parameter_stays_as_it_is() -> None:
+    torch.manual_seed(0)
+    model = Model()
+    model.second.weight.requires_grad_(False)
+    before = model.second.weight.clone()
+    optimizer = Optimizer(model, Equal(TASKS), TrainerConfig(weight_decay=0.5, learning_rate=0.1))
+    model(torch.arange(7)).backward()
+    optimizer.step()
+    assert torch.equal(model.second.weight, before)
+
+
+def test_parameters_of_two_types_keep_theirs() -> None:
+    torch.manual_seed(0)
+    model = Model()
+    model.idle.data = model.idle.data.double()
+    optimizer = Optimizer(model, Equal(TASKS), TrainerConfig(learning_rate=0.1))
+    (model(torch.arange(7)) + model.idle.sum()).backward()
+    optimizer.step()
+    assert {p.dtype for p in model.parameters()} == {torch.float32, torch.float64}
+    assert model.idle.mean() < 1
+
+
+def test_a_parameter_with_other_memory_is_an_error() -> None:
+    model, optimizer = make()
+    model(torch.arange(7)).backward()
+    with torch.no_grad():
+        model.last.weight.mul_(2)
+    optimizer.step()
+    model.last.weight.data = model.last.weight.data * 2
+    with pytest.raises(RuntimeError, match="change it in place"):
+        optimizer.step()
