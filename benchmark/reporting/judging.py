@@ -36,11 +36,16 @@ def families(
 
 
 def against_line(group: Group, values: Values, line: Line, wanted: str, margins: Mapping[str, Margin]) -> Family:
-    """All methods against a reference that was trained on the same seeds: a family of its own."""
+    """All methods against a reference that was trained on the same seeds: a family of its own.
+
+    Seeds that the reference alone has are no runs that a method lacks.
+    """
     asked = endpoints(group, margins)
-    joined = {
-        key: {**methods, line.name: line.values.get(key, {})} for key, methods in _headline(values, asked).items()
-    }
+    joined = {}
+    for key, methods in _headline(values, asked).items():
+        pairs = {pair for row in methods.values() for pair in row}
+        reference = {pair: value for pair, value in line.values.get(key, {}).items() if pair in pairs}
+        joined[key] = {**methods, line.name: reference}
     return against_baseline(
         joined, asked, line.name, excluded=not_ranked(group, wanted), test_train_ratio=resampling(group)
     )

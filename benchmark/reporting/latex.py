@@ -3,6 +3,7 @@ r"""The tables of a report as LaTeX for booktabs, one file each, to be taken in 
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Sequence
 
 from benchmark.reporting.layout import Cell, Column, Document, Table
@@ -15,7 +16,10 @@ _ESCAPES = {
     "±": r"$\pm$", "Δ": r"$\Delta$", "²": r"$^2$", "→": r"$\rightarrow$", "−": "$-$", "—": "---", "–": "--", "…": r"\dots{}",
     "\u00a0": "~", "≥": r"$\geq$", "≤": r"$\leq$",
 }  # fmt: skip
-_BREAKABLE = 60  # characters from which a column of text is broken into lines
+_LIGATURES = re.compile(r"(?<=-)-|(?<=,),|(?<=[?!])`")  # two signs that T1 draws as another one
+_MINUS = re.compile(r"(?<![\w.)])-(?=\d)")
+_BREAKABLE = 40  # characters from which a column of text is broken into lines
+_HEAD = 12  # characters of a head that stand on one line, however narrow its column is
 
 
 def render(document: Document) -> dict[str, str]:
@@ -38,8 +42,11 @@ def render(document: Document) -> dict[str, str]:
 def escape(text: str) -> str:
     """Text that LaTeX shows as it is, on one line."""
     spaced = re.sub(r"[ \t\r\n]+", " ", text.strip())
+    parts = _LIGATURES.sub(r"\0\g<0>", spaced.replace("\0", ""))  # NUL stands for a break between two signs
     return "".join(
-        _ESCAPES.get(character, character) for character in spaced if character.isprintable() or character == "\u00a0"
+        "{}" if character == "\0" else _ESCAPES.get(character, character)
+        for character in parts
+        if character.isprintable() or character in "\u00a0\0"
     )
 
 
@@ -47,22 +54,28 @@ def _table(table: Table, name: str, dataset: str) -> str:
     shown = [number for number, column in enumerate(table.columns) if not column.detail]
     widths = [max((len(row.cells[n].text) for row in table.rows), default=0) for n in shown]
     letters = _letters([table.columns[number] for number in shown], widths)
-    head = " & ".join(escape(table.columns[number].title) for number in shown)
+    head = " & ".join(_head(table.columns[number], width) for number, width in zip(shown, widths, strict=True))
     about = f" of {escape(dataset)}" if dataset else ""
     subtitle = f" {escape(table.subtitle[:1].upper() + table.subtitle[1:])}." if table.subtitle else ""
     lines = [
-        r"% needs \usepackage{booktabs} and \usepackage[T1]{fontenc,textcomp}",
+        r"% needs \usepackage{booktabs,graphicx,textcomp} and \usepackage[T1]{fontenc}",
         r"\begin{table}", r"\centering\small", rf"\caption{{{escape(table.title)}{about}.{subtitle}}}",
-        rf"\label{{tab:{name}}}", rf"\begin{{tabular}}{{@{{}}{letters}@{{}}}}", r"\toprule", rf"{head} \\", r"\midrule",
+        rf"\label{{tab:{name}}}", r"\par\smallskip", r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+        rf"\begin{{tabular}}{{@{{}}{letters}@{{}}}}", r"\toprule", rf"{head} \\", r"\midrule",
     ]  # fmt: skip
     ruled = False
     for row in table.rows:
         if row.reference and not ruled and row is not table.rows[0]:
             lines.append(r"\midrule")
             ruled = True
-        lines.append(_row([(row.cells[number], table.columns[number]) for number in shown], reference=row.reference))
-    lines += [r"\bottomrule", r"\end{tabular}"]
-    lines += [rf"\par\smallskip\footnotesize {escape(note)}" for note in table.notes]
+        cells = zip((row.cells[number] for number in shown), shown, widths, strict=True)
+        drawn = [
+            _cell(cell, table.columns[number], reference=row.reference, broken=width >= _BREAKABLE)
+            for cell, number, width in cells
+        ]
+        lines.append(" & ".join(drawn) + r" \\")
+    lines += [r"\bottomrule", r"\end{tabular}}"]
+    lines += [rf"\par\smallskip\raggedright\footnotesize {escape(note)}" for note in table.notes]
     return "\n".join([*lines, r"\end{table}", ""])
 
 
@@ -76,21 +89,38 @@ def _letters(columns: Sequence[Column], widths: Sequence[int]) -> str:
     )
 
 
-def _row(cells: Sequence[tuple[Cell, Column]], *, reference: bool) -> str:
-    return " & ".join(_cell(cell, column, reference=reference) for cell, column in cells) + r" \\"
+def _head(column: Column, width: int) -> str:
+    """A column's title, in lines not much wider than what stands under it."""
+    wrapped = textwrap.wrap(column.title, max(width, _HEAD), break_long_words=False, break_on_hyphens=False)
+    lines = [_begun(escape(line)) for line in wrapped]
+    if len(lines) < 2:
+        return "".join(lines)
+    letter = "r" if column.numeric else "l"
+    return rf"\begin{{tabular}}[b]{{@{{}}{letter}@{{}}}}" + r" \\ ".join(lines) + r"\end{tabular}"
 
 
-def _cell(cell: Cell, column: Column, *, reference: bool) -> str:
+def _cell(cell: Cell, column: Column, *, reference: bool, broken: bool) -> str:
     text = escape(cell.text if column.numeric else cell.narrow)
     if not text:
         return ""
-    if text.startswith(("[", "*")):  # they would be taken for an argument of the line's end before them
-        text = f"{{}}{text}"
+    if column.numeric:
+        text = _MINUS.sub("$-$", text)
+    elif broken:  # names are long words: they may end a line at any sign
+        text = re.sub(r"\\_|\\text\w+\{\}|[/=.,:](?! )", r"\g<0>\\allowbreak{}", text)
+    text = _begun(text)
     if cell.best:
-        return rf"\textbf{{{text}}}"
-    if cell.close:
-        return rf"\underline{{{text}}}"
-    return rf"\textit{{{text}}}" if reference else text
+        text = rf"\textbf{{{text}}}"
+    elif cell.close:
+        text = rf"\underline{{{text}}}"
+    elif reference:
+        text = rf"\textit{{{text}}}"
+    # ragged, but not by \raggedright, which gives `\\` another meaning
+    return rf"\rightskip=0pt plus 1fil\relax {text}" if broken and not column.numeric else text
+
+
+def _begun(text: str) -> str:
+    """Text at the start of a line; `[` and `*` would be taken for an argument of the line's end before them."""
+    return f"{{}}{text}" if text.startswith(("[", "*")) else text
 
 
 def _slug(text: str) -> str:

@@ -203,8 +203,10 @@ def count(value: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds with about three digits."""
-    return ABSENT if seconds is None else f"{seconds:.1f}" if seconds < 100 else f"{seconds:.0f}"
+    """Seconds with about three digits: `0.14`, `8.5`, `139`."""
+    if seconds is None:
+        return ABSENT
+    return f"{seconds:.2f}" if seconds < 0.995 else f"{seconds:.1f}" if seconds < 99.95 else f"{seconds:.0f}"
 
 
 def listed(names: Iterable[str], most: int = 8) -> str:

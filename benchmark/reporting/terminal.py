@@ -17,6 +17,7 @@ from benchmark.reporting.layout import Column, Document, Part, Sentences, Table
 WIDTH = 100
 """Columns for which the tables are made; narrower terminals get them without the cost."""
 MOST_ROWS, MOST_SENTENCES = 60, 20
+_LEAST_NAME, _LONGEST_WORD = 10, 18  # characters: of a method's column, and of a word in a head that is not broken
 
 
 def render(document: Document, width: int = WIDTH) -> Iterator[RenderableType]:
@@ -52,12 +53,9 @@ def _blocks(part: Part, width: int) -> list[RenderableType]:
     return drawn
 
 
-def _table(table: Table, width: int) -> RenderableType:
-    shown = [
-        number
-        for number, column in enumerate(table.columns)
-        if not column.detail and (width >= WIDTH or not column.cost)
-    ]
+def _table(table: Table, width: int, *, cost: bool = True) -> RenderableType:
+    with_cost = cost and width >= WIDTH
+    shown = [n for n, column in enumerate(table.columns) if not column.detail and (with_cost or not column.cost)]
     title = Text.assemble((table.title, "bold"), (f"  {table.subtitle}" if table.subtitle else "", "dim"))
     drawn = RichTable(
         box=SIMPLE_HEAD, title=title, title_justify="left", title_style="", padding=(0, 1, 0, 0), pad_edge=False
@@ -67,6 +65,8 @@ def _table(table: Table, width: int) -> RenderableType:
     titles = [_title(table.columns[number], [row[place] for row in texts]) for place, number in enumerate(shown)]
     widths = [max(map(len, [*title.split("\n"), *column])) for title, *column in zip(titles, *texts, strict=True)]
     room = width - sum(widths[1:]) - 2 * len(widths)
+    if room < _LEAST_NAME and with_cost and any(column.cost for column in table.columns):
+        return _table(table, width, cost=False)
     for line in texts:  # lack of space breaks names, after their slash, never a number
         line[0] = line[0].replace("/", "/\n", 1) if len(line[0]) > room else line[0]
     for head, number, widest in zip(titles, shown, widths, strict=True):
@@ -87,5 +87,5 @@ def _table(table: Table, width: int) -> RenderableType:
 def _title(column: Column, texts: list[str]) -> str:
     """A column's title, broken so that it takes no more than the numbers below it."""
     widest = max(map(len, texts), default=0)
-    words = max(map(len, column.title.split(" "))) if column.numeric else len(column.title)
+    words = min(max(map(len, column.title.split(" "))), _LONGEST_WORD) if column.numeric else len(column.title)
     return textwrap.fill(column.title, max(widest, words))

@@ -126,7 +126,15 @@ def log_axis(axes: Axes, which: str, values: Sequence[float], form: Any) -> None
     if values and min(values) > 0 and max(values) > 8 * min(values):
         (axes.set_xscale if which == "x" else axes.set_yscale)("log")
         axis.set_minor_formatter(NullFormatter())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: form(value)))  # powers of ten would need mathtext
+    axis.set_major_formatter(_Plain(lambda value, _: form(value)))  # powers of ten would need mathtext
+
+
+class _Plain(FuncFormatter):
+    """Labels of a form of ours, or with more digits where two of those would read the same."""
+
+    def format_ticks(self, values: Any) -> list[str]:
+        labels = super().format_ticks(values)
+        return labels if len(set(labels)) == len(labels) else [f"{value:.6g}" for value in values]
 
 
 @dataclass(frozen=True, slots=True)

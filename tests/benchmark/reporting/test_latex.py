@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import polars as pl
@@ -10,7 +12,7 @@ import pytest
 
 from benchmark.reporting import report
 from benchmark.reporting.latex import escape
-from tests.benchmark.reporting.fabricate import record, records, study
+from tests.benchmark.reporting.fabricate import record, records, searched, study
 
 EVIL = r"\input{x}%$a_1^2$&#~{}[b]<>|*"
 
@@ -21,6 +23,7 @@ EVIL = r"\input{x}%$a_1^2$&#~{}[b]<>|*"
         ("a_b", r"a\_b"), ("50 %", r"50 \%"), ("\\input{x}", r"\textbackslash{}input\{x\}"), ("$x^2$", r"\$x\textasciicircum{}2\$"),
         ("0.1 ± 0.2", r"0.1 $\pm$ 0.2"), ("a\nb\x00", "a b"), ("a & b # c", r"a \& b \# c"),
         ("~<>|", r"\textasciitilde{}\textless{}\textgreater{}\textbar{}"),
+        ("---a ,,b ?`c", r"-{}-{}-a ,{},b ?{}\textasciigrave{}c"),
     ],
 )  # fmt: skip
 def test_special_characters_are_text(text: str, expected: str) -> None:
@@ -35,7 +38,7 @@ def test_every_table_is_a_file_that_closes_what_it_opens() -> None:
         "trouble_shop_runs_that_are_in_no_mean.tex",
     } <= set(files)
     for text in files.values():
-        assert text.count(r"\begin{") == text.count(r"\end{") == 2
+        assert text.count(r"\begin{") == text.count(r"\end{") == 2 + text.count(r"\begin{tabular}[b]")
         assert r"\toprule" in text and r"\midrule" in text and r"\bottomrule" in text
         letters = re.search(r"\\begin\{tabular\}\{@\{\}(.*)@\{\}\}\n", text)
         assert letters is not None
@@ -54,8 +57,39 @@ def test_hostile_names_stay_text() -> None:
     text = report(runs, baseline=f"{EVIL}/equal").latex()["tasks_click.tex"]
     assert r"\input" not in text and r"\textbackslash{}input\{x\}\%\$a\_1" in text
     assert not re.search(
-        r"(?<!\\)[%#$](?!\\)", re.sub(r"^%.*|\$\\?(pm|Delta|rightarrow|-|\^2)\$", "", text, flags=re.M)
+        r"(?<!\\)[%#$](?!\\)", re.sub(r"^%.*|\{%$|\$\\?(pm|Delta|rightarrow|-|\^2)\$", "", text, flags=re.M)
     )
+
+
+def test_a_long_head_is_broken_into_lines_and_a_bracket_begins_none() -> None:
+    text = report(records(("videos",), 3)).latex()["tasks_play_time.tex"]
+    assert r"\begin{tabular}[b]{@{}r@{}}MSE \\ {}[log1p(seconds)$^2$]\end{tabular}" in text
+    assert not re.search(r"\\\\ *[\[*]", text)
+
+
+def test_a_minus_is_no_hyphen_and_a_name_keeps_its_own() -> None:
+    runs = [record(m, n, s) for m, n in (("videos", "single_task/equal"), ("videos", "a-1/equal")) for s in range(3)]
+    text = report(runs).latex()["tasks_click.tex"]
+    assert "a-1/equal" in text and "[$-$0." in text and not re.search(r"[ \[]-\d", text)
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+@pytest.mark.parametrize("hostile", [False, True])
+def test_latex_reads_the_tables_and_none_is_wider_than_a_line(tmp_path: Path, *, hostile: bool) -> None:
+    evil = (EVIL, "[--,,]", "a_very_long_name_" * 12)
+    runs = study() + searched()
+    if hostile:
+        runs = [record(method=f"{n}/equal", seed=s, architecture={"name": n}) for n in evil for s in range(3)]
+    files = report(runs, baseline=f"{EVIL}/equal" if hostile else "single_task/equal").latex()
+    (needs,) = {text.partition("\n")[0] for text in files.values()}
+    tables = "".join(f"{text}\\clearpage\n" for text in files.values())
+    preamble = f"\\documentclass{{article}}\n{' '.join(re.findall(r'.usepackage[^ ]*', needs))}\n"
+    (tmp_path / "all.tex").write_text(f"{preamble}\\begin{{document}}\n{tables}\\end{{document}}\n", encoding="utf-8")
+    command = ["pdflatex", "-interaction=batchmode", "-halt-on-error", "-no-shell-escape", "all.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False, timeout=120)
+    log = (tmp_path / "all.log").read_text(encoding="utf-8", errors="replace")
+    assert done.returncode == 0, log[-2000:]
+    assert hostile or "Overfull" not in log
 
 
 def test_latex_and_parquet_are_written(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from markdown_it import MarkdownIt
 from benchmark.record import Record
 from benchmark.reporting import Report, report
 from benchmark.reporting.figures import figures
+from benchmark.reporting.figures.canvas import drawing, grid, log_axis
+from benchmark.reporting.layout import duration
 from benchmark.reporting.markdown import escape
 from benchmark.reporting.styles import styles
 from tests.benchmark.reporting.fabricate import SCHEMAS, record, records, study
@@ -172,6 +174,16 @@ def test_weights_that_span_decades_are_drawn_on_a_scale_of_plain_numbers() -> No
     made = report(runs)
     weights = figures(made.results[0], styles(made.study.methods))["weights"]
     assert ">100<" in weights.svg and "$" not in weights.svg
+
+
+def test_ticks_that_are_close_have_labels_that_differ() -> None:
+    with drawing():
+        _, (axes,) = grid(1)
+        axes.set_xlim(0.1512, 0.1538)
+        log_axis(axes, "x", [0.1512, 0.1538], duration)
+        labels = axes.xaxis.get_major_formatter().format_ticks(axes.get_xticks())
+    assert len(labels) > 2 and len(set(labels)) == len(labels)
+    assert [duration(seconds) for seconds in (0.142, 8.49, 99.97, 139.2)] == ["0.14", "8.5", "100", "139"]
 
 
 def test_drawing_leaves_matplotlib_as_it_was(made: Report) -> None:

@@ -253,6 +253,25 @@ def test_no_number_is_cut_off_on_a_terminal(made: Report, width: int) -> None:
     assert ("119 k" in text) == (width >= 100)
 
 
+def test_a_long_name_of_a_task_cuts_off_no_number_on_a_terminal() -> None:
+    runs = records(("videos",), 3)
+    tasks = {"click": "clicked_on_the_recommended_video", "like": "liked_the_recommended_video_too"}
+    for run in runs:
+        schema = run.dataset["schema"]
+        run.dataset["schema"] = {
+            **schema,
+            "tasks": [{**t, "name": tasks.get(t["name"], t["name"])} for t in schema["tasks"]],
+        }
+        for row in (*run.metrics.values(), *run.metrics_per_task.values(), *(e["validation"] for e in run.epochs)):
+            for old, new in tasks.items():
+                row[new] = row.pop(old)
+    console = Console(width=100, file=io.StringIO(), record=True)
+    report(runs).print(console)
+    overview = console.export_text().partition("Task by task")[0]
+    assert "parameters" not in overview or "119 k" in overview
+    assert "0.73" in overview and "1.4" in overview
+
+
 def test_into_a_pipe_it_prints_its_plain_text(made: Report, capsys: pytest.CaptureFixture[str]) -> None:
     made.print()
     assert capsys.readouterr().out == f"{made}\n"

@@ -119,6 +119,13 @@ def test_trees_are_a_line_with_an_interval_and_an_answer() -> None:
     assert name not in str(report(records(("videos",), 3), references=other))
 
 
+def test_seeds_that_only_the_trees_have_keep_no_method_from_its_verdict() -> None:
+    made = report(records(("videos",), 3), references=trees(seeds=5))
+    family = made.results[0].against_lines["gbdt"]
+    assert family.tests and {c.n for c in family.comparisons} == {3}
+    assert any(text.startswith("boosted trees") for text in sentences_of(made))
+
+
 def sentences_of(made: Report) -> list[str]:
     chapter = next(c for c in made.document.chapters if c.anchor == "verdicts")
     return [s.text for part in chapter.parts for b in part.blocks if isinstance(b, Sentences) for s in b.items]
