@@ -343,6 +343,7 @@ def _is_followed_by(part: Tensor, following: Tensor) -> bool:
     return (
         part.is_contiguous()
         and following.is_contiguous()
+        and (part.dtype, part.shape[1:]) == (following.dtype, following.shape[1:])
         and part.untyped_storage().data_ptr() == following.untyped_storage().data_ptr()
         and part.storage_offset() + part.numel() == following.storage_offset()
     )

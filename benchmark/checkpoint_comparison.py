@@ -12,7 +12,7 @@ import numpy as np
 from benchmark.answers import Answer
 from benchmark.checkpoint import Predictor, data_of, load
 from benchmark.comparison import require, study_of
-from benchmark.record import load_record, record_files
+from benchmark.record import Record, load_record, record_files
 from benchmark.reporting.layout import counted
 from benchmark.reporting.study import Pair, draw_options, find_method
 from benchmark.schema import TaskKind
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
     from benchmark.datasets import Data
 
-TOLERANCE = 1e-6  # another machine may turn the order of a few pairs of rows
+TOLERANCE = 1e-6  # of AUCs; or two pairs of rows, whose order another machine may turn
 READING = (
     "By DeLong's test, each line is a statement about these two trained checkpoints on this test set, not about the "
-    "methods: interval and p cover the chance of which rows are in test, and nothing of seeds; p is not adjusted. "
+    "methods: interval and p cover the chance of which rows are in test, and nothing of seeds; p is not adjusted. Rows "
+    "are taken as independent: with several rows a user, they are not, and the intervals are too narrow. "
     "Differences are first minus second."
 )
 
@@ -100,24 +101,26 @@ def compare_checkpoints(first: str, second: str, results: str | Path = "results/
     if not Path(results).is_dir():
         raise FileNotFoundError(f"no folder of records at {results}")
     loaded = [(load_record(path), path) for path in record_files(results)]
-    # by the object: one id may lie in several folders, with weights in one
-    weighed = {id(record): path for record, path in loaded if path.with_suffix(".safetensors").is_file()}
+    # one run may lie in several folders, with weights in one
+    weighed = {_run_of(record): path for record, path in loaded if path.with_suffix(".safetensors").is_file()}
     study = study_of([record for record, _ in loaded] or results)
     require(study, first, second)
     rows: list[Compared] = []
     notes: list[str] = []
-    kept, shared = [0, 0], False
+    kept, shared, judged = [0, 0], False, False
     for group in study.groups:
         names = [find_method(group.by_method, wanted) for wanted in (first, second)]
         if None in names or all(task.kind is not TaskKind.BINARY for task in group.tasks):
             continue
         shared = True
         finished = [{run.pair: run for run in group.finished[name]} for name in names if name is not None]
-        paths = [{p: weighed[id(r.record)] for p, r in of.items() if id(r.record) in weighed} for of in finished]
+        paths = [
+            {p: weighed[_run_of(r.record)] for p, r in of.items() if _run_of(r.record) in weighed} for of in finished
+        ]
         kept = [number + len(of) for number, of in zip(kept, paths, strict=True)]
         both = [pair for pair in paths[0] if pair in paths[1]]
         lacking = len(finished[0].keys() & finished[1].keys()) - len(both)
-        if both and lacking:
+        if lacking:
             notes.append(f"{group.name}: {counted(lacking, 'seed')} left out, without the checkpoint of one or both.")
         several = len({pair[1] for pair in both}) > 1
         built: dict[tuple[str, ...], Data] = {}
@@ -125,13 +128,13 @@ def compare_checkpoints(first: str, second: str, results: str | Path = "results/
             one, two = load(paths[0][pair]), load(paths[1][pair])
             if pair[:3] not in built:
                 built = {pair[:3]: data_of(one.record)}  # one at a time
-            seed = _seed(pair, one, several=several)
+            seed, judged = _seed(pair, one, several=several), True
             found = list(_compare(one, two, built[pair[:3]]))
             rows += [Compared(group.name, task, seed, d) for task, d in found if isinstance(d, DeLong)]
             notes += [f"{group.name}, {task}, seed {seed}: {d}." for task, d in found if isinstance(d, str)]
     if not shared:
         raise ValueError(f"no data set has both {first} and {second}, and a binary task: DeLong's test is of AUCs")
-    if not rows and not notes:
+    if not rows and not judged:
         raise FileNotFoundError(
             f"no seed has the checkpoints of both {first} and {second} under {results}: expected <id>.safetensors beside "
             f"the records, found {kept[0]} of {first} and {kept[1]} of {second}, and no seed in both; `mtlbench run` with "
@@ -154,17 +157,21 @@ def _compare(one: Predictor, two: Predictor, data: Data) -> Iterator[tuple[str, 
                 yield task.name, f"not compared, {reason}"
                 continue
             for predictor, auc in ((one, found.first), (two, found.second)):
-                _check_auc(predictor, task.name, auc)
+                _check_auc(predictor, task.name, auc, pairs=int((labels_R == 1).sum() * (labels_R == 0).sum()))
             yield task.name, found
 
 
-def _check_auc(predictor: Predictor, task: str, auc: float) -> None:
-    record = predictor.record
+def _run_of(record: Record) -> tuple[str, object]:
+    return record.id, record.dataset.get("fingerprint")
+
+
+def _check_auc(predictor: Predictor, task: str, auc: float, *, pairs: int) -> None:
+    record, tolerance = predictor.record, max(TOLERANCE, 2 / pairs)
     recorded = record.metrics["test"][task]["auc"]
-    if recorded is None or abs(auc - recorded) > TOLERANCE:
+    if recorded is None or abs(auc - recorded) > tolerance:
         raise ValueError(
             f"the checkpoint of {record.method}, seed {record.seed}, is not what run {record.id} was judged by: expected "
-            f"its {task} AUC on test, {recorded}, to {TOLERANCE:g}, found {auc}; rerun=true save_checkpoint=true makes both "
+            f"its {task} AUC on test, {recorded}, to {tolerance:.1g}, found {auc}; rerun=true save_checkpoint=true makes both "
             "anew"
         )
 

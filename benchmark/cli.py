@@ -149,7 +149,7 @@ def compare(
     records, such as those after a change and those before it: then every method of both is judged.
 
     --delong needs the weights of runs with save_checkpoint=true. It says of each pair of trained checkpoints whether
-    their AUCs differ on these test rows, and of the methods nothing.
+    their AUCs differ by more than the choice of test rows explains, and of the methods nothing.
     """
     from benchmark.comparison import compare as judge
 

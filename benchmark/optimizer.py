@@ -2,7 +2,8 @@
 
 A unit of an architecture keeps Parameters of its own, so a model has dozens of small ones, and going through them costs
 more than the arithmetic. Here the parameters of one group lie side by side in one buffer, of which each is a view: the
-optimizer sees the buffer. Adam is elementwise, so the update is the same.
+optimizer sees the buffer. Adam is elementwise, so the update is that of the tensors one by one, with a zero gradient for
+those that have none in a step.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class Pack:
 
     Args:
         parameters: At least one; of one type and device. Their `.data` move, and from then on change in place only.
+            Autograd does not notice the buffer's updates: a graph from before a step must not be used after it.
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter]) -> None:

@@ -74,7 +74,7 @@ class TrainingRows:
         return len(self._batch.labels)
 
     def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
-        """One pass in a new random order; the last batch may be smaller."""
+        """One pass in a new random order; the last batch may be smaller. `observed` is not to be written to."""
         rows = self._batch
         order = torch.randperm(len(self), generator=generator).to(rows.labels.device)
         every = rows.observed[:batch_size] if all(self.fully_observed) else None  # then, no need to gather them

@@ -51,7 +51,7 @@ class Watch:
         self._steps += 1
         self._noted.append(torch.stack((losses_T, active_T, weights_T)))
         for name, auxiliary in auxiliaries.items():
-            self._noted_auxiliaries.setdefault(name, []).append(auxiliary.value.detach())
+            self._noted_auxiliaries.setdefault(name, []).append(auxiliary.value.detach().clone())
 
     def check(self) -> None:
         """Reads the register.

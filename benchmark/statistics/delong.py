@@ -54,7 +54,8 @@ def delong(labels_R: np.ndarray, first_R: np.ndarray, second_R: np.ndarray, *, c
         confidence: Of the interval of the difference.
 
     Raises:
-        ValueError: if lengths differ, labels are not 0 and 1, a score is not finite, or a class has fewer than two rows.
+        ValueError: if lengths differ, labels are not 0 and 1, a score is not finite, a class has fewer than two rows, or
+            the AUCs differ without any spread.
     """
     labels, first, second = (np.asarray(each, dtype=np.float64) for each in (labels_R, first_R, second_R))
     if not labels.ndim == first.ndim == second.ndim == 1 or not len(labels) == len(first) == len(second):
@@ -77,6 +78,10 @@ def delong(labels_R: np.ndarray, first_R: np.ndarray, second_R: np.ndarray, *, c
     error = math.sqrt(max(0.0, variance))
     half = float(ndtri((1 + confidence) / 2)) * error
     z = difference / error if error > 1e-12 else None
+    if z is None and abs(difference) > 1e-12:
+        raise ValueError(
+            f"the AUCs {aucs[0]:g} and {aucs[1]:g} differ, but no row's rank varies: nothing to judge them by"
+        )
     (a, b), (c, d) = covariance.tolist()
     return DeLong(
         float(aucs[0]), float(aucs[1]), ((a, b), (c, d)), difference - half, difference + half, z,

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,25 @@ def test_the_verb_adds_it_where_asked_and_says_what_it_is(runs: Path, capsys: py
     assert line.split()[2:4] == [f"{first.first:.4f}", f"{first.second:.4f}"]
 
 
+@pytest.mark.parametrize("order", ["ab", "ba"])
+def test_weights_are_found_in_whichever_copy_of_a_run_has_them(runs: Path, tmp_path: Path, order: str) -> None:
+    for name, folder in zip(order, ("with", "without"), strict=True):
+        shutil.copytree(runs, tmp_path / "both" / name / folder)
+    for path in (tmp_path / "both").glob("*/without/**/*.safetensors"):
+        path.unlink()
+    assert len(compare_checkpoints(A, B, tmp_path / "both").rows) == 4
+
+
+def test_a_data_set_without_checkpoints_is_named(runs: Path, tmp_path: Path) -> None:
+    other = configure("dataset", "shop", num_users=60, num_items=40, num_rows=2000)
+    for name in ("mmoe", "shared_bottom"):
+        config = RunConfig(dataset=other, architecture=name, trainer=TrainerConfig(max_epochs=1), threads=1)
+        run(replace(config, results_dir=str(runs)))
+    found = compare_checkpoints(A, B, runs)
+    assert len(found.rows) == 4
+    assert len(found.notes) == 2 and any("num_rows=2000" in note and "1 seed left out" in note for note in found.notes)
+
+
 def without_weights(folder: Path) -> None:
     for path in folder.rglob("mmoe/**/*.safetensors"):
         path.unlink()
@@ -107,7 +127,7 @@ def other_data(folder: Path) -> None:
          r"expected <id>\.safetensors beside the records, found 0 of mmoe/equal and 3 of shared_bottom/equal, .*"
          r"save_checkpoint=true trains again what has none, and keeps it")),
         (other_weights, [], (r"the checkpoint of mmoe/equal, seed \d, is not what run \w+ was judged by: expected its "
-         r"click AUC on test, 0\.\d+, to 1e-06, found 0\.\d+; .*")),
+         r"click AUC on test, 0\.\d+, to \S+, found 0\.\d+; .*")),
         (other_data, [], r"data set shop has changed since run \w+: expected fingerprint 0123456789abcdef, found \w+"),
         (None, ["--selection", "per_task"], "--delong: checkpoints are of the joint selection, found --selection per_task"),
     ],

@@ -77,6 +77,14 @@ def test_mean_losses_are_over_the_steps_in_which_a_task_had_a_label() -> None:
     assert watch.mean_losses().tolist() == [0.0, 0.0]
 
 
+def test_an_auxiliary_that_changes_in_place_is_read_at_its_step() -> None:
+    watch, value = make(), torch.zeros(())
+    for step in (1.0, 2.0, 3.0):
+        value.fill_(step)
+        watch.add(torch.ones(2), torch.ones(2), torch.ones(2), {"order": Auxiliary(value)})
+    assert watch.summary()["auxiliary"] == {"order": 2.0}
+
+
 def test_the_summary_has_the_epoch_s_means() -> None:
     watch = make()
     add(watch, (1.0, 4.0), weights=(1, 3), auxiliaries={"order": 0.5})

@@ -132,7 +132,8 @@ def front(drawn: Drawn) -> Figure | None:
         return figure(
             "AUC against MSE", canvas, drawn.results.group.name,
             "Means on test with 95 % t intervals over seeds; MSE falls to the right, so better is up and to the right. "
-            "A filled mark is on the front, along which the grey line runs: no ranked method has both means better. "
+            "A filled mark is on the front, along which the grey line runs: no ranked method matches it on one task and beats "
+            "it on the other. "
             "Where known and near, a star is the best reachable, and a cross a reference model.",
             sentences,
         )  # fmt: skip

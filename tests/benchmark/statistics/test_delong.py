@@ -42,6 +42,11 @@ def test_two_scorers_that_rank_alike_do_not_differ() -> None:
     assert found.z is None and found.p == 1.0 and found.difference == found.low == found.high == 0.0
 
 
+def test_opposite_scorers_without_spread_are_not_judged() -> None:
+    with pytest.raises(ValueError, match="the AUCs 1 and 0 differ, but"):
+        delong(np.array([0, 0, 1, 1]), np.array([0, 0, 1, 1]), np.array([1, 1, 0, 0]))
+
+
 @pytest.mark.parametrize(
     ("labels", "scores", "match"),
     [

@@ -188,6 +188,17 @@ def test_more_trials_take_the_first_ones_over(tmp_path: Path, capsys: pytest.Cap
     assert capsys.readouterr().err.count("is a tuned run that this search did not choose") == 2
 
 
+def test_tuned_runs_of_other_spaces_are_named_and_of_other_data_and_seeds_are_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments: dict[str, Any] = {"methods": ("mmoe",), "trials": 2}
+    search(tmp_path, Launcher(), **arguments)
+    search(tmp_path, Launcher(), "dataset.num_rows=2100", **arguments)
+    assert "did not choose" not in capsys.readouterr().err
+    search(tmp_path, Launcher(), **arguments, space={"trainer": {"learning_rate": "choice(0.5, 0.6)"}})
+    assert capsys.readouterr().err.count("is a tuned run that this search did not choose") == 2
+
+
 def test_a_longer_search_with_the_same_winner_has_the_longer_ledger(tmp_path: Path) -> None:
     arguments: dict[str, Any] = {"methods": ("mmoe",)}
     search(tmp_path, Launcher(lambda config: -float(config.seed)), trials=2, **arguments)  # the first trial wins
