@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from benchmark import metrics
 from benchmark.config import TrainerConfig
 from benchmark.datasets import Data
-from benchmark.memory import keep_freed_memory
 from benchmark.optimizer import Optimizer
 from benchmark.prediction import predict
 from benchmark.record import Metrics
@@ -100,7 +99,6 @@ class Trainer:
         self, model: Architecture, weighting: Weighting, data: Data, config: TrainerConfig,
         *, scale: TargetScale, seed: int, device: torch.device,
     ) -> None:  # fmt: skip
-        keep_freed_memory()
         self.model, self.weighting, self.data, self.config = model, weighting, data, config
         self.scale, self.seed, self.device = scale, seed, device
         self.tasks = data.schema.tasks
