@@ -134,7 +134,7 @@ def compare_checkpoints(first: str, second: str, results: str | Path = "results/
             notes += [f"{group.name}, {task}, seed {seed}: {d}." for task, d in found if isinstance(d, str)]
     if not shared:
         raise ValueError(f"no data set has both {first} and {second}, and a binary task: DeLong's test is of AUCs")
-    if not rows and not judged:
+    if not judged:
         raise FileNotFoundError(
             f"no seed has the checkpoints of both {first} and {second} under {results}: expected <id>.safetensors beside "
             f"the records, found {kept[0]} of {first} and {kept[1]} of {second}, and no seed in both; `mtlbench run` with "

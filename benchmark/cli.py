@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -151,12 +150,13 @@ def compare(
     --delong needs the weights of runs with save_checkpoint=true. It says of each pair of trained checkpoints whether
     their AUCs differ by more than the choice of test rows explains, and of the methods nothing.
     """
+    from benchmark.comparison import are_folders
     from benchmark.comparison import compare as judge
 
     margins = _margins(margin_auc, margin_mse)
     if delong and selection != "joint":
         raise ValueError(f"--delong: checkpoints are of the joint selection, found --selection {selection}")
-    if delong and results is None and Path(first).exists() and Path(second).exists():
+    if delong and are_folders(first, second, results):
         raise ValueError(
             f"--delong: expected two methods of one folder of records, found the folders {first}, {second}"
         )

@@ -176,9 +176,14 @@ def compare(
         ValueError: if a method is unknown, with the known names, or nothing is in both.
     """
     margins = {**MARGINS, **margins}
-    if results is None and Path(first).exists() and Path(second).exists():
+    if are_folders(first, second, results):
         return _folders(Path(first), Path(second), margins, selection)
     return _methods(str(first), str(second), "results/runs" if results is None else results, margins, selection)
+
+
+def are_folders(first: str | Path, second: str | Path, results: object) -> bool:
+    """Does `compare` take the two for folders of records, and not for methods?"""
+    return results is None and Path(first).exists() and Path(second).exists()
 
 
 @dataclass(frozen=True)

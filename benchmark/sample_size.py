@@ -13,9 +13,8 @@ import polars as pl
 from scipy.special import chdtri
 
 from benchmark.answers import Answer
-from benchmark.comparison import headlines, study_of
+from benchmark.comparison import headlines, require, study_of
 from benchmark.record import Record
-from benchmark.registry import unknown
 from benchmark.reporting.judging import MARGINS, endpoints, resampling
 from benchmark.reporting.layout import ABSENT, number
 from benchmark.reporting.study import Group, find_method
@@ -117,6 +116,7 @@ def power(
         ValueError: if no data set has the baseline and another method in three pairs of runs.
     """
     study = study_of(results)
+    require(study, baseline)
     values = values_on_test(long_table(study), selection)
     differences = {**MARGINS, **differences}
     spreads, notes = [], []
@@ -130,10 +130,6 @@ def power(
             spreads.append(found)
         else:
             notes.append(f"{group.name}: left out, as no method has {FEWEST} runs paired with {name}.")
-    if len(notes) == len(study.groups) and all(
-        find_method(group.by_method, baseline) is None for group in study.groups
-    ):
-        raise ValueError(unknown("method", baseline, study.methods))
     if not spreads:
         raise ValueError(f"no spread to plan by: {' '.join(notes)}")
     return Plan(tuple(spreads), tuple(notes))

@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmark.config import digest
 from benchmark.progress import say
-from benchmark.record import Record, load_record, record_files
+from benchmark.record import load_record, record_files
 from benchmark.sweep import Batch, Compose, Job, compose_all, counted
 from benchmark.tuning.space import parse_space
 from benchmark.tuning.study import SAMPLERS, Study, studies_of
@@ -107,17 +107,14 @@ def _renew_ledgers(tuned: Sequence[Job], batch: Batch) -> None:
 def _warn_of_other_choices(tuned: Sequence[Job]) -> None:
     """Tuned runs of the same methods and data that this search did not choose: with fewer trials, other spaces or settings."""
     current = {job.record for job in tuned}
-    chosen = {_choice(load_record(path)) for path in current if path.is_file()}
+    folders = sorted({path.parent for path in current if path.parent.is_dir()})
+    records = {Path(path): load_record(path) for folder in folders for path in record_files(folder)}
+    chosen = {digest(records[path].method_config) for path in current & records.keys()}
     data = {digest(asdict(job.config.dataset)) for job in tuned}
-    for folder in sorted({path.parent for path in current}):
-        for path in map(Path, record_files(folder) if folder.is_dir() else ()):
-            record = load_record(path)
-            if record.purpose == "tuned" and digest(record.config["dataset"]) in data and _choice(record) not in chosen:
-                say(
-                    f"mtlbench: warning: {path} is a tuned run that this search did not choose; delete it, "
-                    "or give each search a results_dir"
-                )
-
-
-def _choice(record: Record) -> str:
-    return digest(record.method_config)
+    for path, record in records.items():
+        is_of_the_data = record.purpose == "tuned" and digest(record.config["dataset"]) in data
+        if is_of_the_data and digest(record.method_config) not in chosen:
+            say(
+                f"mtlbench: warning: {path} is a tuned run that this search did not choose; delete it, "
+                "or give each search a results_dir"
+            )

@@ -33,6 +33,7 @@ from benchmark.runner import build_dataset, build_model, environment
 from benchmark.schema import Batch, Split, TaskKind
 from benchmark.targets import TargetScale, TrainingRows
 from benchmark.trainer import users_of
+from tests.bench.peers_report import row
 
 RESULT = Path("results/bench/overhead.json")
 TINY = ["dataset=shop", "dataset.num_users=60", "dataset.num_items=40", "dataset.num_rows=4000"]
@@ -232,22 +233,17 @@ def two_processes(dataset: str, folder: Path, rounds: int, seeds: int) -> Measur
 
 def markdown(results: dict[str, Any]) -> str:
     """The README's table: what was measured, and its target."""
-    lines = ["| what a sweep costs beside training | found | target |", "| --- | ---: | ---: |"]
+    lines = [row(["what a sweep costs beside training", "found", "target"]), row(["---", "---:", "---:"])]
     for entry in results["measures"]:
         measure = Measure(**{key: value for key, value in entry.items() if key != "ok"})
         bound, unit = "≥" if measure.at_least else "≤", "×" if measure.unit == "x" else f" {measure.unit}"
         found = f"{measure.value:.2f}{unit}"
         lines.append(
-            f"| {measure.name} | {found if measure.ok else f'{found}, missed'} | {bound} {measure.target:g}{unit} |"
+            row([measure.name, found if measure.ok else f"{found}, missed", f"{bound} {measure.target:g}{unit}"])
         )
-    found = results["environment"]
-    return "\n".join(
-        [
-            *lines,
-            "",
-            f"{found['cores']} cores, torch {found['torch'].split('+')[0]}, {found['started'][:10]}: `make bench-overhead`.",
-        ]
-    )
+    ran = results["environment"]
+    conditions = f"{ran['cores']} cores, torch {ran['torch'].split('+')[0]}, {ran['started'][:10]}"
+    return "\n".join([*lines, "", f"{conditions}: `make bench-overhead`."])
 
 
 def main(arguments: list[str] | None = None) -> None:
