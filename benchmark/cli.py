@@ -128,7 +128,11 @@ _selection = click.option(
 @click.argument("results", required=False, type=click.Path())
 @click.option("--margin-auc", default=0.001, show_default=True, help="The largest difference of AUC that is none.")
 @click.option("--margin-mse", default=0.01, show_default=True, help="The same of MSE, as a share of SECOND's mean.")
-@click.option("--fail-if-worse", is_flag=True, help="Exit with 1 if FIRST is worse anywhere, or a verdict is missing.")
+@click.option(
+    "--fail-if-worse",
+    is_flag=True,
+    help="Exit with 1 if FIRST is worse anywhere, or could be unseen: a verdict, a test, or of folders a run is missing.",
+)
 @click.option("--delong", is_flag=True, help="Add DeLong's test of the two's checkpoints, seed by seed.")
 @_selection
 def compare(

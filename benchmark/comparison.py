@@ -16,12 +16,12 @@ from benchmark import metrics
 from benchmark.answers import Answer
 from benchmark.record import Record, load_records
 from benchmark.registry import unknown
-from benchmark.reporting.judging import MARGINS, endpoints, resampling
+from benchmark.reporting.judging import MARGINS, endpoints, replicates, resampling
 from benchmark.reporting.layout import ABSENT
 from benchmark.reporting.results import label
 from benchmark.reporting.study import Group, Run, Study, find_method
 from benchmark.reporting.tables import Selection, Values, long_table, values_on_test
-from benchmark.statistics import Comparison, Endpoint, Family, Margin, Verdict, judge, sentence
+from benchmark.statistics import Comparison, Endpoint, Family, Margin, Verdict, judge, sentence, unranked
 from benchmark.statistics.wording import WORDS, bracketed, p_number, places
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ COLUMNS: dict[str, type[pl.DataType]] = {
     "dataset": pl.String, "task": pl.String, "metric": pl.String, "method": pl.String, "baseline": pl.String,
     "pairs": pl.Int64, "difference": pl.Float64, "low": pl.Float64, "high": pl.Float64, "low_adjusted": pl.Float64,
     "high_adjusted": pl.Float64, "p": pl.Float64, "p_adjusted": pl.Float64, "p_equivalence_adjusted": pl.Float64,
+    "p_sign_flip": pl.Float64,
     "margin": pl.Float64, "tests": pl.Int64, "verdict": pl.String, "reason": pl.String, "seeds_to_decide": pl.Int64,
 }  # fmt: skip
 SHOWN: dict[Verdict | None, str] = dict([*WORDS.items(), (None, "not compared")])
@@ -49,6 +50,7 @@ class Judged:
         family: The comparisons, judged together.
         labels: {task: metric with its unit}.
         notes: Which runs are in no pair.
+        lost: Whether the second has a run that the first has not.
     """
 
     dataset: str
@@ -56,6 +58,7 @@ class Judged:
     family: Family
     labels: dict[str, str]
     notes: tuple[str, ...] = ()
+    lost: bool = False
 
     @property
     def methods(self) -> dict[str, list[Comparison]]:
@@ -98,10 +101,12 @@ class HeadToHead(Answer):
     Args:
         judged: One a data set, in order of name.
         notes: What is not compared.
+        lost: Of two folders, whether the second has a method or a run that the first has not.
     """
 
     judged: tuple[Judged, ...]
     notes: tuple[str, ...] = ()
+    lost: bool = False
 
     @property
     def comparisons(self) -> tuple[Comparison, ...]:
@@ -115,8 +120,8 @@ class HeadToHead(Answer):
 
     @property
     def incomplete(self) -> bool:
-        """Whether a comparison has no verdict, since a run of it diverged, failed or has no counterpart."""
-        return any(c.verdict is None for c in self.comparisons)
+        """Whether the first could be worse unseen: something was lost, or a comparison has no verdict or no test."""
+        return self.lost or any(c.verdict is None or c.reason is not None for c in self.comparisons)
 
     @property
     def table(self) -> pl.DataFrame:
@@ -128,7 +133,7 @@ class HeadToHead(Answer):
                 rows.append((
                     judged.dataset, c.task, c.metric, c.method, c.baseline, c.n,
                     *((d.mean, d.low, d.high) if d else (None,) * 3), *((a.low, a.high) if a else (None,) * 2),
-                    c.p, c.p_adjusted, c.p_equivalence_adjusted, c.margin if c.n else None, c.tests, c.verdict,
+                    c.p, c.p_adjusted, c.p_equivalence_adjusted, c.sign_flip.p, c.margin if c.n else None, c.tests, c.verdict,
                     c.reason, c.seeds_to_decide,
                 ))  # fmt: skip
         return pl.DataFrame(rows, schema=COLUMNS, orient="row")
@@ -250,7 +255,8 @@ def _folders(first: Path, second: Path, margins: Mapping[str, Margin], selection
         for path, own in zip((first, second), have, strict=True)
         if own - common
     ]
-    return HeadToHead(tuple(judged), tuple(alone))
+    lost = bool(have[1] - have[0]) or any(of.lost for of in judged)
+    return HeadToHead(tuple(judged), tuple(alone), lost)
 
 
 def _judge(
@@ -260,7 +266,7 @@ def _judge(
     margins: Mapping[str, Margin],
 ) -> Judged:
     asked: list[Comparison] = []
-    notes = []
+    notes, lost = [], False
     for one, two in sides:
         common = one.finished & two.finished
         alone = len(one.finished ^ two.finished)
@@ -269,14 +275,19 @@ def _judge(
             notes.append(f"{one.name}, {two.name}: {alone} {runs} no counterpart of the same data and seed.")
         stopped = [side.stopped for side in (one, two) if side.stopped is not None]
         for endpoint in endpoints(groups[0], margins):
-            mine, other = ({p: v for p, v in side.of(endpoint).items() if p in common} for side in (one, two))
+            key = (endpoint.task, endpoint.metric)
+            found = {s.name: {pair: v for pair, v in s.of(endpoint).items() if pair in common} for s in (one, two)}
+            undefined = unranked(endpoint, found, {})
+            reasons = stopped or [f"{name}: {reason}" for name, reason in undefined.items()]
+            rows = replicates({key: found})[key]
             asked.append(
                 Comparison.paired(
-                    endpoint, one.name, mine, two.name, other, excluded="; ".join(stopped) or None,
+                    endpoint, one.name, rows[one.name], two.name, rows[two.name], excluded="; ".join(reasons) or None,
                     test_train_ratio=max(map(resampling, groups)),
                 )
             )  # fmt: skip
-    return Judged(groups[0].name, names, judge(asked), headlines(groups[0]), tuple(notes))
+        lost = lost or bool(two.finished - one.finished)
+    return Judged(groups[0].name, names, judge(asked), headlines(groups[0]), tuple(notes), lost)
 
 
 def headlines(group: Group) -> dict[str, str]:

@@ -15,11 +15,11 @@ from scipy.special import chdtri
 from benchmark.answers import Answer
 from benchmark.comparison import headlines, require, study_of
 from benchmark.record import Record
-from benchmark.reporting.judging import MARGINS, endpoints, resampling
+from benchmark.reporting.judging import MARGINS, to_baseline
 from benchmark.reporting.layout import ABSENT, number
-from benchmark.reporting.study import Group, find_method
+from benchmark.reporting.study import Group, find_baseline
 from benchmark.reporting.tables import Selection, Values, long_table, values_on_test
-from benchmark.statistics import Comparison, Margin, judge
+from benchmark.statistics import Comparison, Margin
 from benchmark.statistics.intervals import FEWEST
 from benchmark.statistics.planning import POWER
 from benchmark.statistics.wording import two_digits
@@ -121,7 +121,7 @@ def power(
     differences = {**MARGINS, **differences}
     spreads, notes = [], []
     for group in study.groups:
-        name = find_method(group.by_method, baseline)
+        name = find_baseline(group, baseline)
         if name is None:
             notes.append(f"{group.name}: left out, as it has no {baseline}.")
             continue
@@ -136,15 +136,9 @@ def power(
 
 
 def _spreads(group: Group, baseline: str, values: Values, differences: Mapping[str, Margin]) -> Spreads:
-    ratio = resampling(group)
-    asked = []
-    for endpoint in endpoints(group, differences):
-        methods = values.get((endpoint.task, endpoint.metric), {})
-        for method, mine in sorted(methods.items()):
-            if method != baseline:
-                other = {pair: value for pair, value in methods.get(baseline, {}).items() if pair in mine}
-                asked.append(Comparison.paired(endpoint, method, mine, baseline, other, test_train_ratio=ratio))
-    return Spreads(group.name, baseline, judge(asked).comparisons, headlines(group))
+    return Spreads(
+        group.name, baseline, to_baseline(group, values, baseline, differences).comparisons, headlines(group)
+    )
 
 
 def _answer(spreads: Spreads, task: str, name: str) -> str:

@@ -114,7 +114,8 @@ def report(
 
     Args:
         records: A folder of records, or the records themselves.
-        baseline: The method that others are compared to, `architecture/weighting` or a full name of the report.
+        baseline: The method that others are compared to, `architecture/weighting` or a full name of the report. Where it
+            was tuned too, the tuned one is meant: `purpose` chooses otherwise.
         selection: `joint`, one epoch for all tasks, or `per_task`, each task's own best; for all methods alike.
         purpose: Which runs: `default` parameters, `tuned` ones, or `all`: both, the tuned named `(tuned)`. Trials are
             in the ledger of tuned runs and in nothing else.
@@ -196,20 +197,20 @@ def _make(
     results = []
     for group in study.groups:
         baseline, values = find_baseline(group, wanted), chosen.get(group.name, {})
-        family, best = judging.families(group, values, baseline, wanted, margins)
+        several = len(group.by_method) > 1
         lines = reference_lines(group, references)
         ratio = judging.resampling(group)
         results.append(
             Results(
                 group, selection, baseline, wanted, margins,
-                estimates=tables.estimates(values, baseline, ratio),
-                other=tables.estimates(other.get(group.name, {}), None, ratio),
-                gains=tables.gains(values, group.tasks, baseline, ratio),
-                family=family,
-                against_best=best,
+                estimates=tables.estimates(judging.replicates(values), baseline, ratio),
+                other=tables.estimates(judging.replicates(other.get(group.name, {})), None, ratio),
+                gains=tables.gains(judging.replicates(values), group.tasks, baseline, ratio),
+                family=judging.to_baseline(group, values, baseline, margins) if baseline is not None and several else None,
+                against_best=judging.to_best(group, values, margins) if several else None,
                 lines=lines,
                 against_lines={
-                    key: judging.against_line(group, values, line, wanted, margins)
+                    key: judging.against_line(group, values, line, margins)
                     for key, line in lines.items()
                     if line.values
                 },

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 
 from benchmark import metrics
-from benchmark.reporting.layout import numbers
 from benchmark.reporting.references import Line
-from benchmark.reporting.study import Group
+from benchmark.reporting.study import Group, Pair
 from benchmark.reporting.tables import Values
 from benchmark.statistics import Endpoint, Family, Margin, against_baseline, against_best
 
 MARGINS: Mapping[str, Margin] = {"auc": Margin(0.001), "mse": Margin(0.01, relative=True)}
 """The default margins, inside which two methods are equivalent: 0.001 of AUC, 1 % of MSE."""
+EQUAL = "equal"
+EVERY_SEED = -1  # stands for the seed in the pair of a draw
 
 
 def endpoints(group: Group, margins: Mapping[str, Margin]) -> list[Endpoint]:
@@ -21,51 +24,85 @@ def endpoints(group: Group, margins: Mapping[str, Margin]) -> list[Endpoint]:
     return [Endpoint(task, metric, metrics.direction(metric), margins[metric]) for task, metric in primary.items()]
 
 
-def families(
-    group: Group, values: Values, baseline: str | None, wanted: str, margins: Mapping[str, Margin]
-) -> tuple[Family | None, Family | None]:
-    """All methods against the baseline, and all against the best on each task."""
-    asked, excluded, ratio = endpoints(group, margins), not_ranked(group, wanted), resampling(group)
-    values = _headline(values, asked)
-    first = None
-    if baseline is not None and len(group.by_method) > 1:
-        first = against_baseline(values, asked, baseline, excluded=excluded, test_train_ratio=ratio)
-    several = any(len(methods) > 1 for methods in values.values())
-    second = against_best(values, asked, excluded=excluded, test_train_ratio=ratio) if several else None
-    return first, second
+def to_baseline(group: Group, values: Values, baseline: str, margins: Mapping[str, Margin]) -> Family:
+    """All methods against the baseline."""
+    asked = endpoints(group, margins)
+    values = replicates(_headline(group, values, asked))
+    return against_baseline(values, asked, baseline, excluded=not_ranked(group), test_train_ratio=resampling(group))
 
 
-def against_line(group: Group, values: Values, line: Line, wanted: str, margins: Mapping[str, Margin]) -> Family:
+def to_best(group: Group, values: Values, margins: Mapping[str, Margin]) -> Family:
+    """On each task all methods against the best."""
+    asked = endpoints(group, margins)
+    values = replicates(_headline(group, values, asked))
+    return against_best(values, asked, excluded=not_ranked(group), test_train_ratio=resampling(group))
+
+
+def against_line(group: Group, values: Values, line: Line, margins: Mapping[str, Margin]) -> Family:
     """All methods against a reference that was trained on the same seeds: a family of its own.
 
     Seeds that the reference alone has are no runs that a method lacks.
     """
     asked = endpoints(group, margins)
-    joined = {}
-    for key, methods in _headline(values, asked).items():
+    joined: Values = {}
+    for key, methods in _headline(group, values, asked).items():
         pairs = {pair for row in methods.values() for pair in row}
         reference = {pair: value for pair, value in line.values.get(key, {}).items() if pair in pairs}
         joined[key] = {**methods, line.name: reference}
     return against_baseline(
-        joined, asked, line.name, excluded=not_ranked(group, wanted), test_train_ratio=resampling(group)
+        replicates(joined), asked, line.name, excluded=not_ranked(group), test_train_ratio=resampling(group)
     )
 
 
-def not_ranked(group: Group, wanted: str) -> dict[str, str]:
-    """{method: why it is shown and not ranked}."""
+def not_ranked(group: Group) -> dict[str, str]:
+    """{method: why it is shown and not ranked}.
+
+    Where tasks share no parameter, a weighting has nothing to balance: of such an architecture the equal weighting alone is
+    ranked, if it is there.
+    """
     reasons: dict[str, str] = {}
-    plain = wanted.partition("/")[2].partition(" ")[0]
+    names = {method: group.by_method[method][0].record.method.partition("/") for method in group.by_method}
+    plain = {
+        architecture
+        for method in group.unshared
+        for architecture, _, weighting in (names[method],)
+        if weighting == EQUAL
+    }
     for method, runs in group.by_method.items():
         for status in ("diverged", "failed"):
-            seeds = [run.record.seed for run in runs if run.record.status == status]
-            if seeds:
-                reasons.setdefault(method, f"{status} on seed {numbers(seeds)}")
+            stopped = [run.replicate for run in runs if run.record.status == status]
+            if stopped:
+                reasons.setdefault(method, f"{status} on {group.seeds_of(stopped)}")
         if group.missing[method]:
-            reasons.setdefault(method, f"no run of seed {numbers(seed for _, seed in group.missing[method])}")
-        weighting = runs[0].record.method.partition("/")[2]
-        if method in group.unshared and weighting != plain:
-            reasons.setdefault(method, f"it shares no parameter and is compared with {plain} weighting only")
+            reasons.setdefault(method, f"no run of {group.seeds_of(group.missing[method])}")
+        architecture, _, weighting = names[method]
+        if method in group.unshared and weighting != EQUAL and architecture in plain:
+            reasons.setdefault(method, f"it shares no parameter and is compared with {EQUAL} weighting only")
     return reasons
+
+
+def replicates(values: Values) -> Values:
+    """One value for each draw of the data, the mean over its seeds, where the data were drawn more than once.
+
+    Seeds on one draw are no replicates of the draw: taken for such, 5 on each of 3 draws turn an error of 5 % into 25 %
+    where draws vary as much as seeds.
+    """
+    if not several_seeds_a_draw(pair for methods in values.values() for row in methods.values() for pair in row):
+        return values
+    return {key: {method: _by_draw(row) for method, row in methods.items()} for key, methods in values.items()}
+
+
+def several_seeds_a_draw(pairs: Iterable[Pair]) -> bool:
+    """Were the data drawn more than once, and trained on more than once in some draw?"""
+    found = set(pairs)
+    return 1 < len({pair[:3] for pair in found}) < len(found)
+
+
+def _by_draw(row: Mapping[Pair, float]) -> dict[Pair, float]:
+    by_draw: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+    for (fingerprint, draw, test_rows, _), value in row.items():
+        by_draw[fingerprint, draw, test_rows].append(value)
+    return {(*draw, EVERY_SEED): math.fsum(found) / len(found) for draw, found in by_draw.items()}
 
 
 def resampling(group: Group) -> float:
@@ -82,6 +119,14 @@ def resampling(group: Group) -> float:
     return splits["test"] / splits["train"] if varies and splits.get("train") else 0.0
 
 
-def _headline(values: Values, asked: list[Endpoint]) -> Values:
-    keys = [(endpoint.task, endpoint.metric) for endpoint in asked]
-    return {key: values[key] for key in keys if key in values}
+def _headline(group: Group, values: Values, asked: list[Endpoint]) -> Values:
+    """The endpoints' values on the pairs that are expected of every method: more seeds of one make no other incomplete."""
+    keys, expected = [(endpoint.task, endpoint.metric) for endpoint in asked], set(group.expected)
+    return {
+        key: {
+            method: {pair: value for pair, value in row.items() if (pair[1], pair[3]) in expected}
+            for method, row in values[key].items()
+        }
+        for key in keys
+        if key in values
+    }

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 from benchmark import metrics
 from benchmark.record import Record
-from benchmark.reporting.layout import ABSENT, Cell, Column, Row, Table, listed, numbers
+from benchmark.reporting.judging import resampling, several_seeds_a_draw
+from benchmark.reporting.layout import ABSENT, Cell, Column, Row, Table, listed
 from benchmark.reporting.results import Results, label
-from benchmark.reporting.study import Group
+from benchmark.reporting.study import Group, Replicate
 from benchmark.schema import Task
 
 _LONGEST = 300  # characters of an error's message; the record has all
@@ -43,18 +44,18 @@ def task_notes(results: Results, task: Task, shown: Sequence[str]) -> list[str]:
 
 def trouble(group: Group) -> Table | None:
     """The runs that are in no mean: diverged, failed and missing ones."""
-    seeds: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+    which: dict[tuple[str, str, str], list[Replicate]] = defaultdict(list)
     for method, runs in group.by_method.items():
         for run in runs:
             if not run.finished:
-                seeds[method, run.record.status, _what_happened(run.record)].append(run.record.seed)
-        for _, seed in group.missing[method]:
-            seeds[method, "missing", "no record; other methods have this seed"].append(seed)
-    if not seeds:
+                which[method, run.record.status, _what_happened(run.record)].append(run.replicate)
+        if group.missing[method]:
+            which[method, "missing", "no record; other methods have one"] += group.missing[method]
+    if not which:
         return None
     rows = tuple(
-        Row((Cell(method, method=method), Cell(status), Cell(numbers(which)), Cell(what)))
-        for (method, status, what), which in seeds.items()
+        Row((Cell(method, method=method), Cell(status), Cell(group.seeds_of(found).removeprefix("seed ")), Cell(what)))
+        for (method, status, what), found in which.items()
     )
     columns = tuple(Column(title, numeric=False) for title in ("method", "status", "seeds", "what happened"))
     return Table("Runs that are in no mean", columns, rows, subtitle="a method with such a run is shown and not ranked")
@@ -87,6 +88,13 @@ def dataset_notes(results: Results) -> list[str]:
         notes.append(
             f"Runs are judged on {len(rows)} different sets of test rows; differences pair runs on the same rows only."
         )
+    if ratio := resampling(group):
+        notes.append(
+            "The splits are redrawn from the same rows, so that their train rows overlap: every interval and test is Nadeau "
+            f"and Bengio's, with the variance's 1 / n raised by {ratio:.3g}, the rows of test over those of train."
+        )
+    if several_seeds_a_draw(run.pair for runs in group.finished.values() for run in runs):
+        notes.append("Seeds on one draw of the data are one replicate, their mean: n is the number of draws.")
     if group.unshared:
         notes.append(
             f"{listed(sorted(group.unshared))}: no parameter is shared between tasks, so a weighting of gradients has "

@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmark.reporting.layout import Cell, Column, Row, Table, numbers
 from benchmark.reporting.naming import flatten
-from benchmark.reporting.study import Group, Study
+from benchmark.reporting.study import Group, Study, draw_options
 from benchmark.reporting.tables import Selection
 
 SELECTIONS = {
@@ -27,13 +27,19 @@ def dataset_facts(group: Group) -> tuple[tuple[str, str], ...]:
         facts.append(
             ("tasks", ", ".join(f"{t.name} ({t.kind}{f', given {t.given}' if t.given else ''})" for t in group.tasks))
         )
+    configurations = [run.record.config["dataset"] for run in group.runs]
     options = flatten(group.example.config["dataset"])
+    for key in draw_options(group.example.config["dataset"]):
+        options[key] = numbers(config[key] for config in configurations)
     facts.append(("configuration", ", ".join(f"{key}={value}" for key, value in options.items())))
     facts += [(key.replace("_", " "), value) for key, value in flatten(data.get("facts") or {}).items()]
     fields = data.get("fields", [])
     if fields:
         facts.append((f"features ({len(fields)})", ", ".join(fields)))
-    if "fingerprint" in data:
+    drawn = {run.pair[:3] for runs in group.finished.values() for run in runs}
+    if len(drawn) > 1:
+        facts.append(("draws of the data", f"{len(drawn)}, each with its fingerprint in its records"))
+    elif "fingerprint" in data:
         facts.append(("fingerprint", f"{data['fingerprint']}, test rows {data.get('test_rows', 'unknown')}"))
     return tuple(facts)
 

@@ -37,7 +37,7 @@ class Results:
         group: Its runs.
         selection: Which epoch the numbers are of.
         baseline: The method that others are compared to, if it is there.
-        wanted: The baseline that was asked for.
+        wanted: The baseline that was asked for, tuned or not.
         margins: Inside which two methods are equivalent, by headline metric.
         estimates: Of every task, metric and method, under `selection`.
         other: The same under the other selection.
@@ -137,18 +137,23 @@ class Results:
     @cached_property
     def eligible(self) -> frozenset[str]:
         """The methods that are ranked, and can so be the best: every expected seed finished."""
-        return self.group.complete - not_ranked(self.group, self.wanted).keys()
+        return self.group.complete - not_ranked(self.group).keys()
 
     @cached_property
     def best(self) -> dict[tuple[str, str], str]:
-        """The method with the best mean, among those that are ranked, of metrics that have a better side."""
+        """The method with the best mean, among those that are ranked, of metrics that have a better side.
+
+        Of headline metrics the one that the others were tested against.
+        """
         best = {}
         for key, methods in self.estimates.items():
             score = _score(key[1])
             if score is not None:
                 means = {m: score(e.mean.mean) for m, e in methods.items() if e.mean and m in self.eligible}
                 if len(means) > 1:
-                    best[key] = max(means, key=means.__getitem__)
+                    best[key] = max(sorted(means), key=means.__getitem__)
+        for comparison in self.against_best.comparisons if self.against_best is not None else ():
+            best[comparison.task, comparison.metric] = comparison.baseline
         return best
 
     @cached_property

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, TypeAlias, get_args
 
 from benchmark.config import digest
 from benchmark.record import TRIAL, Record
+from benchmark.reporting.layout import numbers
 from benchmark.reporting.naming import distinguish
 from benchmark.schema import Schema, Task, TaskKind
 
@@ -93,6 +94,15 @@ class Group:
         have = {method: {run.replicate for run in runs} for method, runs in self.by_method.items()}
         return {method: [r for r in self.expected if r not in own] for method, own in have.items()}
 
+    def seeds_of(self, replicates: Iterable[Replicate]) -> str:
+        """`seed 0–4, 7`; where the data were drawn several times, also of which draw: `seed 0 (data_seed=3)`."""
+        options = [json.loads(draw) for draw, _ in self.replicates]
+        varying = [key for key in options[0] if len({other.get(key) for other in options}) > 1]
+        seeds: dict[str, list[int]] = defaultdict(list)
+        for draw, seed in replicates:
+            seeds[", ".join(f"{key}={json.loads(draw).get(key)}" for key in varying)].append(seed)
+        return "seed " + ", ".join(numbers(own) + (f" ({draw})" if draw else "") for draw, own in seeds.items())
+
     @cached_property
     def complete(self) -> frozenset[str]:
         """The methods of which every expected seed is there, and every run finished."""
@@ -174,7 +184,8 @@ class Study:
         data = names[: len(chosen)]
         old = _overtaken(chosen, data)
         runs = _named(
-            [r for r in chosen if r.id not in old], [n for r, n in zip(chosen, data, strict=True) if r.id not in old]
+            [record for record, is_old in zip(chosen, old, strict=True) if not is_old],
+            [name for name, is_old in zip(data, old, strict=True) if not is_old],
         )
         kept = _once(runs)
         by_data: dict[str, list[Record]] = defaultdict(list)
@@ -182,7 +193,7 @@ class Study:
             by_data[name].append(trial)
         in_ledger = sum(len(by_data[name]) for name in kept)
         left = {name: count for name, count in sorted(counts.items()) if name not in wanted}
-        left |= {"tuned, chosen among fewer trials": len(old)}
+        left |= {"tuned, chosen among fewer trials": sum(old)}
         if TRIAL in left:
             left[TRIAL] -= in_ledger
         return cls(
@@ -193,17 +204,17 @@ class Study:
         )
 
 
-def _overtaken(records: Sequence[Record], datasets: Sequence[str]) -> set[str]:
-    """Ids of the tuned runs that an earlier, smaller search chose: a search that was extended has chosen again."""
+def _overtaken(records: Sequence[Record], datasets: Sequence[str]) -> list[bool]:
+    """Which are tuned runs that an earlier, smaller search chose: a search that was extended has chosen again."""
     most: dict[tuple[str, str, str], int] = defaultdict(int)
-    sizes: dict[str, tuple[tuple[str, str, str], int]] = {}
+    sizes: list[tuple[tuple[str, str, str], int] | None] = []
     for record, dataset in zip(records, datasets, strict=True):
-        tuning = record.config.get("tuning") or {}
+        tuning, size = record.config.get("tuning") or {}, None
         if record.purpose == TUNED and "study" in tuning:
-            key = (dataset, record.method, tuning["study"])
-            sizes[record.id] = key, tuning.get("trials", 0)
-            most[key] = max(most[key], tuning.get("trials", 0))
-    return {id_ for id_, (key, trials) in sizes.items() if trials < most[key]}
+            size = (dataset, record.method, tuning["study"]), tuning.get("trials", 0)
+            most[size[0]] = max(most[size[0]], size[1])
+        sizes.append(size)
+    return [size is not None and size[1] < most[size[0]] for size in sizes]
 
 
 def _once(runs: Sequence[Run]) -> dict[str, list[Run]]:
@@ -270,8 +281,12 @@ def _named(records: Sequence[Record], datasets: Sequence[str]) -> list[Run]:
 
 
 def find_baseline(group: Group, wanted: str) -> str | None:
-    """The method to compare with, of those that have finished runs; see `find_method`."""
-    return find_method({method: runs for method, runs in group.finished.items() if runs}, wanted)
+    """The method to compare with, of those that have finished runs: `wanted` tuned where it is, else as `find_method`.
+
+    What was tuned is judged by what was tuned alike; by a baseline that was not, tuning itself would pass for a gain.
+    """
+    methods = {method: runs for method, runs in group.finished.items() if runs}
+    return find_method(methods, f"{wanted} ({TUNED})") or find_method(methods, wanted)
 
 
 def find_method(methods: Mapping[str, Sequence[Run]], wanted: str) -> str | None:

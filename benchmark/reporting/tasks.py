@@ -85,13 +85,17 @@ def _close_note(results: Results, task: Task) -> list[str]:
     best = results.best.get((task.name, metrics.primary(task)))
     if best is None or results.against_best is None:
         return []
-    found = [c for method in results.group.by_method if (c := results.to_best(task, method)) is not None]
+    group = results.group
+    found = [c for method in group.by_method if (c := results.to_best(task, method)) is not None]
     tested = [c for c in found if c.verdict is not None and c.reason is None]
     close = [c.method for c in tested if is_close(c)]
     if not tested:
         return []
+    rest = len(group.by_method) - 1 - len(tested)
+    beside = f" {rest} {'is' if rest == 1 else 'are'} not compared with it." if rest else ""
     if not close:
-        return [f"Every other method is worse than {best}."]
+        worse = "The other method is" if len(tested) == 1 else f"All {len(tested)} other methods are"
+        return [f"{worse if not rest else worse.replace('other', 'ranked')} worse than {best}.{beside}"]
     names = listed(close, 10)
     family = (
         ""
@@ -101,7 +105,9 @@ def _close_note(results: Results, task: Task) -> list[str]:
             f"{results.against_best.tests:,} tests."
         )
     )
-    return [f"Best: {best}. Not told from it (underlined): {len(close)} of {len(tested)} methods, {names}.{family}"]
+    return [
+        f"Best: {best}. Not told from it (underlined): {len(close)} of {len(tested)} methods, {names}.{beside}{family}"
+    ]
 
 
 def _describe(task: Task) -> str:

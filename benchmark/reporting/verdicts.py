@@ -85,8 +85,9 @@ def _sentence(results: Results, comparisons: Sequence[Comparison]) -> str:
     """All verdicts of one method in a sentence, the firm ones first."""
     reasons = {c.reason for c in comparisons if c.verdict is None}
     who, other = comparisons[0].method, comparisons[0].baseline
-    if len(reasons) == 1 and all(c.verdict is None for c in comparisons):
-        return f"{who} is not ranked: {reasons.pop()}."
+    if all(c.verdict is None for c in comparisons):
+        why = [reasons.pop()] if len(reasons) == 1 else [f"on {c.task}, {c.reason}" for c in comparisons]
+        return f"{who} is not ranked: {'; '.join(map(str, why))}."
     judged = {verdict: [c for c in comparisons if c.verdict is verdict] for verdict in WORDS}
     clauses: list[str] = []
     for c in judged[Verdict.BETTER] + judged[Verdict.WORSE]:
@@ -131,7 +132,11 @@ def _size(comparison: Comparison, results: Results) -> str:
     needed = c.seeds_to_decide
     if needed is None:
         return " (no number of seeds would do)"
-    return f" (about {float(f'{needed:.2g}'):,.0f} for the margin)" if needed > c.n else " (near the margin)"
+    return (
+        f" (about {float(f'{needed:.2g}'):,.0f} for the margin)"
+        if needed > c.n
+        else f" (enough for the margin in {POWER:.0%} of sweeps)"
+    )
 
 
 def _label(comparison: Comparison, results: Results) -> str:

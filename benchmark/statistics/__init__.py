@@ -28,7 +28,7 @@ from benchmark.statistics.planning import (
 )
 from benchmark.statistics.ranks import Ranking, rank
 from benchmark.statistics.significance import Outcome, equivalence_test, holm, paired_t_test, sign_flip_test
-from benchmark.statistics.verdicts import Family, against_baseline, against_best, judge
+from benchmark.statistics.verdicts import Family, against_baseline, against_best, judge, unranked
 from benchmark.statistics.wording import sentence
 
 __all__ = [
@@ -36,5 +36,5 @@ __all__ = [
     "Verdict", "against_baseline", "against_best", "bca_interval", "delong", "detectable_difference",
     "equivalence_power", "equivalence_test", "holm", "hypervolume", "interval", "judge", "multi_task_gain",
     "paired_t_test", "pareto_front", "power_of_test", "rank", "relative_gain", "seeds_for_equivalence",
-    "seeds_needed", "seesaw", "sentence", "sign_flip_test", "t_interval",
+    "seeds_needed", "seesaw", "sentence", "sign_flip_test", "t_interval", "unranked",
 ]  # fmt: skip

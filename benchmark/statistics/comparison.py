@@ -115,7 +115,7 @@ class Comparison:
         excluded: str | None = None,
         test_train_ratio: float = 0.0,
     ) -> Comparison:
-        """Pairs the values of two methods; one that lacks a value where the baseline has one is not ranked.
+        """Pairs the values of two methods.
 
         Args:
             endpoint: What the values are of.
@@ -127,9 +127,6 @@ class Comparison:
             test_train_ratio: As for the class.
         """
         pairs = [pair for pair in other if pair in mine]
-        if excluded is None and 0 < len(pairs) < len(other):
-            lost = len(other) - len(pairs)
-            excluded = f"no {endpoint.metric} in {lost} of {len(other)} runs of which {baseline} has one"
         return cls(
             endpoint, method, baseline,
             differences=tuple(mine[pair] - other[pair] for pair in pairs),
@@ -196,11 +193,6 @@ class Comparison:
     def improvement(self) -> Interval | None:
         """`difference` turned so that positive is better."""
         return None if (found := self.difference) is None else found.scaled(self.endpoint.direction)
-
-    @property
-    def improvement_adjusted(self) -> Interval | None:
-        """`difference_adjusted` turned so that positive is better."""
-        return None if (found := self.difference_adjusted) is None else found.scaled(self.endpoint.direction)
 
     @property
     def sd(self) -> float | None:

@@ -125,6 +125,8 @@ def against_baseline(
 ) -> Family:
     """Every other method against the baseline on every endpoint, as one family.
 
+    A method that lacks a value of an endpoint on a pair where another has one is not ranked on it.
+
     Args:
         values: Of one data set; may hold other metrics than the endpoints'.
         endpoints: One a task.
@@ -162,12 +164,32 @@ def against_best(
     pairs = 0
     for endpoint in endpoints:
         methods = values.get((endpoint.task, endpoint.metric), {})
-        ranked = {m: spread(row.values())[1] for m, row in methods.items() if row and m not in excluded}
+        out = unranked(endpoint, methods, excluded)
+        ranked = {m: spread(row.values())[1] for m, row in methods.items() if row and m not in out}
         pairs += len(ranked) * (len(ranked) - 1) // 2
         if ranked:
             best = min(ranked, key=lambda m: (-endpoint.direction * ranked[m], m))
             asked += _asked(endpoint, methods, best, excluded, test_train_ratio)
     return judge(asked, alpha=alpha, tests=pairs)
+
+
+def unranked(
+    endpoint: Endpoint, methods: Mapping[str, Mapping[Any, float]], excluded: Mapping[str, str]
+) -> dict[str, str]:
+    """{method: reason} of those excluded, and of those without a value on a pair where another method has one.
+
+    Args:
+        endpoint: What the values are of.
+        methods: {method: {pair: value}}.
+        excluded: {method: reason} of methods that are not ranked anyway.
+    """
+    wanted = {pair for method, row in methods.items() if method not in excluded for pair in row}
+    lost = {method: len(wanted - row.keys()) for method, row in methods.items() if method not in excluded}
+    return dict(excluded) | {
+        method: f"no {endpoint.metric} in {number} of {len(wanted)} runs where another method has one"
+        for method, number in lost.items()
+        if number
+    }
 
 
 def _asked(
@@ -177,11 +199,12 @@ def _asked(
     excluded: Mapping[str, str],
     test_train_ratio: float,
 ) -> list[Comparison]:
-    missing = f"the baseline {baseline} is not ranked: {excluded[baseline]}" if baseline in excluded else None
+    out = unranked(endpoint, methods, excluded)
+    missing = f"the baseline {baseline} is not ranked: {out[baseline]}" if baseline in out else None
     return [
         Comparison.paired(
             endpoint, method, methods.get(method, {}), baseline, methods.get(baseline, {}),
-            excluded=excluded.get(method, missing), test_train_ratio=test_train_ratio,
+            excluded=out.get(method, missing), test_train_ratio=test_train_ratio,
         )
         for method in sorted({*methods, *excluded} - {baseline})
     ]  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Literal
 
 from benchmark.statistics.comparison import Comparison, Verdict
 from benchmark.statistics.intervals import Interval
+from benchmark.statistics.planning import POWER
 
 WORDS = {
     Verdict.BETTER: "better", Verdict.WORSE: "worse", Verdict.EQUIVALENT: "equivalent", Verdict.IDENTICAL: "identical",
@@ -56,7 +57,7 @@ def undecided(comparison: Comparison, label: str) -> str:
     if seeds is None:
         return f"{text}; no number of seeds would tell a difference of {margin} from none on these splits"
     if seeds <= c.n:
-        return f"{text}: the difference is near the margin of {margin}"
+        return f"{text}, as many as tell a difference of {margin} from none in {POWER:.0%} of sweeps"
     return f"{text}; about {seeds:,} would tell a difference of {margin} from none"
 
 

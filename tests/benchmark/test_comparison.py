@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -91,7 +92,7 @@ def test_an_undefined_metric_leaves_its_task_without_verdict() -> None:
     made = records(("videos",))
     undefine(next(r for r in made if r.method == A and r.seed == 2), "like", "auc", "one class only")
     like = compare(A, B, made).comparisons[1]
-    assert like.verdict is None and like.reason == f"no auc in 1 of 5 runs of which {B} has one"
+    assert like.verdict is None and like.reason == f"{A}: no auc in 1 of 5 runs where another method has one"
 
 
 def test_test_rows_that_vary_are_corrected_for() -> None:
@@ -176,6 +177,24 @@ def test_ci_fails_where_a_run_has_no_verdict(tmp_path: Path) -> None:
     after = write(tmp_path / "after", [*records(("videos",), seeds=4), record("videos", A, 4, status="failed")])
     with pytest.raises(SystemExit) as stopped:
         main(["compare", str(after), str(before), "--fail-if-worse"])
+    assert stopped.value.code == 1
+
+
+@pytest.mark.parametrize("kept", [
+    lambda r: r.method != A,
+    lambda r: r.dataset["name"] != "shop",
+    lambda r: r.method != A or r.seed < 4,
+    lambda r: r.seed < 2,
+], ids=["a method", "a data set", "a seed", "too many seeds for a test"])  # fmt: skip
+def test_ci_fails_where_something_was_lost(tmp_path: Path, kept: Callable[[Record], bool]) -> None:
+    before = records(("videos", "shop"))
+    write(tmp_path / "before", before)
+    write(tmp_path / "after", [r for r in before if kept(r)])
+    found = compare(tmp_path / "after", tmp_path / "before")
+    assert found.incomplete and not found.worse
+    assert not compare(tmp_path / "before", tmp_path / "before").incomplete
+    with pytest.raises(SystemExit) as stopped:
+        main(["compare", str(tmp_path / "after"), str(tmp_path / "before"), "--fail-if-worse"])
     assert stopped.value.code == 1
 
 

@@ -83,7 +83,7 @@ def test_diverged_failed_and_missing_runs_are_shown(made: Report) -> None:
     ]
     assert rows["shop"] == [
         ["mmoe/uncertainty", "failed", "1", "RuntimeError: out of memory"],
-        ["shared_bottom/equal", "missing", "4", "no record; other methods have this seed"],
+        ["shared_bottom/equal", "missing", "4", "no record; other methods have one"],
     ]
     assert cell(table(made, "videos", "click"), "ple/pcgrad", "seeds").text == "4 of 5"
 

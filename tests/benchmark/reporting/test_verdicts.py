@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from statistics import fmean
+
 import pytest
 
 from benchmark.record import Record
 from benchmark.reporting import Margin, Report, report
 from benchmark.reporting.layout import Cell, Sentences, Table
-from tests.benchmark.reporting.fabricate import METHODS, record, records, study, trees
+from benchmark.reporting.notes import dataset_notes
+from tests.benchmark.reporting.fabricate import METHODS, record, records, searched, study, trees
 
 
 def table(made: Report, dataset: str, title: str) -> Table:
@@ -99,6 +102,74 @@ def test_what_shares_nothing_is_compared_with_equal_weighting_only() -> None:
     assert "compared with equal weighting only" in sentences(made)["single_task/uncertainty"]
     (family,) = [results.family for results in made.results]
     assert family is not None and {c.method for c in family.comparisons if c.verdict is not None} == {"mmoe/equal"}
+
+
+def test_a_baseline_of_another_weighting_makes_nobody_incomparable() -> None:
+    made = report(records(("videos",)), baseline="mmoe/uncertainty")
+    assert {c.method for c in made.results[0].family.comparisons if c.verdict is not None} >= {"single_task/equal"}
+
+
+def test_tuned_methods_are_judged_by_the_tuned_baseline() -> None:
+    both = [*searched(method="mmoe/equal"), *searched(method="single_task/equal"), *records(("videos",), 3)]
+    (results,) = report(both).results
+    assert results.baseline == "single_task/equal (tuned)"
+    assert {c.baseline for c in results.family.comparisons} == {"single_task/equal (tuned)"}
+    assert report(both, purpose="default").results[0].baseline == "single_task/equal"
+    assert report(records(("videos",), 3)).results[0].baseline == "single_task/equal"
+
+
+def test_more_seeds_of_the_baseline_or_the_best_cost_no_verdict() -> None:
+    usual = report(records(("videos",))).results[0]
+    for method in ("single_task/equal", "ple/pcgrad"):
+        (results,) = report(
+            [*records(("videos",)), *(record(method=method, seed=seed) for seed in range(5, 10))]
+        ).results
+        for family, known in ((results.family, usual.family), (results.against_best, usual.against_best)):
+            assert [(c.method, c.task, c.n, c.verdict) for c in family.comparisons] == [
+                (c.method, c.task, c.n, c.verdict) for c in known.comparisons
+            ]
+
+
+def test_seeds_on_one_draw_of_the_data_are_one_replicate() -> None:
+    drawn = [
+        record("shop", method, seed, options={"data_seed": draw})
+        for method in METHODS for draw in range(3) for seed in range(5)
+    ]  # fmt: skip
+    (results,) = report(drawn).results
+    assert {c.n for c in results.family.comparisons} == {3}
+    assert {e.mean.n for methods in results.estimates.values() for e in methods.values()} == {3}
+    first = next(c for c in results.family.comparisons if c.task == "click" and c.method == "mmoe/equal")
+    by_draw = [
+        fmean(
+            record("shop", "mmoe/equal", seed, options={"data_seed": draw}).metrics["test"]["click"]["auc"]
+            - record("shop", "single_task/equal", seed, options={"data_seed": draw}).metrics["test"]["click"]["auc"]
+            for seed in range(5)
+        )
+        for draw in range(3)
+    ]  # fmt: skip
+    assert sorted(first.differences) == pytest.approx(sorted(by_draw), abs=1e-12)
+    assert any("one replicate" in note for note in dataset_notes(results))
+    alone = report([r for r in drawn if r.seed == 0]).results[0]
+    assert {c.n for c in alone.family.comparisons} == {3}
+    assert not any("one replicate" in note for note in dataset_notes(alone))
+
+
+def test_of_equals_the_best_is_the_one_that_was_tested_against() -> None:
+    for order in (1, -1):
+        twins = [
+            *shifted("mmoe/fixed", 0.02, 1e-4), *shifted("mmoe/equal", 0.02, 1e-4), *shifted("ple/equal", -0.02, 3e-4)
+        ]  # fmt: skip
+        (results,) = report([*BASE, *twins][::order]).results
+        task = results.group.tasks[0]
+        assert results.best[task.name, "auc"] == "mmoe/equal"
+        assert results.to_best(task, "mmoe/fixed").verdict == "identical"
+        assert results.to_best(task, "ple/equal").verdict == "worse"
+
+
+def test_who_was_not_compared_with_the_best_is_not_called_worse() -> None:
+    made = report(study())
+    (note,) = [note for note in table(made, "videos", "click").notes if "not compared" in note]
+    assert "1 is not compared with it" in note and "Every" not in note
 
 
 def test_trees_are_a_line_with_an_interval_and_an_answer() -> None:

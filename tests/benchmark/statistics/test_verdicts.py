@@ -91,13 +91,24 @@ def test_nobody_is_ranked_against_a_baseline_that_is_not() -> None:
 def test_a_metric_undefined_in_one_run_leaves_no_verdict() -> None:
     values = table({"b": list(A), "m": list(B)})
     del values["income", "auc"]["m"][2]
-    assert against_baseline(values, [AUC], "b").comparisons[0].reason == "no auc in 1 of 5 runs of which b has one"
+    reason = "no auc in 1 of 5 runs where another method has one"
+    assert against_baseline(values, [AUC], "b").comparisons[0].reason == reason
+    turned = against_baseline(values, [AUC], "m").comparisons[0]
+    assert turned.verdict is None and turned.reason == f"the baseline m is not ranked: {reason}"
+
+
+def test_a_method_without_a_value_on_some_pair_is_never_the_best() -> None:
+    values = table({"b": list(A), "m": [value + 0.1 for value in A], "n": [0.9 * value for value in A]})
+    del values["income", "auc"]["m"][2]
+    found = against_best(values, [AUC])
+    assert {c.method: c.baseline for c in found.comparisons} == {"m": "b", "n": "b"}
+    assert [c.verdict for c in found.comparisons] == [None, Verdict.WORSE] and found.tests == 1
 
 
 def test_methods_without_a_common_pair_are_not_compared() -> None:
     values = {("income", "auc"): {"b": {0: 0.8}, "m": {1: 0.8}}}
     found = against_baseline(values, [AUC], "b").comparisons[0]
-    assert found.verdict is None and found.reason == "no pair of runs has the same data and seed"
+    assert found.verdict is None and found.reason == "no auc in 1 of 2 runs where another method has one"
     assert found.difference is None and found.seeds_needed() is None and found.detectable() is None
 
 
