@@ -27,7 +27,8 @@ class EmbeddingSum(Architecture):
     An additive model: task k's table of field f is w_k' e_f, so the tables of all tasks share a rank of at most
     min(d, T). With d >= T it can express a separate linear model on one-hot fields for every task.
 
-    All tasks reach the embeddings and the v_j; w_k and c_k are one task's own.
+    All tasks reach the embeddings and the v_j; w_k and c_k are one task's own. So a gradient weighting over the trunk, which
+    leaves embeddings out, compares the gradients of the v_j alone, and without numeric fields is equal weighting.
 
     Args:
         schema: Fields and tasks.

@@ -165,7 +165,9 @@ def load(record: Record | str | Path, *, device: str = "cpu") -> Predictor:
     try:
         tensors = load_file(weights)
     except SafetensorError as error:
-        raise ValueError(f"{weights} is not a checkpoint: {error}") from error
+        raise ValueError(
+            f"{weights} is not a checkpoint: {error}; rerun=true save_checkpoint=true makes it anew"
+        ) from error
     schema = Schema.from_json(record.dataset["schema"])
     parameters = dict(record.config["architecture"])
     with seeded(record.seed, "load"):  # building draws initial values, and must not move the caller's generators

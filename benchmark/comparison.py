@@ -303,11 +303,14 @@ def study_of(results: str | Path | Sequence[Record]) -> Study:
     return Study.of(records)
 
 
-def require(study: Study, *methods: str) -> None:
-    """Refuses a method that no data set has, with the known names."""
+def require(study: Study, *methods: str, what: str = "method") -> None:
+    """Refuses a method that no data set has, with the known names, and a name that several have."""
     for wanted in methods:
         if all(find_method(group.by_method, wanted) is None for group in study.groups):
-            raise ValueError(unknown("method", wanted, study.methods))
+            same = sorted({run.method for run in study.runs if run.record.method == wanted})
+            if same:
+                raise ValueError(f"{what} {wanted!r} names several: {', '.join(same)}; give one of them in full")
+            raise ValueError(unknown(what, wanted, study.methods))
 
 
 def _table(judged: Judged) -> Table:

@@ -49,6 +49,9 @@ def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:
         return f"{cause.full_key} has no value" + (f"; known: {', '.join(names)}" if names else "")
     if str(error).startswith("Config group override must be a string"):
         return _not_a_name(overrides)
+    if str(error).startswith("Sweeping over Hydra's configuration"):
+        key, _, value = str(error).partition("'")[2].rstrip("'").partition("=")
+        return f"{key}: commas make a sweep, and hydra.* is not swept; a text is quoted twice: \"{key}='{value}'\""
     if isinstance(error, HydraException) and str(error).startswith("Ambiguous value for argument"):
         word = str(error).split("'")[1]
         return f"{word}: commas make a sweep, and one run is expected here; a list is written [a,b], a text in quotes"
@@ -89,6 +92,7 @@ def check_options(arguments: Sequence[str]) -> None:
             raise ValueError(f"unknown option {word!r}; a parameter is written without dashes: {option[2:]}={value}")
         if option.startswith("-"):
             raise ValueError(unknown("option", option, [o for o in parser._option_string_actions if o[:2] == "--"]))
+        raise ValueError(f"{word}: options stand before all parameters or after them, and not between")
 
 
 def _options(group: str) -> list[str]:

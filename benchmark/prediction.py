@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from scipy.special import expit
 
-from benchmark.schema import Batch, Task, TaskKind, Transform
+from benchmark.metrics import to_unit
+from benchmark.schema import Batch, Task, TaskKind
 from benchmark.targets import tensor
 
 if TYPE_CHECKING:
@@ -84,10 +85,7 @@ def in_unit(task: Task, values: np.ndarray) -> np.ndarray:
     """
     if task.kind is TaskKind.BINARY:
         return np.asarray(expit(values))
-    if task.transform is Transform.LOG1P:
-        with np.errstate(over="ignore"):  # infinite, and treated as such by who reads it
-            return np.asarray(np.expm1(values))
-    return values
+    return to_unit(task, values)
 
 
 def _unlabelled(categorical: np.ndarray, numeric: np.ndarray, tasks: int, device: torch.device | str) -> Batch:

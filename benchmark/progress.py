@@ -66,7 +66,12 @@ def sweep_progress(records: Sequence[Path] = ()) -> Iterator[Callable[[Sequence[
         path = Path(file.name)
 
     def follow(records: Sequence[Path]) -> None:
-        state = {"pid": os.getpid(), "started": time.time(), "records": [str(path.absolute()) for path in records]}
+        state = {
+            "pid": os.getpid(),
+            "command_line": sys.argv,
+            "started": time.time(),
+            "records": [str(path.absolute()) for path in records],
+        }
         new = path.with_suffix(".new")
         new.write_text(json.dumps(state))
         new.replace(path)
@@ -89,6 +94,11 @@ def line_of(record: Record) -> str:
         what += " (tuned)"
     place, left = _place()
     return " ".join(part for part in (place, what + ":", _outcome(record), left) if part)
+
+
+def command_line() -> list[str]:
+    """`sys.argv`; in a worker, that of the sweep."""
+    return list((_sweep() or {}).get("command_line", sys.argv))
 
 
 def _sweep() -> dict[str, Any] | None:
@@ -115,7 +125,10 @@ def _place() -> tuple[str, str]:
 
 def _outcome(record: Record) -> str:
     if record.status != "finished":
-        return f"{record.status}: {(record.error or {}).get('message', '')}"
+        error = record.error or {}
+        kind = error.get("type")  # of a ValueError and a divergence, the message says it all
+        named = "" if kind in (None, "ValueError", "Diverged") else f"{kind}: "
+        return f"{record.status}: {named}{error.get('message', '')}"
     parts = []
     if record.purpose == TRIAL and record.criterion is not None:
         parts.append(f"{record.config['trainer']['monitor']} {record.criterion:.4f} on validation")

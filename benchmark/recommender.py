@@ -14,6 +14,7 @@ import math
 import sys
 from dataclasses import dataclass
 from itertools import pairwise
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -138,7 +139,8 @@ def recommend(
     data = data_of(found)
     if data.catalogue is None:
         raise ValueError(f"data set {name} has no catalogue of users and items: nothing to recommend")
-    indices = _find_users([users] if isinstance(users, str | int) else users, data.catalogue.users, name)
+    asked = [str(users)] if isinstance(users, str | int | Integral) else users  # numpy's integers too
+    indices = _find_users(asked, data.catalogue.users, name)
     ranker = _Ranker(predictor, data, data.catalogue, ranking, include_seen=include_seen)
     rows = [row for index in indices for row in ranker.rows(index, k)]
     notes = tuple(ranker.notes(indices, rows, k))

@@ -137,7 +137,7 @@ def load_record(path: str | Path) -> Record:
         raise FileNotFoundError(f"no record at {path}")
     try:
         value = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not a record: {error}") from error
     required = ("format", "id", "status", "method", "purpose", "seed", "config")
     missing = [key for key in required if key not in value] if isinstance(value, dict) else list(required)

@@ -66,7 +66,7 @@ class Registry:
             known = self._classes.get(name)
             if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
                 raise ValueError(f"{self.group} {name!r} is registered twice: {known.__module__} and {cls.__module__}")
-            config = _config_class(cls, name, self.base)
+            config = _config_class(cls, name, self.group, self.base)
             cls.Config = config  # type: ignore[attr-defined]
             cls.registered_as = name  # type: ignore[attr-defined]
             self._classes[name] = cls
@@ -140,7 +140,7 @@ def unknown(what: str, name: str, known: Any) -> str:
     return f"unknown {what} {name!r}{meant} known: {', '.join(sorted(known))}"
 
 
-def _config_class(cls: type, name: str, base: type[ComponentConfig]) -> type:
+def _config_class(cls: type, name: str, group: str, base: type[ComponentConfig]) -> type:
     # get_type_hints resolves the strings of `from __future__ import annotations`
     hints = get_type_hints(cls.__init__)  # type: ignore[misc]
     fields: list[Any] = [("name", str, dataclasses.field(default=name, init=False))]
@@ -171,7 +171,7 @@ def _config_class(cls: type, name: str, base: type[ComponentConfig]) -> type:
                 value.update({key: float(number) for key, number in value.items()})
             if value not in (MISSING, *choices.get(field.name, (value,))):
                 raise ValueError(
-                    f"{self.name}.{field.name}={value!r} is not known; known: {', '.join(choices[field.name])}"
+                    f"{group}.{field.name}={value!r} is not known; known: {', '.join(choices[field.name])}"
                 )
 
     made = dataclasses.make_dataclass(

@@ -7,7 +7,6 @@ import hashlib
 import os
 import platform
 import shlex
-import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,9 +23,9 @@ from torch import nn
 from benchmark import metrics, registry
 from benchmark.checkpoint import save_checkpoint
 from benchmark.composition import typed
-from benchmark.config import RunConfig
+from benchmark.config import RunConfig, digest
 from benchmark.datasets import Data, Dataset
-from benchmark.progress import RunProgress
+from benchmark.progress import RunProgress, command_line
 from benchmark.record import TRIAL, Metrics, Record, load_record, record_path
 from benchmark.seeding import initialise, seeded
 from benchmark.targets import TargetScale
@@ -53,7 +52,7 @@ def run(config: RunConfig | DictConfig) -> Record:
     config = typed(config)
     check(config)
     data = build_dataset(config).build()
-    before = finished_before(config, data.fingerprint)
+    before = finished_before(config, identify(data, config.purpose))
     if before is not None:
         return before
     record = new_record(config, data)
@@ -106,17 +105,23 @@ def check(config: RunConfig) -> None:
         raise ValueError(f"results_dir={config.results_dir} cannot be written: {existing} is not a writable folder")
 
 
-def finished_before(config: RunConfig, fingerprint: str) -> Record | None:
+def finished_before(config: RunConfig, data: dict[str, Any]) -> Record | None:
     """The record of the same run, if it need not be repeated.
 
-    That is: same id, same data, finished or diverged (the same would happen again), and the checkpoint is there if one is
-    asked for. `rerun=true` repeats all.
+    That is: same id, same data prepared and split in the same way, finished or diverged (the same would happen again), and
+    the checkpoint is there if one is asked for. `rerun=true` repeats all.
+
+    Args:
+        config: The run.
+        data: What `identify` says of its data.
     """
     path = record_path(config.results_dir, config.identity, config.id)
     if config.rerun or not path.is_file():
         return None
     record = load_record(path)
-    if record.status == "failed" or record.dataset.get("fingerprint") != fingerprint:
+    if record.status == "failed" or any(
+        digest(record.dataset.get(key, value)) != digest(value) for key, value in data.items()
+    ):
         return None
     lacks_checkpoint = config.save_checkpoint and not path.with_suffix(".safetensors").is_file()
     return None if lacks_checkpoint and record.status == "finished" else record
@@ -131,29 +136,36 @@ def new_record(config: RunConfig, data: Data) -> Record:
         purpose=config.purpose,
         seed=config.seed,
         config=asdict(config),
-        dataset=describe(config.dataset.name, data, with_test=config.purpose != TRIAL),
+        dataset=describe(config.dataset.name, data, config.purpose),
         selected_by={"split": "validation", "criterion": config.trainer.monitor},
         environment=environment(),
     )
 
 
-def describe(name: str, data: Data, *, with_test: bool = True) -> dict[str, Any]:
-    """A record's `dataset`: what the data are and, with test, what its rows alone decide (the constant predictor's metrics)."""
+def identify(data: Data, purpose: str) -> dict[str, Any]:
+    """What runs share that were trained on the same rows: data, splits, schema, and but for trials a hash of the test rows."""
     splits = {"train": data.train, "validation": data.validation, "test": data.test}
-    described: dict[str, Any] = {
-        "name": name,
+    return {
         "fingerprint": data.fingerprint,
         "splits": {split: len(rows) for split, rows in splits.items()},
+        "schema": data.schema.to_json(),
+        **({} if purpose == TRIAL else {"test_rows": _hash_rows(data)}),
+    }
+
+
+def describe(name: str, data: Data, purpose: str = "default") -> dict[str, Any]:
+    """A record's `dataset`: what the data are, and but for trials what the test rows alone decide (the constant's metrics)."""
+    described: dict[str, Any] = {
+        "name": name,
         "fields": [f.name for f in data.schema.categorical] + [f.name for f in data.schema.numeric],
         "tasks": list(data.schema.task_names),
-        "schema": data.schema.to_json(),
+        **identify(data, purpose),
         "facts": data.facts,
     }
-    if with_test:
+    if purpose != TRIAL:
         tasks, rows = data.schema.tasks, data.test
         constant = metrics.constant_outputs(tasks, data.train.labels, len(rows))
         described |= {
-            "test_rows": _hash_rows(data),
             "best_reachable": data.best_reachable,
             "constant": metrics.evaluate(tasks, constant, rows.labels, users_of(data, rows))[0],
         }
@@ -236,7 +248,7 @@ def _cost(model: nn.Module, fit: Fit, data: Data, threads: int, device: torch.de
         "parameters": sum(p.numel() for p in model.parameters()),
         "embedding_parameters": sum(embeddings.values()),
         "train_seconds": fit.train_seconds,
-        "rows_per_second": len(data.train) * len(fit.epochs) / fit.train_seconds if fit.train_seconds else None,
+        "rows_per_second": fit.rows / fit.train_seconds if fit.train_seconds else None,
         "peak_memory_bytes": _peak_memory(device),
         "threads": threads,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
@@ -281,9 +293,12 @@ def _hash_rows(data: Data) -> str:
     return hashed.hexdigest()[:16]
 
 
-def _program() -> list[str]:
-    name = Path(sys.argv[0]).name
-    return ["python", "-m", "benchmark"] if name == "__main__.py" else [name]
+def _command() -> str:
+    program, *arguments = command_line()
+    name = Path(program).name
+    # `mtlbench run` is one word there
+    words = ["python", "-m", "benchmark"] if name == "__main__.py" else name.split()
+    return shlex.join([*words, *arguments])
 
 
 def environment() -> dict[str, Any]:
@@ -295,6 +310,6 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cores": os.cpu_count(),
-        "command": shlex.join([*_program(), *sys.argv[1:]]),
+        "command": _command(),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }

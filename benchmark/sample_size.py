@@ -116,7 +116,7 @@ def power(
         ValueError: if no data set has the baseline and another method in three pairs of runs.
     """
     study = study_of(results)
-    require(study, baseline)
+    require(study, baseline, what="baseline")
     values = values_on_test(long_table(study), selection)
     differences = {**MARGINS, **differences}
     spreads, notes = [], []

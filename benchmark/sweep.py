@@ -18,7 +18,7 @@ from benchmark.composition import typed
 from benchmark.config import RunConfig, digest
 from benchmark.progress import line_of, say, sweep_progress
 from benchmark.record import TRIAL, Record, load_record, record_path
-from benchmark.runner import build_dataset, check, finished_before, run
+from benchmark.runner import build_dataset, check, finished_before, identify, run
 from benchmark.tracking import guarded
 
 Compose = Callable[[list[str]], DictConfig]
@@ -49,6 +49,8 @@ def attempt(config: DictConfig) -> str:
             say(f"{config_.dataset.name} {config_.architecture.name}/{config_.weighting.name}: failed: {error}")
             return "failed"
         record = load_record(path)
+        say(f"{line_of(record)} (traceback in {path})")
+        return record.status
     say(line_of(record))
     return record.status
 
@@ -86,7 +88,7 @@ class Batch:
         self._launch = launch
         self._jobs: dict[Path, Job] = {}
         self._before: dict[Path, int] = {}  # when the records of the jobs that were to run had been written
-        self._fingerprints: dict[str, str] = {}
+        self._data: dict[tuple[str, bool], dict[str, Any]] = {}  # what `identify` says of each data set
         self._stack = ExitStack()
         self.is_complete = False
 
@@ -110,14 +112,17 @@ class Batch:
             what: The word for one of them.
             title: Goes before the line that counts them.
         """
-        todo = self._unfinished(jobs)
-        skipped = len(jobs) - len(todo)
+        todo, skipped = self._unfinished(jobs)
         if len(jobs) > 1 or skipped:
             say(
-                f"mtlbench: {title}{counted(len(jobs), what)}, {skipped} finished before and skipped, {len(todo)} to do"
+                f"mtlbench: {title}{counted(len(jobs), what)}, {len(skipped)} done before and skipped, {len(todo)} to do"
             )
-        self._jobs |= {job.record: job for job in jobs}
+        if diverged := sum(record.status == "diverged" for record in skipped):
+            say(
+                f"mtlbench: {diverged} of those skipped had diverged; rerun=true runs them again, as after a change of code"
+            )
         self._before |= {job.record: _modified(job.record) for job in todo}
+        self._jobs |= {job.record: job for job in jobs}
         if todo:
             try:
                 self._follow([job.record for job in todo])
@@ -151,7 +156,8 @@ class Batch:
             say(f"mtlbench: warning: these records were made by different versions: {made}")
         total: Counter[str] = sum(outcomes.values(), Counter())
         if total["without a record"]:
-            say("mtlbench: the same command goes on where this one stopped")
+            without = " without rerun=true" if any(job.config.rerun for job in self._jobs.values()) else ""
+            say(f"mtlbench: the same command{without} goes on where this one stopped")
         self._point_to_records(has_results=set(outcomes) != {TRIAL})
         return not (total["failed"] or total["without a record"])
 
@@ -161,16 +167,19 @@ class Batch:
             with guarded(registry.trackers.build(config)) as tracker:
                 tracker.report(results_dir)
 
-    def _unfinished(self, jobs: Sequence[Job]) -> list[Job]:
-        """Prepares every data set once, before any worker needs it, and drops the jobs whose record is there."""
-        todo = []
+    def _unfinished(self, jobs: Sequence[Job]) -> tuple[list[Job], list[Record]]:
+        """Prepares every data set once, before any worker needs it; the jobs to do, and the records of the others."""
+        todo, done = [], []
         for job in jobs:
-            key = digest(dataclasses.asdict(job.config.dataset))
-            if key not in self._fingerprints:
-                self._fingerprints[key] = build_dataset(job.config).build().fingerprint
-            if finished_before(job.config, self._fingerprints[key]) is None:
+            key = digest(dataclasses.asdict(job.config.dataset)), job.config.purpose == TRIAL
+            if key not in self._data:
+                self._data[key] = identify(build_dataset(job.config).build(), job.config.purpose)
+            before = finished_before(job.config, self._data[key])
+            if before is None:
                 todo.append(job)
-        return todo
+            else:
+                done.append(before)
+        return todo, done
 
     def _point_to_records(self, *, has_results: bool) -> None:
         folders = sorted({str(job.config.results_dir) for job in self._jobs.values()})

@@ -108,18 +108,19 @@ class TaskLosses:
         self, outputs: dict[str, Tensor], auxiliaries: dict[str, Auxiliary], batch: Batch
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """(T,) losses, (T,) bool: has the task a label here, and the sum of the auxiliaries that belong to no task."""
-        losses = {task.name: self._loss(t, task, outputs[task.name], batch) for t, task in enumerate(self.tasks)}
-        extra: Tensor | None = None
-        for auxiliary in auxiliaries.values():
-            if auxiliary.task is None:
-                extra = auxiliary.value if extra is None else extra + auxiliary.value
-            else:
-                losses[auxiliary.task] = losses[auxiliary.task] + auxiliary.value
         active_T = (
             torch.ones(len(self.tasks), dtype=torch.bool, device=batch.labels.device)
             if all(self.fully_observed)
             else batch.observed.any(dim=0)
         )
+        losses = {task.name: self._loss(t, task, outputs[task.name], batch) for t, task in enumerate(self.tasks)}
+        active = dict(zip(losses, active_T, strict=True)) if auxiliaries else {}
+        extra: Tensor | None = None
+        for auxiliary in auxiliaries.values():
+            if auxiliary.task is None:
+                extra = auxiliary.value if extra is None else extra + auxiliary.value
+            else:
+                losses[auxiliary.task] = losses[auxiliary.task] + auxiliary.value * active[auxiliary.task]
         return torch.stack(list(losses.values())), active_T, extra
 
     def _loss(self, t: int, task: Task, output: Tensor, batch: Batch) -> Tensor:

@@ -55,6 +55,7 @@ class Fit:
         shared_parameters: Number of parameters that two or more tasks reach.
         train_seconds: Time spent in training steps, evaluation apart.
         steps: Number of updates.
+        rows: Number of rows trained on, each as often as it was.
         diverged: What was not finite, and where.
     """
 
@@ -63,17 +64,18 @@ class Fit:
     shared_parameters: int = 0
     train_seconds: float = 0.0
     steps: int = 0
+    rows: int = 0
     diverged: Diverged | None = None
 
 
-Backward = Callable[[Tensor, Tensor, Tensor | None], None]
+Backward = Callable[[Tensor, Tensor, Tensor | None, dict[str, Tensor]], None]
 
 
 def make_backward(model: nn.Module, weighting: Weighting) -> Backward:
     """The backward pass, chosen once by the kind of weighting; the plain one costs nothing beside `backward()`."""
     if isinstance(weighting, LossWeighting):
 
-        def backward(losses_T: Tensor, active_T: Tensor, extra: Tensor | None) -> None:
+        def backward(losses_T: Tensor, active_T: Tensor, extra: Tensor | None, outputs: dict[str, Tensor]) -> None:
             total = weighting(losses_T, active_T)
             (total if extra is None else total + extra).backward()
 
@@ -155,6 +157,8 @@ class Trainer:
             seconds = time.perf_counter() - start
             fit.train_seconds += seconds
             fit.steps = self.watch.step
+            epochs, rest = divmod(fit.steps, self.steps_per_epoch)
+            fit.rows = epochs * len(self.rows) + rest * self.config.batch_size
         return seconds
 
     def _train_steps(self, generator: torch.Generator, progress: Progress) -> None:
@@ -171,14 +175,15 @@ class Trainer:
         outputs, auxiliaries = self.model.training_step(batch)
         losses_T, active_T, extra = self.losses(outputs, auxiliaries, batch)
         self.optimizer.zero_grad()
-        self.backward(losses_T, active_T, extra)
+        self.backward(losses_T, active_T, extra, outputs)
+        weights_T = self.weighting.effective_weights()  # those of this update
         if self.config.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
         self.optimizer.step()
         if self.scheduler is not None:
             self.scheduler.step()
         losses_T = losses_T.detach()
-        self.watch.add(losses_T, active_T, self.weighting.effective_weights(), auxiliaries)
+        self.watch.add(losses_T, active_T, weights_T, auxiliaries)
         self.weighting.after_step(losses_T, lambda: self._losses_again(batch))
 
     def _losses_again(self, batch: Batch) -> Tensor:

@@ -49,7 +49,7 @@ class Watch:
         """Notes a step. Waits for nothing."""
         self.step += 1
         self._steps += 1
-        self._noted.append(torch.stack((losses_T, active_T, weights_T)))
+        self._noted.append(torch.stack((losses_T, active_T, weights_T * active_T)))
         for name, auxiliary in auxiliaries.items():
             self._noted_auxiliaries.setdefault(name, []).append(auxiliary.value.detach().clone())
 
@@ -80,8 +80,10 @@ class Watch:
     def mean_losses(self) -> Tensor:
         """(T,) mean loss of the epoch's steps in which a task was active."""
         self._sum_up()
-        losses_T, active_T = self._sums_3T[0], self._sums_3T[1]
-        return losses_T / active_T.clamp(min=1)
+        return self._mean(self._sums_3T[0])
+
+    def _mean(self, sums_T: Tensor) -> Tensor:
+        return sums_T / self._sums_3T[1].clamp(min=1)
 
     def summary(self) -> dict[str, Any]:
         """The epoch's means as plain values, as in `Record.epochs`."""
@@ -89,5 +91,5 @@ class Watch:
         return {
             "train_losses": dict(zip(names, self.mean_losses().tolist(), strict=True)),
             "auxiliary": {name: float(value) / self._steps for name, value in self._auxiliaries.items()},
-            "effective_weights": dict(zip(names, (self._sums_3T[2] / self._steps).tolist(), strict=True)),
+            "effective_weights": dict(zip(names, self._mean(self._sums_3T[2]).tolist(), strict=True)),
         }

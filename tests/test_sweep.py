@@ -178,3 +178,33 @@ def test_fixed_weights_checkpoint_report_and_recommendations(tmp_path: Path) -> 
     )
     assert asked.returncode == 0, asked.stderr
     assert len(json.loads(asked.stdout)) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["experiment=census,kuairand"], "one experiment a command, as each brings a sweep of its own"),
+        (["dataset=shop", "seed=range(3,0)"], "nothing to run: one of the swept values is an empty range"),
+        (
+            ["dataset=shop", "seed=0,1", "hydra.sweeper.leave_out=[{architectur: mmoe}]"],
+            "unknown key of hydra.sweeper.leave_out 'architectur'; did you mean architecture",
+        ),
+        (
+            ["dataset=shop", "seed=0,1", "hydra.sweeper.space.trainer.learning_rate=interval(1e-4,1e-2)"],
+            "hydra.sweeper.space.trainer.learning_rate: commas make a sweep, and hydra.* is not swept",
+        ),
+    ],
+)
+def test_a_sweep_that_is_not_what_was_meant_is_one_line(tmp_path: Path, arguments: list[str], message: str) -> None:
+    done = bench("-m", *arguments, f"results_dir={tmp_path / 'runs'}")
+    assert done.returncode == 1 and message in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_spaces_in_what_is_left_out_are_no_names(tmp_path: Path) -> None:
+    done = bench(
+        "dataset=shop", *SHOP, *SHORT, "architecture=shared_bottom,mmoe", "seed=0", f"results_dir={tmp_path}",
+        "hydra.sweeper.leave_out=[{architecture: 'ple, mmoe'}]",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert [record.method for record in load_records(tmp_path)] == ["shared_bottom/equal"]

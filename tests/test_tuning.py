@@ -50,7 +50,7 @@ def test_killed_and_resumed_and_in_parallel_the_records_are_the_same(tmp_path: P
     kept = {path: path.read_bytes() for path in record_files(cut)}
     assert 2 <= len(kept) < 12
     told = search(cut)
-    assert f"{min(len(kept), 4)} finished before and skipped" in told
+    assert f"{min(len(kept), 4)} done before and skipped" in told
     assert all(path.read_bytes() == content for path, content in kept.items())
     records = load_records(cut)
     assert [record.purpose for record in records].count("trial") == 4

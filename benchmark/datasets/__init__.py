@@ -105,10 +105,10 @@ class Dataset(ABC):
         """
 
     def choose(self, names: tuple[str, ...]) -> tuple[Task, ...]:
-        """The tasks of these names, in the order of `all_tasks`.
+        """The tasks of these names, which come in the order of `all_tasks`.
 
         Raises:
-            ValueError: for an unknown name, or none.
+            ValueError: for an unknown name, none, or another order.
         """
         known = {task.name: task for task in self.all_tasks}
         for name in names:
@@ -116,4 +116,9 @@ class Dataset(ABC):
                 raise ValueError(f"dataset.tasks: unknown task {name!r}; known: {', '.join(known)}")
         if not names:
             raise ValueError(f"dataset.tasks: expected at least one of {', '.join(known)}, found none")
-        return tuple(task for name, task in known.items() if name in names)
+        ordered = [name for name in known if name in names]
+        if list(names) != ordered:  # another order would be the same run under another id
+            raise ValueError(
+                f"dataset.tasks: expected the data set's order, [{','.join(ordered)}], found [{','.join(names)}]"
+            )
+        return tuple(known[name] for name in names)

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from benchmark.datasets import Catalogue, Entities
-from benchmark.datasets._table import TRAIN, Table
+from benchmark.datasets._table import LEFT_OUT, TRAIN, Table
 from benchmark.schema import Schema
 
 Arrays = dict[str, list[np.ndarray]]  # kind (categorical, numeric) to the arrays of train, validation and test
@@ -81,8 +81,9 @@ def _entities(folder: Path, role: str, names: dict[str, Any]) -> Entities:
 
 
 def _last_rows(table: Table, id_field: str) -> pl.DataFrame:
-    """Columns `id`, sorted, and `row`: its last row in train; of one that is not in train, its last row anywhere."""
+    """Columns `id`, sorted, and `row`: its last row in train; of one that is not there, in validation or test."""
     frame = pl.DataFrame({"id": table.series(id_field), "train": table.split == TRAIN}).with_row_index("row")
+    frame = frame.filter(pl.Series(table.split != LEFT_OUT))
     last = pl.col("row").filter(pl.col("train")).max().fill_null(pl.col("row").max())
     return frame.drop_nulls("id").group_by("id").agg(last).sort("id")
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmark.datasets._prepare import TEST
+from benchmark.datasets._prepare import TEST, TRAIN
 from benchmark.metrics import evaluate
 from benchmark.schema import Task
 
@@ -35,6 +35,9 @@ def best_reachable(
         {task: {metric: value}}, as `evaluate` computes and names them; without those that are undefined.
     """
     test_R = split_R == TEST
+    if users_R is not None:  # a user whom train does not know is nobody to a model: each of their rows stands alone
+        known_R = np.isin(users_R, users_R[split_R == TRAIN])
+        users_R = np.where(known_R, users_R, -1 - np.arange(len(users_R)))
     metrics, _ = evaluate(
         tasks,
         {task.name: truth[task.name][test_R] for task in tasks},

@@ -36,8 +36,18 @@ class Column:
 
 
 def fitted(table: Table, numeric: str) -> Iterator[Column]:
-    """The fields, categorical ones first, one at a time: a log of hundreds of millions of rows is not held twice."""
+    """The fields, categorical ones first, one at a time: a log of hundreds of millions of rows is not held twice.
+
+    Raises:
+        ValueError: if a numeric column has an infinite value.
+    """
     train = table.split == TRAIN
+    for name, values in table.numeric.items():
+        if np.isinf(values).any():
+            row = int(np.isinf(values).argmax())
+            raise ValueError(
+                f"column {name!r}: expected finite numbers, or NaN where missing, found {values[row]} in row {row}"
+            )
     for name in table.categorical:
         yield _categorical(name, name, *encode(table.series(name), train))
     if numeric == "bins":
@@ -93,9 +103,13 @@ def bins(values: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, list[Any]]:
 
 
 def scale(values: np.ndarray, train: np.ndarray, *, standardise: bool) -> np.ndarray:
-    """(R,) float32: the column with train's mean where it is missing, and standardised on train if asked for."""
+    """(R,) float32: the column with train's mean where it is missing, and standardised on train if asked for.
+
+    A column that is constant in train is only centred: its computed deviation is rounding error, and need not be 0.
+    """
     seen = values[train & ~np.isnan(values)]
-    mean, std = (seen.mean(), seen.std()) if len(seen) else (0.0, 0.0)
+    mean = seen.mean() if len(seen) else 0.0
+    std = seen.std() if len(seen) and seen.min() < seen.max() else 0.0
     filled = np.where(np.isnan(values), mean, values)
     if standardise:
         filled = (filled - mean) / (std if std > 0 else 1.0)

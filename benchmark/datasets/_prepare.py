@@ -20,7 +20,7 @@ from benchmark.schema import Schema, Split, Task
 
 __all__ = ["LEFT_OUT", "SPLITS", "TEST", "TRAIN", "VALIDATION", "Table", "prepare", "random_split"]
 
-FORMAT = 2  # of the prepared arrays and what is done to them; a change raises it, and old caches are not read
+FORMAT = 3  # of the prepared arrays and what is done to them; a change raises it, and old caches are not read
 
 
 def prepare(dataset: Dataset, *, read: Callable[[], Table], source: dict[str, Any], numeric: str = "bins") -> Data:

@@ -290,8 +290,12 @@ def find_baseline(group: Group, wanted: str) -> str | None:
 
 
 def find_method(methods: Mapping[str, Sequence[Run]], wanted: str) -> str | None:
-    """The one of these methods that `wanted` names: exactly, or as the only one with this architecture and weighting."""
+    """The one of these methods that `wanted` names: exactly, or as the only one with this architecture and weighting.
+
+    Of several, the only one that has finished a run: a mistyped parameter is no rival.
+    """
     if wanted in methods:
         return wanted
-    same = [method for method, runs in methods.items() if runs[0].record.method == wanted]
-    return same[0] if len(same) == 1 else None
+    same = [method for method, runs in methods.items() if runs and runs[0].record.method == wanted]
+    done = [method for method in same if any(run.finished for run in methods[method])] or same
+    return done[0] if len(done) == 1 else None

@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmark.config import digest
 from benchmark.progress import say
-from benchmark.record import load_record, record_files
+from benchmark.record import Record, load_record, record_files
 from benchmark.sweep import Batch, Compose, Job, compose_all, counted
 from benchmark.tuning.space import parse_space
 from benchmark.tuning.study import SAMPLERS, Study, studies_of
@@ -96,10 +96,13 @@ def _chosen(study: Study) -> str:
 
 
 def _renew_ledgers(tuned: Sequence[Job], batch: Batch) -> None:
-    """A tuned run that was there already has the ledger of the search that made it: the same choice, from fewer trials."""
+    """A tuned run that was there already has the ledger of the search that made it: the same choice, from fewer trials.
+
+    The ledger of a larger search stands.
+    """
     for job in tuned:
         record = batch.record(job)
-        if record is not None and record.config.get("tuning") != job.config.tuning:
+        if record is not None and _trials(record) < job.config.tuning["trials"]:
             record.config["tuning"] = job.config.tuning
             record.write(job.config.results_dir)
 
@@ -111,10 +114,24 @@ def _warn_of_other_choices(tuned: Sequence[Job]) -> None:
     records = {Path(path): load_record(path) for folder in folders for path in record_files(folder)}
     chosen = {digest(records[path].method_config) for path in current & records.keys()}
     data = {digest(asdict(job.config.dataset)) for job in tuned}
+    sizes = {job.config.tuning["study"]: job.config.tuning["trials"] for job in tuned}
+    larger: dict[str, int] = {}
     for path, record in records.items():
         is_of_the_data = record.purpose == "tuned" and digest(record.config["dataset"]) in data
-        if is_of_the_data and digest(record.method_config) not in chosen:
+        size = sizes.get(record.config.get("tuning", {}).get("study", ""))
+        if is_of_the_data and size is not None and _trials(record) != size:
+            if _trials(record) > size:  # of fewer trials, reports leave it out by themselves
+                larger[record.method] = max(larger.get(record.method, 0), _trials(record))
+        elif is_of_the_data and digest(record.method_config) not in chosen:
             say(
                 f"mtlbench: warning: {path} is a tuned run that this search did not choose; delete it, "
                 "or give each search a results_dir"
             )
+    for method, trials in larger.items():
+        say(
+            f"mtlbench: warning: reports take the larger search of {method} in this folder, of {trials} trials, not this one"
+        )
+
+
+def _trials(record: Record) -> int:
+    return int(record.config.get("tuning", {}).get("trials", 0))

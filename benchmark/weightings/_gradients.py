@@ -17,8 +17,7 @@ from torch import Tensor, nn
 
 from benchmark.weightings import GramWeighting, JacobianWeighting
 
-# In how many batches with its label a task's reach is looked for. One is not enough: a layer that starts at zero hides
-# what lies below it. Nothing is lost by then, since what is hidden has no gradient.
+# In how many batches a task's reach is looked for. One is not enough: a layer that starts at zero hides what lies below it.
 PROBES = 3
 
 # While something is unreached (an expert that no row has chosen yet), every so many steps look again.
@@ -89,7 +88,6 @@ class GradientEngine:
                 module.register_forward_hook(self._keep)
         num_tasks = len(weighting.tasks)
         self._step = 0
-        self._probes = [0] * num_tasks
         self._reached: list[set[int]] = [set() for _ in range(num_tasks)]  # numbers of parameters, then representations
         self._own: list[list[nn.Parameter]] = [[] for _ in range(num_tasks)]
         self._reachable: list[nn.Parameter] = []
@@ -105,19 +103,20 @@ class GradientEngine:
         """After a step: is nothing in scope shared, so that the method is equal weighting?"""
         return not self._scope
 
-    def backward(self, losses_T: Tensor, active_T: Tensor, extra: Tensor | None) -> None:
+    def backward(self, losses_T: Tensor, active_T: Tensor, extra: Tensor | None, outputs: dict[str, Tensor]) -> None:
         """Sets the gradients of one step.
 
         Args:
             losses_T: (T,) with graph.
             active_T: (T,) bool: has the task a label in the batch. The others take no part.
             extra: The sum of auxiliary losses without task; its gradient is added outside the solver.
+            outputs: {task: (B,)} with graph. A task reaches what its output depends on in any row, with a label or without.
 
         Raises:
             ValueError: if the scope is `representation` and parameters are shared, but no output of an embedding is.
         """
         active = active_T.nonzero().flatten().tolist()
-        self._learn(losses_T, active)
+        self._learn(outputs, losses_T)
         for parameter in self.parameters:
             parameter.grad = None
         if active and self._scope:
@@ -177,17 +176,15 @@ class GradientEngine:
             weights_A = torch.full_like(losses_A, torch.nan)  # no solver is asked; the trainer ends the run as diverged
         return weights_A, weights_A @ rows_AP
 
-    def _learn(self, losses_T: Tensor, active: list[int]) -> None:
+    def _learn(self, outputs: dict[str, Tensor], losses_T: Tensor) -> None:
         is_due = self._step % PROBE_AGAIN == 0 and len(self._reachable) < len(self.parameters)
         self._step += 1
-        fresh = [task for task in active if is_due or self._probes[task] < PROBES]
-        if not fresh:
+        if self._step > PROBES and not is_due:
             return
         tensors = [*self.parameters, *self._representation]
-        for task in fresh:
-            self._probes[task] += 1
-            found_P1 = reach({"": losses_T[task]}, tensors)
-            self._reached[task].update(found_P1[:, 0].nonzero().flatten().tolist())
+        for reached, task, loss in zip(self._reached, self.weighting.tasks, losses_T, strict=True):
+            found_P2 = reach({"output": outputs[task.name], "loss": loss}, tensors)  # the loss has auxiliaries too
+            reached.update(found_P2.any(dim=1).nonzero().flatten().tolist())
         self._plan(len(tensors))
 
     def _plan(self, num_tensors: int) -> None:

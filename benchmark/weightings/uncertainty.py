@@ -38,7 +38,7 @@ class Uncertainty(LossWeighting):
     log(2 c_t L_t), so that the effective weight c_t exp(-s_t) is 1 / (2 L_t) for either form. And from those that train
     s as one of the model's parameters: at a learning rate of 1e-3 it takes thousands of steps to follow a loss of 1e-3,
     and weight decay on s biases the weights for good; here s has a group of its own, without decay. A task without a
-    label in the batch leaves its s alone. The total can be negative, so nothing may stop on it.
+    label in the batch sends its s no gradient. The total can be negative, so nothing may stop on it.
     """
 
     factors_T: Tensor

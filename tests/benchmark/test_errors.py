@@ -61,6 +61,7 @@ def test_a_plain_error_is_its_own_text_on_one_line() -> None:
         (["--muptirun"], r"^unknown option '--muptirun'; did you mean --multirun\? known: .*--cfg"),
         (["seed=1", "--seed=3"], r"^unknown option '--seed=3'; a parameter is written without dashes: seed=3$"),
         (["--cfg", "jb"], r"invalid choice: 'jb'"),
+        (["seed=1", "--cfg", "job", "seed=2"], r"^seed=2: options stand before all parameters or after them"),
     ],
 )
 def test_a_misspelt_option_is_one_line(arguments: list[str], message: str) -> None:
@@ -68,6 +69,6 @@ def test_a_misspelt_option_is_one_line(arguments: list[str], message: str) -> No
         check_options(arguments)
 
 
-@pytest.mark.parametrize("arguments", [[], ["-m", "seed=1,2"], ["seed=1", "--cfg", "job", "seed=2"], ["--help"]])
+@pytest.mark.parametrize("arguments", [[], ["-m", "seed=1,2"], ["seed=1", "--cfg", "job"], ["--help"]])
 def test_known_options_pass(arguments: list[str]) -> None:
     check_options(arguments)

@@ -55,7 +55,7 @@ def test_two_configs_do_not_share_a_default(toys: Registry) -> None:
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"colour": "green"}, "paint.colour='green' is not known; known: red, blue"),
+        ({"colour": "green"}, "colour='green' is not known; known: red, blue"),
         ({"color": "red"}, "unknown parameter of toy paint 'color'; did you mean colour\\? known: colour"),
     ],
 )

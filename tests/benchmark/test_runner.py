@@ -26,20 +26,22 @@ def done(tmp_path: Path) -> Record:
 
 def test_a_finished_run_is_not_repeated(tmp_path: Path, done: Record) -> None:
     assert run(small(tmp_path)).environment["started"] == done.environment["started"]
-    assert finished_before(small(tmp_path), done.dataset["fingerprint"]) == done
+    assert finished_before(small(tmp_path), done.dataset) == done
 
 
 def test_other_threads_and_folders_are_the_same_run(done: Record, tmp_path: Path) -> None:
     config = small(tmp_path)
     config.threads = 2
-    assert finished_before(config, done.dataset["fingerprint"]) == done
+    assert finished_before(config, done.dataset) == done
 
 
 def test_rerun_other_data_and_a_missing_checkpoint_repeat_it(tmp_path: Path, done: Record) -> None:
-    fingerprint = done.dataset["fingerprint"]
-    assert finished_before(small(tmp_path, rerun=True), fingerprint) is None
-    assert finished_before(small(tmp_path), "other data") is None
-    assert finished_before(small(tmp_path, save_checkpoint=True), fingerprint) is None
+    data = {key: done.dataset[key] for key in ("fingerprint", "splits", "schema", "test_rows")}
+    assert finished_before(small(tmp_path), data) == done
+    assert finished_before(small(tmp_path, rerun=True), data) is None
+    for key in data:
+        assert finished_before(small(tmp_path), {**data, key: "another"}) is None
+    assert finished_before(small(tmp_path, save_checkpoint=True), data) is None
 
 
 @pytest.mark.parametrize(("status", "repeats"), [("failed", True), ("diverged", False), ("finished", False)])
@@ -48,7 +50,7 @@ def test_failed_runs_are_repeated_and_diverged_ones_are_not(
 ) -> None:
     done.status = status
     done.write(tmp_path)
-    assert (finished_before(small(tmp_path), done.dataset["fingerprint"]) is None) is repeats
+    assert (finished_before(small(tmp_path), done.dataset) is None) is repeats
 
 
 def test_a_checkpoint_of_an_earlier_run_does_not_outlive_its_record(tmp_path: Path) -> None:
@@ -68,7 +70,7 @@ def test_an_interrupt_leaves_the_record_as_it_was(
     monkeypatch.setattr("benchmark.runner._execute", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(small(tmp_path, rerun=True))
-    assert finished_before(small(tmp_path), done.dataset["fingerprint"]) == done
+    assert finished_before(small(tmp_path), done.dataset) == done
 
 
 def test_whole_numbers_for_floats_are_the_same_run() -> None:

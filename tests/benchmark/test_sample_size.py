@@ -56,7 +56,7 @@ def test_too_few_pairs_have_no_spread() -> None:
 
 
 def test_an_unknown_baseline_is_named_beside_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="unknown method 'single_tsk/equal'; did you mean single_task/equal"):
+    with pytest.raises(ValueError, match="unknown baseline 'single_tsk/equal'; did you mean single_task/equal"):
         power(records(), baseline="single_tsk/equal")
 
 

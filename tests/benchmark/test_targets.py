@@ -123,3 +123,14 @@ def test_an_auxiliary_goes_to_its_task_or_beside_all() -> None:
     assert losses_T.tolist() == pytest.approx([np.log(2), 2.0])
     assert extra is not None
     assert float(extra) == 0.75
+
+
+def test_an_auxiliary_of_a_task_without_a_label_takes_no_part() -> None:
+    outputs = {"liked": torch.zeros(1), "rating": torch.zeros(1)}
+    value = torch.tensor(2.0, requires_grad=True)
+    losses_T, active_T, _ = TaskLosses(TASKS, (True, False))(
+        outputs, {"order": Auxiliary(value, task="rating")}, make_batch([[1, 0]], [[True, False]])
+    )
+    losses_T.sum().backward()
+    assert active_T.tolist() == [True, False] and losses_T.tolist()[1] == 0
+    assert value.grad is not None and float(value.grad) == 0

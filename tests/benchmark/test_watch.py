@@ -77,6 +77,13 @@ def test_mean_losses_are_over_the_steps_in_which_a_task_had_a_label() -> None:
     assert watch.mean_losses().tolist() == [0.0, 0.0]
 
 
+def test_mean_weights_are_over_the_same_steps() -> None:
+    watch = make()
+    add(watch, (0.1, 0.2), weights=(1, 3))
+    add(watch, (0.1, 0.0), weights=(1, 7), active=(True, False))
+    assert watch.summary()["effective_weights"] == {"liked": 1.0, "rating": 3.0}
+
+
 def test_an_auxiliary_that_changes_in_place_is_read_at_its_step() -> None:
     watch, value = make(), torch.zeros(())
     for step in (1.0, 2.0, 3.0):

@@ -63,7 +63,11 @@ class Training:
 
     def _backward(self) -> Callable[[Tensor, Tensor, Tensor | None], None]:
         if isinstance(self.weighting, (GramWeighting, JacobianWeighting)):
-            return GradientEngine(self.model, self.weighting).backward
+            engine = GradientEngine(self.model, self.weighting)
+            names = [task.name for task in self.weighting.tasks]
+            return lambda losses_T, active_T, extra: engine.backward(
+                losses_T, active_T, extra, dict(zip(names, losses_T, strict=True))
+            )
         return lambda losses_T, active_T, extra: torch.autograd.backward(self.weighting(losses_T, active_T))
 
     def losses(self, number: int) -> Tensor:

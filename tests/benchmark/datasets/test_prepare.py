@@ -17,8 +17,9 @@ import pytest
 from benchmark.config import DatasetConfig
 from benchmark.datasets import Data, Dataset
 from benchmark.datasets._cache import cache_folder, file_digest, folder_made_once
-from benchmark.datasets._fit import bins, encode, scale
+from benchmark.datasets._fit import bins, encode, fitted, scale
 from benchmark.datasets._prepare import TEST, TRAIN, VALIDATION, Table, prepare, random_split
+from benchmark.datasets._table import LEFT_OUT
 from benchmark.schema import CategoricalField, NumericField, Task, TaskKind
 
 CLICK = Task("click", TaskKind.BINARY)
@@ -147,6 +148,16 @@ def test_a_constant_column_is_one_bin_and_zero() -> None:
     constant = np.full(10, 3.0)
     assert bins(constant, constant > 0)[0].tolist() == [1] * 10
     assert scale(constant, constant > 0, standardise=True).tolist() == [0.0] * 10
+    rounded = np.append(np.full(1000, 0.1), 0.2)  # whose computed deviation is 1e-17
+    assert scale(rounded, rounded < 0.15, standardise=True)[-1] == pytest.approx(0.1)
+
+
+def test_an_infinite_value_is_refused() -> None:
+    made = table()
+    (name, *_) = made.numeric
+    made.numeric[name] = np.where(np.arange(len(made.split)) == 1, np.inf, made.numeric[name])
+    with pytest.raises(ValueError, match=f"column '{name}': expected finite numbers.*found inf in row 1"):
+        list(fitted(made, "standardise"))
 
 
 @pytest.mark.parametrize(
@@ -258,6 +269,16 @@ def test_the_catalogue_has_everybody_as_last_known() -> None:
     assert items.titles is not None
     assert items.titles.tolist() == ["Apple", "Book", ""]
     assert data.catalogue.context == {"hour": 1.0}
+
+
+def test_a_row_that_is_left_out_is_nobodys_last() -> None:
+    split = table().split.copy()
+    split[-1] = LEFT_OUT  # the later row of user 10
+    data = made(lambda: table(split=split))
+    assert data.catalogue is not None
+    users = data.catalogue.users
+    assert users.ids.tolist() == ["7", "9", "10"] and users.codes.tolist() == [1, 2, 0]
+    assert users.categorical[:, 1].tolist() == [2, 3, 2]  # 10: the earlier row (m)
 
 
 def test_without_roles_there_is_no_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,8 @@ from sklearn.metrics import log_loss, mean_squared_error, r2_score, roc_auc_scor
 
 from benchmark.datasets._prepare import TEST, TRAIN, Table
 from benchmark.datasets.shop import Shop, Truth, draw_directions
+from benchmark.metrics import evaluate
+from benchmark.trainer import users_of
 
 SMALL = {"num_users": 40, "num_items": 30, "num_rows": 4000}
 
@@ -72,6 +74,20 @@ def test_best_reachable_is_what_scikit_learn_says_of_the_truth_on_the_test_rows(
     assert best["duration"]["mse"] == pytest.approx(mean_squared_error(seconds_R, mean_R), rel=1e-9)
     assert best["duration"]["r2"] == pytest.approx(r2_score(seconds_R, mean_R), rel=1e-9)
     assert "mae" not in best["duration"]
+
+
+def test_the_truth_is_judged_as_a_model_is_with_unseen_users_apart() -> None:
+    shop = Shop(num_users=300, num_items=40, num_rows=900, tasks=("click",))
+    data, best = shop.build(), shop.draw()[0].best_reachable
+    users = users_of(data, data.test)
+    assert users is not None and (users < 0).any(), "some users are in test alone"
+    table, truth = shop.draw()
+    logits = truth.outputs()["click"][table.split == TEST]
+    assert best is not None
+    assert (
+        best["click"]["gauc"]
+        == evaluate(data.schema.tasks, {"click": logits}, data.test.labels, users)[0]["click"]["gauc"]
+    )
 
 
 def test_the_truth_is_worth_knowing_and_noise_is_left() -> None:
@@ -153,8 +169,8 @@ def test_building_declares_tasks_roles_titles_and_context() -> None:
     [
         (("click",), [None]),
         (("purchase",), [None]),
-        (("duration", "purchase"), [None, None]),
-        (("purchase", "click"), [None, "click"]),
+        (("purchase", "duration"), [None, None]),
+        (("click", "purchase"), [None, "click"]),
     ],
 )
 def test_any_subset_of_tasks_builds(tasks: tuple[str, ...], given: list[str | None]) -> None:
@@ -170,6 +186,10 @@ def test_any_subset_of_tasks_builds(tasks: tuple[str, ...], given: list[str | No
     [
         ({"tasks": ("click", "buy")}, "dataset.tasks: unknown task 'buy'; known: click, purchase, duration"),
         ({"tasks": ()}, "dataset.tasks: expected at least one"),
+        (
+            {"tasks": ("purchase", "click")},
+            r"expected the data set's order, \[click,purchase\], found \[purchase,click\]",
+        ),
         ({"num_users": 1}, r"dataset\.num_users must be at least 2, found 1"),
         ({"num_items": 0}, "num_items"),
         ({"num_rows": 9}, "num_rows"),

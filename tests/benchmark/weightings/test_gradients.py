@@ -121,9 +121,14 @@ def gradients(model: nn.Module) -> dict[str, Tensor | None]:
     return {name: parameter.grad for name, parameter in model.named_parameters()}
 
 
+def backward(engine: GradientEngine, losses_T: Tensor, active_T: Tensor, extra: Tensor | None) -> None:
+    outputs = {task.name: loss for task, loss in zip(engine.weighting.tasks, losses_T, strict=True)}
+    engine.backward(losses_T, active_T, extra, outputs)
+
+
 def step(model: nn.Module, weighting: GramWeighting | JacobianWeighting, **options: Any) -> GradientEngine:
     engine = GradientEngine(model, weighting)
-    engine.backward(losses_of(model), options.get("active", ALL_ACTIVE), options.get("extra"))
+    backward(engine, losses_of(model), options.get("active", ALL_ACTIVE), options.get("extra"))
     return engine
 
 
@@ -204,10 +209,10 @@ def test_where_nothing_is_shared_the_method_is_equal(scope: Scope) -> None:
 def test_a_task_without_a_label_takes_no_part(model_class: type[nn.Module], scope: Scope) -> None:
     model, weighting = model_class(), Constant((3, 100), scope, "weighted")
     engine = GradientEngine(model, weighting)
-    engine.backward(losses_of(model), ALL_ACTIVE, None)
+    backward(engine, losses_of(model), ALL_ACTIVE, None)
     first = task_gradients(model)[0]
     mask = torch.tensor([True, False])
-    engine.backward(losses_of(model) * mask, mask, None)
+    backward(engine, losses_of(model) * mask, mask, None)
     factor = 1 if engine.is_equal else 3
     assert weighting.effective_weights().tolist() == [factor, 0]
     found = gradients(model)
@@ -226,7 +231,7 @@ def test_fused_training_with_weights_of_one_is_training_on_the_sum(
     engine = GradientEngine(model, Constant((1, 1), scope, heads))
     optimizers = [torch.optim.Adam(m.parameters(), lr=0.05, eps=1e-3, fused=True) for m in (model, twin)]
     for _ in range(6):
-        engine.backward(losses_of(model), ALL_ACTIVE, None)
+        backward(engine, losses_of(model), ALL_ACTIVE, None)
         twin.zero_grad()
         torch.autograd.backward(losses_of(twin).sum())
         for optimizer in optimizers:
@@ -241,7 +246,7 @@ def test_fused_training_with_weights_of_one_is_training_on_the_sum(
 def test_a_batch_without_any_label_has_no_update(scope: Scope) -> None:
     model, nobody = SharedBottom(), torch.tensor([False, False])
     engine = GradientEngine(model, Constant((1, 1), scope))
-    engine.backward(losses_of(model) * nobody, nobody, None)
+    backward(engine, losses_of(model) * nobody, nobody, None)
     assert all(p.grad is None or not p.grad.any() for p in model.parameters())
 
 
@@ -282,10 +287,10 @@ def test_a_head_that_starts_at_zero_hides_sharing_for_one_batch_only() -> None:
     with torch.no_grad():
         model.heads[1][1].weight.zero_()  # type: ignore[index]
     engine = GradientEngine(model, weighting)
-    engine.backward(losses_of(model), ALL_ACTIVE, None)
+    backward(engine, losses_of(model), ALL_ACTIVE, None)
     assert engine.is_equal
     torch.optim.SGD(model.parameters(), lr=0.1).step()
-    engine.backward(losses_of(model), ALL_ACTIVE, None)
+    backward(engine, losses_of(model), ALL_ACTIVE, None)
     assert not engine.is_equal
     assert weighting.gram is not None
 
@@ -293,7 +298,7 @@ def test_a_head_that_starts_at_zero_hides_sharing_for_one_batch_only() -> None:
 def test_gradients_that_are_not_finite_reach_no_solver() -> None:
     model, weighting = SharedBottom(), Constant((1, 1))
     engine = GradientEngine(model, weighting)
-    engine.backward(losses_of(model) * torch.tensor([1.0, torch.nan]), ALL_ACTIVE, None)
+    backward(engine, losses_of(model) * torch.tensor([1.0, torch.nan]), ALL_ACTIVE, None)
     assert weighting.gram is None
     assert weighting.effective_weights().isnan().all()
 
@@ -314,12 +319,12 @@ def test_the_representation_needs_a_shared_embedding() -> None:
 def test_evaluation_between_steps_leaves_no_trace() -> None:
     model = SharedBottom()
     engine = GradientEngine(model, Constant((2, 0.5), "representation"))
-    engine.backward(losses_of(model), ALL_ACTIVE, None)
+    backward(engine, losses_of(model), ALL_ACTIVE, None)
     expected = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
     model.eval()
     losses_of(model)
     model.train()
-    engine.backward(losses_of(model), ALL_ACTIVE, None)
+    backward(engine, losses_of(model), ALL_ACTIVE, None)
     assert_same(gradients(model), expected)
 
 
@@ -341,3 +346,32 @@ def test_reach_tells_shared_from_own(model_class: type[nn.Module], shared: int) 
 def test_reach_of_an_output_without_a_graph_is_nothing() -> None:
     layer = nn.Linear(2, 1)
     assert not reach({"a": torch.zeros(3)}, list(layer.parameters())).any()
+
+
+class DeadAtFirst(nn.Module):
+    """Both tasks reach both units; of the second task's labels the first batches have only rows where a unit is dead."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.units = nn.ModuleList(nn.Linear(1, 1, bias=False) for _ in range(2))
+        with torch.no_grad():
+            self.units[0].weight.fill_(1.0), self.units[1].weight.fill_(-1.0)
+
+    def forward(self, x_B1: Tensor) -> dict[str, Tensor]:
+        hidden_B = sum(unit(x_B1).relu() for unit in self.units).squeeze(1)
+        return {"a": hidden_B, "b": 2 * hidden_B}
+
+
+def test_what_labelled_rows_do_not_reach_at_first_is_shared_all_the_same() -> None:
+    """A task reaches what its output depends on: few labels in the first batches hide nothing for good."""
+    model = DeadAtFirst()
+    engine = GradientEngine(model, Constant((1.0, 1.0)))
+    x_B1 = torch.tensor([[1.0], [2.0], [-1.0], [-2.0]])
+    for number in range(6):
+        outputs = model(x_B1)
+        labelled = torch.tensor([True, True, False, False]) if number < 3 else torch.ones(4, dtype=torch.bool)
+        losses_T = torch.stack([outputs["a"].square().mean(), (outputs["b"].square() * labelled).mean()])
+        expected = torch.autograd.grad(losses_T.sum(), list(model.parameters()), retain_graph=True)
+        engine.backward(losses_T, ALL_ACTIVE, None, outputs)
+        for parameter, gradient in zip(model.parameters(), expected, strict=True):
+            torch.testing.assert_close(parameter.grad, gradient)

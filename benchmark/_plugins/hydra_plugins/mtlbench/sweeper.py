@@ -12,6 +12,7 @@ from typing import Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
@@ -57,9 +58,13 @@ class Sweeper(BasicSweeper):
         assert self.hydra_context is not None
         loader = self.hydra_context.config_loader
         parser = OverridesParser.create(config_loader=loader)
-        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
-        jobs = [job for batch in self.split_arguments(overrides, None) for job in batch if not self._left_out(job)]
         config, launcher = self.config, self.launcher
+        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
+        self._check(overrides, [str(key) for key in config if key != "hydra"])
+        product = [job for batch in self.split_arguments(overrides, None) for job in batch]
+        if not product:
+            raise ValueError("nothing to run: one of the swept values is an empty range")
+        jobs = [job for job in product if not self._left_out(job)]
         common: dict[str, Any] = {
             "compose": lambda job: _without_hydra(loader.load_sweep_config(config, job)),
             "launch": lambda chosen: launcher.launch(chosen, initial_job_idx=0),
@@ -74,9 +79,22 @@ class Sweeper(BasicSweeper):
 
             sweep(jobs, **common)
 
+    def _check(self, overrides: Sequence[Override], known: Sequence[str]) -> None:
+        from benchmark.registry import unknown
+
+        for override in overrides:
+            if override.key_or_group == "experiment" and override.is_sweep_override():
+                raise ValueError(f"{override.input_line}: one experiment a command, as each brings a sweep of its own")
+        for key in (key for rule in self.leave_out for key in rule):
+            if key.partition(".")[0] not in known:
+                raise ValueError(unknown("key of hydra.sweeper.leave_out", key, known))
+
     def _left_out(self, job: list[str]) -> bool:
         chosen = dict(override.split("=", 1) for override in job)
-        return any(all(chosen.get(key) in values.split(",") for key, values in rule.items()) for rule in self.leave_out)
+        return any(
+            all(chosen.get(key) in map(str.strip, str(values).split(",")) for key, values in rule.items())
+            for rule in self.leave_out
+        )
 
 
 def _without_hydra(config: DictConfig) -> DictConfig:
