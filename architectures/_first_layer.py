@@ -26,7 +26,9 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -183,12 +185,19 @@ def transposed_bag(codes: Tensor, grad: Tensor, num_rows: int) -> Tensor:
     Shape:
         codes: (B, K) rows of the table; grad: (B, O); returns (num_rows, O).
     """
-    batch_size, width = codes.shape
-    starts = np.arange(0, batch_size * width + 1, width, dtype=np.int32)
-    held = np.ones(batch_size * width, dtype=np.int8)
-    incidence = csr_array((held, codes.flatten().numpy(), starts), shape=(batch_size, num_rows)).tocsc()
-    rows, offsets = torch.from_numpy(incidence.indices), torch.from_numpy(incidence.indptr)
+    incidence = copy(_incidence(*codes.shape, num_rows))
+    incidence.indices = codes.flatten().numpy()
+    transposed = incidence.tocsc()
+    rows, offsets = torch.from_numpy(transposed.indices), torch.from_numpy(transposed.indptr)
     return F.embedding_bag(rows, grad, offsets, mode="sum", include_last_offset=True)
+
+
+@lru_cache(maxsize=32)
+def _incidence(batch_size: int, width: int, num_rows: int) -> csr_array:
+    """(B, num_rows) with `width` ones a row, whose columns are still to be set: making one costs as much as transposing it."""
+    starts = np.arange(0, batch_size * width + 1, width, dtype=np.int32)
+    ones, nowhere = np.ones(batch_size * width, dtype=np.int8), np.zeros(batch_size * width, dtype=np.int32)
+    return csr_array((ones, nowhere, starts), shape=(batch_size, num_rows))
 
 
 class SumRows(torch.autograd.Function):
@@ -333,17 +342,17 @@ def join(parts: Sequence[Tensor]) -> Tensor:
     `benchmark.optimizer.Pack` lays the units of a layer side by side.
     """
     first, num_rows = parts[0], sum(map(len, parts))
-    if torch.is_grad_enabled() or not all(map(_is_followed_by, parts, parts[1:])):
+    if torch.is_grad_enabled() or not _lie_side_by_side(parts):
         return torch.cat(list(parts))
     return first.as_strided((num_rows, *first.shape[1:]), first.stride())
 
 
-def _is_followed_by(part: Tensor, following: Tensor) -> bool:
-    """Does the one begin in memory where the other ends?"""
-    return (
-        part.is_contiguous()
-        and following.is_contiguous()
-        and (part.dtype, part.shape[1:]) == (following.dtype, following.shape[1:])
-        and part.untyped_storage().data_ptr() == following.untyped_storage().data_ptr()
-        and part.storage_offset() + part.numel() == following.storage_offset()
-    )
+def _lie_side_by_side(parts: Sequence[Tensor]) -> bool:
+    """Does each begin in memory where the one before ends? With the first and the last in one storage, all are in it."""
+    first, place = parts[0], parts[0].data_ptr()
+    for part in parts:
+        is_alike = part.dtype == first.dtype and part.shape[1:] == first.shape[1:] and part.is_contiguous()
+        if not is_alike or part.data_ptr() != place:
+            return False
+        place += part.numel() * part.element_size()
+    return parts[-1].untyped_storage().data_ptr() == first.untyped_storage().data_ptr()
