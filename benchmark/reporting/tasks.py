@@ -94,8 +94,8 @@ def _close_note(results: Results, task: Task) -> list[str]:
     rest = len(group.by_method) - 1 - len(tested)
     beside = f" {rest} {'is' if rest == 1 else 'are'} not compared with it." if rest else ""
     if not close:
-        worse = "The other method is" if len(tested) == 1 else f"All {len(tested)} other methods are"
-        return [f"{worse if not rest else worse.replace('other', 'ranked')} worse than {best}.{beside}"]
+        who = "Every other method" if not rest else f"Every one of the {len(tested)} methods compared with it"
+        return [f"{who} is worse than {best}.{beside}"]
     names = listed(close, 10)
     family = (
         ""
