@@ -296,6 +296,18 @@ def criterion(metrics: Metrics, tasks: Sequence[Task], monitor: str) -> float:
     return float(np.mean(binary + regression))
 
 
+def unknown_apart(users_R: np.ndarray, known_R: np.ndarray) -> np.ndarray:
+    """(R,) codes in which every row of a user whom train does not know is a user of its own.
+
+    The AUC of one row is undefined, so that GAUC leaves them out (`gauc_rows` says how much is left).
+
+    Args:
+        users_R: (R,) codes from 0 on.
+        known_R: (R,) bool: does train know the row's user?
+    """
+    return np.where(known_R, users_R, -1 - np.arange(len(users_R)))
+
+
 def to_unit(task: Task, values: np.ndarray) -> np.ndarray:
     """Values of the target in the task's `unit`: the inverse of its transform, infinite where that overflows."""
     if task.transform is Transform.IDENTITY:

@@ -52,10 +52,11 @@ def run(config: RunConfig | DictConfig) -> Record:
     config = typed(config)
     check(config)
     data = build_dataset(config).build()
-    before = finished_before(config, identify(data, config.purpose))
+    identity = identify(data, config.purpose)
+    before = finished_before(config, identity)
     if before is not None:
         return before
-    record = new_record(config, data)
+    record = new_record(config, data, identity)
     try:
         _execute(config, data, record)
     except Exception as error:  # an interrupted run leaves no record: it did not fail
@@ -105,7 +106,7 @@ def check(config: RunConfig) -> None:
         raise ValueError(f"results_dir={config.results_dir} cannot be written: {existing} is not a writable folder")
 
 
-def finished_before(config: RunConfig, data: dict[str, Any]) -> Record | None:
+def finished_before(config: RunConfig, identity: dict[str, Any]) -> Record | None:
     """The record of the same run, if it need not be repeated.
 
     That is: same id, same data prepared and split in the same way, finished or diverged (the same would happen again), and
@@ -113,21 +114,21 @@ def finished_before(config: RunConfig, data: dict[str, Any]) -> Record | None:
 
     Args:
         config: The run.
-        data: What `identify` says of its data.
+        identity: What `identify` says of its data.
     """
     path = record_path(config.results_dir, config.identity, config.id)
     if config.rerun or not path.is_file():
         return None
     record = load_record(path)
     if record.status == "failed" or any(
-        digest(record.dataset.get(key, value)) != digest(value) for key, value in data.items()
+        digest(record.dataset.get(key, value)) != digest(value) for key, value in identity.items()
     ):
         return None
     lacks_checkpoint = config.save_checkpoint and not path.with_suffix(".safetensors").is_file()
     return None if lacks_checkpoint and record.status == "finished" else record
 
 
-def new_record(config: RunConfig, data: Data) -> Record:
+def new_record(config: RunConfig, data: Data, identity: dict[str, Any]) -> Record:
     """A record with all that is known before training. Its status is `failed` until it is another."""
     return Record(
         id=config.id,
@@ -136,7 +137,7 @@ def new_record(config: RunConfig, data: Data) -> Record:
         purpose=config.purpose,
         seed=config.seed,
         config=asdict(config),
-        dataset=describe(config.dataset.name, data, config.purpose),
+        dataset=describe(config.dataset.name, data, identity),
         selected_by={"split": "validation", "criterion": config.trainer.monitor},
         environment=environment(),
     )
@@ -153,16 +154,22 @@ def identify(data: Data, purpose: str) -> dict[str, Any]:
     }
 
 
-def describe(name: str, data: Data, purpose: str = "default") -> dict[str, Any]:
-    """A record's `dataset`: what the data are, and but for trials what the test rows alone decide (the constant's metrics)."""
+def describe(name: str, data: Data, identity: dict[str, Any]) -> dict[str, Any]:
+    """A record's `dataset`: what the data are, and but for trials what the test rows alone decide (the constant's metrics).
+
+    Args:
+        name: Of the data set.
+        data: The same, prepared.
+        identity: What `identify` says of it.
+    """
     described: dict[str, Any] = {
         "name": name,
         "fields": [f.name for f in data.schema.categorical] + [f.name for f in data.schema.numeric],
         "tasks": list(data.schema.task_names),
-        **identify(data, purpose),
+        **identity,
         "facts": data.facts,
     }
-    if purpose != TRIAL:
+    if "test_rows" in identity:
         tasks, rows = data.schema.tasks, data.test
         constant = metrics.constant_outputs(tasks, data.train.labels, len(rows))
         described |= {

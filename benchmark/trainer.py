@@ -234,11 +234,10 @@ class Trainer:
 def users_of(data: Data, split: Split) -> np.ndarray | None:
     """(R,) the users of a split's rows, where the data set has users.
 
-    Users unseen in train share code 0 and cannot be told apart: each of their rows counts as a user of its own, whose AUC is
-    undefined, so that GAUC leaves them out (`gauc_rows` says how much is left).
+    Users unseen in train share code 0 and cannot be told apart; see `metrics.unknown_apart`.
     """
     if data.schema.user is None:
         return None
     names = [f.name for f in data.schema.categorical]
     users = np.array(split.categorical[:, names.index(data.schema.user)], dtype=np.int64)
-    return np.where(users == 0, -1 - np.arange(len(users)), users)
+    return metrics.unknown_apart(users, users != 0)

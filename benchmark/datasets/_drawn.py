@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmark.datasets._prepare import TEST, TRAIN
-from benchmark.metrics import evaluate
+from benchmark.metrics import evaluate, unknown_apart
 from benchmark.schema import Task
 
 # The metrics that the true probability or mean is the best prediction for. It need not be for the absolute error (the
@@ -35,9 +35,8 @@ def best_reachable(
         {task: {metric: value}}, as `evaluate` computes and names them; without those that are undefined.
     """
     test_R = split_R == TEST
-    if users_R is not None:  # a user whom train does not know is nobody to a model: each of their rows stands alone
-        known_R = np.isin(users_R, users_R[split_R == TRAIN])
-        users_R = np.where(known_R, users_R, -1 - np.arange(len(users_R)))
+    if users_R is not None:
+        users_R = unknown_apart(users_R, np.isin(users_R, users_R[split_R == TRAIN]))
     metrics, _ = evaluate(
         tasks,
         {task.name: truth[task.name][test_R] for task in tasks},

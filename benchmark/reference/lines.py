@@ -17,7 +17,7 @@ from benchmark.progress import RunProgress, duration, say
 from benchmark.record import FIRST_TRIAL_SEED, TRIAL
 from benchmark.reference import trees
 from benchmark.reference.record import ReferenceRecord, load_reference
-from benchmark.runner import describe, environment
+from benchmark.runner import describe, environment, identify
 from benchmark.schema import Task
 from benchmark.trainer import users_of
 
@@ -94,7 +94,7 @@ class _Maker:
     @cached_property
     def described(self) -> dict[str, Any]:
         """What a record says of the data."""
-        return describe(self.config.name, self.data)
+        return describe(self.config.name, self.data, identify(self.data, "default"))
 
     @property
     def tasks(self) -> tuple[Task, ...]:

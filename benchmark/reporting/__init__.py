@@ -199,13 +199,13 @@ def _make(
         baseline, values = find_baseline(group, wanted), chosen.get(group.name, {})
         several = len(group.by_method) > 1
         lines = reference_lines(group, references)
-        ratio = judging.resampling(group)
+        ratio, averaged = judging.resampling(group), judging.replicates(values)
         results.append(
             Results(
                 group, selection, baseline, wanted, margins,
-                estimates=tables.estimates(judging.replicates(values), baseline, ratio),
+                estimates=tables.estimates(averaged, baseline, ratio),
                 other=tables.estimates(judging.replicates(other.get(group.name, {})), None, ratio),
-                gains=tables.gains(judging.replicates(values), group.tasks, baseline, ratio),
+                gains=tables.gains(averaged, group.tasks, baseline, ratio),
                 family=judging.to_baseline(group, values, baseline, margins) if baseline is not None and several else None,
                 against_best=judging.to_best(group, values, margins) if several else None,
                 lines=lines,

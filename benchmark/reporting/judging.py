@@ -61,22 +61,16 @@ def not_ranked(group: Group) -> dict[str, str]:
     ranked, if it is there.
     """
     reasons: dict[str, str] = {}
-    names = {method: group.by_method[method][0].record.method.partition("/") for method in group.by_method}
-    plain = {
-        architecture
-        for method in group.unshared
-        for architecture, _, weighting in (names[method],)
-        if weighting == EQUAL
-    }
+    unshared = {group.by_method[method][0].record.method for method in group.unshared}
     for method, runs in group.by_method.items():
         for status in ("diverged", "failed"):
             stopped = [run.replicate for run in runs if run.record.status == status]
             if stopped:
-                reasons.setdefault(method, f"{status} on {group.seeds_of(stopped)}")
+                reasons.setdefault(method, f"{status} on seed {group.seeds_of(stopped)}")
         if group.missing[method]:
-            reasons.setdefault(method, f"no run of {group.seeds_of(group.missing[method])}")
-        architecture, _, weighting = names[method]
-        if method in group.unshared and weighting != EQUAL and architecture in plain:
+            reasons.setdefault(method, f"no run of seed {group.seeds_of(group.missing[method])}")
+        architecture, _, weighting = runs[0].record.method.partition("/")
+        if method in group.unshared and weighting != EQUAL and f"{architecture}/{EQUAL}" in unshared:
             reasons.setdefault(method, f"it shares no parameter and is compared with {EQUAL} weighting only")
     return reasons
 

@@ -54,7 +54,7 @@ def trouble(group: Group) -> Table | None:
     if not which:
         return None
     rows = tuple(
-        Row((Cell(method, method=method), Cell(status), Cell(group.seeds_of(found).removeprefix("seed ")), Cell(what)))
+        Row((Cell(method, method=method), Cell(status), Cell(group.seeds_of(found)), Cell(what)))
         for (method, status, what), found in which.items()
     )
     columns = tuple(Column(title, numeric=False) for title in ("method", "status", "seeds", "what happened"))

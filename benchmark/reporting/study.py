@@ -95,13 +95,13 @@ class Group:
         return {method: [r for r in self.expected if r not in own] for method, own in have.items()}
 
     def seeds_of(self, replicates: Iterable[Replicate]) -> str:
-        """`seed 0–4, 7`; where the data were drawn several times, also of which draw: `seed 0 (data_seed=3)`."""
+        """`0–4, 7`; where the data were drawn several times, also of which draw: `0 (data_seed=3)`."""
         options = [json.loads(draw) for draw, _ in self.replicates]
         varying = [key for key in options[0] if len({other.get(key) for other in options}) > 1]
         seeds: dict[str, list[int]] = defaultdict(list)
         for draw, seed in replicates:
             seeds[", ".join(f"{key}={json.loads(draw).get(key)}" for key in varying)].append(seed)
-        return "seed " + ", ".join(numbers(own) + (f" ({draw})" if draw else "") for draw, own in seeds.items())
+        return ", ".join(numbers(own) + (f" ({draw})" if draw else "") for draw, own in seeds.items())
 
     @cached_property
     def complete(self) -> frozenset[str]:

@@ -139,7 +139,8 @@ def against_baseline(
     asked: list[Comparison] = []
     for endpoint in endpoints:
         methods = values.get((endpoint.task, endpoint.metric), {})
-        asked += _asked(endpoint, methods, baseline, excluded, test_train_ratio)
+        out = unranked(endpoint, methods, excluded)
+        asked += _asked(endpoint, methods, baseline, out, test_train_ratio)
     return judge(asked, alpha=alpha)
 
 
@@ -169,7 +170,7 @@ def against_best(
         pairs += len(ranked) * (len(ranked) - 1) // 2
         if ranked:
             best = min(ranked, key=lambda m: (-endpoint.direction * ranked[m], m))
-            asked += _asked(endpoint, methods, best, excluded, test_train_ratio)
+            asked += _asked(endpoint, methods, best, out, test_train_ratio)
     return judge(asked, alpha=alpha, tests=pairs)
 
 
@@ -196,15 +197,14 @@ def _asked(
     endpoint: Endpoint,
     methods: Mapping[str, Mapping[Any, float]],
     baseline: str,
-    excluded: Mapping[str, str],
+    out: Mapping[str, str],
     test_train_ratio: float,
 ) -> list[Comparison]:
-    out = unranked(endpoint, methods, excluded)
     missing = f"the baseline {baseline} is not ranked: {out[baseline]}" if baseline in out else None
     return [
         Comparison.paired(
             endpoint, method, methods.get(method, {}), baseline, methods.get(baseline, {}),
             excluded=out.get(method, missing), test_train_ratio=test_train_ratio,
         )
-        for method in sorted({*methods, *excluded} - {baseline})
+        for method in sorted({*methods, *out} - {baseline})
     ]  # fmt: skip

@@ -17,7 +17,7 @@ from benchmark.composition import CONFIG_MODULE, prepare, typed
 from benchmark.config import RunConfig
 from benchmark.datasets import Data
 from benchmark.record import FIRST_TRIAL_SEED, Record, load_records
-from benchmark.runner import build_dataset, new_record
+from benchmark.runner import build_dataset, identify, new_record
 from benchmark.tuning import tune
 
 SPACE = {
@@ -78,7 +78,7 @@ class Launcher:
     def _write(self, config: RunConfig) -> None:
         if self._data is None:
             self._data = build_dataset(config).build()
-        record, outcome = new_record(config, self._data), self.ending(config)
+        record, outcome = new_record(config, self._data, identify(self._data, config.purpose)), self.ending(config)
         record.status = outcome if isinstance(outcome, str) else "finished"
         if not isinstance(outcome, str):
             record.best_epoch = 1
