@@ -12,8 +12,8 @@ import numpy as np
 from benchmark.answers import Answer
 from benchmark.checkpoint import Predictor, data_of, load
 from benchmark.comparison import require, study_of
+from benchmark.progress import counted
 from benchmark.record import Record, load_record, record_files
-from benchmark.reporting.layout import counted
 from benchmark.reporting.study import Pair, draw_options, find_method
 from benchmark.schema import TaskKind
 from benchmark.statistics import DeLong, Interval, delong

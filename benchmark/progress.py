@@ -151,3 +151,8 @@ def duration(seconds: float) -> str:
 def say(line: str) -> None:
     """One write per line, so that the lines of several workers do not mix; above a bar, if there is one."""
     tqdm.write(line, file=sys.stderr)
+
+
+def counted(number: int, what: str) -> str:
+    """`1 run`, `2,000 runs`."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

@@ -11,12 +11,13 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 FORMAT = 1
+REQUIRED = ("format", "id", "status", "method", "purpose", "seed", "config")
 STATUSES = ("finished", "diverged", "failed")
 TRIAL = "trial"  # the purpose whose runs never read the test split
 FIRST_TRIAL_SEED = 10_000  # no seed of a run that is reported has had a part in the choice of its parameters
@@ -90,6 +91,11 @@ class Record:
         value = self.epochs[self.best_epoch - 1].get("criterion")
         return None if value is None else float(value)
 
+    @property
+    def num_trials(self) -> int:
+        """How many trials a tuned run was chosen from; 0 for other runs."""
+        return int(self.config.get("tuning", {}).get("trials", 0))
+
     def path(self, results_dir: str | Path) -> Path:
         """Where this record lies under `results_dir`."""
         return record_path(results_dir, self.config, self.id)
@@ -119,6 +125,37 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
     os.replace(file.name, path)
 
 
+def read_json(
+    path: str | Path, kind: str, known: Sequence[str], newest: int, *, required: Sequence[str]
+) -> dict[str, Any]:
+    """Plain values that `write_json` wrote, those of known keys.
+
+    Args:
+        path: The file.
+        kind: What it should be, for errors: "a record".
+        known: The keys that this version knows; others are left out.
+        newest: The newest `format` that this version reads.
+        required: The keys that must be there.
+
+    Raises:
+        ValueError: if it is something else, or its format is newer.
+    """
+    try:
+        value = json.loads(Path(path).read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not {kind}: {error}") from error
+    missing = [key for key in required if key not in value] if isinstance(value, dict) else list(required)
+    if missing:
+        raise ValueError(f"{path} is not {kind}: it has no {', '.join(missing)}")
+    if not isinstance(value["format"], int):
+        raise ValueError(f"{path} is not {kind}: its format must be a number, found {value['format']!r}")
+    if value["format"] > newest:
+        raise ValueError(
+            f"{path} has format {value['format']}, and this mtlbench reads up to {newest}: install a newer mtlbench"
+        )
+    return {key: value[key] for key in value if key in known}
+
+
 def record_path(results_dir: str | Path, config: dict[str, Any], id: str) -> Path:
     """`<results_dir>/<dataset>/<architecture>/<weighting>/<id>.json`; trials in `<results_dir>/trials/...`."""
     names = (config[group]["name"] for group in ("dataset", "architecture", "weighting"))
@@ -132,25 +169,9 @@ def load_record(path: str | Path) -> Record:
         FileNotFoundError: if there is none.
         ValueError: if it is no record, or its format is newer than this version reads.
     """
-    path = Path(path)
-    if not path.is_file():
+    if not Path(path).is_file():
         raise FileNotFoundError(f"no record at {path}")
-    try:
-        value = json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not a record: {error}") from error
-    required = ("format", "id", "status", "method", "purpose", "seed", "config")
-    missing = [key for key in required if key not in value] if isinstance(value, dict) else list(required)
-    if missing:
-        raise ValueError(f"{path} is not a record: it has no {', '.join(missing)}")
-    if not isinstance(value["format"], int):
-        raise ValueError(f"{path} is not a record: its format must be a number, found {value['format']!r}")
-    if value["format"] > FORMAT:
-        raise ValueError(
-            f"{path} has format {value['format']}, and this mtlbench reads up to {FORMAT}: install a newer mtlbench"
-        )
-    known = {f.name for f in fields(Record)}
-    return Record(**{key: value[key] for key in value if key in known})
+    return Record(**read_json(path, "a record", [f.name for f in fields(Record)], FORMAT, required=REQUIRED))
 
 
 def record_files(folder: str | Path) -> Iterator[Path]:

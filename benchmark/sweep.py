@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from benchmark import registry
 from benchmark.composition import typed
 from benchmark.config import RunConfig, digest
-from benchmark.progress import line_of, say, sweep_progress
+from benchmark.progress import counted, line_of, say, sweep_progress
 from benchmark.record import TRIAL, Record, load_record, record_path
 from benchmark.runner import build_dataset, check, finished_before, identify, run
 from benchmark.tracking import guarded
@@ -223,8 +223,3 @@ def _remove_hydra_folder(results_dir: str) -> None:
     folder = Path(results_dir, ".hydra")
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
-
-
-def counted(number: int, what: str) -> str:
-    """`1 run`, `2 runs`."""
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

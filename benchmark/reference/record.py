@@ -6,16 +6,16 @@ results/runs/reference/<name>/trials/<id>.json     what it was chosen by
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from benchmark.config import digest
-from benchmark.record import REFERENCE, TRIAL, Metrics, write_json
+from benchmark.record import REFERENCE, TRIAL, Metrics, read_json, write_json
 
 FORMAT = 1
 KIND = "reference"
+REQUIRED = ("format", "kind", "name", "purpose", "seed", "config", "id")
 
 
 @dataclass(kw_only=True, slots=True)
@@ -59,6 +59,11 @@ class ReferenceRecord:
         identity = {key: getattr(self, key) for key in ("name", "purpose", "seed", "config")}
         self.id = self.id or digest(identity)[:12]
 
+    @property
+    def num_trials(self) -> int:
+        """How many trials a tuned record was chosen from; 0 for others."""
+        return int(self.tuning.get("trials", 0))
+
     def path(self, results_dir: str | Path) -> Path:
         """Where this record lies under `results_dir`."""
         folder = Path(results_dir, REFERENCE, self.name)
@@ -81,22 +86,11 @@ def load_reference(path: str | Path) -> ReferenceRecord:
     Raises:
         ValueError: if it is none, or its format is newer than this version reads.
     """
-    try:
-        value = json.loads(Path(path).read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not a record of a reference line: {error}") from error
-    if not isinstance(value, dict) or value.get("kind") != KIND:
-        raise ValueError(f"{path} is not a record of a reference line: its kind is not {KIND!r}")
-    required = ("format", "name", "purpose", "seed", "config", "id")
-    missing = [key for key in required if key not in value]
-    if missing:
-        raise ValueError(f"{path} is not a record of a reference line: it has no {', '.join(missing)}")
-    if not isinstance(value["format"], int) or value["format"] > FORMAT:
-        raise ValueError(
-            f"{path} has format {value['format']}, and this mtlbench reads up to {FORMAT}: install a newer mtlbench"
-        )
-    known = {f.name for f in fields(ReferenceRecord)}
-    return ReferenceRecord(**{key: value[key] for key in value if key in known})
+    kind = "a record of a reference line"
+    value = read_json(path, kind, [f.name for f in fields(ReferenceRecord)], FORMAT, required=REQUIRED)
+    if value["kind"] != KIND:
+        raise ValueError(f"{path} is not {kind}: its kind is not {KIND!r}")
+    return ReferenceRecord(**value)
 
 
 def load_references(folder: str | Path) -> list[ReferenceRecord]:

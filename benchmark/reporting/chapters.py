@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from benchmark.progress import counted
 from benchmark.reporting import provenance
 from benchmark.reporting.costs import cost_table
 from benchmark.reporting.fronts import front_table
 from benchmark.reporting.gates import NOTE as GATES
 from benchmark.reporting.gates import gate_tables
-from benchmark.reporting.layout import Block, Chapter, Code, Document, Facts, Part, Table, counted
+from benchmark.reporting.layout import Block, Chapter, Code, Document, Facts, Part, Table
 from benchmark.reporting.ledger import ledger
 from benchmark.reporting.notes import dataset_notes, trouble
 from benchmark.reporting.overview import gain_table, overview

@@ -216,11 +216,6 @@ def listed(names: Iterable[str], most: int = 8) -> str:
     return ", ".join(found[:most]) + more
 
 
-def counted(number: int, word: str) -> str:
-    """`1 run`, `2,000 runs`."""
-    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
-
-
 def numbers(values: Iterable[int]) -> str:
     """Whole numbers with runs joined: `0–4, 7`."""
     parts: list[list[int]] = []

@@ -57,9 +57,9 @@ def reference_lines(group: Group, references: Sequence[ReferenceRecord]) -> dict
     trained = [
         record for record in fitting(group, references) if record.purpose != "trial" and record.name not in lines
     ]
-    most = {record.name: max(_trials(r) for r in trained if r.name == record.name) for record in trained}
+    most = {record.name: max(r.num_trials for r in trained if r.name == record.name) for record in trained}
     for record in trained:
-        if _trials(record) == most[record.name]:  # an extended search leaves the choice from fewer trials behind
+        if record.num_trials == most[record.name]:  # an extended search leaves the choice from fewer trials behind
             pair = (*_rows_of(record), record.seed)
             for task, row in record.metrics.get("test", {}).items():
                 for metric, value in row.items():
@@ -76,10 +76,6 @@ def fitting(group: Group, references: Sequence[ReferenceRecord]) -> list[Referen
     """The references that have the rows of this data set, trials among them."""
     rows = {run.pair[:3] for runs in group.finished.values() for run in runs}
     return [record for record in references if _rows_of(record) in rows]
-
-
-def _trials(record: ReferenceRecord) -> int:
-    return int(record.tuning.get("trials", 0))
 
 
 def _rows_of(record: ReferenceRecord) -> tuple[str, str, str]:

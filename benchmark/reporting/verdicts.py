@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from benchmark import metrics
-from benchmark.reporting.layout import ABSENT, Cell, Sentence, Sentences, counted
+from benchmark.progress import counted
+from benchmark.reporting.layout import ABSENT, Cell, Sentence, Sentences
 from benchmark.reporting.references import Line
 from benchmark.reporting.results import Results, label
 from benchmark.statistics import Comparison, Family, Verdict

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.config import digest
-from benchmark.progress import say
-from benchmark.record import Record, load_record, record_files
-from benchmark.sweep import Batch, Compose, Job, compose_all, counted
+from benchmark.progress import counted, say
+from benchmark.record import load_record, record_files
+from benchmark.sweep import Batch, Compose, Job, compose_all
 from benchmark.tuning.space import parse_space
 from benchmark.tuning.study import SAMPLERS, Study, studies_of
 
@@ -102,7 +102,7 @@ def _renew_ledgers(tuned: Sequence[Job], batch: Batch) -> None:
     """
     for job in tuned:
         record = batch.record(job)
-        if record is not None and _trials(record) < job.config.tuning["trials"]:
+        if record is not None and record.num_trials < job.config.tuning["trials"]:
             record.config["tuning"] = job.config.tuning
             record.write(job.config.results_dir)
 
@@ -119,9 +119,9 @@ def _warn_of_other_choices(tuned: Sequence[Job]) -> None:
     for path, record in records.items():
         is_of_the_data = record.purpose == "tuned" and digest(record.config["dataset"]) in data
         size = sizes.get(record.config.get("tuning", {}).get("study", ""))
-        if is_of_the_data and size is not None and _trials(record) != size:
-            if _trials(record) > size:  # of fewer trials, reports leave it out by themselves
-                larger[record.method] = max(larger.get(record.method, 0), _trials(record))
+        if is_of_the_data and size is not None and record.num_trials != size:
+            if record.num_trials > size:  # of fewer trials, reports leave it out by themselves
+                larger[record.method] = max(larger.get(record.method, 0), record.num_trials)
         elif is_of_the_data and digest(record.method_config) not in chosen:
             say(
                 f"mtlbench: warning: {path} is a tuned run that this search did not choose; delete it, "
@@ -131,7 +131,3 @@ def _warn_of_other_choices(tuned: Sequence[Job]) -> None:
         say(
             f"mtlbench: warning: reports take the larger search of {method} in this folder, of {trials} trials, not this one"
         )
-
-
-def _trials(record: Record) -> int:
-    return int(record.config.get("tuning", {}).get("trials", 0))
