@@ -225,8 +225,12 @@ def _methods(
         if mine is None or other is None:
             notes.append(f"{group.name} has no {first if mine is None else second}: nothing to compare.")
         else:
-            one, two = (_Side(method, group.by_method[method], values) for method in (mine, other))
-            judged.append(_judge([group], (mine, other), [(one, two)], margins))
+            # as they were asked for: parameters that tell a method from its like on other data are no part of the answer
+            asked = zip((mine, other), (first, second), strict=True)
+            names = [short if method.startswith(f"{short} [") else method for method, short in asked]
+            sides = zip(names, (mine, other), strict=True)
+            one, two = (_Side(name, group.by_method[method], values) for name, method in sides)
+            judged.append(_judge([group], (one.name, two.name), [(one, two)], margins))
     if not judged:
         raise ValueError(f"no data set has both {first} and {second}")
     return HeadToHead(tuple(judged), tuple(notes))

@@ -292,10 +292,11 @@ def find_baseline(group: Group, wanted: str) -> str | None:
 def find_method(methods: Mapping[str, Sequence[Run]], wanted: str) -> str | None:
     """The one of these methods that `wanted` names: exactly, or as the only one with this architecture and weighting.
 
-    Of several, the only one that has finished a run: a mistyped parameter is no rival.
+    Of several, the only one that was not tuned, and the only one that has finished a run: a mistyped parameter is no rival.
     """
     if wanted in methods:
         return wanted
-    same = [method for method, runs in methods.items() if runs and runs[0].record.method == wanted]
-    done = [method for method in same if any(run.finished for run in methods[method])] or same
+    same = {method: runs for method, runs in methods.items() if runs and runs[0].record.method == wanted}
+    same = {method: runs for method, runs in same.items() if runs[0].record.purpose != TUNED} or same
+    done = [method for method, runs in same.items() if any(run.finished for run in runs)] or list(same)
     return done[0] if len(done) == 1 else None

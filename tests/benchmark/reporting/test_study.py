@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmark.reporting.study import Study, find_baseline
+from benchmark.reporting.study import Study, find_baseline, find_method
 from tests.benchmark.reporting.fabricate import record, records, searched
 
 
@@ -84,6 +84,15 @@ def test_tuned_and_default_runs_stand_side_by_side() -> None:
     assert study.methods == ["mmoe/equal", "mmoe/equal (tuned)"]  # though it has other parameters on shop
     assert [len(group.trials) for group in study.groups] == [4, 4]
     assert Study.of([record(), *searched()], "tuned").methods == ["mmoe/equal (tuned)"]
+
+
+def test_a_short_name_is_the_method_that_was_not_tuned() -> None:
+    elsewhere = record("shop", trainer={"learning_rate": 1e-2})  # so that no method has the short name alone
+    (group,) = (group for group in Study.of([record(), *searched(), elsewhere]).groups if group.trials)
+    found = find_method(group.by_method, "mmoe/equal")
+    assert found is not None and found.startswith("mmoe/equal [")
+    assert find_method(group.by_method, "mmoe/equal (tuned)") == "mmoe/equal (tuned)"
+    assert find_method(Study.of(searched()).groups[0].by_method, "mmoe/equal") == "mmoe/equal (tuned)"
 
 
 def test_a_search_that_was_extended_has_one_choice() -> None:
