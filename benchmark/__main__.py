@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from benchmark import composition
-from benchmark.errors import check_options, explain
+from benchmark.errors import LauncherError, check_options, explain
 
 
 @hydra.main(config_path="pkg://benchmark.conf", config_name="config", version_base="1.3")
@@ -37,7 +37,7 @@ def main() -> None:
                 raise
             sys.argv.append("--multirun")
             app()
-    except (HydraException, OmegaConfBaseException, ValueError, FileNotFoundError) as error:
+    except (HydraException, OmegaConfBaseException, LauncherError, ValueError, FileNotFoundError) as error:
         if wants_traceback:
             raise
         sys.exit(f"mtlbench: {explain(error, sys.argv[1:])}")

@@ -25,6 +25,16 @@ from benchmark.registry import REGISTRIES, unknown
 EXPERIMENT = "experiment"  # a group of conf/ that has no field in RunConfig
 
 
+class LauncherError(RuntimeError):
+    """A launcher gave up: one of its workers died, its cluster refused. Records that were written stand."""
+
+    @classmethod
+    def of(cls, error: Exception) -> LauncherError:
+        """In one line, from what the launcher raised."""
+        said = str(error).strip().partition("\n\n")[0]
+        return cls(f"the launcher gave up: {type(error).__name__}: {_one_line(said)} (HYDRA_FULL_ERROR=1 shows where)")
+
+
 def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:
     """One line for an error of composition (Hydra, omegaconf, or a ValueError of ours).
 

@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 from benchmark import registry
 from benchmark.composition import typed
 from benchmark.config import RunConfig, digest
+from benchmark.errors import LauncherError
 from benchmark.progress import counted, line_of, say, sweep_progress
 from benchmark.record import TRIAL, Record, load_record, record_path
 from benchmark.runner import build_dataset, check, finished_before, identify, run
@@ -65,6 +66,7 @@ def sweep(overrides: Sequence[list[str]], *, compose: Compose, launch: Callable[
 
     Raises:
         ValueError, FileNotFoundError: if any job cannot run, or there is none; then none is started.
+        LauncherError: if the launcher gave up.
         SystemExit: 1, if a run failed or left no record.
     """
     jobs = compose_all(overrides, compose)
@@ -127,6 +129,10 @@ class Batch:
             try:
                 self._follow([job.record for job in todo])
                 self._launch([job.overrides for job in todo])
+            except Exception as error:
+                if type(error).__module__.partition(".")[0] in ("builtins", "hydra", "omegaconf"):
+                    raise
+                raise LauncherError.of(error) from error
             finally:
                 for folder in {job.config.results_dir for job in todo}:
                     _remove_hydra_folder(folder)

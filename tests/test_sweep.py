@@ -102,26 +102,29 @@ def test_a_learning_rate_that_explodes_ends_as_diverged_with_task_and_step(tmp_p
     assert record.error["step"] >= 1
 
 
-def test_a_run_that_fails_is_recorded_and_the_others_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    package = tmp_path / "plugin"
-    package.mkdir()
-    (package / "broken_net.py").write_text(
+def install(folder: Path, name: str, forward: str) -> None:
+    """Makes an outside package with an architecture whose forward is one statement; `folder` goes on PYTHONPATH."""
+    (folder / f"{name}-1.dist-info").mkdir(parents=True)
+    (folder / f"{name}.py").write_text(
+        "import glob, os, time\n"
         "import torch\n"
         "from architectures import Architecture, Batch, Schema, register\n"
-        "@register('broken_net')\n"
-        "class BrokenNet(Architecture):\n"
-        "    '''Raises in forward.'''\n"
+        f"@register('{name}')\n"
+        "class Net(Architecture):\n"
+        "    '''Has no forward.'''\n"
         "    def __init__(self, schema: Schema, *, width: int = 3) -> None:\n"
         "        super().__init__(schema)\n"
         "        self.layer = torch.nn.Linear(width, 1)\n"
         "    def forward(self, batch):\n"
-        "        raise RuntimeError('no forward today')\n"
+        f"        {forward}\n"
     )
-    info = package / "broken_net-1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-net\nVersion: 1\n")
-    (info / "entry_points.txt").write_text("[mtlbench.architectures]\nbroken_net = broken_net\n")
-    monkeypatch.setenv("PYTHONPATH", str(package))
+    (folder / f"{name}-1.dist-info" / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+    (folder / f"{name}-1.dist-info" / "entry_points.txt").write_text(f"[mtlbench.architectures]\n{name} = {name}\n")
+
+
+def test_a_run_that_fails_is_recorded_and_the_others_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path / "plugin", "broken_net", "raise RuntimeError('no forward today')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "plugin"))
     results = tmp_path / "results"
     done = bench("dataset=shop", *SHOP, *SHORT, "architecture=broken_net,shared_bottom", f"results_dir={results}")
     assert done.returncode == 1
@@ -129,6 +132,24 @@ def test_a_run_that_fails_is_recorded_and_the_others_go_on(tmp_path: Path, monke
     statuses = {record.method: record.status for record in load_records(results)}
     assert statuses == {"broken_net/equal": "failed", "shared_bottom/equal": "finished"}
     assert "no forward today" in json.dumps([record.error for record in load_records(results)])
+
+
+def test_a_worker_that_dies_is_one_line_and_the_records_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="needs joblib's plugin")
+    # as the system kills it when memory is short; once the other run is done, as a dead worker ends all
+    done = f"lambda: bool(glob.glob('{tmp_path}/results/shop/shared_bottom/equal/*.json'))"
+    wait = f"[time.sleep(0.05) for _ in iter({done}, True)]"
+    install(tmp_path / "plugin", "lethal_net", f"{wait}; os.kill(os.getpid(), 9)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "plugin"))
+    joblib = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    sweep = ["dataset=shop", *SHOP, *SHORT, "architecture=lethal_net,shared_bottom", f"results_dir={tmp_path}/results"]
+    ended = bench(*sweep, *joblib)
+    assert ended.returncode == 1
+    assert "mtlbench: 1 finished, 0 skipped, 0 diverged, 0 failed, 1 without a record" in ended.stderr
+    assert "mtlbench: the same command goes on where this one stopped" in ended.stderr
+    assert "mtlbench: the launcher gave up: TerminatedWorkerError: A worker process" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert [record.method for record in load_records(tmp_path / "results")] == ["shared_bottom/equal"]
 
 
 @pytest.mark.parametrize(
