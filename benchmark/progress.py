@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,9 @@ from tqdm import tqdm
 from benchmark.record import TRIAL, Record
 
 SWEEP = "MTLBENCH_SWEEP"
+
+# tqdm's own lock is one for several processes: its semaphores stay behind, with a warning, where a worker is killed
+tqdm.set_lock(threading.RLock())
 
 
 class RunProgress:

@@ -149,6 +149,7 @@ def test_a_worker_that_dies_is_one_line_and_the_records_stand(tmp_path: Path, mo
     assert "mtlbench: the same command goes on where this one stopped" in ended.stderr
     assert "mtlbench: the launcher gave up: TerminatedWorkerError: A worker process" in ended.stderr
     assert "Traceback" not in ended.stderr
+    assert "leaked" not in ended.stderr
     assert [record.method for record in load_records(tmp_path / "results")] == ["shared_bottom/equal"]
 
 
