@@ -12,12 +12,12 @@ import numpy as np
 from benchmark.answers import Answer
 from benchmark.checkpoint import Predictor, data_of, load
 from benchmark.comparison import require, study_of
-from benchmark.progress import counted
 from benchmark.record import Record, load_record, record_files
 from benchmark.reporting.study import Pair, draw_options, find_method
 from benchmark.schema import TaskKind
 from benchmark.statistics import DeLong, Interval, delong
 from benchmark.statistics.wording import bracketed, p_number, two_digits
+from benchmark.words import counted
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult

@@ -225,15 +225,20 @@ def _methods(
         if mine is None or other is None:
             notes.append(f"{group.name} has no {first if mine is None else second}: nothing to compare.")
         else:
-            # as they were asked for: parameters that tell a method from its like on other data are no part of the answer
-            asked = zip((mine, other), (first, second), strict=True)
-            names = [short if method.startswith(f"{short} [") else method for method, short in asked]
-            sides = zip(names, (mine, other), strict=True)
-            one, two = (_Side(name, group.by_method[method], values) for name, method in sides)
+            one, two = (
+                _Side(_as_asked(method, wanted, group), group.by_method[method], values)
+                for method, wanted in ((mine, first), (other, second))
+            )
             judged.append(_judge([group], (one.name, two.name), [(one, two)], margins))
     if not judged:
         raise ValueError(f"no data set has both {first} and {second}")
     return HeadToHead(tuple(judged), tuple(notes))
+
+
+def _as_asked(method: str, wanted: str, group: Group) -> str:
+    """Without the parameters that tell the method from its like on other data only."""
+    alone = sum(name.startswith(f"{wanted} [") for name in group.by_method) == 1
+    return wanted if alone and method.startswith(f"{wanted} [") else method
 
 
 def _folders(first: Path, second: Path, margins: Mapping[str, Margin], selection: Selection) -> HeadToHead:

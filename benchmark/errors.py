@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import types
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
@@ -22,17 +23,21 @@ from benchmark.config import ComponentConfig
 from benchmark.help import experiments
 from benchmark.registry import REGISTRIES, unknown
 
+LONGEST = 300  # characters of another program's message
 EXPERIMENT = "experiment"  # a group of conf/ that has no field in RunConfig
 
 
 class LauncherError(RuntimeError):
-    """A launcher gave up: one of its workers died, its cluster refused. Records that were written stand."""
+    """A launcher gave up: one of its workers died, its cluster refused. Records that were written stand.
 
-    @classmethod
-    def of(cls, error: Exception) -> LauncherError:
-        """In one line, from what the launcher raised."""
-        said = str(error).strip().partition("\n\n")[0]
-        return cls(f"the launcher gave up: {type(error).__name__}: {_one_line(said)} (HYDRA_FULL_ERROR=1 shows where)")
+    Args:
+        error: What the launcher raised; the beginning of its message is told.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        told = textwrap.shorten(str(error).strip().partition("\n\n")[0], LONGEST, placeholder=" …")
+        what = ": ".join(part for part in (type(error).__name__, told) if part)
+        super().__init__(f"the launcher gave up: {what} (HYDRA_FULL_ERROR=1 shows all of it)")
 
 
 def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:

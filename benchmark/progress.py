@@ -24,8 +24,12 @@ from benchmark.record import TRIAL, Record
 
 SWEEP = "MTLBENCH_SWEEP"
 
-# tqdm's own lock is one for several processes: its semaphores stay behind, with a warning, where a worker is killed
-tqdm.set_lock(threading.RLock())
+
+class Bar(tqdm):  # type: ignore[type-arg]
+    """A bar of one process. tqdm's own lock is one for several, whose semaphores stay behind where a worker is killed."""
+
+
+Bar.set_lock(threading.RLock())
 
 
 class RunProgress:
@@ -40,7 +44,7 @@ class RunProgress:
         sweep = _sweep()
         owner = os.getpid() if sweep is None else sweep["pid"]
         hidden = True if owner != os.getpid() else None  # None: only where stderr is no terminal
-        self._bar = tqdm(total=num_steps, desc=label, unit="step", leave=False, disable=hidden, dynamic_ncols=True)
+        self._bar = Bar(total=num_steps, desc=label, unit="step", leave=False, disable=hidden, dynamic_ncols=True)
 
     def __enter__(self) -> RunProgress:
         return self
@@ -154,9 +158,4 @@ def duration(seconds: float) -> str:
 
 def say(line: str) -> None:
     """One write per line, so that the lines of several workers do not mix; above a bar, if there is one."""
-    tqdm.write(line, file=sys.stderr)
-
-
-def counted(number: int, what: str) -> str:
-    """`1 run`, `2,000 runs`."""
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+    Bar.write(line, file=sys.stderr)

@@ -16,11 +16,11 @@ from omegaconf import DictConfig
 from benchmark import registry
 from benchmark.composition import typed
 from benchmark.config import RunConfig, digest
-from benchmark.errors import LauncherError
-from benchmark.progress import counted, line_of, say, sweep_progress
+from benchmark.progress import line_of, say, sweep_progress
 from benchmark.record import TRIAL, Record, load_record, record_path
 from benchmark.runner import build_dataset, check, finished_before, identify, run
 from benchmark.tracking import guarded
+from benchmark.words import counted
 
 Compose = Callable[[list[str]], DictConfig]
 OUTCOMES = ("finished", "skipped", "diverged", "failed", "without a record")
@@ -129,10 +129,6 @@ class Batch:
             try:
                 self._follow([job.record for job in todo])
                 self._launch([job.overrides for job in todo])
-            except Exception as error:
-                if type(error).__module__.partition(".")[0] in ("builtins", "hydra", "omegaconf"):
-                    raise
-                raise LauncherError.of(error) from error
             finally:
                 for folder in {job.config.results_dir for job in todo}:
                     _remove_hydra_folder(folder)

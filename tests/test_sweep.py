@@ -20,7 +20,7 @@ SHORT = ["trainer.max_epochs=2", "trainer.batch_size=256", "threads=1"]
 def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs `python -m benchmark` as a user does."""
     command = [sys.executable, "-m", "benchmark", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False)
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False, timeout=600)
 
 
 def test_a_sweep_leaves_records_and_is_skipped_the_second_time(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_a_learning_rate_that_explodes_ends_as_diverged_with_task_and_step(tmp_p
 
 
 def install(folder: Path, name: str, forward: str) -> None:
-    """Makes an outside package with an architecture whose forward is one statement; `folder` goes on PYTHONPATH."""
+    """Makes an outside package with an architecture with this body of its forward; `folder` goes on PYTHONPATH."""
     (folder / f"{name}-1.dist-info").mkdir(parents=True)
     (folder / f"{name}.py").write_text(
         "import glob, os, time\n"
@@ -111,7 +111,7 @@ def install(folder: Path, name: str, forward: str) -> None:
         "from architectures import Architecture, Batch, Schema, register\n"
         f"@register('{name}')\n"
         "class Net(Architecture):\n"
-        "    '''Has no forward.'''\n"
+        "    '''Never gives an output.'''\n"
         "    def __init__(self, schema: Schema, *, width: int = 3) -> None:\n"
         "        super().__init__(schema)\n"
         "        self.layer = torch.nn.Linear(width, 1)\n"
@@ -137,8 +137,8 @@ def test_a_run_that_fails_is_recorded_and_the_others_go_on(tmp_path: Path, monke
 def test_a_worker_that_dies_is_one_line_and_the_records_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="needs joblib's plugin")
     # as the system kills it when memory is short; once the other run is done, as a dead worker ends all
-    done = f"lambda: bool(glob.glob('{tmp_path}/results/shop/shared_bottom/equal/*.json'))"
-    wait = f"[time.sleep(0.05) for _ in iter({done}, True)]"
+    record = f"{tmp_path}/results/shop/shared_bottom/equal/*.json"
+    wait = f"[time.sleep(0.05) for _ in range(2000) if not glob.glob({record!r})]"
     install(tmp_path / "plugin", "lethal_net", f"{wait}; os.kill(os.getpid(), 9)")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "plugin"))
     joblib = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from benchmark.progress import counted
 from benchmark.reporting import provenance
 from benchmark.reporting.costs import cost_table
 from benchmark.reporting.fronts import front_table
@@ -23,6 +22,7 @@ from benchmark.reporting.tables import Selection
 from benchmark.reporting.tasks import selection_table, task_table
 from benchmark.reporting.verdicts import verdicts
 from benchmark.statistics import FEWEST, Ranking
+from benchmark.words import counted
 
 if TYPE_CHECKING:
     from benchmark.reference import ReferenceRecord

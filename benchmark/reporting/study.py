@@ -292,7 +292,7 @@ def find_baseline(group: Group, wanted: str) -> str | None:
 def find_method(methods: Mapping[str, Sequence[Run]], wanted: str) -> str | None:
     """The one of these methods that `wanted` names: exactly, or as the only one with this architecture and weighting.
 
-    Of several, the only one that was not tuned, and the only one that has finished a run: a mistyped parameter is no rival.
+    Of several, those that were tuned stand back, and then those that finished no run: a mistyped parameter is no rival.
     """
     if wanted in methods:
         return wanted

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from benchmark import metrics
-from benchmark.progress import counted
 from benchmark.reporting.layout import ABSENT, Cell, Sentence, Sentences
 from benchmark.reporting.references import Line
 from benchmark.reporting.results import Results, label
 from benchmark.statistics import Comparison, Family, Verdict
 from benchmark.statistics.planning import POWER
 from benchmark.statistics.wording import WORDS, bracketed, p_number, p_value, places
+from benchmark.words import counted
 
 MOST = 40
 """Methods of a data set that have a sentence; the tables have all verdicts."""

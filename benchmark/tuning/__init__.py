@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.config import digest
-from benchmark.progress import counted, say
+from benchmark.progress import say
 from benchmark.record import load_record, record_files
 from benchmark.sweep import Batch, Compose, Job, compose_all
 from benchmark.tuning.space import parse_space
 from benchmark.tuning.study import SAMPLERS, Study, studies_of
+from benchmark.words import counted
 
 
 def tune(

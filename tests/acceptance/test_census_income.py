@@ -27,8 +27,8 @@ def test_mmoe_is_above_the_papers_and_bins_are_worth_their_while(real_data: Path
         for same in ("fingerprint", "splits"):  # and the split seed: the rows are the same
             assert standardised.dataset[same] == bins.dataset[same]
         gains.append(validation["income"]["auc"] - standardised.metrics["validation"]["income"]["auc"])
-    # .0040 over five seeds, with a deviation of .0005 from seed to seed; rounding in another order moves one by .0003
-    assert mean(gains) >= 0.003, gains
+    # over five seeds the mean is .0039 and the deviation from seed to seed .0006; rounding in another order moves a seed by .0003
+    assert mean(gains) >= 0.003 and min(gains) >= 0.002, gains
 
 
 @pytest.mark.parametrize("architecture", ["mmoe", "ple"])

@@ -66,6 +66,14 @@ def test_a_data_set_without_one_of_them_is_said() -> None:
     assert "shop has no mmoe/equal: nothing to compare." in str(compare(A, B, made))
 
 
+def test_methods_are_named_as_they_were_asked_for() -> None:
+    elsewhere = [record("shop", method, trainer={"learning_rate": 1e-2}) for method in (A, B)]
+    assert [judged.sides for judged in compare(A, B, [*records(("videos",)), *elsewhere]).judged] == [(A, B), (A, B)]
+    rival = record("videos", A, trainer={"learning_rate": 1e-2}, status="failed")
+    (judged,) = compare(A, B, [*records(("videos",)), rival]).judged  # now the parameters are needed to tell which
+    assert judged.sides[0].startswith(f"{A} [") and judged.sides[1] == B
+
+
 def test_a_margin_can_be_declared_for_one_metric_alone() -> None:
     narrow, wide = (compare("ple/pcgrad", A, records(("videos",)), margins=m) for m in ({}, {"auc": Margin(0.1)}))
     assert not any(c.within_margin for c in narrow.comparisons[:2])

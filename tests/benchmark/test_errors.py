@@ -7,7 +7,7 @@ import re
 import pytest
 
 from benchmark.composition import compose_run
-from benchmark.errors import check_options, explain
+from benchmark.errors import LauncherError, check_options, explain
 
 CASES = {
     "architecture=mmoee": r"unknown architecture 'mmoee'; did you mean mmoe\? known: .*mmoe, omoe, ple.*",
@@ -72,3 +72,16 @@ def test_a_misspelt_option_is_one_line(arguments: list[str], message: str) -> No
 @pytest.mark.parametrize("arguments", [[], ["-m", "seed=1,2"], ["seed=1", "--cfg", "job"], ["--help"]])
 def test_known_options_pass(arguments: list[str]) -> None:
     check_options(arguments)
+
+
+def test_a_launcher_that_gave_up_is_one_short_line() -> None:
+    class UncompletedJobError(Exception):
+        """submitit's: the whole stderr of the worker."""
+
+    long = LauncherError(UncompletedJobError("Job 1 has not produced any output.\n----\n" + "stderr " * 1000))
+    assert str(long).startswith(
+        "the launcher gave up: UncompletedJobError: Job 1 has not produced any output. ---- stderr"
+    )
+    assert len(str(long)) < 450 and "\n" not in str(long)
+    assert explain(long) == str(long)
+    assert str(LauncherError(MemoryError())) == "the launcher gave up: MemoryError (HYDRA_FULL_ERROR=1 shows all of it)"

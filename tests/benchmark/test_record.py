@@ -58,6 +58,12 @@ def test_what_is_no_record_is_one_clear_error(tmp_path: Path, text: str, message
         load_record(path)
 
 
+def test_bytes_that_are_no_text_are_no_record(tmp_path: Path) -> None:
+    (tmp_path / "one.json").write_bytes(b"\xff\xfe")
+    with pytest.raises(ValueError, match="is not a record"):
+        load_record(tmp_path / "one.json")
+
+
 def test_no_record_and_no_folder(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no record at"):
         load_record(tmp_path / "none.json")

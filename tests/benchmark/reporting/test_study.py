@@ -93,6 +93,9 @@ def test_a_short_name_is_the_method_that_was_not_tuned() -> None:
     assert found is not None and found.startswith("mmoe/equal [")
     assert find_method(group.by_method, "mmoe/equal (tuned)") == "mmoe/equal (tuned)"
     assert find_method(Study.of(searched()).groups[0].by_method, "mmoe/equal") == "mmoe/equal (tuned)"
+    slow = record(trainer={"learning_rate": 1e-4}, status="failed")
+    two = Study.of([record(trainer={"learning_rate": 1e-3}), slow, *searched()]).groups[0]
+    assert find_method(two.by_method, "mmoe/equal") == "mmoe/equal [trainer.learning_rate=0.001]"
 
 
 def test_a_search_that_was_extended_has_one_choice() -> None:

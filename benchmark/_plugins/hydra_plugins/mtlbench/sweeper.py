@@ -9,12 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
+from omegaconf.errors import OmegaConfBaseException
 
 
 @dataclass
@@ -67,7 +71,7 @@ class Sweeper(BasicSweeper):
         jobs = [job for job in product if not self._left_out(job)]
         common: dict[str, Any] = {
             "compose": lambda job: _without_hydra(loader.load_sweep_config(config, job)),
-            "launch": lambda chosen: launcher.launch(chosen, initial_job_idx=0),
+            "launch": lambda chosen: _launch(launcher, chosen),
         }
         # Hydra loads every plugin for every app: nothing heavy at the top
         if self.search.get("trials"):
@@ -95,6 +99,19 @@ class Sweeper(BasicSweeper):
             all(chosen.get(key) in map(str.strip, str(values).split(",")) for key, values in rule.items())
             for rule in self.leave_out
         )
+
+
+def _launch(launcher: Launcher, jobs: list[list[str]]) -> Any:
+    from benchmark.errors import LauncherError
+
+    try:
+        return launcher.launch(jobs, initial_job_idx=0)
+    except (HydraException, OmegaConfBaseException, ValueError):
+        raise
+    except Exception as error:
+        if isinstance(launcher, BasicLauncher):  # then it is an error of ours
+            raise
+        raise LauncherError(error) from error
 
 
 def _without_hydra(config: DictConfig) -> DictConfig:
