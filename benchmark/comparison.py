@@ -362,7 +362,8 @@ def _size(comparison: Comparison) -> str:
 
 
 def _p(comparison: Comparison) -> str:
-    return ABSENT if comparison.p_adjusted is None else p_number(comparison.p_adjusted)
+    p = comparison.p_of_verdict
+    return ABSENT if p is None else p_number(p)
 
 
 def _reading(family: Family) -> str:

@@ -7,10 +7,12 @@ import hashlib
 import os
 import platform
 import shlex
+import subprocess
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
@@ -308,10 +310,27 @@ def _command() -> str:
     return shlex.join([*words, *arguments])
 
 
+@lru_cache
+def _commit() -> str | None:
+    """The git commit of this code, with `-dirty` where files differ; None if it is no checkout."""
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *words]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603  no user's words
+
+    try:
+        git("ls-files", "--error-unmatch", Path(__file__).name)  # or it is installed within somebody else's checkout
+        return git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
 def environment() -> dict[str, Any]:
     """A record's `environment`: versions, machine, command and the time now."""
+    commit = _commit()
     return {
         "mtlbench": version("mtlbench"),
+        **({} if commit is None else {"commit": commit}),
         "torch": torch.__version__,
         "numpy": np.__version__,
         "python": platform.python_version(),

@@ -120,7 +120,8 @@ def _reading(study: Study) -> tuple[str, ...]:
         (
             "a ± b is a mean over seeds and the half-width of its 95 % t interval; Δ is the mean of paired differences "
             "(same data, same seed) with its 95 % t interval. Intervals are not adjusted for the number of "
-            f"comparisons, p values are. Below {FEWEST} seeds or pairs there is no interval and no test."
+            "comparisons, p values are; a p is of equivalence where that is the verdict, else of a difference. "
+            f"Below {FEWEST} seeds or pairs there is no interval and no test."
         ),
         (
             "Bold is the best mean of a column among methods that finished every seed; underlined (in Markdown: "

@@ -13,6 +13,7 @@ from benchmark.reporting.layout import ABSENT, Cell, Column, Row, Table, listed
 from benchmark.reporting.results import Results, label
 from benchmark.reporting.study import Group, Replicate
 from benchmark.schema import Task
+from benchmark.words import counted
 
 _LONGEST = 300  # characters of an error's message; the record has all
 
@@ -69,6 +70,22 @@ def _what_happened(record: Record) -> str:
     return f"{message} ({where})" if where else message
 
 
+def _at_the_limit(group: Group) -> str | None:
+    """Which runs were ended by `max_epochs`, and not by their patience."""
+    ended = {
+        method: sum(len(run.record.epochs) >= run.record.config["trainer"]["max_epochs"] for run in runs)
+        for method, runs in group.finished.items()
+    }
+    total = sum(map(len, group.finished.values()))
+    if not any(ended.values()):
+        return None
+    which = listed(f"{method} {count} of {len(group.finished[method])}" for method, count in ended.items() if count)
+    return (
+        f"{sum(ended.values())} of {counted(total, 'run')} used all epochs that trainer.max_epochs allows, and might have "
+        f"become better with more: {which}."
+    )
+
+
 def dataset_notes(results: Results) -> list[str]:
     """What holds for all tables of the data set."""
     group = results.group
@@ -88,6 +105,8 @@ def dataset_notes(results: Results) -> list[str]:
         notes.append(
             f"Runs are judged on {len(rows)} different sets of test rows; differences pair runs on the same rows only."
         )
+    if at_limit := _at_the_limit(group):
+        notes.append(at_limit)
     if ratio := resampling(group):
         notes.append(
             "The splits are redrawn from the same rows, so that their train rows overlap: every interval and test is Nadeau "

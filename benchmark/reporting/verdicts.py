@@ -23,19 +23,14 @@ def verdict_cell(comparison: Comparison | None) -> Cell:
         reason = comparison.reason if comparison is not None else None
         return Cell(f"not ranked: {reason}" if reason else ABSENT, short="not ranked" if reason else None)
     word = WORDS[comparison.verdict]
-    p = _p(comparison)
+    p = comparison.p_of_verdict
     return Cell(word, short=word if p is None or comparison.verdict is Verdict.UNDECIDED else f"{word}, {p_value(p)}")
 
 
 def p_cell(comparison: Comparison | None) -> Cell:
-    """The adjusted p behind a verdict: of equivalence where that is the verdict, else of a difference."""
-    p = _p(comparison) if comparison is not None else None
+    """The adjusted p behind a verdict."""
+    p = comparison.p_of_verdict if comparison is not None else None
     return Cell("" if p is None else p_number(p), value=p)
-
-
-def _p(comparison: Comparison) -> float | None:
-    equivalent = comparison.verdict is Verdict.EQUIVALENT
-    return comparison.p_equivalence_adjusted if equivalent else comparison.p_adjusted
 
 
 def verdicts(results: Results) -> tuple[Sentences | None, tuple[str, ...]]:

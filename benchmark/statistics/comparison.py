@@ -168,6 +168,11 @@ class Comparison:
         return self.endpoint.margin.of(self.baseline_mean)
 
     @property
+    def p_of_verdict(self) -> float | None:
+        """The adjusted p that the verdict rests on: of equivalence where it says so, else of a difference."""
+        return self.p_equivalence_adjusted if self.verdict is Verdict.EQUIVALENT else self.p_adjusted
+
+    @property
     def within_margin(self) -> bool:
         """Whether the difference is shown to be inside the margin, with the family's care; may hold beside "better"."""
         return self.p_equivalence_adjusted is not None and self.p_equivalence_adjusted < self.alpha

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from benchmark import Record, RunConfig, TrainerConfig, configure, load_record, run
-from benchmark.runner import finished_before
+from benchmark import Record, RunConfig, TrainerConfig, configure, load_record, run, runner
+from benchmark.runner import environment, finished_before
 
 
 def small(folder: Path, **changes: object) -> RunConfig:
@@ -83,3 +85,16 @@ def test_whole_numbers_for_floats_are_the_same_run() -> None:
     assert TrainerConfig(learning_rate=1) == TrainerConfig(learning_rate=1.0)
     with pytest.raises(ValueError, match=r"trainer.learning_rate must be a finite number"):
         TrainerConfig(learning_rate=float("inf"))
+
+
+def test_a_record_names_the_commit_of_a_checkout_and_of_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    if shutil.which("git") is None or subprocess.run(git, check=False, capture_output=True).returncode:
+        pytest.skip("needs git and a checkout")
+    head = subprocess.run(git, check=True, capture_output=True, text=True).stdout.strip()
+    runner._commit.cache_clear()
+    assert environment()["commit"].removesuffix("-dirty") == head[:12]
+    runner._commit.cache_clear()
+    monkeypatch.setenv("PATH", "")
+    assert "commit" not in environment()
+    runner._commit.cache_clear()

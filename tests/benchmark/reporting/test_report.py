@@ -314,3 +314,15 @@ def test_importing_it_imports_no_torch() -> None:
     modules = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     assert "benchmark.reporting.html" in modules
     assert "torch" not in modules and "matplotlib.pyplot" not in modules
+
+
+def test_runs_that_used_all_their_epochs_are_named() -> None:
+    ended = [
+        record(method=method, seed=seed, num_epochs=12, trainer={"max_epochs": 14})
+        for method in METHODS
+        for seed in (0, 2)
+    ]
+    found = " ".join(notes(report(ended), "videos"))  # a seed of 2 trains two epochs more
+    assert f"{len(METHODS)} of {2 * len(METHODS)} runs used all epochs that trainer.max_epochs allows" in found
+    assert "mmoe/equal 1 of 2" in found
+    assert "trainer.max_epochs" not in " ".join(notes(report(study()), "videos"))
