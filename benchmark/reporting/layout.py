@@ -159,12 +159,16 @@ class Document:
                         yield chapter, part, block
 
 
-def decimals(values: Iterable[float]) -> int:
-    """Decimals that show five digits of the largest value, four after the point for an AUC."""
-    largest = max((abs(value) for value in values), default=0.0)
+def decimals(intervals: Iterable[Interval]) -> int:
+    """Decimals that show five digits of the largest mean, four after the point for an AUC, and a digit of the median ±."""
+    found = list(intervals)
+    largest = max((abs(interval.mean) for interval in found), default=0.0)
     if largest == 0 or not math.isfinite(largest):
         return 4
-    return max(0, min(8, 4 - math.floor(math.log10(largest)), 4 if largest > 0.01 else 8))
+    of_mean = max(0, min(8, 4 - math.floor(math.log10(largest)), 4 if largest > 0.01 else 8))
+    widths = sorted(interval.half_width for interval in found if interval.half_width)
+    of_width = -math.floor(math.log10(widths[len(widths) // 2])) if widths else 0
+    return max(of_mean, min(6, of_width))
 
 
 def number(value: float | None, places: int = 4) -> str:
@@ -186,10 +190,16 @@ def signed_interval(interval: Interval | None, places: int) -> str:
     if interval is None:
         return ABSENT
     if interval.low is None or interval.high is None:
-        return f"{interval.mean:+z.{places}f}, {TOO_FEW}"
+        return f"{signed(interval.mean, places)}, {TOO_FEW}"
     if interval.low == interval.high == 0:
         return "identical"
-    return f"{interval.mean:+z.{places}f} [{interval.low:+z.{places}f}, {interval.high:+z.{places}f}]"
+    return f"{signed(interval.mean, places)} [{signed(interval.low, places)}, {signed(interval.high, places)}]"
+
+
+def signed(value: float, places: int) -> str:
+    """`+0.0021`; what rounds to zero has no sign, for it may be on either side."""
+    text = f"{value:+z.{places}f}"
+    return text if text.strip("+-0.") else text.removeprefix("+")
 
 
 def count(value: float | None) -> str:

@@ -98,7 +98,7 @@ class Results:
     def places(self) -> Mapping[tuple[str, str], int]:
         """Decimals of a metric's column: {(task, metric): number}; 4 where no method has a value."""
         known = {
-            key: decimals(e.mean.mean for e in methods.values() if e.mean is not None)
+            key: decimals(e.mean for e in methods.values() if e.mean is not None)
             for key, methods in self.estimates.items()
         }
         return defaultdict(lambda: 4, known)
