@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from benchmark import metrics
@@ -15,6 +16,9 @@ from benchmark.words import counted
 
 MOST = 40
 """Methods of a data set that have a sentence; the tables have all verdicts."""
+FEWEST_TOGETHER = 3
+"""So many methods of which the same is said share a sentence."""
+_SAME = {Verdict.EQUIVALENT: "to", Verdict.IDENTICAL: "to", Verdict.UNDECIDED: "from"}  # where no difference was found
 
 
 def verdict_cell(comparison: Comparison | None) -> Cell:
@@ -39,10 +43,11 @@ def verdicts(results: Results) -> tuple[Sentences | None, tuple[str, ...]]:
     notes: list[str] = []
     if results.family is not None:
         methods = [method for method in results.by_gain if method != results.baseline]
-        for method in methods[:MOST]:
-            found = [c for task in results.group.tasks if (c := results.comparison(task, method)) is not None]
-            if found:
-                sentences.append(Sentence(_sentence(results, found), method))
+        found = [
+            [c for task in results.group.tasks if (c := results.comparison(task, method)) is not None]
+            for method in methods[:MOST]
+        ]
+        sentences += _sentences(results, [comparisons for comparisons in found if comparisons])
         if len(methods) > MOST:
             notes.append(f"The {len(methods) - MOST} methods that gain least have their verdicts in the tables only.")
         if results.family.tests:
@@ -55,6 +60,47 @@ def verdicts(results: Results) -> tuple[Sentences | None, tuple[str, ...]]:
             "seed have only their rows in common."
         )
     return (Sentences(tuple(sentences)) if sentences else None), tuple(notes)
+
+
+def _sentences(results: Results, found: Sequence[Sequence[Comparison]]) -> list[Sentence]:
+    """One for each method, by its comparisons; methods of which the same is said, and no difference, share theirs."""
+    alike: dict[object, list[Sequence[Comparison]]] = defaultdict(list)
+    for number, comparisons in enumerate(found):
+        is_firm = any(c.verdict not in _SAME or c.reason is not None for c in comparisons)
+        alike[number if is_firm else tuple((c.task, c.verdict, c.n) for c in comparisons)].append(comparisons)
+    sentences = []
+    for members in alike.values():
+        if len(members) < FEWEST_TOGETHER:
+            sentences += [Sentence(_sentence(results, comparisons), comparisons[0].method) for comparisons in members]
+        else:
+            names = [comparisons[0].method for comparisons in members]
+            sentences.append(Sentence(_sentence_of_all(results, members), ", ".join(names)))
+    return sentences
+
+
+def _sentence_of_all(results: Results, members: Sequence[Sequence[Comparison]]) -> str:
+    """The verdicts of several methods that have the same: with the largest p, and the range of seeds."""
+    other = members[0][0].baseline
+    clauses: list[str] = []
+    for verdict, preposition in _SAME.items():
+        tasks = []
+        for of in zip(*members, strict=True):
+            if of[0].verdict is not verdict:
+                continue
+            size = ""
+            if verdict is Verdict.EQUIVALENT:
+                p = p_value(max(c.p_equivalence_adjusted or 0.0 for c in of)).replace("=", "≤")
+                size = f" within {_number(of[0].margin)} {_label(of[0], results)} (adjusted {p})"
+            elif needed := sorted(
+                {f"{c.seeds_to_decide:.2g}" for c in of if (c.seeds_to_decide or 0) > c.n}, key=float
+            ):
+                ends = [f"{float(n):,.0f}" for n in dict.fromkeys((needed[0], needed[-1]))]
+                size = f" (about {' to '.join(ends)} seeds for the margin)"
+            tasks.append(f"{of[0].task}{size}")
+        if tasks:
+            seeds = f" with {counted(members[0][0].n, 'seed')}" if verdict is Verdict.UNDECIDED else ""
+            clauses.append(f"{WORDS[verdict]} {preposition} {'it' if clauses else other}{seeds} on {_joined(tasks)}")
+    return f"{_joined([comparisons[0].method for comparisons in members])} are {'; '.join(clauses)}."
 
 
 def _family_note(results: Results, family: Family) -> str:
@@ -129,7 +175,7 @@ def _size(comparison: Comparison, results: Results) -> str:
     if needed is None:
         return " (no number of seeds would do)"
     return (
-        f" (about {float(f'{needed:.2g}'):,.0f} for the margin)"
+        f" (about {float(f'{needed:.2g}'):,.0f} seeds for the margin)"
         if needed > c.n
         else f" (enough for the margin in {POWER:.0%} of sweeps)"
     )
@@ -153,7 +199,8 @@ def _line_sentences(results: Results, line: Line, family: Family) -> Iterable[Se
         against = family.get(task.name, best) if best is not None else None
         if against is not None and against.verdict is not None and against.difference is not None:
             of = places(against)
-            verdict = verdict_cell(against).narrow
+            p = against.p_of_verdict if against.verdict is not Verdict.UNDECIDED else None
+            verdict = WORDS[against.verdict] + ("" if p is None else f", adjusted {p_value(p)}")
             low = f"Δ {bracketed(against.difference, of).strip()} {_label(against, results)}"
             text += f" The best method, {best}: {low}, {verdict}."
         yield Sentence(text)

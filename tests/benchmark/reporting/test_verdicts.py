@@ -68,6 +68,26 @@ def test_equivalence_hangs_on_the_margin() -> None:
         report(runs, margins={"gauc": Margin(1e-5)})
 
 
+def test_methods_of_which_the_same_is_said_share_a_sentence() -> None:
+    like = ["mmoe/equal", "ple/equal", "omoe/equal"]
+    runs = [*BASE, *(run for number, m in enumerate(like) for run in shifted(m, 0.0, (number + 1) * 1e-4))]
+    runs += shifted("shared_bottom/equal", 0.01, 1e-4)
+    said = sentences(report(runs))
+    assert said["shared_bottom/equal"].startswith("shared_bottom/equal beats single_task/equal on click by 0.0100 AUC")
+    (shared,) = (text for methods, text in said.items() if methods is not None and ", " in methods)
+    assert all(method in shared for method in like) and "shared_bottom" not in shared
+    comparisons = [c for c in report(runs).results[0].family.comparisons if c.method in like and c.task == "click"]
+    largest = max(c.p_equivalence_adjusted for c in comparisons)
+    found = float(
+        shared.partition("equivalent to single_task/equal on click within 0.001 AUC (adjusted p ≤ ")[2].partition(")")[
+            0
+        ]
+    )
+    assert found == pytest.approx(largest, rel=0.01)
+    assert "identical to it on purchase and duration" in shared
+    assert len(sentences(report([*BASE, *runs[5:15]]))) == 2  # two have a sentence each
+
+
 def test_what_is_not_told_from_the_best_is_marked() -> None:
     made = report([*BASE, *shifted("mmoe/equal", 0.01, 1e-3), *shifted("ple/equal", 0.0101, 3e-4)])
     drawn = table(made, "shop", "click")
