@@ -125,25 +125,38 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
     os.replace(file.name, path)
 
 
-def read_json(
-    path: str | Path, kind: str, known: Sequence[str], newest: int, *, required: Sequence[str]
-) -> dict[str, Any]:
-    """Plain values that `write_json` wrote, those of known keys.
+def read_json(path: str | Path, kind: str) -> Any:
+    """Plain values that `write_json` wrote.
 
     Args:
         path: The file.
-        kind: What it should be, for errors: "a record".
-        known: The keys that this version knows; others are left out.
-        newest: The newest `format` that this version reads.
-        required: The keys that must be there.
+        kind: What it should be, for the error: "a record".
 
     Raises:
-        ValueError: if it is something else, or its format is newer.
+        ValueError: if it is no JSON.
     """
     try:
-        value = json.loads(Path(path).read_text())
+        return json.loads(Path(path).read_text())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not {kind}: {error}") from error
+
+
+def known_keys(
+    value: Any, path: str | Path, kind: str, *, known: Sequence[str], required: Sequence[str], newest: int
+) -> dict[str, Any]:
+    """Those of a record's keys that this version knows.
+
+    Args:
+        value: What `read_json` read from `path`.
+        path: As there.
+        kind: As there.
+        known: The keys that this version knows.
+        required: The keys that must be there.
+        newest: The newest `format` that this version reads.
+
+    Raises:
+        ValueError: if a key is missing, or its format is newer.
+    """
     missing = [key for key in required if key not in value] if isinstance(value, dict) else list(required)
     if missing:
         raise ValueError(f"{path} is not {kind}: it has no {', '.join(missing)}")
@@ -171,7 +184,8 @@ def load_record(path: str | Path) -> Record:
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"no record at {path}")
-    return Record(**read_json(path, "a record", [f.name for f in fields(Record)], FORMAT, required=REQUIRED))
+    kind, known = "a record", [f.name for f in fields(Record)]
+    return Record(**known_keys(read_json(path, kind), path, kind, known=known, required=REQUIRED, newest=FORMAT))
 
 
 def record_files(folder: str | Path) -> Iterator[Path]:

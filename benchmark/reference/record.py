@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.config import digest
-from benchmark.record import REFERENCE, TRIAL, Metrics, read_json, write_json
+from benchmark.record import REFERENCE, TRIAL, Metrics, known_keys, read_json, write_json
 
 FORMAT = 1
 KIND = "reference"
-REQUIRED = ("format", "kind", "name", "purpose", "seed", "config", "id")
+REQUIRED = ("format", "name", "purpose", "seed", "config", "id")
 
 
 @dataclass(kw_only=True, slots=True)
@@ -86,11 +86,11 @@ def load_reference(path: str | Path) -> ReferenceRecord:
     Raises:
         ValueError: if it is none, or its format is newer than this version reads.
     """
-    kind = "a record of a reference line"
-    value = read_json(path, kind, [f.name for f in fields(ReferenceRecord)], FORMAT, required=REQUIRED)
-    if value["kind"] != KIND:
+    kind, known = "a record of a reference line", [f.name for f in fields(ReferenceRecord)]
+    value = read_json(path, kind)
+    if not isinstance(value, dict) or value.get("kind") != KIND:
         raise ValueError(f"{path} is not {kind}: its kind is not {KIND!r}")
-    return ReferenceRecord(**value)
+    return ReferenceRecord(**known_keys(value, path, kind, known=known, required=REQUIRED, newest=FORMAT))
 
 
 def load_references(folder: str | Path) -> list[ReferenceRecord]:
