@@ -230,18 +230,6 @@ class Towers(nn.Module):
         return {task: output_BT1[:, number, 0] for number, task in enumerate(self.tasks)}
 
 
-def softmax(logits: Tensor) -> Tensor:
-    """Softmax over the last axis, for a few experts or tasks, taken over the first one of a transposed view.
-
-    So all rows go through the processor's vector units together; over a last axis of 8 torch's own did not, and took ten
-    times as long (1,024 rows, torch 2.13 on an AMD EPYC).
-
-    Shape:
-        (B, ..., E) -> (B, ..., E), not contiguous: a view of (E, B, ...).
-    """
-    return logits.movedim(-1, 0).softmax(dim=0).movedim(0, -1)
-
-
 def make_gates(num_gates: int, input_dim: int, num_experts: int) -> nn.ModuleList:
-    """Linear gates without bias, as in the papers of MMoE and PLE; the architecture takes their `softmax`."""
+    """Linear gates without bias, as in the papers of MMoE and PLE; their softmax is taken by the architecture."""
     return nn.ModuleList(nn.Linear(input_dim, num_experts, bias=False) for _ in range(num_gates))

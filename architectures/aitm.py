@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from architectures import Architecture, Auxiliary, Batch, Schema, register
-from architectures._layers import FeatureEmbedding, MLPs, Towers, softmax
+from architectures._layers import FeatureEmbedding, MLPs, Towers
 from benchmark.schema import TaskKind
 
 
@@ -139,4 +139,4 @@ class Transfer(nn.Module):
         """(B, U, K) -> (B, K)."""
         query_BUK, key_BUK = tokens_BUK @ self.query_KK, tokens_BUK @ self.key_KK
         score_BU = (query_BUK * key_BUK).sum(-1) / tokens_BUK.shape[-1] ** 0.5
-        return torch.einsum("bu,buk->bk", softmax(score_BU), tokens_BUK @ self.value_KK)
+        return torch.einsum("bu,buk->bk", score_BU.softmax(dim=1), tokens_BUK @ self.value_KK)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from architectures import Architecture, Batch, Schema, register
-from architectures._layers import FeatureEmbedding, MLPs, Towers, make_gates, softmax
+from architectures._layers import FeatureEmbedding, MLPs, Towers, make_gates
 
 
 @register("mmoe")
@@ -63,13 +63,13 @@ class MMoE(Architecture):
         """See `Architecture.forward`."""
         first_BEH, gates_BTE = self.embedding(batch).linear(self.experts.first, self.task_gates)
         experts_BEH = self.experts.after_first(first_BEH)
-        mixed_BTH = softmax(gates_BTE) @ experts_BEH
+        mixed_BTH = gates_BTE.softmax(dim=-1) @ experts_BEH
         return self.towers(mixed_BTH)  # type: ignore[no-any-return]
 
     def gates(self, batch: Batch) -> dict[str, dict[str, Tensor]]:
         """See `Architecture.gates`."""
         (gates_BTE,) = self.embedding(batch).linear(self.task_gates)
-        weights_BTE = softmax(gates_BTE)
+        weights_BTE = gates_BTE.softmax(dim=-1)
         return {
             task: {f"expert {e}": weights_BTE[:, t, e] for e in range(weights_BTE.shape[2])}
             for t, task in enumerate(self.schema.task_names)

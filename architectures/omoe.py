@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from architectures import Architecture, Batch, Schema, register
-from architectures._layers import FeatureEmbedding, MLPs, Towers, make_gates, softmax
+from architectures._layers import FeatureEmbedding, MLPs, Towers, make_gates
 
 
 @register("omoe")
@@ -66,12 +66,12 @@ class OMoE(Architecture):
         """See `Architecture.forward`."""
         first_BEH, gate_BE = self.embedding(batch).linear(self.experts.first, self.gate)
         experts_BEH = self.experts.after_first(first_BEH)
-        mixed_BH = torch.einsum("be,beh->bh", softmax(gate_BE), experts_BEH)
+        mixed_BH = torch.einsum("be,beh->bh", gate_BE.softmax(dim=-1), experts_BEH)
         return self.towers(mixed_BH.unsqueeze(1).expand(-1, len(self.schema.tasks), -1))  # type: ignore[no-any-return]
 
     def gates(self, batch: Batch) -> dict[str, dict[str, Tensor]]:
         """See `Architecture.gates`."""
         (gate_BE,) = self.embedding(batch).linear(self.gate)
-        weights_BE = softmax(gate_BE)
+        weights_BE = gate_BE.softmax(dim=-1)
         names = "+".join(self.schema.task_names)
         return {names: {f"expert {e}": weights_BE[:, e] for e in range(weights_BE.shape[1])}}

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from architectures import Architecture, Batch, Schema, register
-from architectures._layers import Embedded, FeatureEmbedding, Towers, batched_linear, make_gates, softmax
+from architectures._layers import Embedded, FeatureEmbedding, Towers, batched_linear, make_gates
 
 
 @register("ple")
@@ -187,9 +187,9 @@ class Level(nn.Module):
 
         One product for all units: a gate's weight is 0 on the experts that it does not see.
         """
-        own_BTN, shared_BTN = softmax(tasks_BTN).split([self.num_task_experts, self.num_shared_experts], dim=2)
+        own_BTN, shared_BTN = tasks_BTN.softmax(dim=2).split([self.num_task_experts, self.num_shared_experts], dim=2)
         own_BTE = (own_BTN.unsqueeze(2) * self.own_TT1).flatten(2)
         weights_BUE = torch.cat([own_BTE, shared_BTN], dim=2)
         if shared_B1E is not None:
-            weights_BUE = torch.cat([weights_BUE, softmax(shared_B1E)], dim=1)
+            weights_BUE = torch.cat([weights_BUE, shared_B1E.softmax(dim=2)], dim=1)
         return weights_BUE @ self.dropout(F.relu(experts_BEH)), weights_BUE

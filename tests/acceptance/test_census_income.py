@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from statistics import mean
 
 import pytest
 
@@ -15,20 +14,19 @@ from architectures._layers import FeatureEmbedding
 from benchmark import Record
 
 
-def test_mmoe_is_above_the_papers_and_bins_are_worth_their_while(real_data: Path, train: Callable[..., Record]) -> None:
-    gains = []
-    for seed in range(3):
-        bins = train("census_income", "mmoe", seed)
-        validation = bins.metrics["validation"]
-        assert validation["income"]["auc"] >= 0.946
-        assert validation["never_married"]["auc"] >= 0.993
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_mmoe_is_above_the_papers_and_bins_are_worth_their_while(
+    real_data: Path, train: Callable[..., Record], seed: int
+) -> None:
+    bins = train("census_income", "mmoe", seed)
+    validation = bins.metrics["validation"]
+    assert validation["income"]["auc"] >= 0.946
+    assert validation["never_married"]["auc"] >= 0.993
 
-        standardised = train("census_income", "mmoe", seed, numeric="standardise")
-        for same in ("fingerprint", "splits"):  # and the split seed: the rows are the same
-            assert standardised.dataset[same] == bins.dataset[same]
-        gains.append(validation["income"]["auc"] - standardised.metrics["validation"]["income"]["auc"])
-    # over five seeds the mean is .0039 and the deviation from seed to seed .0006; rounding in another order moves a seed by .0003
-    assert mean(gains) >= 0.003 and min(gains) >= 0.002, gains
+    standardised = train("census_income", "mmoe", seed, numeric="standardise")
+    for same in ("fingerprint", "splits"):  # and the split seed: the rows are the same
+        assert standardised.dataset[same] == bins.dataset[same]
+    assert validation["income"]["auc"] - standardised.metrics["validation"]["income"]["auc"] >= 0.003
 
 
 @pytest.mark.parametrize("architecture", ["mmoe", "ple"])
