@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 import types
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
@@ -22,8 +21,8 @@ from omegaconf.errors import (
 from benchmark.config import ComponentConfig
 from benchmark.help import experiments
 from benchmark.registry import REGISTRIES, unknown
+from benchmark.words import shortened
 
-LONGEST = 300  # characters of another program's message
 EXPERIMENT = "experiment"  # a group of conf/ that has no field in RunConfig
 
 
@@ -35,7 +34,7 @@ class LauncherError(RuntimeError):
     """
 
     def __init__(self, error: Exception) -> None:
-        told = textwrap.shorten(str(error).strip().partition("\n\n")[0], LONGEST, placeholder=" …")
+        told = shortened(str(error).strip().partition("\n\n")[0])
         what = ": ".join(part for part in (type(error).__name__, told) if part)
         super().__init__(f"the launcher gave up: {what} (HYDRA_FULL_ERROR=1 shows all of it)")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -13,9 +12,7 @@ from benchmark.reporting.layout import ABSENT, Cell, Column, Row, Table, listed
 from benchmark.reporting.results import Results, label
 from benchmark.reporting.study import Group, Replicate
 from benchmark.schema import Task
-from benchmark.words import counted
-
-_LONGEST = 300  # characters of an error's message; the record has all
+from benchmark.words import counted, shortened
 
 
 def task_notes(results: Results, task: Task, shown: Sequence[str]) -> list[str]:
@@ -66,8 +63,8 @@ def _what_happened(record: Record) -> str:
     error = record.error or {}
     where = ", ".join(f"{key} {error[key]}" for key in ("task", "epoch", "step") if error.get(key) is not None)
     message = f"{error.get('type', 'unknown')}: {error.get('message', 'the record has no error')}"
-    message = textwrap.shorten(message, _LONGEST, placeholder=" …")
-    return f"{message} ({where})" if where else message
+    told = shortened(message)  # the record has all
+    return f"{told} ({where})" if where else told
 
 
 def _at_the_limit(group: Group) -> str | None:

@@ -26,9 +26,13 @@ def verdict_cell(comparison: Comparison | None) -> Cell:
     if comparison is None or comparison.verdict is None:
         reason = comparison.reason if comparison is not None else None
         return Cell(f"not ranked: {reason}" if reason else ABSENT, short="not ranked" if reason else None)
-    word = WORDS[comparison.verdict]
-    p = comparison.p_of_verdict
-    return Cell(word, short=word if p is None or comparison.verdict is Verdict.UNDECIDED else f"{word}, {p_value(p)}")
+    return Cell(WORDS[comparison.verdict], short=_word_and_p(comparison, comparison.verdict))
+
+
+def _word_and_p(comparison: Comparison, verdict: Verdict, before: str = "") -> str:
+    """`worse, p = 0.004`, with words before the p; the verdict alone where no p supports it."""
+    p = None if verdict is Verdict.UNDECIDED else comparison.p_of_verdict
+    return WORDS[verdict] if p is None else f"{WORDS[verdict]}, {before}{p_value(p)}"
 
 
 def p_cell(comparison: Comparison | None) -> Cell:
@@ -89,13 +93,10 @@ def _sentence_of_all(results: Results, members: Sequence[Sequence[Comparison]]) 
                 continue
             size = ""
             if verdict is Verdict.EQUIVALENT:
-                p = p_value(max(c.p_equivalence_adjusted or 0.0 for c in of)).replace("=", "≤")
-                size = f" within {_number(of[0].margin)} {_label(of[0], results)} (adjusted {p})"
-            elif needed := sorted(
-                {f"{c.seeds_to_decide:.2g}" for c in of if (c.seeds_to_decide or 0) > c.n}, key=float
-            ):
-                ends = [f"{float(n):,.0f}" for n in dict.fromkeys((needed[0], needed[-1]))]
-                size = f" (about {' to '.join(ends)} seeds for the margin)"
+                largest = max(c.p_equivalence_adjusted or 0.0 for c in of)
+                size = _within(of[0], results, p_value(largest).replace("=", "≤"))
+            elif needed := [c.seeds_to_decide for c in of if c.seeds_to_decide is not None and c.seeds_to_decide > c.n]:
+                size = _about(needed)
             tasks.append(f"{of[0].task}{size}")
         if tasks:
             seeds = f" with {counted(members[0][0].n, 'seed')}" if verdict is Verdict.UNDECIDED else ""
@@ -166,7 +167,7 @@ def _size(comparison: Comparison, results: Results) -> str:
         inside = ", which is inside the margin" if c.within_margin else ""
         return f"by {size.replace(' ', f' {name} ', 1)}, adjusted {p_value(c.p_adjusted)}{inside}"
     if c.verdict is Verdict.EQUIVALENT:
-        return f" within {_number(c.margin)} {name} (adjusted {p_value(c.p_equivalence_adjusted)})"
+        return _within(c, results, p_value(c.p_equivalence_adjusted))
     if c.verdict is Verdict.IDENTICAL:
         return ""
     if c.reason is not None:
@@ -174,11 +175,16 @@ def _size(comparison: Comparison, results: Results) -> str:
     needed = c.seeds_to_decide
     if needed is None:
         return " (no number of seeds would do)"
-    return (
-        f" (about {float(f'{needed:.2g}'):,.0f} seeds for the margin)"
-        if needed > c.n
-        else f" (enough for the margin in {POWER:.0%} of sweeps)"
-    )
+    return _about([needed]) if needed > c.n else f" (enough for the margin in {POWER:.0%} of sweeps)"
+
+
+def _within(comparison: Comparison, results: Results, p: str) -> str:
+    return f" within {_number(comparison.margin)} {_label(comparison, results)} (adjusted {p})"
+
+
+def _about(seeds: Sequence[float]) -> str:
+    ends = [f"{float(f'{of:.2g}'):,.0f}" for of in (min(seeds), max(seeds))]
+    return f" (about {' to '.join(dict.fromkeys(ends))} seeds for the margin)"
 
 
 def _label(comparison: Comparison, results: Results) -> str:
@@ -199,8 +205,7 @@ def _line_sentences(results: Results, line: Line, family: Family) -> Iterable[Se
         against = family.get(task.name, best) if best is not None else None
         if against is not None and against.verdict is not None and against.difference is not None:
             of = places(against)
-            p = against.p_of_verdict if against.verdict is not Verdict.UNDECIDED else None
-            verdict = WORDS[against.verdict] + ("" if p is None else f", adjusted {p_value(p)}")
+            verdict = _word_and_p(against, against.verdict, "adjusted ")
             low = f"Δ {bracketed(against.difference, of).strip()} {_label(against, results)}"
             text += f" The best method, {best}: {low}, {verdict}."
         yield Sentence(text)
