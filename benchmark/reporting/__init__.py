@@ -22,6 +22,7 @@ from benchmark.reporting.ranks import ranking
 from benchmark.reporting.references import reference_lines
 from benchmark.reporting.results import Results
 from benchmark.reporting.study import Purpose, Study, find_baseline
+from benchmark.reporting.summary import summary
 from benchmark.reporting.tables import Selection
 from benchmark.statistics import Margin, Ranking
 
@@ -43,7 +44,7 @@ class Report(Answer):
         table: The long table: one row a run, selection, split, task and metric.
         summary: One row a data set, task, metric and method, on test under `selection`: the mean with its 95 % t
             interval, the paired difference to the baseline with its own, and of headline metrics the verdict with its
-            adjusted p; null below three seeds or pairs.
+            adjusted p; null below three seeds or pairs. References follow the methods, as `reference/gbdt`.
         selection: joint or per_task.
         document: The same as text in cells, which every output draws.
         study: The records behind it.
@@ -219,12 +220,7 @@ def _make(
     ranks = ranking(results)
     return Report(
         table,
-        tables.summary_table(
-            study.groups,
-            {r.group.name: r.estimates for r in results},
-            {r.group.name: r.baseline for r in results},
-            {r.group.name: r.family for r in results},
-        ),
+        summary(results),
         selection,
         chapters(study, results, selection, ranks, references),
         study,

@@ -89,6 +89,12 @@ class Results:
         found = self.against_best.get(task.name, method) if self.against_best is not None else None
         return found if found is not None and found.baseline == best else None
 
+    def line_to_baseline(self, key: str, task: Task) -> Comparison | None:
+        """A reference that was trained on seeds against the baseline, in the family of all methods against the reference."""
+        family = self.against_lines.get(key)
+        found = family.get(task.name, self.baseline) if family is not None and self.baseline is not None else None
+        return found.turned() if found is not None else None
+
     def margin(self, task: Task) -> float | None:
         """Inside which a method is equivalent to the baseline, in the metric's unit."""
         mean = self.headline(task, self.baseline).mean if self.baseline is not None else None

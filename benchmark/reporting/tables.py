@@ -1,19 +1,18 @@
-"""From records to numbers: the long table, one row a value, and its summary, one row a mean with its interval."""
+"""From records to numbers: the long table, one row a value, and what is estimated from it."""
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import polars as pl
 
 from benchmark import metrics
-from benchmark.reporting.study import Group, Pair, Run, Study
+from benchmark.reporting.study import Pair, Run, Study
 from benchmark.schema import Task, TaskKind
-from benchmark.statistics import Family, Interval, interval, multi_task_gain, relative_gain, t_interval
+from benchmark.statistics import Interval, interval, multi_task_gain, relative_gain, t_interval
 
 Selection: TypeAlias = Literal["joint", "per_task"]
 Values: TypeAlias = dict[tuple[str, str], dict[str, dict[Pair, float]]]
@@ -28,13 +27,6 @@ RUN_COLUMNS: dict[str, type[pl.DataType]] = {
 VALUE_COLUMNS: dict[str, type[pl.DataType]] = {
     "selection": pl.String, "split": pl.String, "task": pl.String, "metric": pl.String, "value": pl.Float64,
     "undefined": pl.String,
-}  # fmt: skip
-SUMMARY_COLUMNS: dict[str, type[pl.DataType]] = {
-    "dataset": pl.String, "task": pl.String, "metric": pl.String, "method": pl.String, "seeds": pl.Int64,
-    "mean": pl.Float64, "low": pl.Float64, "high": pl.Float64, "baseline": pl.String, "pairs": pl.Int64,
-    "difference": pl.Float64, "difference_low": pl.Float64, "difference_high": pl.Float64, "verdict": pl.String,
-    "p_adjusted": pl.Float64, "p_equivalence_adjusted": pl.Float64, "parameters": pl.Int64,
-    "shared_parameters": pl.Int64, "train_seconds": pl.Float64,
 }  # fmt: skip
 
 
@@ -172,37 +164,6 @@ def _gain_parts(values: Values, task: Task, method: str, baseline: str) -> dict[
         for pair, value in mine.items()
         if pair in reference
     }
-
-
-def summary_table(
-    groups: tuple[Group, ...],
-    estimated: Mapping[str, Mapping[tuple[str, str], Mapping[str, Estimate]]],
-    baselines: Mapping[str, str | None],
-    families: Mapping[str, Family | None],
-) -> pl.DataFrame:
-    """One row for each data set, task, metric and method, sorted; null where there is no interval or difference.
-
-    Intervals are not adjusted for the number of comparisons; p values are. Verdicts are of the headline metrics.
-    """
-    rows = []
-    for group in groups:
-        costs = {method: cost(runs) for method, runs in group.finished.items()}
-        order = {task.name: number for number, task in enumerate(group.tasks)}
-        headline = {task.name: metrics.primary(task) for task in group.tasks}
-        family = families.get(group.name)
-        by_task = sorted(estimated.get(group.name, {}).items(), key=lambda item: order.get(item[0][0], math.inf))
-        for (task, metric), methods in by_task:
-            for method, estimate in sorted(methods.items()):
-                mean, d = estimate.mean, estimate.difference
-                judged = family.get(task, method) if family is not None and headline.get(task) == metric else None
-                rows.append((
-                    group.name, task, metric, method,
-                    *((mean.n, mean.mean, mean.low, mean.high) if mean else (0, None, None, None)),
-                    baselines.get(group.name), *((d.n, d.mean, d.low, d.high) if d else (None,) * 4),
-                    *((judged.verdict, judged.p_adjusted, judged.p_equivalence_adjusted) if judged else (None,) * 3),
-                    *costs[method],
-                ))  # fmt: skip
-    return pl.DataFrame(rows, schema=SUMMARY_COLUMNS, orient="row")
 
 
 def cost(runs: list[Run]) -> tuple[int | None, int | None, float | None]:

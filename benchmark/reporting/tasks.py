@@ -43,8 +43,8 @@ def task_table(results: Results, task: Task) -> Table:
             cells.append(Cell("best") if is_best else verdict_cell(results.to_best(task, method)))
         cells += [metric_cell(results, task, metric, method, few="") for metric in shown]
         rows.append(Row((*cells, *cost_cells(group, method))))
-    rows += [_line(results, task, line, columns, shown) for line in results.lines.values() if _knows(line, task)]
-    notes = (*_close_note(results, task), *task_notes(results, task, shown))
+    rows += [_line(results, task, key, shown) for key, line in results.lines.items() if _knows(line, task)]
+    notes = (*_close_note(results, task), *_line_notes(results, task), *task_notes(results, task, shown))
     return Table(task.name, tuple(columns), tuple(rows), subtitle=_describe(task), notes=notes)
 
 
@@ -68,16 +68,34 @@ def _knows(line: Line, task: Task) -> bool:
     return any(name == task.name for name, _ in line.estimates)
 
 
-def _line(results: Results, task: Task, line: Line, columns: Sequence[Column], shown: Sequence[str]) -> Row:
-    known = {label(metric, task): metric for metric in (metrics.primary(task), *shown)}
-    cells = [Cell(line.name)]
-    for column in columns[1:]:
-        metric = known.get(column.title)
-        mean = line.get(task.name, metric) if metric is not None else None
-        cells.append(
-            Cell("" if mean is None or metric is None else with_interval(mean, results.places[task.name, metric]))
-        )
-    return Row(tuple(cells), reference=True)
+def _line(results: Results, task: Task, key: str, shown: Sequence[str]) -> Row:
+    line, primary = results.lines[key], metrics.primary(task)
+    comparison = results.line_to_baseline(key, task)
+    cells = [Cell(line.name), Cell(str(max(len(row) for row in line.values.values())) if line.values else "")]
+    cells.append(_mean_cell(results, task, primary, line))
+    if results.baseline is not None:
+        difference = comparison.difference if comparison is not None else None
+        places = results.places[task.name, primary]
+        cells.append(Cell(signed_interval(difference, places) if difference is not None else ""))
+    if results.family is not None:
+        cells += [verdict_cell(comparison) if comparison is not None else Cell(""), p_cell(comparison)]
+    if results.against_best is not None:
+        cells.append(Cell(""))
+    cells += [_mean_cell(results, task, metric, line) for metric in shown]
+    return Row((*cells, Cell(""), Cell("")), reference=True)
+
+
+def _mean_cell(results: Results, task: Task, metric: str, line: Line) -> Cell:
+    mean = line.get(task.name, metric)
+    return Cell("" if mean is None else with_interval(mean, results.places[task.name, metric]))
+
+
+def _line_notes(results: Results, task: Task) -> list[str]:
+    return [
+        f"The verdict of {results.lines[key].name} is of the family of all methods against it, and its p adjusted in that."
+        for key in results.lines
+        if (found := results.line_to_baseline(key, task)) is not None and found.verdict is not None
+    ]
 
 
 def _close_note(results: Results, task: Task) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from statistics import fmean
 
+import polars as pl
 import pytest
 
 from benchmark.record import Record
@@ -208,6 +209,28 @@ def test_trees_are_a_line_with_an_interval_and_an_answer() -> None:
     for line in other:
         line.dataset = {**line.dataset, "test_rows": "others"}
     assert name not in str(report(records(("videos",), 3), references=other))
+
+
+def test_trees_have_their_difference_to_the_baseline_in_the_table_and_in_the_summary() -> None:
+    made = report(records(("videos",), 3), baseline="mmoe/equal", references=trees(shift=0.05))
+    drawn, name = table(made, "videos", "click"), "boosted trees (gbdt), a model a task"
+    family = made.results[0].against_lines["gbdt"]
+    baseline = family.get("click", "mmoe/equal")
+    assert baseline is not None and baseline.verdict == "worse" and baseline.p_adjusted is not None
+    assert cell(drawn, name, "verdict").text == "better"
+    assert cell(drawn, name, "adjusted p").value == baseline.p_adjusted
+    assert cell(drawn, name, "seeds").text == "3"
+    assert any(name in note for note in drawn.notes)
+    rows = made.summary.filter((pl.col("task") == "click") & pl.col("method").str.starts_with("reference/"))
+    row = {r["method"]: r for r in rows.filter(pl.col("metric") == "auc").iter_rows(named=True)}
+    trained, constant = row["reference/gbdt"], row["reference/constant"]
+    difference = baseline.difference
+    assert difference is not None and difference.low is not None
+    assert trained["verdict"] == "better" and trained["p_adjusted"] == baseline.p_adjusted and trained["pairs"] == 3
+    assert trained["difference"] == pytest.approx(-difference.mean)
+    assert trained["difference_high"] == pytest.approx(-difference.low)
+    assert cell(drawn, name, "Δ AUC").text.startswith(f"{trained['difference']:+.4f} [")
+    assert constant["mean"] == 0.5 and constant["verdict"] is None and constant["difference"] is None
 
 
 def test_seeds_that_only_the_trees_have_keep_no_method_from_its_verdict() -> None:
