@@ -168,9 +168,11 @@ def _table(comparisons: Sequence[Comparison]) -> Table:
     table.add_column("method", overflow="fold")
     for title in ("pairs", "sd", *(f"{seeds} seeds\nshow" for seeds in SEEDS), "seeds\nneeded"):
         table.add_column(title, justify="right")
-    of = max((two_digits(c.margin) for c in comparisons if c.n), default=4)
-    for c in comparisons:
-        sizes = [number(size, of) for size in (c.sd if c.n >= FEWEST else None, *map(c.detectable, SEEDS))]
+    shown = [c.sd if c.n >= FEWEST else None for c in comparisons]
+    known = [size for size in shown if size]
+    of = two_digits(median_high(known)) if known else 4
+    for c, sd in zip(comparisons, shown, strict=True):
+        sizes = [number(size, of) for size in (sd, *map(c.detectable, SEEDS))]
         seeds = c.seeds_needed()
         table.add_row(*map(Text, (c.method, str(c.n), *sizes, ABSENT if seeds is None else f"{seeds:,}")))
     return table

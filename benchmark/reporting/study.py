@@ -265,12 +265,21 @@ def _dataset_names(records: Sequence[Record]) -> list[str]:
 
 
 def _named(records: Sequence[Record], datasets: Sequence[str]) -> list[Run]:
-    """Runs with their names. A tuned method has its own best parameters on every data set, and is one method."""
+    """Runs with their names. A method may have other parameters on every data set, as a tuned one has, and is one method.
+
+    Where some data set has it with several, they are several methods, on all data sets.
+    """
+    digests = [digest(record.method_config) for record in records]
+    variants: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for record, dataset, key in zip(records, datasets, digests, strict=True):
+        if record.purpose != TUNED:
+            variants[record.method, dataset].add(key)
+    several = {method for (method, _), found in variants.items() if len(found) > 1}
     keys = []
     named: dict[str, dict[str, tuple[str, Mapping[str, Any]]]] = defaultdict(dict)
-    for record, dataset in zip(records, datasets, strict=True):
+    for record, dataset, key in zip(records, datasets, digests, strict=True):
         tuned = record.purpose == TUNED
-        scope, key = dataset if tuned else "", digest(record.method_config)
+        scope = dataset if tuned or record.method not in several else ""
         keys.append((scope, key))
         named[scope][key] = (f"{record.method} (tuned)" if tuned else record.method, record.method_config)
     names = {scope: distinguish(methods) for scope, methods in named.items()}

@@ -86,9 +86,21 @@ def test_tuned_and_default_runs_stand_side_by_side() -> None:
     assert Study.of([record(), *searched()], "tuned").methods == ["mmoe/equal (tuned)"]
 
 
+def test_other_parameters_on_other_data_make_no_other_method() -> None:
+    faster = {"learning_rate": 1e-2}
+    assert Study.of([record("videos"), record("shop", trainer=faster)]).methods == ["mmoe/equal"]
+    rivals = Study.of([record("videos"), record("shop"), record("shop", trainer=faster)])
+    names = {group.name: sorted(group.by_method) for group in rivals.groups}
+    assert names["shop"] == [f"mmoe/equal [trainer.learning_rate={rate}]" for rate in ("0.001", "0.01")]
+    assert names["videos"] == names["shop"][:1]  # the same one on both
+
+
 def test_a_short_name_is_the_method_that_was_not_tuned() -> None:
-    elsewhere = record("shop", trainer={"learning_rate": 1e-2})  # so that no method has the short name alone
-    (group,) = (group for group in Study.of([record(), *searched(), elsewhere]).groups if group.trials)
+    elsewhere = [
+        record("shop"),
+        record("shop", trainer={"learning_rate": 1e-2}),
+    ]  # so that no method has the name alone
+    (group,) = (group for group in Study.of([record(), *searched(), *elsewhere]).groups if group.trials)
     found = find_method(group.by_method, "mmoe/equal")
     assert found is not None and found.startswith("mmoe/equal [")
     assert find_method(group.by_method, "mmoe/equal (tuned)") == "mmoe/equal (tuned)"
