@@ -30,12 +30,11 @@ def render(document: Document, width: int = WIDTH) -> Iterator[RenderableType]:
             continue
         yield Text()
         yield Rule(Text(chapter.title, style="bold"), align="left")
-        for part, drawn in parts:
-            if drawn and part.name:
-                yield Text(part.name, style="bold")
+        for number, (part, drawn) in enumerate((part, drawn) for part, drawn in parts if drawn):
+            if part.name:
+                yield Text(f"\n{part.name}" if number else part.name, style="bold")
             yield from drawn
-            if drawn:
-                yield from (Text(note, style="dim") for note in part.notes)
+            yield from (Text(note, style="dim") for note in part.notes)
     yield Text()
     for note in document.notes:
         yield Text(note, style="dim")
