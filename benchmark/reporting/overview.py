@@ -123,7 +123,7 @@ def _line(results: Results, line: Line, columns: list[Column]) -> Row | None:
         task, mean = known.get(column.title, (None, None))
         places = results.places[task.name, metrics.primary(task)] if task is not None else 4
         text = "" if task is None else with_interval(mean, places)
-        if column.title == "seeds" and line.values:
-            text = str(max(len(row) for row in line.values.values()))
+        if column.title == "seeds" and line.seeds is not None:
+            text = str(line.seeds)
         cells.append(Cell(text, short=number(mean.mean, places) if mean is not None else None))
     return Row(tuple(cells), reference=True)

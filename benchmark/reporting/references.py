@@ -37,6 +37,11 @@ class Line:
     estimates: dict[tuple[str, str], Interval] = field(default_factory=dict)
     values: dict[tuple[str, str], dict[Pair, float]] = field(default_factory=dict)
 
+    @property
+    def seeds(self) -> int | None:
+        """On how many seeds it was trained; None if it was not."""
+        return max(map(len, self.values.values())) if self.values else None
+
     def get(self, task: str, metric: str) -> Interval | None:
         """The mean of a metric, if it is known."""
         return self.estimates.get((task, metric))

@@ -37,10 +37,10 @@ def _rows(results: Results) -> Iterator[tuple[Any, ...]]:
     order = {name: number for number, name in enumerate(tasks)}
     for (name, metric), methods in sorted(results.estimates.items(), key=lambda item: order.get(item[0][0], math.inf)):
         task = tasks.get(name)
-        is_headline = task is not None and metrics.primary(task) == metric
+        headline_of = task if task is not None and metrics.primary(task) == metric else None
         place = (results.group.name, name, metric)
         for method, estimate in sorted(methods.items()):
-            judged = results.comparison(task, method) if task is not None and is_headline else None
+            judged = results.comparison(headline_of, method) if headline_of is not None else None
             yield (
                 *place, method, *_interval(estimate.mean), results.baseline,
                 *_interval(estimate.difference, unknown=None), *_verdict(judged), *costs[method],
@@ -48,7 +48,7 @@ def _rows(results: Results) -> Iterator[tuple[Any, ...]]:
         for key, line in results.lines.items():
             mean = line.get(name, metric)
             if mean is not None:
-                judged = results.line_to_baseline(key, task) if task is not None and is_headline else None
+                judged = results.line_to_baseline(key, headline_of) if headline_of is not None else None
                 seeds, *interval = _interval(mean)
                 yield (
                     *place, f"reference/{key}", seeds if line.values else None, *interval, results.baseline,

@@ -71,7 +71,7 @@ def _knows(line: Line, task: Task) -> bool:
 def _line(results: Results, task: Task, key: str, shown: Sequence[str]) -> Row:
     line, primary = results.lines[key], metrics.primary(task)
     comparison = results.line_to_baseline(key, task)
-    cells = [Cell(line.name), Cell(str(max(len(row) for row in line.values.values())) if line.values else "")]
+    cells = [Cell(line.name), Cell("" if line.seeds is None else str(line.seeds))]
     cells.append(_mean_cell(results, task, primary, line))
     if results.baseline is not None:
         difference = comparison.difference if comparison is not None else None

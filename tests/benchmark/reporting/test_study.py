@@ -96,10 +96,8 @@ def test_other_parameters_on_other_data_make_no_other_method() -> None:
 
 
 def test_a_short_name_is_the_method_that_was_not_tuned() -> None:
-    elsewhere = [
-        record("shop"),
-        record("shop", trainer={"learning_rate": 1e-2}),
-    ]  # so that no method has the name alone
+    # so that no method has the short name alone
+    elsewhere = [record("shop"), record("shop", trainer={"learning_rate": 1e-2})]
     (group,) = (group for group in Study.of([record(), *searched(), *elsewhere]).groups if group.trials)
     found = find_method(group.by_method, "mmoe/equal")
     assert found is not None and found.startswith("mmoe/equal [")
