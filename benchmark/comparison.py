@@ -19,7 +19,7 @@ from benchmark.registry import unknown
 from benchmark.reporting.judging import MARGINS, endpoints, replicates, resampling
 from benchmark.reporting.layout import ABSENT
 from benchmark.reporting.results import label
-from benchmark.reporting.study import Group, Run, Study, find_method
+from benchmark.reporting.study import TUNED, Group, Run, Study, find_method
 from benchmark.reporting.tables import Selection, Values, long_table, values_on_test
 from benchmark.statistics import Comparison, Endpoint, Family, Margin, Verdict, judge, sentence, unranked
 from benchmark.statistics.wording import WORDS, bracketed, p_number, places
@@ -230,9 +230,19 @@ def _methods(
                 for method, wanted in ((mine, first), (other, second))
             )
             judged.append(_judge([group], (one.name, two.name), [(one, two)], margins))
+            notes += _tuned_too(group, mine, other)
     if not judged:
         raise ValueError(f"no data set has both {first} and {second}")
     return HeadToHead(tuple(judged), tuple(notes))
+
+
+def _tuned_too(group: Group, *compared: str) -> list[str]:
+    """Says that there are tuned runs of methods that were compared with default parameters."""
+    asked = [group.by_method[method][0].record for method in compared]
+    names = [f"{record.method} ({TUNED})" for record in asked]
+    if any(record.purpose == TUNED for record in asked) or not all(name in group.by_method for name in names):
+        return []
+    return [f"{group.name} has both tuned as well: mtlbench compare {' '.join(map(repr, names))} compares those."]
 
 
 def _as_asked(method: str, wanted: str, group: Group) -> str:

@@ -28,6 +28,20 @@ if TYPE_CHECKING:
     from benchmark.reference import ReferenceRecord
 
 
+LEGEND = (
+    (
+        "a ± b is a mean over seeds and the half-width of its 95 % t interval; Δ is the mean of paired differences (same "
+        "data, same seed) with its 95 % t interval. Intervals are not adjusted for the number of comparisons; p values are, "
+        "by Holm over all methods and tasks of the data set. A p is of equivalence where that is the verdict, else of a "
+        f"difference. Below {FEWEST} seeds or pairs there is no interval and no test."
+    ),
+    (
+        "Bold is the best mean of a column among methods that finished every seed; underlined (in Markdown: in italics) is "
+        "what cannot be told from it. Seconds of training are medians over seeds."
+    ),
+)
+
+
 def document(
     study: Study,
     results: Sequence[Results],
@@ -38,7 +52,12 @@ def document(
     """Everything a report says but its figures."""
     chapters = [
         _each("overview", "Overview", results, lambda r: ([overview(r)], dataset_notes(r))),
-        Chapter("compared", "What was compared, and how", tuple(_compared(study, results, selection)), detail=True),
+        Chapter(
+            "compared",
+            "What was compared, and how",
+            tuple(_compared(study, results, selection, references)),
+            detail=True,
+        ),
         _each("verdicts", "What the numbers say", results, _verdicts),
         _each(
             "tasks",
@@ -57,7 +76,7 @@ def document(
         _each("tuning", "Tuning", results, lambda r: (ledger(r.group, references), ())),
         _each("trouble", "Missing, failed and diverged runs", results, lambda r: ([trouble(r.group)], ())),
     ]
-    return Document("Head-to-head report", _headline(study, selection), tuple(chapters), _reading(study))
+    return Document("Head-to-head report", _headline(study, selection), tuple(chapters), LEGEND, _reading(study))
 
 
 def _each(
@@ -88,10 +107,12 @@ def _gates(results: Results) -> tuple[list[Table], tuple[str, ...]]:
     return tables, (left,) if left else ()
 
 
-def _compared(study: Study, results: Sequence[Results], selection: Selection) -> list[Part]:
+def _compared(
+    study: Study, results: Sequence[Results], selection: Selection, references: Sequence[ReferenceRecord]
+) -> list[Part]:
     parts = [Part(one.group.name, (Facts("The data", provenance.dataset_facts(one.group)),)) for one in results]
     blocks: list[Block] = [Facts("Training and machine", provenance.provenance(study, selection))]
-    commands = provenance.commands(study)
+    commands = provenance.commands(study, references)
     if commands:
         blocks.append(Code("Commands", commands))
     return [*parts, Part("", (*blocks, provenance.configurations(study)))]
@@ -116,18 +137,7 @@ def _headline(study: Study, selection: Selection) -> tuple[str, ...]:
 
 
 def _reading(study: Study) -> tuple[str, ...]:
-    notes = [
-        (
-            "a ± b is a mean over seeds and the half-width of its 95 % t interval; Δ is the mean of paired differences "
-            "(same data, same seed) with its 95 % t interval. Intervals are not adjusted for the number of "
-            "comparisons, p values are; a p is of equivalence where that is the verdict, else of a difference. "
-            f"Below {FEWEST} seeds or pairs there is no interval and no test."
-        ),
-        (
-            "Bold is the best mean of a column among methods that finished every seed; underlined (in Markdown: "
-            "in italics) is what cannot be told from it. Seconds of training are medians over seeds."
-        ),
-    ]
+    notes = []
     if any(run.record.purpose == "tuned" for run in study.runs):
         notes.append(
             "(tuned): with the parameters that did best on validation in the method's trials, a number that the "

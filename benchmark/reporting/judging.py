@@ -26,32 +26,35 @@ def endpoints(group: Group, margins: Mapping[str, Margin]) -> list[Endpoint]:
 
 def to_baseline(group: Group, values: Values, baseline: str, margins: Mapping[str, Margin]) -> Family:
     """All methods against the baseline."""
-    asked = endpoints(group, margins)
-    values = replicates(_headline(group, values, asked))
-    return against_baseline(values, asked, baseline, excluded=not_ranked(group), test_train_ratio=resampling(group))
+    return against_baseline(
+        replicates(values), endpoints(group, margins), baseline, excluded=not_ranked(group),
+        test_train_ratio=resampling(group),
+    )  # fmt: skip
 
 
 def to_best(group: Group, values: Values, margins: Mapping[str, Margin]) -> Family:
     """On each task all methods against the best."""
-    asked = endpoints(group, margins)
-    values = replicates(_headline(group, values, asked))
-    return against_best(values, asked, excluded=not_ranked(group), test_train_ratio=resampling(group))
+    return against_best(
+        replicates(values), endpoints(group, margins), excluded=not_ranked(group), test_train_ratio=resampling(group)
+    )
 
 
 def against_line(group: Group, values: Values, line: Line, margins: Mapping[str, Margin]) -> Family:
-    """All methods against a reference that was trained on the same seeds: a family of its own.
+    """All methods against a reference that was trained on the same seeds: a family of its own, on the seeds of both.
 
-    Seeds that the reference alone has are no runs that a method lacks.
+    Seeds that the reference alone has are no runs that a method lacks, nor the other way round.
     """
-    asked = endpoints(group, margins)
     joined: Values = {}
-    for key, methods in _headline(group, values, asked).items():
-        pairs = {pair for row in methods.values() for pair in row}
-        reference = {pair: value for pair, value in line.values.get(key, {}).items() if pair in pairs}
-        joined[key] = {**methods, line.name: reference}
+    for key, methods in values.items():
+        theirs, own = {pair for row in methods.values() for pair in row}, line.values.get(key, {})
+        common = {
+            method: {pair: value for pair, value in row.items() if pair in own} for method, row in methods.items()
+        }
+        joined[key] = {**common, line.name: {pair: value for pair, value in own.items() if pair in theirs}}
     return against_baseline(
-        replicates(joined), asked, line.name, excluded=not_ranked(group), test_train_ratio=resampling(group)
-    )
+        replicates(joined), endpoints(group, margins), line.name, excluded=not_ranked(group),
+        test_train_ratio=resampling(group),
+    )  # fmt: skip
 
 
 def not_ranked(group: Group) -> dict[str, str]:
@@ -111,16 +114,3 @@ def resampling(group: Group) -> float:
     splits = group.example.dataset.get("splits", {})
     varies = any(len(found) > 1 for found in rows.values())
     return splits["test"] / splits["train"] if varies and splits.get("train") else 0.0
-
-
-def _headline(group: Group, values: Values, asked: list[Endpoint]) -> Values:
-    """The endpoints' values on the pairs that are expected of every method: more seeds of one make no other incomplete."""
-    keys, expected = [(endpoint.task, endpoint.metric) for endpoint in asked], set(group.expected)
-    return {
-        key: {
-            method: {pair: value for pair, value in row.items() if (pair[1], pair[3]) in expected}
-            for method, row in values[key].items()
-        }
-        for key in keys
-        if key in values
-    }

@@ -35,7 +35,7 @@ def render(document: Document) -> dict[str, str]:
         name = stem
         while name in files:  # names that differ only in signs
             name, number = f"{stem}_{number}", number + 1
-        files[name] = _table(table, name, part.name)
+        files[name] = _table(table, name, part.name, document.legend)
     return {f"{name}.tex": text for name, text in files.items()}
 
 
@@ -50,7 +50,7 @@ def escape(text: str) -> str:
     )
 
 
-def _table(table: Table, name: str, dataset: str) -> str:
+def _table(table: Table, name: str, dataset: str, legend: Sequence[str]) -> str:
     shown = [number for number, column in enumerate(table.columns) if not column.detail]
     widths = [max((len(row.cells[n].text) for row in table.rows), default=0) for n in shown]
     letters = _letters([table.columns[number] for number in shown], widths)
@@ -75,7 +75,10 @@ def _table(table: Table, name: str, dataset: str) -> str:
         ]
         lines.append(" & ".join(drawn) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}}"]
-    lines += [rf"\par\smallskip\raggedright\footnotesize {escape(note)}" for note in table.notes]
+    has_means = any("±" in row.cells[number].text for row in table.rows for number in shown)
+    reading = (note.replace(" (in Markdown: in italics)", "") for note in legend) if has_means else ()
+    notes = (*table.notes, *reading)  # a table is read on its own
+    lines += [rf"\par\smallskip\raggedright\footnotesize {escape(note)}" for note in notes]
     return "\n".join([*lines, r"\end{table}", ""])
 
 

@@ -46,12 +46,12 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: `numeric` ones stand right; a terminal leaves out `detail` ones, a narrow one `cost` ones too."""
+    """A column: `numeric` ones stand right; a terminal leaves out `detail` ones, a narrow one `spare` ones too."""
 
     title: str
     numeric: bool = True
     detail: bool = False
-    cost: bool = False
+    spare: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +148,7 @@ class Document:
     title: str
     lines: tuple[str, ...]
     chapters: tuple[Chapter, ...]
+    legend: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     def tables(self) -> Iterator[tuple[Chapter, Part, Table]]:

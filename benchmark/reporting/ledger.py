@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.record import TRIAL, Record
 from benchmark.reporting.layout import ABSENT, Block, Cell, Column, Facts, Row, Table, duration, listed, number
+from benchmark.reporting.notes import at_the_limit
 from benchmark.reporting.references import LABELS, fitting
 from benchmark.reporting.study import TUNED, Group
 
@@ -37,13 +38,16 @@ def ledger(group: Group, references: Sequence[ReferenceRecord]) -> list[Block]:
     """Trials by method: how many, how they ended, and what was chosen; and the spaces that were searched."""
     searches = _searches(group)
     lines: dict[str, list[ReferenceRecord]] = defaultdict(list)
+    chosen: dict[str, ReferenceRecord] = {}
     for record in fitting(group, references):
         if record.purpose == TRIAL:
             lines[record.name].append(record)
+        elif record.models and record.num_trials >= getattr(chosen.get(record.name), "num_trials", 0):
+            chosen[record.name] = record
     if not searches and not lines:
         return []
     rows = [_row(search) for search in searches]
-    rows += [_reference_row(name, records) for name, records in sorted(lines.items())]
+    rows += [_reference_row(name, records, chosen.get(name)) for name, records in sorted(lines.items())]
     titles = ("trials", "finished", "diverged", "failed", "best on validation", "seconds of all")
     columns = (Column("method", numeric=False), *map(Column, titles), Column("chosen", numeric=False, detail=True))
     table = Table("Trials", columns, tuple(rows), _subtitle(group), notes=tuple(_notes(searches, lines)))
@@ -90,7 +94,11 @@ def _notes(searches: Sequence[Search], lines: Mapping[str, Sequence[ReferenceRec
             f"{total} trials, not as many for every tuned method: {sizes[0]} for {few}, up to {sizes[-1]} for others."
         )
     for name, records in sorted(lines.items()):
-        notes.append(f"{LABELS.get(name, name)}: {len(records)} trials, each with one model a task.")
+        unlike = f", where methods have {listed(map(str, sizes))}" if sizes and sizes != [len(records)] else ""
+        notes.append(f"{LABELS.get(name, name)}: {len(records)} trials{unlike}, each with one model a task.")
+    finished = {search.name: [t for t in search.trials if t.status == "finished"] for search in searches}
+    if at_limit := at_the_limit(finished, "trial"):
+        notes.append(at_limit)
     for search in searches:
         if search.asked is not None and len(search.trials) < search.asked:
             notes.append(f"{search.name}: {len(search.trials)} of its {search.asked} trials are among these records.")
@@ -119,10 +127,12 @@ def _row(search: Search) -> Row:
     return Row((Cell(search.name, method=search.name if search.asked is not None else None), *cells))
 
 
-def _reference_row(name: str, records: Sequence[ReferenceRecord]) -> Row:
+def _reference_row(name: str, records: Sequence[ReferenceRecord], tuned: ReferenceRecord | None) -> Row:
     seconds = sum(record.cost.get("train_seconds") or 0.0 for record in records)
     size = str(len(records))
-    texts = (size, size, "0", "0", ABSENT, duration(seconds), "each task its own")
+    models = tuned.models.items() if tuned is not None else ()
+    what = "; ".join(f"{task}: {_parameters(model['parameters'])}" for task, model in models)
+    texts = (size, size, "0", "0", ABSENT, duration(seconds), what or ABSENT)
     return Row((Cell(LABELS.get(name, name)), *map(Cell, texts)), reference=True)
 
 
@@ -141,8 +151,11 @@ def _best(search: Search) -> Record | None:
 def _chosen(search: Search) -> str:
     if search.asked is None:
         return ABSENT
-    parameters = search.tuning.get("parameters") or {}
-    return ", ".join(f"{key}={_rounded(value)}" for key, value in parameters.items()) or ABSENT
+    return _parameters(search.tuning.get("parameters") or {})
+
+
+def _parameters(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={_rounded(value)}" for key, value in values.items()) or ABSENT
 
 
 def _rounded(value: Any) -> str:

@@ -26,7 +26,7 @@ def render(document: Document) -> str:
                 parts += _block(block)
             parts += map(escape, part.notes)
         if chapter.anchor == "overview":
-            parts += map(escape, document.notes)
+            parts += map(escape, (*document.legend, *document.notes))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

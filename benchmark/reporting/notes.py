@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from benchmark import metrics
 from benchmark.record import Record
 from benchmark.reporting.judging import resampling, several_seeds_a_draw
 from benchmark.reporting.layout import ABSENT, Cell, Column, Row, Table, listed
 from benchmark.reporting.results import Results, label
-from benchmark.reporting.study import Group, Replicate
+from benchmark.reporting.study import TUNED, Group, Replicate
 from benchmark.schema import Task
 from benchmark.words import counted, shortened
 
@@ -67,18 +67,23 @@ def _what_happened(record: Record) -> str:
     return f"{told} ({where})" if where else told
 
 
-def _at_the_limit(group: Group) -> str | None:
-    """Which runs were ended by `max_epochs`, and not by their patience."""
+def at_the_limit(records: Mapping[str, Sequence[Record]], what: str) -> str | None:
+    """Which records were ended by `max_epochs`, and not by their patience.
+
+    Args:
+        records: Finished ones, by method.
+        what: Are they: `run`, `trial`.
+    """
     ended = {
-        method: sum(len(run.record.epochs) >= run.record.config["trainer"]["max_epochs"] for run in runs)
-        for method, runs in group.finished.items()
+        method: sum(len(record.epochs) >= record.config["trainer"]["max_epochs"] for record in own)
+        for method, own in records.items()
     }
-    total = sum(map(len, group.finished.values()))
     if not any(ended.values()):
         return None
-    which = listed(f"{method} {count} of {len(group.finished[method])}" for method, count in ended.items() if count)
+    total = sum(map(len, records.values()))
+    which = listed(f"{method} {count} of {len(records[method])}" for method, count in ended.items() if count)
     return (
-        f"{sum(ended.values())} of {counted(total, 'run')} used all epochs that trainer.max_epochs allows, and might have "
+        f"{sum(ended.values())} of {counted(total, what)} used all epochs that trainer.max_epochs allows, and might have "
         f"become better with more: {which}."
     )
 
@@ -102,8 +107,15 @@ def dataset_notes(results: Results) -> list[str]:
         notes.append(
             f"Runs are judged on {len(rows)} different sets of test rows; differences pair runs on the same rows only."
         )
-    if at_limit := _at_the_limit(group):
+    finished = {method: [run.record for run in runs] for method, runs in group.finished.items()}
+    if at_limit := at_the_limit(finished, "run"):
         notes.append(at_limit)
+    purposes = {method: runs[0].record.purpose for method, runs in group.by_method.items()}
+    if results.baseline is not None and purposes[results.baseline] == TUNED and set(purposes.values()) != {TUNED}:
+        notes.append(
+            f"Methods that are not tuned are compared with {results.baseline} too: their differences are of method and tuning "
+            "together. --purpose tuned and --purpose default compare like with like, each as a smaller family of tests."
+        )
     if ratio := resampling(group):
         notes.append(
             "The splits are redrawn from the same rows, so that their train rows overlap: every interval and test is Nadeau "

@@ -34,7 +34,7 @@ def overview(results: Results) -> Table:
     columns += [Column(f"{task.name} {LABELS[metrics.primary(task)]}") for task in group.tasks]
     if results.family is not None and len(group.tasks) > 1:
         columns.append(Column("tasks better / worse", detail=True))
-    columns += [Column("parameters (shared)", cost=True), Column("train\u00a0s", cost=True)]
+    columns += [Column("parameters (shared)", spare=True), Column("train\u00a0s", spare=True)]
     counted = seesaw(results.family.comparisons) if results.family is not None else {}
     rows = []
     for method in results.by_gain:

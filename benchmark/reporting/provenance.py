@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmark.reporting.layout import Cell, Column, Row, Table, numbers
 from benchmark.reporting.naming import flatten
+from benchmark.reporting.references import fitting
 from benchmark.reporting.study import Group, Study, draw_options
 from benchmark.reporting.tables import Selection
+
+if TYPE_CHECKING:
+    from benchmark.reference import ReferenceRecord
 
 SELECTIONS = {
     "joint": "one epoch for all tasks",
@@ -65,9 +69,10 @@ def provenance(study: Study, selection: Selection) -> tuple[tuple[str, str], ...
     return tuple((label, text) for label, text in facts if text)
 
 
-def commands(study: Study) -> tuple[str, ...]:
-    """The command lines that made the runs, as the records have them; of very many, the first."""
-    environments = (run.record.environment for run in study.runs)
+def commands(study: Study, references: Sequence[ReferenceRecord]) -> tuple[str, ...]:
+    """The command lines that made the runs and the references, as the records have them; of very many, the first."""
+    trained = {record.id: record for group in study.groups for record in fitting(group, references)}
+    environments = [run.record.environment for run in study.runs] + [r.environment for r in trained.values()]
     found = list(dict.fromkeys(e["command"] for e in environments if "command" in e))
     more = (f"... and {len(found) - _MOST_COMMANDS} more, in the records",) if len(found) > _MOST_COMMANDS else ()
     return (*found[:_MOST_COMMANDS], *more)
@@ -111,4 +116,8 @@ def _distinct(values: Iterable[Any]) -> str:
     found: Sequence[str] = list(dict.fromkeys(str(value) for value in values if value is not None))
     if len(found) <= _MOST:
         return ", ".join(found)
-    return f"{min(found)} to {max(found)} ({len(found)} different)"
+    try:
+        ordered = sorted(found, key=float)
+    except ValueError:
+        ordered = sorted(found)
+    return f"{ordered[0]} to {ordered[-1]} ({len(found)} different)"

@@ -11,13 +11,13 @@ from benchmark.statistics import Ranking, rank
 
 
 def ranking(all_results: Sequence[Results]) -> Ranking | None:
-    """The ranks of the methods that are complete on every data set; a block is a task of a data set."""
+    """The ranks of the methods that are ranked on every data set; a block is a task of a data set."""
     results = [r for r in all_results if r.group.tasks]
     if not results:
         return None
     blocks = [(r, task) for r in results for task in r.group.tasks]
-    complete = set.intersection(*(set(r.group.complete) for r in results))
-    methods = sorted(m for m in complete if all(r.headline(task, m).mean is not None for r, task in blocks))
+    eligible = set.intersection(*(set(r.eligible) for r in results))
+    methods = sorted(m for m in eligible if all(r.headline(task, m).mean is not None for r, task in blocks))
     if len(methods) < 2:
         return None
     scores = []

@@ -17,7 +17,7 @@ COLUMNS: dict[str, type[pl.DataType]] = {
     "dataset": pl.String, "task": pl.String, "metric": pl.String, "method": pl.String, "seeds": pl.Int64,
     "mean": pl.Float64, "low": pl.Float64, "high": pl.Float64, "baseline": pl.String, "pairs": pl.Int64,
     "difference": pl.Float64, "difference_low": pl.Float64, "difference_high": pl.Float64, "verdict": pl.String,
-    "p_adjusted": pl.Float64, "p_equivalence_adjusted": pl.Float64, "parameters": pl.Int64,
+    "p_adjusted": pl.Float64, "p_equivalence_adjusted": pl.Float64, "tests": pl.Int64, "margin": pl.Float64, "parameters": pl.Int64,
     "shared_parameters": pl.Int64, "train_seconds": pl.Float64,
 }  # fmt: skip
 
@@ -63,5 +63,7 @@ def _interval(found: Interval | None, unknown: int | None = 0) -> tuple[Any, ...
 
 def _verdict(judged: Comparison | None) -> tuple[Any, ...]:
     if judged is None:
-        return None, None, None
-    return judged.verdict, judged.p_adjusted, judged.p_equivalence_adjusted
+        return None, None, None, None, None
+    tested = judged.p_adjusted is not None
+    size = (judged.tests, judged.margin) if tested else (None, None)
+    return judged.verdict, judged.p_adjusted, judged.p_equivalence_adjusted, *size

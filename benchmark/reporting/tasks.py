@@ -19,7 +19,7 @@ def task_table(results: Results, task: Task) -> Table:
     """Methods by metrics, best first: with the difference to the baseline, its verdict, and how far the best is."""
     group, primary = results.group, metrics.primary(task)
     shown = _shown_metrics(results, task)
-    columns = [Column("method", numeric=False), Column("seeds"), Column(label(primary, task))]
+    columns = [Column("method", numeric=False), Column("seeds", spare=True), Column(label(primary, task))]
     if results.baseline is not None:
         better = "higher" if direction(primary) > 0 else "lower"
         columns.append(Column(f"Δ {LABELS[primary]} to {results.baseline} ({better} is better)"))

@@ -1,4 +1,4 @@
-"""A report on the terminal: compact tables that fit into 100 columns, and without the cost into 80."""
+"""A report on the terminal: compact tables that fit into 100 columns, and without their spare columns into 80."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from rich.text import Text
 from benchmark.reporting.layout import Column, Document, Part, Sentences, Table
 
 WIDTH = 100
-"""Columns for which the tables are made; narrower terminals get them without the cost."""
+"""Columns for which the tables are made; narrower terminals get them without the spare ones."""
 MOST_ROWS, MOST_SENTENCES = 60, 20
 _LEAST_NAME, _LONGEST_WORD = 10, 18  # characters: of a method's column, and of a word in a head that is not broken
+_SHORT_TEXT = 24  # characters: a column of so short texts, verdicts for one, has its room as numbers have theirs
 
 
 def render(document: Document, width: int = WIDTH) -> Iterator[RenderableType]:
@@ -36,7 +37,7 @@ def render(document: Document, width: int = WIDTH) -> Iterator[RenderableType]:
             yield from drawn
             yield from (Text(note, style="dim") for note in part.notes)
     yield Text()
-    for note in document.notes:
+    for note in (*document.legend, *document.notes):
         yield Text(note, style="dim")
 
 
@@ -52,9 +53,9 @@ def _blocks(part: Part, width: int) -> list[RenderableType]:
     return drawn
 
 
-def _table(table: Table, width: int, *, cost: bool = True) -> RenderableType:
-    with_cost = cost and width >= WIDTH
-    shown = [n for n, column in enumerate(table.columns) if not column.detail and (with_cost or not column.cost)]
+def _table(table: Table, width: int, *, spare: bool = True) -> RenderableType:
+    with_spare = spare and width >= WIDTH
+    shown = [n for n, column in enumerate(table.columns) if not column.detail and (with_spare or not column.spare)]
     title = Text.assemble((table.title, "bold"), (f"  {table.subtitle}" if table.subtitle else "", "dim"))
     drawn = RichTable(
         box=SIMPLE_HEAD, title=title, title_justify="left", title_style="", padding=(0, 1, 0, 0), pad_edge=False
@@ -64,16 +65,20 @@ def _table(table: Table, width: int, *, cost: bool = True) -> RenderableType:
     titles = [_title(table.columns[number], [row[place] for row in texts]) for place, number in enumerate(shown)]
     widths = [max(map(len, [*title.split("\n"), *column])) for title, *column in zip(titles, *texts, strict=True)]
     room = width - sum(widths[1:]) - 2 * len(widths)
-    if room < _LEAST_NAME and with_cost and any(column.cost for column in table.columns):
-        return _table(table, width, cost=False)
+    if room < _LEAST_NAME and with_spare and any(column.spare for column in table.columns):
+        return _table(table, width, spare=False)
     for line in texts:  # lack of space breaks names, after their slash, never a number
         line[0] = line[0].replace("/", "/\n", 1) if len(line[0]) > room else line[0]
-    for head, number, widest in zip(titles, shown, widths, strict=True):
-        numeric = table.columns[number].numeric
+    for place, (head, number, widest) in enumerate(zip(titles, shown, widths, strict=True)):
+        numeric, room_for = table.columns[number].numeric, None
+        if numeric:
+            room_for = widest
+        elif place and widest <= _SHORT_TEXT:  # where room is short, broken between words
+            words = [word for text in (head, *(row[place] for row in texts)) for word in text.split()]
+            room_for = widest if room >= _LEAST_NAME else max(map(len, words), default=0)
         drawn.add_column(
-            Text(head), justify="right" if numeric else "left", min_width=widest if numeric else None,
-            overflow="fold", vertical="bottom",
-        )  # fmt: skip
+            Text(head), justify="right" if numeric else "left", width=room_for, overflow="fold", vertical="bottom"
+        )
     for row, cells in zip(rows, texts, strict=True):
         style = "dim" if row.reference else ""
         marks = ["bold green" if cell.best else "underline" if cell.close else style for cell in row.cells]

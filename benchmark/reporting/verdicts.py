@@ -11,7 +11,7 @@ from benchmark.reporting.references import Line
 from benchmark.reporting.results import Results, label
 from benchmark.statistics import Comparison, Family, Verdict
 from benchmark.statistics.planning import POWER
-from benchmark.statistics.wording import WORDS, bracketed, p_number, p_value, places
+from benchmark.statistics.wording import WORDS, beyond, bracketed, p_number, p_value, places
 from benchmark.words import counted
 
 MOST = 40
@@ -174,7 +174,7 @@ def _size(comparison: Comparison, results: Results) -> str:
         return f" ({c.reason})"
     needed = c.seeds_to_decide
     if needed is None:
-        return " (no number of seeds would do)"
+        return f" ({beyond(c)} would do)"
     return _about([needed]) if needed > c.n else f" (enough for the margin in {POWER:.0%} of sweeps)"
 
 

@@ -16,6 +16,7 @@ exists, and is too small to matter by the declared margin. "equivalent" is said 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -125,7 +126,8 @@ def against_baseline(
 ) -> Family:
     """Every other method against the baseline on every endpoint, as one family.
 
-    A method that lacks a value of an endpoint on a pair where another has one is not ranked on it.
+    A method is compared on all pairs that it shares with the baseline. One that lacks a value of an endpoint on a pair
+    where others have one is not ranked on it: see `unranked`.
 
     Args:
         values: Of one data set; may hold other metrics than the endpoints'.
@@ -166,7 +168,8 @@ def against_best(
     for endpoint in endpoints:
         methods = values.get((endpoint.task, endpoint.metric), {})
         out = unranked(endpoint, methods, excluded)
-        ranked = {m: spread(row.values())[1] for m, row in methods.items() if row and m not in out}
+        wanted = _wanted(methods, excluded)
+        ranked = {m: spread([row[pair] for pair in wanted])[1] for m, row in methods.items() if wanted and m not in out}
         pairs += len(ranked) * (len(ranked) - 1) // 2
         if ranked:
             best = min(ranked, key=lambda m: (-endpoint.direction * ranked[m], m))
@@ -177,20 +180,29 @@ def against_best(
 def unranked(
     endpoint: Endpoint, methods: Mapping[str, Mapping[Any, float]], excluded: Mapping[str, str]
 ) -> dict[str, str]:
-    """{method: reason} of those excluded, and of those without a value on a pair where another method has one.
+    """{method: reason} of those excluded, and of those without a value on a pair where half of the methods have one.
+
+    More seeds of one method make no other incomplete.
 
     Args:
         endpoint: What the values are of.
         methods: {method: {pair: value}}.
         excluded: {method: reason} of methods that are not ranked anyway.
     """
-    wanted = {pair for method, row in methods.items() if method not in excluded for pair in row}
+    wanted = _wanted(methods, excluded)
     lost = {method: len(wanted - row.keys()) for method, row in methods.items() if method not in excluded}
     return dict(excluded) | {
-        method: f"no {endpoint.metric} in {number} of {len(wanted)} runs where another method has one"
+        method: f"no {endpoint.metric} in {number} of {len(wanted)} runs where others have one"
         for method, number in lost.items()
         if number
     }
+
+
+def _wanted(methods: Mapping[str, Mapping[Any, float]], excluded: Mapping[str, str]) -> set[Any]:
+    """The pairs on which at least half of the methods that are not excluded have a value."""
+    rows = [row for method, row in methods.items() if method not in excluded]
+    counts = Counter(pair for row in rows for pair in row)
+    return {pair for pair, count in counts.items() if 2 * count >= len(rows)}
 
 
 def _asked(

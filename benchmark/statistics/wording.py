@@ -7,7 +7,7 @@ from typing import Literal
 
 from benchmark.statistics.comparison import Comparison, Verdict
 from benchmark.statistics.intervals import Interval
-from benchmark.statistics.planning import POWER
+from benchmark.statistics.planning import MOST, POWER
 
 WORDS = {
     Verdict.BETTER: "better", Verdict.WORSE: "worse", Verdict.EQUIVALENT: "equivalent", Verdict.IDENTICAL: "identical",
@@ -55,10 +55,15 @@ def undecided(comparison: Comparison, label: str) -> str:
         return f"{text} ({c.reason})"
     seeds, margin = c.seeds_to_decide, f"{c.margin:.{two_digits(c.margin)}f} {label}"
     if seeds is None:
-        return f"{text}; no number of seeds would tell a difference of {margin} from none on these splits"
+        return f"{text}; {beyond(c)} would tell a difference of {margin} from none"
     if seeds <= c.n:
         return f"{text}, as many as tell a difference of {margin} from none in {POWER:.0%} of sweeps"
     return f"{text}; about {seeds:,} would tell a difference of {margin} from none"
+
+
+def beyond(comparison: Comparison) -> str:
+    """Who decides a comparison that no number of seeds up to `MOST` does."""
+    return "no number of seeds on these splits" if comparison.test_train_ratio else f"only more than {MOST:,} seeds"
 
 
 def places(comparison: Comparison) -> int:

@@ -11,7 +11,7 @@ from benchmark import compare
 from benchmark.cli import main
 from benchmark.record import Record
 from benchmark.statistics import Margin, Verdict
-from tests.benchmark.reporting.fabricate import METHODS, record, records, undefine
+from tests.benchmark.reporting.fabricate import METHODS, record, records, searched, undefine
 
 A, B = "mmoe/equal", "single_task/equal"
 
@@ -74,6 +74,13 @@ def test_methods_are_named_as_they_were_asked_for() -> None:
     assert judged.sides[0].startswith(f"{A} [") and judged.sides[1] == B
 
 
+def test_that_there_are_tuned_runs_too_is_said() -> None:
+    tuned = [*searched(method=A), *searched(method=B)]
+    found = compare(A, B, [*records(("videos",)), *tuned])
+    assert f"videos has both tuned as well: mtlbench compare '{A} (tuned)' '{B} (tuned)' compares those." in found.notes
+    assert not compare(f"{A} (tuned)", f"{B} (tuned)", [*records(("videos",)), *tuned]).notes
+
+
 def test_a_margin_can_be_declared_for_one_metric_alone() -> None:
     narrow, wide = (compare("ple/pcgrad", A, records(("videos",)), margins=m) for m in ({}, {"auc": Margin(0.1)}))
     assert not any(c.within_margin for c in narrow.comparisons[:2])
@@ -100,7 +107,7 @@ def test_an_undefined_metric_leaves_its_task_without_verdict() -> None:
     made = records(("videos",))
     undefine(next(r for r in made if r.method == A and r.seed == 2), "like", "auc", "one class only")
     like = compare(A, B, made).comparisons[1]
-    assert like.verdict is None and like.reason == f"{A}: no auc in 1 of 5 runs where another method has one"
+    assert like.verdict is None and like.reason == f"{A}: no auc in 1 of 5 runs where others have one"
 
 
 def test_test_rows_that_vary_are_corrected_for() -> None:

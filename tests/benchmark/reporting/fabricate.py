@@ -209,6 +209,9 @@ def trees(dataset: str = "videos", seeds: int = 3, trials: int = 2, shift: float
                 config={"dataset": like.config["dataset"], "settings": {}}, dataset=like.dataset,
                 metrics={"validation": like.metrics["validation"], **({} if trial else {"test": like.metrics["test"]})},
                 cost={"train_seconds": 2.0, "threads": 1},
+                models={task: {"trial": 1, "parameters": {"num_leaves": 31, "lambda_l2": 0.5}} for task in like.metrics["test"]},
+                tuning={} if trial else {"trials": trials},
+                environment={"command": f"mtlbench reference dataset={dataset} trials={trials} seeds={seeds}"},
             )
         )  # fmt: skip
     return found

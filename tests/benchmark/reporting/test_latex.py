@@ -47,6 +47,14 @@ def test_every_table_is_a_file_that_closes_what_it_opens() -> None:
         assert {len(re.findall(r"(?<!\\)&", row)) + 1 for row in rows} == {columns}
 
 
+def test_a_table_says_what_its_intervals_are_and_that_they_are_not_adjusted() -> None:
+    files = report(study()).latex()
+    for name in ("tasks_videos_click.tex", "overview_shop_all_tasks.tex"):
+        assert r"95 \% t interval" in files[name] and "Intervals are not adjusted" in files[name]
+        assert "underlined is what cannot be told from it" in files[name]
+    assert "Intervals are not adjusted" not in files["trouble_shop_runs_that_are_in_no_mean.tex"]
+
+
 def test_the_best_is_bold_and_what_is_close_underlined() -> None:
     text = report(records(("videos",), 5)).latex()["tasks_click.tex"]
     assert text.count(r"\textbf{") == 1 and r"\underline{" in text

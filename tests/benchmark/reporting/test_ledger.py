@@ -61,5 +61,19 @@ def test_trials_are_in_no_mean() -> None:
 
 
 def test_trees_have_their_trials_in_the_ledger() -> None:
-    drawn = ledger(report([*base(), *searched()], references=trees(trials=2)))
-    assert drawn.rows[-1].reference and drawn.rows[-1].cells[1].text == "2"
+    made = report([*base(), *searched()], references=trees(trials=2))
+    last = ledger(made).rows[-1]
+    assert last.reference and last.cells[1].text == "2"
+    assert last.cells[-1].text.startswith("click: num_leaves=31, lambda_l2=0.5; like: num_leaves=31")
+    assert any("2 trials, where methods have 4, each with one model a task" in note for note in ledger(made).notes)
+    assert "mtlbench reference dataset=videos trials=2 seeds=3" in made.markdown()
+    alike = ledger(report([*base(), *searched()], references=trees(trials=4)))
+    assert any("4 trials, each with one model a task" in note for note in alike.notes)
+
+
+def test_trials_that_max_epochs_ended_are_said() -> None:
+    runs = searched()
+    for run in runs[:2]:
+        run.config["trainer"] = {**run.config["trainer"], "max_epochs": len(run.epochs)}
+    notes = ledger(report([*base(), *runs])).notes
+    assert any(note.startswith("2 of 3 trials used all epochs that trainer.max_epochs allows") for note in notes)

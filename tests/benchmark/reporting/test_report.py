@@ -6,6 +6,7 @@ import io
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from scipy import stats
 
 from benchmark.reporting import Report, report
 from benchmark.reporting.layout import Cell, Sentences, Table
-from tests.benchmark.reporting.fabricate import METHODS, record, records, study, undefine
+from tests.benchmark.reporting.fabricate import METHODS, record, records, searched, study, undefine
 
 
 @pytest.fixture(scope="module")
@@ -253,6 +254,23 @@ def test_no_number_is_cut_off_on_a_terminal(made: Report, width: int) -> None:
     text = console.export_text()
     assert "+0.0064 [+0.0058, +0.0071]" in text and "0.7320 ± 0.0017" in text
     assert ("119 k" in text) == (width >= 100)
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_no_verdict_is_cut_off_on_a_terminal(width: int) -> None:
+    close = [record("videos", "shared_bottom/uncertainty", seed, gain=0.04) for seed in range(5)]
+    for run in close:
+        run.metrics["test"]["click"]["auc"] += 0.004 * (-1) ** run.seed
+    tuned = [run for method in ("single_task/equal", "mmoe/equal") for run in searched(method=method, seeds=5)]
+    made = report([*records(("videos",)), *close, *tuned])
+    console = Console(width=width, file=io.StringIO(), record=True)
+    made.print(console)
+    printed = Counter(console.export_text().partition("Task by task")[2].split())
+    tables = [drawn for chapter, _, drawn in made.document.tables() if chapter.anchor == "tasks"]
+    places = [(drawn, [column.title for column in drawn.columns].index("verdict")) for drawn in tables[:3]]
+    words = Counter(word for drawn, n in places for row in drawn.rows for word in row.cells[n].narrow.split())
+    assert words["distinguishable"] and words["p"]
+    assert words <= printed
 
 
 def test_a_long_name_of_a_task_cuts_off_no_number_on_a_terminal() -> None:

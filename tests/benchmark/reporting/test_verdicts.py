@@ -240,6 +240,44 @@ def test_seeds_that_only_the_trees_have_keep_no_method_from_its_verdict() -> Non
     assert any(text.startswith("boosted trees") for text in sentences_of(made))
 
 
+def test_seeds_that_the_trees_lack_leave_their_answer_standing() -> None:
+    made = report(records(("videos",), 10), references=trees(seeds=5))
+    family = made.results[0].against_lines["gbdt"]
+    assert family.tests == 12 and {c.n for c in family.comparisons} == {5}  # these trees are identical to single_task
+    assert all(c.verdict is not None for c in family.comparisons)
+    assert sum(text.startswith("boosted trees") for text in sentences_of(made)) == 3
+
+
+def test_more_seeds_of_a_method_and_the_baseline_are_in_its_verdict() -> None:
+    more = [record("videos", method, seed) for method in ("single_task/equal", "mmoe/equal") for seed in range(5, 15)]
+    made = report([*records(("videos",)), *more])
+    family = made.results[0].family
+    assert family is not None
+    assert {c.method: c.n for c in family.comparisons} == {
+        "mmoe/equal": 15, "mmoe/uncertainty": 5, "ple/pcgrad": 5, "shared_bottom/equal": 5,
+    }  # fmt: skip
+    compared = family.get("click", "mmoe/equal")
+    assert compared is not None and compared.difference is not None and compared.verdict is not None
+    shown = made.results[0].estimate("click", "auc", "mmoe/equal").difference
+    assert shown is not None and compared.difference.mean == pytest.approx(shown.mean)
+
+
+def test_defaults_beside_a_tuned_baseline_are_said_to_differ_by_tuning_too() -> None:
+    runs = searched(method="single_task/equal")
+    notes = dataset_notes(report([*records(("videos",)), *runs]).results[0])
+    assert any("are compared with single_task/equal (tuned) too" in note for note in notes)
+    assert not any("(tuned) too" in note for note in dataset_notes(report(runs, purpose="tuned").results[0]))
+
+
+def test_a_method_that_is_not_ranked_has_no_rank() -> None:
+    unshared = [record("videos", "single_task/pcgrad", seed) for seed in range(5)]
+    for run in unshared:
+        run.shared_parameters = 0
+    made = report([*records(("videos",)), *unshared])
+    assert made.ranking is not None
+    assert "single_task/pcgrad" not in made.ranking.methods and "single_task/equal" in made.ranking.methods
+
+
 def sentences_of(made: Report) -> list[str]:
     chapter = next(c for c in made.document.chapters if c.anchor == "verdicts")
     return [s.text for part in chapter.parts for b in part.blocks if isinstance(b, Sentences) for s in b.items]

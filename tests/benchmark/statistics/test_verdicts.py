@@ -91,7 +91,7 @@ def test_nobody_is_ranked_against_a_baseline_that_is_not() -> None:
 def test_a_metric_undefined_in_one_run_leaves_no_verdict() -> None:
     values = table({"b": list(A), "m": list(B)})
     del values["income", "auc"]["m"][2]
-    reason = "no auc in 1 of 5 runs where another method has one"
+    reason = "no auc in 1 of 5 runs where others have one"
     assert against_baseline(values, [AUC], "b").comparisons[0].reason == reason
     turned = against_baseline(values, [AUC], "m").comparisons[0]
     assert turned.verdict is None and turned.reason == f"the baseline m is not ranked: {reason}"
@@ -108,7 +108,7 @@ def test_a_method_without_a_value_on_some_pair_is_never_the_best() -> None:
 def test_methods_without_a_common_pair_are_not_compared() -> None:
     values = {("income", "auc"): {"b": {0: 0.8}, "m": {1: 0.8}}}
     found = against_baseline(values, [AUC], "b").comparisons[0]
-    assert found.verdict is None and found.reason == "no auc in 1 of 2 runs where another method has one"
+    assert found.verdict is None and found.reason == "no auc in 1 of 2 runs where others have one"
     assert found.difference is None and found.seeds_needed() is None and found.detectable() is None
 
 
@@ -210,6 +210,21 @@ def test_a_comparison_in_words(differences: list[float], expected: str) -> None:
 def test_what_seeds_cannot_decide_is_said() -> None:
     found = one([0.004, -0.003, 0.001, 0.002, -0.001], test_train_ratio=0.25)
     assert found.seeds_to_decide is None
-    assert "no number of seeds would tell a difference of 0.0010 AUC from none on these splits" in sentence(
-        found, "AUC"
-    )
+    would = "would tell a difference of 0.0010 AUC from none"
+    assert f"no number of seeds on these splits {would}" in sentence(found, "AUC")
+    noisy = one([0.4, -0.3, 0.1, 0.2, -0.1])  # with fixed test rows enough seeds decide anything
+    assert noisy.seeds_to_decide is None and f"only more than 100,000 seeds {would}" in sentence(noisy, "AUC")
+
+
+def test_more_seeds_of_one_method_make_no_other_incomplete_and_are_all_used() -> None:
+    more = [0.1 * seed for seed in range(10)]
+    values = table({"b": more, "m": [value + 0.01 * seed for seed, value in enumerate(more)]})
+    values["income", "auc"] |= {name: dict(enumerate(more[:4])) for name in ("n", "o", "p")}
+    found = {c.method: c for c in against_baseline(values, [AUC], "b").comparisons}
+    assert {method: c.n for method, c in found.items()} == {"m": 10, "n": 4, "o": 4, "p": 4}
+    assert all(c.verdict is not None for c in found.values())
+
+
+def test_the_best_is_picked_on_the_pairs_of_most_methods() -> None:
+    values = table({"b": [0.80, 0.81, 0.79, 0.99, 0.99], "m": [0.82, 0.83, 0.81], "n": [0.70, 0.71, 0.69]})
+    assert {c.baseline for c in against_best(values, [AUC]).comparisons} == {"m"}
