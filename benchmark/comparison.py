@@ -240,9 +240,9 @@ def _tuned_too(group: Group, *compared: str) -> list[str]:
     """Says that there are tuned runs of methods that were compared with default parameters."""
     asked = [group.by_method[method][0].record for method in compared]
     names = [f"{record.method} ({TUNED})" for record in asked]
-    if any(record.purpose == TUNED for record in asked) or not all(name in group.by_method for name in names):
+    if any(record.purpose == TUNED for record in asked) or len({*names} & group.by_method.keys()) < len(asked):
         return []
-    return [f"{group.name} has both tuned as well: mtlbench compare {' '.join(map(repr, names))} compares those."]
+    return [f"{group.name} has both tuned as well: {names[0]!r} and {names[1]!r}, a comparison of its own."]
 
 
 def _as_asked(method: str, wanted: str, group: Group) -> str:

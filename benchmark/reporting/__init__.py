@@ -200,12 +200,12 @@ def _make(
         baseline, values = find_baseline(group, wanted), chosen.get(group.name, {})
         several = len(group.by_method) > 1
         lines = reference_lines(group, references)
-        ratio, averaged = judging.resampling(group), judging.replicates(values)
+        ratio, averaged = judging.resampling(group), judging.compared(group, values)
         results.append(
             Results(
                 group, selection, baseline, wanted, margins,
                 estimates=tables.estimates(averaged, baseline, ratio),
-                other=tables.estimates(judging.replicates(other.get(group.name, {})), None, ratio),
+                other=tables.estimates(judging.compared(group, other.get(group.name, {})), None, ratio),
                 gains=tables.gains(averaged, group.tasks, baseline, ratio),
                 family=judging.to_baseline(group, values, baseline, margins) if baseline is not None and several else None,
                 against_best=judging.to_best(group, values, margins) if several else None,

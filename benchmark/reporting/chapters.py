@@ -11,7 +11,7 @@ from benchmark.reporting.costs import cost_table
 from benchmark.reporting.fronts import front_table
 from benchmark.reporting.gates import NOTE as GATES
 from benchmark.reporting.gates import gate_tables
-from benchmark.reporting.layout import Block, Chapter, Code, Document, Facts, Part, Table
+from benchmark.reporting.layout import Block, Chapter, Code, Document, Facts, Legend, Part, Table
 from benchmark.reporting.ledger import ledger
 from benchmark.reporting.notes import dataset_notes, trouble
 from benchmark.reporting.overview import gain_table, overview
@@ -28,17 +28,13 @@ if TYPE_CHECKING:
     from benchmark.reference import ReferenceRecord
 
 
-LEGEND = (
-    (
-        "a ± b is a mean over seeds and the half-width of its 95 % t interval; Δ is the mean of paired differences (same "
-        "data, same seed) with its 95 % t interval. Intervals are not adjusted for the number of comparisons; p values are, "
-        "by Holm over all methods and tasks of the data set. A p is of equivalence where that is the verdict, else of a "
-        f"difference. Below {FEWEST} seeds or pairs there is no interval and no test."
-    ),
-    (
-        "Bold is the best mean of a column among methods that finished every seed; underlined (in Markdown: in italics) is "
-        "what cannot be told from it. Seconds of training are medians over seeds."
-    ),
+LEGEND = Legend(
+    intervals="a ± b is a mean over seeds and the half-width of its 95 % t interval; Δ is the mean of paired differences (same "
+    "data, same seed) with its 95 % t interval. Intervals are not adjusted for the number of comparisons; p values are, by "
+    "Holm over all methods and tasks of the data set. A p is of equivalence where that is the verdict, else of a difference. "
+    f"Below {FEWEST} seeds or pairs there is no interval and no test.",
+    marks="Bold is the best mean of a column among methods that finished every seed; underlined is what cannot be told from it.",
+    seconds="Seconds of training are medians over seeds.",
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from typing import TypedDict
 
 from benchmark import metrics
 from benchmark.reporting.references import Line
@@ -26,17 +27,14 @@ def endpoints(group: Group, margins: Mapping[str, Margin]) -> list[Endpoint]:
 
 def to_baseline(group: Group, values: Values, baseline: str, margins: Mapping[str, Margin]) -> Family:
     """All methods against the baseline."""
-    return against_baseline(
-        replicates(values), endpoints(group, margins), baseline, excluded=not_ranked(group),
-        test_train_ratio=resampling(group),
-    )  # fmt: skip
+    found = compared(group, values)
+    return against_baseline(found, endpoints(group, margins), baseline, **_terms(group, found))
 
 
 def to_best(group: Group, values: Values, margins: Mapping[str, Margin]) -> Family:
     """On each task all methods against the best."""
-    return against_best(
-        replicates(values), endpoints(group, margins), excluded=not_ranked(group), test_train_ratio=resampling(group)
-    )
+    found = compared(group, values)
+    return against_best(found, endpoints(group, margins), **_terms(group, found))
 
 
 def against_line(group: Group, values: Values, line: Line, margins: Mapping[str, Margin]) -> Family:
@@ -51,10 +49,41 @@ def against_line(group: Group, values: Values, line: Line, margins: Mapping[str,
             method: {pair: value for pair, value in row.items() if pair in own} for method, row in methods.items()
         }
         joined[key] = {**common, line.name: {pair: value for pair, value in own.items() if pair in theirs}}
-    return against_baseline(
-        replicates(joined), endpoints(group, margins), line.name, excluded=not_ranked(group),
+    found = compared(group, joined)
+    return against_baseline(found, endpoints(group, margins), line.name, **_terms(group, found))
+
+
+def compared(group: Group, values: Values) -> Values:
+    """What methods are compared by: one value a replicate, as `replicates` has it.
+
+    More seeds of one method are in its own comparisons, and make no other incomplete. Where seeds are averaged over a draw
+    of the data, only the expected ones are, so that every mean is over the same seeds.
+    """
+    expected = set(group.expected)
+    trimmed = {
+        key: {m: {pair: row[pair] for pair in row if (pair[1], pair[3]) in expected} for m, row in methods.items()}
+        for key, methods in values.items()
+    }
+    averaged = replicates(trimmed)
+    return values if averaged is trimmed else averaged
+
+
+def _terms(group: Group, found: Values) -> _Terms:
+    expected = set(group.expected)
+    pairs = {pair for methods in found.values() for row in methods.values() for pair in row}
+    return _Terms(
+        expected={pair for pair in pairs if pair[3] == EVERY_SEED or (pair[1], pair[3]) in expected},
+        excluded=not_ranked(group),
         test_train_ratio=resampling(group),
-    )  # fmt: skip
+    )
+
+
+class _Terms(TypedDict):
+    """Under which all families of a data set are judged."""
+
+    expected: set[Pair]
+    excluded: dict[str, str]
+    test_train_ratio: float
 
 
 def not_ranked(group: Group) -> dict[str, str]:

@@ -6,7 +6,7 @@ import re
 import textwrap
 from collections.abc import Sequence
 
-from benchmark.reporting.layout import Cell, Column, Document, Table
+from benchmark.reporting.layout import Cell, Column, Document, Legend, Table
 
 _ESCAPES = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
@@ -50,7 +50,7 @@ def escape(text: str) -> str:
     )
 
 
-def _table(table: Table, name: str, dataset: str, legend: Sequence[str]) -> str:
+def _table(table: Table, name: str, dataset: str, legend: Legend) -> str:
     shown = [number for number, column in enumerate(table.columns) if not column.detail]
     widths = [max((len(row.cells[n].text) for row in table.rows), default=0) for n in shown]
     letters = _letters([table.columns[number] for number in shown], widths)
@@ -75,9 +75,12 @@ def _table(table: Table, name: str, dataset: str, legend: Sequence[str]) -> str:
         ]
         lines.append(" & ".join(drawn) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}}"]
-    has_means = any("±" in row.cells[number].text for row in table.rows for number in shown)
-    reading = (note.replace(" (in Markdown: in italics)", "") for note in legend) if has_means else ()
-    notes = (*table.notes, *reading)  # a table is read on its own
+    every = [row.cells[number] for row in table.rows for number in shown]
+    numbers = [row.cells[n].text for row in table.rows for n in shown if table.columns[n].numeric]
+    notes = list(table.notes)  # a table is read on its own, so the legend of what is in it stands below
+    notes += [legend.intervals] if any("±" in text or " [" in text for text in numbers) else []
+    notes += [legend.marks] if any(cell.best or cell.close for cell in every) else []
+    notes += [legend.seconds] if any("train" in table.columns[n].title for n in shown) else []
     lines += [rf"\par\smallskip\raggedright\footnotesize {escape(note)}" for note in notes]
     return "\n".join([*lines, r"\end{table}", ""])
 

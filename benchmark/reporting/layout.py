@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from benchmark.statistics import Interval
 
@@ -141,6 +141,14 @@ class Chapter:
         return any(part.blocks or part.notes for part in self.parts)
 
 
+class Legend(NamedTuple):
+    """How numbers are read: intervals and p, what is marked, and seconds."""
+
+    intervals: str
+    marks: str
+    seconds: str
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """A whole report, before it is drawn; `notes` say how it is read."""
@@ -148,7 +156,7 @@ class Document:
     title: str
     lines: tuple[str, ...]
     chapters: tuple[Chapter, ...]
-    legend: tuple[str, ...] = ()
+    legend: Legend
     notes: tuple[str, ...] = ()
 
     def tables(self) -> Iterator[tuple[Chapter, Part, Table]]:

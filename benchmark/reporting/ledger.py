@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from benchmark.record import TRIAL, Record
 from benchmark.reporting.layout import ABSENT, Block, Cell, Column, Facts, Row, Table, duration, listed, number
 from benchmark.reporting.notes import at_the_limit
 from benchmark.reporting.references import LABELS, fitting
-from benchmark.reporting.study import TUNED, Group
+from benchmark.reporting.study import TUNED, Group, draw_of
 
 if TYPE_CHECKING:
     from benchmark.reference import ReferenceRecord
@@ -94,8 +94,10 @@ def _notes(searches: Sequence[Search], lines: Mapping[str, Sequence[ReferenceRec
             f"{total} trials, not as many for every tuned method: {sizes[0]} for {few}, up to {sizes[-1]} for others."
         )
     for name, records in sorted(lines.items()):
-        unlike = f", where methods have {listed(map(str, sizes))}" if sizes and sizes != [len(records)] else ""
-        notes.append(f"{LABELS.get(name, name)}: {len(records)} trials{unlike}, each with one model a task.")
+        draws = Counter(draw_of(record.config["dataset"]) for record in records)
+        of, size = (f" on each of {len(draws)} draws of the data" if len(draws) > 1 else ""), max(draws.values())
+        unlike = f", where methods have {listed(map(str, sizes))}" if sizes and sizes != [size] else ""
+        notes.append(f"{LABELS.get(name, name)}: {size} trials{of}{unlike}, each with one model a task.")
     finished = {search.name: [t for t in search.trials if t.status == "finished"] for search in searches}
     if at_limit := at_the_limit(finished, "trial"):
         notes.append(at_limit)
@@ -131,8 +133,10 @@ def _reference_row(name: str, records: Sequence[ReferenceRecord], tuned: Referen
     seconds = sum(record.cost.get("train_seconds") or 0.0 for record in records)
     size = str(len(records))
     models = tuned.models.items() if tuned is not None else ()
-    what = "; ".join(f"{task}: {_parameters(model['parameters'])}" for task, model in models)
-    texts = (size, size, "0", "0", ABSENT, duration(seconds), what or ABSENT)
+    what = "; ".join(f"{task}: {_parameters(model['parameters'])}" for task, model in models) or ABSENT
+    if len({draw_of(record.config["dataset"]) for record in records}) > 1:
+        what = "each draw of the data and each task its own"
+    texts = (size, size, "0", "0", ABSENT, duration(seconds), what)
     return Row((Cell(LABELS.get(name, name)), *map(Cell, texts)), reference=True)
 
 

@@ -26,7 +26,9 @@ def render(document: Document) -> str:
                 parts += _block(block)
             parts += map(escape, part.notes)
         if chapter.anchor == "overview":
-            parts += map(escape, (*document.legend, *document.notes))
+            parts += map(
+                escape, (*(text.replace("underlined", "in italics") for text in document.legend), *document.notes)
+            )
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

@@ -121,7 +121,8 @@ def dataset_notes(results: Results) -> list[str]:
             "The splits are redrawn from the same rows, so that their train rows overlap: every interval and test is Nadeau "
             f"and Bengio's, with the variance's 1 / n raised by {ratio:.3g}, the rows of test over those of train."
         )
-    if several_seeds_a_draw(run.pair for runs in group.finished.values() for run in runs):
+    expected = set(group.expected)
+    if several_seeds_a_draw(run.pair for runs in group.finished.values() for run in runs if run.replicate in expected):
         notes.append("Seeds on one draw of the data are one replicate, their mean: n is the number of draws.")
     if group.unshared:
         notes.append(

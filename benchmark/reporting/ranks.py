@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from benchmark import metrics
 from benchmark.reporting.layout import Cell, Column, Row, Table
 from benchmark.reporting.results import Results, direction
+from benchmark.schema import Task
 from benchmark.statistics import Ranking, rank
 
 
@@ -17,7 +18,7 @@ def ranking(all_results: Sequence[Results]) -> Ranking | None:
         return None
     blocks = [(r, task) for r in results for task in r.group.tasks]
     eligible = set.intersection(*(set(r.eligible) for r in results))
-    methods = sorted(m for m in eligible if all(r.headline(task, m).mean is not None for r, task in blocks))
+    methods = sorted(m for m in eligible if all(_is_ranked(r, task, m) for r, task in blocks))
     if len(methods) < 2:
         return None
     scores = []
@@ -26,6 +27,14 @@ def ranking(all_results: Sequence[Results]) -> Ranking | None:
         means = [r.headline(task, method).mean for method in methods]
         scores.append([sign * mean.mean for mean in means if mean is not None])
     return rank(scores, methods)
+
+
+def _is_ranked(results: Results, task: Task, method: str) -> bool:
+    """Whether the method is the best on the task, or was judged by it."""
+    if results.best.get((task.name, metrics.primary(task))) == method:
+        return True
+    found = results.to_best(task, method)
+    return found is not None and found.verdict is not None
 
 
 def rank_table(found: Ranking) -> Table:

@@ -13,6 +13,7 @@ from benchmark.reporting.results import LABELS, SHOWN, Results, direction, label
 from benchmark.reporting.tables import Estimate, median
 from benchmark.reporting.verdicts import p_cell, verdict_cell
 from benchmark.schema import Task, TaskKind
+from benchmark.statistics import Verdict
 
 
 def task_table(results: Results, task: Task) -> Table:
@@ -111,7 +112,9 @@ def _close_note(results: Results, task: Task) -> list[str]:
         return []
     rest = len(group.by_method) - 1 - len(tested)
     beside = f" {rest} {'is' if rest == 1 else 'are'} not compared with it." if rest else ""
-    if not close:
+    better = listed(c.method for c in tested if c.verdict is Verdict.BETTER)
+    beside += f" On all the seeds that they share, {better} is better." if better else ""
+    if not close and not better:
         who = "Every other method" if not rest else f"Every one of the {len(tested)} methods compared with it"
         return [f"{who} is worse than {best}.{beside}"]
     names = listed(close, 10)
@@ -124,7 +127,7 @@ def _close_note(results: Results, task: Task) -> list[str]:
         )
     )
     return [
-        f"Best: {best}. Not told from it (underlined): {len(close)} of {len(tested)} methods, {names}.{beside}{family}"
+        f"Best: {best}. Not told from it (underlined): {len(close)} of {len(tested)} methods{', ' if names else ''}{names}.{beside}{family}"
     ]
 
 

@@ -17,8 +17,11 @@ from benchmark.reporting.layout import Column, Document, Part, Sentences, Table
 WIDTH = 100
 """Columns for which the tables are made; narrower terminals get them without the spare ones."""
 MOST_ROWS, MOST_SENTENCES = 60, 20
-_LEAST_NAME, _LONGEST_WORD = 10, 18  # characters: of a method's column, and of a word in a head that is not broken
-_SHORT_TEXT = 24  # characters: a column of so short texts, verdicts for one, has its room as numbers have theirs
+_LEAST_NAME, _LONGEST_WORD = 14, 18  # characters: of a method's column, and of a word in a head that is not broken
+_NAME_OF_ANY_TERMINAL = 8  # characters that a method's column has, however narrow the terminal is
+_SHORT_TEXT = (
+    24  # characters: so short texts, verdicts for one, are not cut, and broken between words where room is short
+)
 
 
 def render(document: Document, width: int = WIDTH) -> Iterator[RenderableType]:
@@ -67,18 +70,23 @@ def _table(table: Table, width: int, *, spare: bool = True) -> RenderableType:
     room = width - sum(widths[1:]) - 2 * len(widths)
     if room < _LEAST_NAME and with_spare and any(column.spare for column in table.columns):
         return _table(table, width, spare=False)
+    numeric = [table.columns[number].numeric for number in shown]
+    fixed = [is_number or (place > 0 and widths[place] <= _SHORT_TEXT) for place, is_number in enumerate(numeric)]
+    if room < _LEAST_NAME:
+        for place in range(1, len(widths)):
+            if fixed[place] and not numeric[place]:
+                words = [word for text in (titles[place], *(row[place] for row in texts)) for word in text.split()]
+                widths[place] = max(map(len, words), default=0)
+        room = width - sum(widths[1:]) - 2 * len(widths)
+    if all(fixed[1:]):
+        fixed[0], widths[0] = True, min(widths[0], max(room, _NAME_OF_ANY_TERMINAL))
     for line in texts:  # lack of space breaks names, after their slash, never a number
         line[0] = line[0].replace("/", "/\n", 1) if len(line[0]) > room else line[0]
-    for place, (head, number, widest) in enumerate(zip(titles, shown, widths, strict=True)):
-        numeric, room_for = table.columns[number].numeric, None
-        if numeric:
-            room_for = widest
-        elif place and widest <= _SHORT_TEXT:  # where room is short, broken between words
-            words = [word for text in (head, *(row[place] for row in texts)) for word in text.split()]
-            room_for = widest if room >= _LEAST_NAME else max(map(len, words), default=0)
+    for head, is_number, is_fixed, widest in zip(titles, numeric, fixed, widths, strict=True):
         drawn.add_column(
-            Text(head), justify="right" if numeric else "left", width=room_for, overflow="fold", vertical="bottom"
-        )
+            Text(head), justify="right" if is_number else "left", width=widest if is_fixed else None, overflow="fold",
+            vertical="bottom",
+        )  # fmt: skip
     for row, cells in zip(rows, texts, strict=True):
         style = "dim" if row.reference else ""
         marks = ["bold green" if cell.best else "underline" if cell.close else style for cell in row.cells]

@@ -16,8 +16,7 @@ exists, and is too small to matter by the declared margin. "equivalent" is said 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -120,19 +119,21 @@ def against_baseline(
     endpoints: Sequence[Endpoint],
     baseline: str,
     *,
+    expected: Collection[Any] | None = None,
     excluded: Mapping[str, str] | None = None,
     test_train_ratio: float = 0.0,
     alpha: float = 0.05,
 ) -> Family:
     """Every other method against the baseline on every endpoint, as one family.
 
-    A method is compared on all pairs that it shares with the baseline. One that lacks a value of an endpoint on a pair
-    where others have one is not ranked on it: see `unranked`.
+    A method is compared on all pairs that it shares with the baseline. One that lacks a value of an endpoint on an expected
+    pair where another has one is not ranked on it.
 
     Args:
         values: Of one data set; may hold other metrics than the endpoints'.
         endpoints: One a task.
         baseline: The method that the others are compared to.
+        expected: The pairs that every method should have; by default those that any has.
         excluded: {method: reason} of methods that are not ranked. If the baseline is among them, nobody is.
         test_train_ratio: Rows of test over rows of train if pairs have different test rows, else 0.
         alpha: The family's error.
@@ -141,7 +142,7 @@ def against_baseline(
     asked: list[Comparison] = []
     for endpoint in endpoints:
         methods = values.get((endpoint.task, endpoint.metric), {})
-        out = unranked(endpoint, methods, excluded)
+        out = unranked(endpoint, methods, excluded, expected)
         asked += _asked(endpoint, methods, baseline, out, test_train_ratio)
     return judge(asked, alpha=alpha)
 
@@ -150,6 +151,7 @@ def against_best(
     values: Values,
     endpoints: Sequence[Endpoint],
     *,
+    expected: Collection[Any] | None = None,
     excluded: Mapping[str, str] | None = None,
     test_train_ratio: float = 0.0,
     alpha: float = 0.05,
@@ -160,16 +162,18 @@ def against_best(
     p values are adjusted for all pairs, `tasks * k (k - 1) / 2` of them. Adjusted for the `k - 1` of the best alone,
     8 of 100 studies of four equal methods would find somebody worse than the best, and more of more.
 
-    Args: as `against_baseline`. Excluded methods are never the best.
+    Args: as `against_baseline`. Excluded methods are never the best. Who is, and the comparisons with it, are of the
+    expected pairs.
     """
     excluded = excluded or {}
     asked: list[Comparison] = []
     pairs = 0
     for endpoint in endpoints:
         methods = values.get((endpoint.task, endpoint.metric), {})
-        out = unranked(endpoint, methods, excluded)
-        wanted = _wanted(methods, excluded)
-        ranked = {m: spread([row[pair] for pair in wanted])[1] for m, row in methods.items() if wanted and m not in out}
+        out = unranked(endpoint, methods, excluded, expected)
+        if expected is not None:
+            methods = {m: {pair: row[pair] for pair in row if pair in expected} for m, row in methods.items()}
+        ranked = {m: spread(row.values())[1] for m, row in methods.items() if row and m not in out}
         pairs += len(ranked) * (len(ranked) - 1) // 2
         if ranked:
             best = min(ranked, key=lambda m: (-endpoint.direction * ranked[m], m))
@@ -178,31 +182,28 @@ def against_best(
 
 
 def unranked(
-    endpoint: Endpoint, methods: Mapping[str, Mapping[Any, float]], excluded: Mapping[str, str]
+    endpoint: Endpoint,
+    methods: Mapping[str, Mapping[Any, float]],
+    excluded: Mapping[str, str],
+    expected: Collection[Any] | None = None,
 ) -> dict[str, str]:
-    """{method: reason} of those excluded, and of those without a value on a pair where half of the methods have one.
-
-    More seeds of one method make no other incomplete.
+    """{method: reason} of those excluded, and of those without a value on an expected pair where another has one.
 
     Args:
         endpoint: What the values are of.
         methods: {method: {pair: value}}.
         excluded: {method: reason} of methods that are not ranked anyway.
+        expected: As for `against_baseline`.
     """
-    wanted = _wanted(methods, excluded)
+    wanted = {pair for method, row in methods.items() if method not in excluded for pair in row}
+    if expected is not None:
+        wanted &= set(expected)
     lost = {method: len(wanted - row.keys()) for method, row in methods.items() if method not in excluded}
     return dict(excluded) | {
-        method: f"no {endpoint.metric} in {number} of {len(wanted)} runs where others have one"
+        method: f"no {endpoint.metric} in {number} of {len(wanted)} runs where another method has one"
         for method, number in lost.items()
         if number
     }
-
-
-def _wanted(methods: Mapping[str, Mapping[Any, float]], excluded: Mapping[str, str]) -> set[Any]:
-    """The pairs on which at least half of the methods that are not excluded have a value."""
-    rows = [row for method, row in methods.items() if method not in excluded]
-    counts = Counter(pair for row in rows for pair in row)
-    return {pair for pair, count in counts.items() if 2 * count >= len(rows)}
 
 
 def _asked(

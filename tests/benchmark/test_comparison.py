@@ -10,6 +10,7 @@ import pytest
 from benchmark import compare
 from benchmark.cli import main
 from benchmark.record import Record
+from benchmark.reporting.study import Study
 from benchmark.statistics import Margin, Verdict
 from tests.benchmark.reporting.fabricate import METHODS, record, records, searched, undefine
 
@@ -77,7 +78,11 @@ def test_methods_are_named_as_they_were_asked_for() -> None:
 def test_that_there_are_tuned_runs_too_is_said() -> None:
     tuned = [*searched(method=A), *searched(method=B)]
     found = compare(A, B, [*records(("videos",)), *tuned])
-    assert f"videos has both tuned as well: mtlbench compare '{A} (tuned)' '{B} (tuned)' compares those." in found.notes
+    assert f"videos has both tuned as well: '{A} (tuned)' and '{B} (tuned)', a comparison of its own." in found.notes
+    small = records(("videos",), architecture={"num_experts": 2})
+    variants = {r.method: Study.of([*records(("videos",)), *small, *tuned]).methods for r in small}
+    both = [name for name in variants[A] if name.startswith(f"{A} [")]
+    assert len(both) == 2 and not compare(*both, [*records(("videos",)), *small, *tuned]).notes
     assert not compare(f"{A} (tuned)", f"{B} (tuned)", [*records(("videos",)), *tuned]).notes
 
 
@@ -107,7 +112,7 @@ def test_an_undefined_metric_leaves_its_task_without_verdict() -> None:
     made = records(("videos",))
     undefine(next(r for r in made if r.method == A and r.seed == 2), "like", "auc", "one class only")
     like = compare(A, B, made).comparisons[1]
-    assert like.verdict is None and like.reason == f"{A}: no auc in 1 of 5 runs where others have one"
+    assert like.verdict is None and like.reason == f"{A}: no auc in 1 of 5 runs where another method has one"
 
 
 def test_test_rows_that_vary_are_corrected_for() -> None:

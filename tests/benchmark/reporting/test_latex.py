@@ -51,7 +51,9 @@ def test_a_table_says_what_its_intervals_are_and_that_they_are_not_adjusted() ->
     files = report(study()).latex()
     for name in ("tasks_videos_click.tex", "overview_shop_all_tasks.tex"):
         assert r"95 \% t interval" in files[name] and "Intervals are not adjusted" in files[name]
+        assert ("medians over seeds" in files[name]) == (name.startswith("overview"))
         assert "underlined is what cannot be told from it" in files[name]
+    assert "Intervals are not adjusted" in files["gains_shop_gain_of_each_task.tex"]
     assert "Intervals are not adjusted" not in files["trouble_shop_runs_that_are_in_no_mean.tex"]
 
 

@@ -256,6 +256,14 @@ def test_no_number_is_cut_off_on_a_terminal(made: Report, width: int) -> None:
     assert ("119 k" in text) == (width >= 100)
 
 
+@pytest.mark.parametrize("width", [60, 70])
+def test_a_narrow_terminal_has_the_methods(made: Report, width: int) -> None:
+    console = Console(width=width, file=io.StringIO(), record=True)
+    made.print(console)
+    lines = [line.strip() for line in console.export_text().partition("Task by task")[2].splitlines()]
+    assert sum(line.startswith("mmoe/") for line in lines) >= 2 * 6  # two methods, a table for each of six tasks
+
+
 @pytest.mark.parametrize("width", [80, 100, 120])
 def test_no_verdict_is_cut_off_on_a_terminal(width: int) -> None:
     close = [record("videos", "shared_bottom/uncertainty", seed, gain=0.04) for seed in range(5)]

@@ -11,7 +11,7 @@ from benchmark.record import Record
 from benchmark.reporting import Margin, Report, report
 from benchmark.reporting.layout import Cell, Sentences, Table
 from benchmark.reporting.notes import dataset_notes
-from tests.benchmark.reporting.fabricate import METHODS, record, records, searched, study, trees
+from tests.benchmark.reporting.fabricate import METHODS, record, records, searched, study, trees, undefine
 
 
 def table(made: Report, dataset: str, title: str) -> Table:
@@ -262,11 +262,70 @@ def test_more_seeds_of_a_method_and_the_baseline_are_in_its_verdict() -> None:
     assert shown is not None and compared.difference.mean == pytest.approx(shown.mean)
 
 
+def draws(method: str, seeds: int, gain: float = 0.0) -> list[Record]:
+    """Runs on four draws of the data, whose AUC of click rises with the seed."""
+    made = []
+    for draw in range(4):
+        for seed in range(seeds):
+            run = record("videos", method, seed, options={"split_seed": draw})
+            run.metrics["test"]["click"]["auc"] = 0.7 + 0.01 * seed + 0.001 * draw + gain * (1 + 0.1 * draw)
+            made.append(run)
+    return made
+
+
+def test_seeds_that_are_averaged_over_a_draw_are_the_same_for_all() -> None:
+    runs = [*draws("single_task/equal", 6), *draws("mmoe/equal", 2, 0.002)]
+    made = report([*runs, *draws("ple/pcgrad", 2), *draws("shared_bottom/equal", 2)])
+    family = made.results[0].family
+    assert family is not None
+    mmoe, ple = family.get("click", "mmoe/equal"), family.get("click", "ple/pcgrad")
+    assert mmoe is not None and mmoe.difference is not None and mmoe.n == 4
+    assert mmoe.difference.mean == pytest.approx(0.0023) and mmoe.verdict == "better"
+    assert ple is not None and ple.verdict == "identical"
+    shown = made.results[0].estimate("click", "auc", "mmoe/equal").difference
+    assert shown is not None and shown.mean == pytest.approx(0.0023)
+
+
+def test_a_stray_run_on_another_draw_changes_no_verdict() -> None:
+    runs = [
+        run for method in METHODS for run in (record("videos", method, s, options={"split_seed": 0}) for s in range(5))
+    ]
+    stray = record("videos", "mmoe/equal", 0, options={"split_seed": 1})
+    made, more = report(runs), report([*runs, stray])
+    families = made.results[0].family, more.results[0].family
+    assert families[0] is not None and families[1] is not None
+    said = [
+        [(c.task, c.method, c.verdict, c.n) for c in family.comparisons] for family in families if family is not None
+    ]
+    assert said[0] == said[1]
+    assert not any("one replicate" in note for note in dataset_notes(more.results[0]))
+
+
+def test_what_a_run_of_one_method_lost_makes_no_other_incomplete() -> None:
+    more = [record("videos", m, seed) for m in ("single_task/equal", "mmoe/equal") for seed in range(5, 10)]
+    runs = [*records(("videos",)), *more, record("videos", "ple/pcgrad", 4, status="diverged")]
+    runs = [r for r in runs if (r.method, r.seed, r.status) != ("ple/pcgrad", 4, "finished")]
+    for references in ((), trees(seeds=10)):
+        made = report(runs, references=references)
+        families = [made.results[0].family, *made.results[0].against_lines.values()]
+        for family in families:
+            assert family is not None
+            unranked = {c.method for c in family.comparisons if c.verdict is None}
+            assert unranked == {"ple/pcgrad"}
+
+
 def test_defaults_beside_a_tuned_baseline_are_said_to_differ_by_tuning_too() -> None:
     runs = searched(method="single_task/equal")
     notes = dataset_notes(report([*records(("videos",)), *runs]).results[0])
     assert any("are compared with single_task/equal (tuned) too" in note for note in notes)
     assert not any("(tuned) too" in note for note in dataset_notes(report(runs, purpose="tuned").results[0]))
+
+
+def test_a_method_that_is_not_ranked_on_a_task_has_no_rank() -> None:
+    runs = records(("videos",))
+    undefine(next(r for r in runs if (r.method, r.seed) == ("mmoe/uncertainty", 2)), "click", "auc", "one class")
+    ranking = report(runs).ranking
+    assert ranking is not None and "mmoe/uncertainty" not in ranking.methods and len(ranking.methods) == 4
 
 
 def test_a_method_that_is_not_ranked_has_no_rank() -> None:

@@ -91,7 +91,7 @@ def test_nobody_is_ranked_against_a_baseline_that_is_not() -> None:
 def test_a_metric_undefined_in_one_run_leaves_no_verdict() -> None:
     values = table({"b": list(A), "m": list(B)})
     del values["income", "auc"]["m"][2]
-    reason = "no auc in 1 of 5 runs where others have one"
+    reason = "no auc in 1 of 5 runs where another method has one"
     assert against_baseline(values, [AUC], "b").comparisons[0].reason == reason
     turned = against_baseline(values, [AUC], "m").comparisons[0]
     assert turned.verdict is None and turned.reason == f"the baseline m is not ranked: {reason}"
@@ -108,7 +108,7 @@ def test_a_method_without_a_value_on_some_pair_is_never_the_best() -> None:
 def test_methods_without_a_common_pair_are_not_compared() -> None:
     values = {("income", "auc"): {"b": {0: 0.8}, "m": {1: 0.8}}}
     found = against_baseline(values, [AUC], "b").comparisons[0]
-    assert found.verdict is None and found.reason == "no auc in 1 of 2 runs where others have one"
+    assert found.verdict is None and found.reason == "no auc in 1 of 2 runs where another method has one"
     assert found.difference is None and found.seeds_needed() is None and found.detectable() is None
 
 
@@ -216,15 +216,20 @@ def test_what_seeds_cannot_decide_is_said() -> None:
     assert noisy.seeds_to_decide is None and f"only more than 100,000 seeds {would}" in sentence(noisy, "AUC")
 
 
-def test_more_seeds_of_one_method_make_no_other_incomplete_and_are_all_used() -> None:
+def test_more_seeds_than_expected_are_used_and_make_no_other_incomplete() -> None:
     more = [0.1 * seed for seed in range(10)]
     values = table({"b": more, "m": [value + 0.01 * seed for seed, value in enumerate(more)]})
-    values["income", "auc"] |= {name: dict(enumerate(more[:4])) for name in ("n", "o", "p")}
-    found = {c.method: c for c in against_baseline(values, [AUC], "b").comparisons}
-    assert {method: c.n for method, c in found.items()} == {"m": 10, "n": 4, "o": 4, "p": 4}
+    values["income", "auc"]["n"] = dict(enumerate(more[:4]))
+    found = {c.method: c for c in against_baseline(values, [AUC], "b", expected=range(4)).comparisons}
+    assert {method: c.n for method, c in found.items()} == {"m": 10, "n": 4}
     assert all(c.verdict is not None for c in found.values())
+    lacking = {c.method: c for c in against_baseline(values, [AUC], "b", expected=range(5)).comparisons}
+    assert lacking["m"].verdict is not None
+    assert lacking["n"].reason == "no auc in 1 of 5 runs where another method has one"
 
 
-def test_the_best_is_picked_on_the_pairs_of_most_methods() -> None:
-    values = table({"b": [0.80, 0.81, 0.79, 0.99, 0.99], "m": [0.82, 0.83, 0.81], "n": [0.70, 0.71, 0.69]})
-    assert {c.baseline for c in against_best(values, [AUC]).comparisons} == {"m"}
+def test_the_best_is_picked_and_compared_on_expected_pairs() -> None:
+    values = table({"b": [0.80, 0.81, 0.79, 0.99, 0.99], "m": [0.82, 0.83, 0.81, 0.1, 0.1]})
+    values["income", "auc"]["n"] = dict(enumerate([0.70, 0.71, 0.69]))
+    found = against_best(values, [AUC], expected=range(3)).comparisons
+    assert {(c.baseline, c.n) for c in found} == {("m", 3)}
