@@ -15,7 +15,7 @@ from scipy.special import chdtri
 from benchmark.answers import Answer
 from benchmark.comparison import headlines, require, study_of
 from benchmark.record import Record
-from benchmark.reporting.judging import MARGINS, to_baseline
+from benchmark.reporting.judging import MARGINS, compared, to_baseline
 from benchmark.reporting.layout import ABSENT, number
 from benchmark.reporting.study import Group, find_baseline
 from benchmark.reporting.tables import Selection, Values, long_table, values_on_test
@@ -137,7 +137,10 @@ def power(
 
 def _spreads(group: Group, baseline: str, values: Values, differences: Mapping[str, Margin]) -> Spreads:
     return Spreads(
-        group.name, baseline, to_baseline(group, values, baseline, differences).comparisons, headlines(group)
+        group.name,
+        baseline,
+        to_baseline(group, compared(group, values), baseline, differences).comparisons,
+        headlines(group),
     )
 
 

@@ -207,8 +207,8 @@ def _make(
                 estimates=tables.estimates(averaged, baseline, ratio),
                 other=tables.estimates(judging.compared(group, other.get(group.name, {})), None, ratio),
                 gains=tables.gains(averaged, group.tasks, baseline, ratio),
-                family=judging.to_baseline(group, values, baseline, margins) if baseline is not None and several else None,
-                against_best=judging.to_best(group, values, margins) if several else None,
+                family=judging.to_baseline(group, averaged, baseline, margins) if baseline is not None and several else None,
+                against_best=judging.to_best(group, averaged, margins) if several else None,
                 lines=lines,
                 against_lines={
                     key: judging.against_line(group, values, line, margins)

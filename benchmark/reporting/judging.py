@@ -25,15 +25,13 @@ def endpoints(group: Group, margins: Mapping[str, Margin]) -> list[Endpoint]:
     return [Endpoint(task, metric, metrics.direction(metric), margins[metric]) for task, metric in primary.items()]
 
 
-def to_baseline(group: Group, values: Values, baseline: str, margins: Mapping[str, Margin]) -> Family:
-    """All methods against the baseline."""
-    found = compared(group, values)
+def to_baseline(group: Group, found: Values, baseline: str, margins: Mapping[str, Margin]) -> Family:
+    """All methods against the baseline, by what `compared` found."""
     return against_baseline(found, endpoints(group, margins), baseline, **_terms(group, found))
 
 
-def to_best(group: Group, values: Values, margins: Mapping[str, Margin]) -> Family:
-    """On each task all methods against the best."""
-    found = compared(group, values)
+def to_best(group: Group, found: Values, margins: Mapping[str, Margin]) -> Family:
+    """On each task all methods against the best, by what `compared` found."""
     return against_best(found, endpoints(group, margins), **_terms(group, found))
 
 
@@ -42,15 +40,17 @@ def against_line(group: Group, values: Values, line: Line, margins: Mapping[str,
 
     Seeds that the reference alone has are no runs that a method lacks, nor the other way round.
     """
+    asked = endpoints(group, margins)
     joined: Values = {}
-    for key, methods in values.items():
+    for key in ((endpoint.task, endpoint.metric) for endpoint in asked):
+        methods = values.get(key, {})
         theirs, own = {pair for row in methods.values() for pair in row}, line.values.get(key, {})
         common = {
             method: {pair: value for pair, value in row.items() if pair in own} for method, row in methods.items()
         }
         joined[key] = {**common, line.name: {pair: value for pair, value in own.items() if pair in theirs}}
     found = compared(group, joined)
-    return against_baseline(found, endpoints(group, margins), line.name, **_terms(group, found))
+    return against_baseline(found, asked, line.name, **_terms(group, found))
 
 
 def compared(group: Group, values: Values) -> Values:
@@ -60,6 +60,8 @@ def compared(group: Group, values: Values) -> Values:
     of the data, only the expected ones are, so that every mean is over the same seeds.
     """
     expected = set(group.expected)
+    if not several_seeds_a_draw(pair for methods in values.values() for row in methods.values() for pair in row):
+        return values
     trimmed = {
         key: {m: {pair: row[pair] for pair in row if (pair[1], pair[3]) in expected} for m, row in methods.items()}
         for key, methods in values.items()
