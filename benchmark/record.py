@@ -13,6 +13,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -209,10 +210,17 @@ def load_records(folder: str | Path) -> list[Record]:
         return [load_record(folder)]
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder of records at {folder}")
-    collects = gc.isenabled()
-    gc.disable()  # nothing that is read here is garbage, and looking for it takes a third of the time
-    try:
+    with no_garbage_collection():
         return [load_record(path) for path in record_files(folder)]
+
+
+@contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    """Over thousands of records, none of which is garbage: looking for it takes a fifth of a report's time."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
     finally:
         if collects:
             gc.enable()

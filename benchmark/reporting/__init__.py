@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, get_args
 import polars as pl
 
 from benchmark.answers import Answer
-from benchmark.record import Record, load_records
+from benchmark.record import Record, load_records, no_garbage_collection
 from benchmark.reporting import judging, tables
 from benchmark.reporting.chapters import document as chapters
 from benchmark.reporting.judging import MARGINS
@@ -97,6 +97,7 @@ class Report(Answer):
         return f"<Report: {self.document.lines[0]}>"
 
 
+@no_garbage_collection()
 def report(
     records: str | Path | Sequence[Record] = "results/runs",
     *,
