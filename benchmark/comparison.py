@@ -19,7 +19,7 @@ from benchmark.registry import unknown
 from benchmark.reporting.judging import MARGINS, endpoints, replicates, resampling
 from benchmark.reporting.layout import ABSENT
 from benchmark.reporting.results import label
-from benchmark.reporting.study import TUNED, Group, Run, Study, find_method
+from benchmark.reporting.study import TUNED, Group, Run, Study, find_method, tuned_name
 from benchmark.reporting.tables import Selection, Values, long_table, values_on_test
 from benchmark.statistics import Comparison, Endpoint, Family, Margin, Verdict, judge, sentence, unranked
 from benchmark.statistics.wording import WORDS, bracketed, p_number, places
@@ -239,7 +239,7 @@ def _methods(
 def _tuned_too(group: Group, *compared: str) -> list[str]:
     """Says that there are tuned runs of methods that were compared with default parameters."""
     asked = [group.by_method[method][0].record for method in compared]
-    names = [f"{record.method} ({TUNED})" for record in asked]
+    names = [tuned_name(record.method) for record in asked]
     if any(record.purpose == TUNED for record in asked) or len({*names} & group.by_method.keys()) < len(asked):
         return []
     return [f"{group.name} has both tuned as well: {names[0]!r} and {names[1]!r}, a comparison of its own."]

@@ -59,25 +59,27 @@ def compared(group: Group, values: Values) -> Values:
     More seeds of one method are in its own comparisons, and make no other incomplete. Where seeds are averaged over a draw
     of the data, only the expected ones are, so that every mean is over the same seeds.
     """
-    expected = set(group.expected)
-    if not several_seeds_a_draw(pair for methods in values.values() for row in methods.values() for pair in row):
+    expected = _expected(group, values)
+    if not several_seeds_a_draw(expected):
         return values
-    trimmed = {
-        key: {m: {pair: row[pair] for pair in row if (pair[1], pair[3]) in expected} for m, row in methods.items()}
+    return replicates({
+        key: {method: {pair: row[pair] for pair in row if pair in expected} for method, row in methods.items()}
         for key, methods in values.items()
-    }
-    averaged = replicates(trimmed)
-    return values if averaged is trimmed else averaged
+    })  # fmt: skip
+
+
+def _expected(group: Group, values: Values) -> set[Pair]:
+    """Those of the values' pairs that are expected of every method; of a draw's means all."""
+    expected = set(group.expected)
+    return {pair for pair in _pairs(values) if pair[3] == EVERY_SEED or (pair[1], pair[3]) in expected}
+
+
+def _pairs(values: Values) -> set[Pair]:
+    return {pair for methods in values.values() for row in methods.values() for pair in row}
 
 
 def _terms(group: Group, found: Values) -> _Terms:
-    expected = set(group.expected)
-    pairs = {pair for methods in found.values() for row in methods.values() for pair in row}
-    return _Terms(
-        expected={pair for pair in pairs if pair[3] == EVERY_SEED or (pair[1], pair[3]) in expected},
-        excluded=not_ranked(group),
-        test_train_ratio=resampling(group),
-    )
+    return _Terms(expected=_expected(group, found), excluded=not_ranked(group), test_train_ratio=resampling(group))
 
 
 class _Terms(TypedDict):
@@ -115,7 +117,7 @@ def replicates(values: Values) -> Values:
     Seeds on one draw are no replicates of the draw: taken for such, 5 on each of 3 draws turn an error of 5 % into 25 %
     where draws vary as much as seeds.
     """
-    if not several_seeds_a_draw(pair for methods in values.values() for row in methods.values() for pair in row):
+    if not several_seeds_a_draw(_pairs(values)):
         return values
     return {key: {method: _by_draw(row) for method, row in methods.items()} for key, methods in values.items()}
 

@@ -151,7 +151,7 @@ class Legend(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A whole report, before it is drawn; `notes` say how it is read."""
+    """A whole report, before it is drawn; `legend` and `notes` say how it is read."""
 
     title: str
     lines: tuple[str, ...]

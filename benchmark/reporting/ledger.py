@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.record import TRIAL, Record
 from benchmark.reporting.layout import ABSENT, Block, Cell, Column, Facts, Row, Table, duration, listed, number
 from benchmark.reporting.notes import at_the_limit
-from benchmark.reporting.references import LABELS, fitting
+from benchmark.reporting.references import LABELS, fitting, trained
 from benchmark.reporting.study import TUNED, Group, draw_of
 
 if TYPE_CHECKING:
@@ -38,14 +38,12 @@ def ledger(group: Group, references: Sequence[ReferenceRecord]) -> list[Block]:
     """Trials by method: how many, how they ended, and what was chosen; and the spaces that were searched."""
     searches = _searches(group)
     lines: dict[str, list[ReferenceRecord]] = defaultdict(list)
-    chosen: dict[str, ReferenceRecord] = {}
     for record in fitting(group, references):
         if record.purpose == TRIAL:
             lines[record.name].append(record)
-        elif record.models and record.num_trials >= getattr(chosen.get(record.name), "num_trials", 0):
-            chosen[record.name] = record
     if not searches and not lines:
         return []
+    chosen = {record.name: record for record in trained(group, references)}
     rows = [_row(search) for search in searches]
     rows += [_reference_row(name, records, chosen.get(name)) for name, records in sorted(lines.items())]
     titles = ("trials", "finished", "diverged", "failed", "best on validation", "seconds of all")
@@ -94,7 +92,7 @@ def _notes(searches: Sequence[Search], lines: Mapping[str, Sequence[ReferenceRec
             f"{total} trials, not as many for every tuned method: {sizes[0]} for {few}, up to {sizes[-1]} for others."
         )
     for name, records in sorted(lines.items()):
-        draws = Counter(draw_of(record.config["dataset"]) for record in records)
+        draws = _by_draw(records)
         of, size = (f" on each of {len(draws)} draws of the data" if len(draws) > 1 else ""), max(draws.values())
         unlike = f", where methods have {listed(map(str, sizes))}" if sizes and sizes != [size] else ""
         notes.append(f"{LABELS.get(name, name)}: {size} trials{of}{unlike}, each with one model a task.")
@@ -134,10 +132,15 @@ def _reference_row(name: str, records: Sequence[ReferenceRecord], tuned: Referen
     size = str(len(records))
     models = tuned.models.items() if tuned is not None else ()
     what = "; ".join(f"{task}: {_parameters(model['parameters'])}" for task, model in models) or ABSENT
-    if len({draw_of(record.config["dataset"]) for record in records}) > 1:
+    if len(_by_draw(records)) > 1:
         what = "each draw of the data and each task its own"
     texts = (size, size, "0", "0", ABSENT, duration(seconds), what)
     return Row((Cell(LABELS.get(name, name)), *map(Cell, texts)), reference=True)
+
+
+def _by_draw(records: Sequence[ReferenceRecord]) -> Counter[str]:
+    """How many records there are of every draw of the data."""
+    return Counter(draw_of(record.config["dataset"]) for record in records)
 
 
 def _number(trial: Record) -> int:

@@ -71,8 +71,8 @@ def provenance(study: Study, selection: Selection) -> tuple[tuple[str, str], ...
 
 def commands(study: Study, references: Sequence[ReferenceRecord]) -> tuple[str, ...]:
     """The command lines that made the runs and the references, as the records have them; of very many, the first."""
-    trained = {record.id: record for group in study.groups for record in fitting(group, references)}
-    environments = [r.environment for r in trained.values()] + [run.record.environment for run in study.runs]
+    environments = [record.environment for group in study.groups for record in fitting(group, references)]
+    environments += [run.record.environment for run in study.runs]
     found = list(dict.fromkeys(e["command"] for e in environments if "command" in e))
     more = (f"... and {len(found) - _MOST_COMMANDS} more, in the records",) if len(found) > _MOST_COMMANDS else ()
     return (*found[:_MOST_COMMANDS], *more)

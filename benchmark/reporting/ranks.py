@@ -17,8 +17,7 @@ def ranking(all_results: Sequence[Results]) -> Ranking | None:
     if not results:
         return None
     blocks = [(r, task) for r in results for task in r.group.tasks]
-    eligible = set.intersection(*(set(r.eligible) for r in results))
-    methods = sorted(m for m in eligible if all(_is_ranked(r, task, m) for r, task in blocks))
+    methods = sorted(m for m in results[0].group.by_method if all(_is_ranked(r, task, m) for r, task in blocks))
     if len(methods) < 2:
         return None
     scores = []

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from benchmark import metrics
+from benchmark.record import TRIAL
 from benchmark.reporting.study import Group, Pair, draw_of
 from benchmark.schema import Task
 from benchmark.statistics import Interval, t_interval
@@ -59,12 +60,8 @@ def reference_lines(group: Group, references: Sequence[ReferenceRecord]) -> dict
         if found:
             lines[key] = Line(LABELS[key], trivial=key == CONSTANT, bound=key == BEST, estimates=found)
     values: dict[str, dict[tuple[str, str], dict[Pair, float]]] = defaultdict(lambda: defaultdict(dict))
-    trained = [
-        record for record in fitting(group, references) if record.purpose != "trial" and record.name not in lines
-    ]
-    most = {record.name: max(r.num_trials for r in trained if r.name == record.name) for record in trained}
-    for record in trained:
-        if record.num_trials == most[record.name]:  # an extended search leaves the choice from fewer trials behind
+    for record in trained(group, references):
+        if record.name not in lines:
             pair = (*_rows_of(record), record.seed)
             for task, row in record.metrics.get("test", {}).items():
                 for metric, value in row.items():
@@ -81,6 +78,15 @@ def fitting(group: Group, references: Sequence[ReferenceRecord]) -> list[Referen
     """The references that have the rows of this data set, trials among them."""
     rows = {run.pair[:3] for runs in group.finished.values() for run in runs}
     return [record for record in references if _rows_of(record) in rows]
+
+
+def trained(group: Group, references: Sequence[ReferenceRecord]) -> list[ReferenceRecord]:
+    """Those of them that are no trials; an extended search leaves the choice from fewer trials behind."""
+    found = [record for record in fitting(group, references) if record.purpose != TRIAL]
+    most: dict[str, int] = defaultdict(int)
+    for record in found:
+        most[record.name] = max(most[record.name], record.num_trials)
+    return [record for record in found if record.num_trials == most[record.name]]
 
 
 def _rows_of(record: ReferenceRecord) -> tuple[str, str, str]:

@@ -281,12 +281,17 @@ def _named(records: Sequence[Record], datasets: Sequence[str]) -> list[Run]:
         tuned = record.purpose == TUNED
         scope = dataset if tuned or record.method not in several else ""
         keys.append((scope, key))
-        named[scope][key] = (f"{record.method} (tuned)" if tuned else record.method, record.method_config)
+        named[scope][key] = (tuned_name(record.method) if tuned else record.method, record.method_config)
     names = {scope: distinguish(methods) for scope, methods in named.items()}
     return [
         Run(record, dataset, names[scope][key], draw_of(record.config["dataset"]))
         for record, dataset, (scope, key) in zip(records, datasets, keys, strict=True)
     ]
+
+
+def tuned_name(method: str) -> str:
+    """What a method is called with its tuned parameters."""
+    return f"{method} ({TUNED})"
 
 
 def find_baseline(group: Group, wanted: str) -> str | None:
@@ -295,7 +300,7 @@ def find_baseline(group: Group, wanted: str) -> str | None:
     What was tuned is judged by what was tuned alike; by a baseline that was not, tuning itself would pass for a gain.
     """
     methods = {method: runs for method, runs in group.finished.items() if runs}
-    return find_method(methods, f"{wanted} ({TUNED})") or find_method(methods, wanted)
+    return find_method(methods, tuned_name(wanted)) or find_method(methods, wanted)
 
 
 def find_method(methods: Mapping[str, Sequence[Run]], wanted: str) -> str | None:

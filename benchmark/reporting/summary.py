@@ -17,8 +17,8 @@ COLUMNS: dict[str, type[pl.DataType]] = {
     "dataset": pl.String, "task": pl.String, "metric": pl.String, "method": pl.String, "seeds": pl.Int64,
     "mean": pl.Float64, "low": pl.Float64, "high": pl.Float64, "baseline": pl.String, "pairs": pl.Int64,
     "difference": pl.Float64, "difference_low": pl.Float64, "difference_high": pl.Float64, "verdict": pl.String,
-    "p_adjusted": pl.Float64, "p_equivalence_adjusted": pl.Float64, "tests": pl.Int64, "margin": pl.Float64, "parameters": pl.Int64,
-    "shared_parameters": pl.Int64, "train_seconds": pl.Float64,
+    "p_adjusted": pl.Float64, "p_equivalence_adjusted": pl.Float64, "tests": pl.Int64, "margin": pl.Float64,
+    "parameters": pl.Int64, "shared_parameters": pl.Int64, "train_seconds": pl.Float64,
 }  # fmt: skip
 
 

@@ -19,9 +19,7 @@ WIDTH = 100
 MOST_ROWS, MOST_SENTENCES = 60, 20
 _LEAST_NAME, _LONGEST_WORD = 14, 18  # characters: of a method's column, and of a word in a head that is not broken
 _NAME_OF_ANY_TERMINAL = 8  # characters that a method's column has, however narrow the terminal is
-_SHORT_TEXT = (
-    24  # characters: so short texts, verdicts for one, are not cut, and broken between words where room is short
-)
+_SHORT_TEXT = 24  # characters: a column of so short texts, verdicts for one, is not cut but broken between words
 
 
 def render(document: Document, width: int = WIDTH) -> Iterator[RenderableType]:

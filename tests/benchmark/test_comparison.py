@@ -80,9 +80,9 @@ def test_that_there_are_tuned_runs_too_is_said() -> None:
     found = compare(A, B, [*records(("videos",)), *tuned])
     assert f"videos has both tuned as well: '{A} (tuned)' and '{B} (tuned)', a comparison of its own." in found.notes
     small = records(("videos",), architecture={"num_experts": 2})
-    variants = {r.method: Study.of([*records(("videos",)), *small, *tuned]).methods for r in small}
-    both = [name for name in variants[A] if name.startswith(f"{A} [")]
-    assert len(both) == 2 and not compare(*both, [*records(("videos",)), *small, *tuned]).notes
+    variants = [*records(("videos",)), *small, *tuned]
+    both = [name for name in Study.of(variants).methods if name.startswith(f"{A} [")]
+    assert len(both) == 2 and not compare(*both, variants).notes
     assert not compare(f"{A} (tuned)", f"{B} (tuned)", [*records(("videos",)), *tuned]).notes
 
 
