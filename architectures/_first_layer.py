@@ -339,7 +339,7 @@ def stack(layers: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:
 def join(parts: Sequence[Tensor]) -> Tensor:
     """Their rows below each other: a copy, or a view where they already lie so and no gradient is asked for.
 
-    `benchmark.optimizer.Pack` lays the units of a layer side by side.
+    `benchmark.training.optimizer.Pack` lays the units of a layer side by side.
     """
     first, num_rows = parts[0], sum(map(len, parts))
     if torch.is_grad_enabled() or not _lie_side_by_side(parts):

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from architectures import Architecture, Auxiliary, Batch, Schema, register
-from architectures._layers import FeatureEmbedding, MLPs, Towers
+from architectures.layers import FeatureEmbedding, MLPs, Towers
 from benchmark.schema import TaskKind
 
 

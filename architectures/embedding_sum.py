@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from architectures import Architecture, Batch, Schema, register
-from architectures._layers import FeatureEmbedding, Towers
+from architectures.layers import FeatureEmbedding, Towers
 
 
 @register("embedding_sum")

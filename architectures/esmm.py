@@ -8,8 +8,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from architectures import Architecture, Batch, Schema, register
-from architectures._funnel import and_logit
-from architectures._layers import FeatureEmbedding, MLPs, Towers
+from architectures.funnel import and_logit
+from architectures.layers import FeatureEmbedding, MLPs, Towers
 from benchmark.schema import TaskKind
 
 

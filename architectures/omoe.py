@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from architectures import Architecture, Batch, Schema, register
-from architectures._layers import FeatureEmbedding, MLPs, Towers, make_gates
+from architectures.layers import FeatureEmbedding, MLPs, Towers, make_gates
 
 
 @register("omoe")

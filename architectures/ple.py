@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from architectures import Architecture, Batch, Schema, register
-from architectures._layers import Embedded, FeatureEmbedding, Towers, batched_linear, make_gates
+from architectures.layers import Embedded, FeatureEmbedding, Towers, batched_linear, make_gates
 
 
 @register("ple")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from architectures import Architecture, Batch, Schema, register
-from architectures._layers import FeatureEmbedding, MLPs, Towers
+from architectures.layers import FeatureEmbedding, MLPs, Towers
 
 
 @register("shared_bottom")

@@ -11,9 +11,9 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from benchmark.config import RunConfig, TrainerConfig
-from benchmark.record import Record, load_record, load_records
-from benchmark.registry import configure
+from benchmark.records.run import Record, load_record, load_records
+from benchmark.settings.config import RunConfig, TrainerConfig
+from benchmark.settings.registry import configure
 
 __version__ = "0.1.0"
 __all__ = [
@@ -23,13 +23,13 @@ __all__ = [
 
 # the modules are named otherwise than the functions: importing a submodule `benchmark.run` would hide a function `run`
 _LAZY = {
-    "compare": "benchmark.comparison",
-    "compare_checkpoints": "benchmark.checkpoint_comparison",
-    "load": "benchmark.checkpoint",
-    "power": "benchmark.sample_size",
-    "recommend": "benchmark.recommender",
+    "compare": "benchmark.analysis.compare",
+    "compare_checkpoints": "benchmark.trained.comparison",
+    "load": "benchmark.trained.checkpoint",
+    "power": "benchmark.analysis.power",
+    "recommend": "benchmark.trained.recommender",
     "report": "benchmark.reporting",
-    "run": "benchmark.runner",
+    "run": "benchmark.runs.runner",
 }
 
 

@@ -10,14 +10,14 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from benchmark import composition
-from benchmark.errors import LauncherError, check_options, explain
+from benchmark.settings import composition
+from benchmark.settings.errors import LauncherError, check_options, explain
 
 
 @hydra.main(config_path="pkg://benchmark.conf", config_name="config", version_base="1.3")
 def app(config: DictConfig) -> str:
     """One job of the sweep: runs it, prints its line, and returns the status. A failure does not stop the others."""
-    from benchmark.sweep import attempt
+    from benchmark.runs.sweep import attempt
 
     return attempt(config)
 

@@ -14,7 +14,7 @@ import click
 import benchmark
 
 if TYPE_CHECKING:
-    from benchmark.answers import Answer
+    from benchmark.analysis.answer import Answer
     from benchmark.statistics import Margin
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
@@ -28,7 +28,7 @@ class Verbs(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does it, with what was meant and the known names in the error."""
         if args and not args[0].startswith("-") and args[0] not in self.commands:
-            from benchmark.registry import unknown
+            from benchmark.text import unknown
 
             raise click.UsageError(unknown("verb", args[0], self.commands))
         return super().resolve_command(ctx, args)
@@ -89,9 +89,13 @@ def run(overrides: tuple[str, ...]) -> None:
 @click.option("--latex", type=click.Path(file_okay=False), help="Write the tables into a folder, for booktabs.")
 @click.option("--csv", type=click.Path(dir_okay=False), help="Write means, differences and verdicts as CSV.")
 @click.option("--parquet", type=click.Path(dir_okay=False), help="Write every value of every run as Parquet.")
-@click.option("--wandb", "wandb", flag_value="offline", help="Put page and tables into a wandb run, offline.")
-@click.option("--wandb-online", "wandb", flag_value="online", help="The same, uploaded.")
-def report(results: str, margin_auc: float, margin_mse: float, wandb: str | None, **options: Any) -> None:
+@click.option(
+    "--tracker",
+    multiple=True,
+    metavar="NAME|KEY=VALUE",
+    help="Send page and tables to a tracker, and set its parameters: --tracker wandb --tracker mode=online.",
+)
+def report(results: str, margin_auc: float, margin_mse: float, tracker: tuple[str, ...], **options: Any) -> None:
     """Compare the records under a folder.
 
     RESULTS is results/runs if it is not given.
@@ -101,10 +105,14 @@ def report(results: str, margin_auc: float, margin_mse: float, wandb: str | None
     margins = _margins(margin_auc, margin_mse)
     made = make(results, margins=margins, **options)
     made.print()
-    if wandb is not None:
-        from benchmark.tracking import track_report
+    if tracker:
+        from benchmark.settings.composition import compose_run
+        from benchmark.settings.registry import trackers
 
-        click.echo(f"tracked: {track_report(made, mode='online' if wandb == 'online' else 'offline')}")
+        config = compose_run([f"tracker.{word}" if "=" in word else f"tracker={word}" for word in tracker])
+        place = trackers.build(config.tracker).report(lambda: made)
+        if place is not None:
+            click.echo(f"tracked: {place}")
 
 
 def _margins(auc: float, mse: float) -> dict[str, Margin]:
@@ -154,8 +162,8 @@ def compare(
     --delong needs the weights of runs with save_checkpoint=true. It says of each pair of trained checkpoints whether
     their AUCs differ by more than the choice of test rows explains, and of the methods nothing.
     """
-    from benchmark.comparison import are_folders
-    from benchmark.comparison import compare as judge
+    from benchmark.analysis.compare import are_folders
+    from benchmark.analysis.compare import compare as judge
 
     margins = _margins(margin_auc, margin_mse)
     if delong and selection != "joint":
@@ -166,7 +174,7 @@ def compare(
         )
     answers: list[Answer] = [found := judge(first, second, results, margins=margins, selection=selection)]
     if delong:
-        from benchmark.checkpoint_comparison import compare_checkpoints
+        from benchmark.trained.comparison import compare_checkpoints
 
         answers.append(compare_checkpoints(first, second, results or "results/runs"))
     for answer in answers:
@@ -198,7 +206,7 @@ def power(
     From the spread of the records under RESULTS: the difference that 3, 5, 10 and 20 seeds find with 80 % power, and
     how many seeds a given difference needs.
     """
-    from benchmark.sample_size import power as plan
+    from benchmark.analysis.power import power as plan
 
     differences = _margins(difference_auc, difference_mse)
     plan(results, baseline=baseline, differences=differences, selection=selection).print()
@@ -226,7 +234,7 @@ def reference(overrides: tuple[str, ...]) -> None:
     Records go to <results_dir>/reference/<name>/<id>.json; what is there is kept, so the same command goes on where it
     was interrupted. Reports of the folder show them beside the methods.
     """  # noqa: D301  click looks for the character \b
-    from benchmark.reference.command import from_overrides
+    from benchmark.reference.lines import from_overrides
 
     from_overrides(overrides)
 
@@ -241,7 +249,7 @@ def list_(*, group: str | None, name: str | None, names: bool, suits: str | None
 
     Everything; one GROUP (architectures, weightings, datasets, trackers); or all about one NAME in it.
     """
-    from benchmark.listing import listing
+    from benchmark.settings.listing import listing
 
     click.echo(listing(group, name, suits=suits, names=names))
 
@@ -258,7 +266,7 @@ def recommend(record: str, users: tuple[str, ...], form: Literal["table", "json"
 
     RECORD is the JSON of a run with save_checkpoint=true; the checkpoint lies beside it.
     """
-    from benchmark.recommender import recommend as rank
+    from benchmark.trained.recommender import recommend as rank
 
     rank(record, list(users), **options).print(form)
 
@@ -277,7 +285,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _usage(error: click.ClickException) -> str:
     if isinstance(error, click.NoSuchOption) and error.ctx is not None:
-        from benchmark.registry import unknown
+        from benchmark.text import unknown
 
         known = [name for param in error.ctx.command.get_params(error.ctx) for name in param.opts if name[0] == "-"]
         return unknown("option", error.option_name, known)

@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 from scipy.special import expit, log_expit
 
-from benchmark.record import Metrics as Metrics
+from benchmark.schema import Metrics as Metrics
 from benchmark.schema import Task, TaskKind, Transform
 
 MAX_CONDITIONAL = 1 - 1e-6  # in log loss and calibration; outputs may say that p(child | parent) is above 1

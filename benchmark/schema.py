@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+Metrics = dict[str, dict[str, float | None]]
+"""{task: {metric: value}}; None where it is undefined."""
+
 
 class TaskKind(StrEnum):
     """What a label is; decides the loss and the metrics of its task."""

@@ -13,8 +13,8 @@ from rich.console import Console
 
 from benchmark.datasets import Data
 from benchmark.datasets.census_income import CATEGORICAL, NUMERIC
-from benchmark.registry import datasets
 from benchmark.schema import CategoricalField, NumericField, Schema, Split, Task, TaskKind
+from benchmark.settings.registry import datasets
 from tests.bench import overhead, peers
 from tests.bench.peers_contestants import CONTESTANTS, SIZES, Mtlbench, columns, dataset
 from tests.bench.peers_report import CONTESTANTS as REPORTED

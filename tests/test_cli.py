@@ -12,8 +12,8 @@ import pytest
 
 from benchmark import load_records
 from benchmark.cli import main
-from benchmark.help import EXAMPLES, help_text
-from benchmark.registry import architectures, datasets
+from benchmark.settings.help import EXAMPLES, help_text
+from benchmark.settings.registry import architectures, datasets
 
 ONE_EPOCH = ("trainer.max_epochs=1", "threads=1")
 

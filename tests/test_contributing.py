@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from benchmark import load_records
-from benchmark.config import TrainerConfig
+from benchmark.settings.config import TrainerConfig
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf8")

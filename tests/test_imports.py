@@ -1,4 +1,4 @@
-"""Imports point one way; reports and `import benchmark` need no torch."""
+"""Imports point one way, those inside functions and for types included; reports and `import benchmark` need no torch."""
 
 from __future__ import annotations
 
@@ -6,54 +6,83 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ARCHITECTURES = sorted((ROOT / "architectures").rglob("*.py"))
-BENCHMARK = sorted((ROOT / "benchmark").rglob("*.py"))
+FILES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for package in ("architectures", "benchmark")
+    for path in sorted((ROOT / package).rglob("*.py"))
+    if "conf" not in path.relative_to(ROOT).parts
+}
+
+# a unit imports only what stands before it
+ORDER = (
+    "statistics", "schema", "seeding", "text", "metrics", "records", "settings", "architectures", "datasets", "weightings",
+    "analysis", "reporting", "trackers", "training", "trained", "runs", "reference", "contracts", "_plugins", "__main__", "cli",
+)  # fmt: skip
+NO_TORCH = ("benchmark", "cli", "analysis", "records", "reporting", "settings", "statistics", "text", "metrics")
 
 
-def imported(file: Path) -> Iterator[str]:
-    """Full names of what a file imports, inside functions too."""
-    for node in ast.walk(ast.parse(file.read_text())):
+def imported(module: str) -> Iterator[str]:
+    """Full names of what a module imports, inside functions too."""
+    for node in ast.walk(ast.parse(FILES[module].read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{file}: relative import"
+            assert node.level == 0, f"{module}: relative import"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-@pytest.mark.parametrize("file", ARCHITECTURES, ids=lambda file: file.stem)
-def test_architectures_know_registry_and_schema_and_not_each_other(file: Path) -> None:
-    for name in imported(file):
-        if name.startswith("benchmark"):
-            assert name.startswith(("benchmark.registry.", "benchmark.schema.", "benchmark.seeding."))
-        if name.startswith("architectures."):  # the base, or a shared module with an underscore
-            own = name.split(".")[1]
-            assert own.startswith("_") or not (ROOT / "architectures" / f"{own}.py").exists()
+def unit(name: str) -> str:
+    """The wing, or the module beside the wings, that a module or a name in it belongs to."""
+    package, _, rest = name.partition(".")
+    return rest.partition(".")[0] or package if package == "benchmark" else package
 
 
-@pytest.mark.parametrize("file", BENCHMARK, ids=lambda file: str(file.relative_to(ROOT)))
-def test_the_harness_finds_architectures_by_discovery_only(file: Path) -> None:
-    base = "architectures.Architecture"  # for annotations
-    assert not [name for name in imported(file) if name.split(".")[0] == "architectures" and name != base]
+GRAPH = {
+    module: {name if name in FILES else name.rpartition(".")[0] for name in imported(module)} & FILES.keys() - {module}
+    for module in FILES
+}
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        "benchmark", "benchmark.cli", "benchmark.reporting", "benchmark.record", "benchmark.config",
-        "benchmark.statistics", "benchmark.comparison", "benchmark.sample_size",
-    ],
-)  # fmt: skip
-def test_these_import_no_torch(module: str) -> None:
-    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+def test_imports_point_one_way() -> None:
+    for module, names in GRAPH.items():
+        if module != "benchmark":  # whose functions are lazy
+            known = ("benchmark", *ORDER[: ORDER.index(unit(module)) + 1])
+            assert not [name for name in names if unit(name) not in known], module
+
+
+def test_there_are_no_circles() -> None:
+    TopologicalSorter(GRAPH).prepare()
+
+
+def test_architectures_know_registry_schema_and_seeding_and_not_each_other() -> None:
+    blocks = {"architectures", "architectures.layers", "architectures.funnel", "architectures._first_layer"}
+    for module in (name for name in FILES if unit(name) == "architectures"):
+        assert GRAPH[module] <= blocks | {"benchmark.settings.registry", "benchmark.schema", "benchmark.seeding"}, (
+            module
+        )
+
+
+def test_what_is_registered_is_found_by_discovery_only() -> None:
+    registered = {name for name, path in FILES.items() if "\n@register(" in path.read_text()}
+    assert len(registered) > 15
+    for module, names in GRAPH.items():
+        assert not names & registered, module
+
+
+@pytest.mark.parametrize("of", NO_TORCH)
+def test_these_import_no_torch(of: str) -> None:
+    names = ", ".join(name for name in FILES if unit(name) == of)
+    code = f"import sys, {names}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_nothing_is_unpickled() -> None:
     forbidden = {"pickle", "cloudpickle", "dill", "joblib", "shelve"}
-    for file in (*ARCHITECTURES, *BENCHMARK):
-        assert not forbidden & {name.split(".")[0] for name in imported(file)}, file
+    for module in FILES:
+        assert not forbidden & {name.split(".")[0] for name in imported(module)}, module

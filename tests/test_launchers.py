@@ -12,8 +12,9 @@ import pytest
 from hydra.core.plugins import Plugins
 from omegaconf import OmegaConf
 
-from benchmark import composition, load_records
-from benchmark.record import Record
+from benchmark import load_records
+from benchmark.records.run import Record
+from benchmark.settings import composition
 
 SWEEP = ["dataset=shop", "dataset.num_users=60", "dataset.num_items=40", "dataset.num_rows=4000"]
 SWEEP += ["trainer.max_epochs=2", "trainer.batch_size=256", "architecture=shared_bottom,mmoe", "seed=0,1"]

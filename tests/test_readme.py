@@ -16,11 +16,11 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from benchmark.cli import main, mtlbench
-from benchmark.composition import compose_run
-from benchmark.config import RunConfig
-from benchmark.help import experiments
-from benchmark.registry import REGISTRIES
-from benchmark.runner import check, run
+from benchmark.runs.runner import check, run
+from benchmark.settings.composition import compose_run
+from benchmark.settings.config import RunConfig
+from benchmark.settings.help import experiments
+from benchmark.settings.registry import REGISTRIES
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf8")

@@ -16,7 +16,7 @@ import pytest
 
 from benchmark import RunConfig, TrainerConfig, configure, load_records, run
 from benchmark.datasets import Data, Dataset
-from benchmark.record import Record, record_files
+from benchmark.records.run import Record, record_files
 
 SEARCH = [
     "hydra/sweeper=tuning", "hydra.sweeper.trials=2", "dataset=shop", "dataset.num_users=60", "dataset.num_items=40",
@@ -107,7 +107,7 @@ def test_a_trial_never_touches_the_test_split(tmp_path: Path, monkeypatch: pytes
 
 
 def shop_dataset(config: Any) -> Dataset:
-    from benchmark.registry import datasets
+    from benchmark.settings.registry import datasets
 
     return datasets.build(config)  # type: ignore[no-any-return]
 

@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from architectures import Architecture, Batch, Schema
-from architectures._layers import FeatureEmbedding
-from benchmark.registry import architectures
+from architectures.layers import FeatureEmbedding
 from benchmark.schema import CategoricalField, NumericField, Task, TaskKind
 from benchmark.seeding import initialise
-from benchmark.weightings._gradients import reach
+from benchmark.settings.registry import architectures
+from benchmark.training.gradients import reach
 
 CLICK = Task("click", TaskKind.BINARY)
 CART = Task("cart", TaskKind.BINARY, given="click")

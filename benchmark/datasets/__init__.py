@@ -10,8 +10,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from benchmark.registry import datasets
 from benchmark.schema import CategoricalField, Schema, Split, Task
+from benchmark.settings.registry import datasets
 
 if TYPE_CHECKING:
     import numpy as np

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pooch
 
@@ -55,30 +52,3 @@ def _scratch(target: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def file_digest(path: Path) -> str:
-    """The sha256 of a file, computed once per (path, size, time of change): a memo in the cache spares the rest."""
-    path = path.resolve()
-    stat = path.stat()
-    state = [str(path), stat.st_size, stat.st_mtime_ns]
-    memo = cache_folder() / "digests" / f"{hashlib.sha256(str(path).encode()).hexdigest()[:24]}.json"
-    try:
-        known = json.loads(memo.read_text(encoding="utf8"))
-        if known["state"] == state:
-            return str(known["sha256"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # no memo yet, or one of another format: compute it anew
-    with path.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    write_json(memo, {"state": state, "sha256": found})
-    return found
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes plain values whole, by rename, so that no reader sees a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    with os.fdopen(handle, "w", encoding="utf8") as stream:
-        json.dump(value, stream, ensure_ascii=False)
-    Path(temporary).replace(path)

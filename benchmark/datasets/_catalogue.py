@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from benchmark.datasets import Catalogue, Entities
-from benchmark.datasets._table import LEFT_OUT, TRAIN, Table
+from benchmark.datasets.table import LEFT_OUT, TRAIN, Table
 from benchmark.schema import Schema
 
 Arrays = dict[str, list[np.ndarray]]  # kind (categorical, numeric) to the arrays of train, validation and test

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmark.datasets._prepare import TEST, TRAIN
+from benchmark.datasets.prepare import TEST, TRAIN
 from benchmark.metrics import evaluate, unknown_apart
 from benchmark.schema import Task
 

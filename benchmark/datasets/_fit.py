@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from benchmark.datasets._table import TRAIN, Table, number_categories
+from benchmark.datasets.table import TRAIN, Table, number_categories
 from benchmark.schema import CategoricalField, NumericField
 
 MAX_BINS = 40  # of a numeric column, beside those of zero and of missing

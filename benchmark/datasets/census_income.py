@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 
 from benchmark.datasets import Data, Dataset, register
-from benchmark.datasets._prepare import LEFT_OUT, TEST, TRAIN, VALIDATION, Table, prepare
-from benchmark.datasets._sources import Layout, Source, find
-from benchmark.datasets._text import read_text
+from benchmark.datasets.prepare import LEFT_OUT, TEST, TRAIN, VALIDATION, Table, prepare
+from benchmark.datasets.sources import Layout, Source, find
+from benchmark.datasets.text import read_text
 from benchmark.schema import Task, TaskKind
 from benchmark.seeding import derive
 

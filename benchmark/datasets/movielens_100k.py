@@ -6,9 +6,9 @@ import numpy as np
 import polars as pl
 
 from benchmark.datasets import Data, Dataset, register
-from benchmark.datasets._prepare import Table, prepare, random_split
-from benchmark.datasets._sources import Found, Layout, Source, find
-from benchmark.datasets._text import read_text
+from benchmark.datasets.prepare import Table, prepare, random_split
+from benchmark.datasets.sources import Found, Layout, Source, find
+from benchmark.datasets.text import read_text
 from benchmark.schema import Task, TaskKind
 
 READER = 1  # raised by a change of what is parsed

@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmark.datasets import Data, Dataset, register
 from benchmark.datasets._drawn import best_reachable
-from benchmark.datasets._prepare import Table, prepare, random_split
+from benchmark.datasets.prepare import Table, prepare, random_split
 from benchmark.schema import Task, TaskKind
 from benchmark.seeding import derive
 

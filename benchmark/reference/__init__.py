@@ -1,6 +1,6 @@
 """Reference lines: what every method has to be compared with, and is no method itself.
 
-    from benchmark.reference import make_references, load_references
+    from benchmark.reference.lines import make_references
     make_references("census_income", trials=8, seeds=5)      # or: mtlbench reference dataset=census_income
 
 - `constant`: the mean of train, for every row.
@@ -8,21 +8,4 @@
   validation as the methods get.
 
 The best that can be reached stands in every record's `dataset.best_reachable`, where the data's own model is known.
-Importing this package imports no torch.
 """
-
-from __future__ import annotations
-
-from typing import Any
-
-from benchmark.reference.record import ReferenceRecord, load_reference, load_references
-
-__all__ = ["ReferenceRecord", "load_reference", "load_references", "make_references"]
-
-
-def __getattr__(name: str) -> Any:
-    if name == "make_references":
-        from benchmark.reference.lines import make_references
-
-        return make_references
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

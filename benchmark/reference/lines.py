@@ -10,16 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from benchmark import metrics, registry
-from benchmark.config import DatasetConfig
+from benchmark import metrics
 from benchmark.datasets import Data
-from benchmark.progress import RunProgress, duration, say
-from benchmark.record import FIRST_TRIAL_SEED, TRIAL
+from benchmark.records.reference import ReferenceRecord, load_reference
+from benchmark.records.run import FIRST_TRIAL_SEED, TRIAL
 from benchmark.reference import trees
-from benchmark.reference.record import ReferenceRecord, load_reference
-from benchmark.runner import describe, environment, identify
+from benchmark.runs.described import describe, identify
+from benchmark.runs.machine import environment
+from benchmark.runs.progress import RunProgress, duration, say
 from benchmark.schema import Task
-from benchmark.trainer import users_of
+from benchmark.settings import registry
+from benchmark.settings.composition import compose_run
+from benchmark.settings.registry import DatasetConfig
+from benchmark.text import unknown
+from benchmark.training.trainer import users_of
 
 LINES = ("constant", "gbdt")
 OF_TEST = ("constant", "best_reachable")  # what a trial does not say of the data
@@ -60,7 +64,7 @@ def make_references(
             raise ValueError(f"{name} must be at least 1, found {value}")
     for name in only:
         if name not in LINES:
-            raise ValueError(registry.unknown("reference line", name, LINES))
+            raise ValueError(unknown("reference line", name, LINES))
     if "gbdt" in only:
         trees.lightgbm()
     config = registry.datasets.config(dataset) if isinstance(dataset, str) else dataset
@@ -231,3 +235,39 @@ class _Maker:
 def _search() -> dict[str, Any]:
     space = {name: asdict(where) for name, where in trees.SPACE.items()}
     return {"space": space, "max_rounds": trees.MAX_ROUNDS, "patience": trees.PATIENCE}
+
+
+OWN_KEYS = ("only", "seeds", "trials")
+RUN_KEYS = ("dataset", "experiment", "rerun", "results_dir", "threads")
+
+
+def from_overrides(overrides: Sequence[str]) -> list[ReferenceRecord]:
+    """`make_references` from the words of a command line: `dataset=shop dataset.num_rows=5000 trials=8 only=gbdt`.
+
+    Raises:
+        ValueError: for a key that has no meaning here, and as `make_references`.
+    """
+    own: dict[str, Any] = {}
+    of_a_run = []
+    for word in overrides:
+        key, equals, value = word.partition("=")
+        if equals and key in OWN_KEYS:
+            own[key] = value.split(",") if key == "only" else _whole(key, value)
+        elif key.partition(".")[0] in RUN_KEYS:
+            of_a_run.append(word)
+        else:
+            raise ValueError(unknown("key", key, (*OWN_KEYS, *RUN_KEYS)))
+    config = compose_run(of_a_run)
+    return make_references(
+        config.dataset,
+        results_dir=config.results_dir,
+        threads=config.threads,
+        rerun=config.rerun,
+        **own,
+    )
+
+
+def _whole(key: str, text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError(f"{key}: expected a whole number, found {text!r}")
+    return int(text)

@@ -12,24 +12,25 @@ from typing import TYPE_CHECKING, get_args
 
 import polars as pl
 
-from benchmark.answers import Answer
-from benchmark.record import Record, load_records, no_garbage_collection
-from benchmark.reporting import judging, tables
+from benchmark.analysis import judging
+from benchmark.analysis import values as tables
+from benchmark.analysis.answer import Answer
+from benchmark.analysis.judging import MARGINS
+from benchmark.analysis.lines import reference_lines
+from benchmark.analysis.results import Results
+from benchmark.analysis.study import Purpose, Study, find_baseline
+from benchmark.analysis.summary import summary
+from benchmark.analysis.values import Selection
+from benchmark.records.files import no_garbage_collection
+from benchmark.records.reference import ReferenceRecord, load_references
+from benchmark.records.run import Record, load_records
 from benchmark.reporting.chapters import document as chapters
-from benchmark.reporting.judging import MARGINS
 from benchmark.reporting.layout import Document
 from benchmark.reporting.ranks import ranking
-from benchmark.reporting.references import reference_lines
-from benchmark.reporting.results import Results
-from benchmark.reporting.study import Purpose, Study, find_baseline
-from benchmark.reporting.summary import summary
-from benchmark.reporting.tables import Selection
 from benchmark.statistics import Margin, Ranking
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
-
-    from benchmark.reference import ReferenceRecord
 
 __all__ = ["MARGINS", "Margin", "Report", "report"]
 
@@ -64,19 +65,19 @@ class Report(Answer):
 
     def html(self) -> str:
         """One self-contained page: tables, figures, and how it was made."""
-        from benchmark.reporting.html import render
+        from benchmark.reporting.outputs.html import render
 
-        return render(self)
+        return render(self.document, self.results, self.ranking, self.summary, self.study.methods)
 
     def markdown(self) -> str:
         """The tables as Markdown."""
-        from benchmark.reporting.markdown import render
+        from benchmark.reporting.outputs.markdown import render
 
         return render(self.document)
 
     def latex(self) -> dict[str, str]:
         """The tables as LaTeX for booktabs, by file name."""
-        from benchmark.reporting.latex import render
+        from benchmark.reporting.outputs.latex import render
 
         return render(self.document)
 
@@ -87,7 +88,7 @@ class Report(Answer):
         return self.summary.with_columns(pl.when(formula).then("'" + text).otherwise(text).name.keep()).write_csv()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        from benchmark.reporting.terminal import render
+        from benchmark.reporting.outputs.terminal import render
 
         yield from render(self.document, options.max_width)
         for path in self.files:
@@ -181,8 +182,6 @@ def _load(records: str | Path | Sequence[Record]) -> Sequence[Record]:
 def _references(records: str | Path | Sequence[Record]) -> Sequence[ReferenceRecord]:
     if not isinstance(records, (str, Path)) or not Path(records).is_dir():
         return ()
-    from benchmark.reference import load_references
-
     return load_references(records)
 
 

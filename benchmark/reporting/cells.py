@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from benchmark import metrics
-from benchmark.reporting.layout import ABSENT, TOO_FEW, Cell, count, duration, with_interval
-from benchmark.reporting.results import Results
-from benchmark.reporting.study import Group
-from benchmark.reporting.tables import cost
+from benchmark.analysis.results import Results
+from benchmark.analysis.study import Group
+from benchmark.analysis.values import cost
+from benchmark.reporting.layout import Cell
 from benchmark.schema import Task
 from benchmark.statistics import FEWEST, Comparison, Verdict
+from benchmark.text import ABSENT, TOO_FEW, count, duration, with_interval
 
 CLOSE = (Verdict.UNDECIDED, Verdict.EQUIVALENT, Verdict.IDENTICAL)
 """The verdicts of a method that cannot be told from the best."""

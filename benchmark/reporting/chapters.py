@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from benchmark.analysis.results import Results
+from benchmark.analysis.study import Study
+from benchmark.analysis.values import Selection
 from benchmark.reporting import provenance
 from benchmark.reporting.costs import cost_table
 from benchmark.reporting.fronts import front_table
@@ -16,16 +19,13 @@ from benchmark.reporting.ledger import ledger
 from benchmark.reporting.notes import dataset_notes, trouble
 from benchmark.reporting.overview import gain_table, overview
 from benchmark.reporting.ranks import rank_table
-from benchmark.reporting.results import Results
-from benchmark.reporting.study import Study
-from benchmark.reporting.tables import Selection
 from benchmark.reporting.tasks import selection_table, task_table
 from benchmark.reporting.verdicts import verdicts
 from benchmark.statistics import FEWEST, Ranking
-from benchmark.words import counted
+from benchmark.text import counted
 
 if TYPE_CHECKING:
-    from benchmark.reference import ReferenceRecord
+    from benchmark.records.reference import ReferenceRecord
 
 
 LEGEND = Legend(

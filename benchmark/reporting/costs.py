@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmark.reporting.layout import ABSENT, Cell, Column, Row, Table, count, duration
-from benchmark.reporting.results import Results
-from benchmark.reporting.study import Run
-from benchmark.reporting.tables import cost, median
+from benchmark.analysis.results import Results
+from benchmark.analysis.study import Run
+from benchmark.analysis.values import cost, median
+from benchmark.reporting.layout import Cell, Column, Row, Table
+from benchmark.text import ABSENT, count, duration
 
 
 def cost_table(results: Results) -> Table | None:

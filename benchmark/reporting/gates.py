@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from benchmark.analysis.results import Results
+from benchmark.analysis.study import Run
 from benchmark.reporting.layout import Cell, Column, Row, Table
-from benchmark.reporting.results import Results
-from benchmark.reporting.study import Run
 from benchmark.statistics import t_interval
 
 MOST = 12

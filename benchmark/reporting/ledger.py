@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from benchmark.record import TRIAL, Record
-from benchmark.reporting.layout import ABSENT, Block, Cell, Column, Facts, Row, Table, duration, listed, number
+from benchmark.analysis.lines import LABELS, fitting, trained
+from benchmark.analysis.study import TUNED, Group, draw_of
+from benchmark.records.run import TRIAL, Record
+from benchmark.reporting.layout import Block, Cell, Column, Facts, Row, Table
 from benchmark.reporting.notes import at_the_limit
-from benchmark.reporting.references import LABELS, fitting, trained
-from benchmark.reporting.study import TUNED, Group, draw_of
+from benchmark.text import ABSENT, duration, listed, number
 
 if TYPE_CHECKING:
-    from benchmark.reference import ReferenceRecord
+    from benchmark.records.reference import ReferenceRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from benchmark import metrics
-from benchmark.record import Record
-from benchmark.reporting.judging import resampling, several_seeds_a_draw
-from benchmark.reporting.layout import ABSENT, Cell, Column, Row, Table, listed
-from benchmark.reporting.results import Results, label
-from benchmark.reporting.study import TUNED, Group, Replicate
+from benchmark.analysis.judging import resampling, several_seeds_a_draw
+from benchmark.analysis.results import Results, label
+from benchmark.analysis.study import TUNED, Group, Replicate
+from benchmark.records.run import Record
+from benchmark.reporting.layout import Cell, Column, Row, Table
 from benchmark.schema import Task
-from benchmark.words import counted, shortened
+from benchmark.text import ABSENT, counted, listed, shortened
 
 
 def task_notes(results: Results, task: Task, shown: Sequence[str]) -> list[str]:

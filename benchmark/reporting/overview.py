@@ -5,23 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from benchmark import metrics
+from benchmark.analysis.lines import Line
+from benchmark.analysis.results import LABELS, Results, label
 from benchmark.reporting.cells import cost_cells, metric_cell, seeds_cell
-from benchmark.reporting.layout import (
-    ABSENT,
-    TOO_FEW,
-    Cell,
-    Column,
-    Row,
-    Table,
-    listed,
-    number,
-    signed_interval,
-    with_interval,
-)
-from benchmark.reporting.references import Line
-from benchmark.reporting.results import LABELS, Results, label
+from benchmark.reporting.layout import Cell, Column, Row, Table
 from benchmark.schema import Task
 from benchmark.statistics import Interval, Verdict, seesaw
+from benchmark.text import ABSENT, TOO_FEW, listed, number, signed_interval, with_interval
 
 
 def overview(results: Results) -> Table:

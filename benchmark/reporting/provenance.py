@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from benchmark.reporting.layout import Cell, Column, Row, Table, numbers
-from benchmark.reporting.naming import flatten
-from benchmark.reporting.references import fitting
-from benchmark.reporting.study import Group, Study, draw_options
-from benchmark.reporting.tables import Selection
+from benchmark.analysis.lines import fitting
+from benchmark.analysis.naming import flatten
+from benchmark.analysis.study import Group, Study, draw_options
+from benchmark.analysis.values import Selection
+from benchmark.reporting.layout import Cell, Column, Row, Table
+from benchmark.text import numbers
 
 if TYPE_CHECKING:
-    from benchmark.reference import ReferenceRecord
+    from benchmark.records.reference import ReferenceRecord
 
 SELECTIONS = {
     "joint": "one epoch for all tasks",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmark import metrics
+from benchmark.analysis.results import Results, direction
 from benchmark.reporting.layout import Cell, Column, Row, Table
-from benchmark.reporting.results import Results, direction
 from benchmark.schema import Task
 from benchmark.statistics import Ranking, rank
 

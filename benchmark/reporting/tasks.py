@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmark import metrics
+from benchmark.analysis.lines import Line
+from benchmark.analysis.results import LABELS, SHOWN, Results, direction, label
+from benchmark.analysis.values import Estimate, median
 from benchmark.reporting.cells import cost_cells, is_close, metric_cell, seeds_cell
-from benchmark.reporting.layout import ABSENT, Cell, Column, Row, Table, listed, number, signed_interval, with_interval
+from benchmark.reporting.layout import Cell, Column, Row, Table
 from benchmark.reporting.notes import task_notes
-from benchmark.reporting.references import Line
-from benchmark.reporting.results import LABELS, SHOWN, Results, direction, label
-from benchmark.reporting.tables import Estimate, median
 from benchmark.reporting.verdicts import p_cell, verdict_cell
 from benchmark.schema import Task, TaskKind
 from benchmark.statistics import Verdict
+from benchmark.text import ABSENT, listed, number, signed_interval, with_interval
 
 
 def task_table(results: Results, task: Task) -> Table:

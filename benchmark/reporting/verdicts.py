@@ -6,13 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from benchmark import metrics
-from benchmark.reporting.layout import ABSENT, Cell, Sentence, Sentences
-from benchmark.reporting.references import Line
-from benchmark.reporting.results import Results, label
+from benchmark.analysis.lines import Line
+from benchmark.analysis.results import Results, label
+from benchmark.reporting.layout import Cell, Sentence, Sentences
 from benchmark.statistics import Comparison, Family, Verdict
 from benchmark.statistics.planning import POWER
 from benchmark.statistics.wording import WORDS, beyond, bracketed, p_number, p_value, places
-from benchmark.words import counted
+from benchmark.text import ABSENT, counted
 
 MOST = 40
 """Methods of a data set that have a sentence; the tables have all verdicts."""

@@ -14,8 +14,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from benchmark.registry import weightings
 from benchmark.schema import Task
+from benchmark.settings.registry import weightings
 
 __all__ = ["GramWeighting", "JacobianWeighting", "LossWeighting", "Weighting", "weightings"]
 

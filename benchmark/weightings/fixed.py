@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from benchmark.registry import unknown
 from benchmark.schema import Task
+from benchmark.text import unknown
 from benchmark.weightings import LossWeighting, register
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from benchmark import Record, RunConfig, configure, run
-from benchmark.config import TrainerConfig
+from benchmark.settings.config import TrainerConfig
 
 
 @pytest.fixture

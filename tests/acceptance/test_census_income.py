@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from architectures._layers import FeatureEmbedding
+from architectures.layers import FeatureEmbedding
 from benchmark import Record
 
 

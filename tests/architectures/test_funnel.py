@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from architectures._funnel import and_logit
+from architectures.funnel import and_logit
 
 GRID = torch.cartesian_prod(*[torch.linspace(-200, 200, 41)] * 2)
 

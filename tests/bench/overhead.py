@@ -24,15 +24,15 @@ import torch
 from torch.nn import functional as F
 
 from benchmark import Record, RunConfig, load_records, metrics, run
-from benchmark.composition import compose_run
-from benchmark.config import digest
 from benchmark.datasets import Data
-from benchmark.prediction import predict
-from benchmark.record import record_files
-from benchmark.runner import build_dataset, build_model, environment
+from benchmark.records.files import digest
+from benchmark.records.run import record_files
+from benchmark.runs.runner import build_dataset, build_model, environment
 from benchmark.schema import Batch, Split, TaskKind
-from benchmark.targets import TargetScale, TrainingRows
-from benchmark.trainer import users_of
+from benchmark.settings.composition import compose_run
+from benchmark.training.prediction import predict
+from benchmark.training.targets import TargetScale, TrainingRows
+from benchmark.training.trainer import users_of
 from tests.bench.peers_report import row
 
 RESULT = Path("results/bench/overhead.json")

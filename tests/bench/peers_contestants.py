@@ -23,13 +23,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from architectures._layers import FeatureEmbedding
+from architectures.layers import FeatureEmbedding
 from benchmark import RunConfig, TrainerConfig, configure
 from benchmark.datasets import Data
-from benchmark.runner import build_model
+from benchmark.runs.runner import build_model
 from benchmark.schema import Schema, Split
-from benchmark.targets import TargetScale
-from benchmark.trainer import Trainer
+from benchmark.training.targets import TargetScale
+from benchmark.training.trainer import Trainer
 
 LEARNING_RATE = 1e-3
 EMBEDDING_DIM = 16
@@ -88,7 +88,7 @@ def columns(schema: Schema, split: Split) -> dict[str, np.ndarray]:
 
 
 class Mtlbench:
-    """This project: `benchmark.trainer.Trainer` with equal weights.
+    """This project: `benchmark.training.trainer.Trainer` with equal weights.
 
     Args:
         model: mmoe or ple.

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from benchmark.composition import compose_run
-from benchmark.help import EXPERIMENTS
-from benchmark.registry import architectures
 from benchmark.schema import NumericField, Schema, Task, TaskKind
+from benchmark.settings.composition import compose_run
+from benchmark.settings.help import EXPERIMENTS
+from benchmark.settings.registry import architectures
 
 FIGURE_4 = ("shared_bottom", "omoe", "mmoe")
 SCHEMA = Schema(

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from architectures import Architecture, Schema
-from architectures._layers import FeatureEmbedding
-from benchmark.composition import compose_run
-from benchmark.config import RunConfig
-from benchmark.registry import architectures
+from architectures.layers import FeatureEmbedding
 from benchmark.schema import Batch
 from benchmark.seeding import initialise
+from benchmark.settings.composition import compose_run
+from benchmark.settings.config import RunConfig
+from benchmark.settings.registry import architectures
 from tests.toys import SCHEMAS, assert_equal_outputs, build, make_batch, make_schema, task_losses, training_loss
 
 CASES = [

@@ -9,11 +9,11 @@ import socket
 import numpy as np
 import pytest
 
-from benchmark.composition import compose_run
-from benchmark.config import RunConfig
 from benchmark.datasets import Data, Dataset
-from benchmark.registry import architectures, datasets
 from benchmark.schema import TaskKind
+from benchmark.settings.composition import compose_run
+from benchmark.settings.config import RunConfig
+from benchmark.settings.registry import architectures, datasets
 
 pytestmark = pytest.mark.parametrize("name", datasets.names())
 

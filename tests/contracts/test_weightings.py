@@ -12,11 +12,11 @@ from hydra import compose, initialize
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
-from benchmark.config import RunConfig
-from benchmark.registry import weightings
 from benchmark.schema import Task, TaskKind
+from benchmark.settings.config import RunConfig
+from benchmark.settings.registry import weightings
+from benchmark.training.gradients import GradientEngine
 from benchmark.weightings import GramWeighting, JacobianWeighting, Weighting
-from benchmark.weightings._gradients import GradientEngine
 
 TASKS = tuple(
     Task(name, kind)

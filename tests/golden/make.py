@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from benchmark.registry import architectures
+from benchmark.settings.registry import architectures
 from tests.toys import SCHEMAS, build, make_batch, training_loss
 
 FILE = Path(__file__).with_name("losses.json")

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from architectures._layers import FeatureEmbedding
+from architectures.layers import FeatureEmbedding
 from tests.golden.make import FILE, built_in, losses
 
 GOLDEN: dict[str, list[float]] = json.loads(FILE.read_text())

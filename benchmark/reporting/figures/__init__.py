@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from benchmark.analysis.results import Results
 from benchmark.reporting.figures import comparisons
 from benchmark.reporting.figures.canvas import Figure
 from benchmark.reporting.figures.comparisons import Drawn
 from benchmark.reporting.figures.curves import curves, weights
-from benchmark.reporting.results import Results
-from benchmark.reporting.styles import Style
+from benchmark.reporting.figures.styles import Style
 
 __all__ = ["Figure", "figures"]
 

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from benchmark.reporting.styles import Style
+from benchmark.reporting.figures.styles import Style
 from benchmark.statistics import Interval
 
 # matplotlib knows only fixed colours: these stand for the page's variables, and are exchanged in the finished SVG

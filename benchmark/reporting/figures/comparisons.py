@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 
 from benchmark import metrics
+from benchmark.analysis.fronts import Front, fronts
+from benchmark.analysis.results import LABELS, Results, label
+from benchmark.analysis.values import cost
 from benchmark.reporting.figures.canvas import (
     INK,
     MUTED,
@@ -21,13 +24,10 @@ from benchmark.reporting.figures.canvas import (
     mark,
     rows,
 )
-from benchmark.reporting.fronts import Front, fronts
-from benchmark.reporting.layout import count, duration, listed, number
-from benchmark.reporting.results import LABELS, Results, label
-from benchmark.reporting.styles import Style
-from benchmark.reporting.tables import cost
+from benchmark.reporting.figures.styles import Style
 from benchmark.schema import Task
 from benchmark.statistics import Interval, Verdict
+from benchmark.text import count, duration, listed, number
 
 _DECIDED = (Verdict.BETTER, Verdict.WORSE)
 

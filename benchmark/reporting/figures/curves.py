@@ -10,12 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from benchmark import metrics
+from benchmark.analysis.study import Group, Run
+from benchmark.analysis.values import median
 from benchmark.reporting.figures.canvas import Figure, colour, drawing, figure, grid, log_axis
-from benchmark.reporting.layout import number
-from benchmark.reporting.study import Group, Run
-from benchmark.reporting.styles import Style
-from benchmark.reporting.tables import median
+from benchmark.reporting.figures.styles import Style
 from benchmark.schema import Task
+from benchmark.text import number
 
 
 def curves(group: Group, shown: Mapping[str, list[Run]], styles: Mapping[str, Style]) -> Figure | None:

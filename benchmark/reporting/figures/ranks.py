@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from benchmark.reporting.figures.canvas import INK, MUTED, Figure, colour, drawing, figure, rows
-from benchmark.reporting.styles import Style
+from benchmark.reporting.figures.styles import Style
 from benchmark.statistics import Ranking
 
 MOST = 40

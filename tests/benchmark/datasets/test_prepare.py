@@ -14,13 +14,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from benchmark.config import DatasetConfig
 from benchmark.datasets import Data, Dataset
-from benchmark.datasets._cache import cache_folder, file_digest, folder_made_once
+from benchmark.datasets._cache import cache_folder, folder_made_once
 from benchmark.datasets._fit import bins, encode, fitted, scale
-from benchmark.datasets._prepare import TEST, TRAIN, VALIDATION, Table, prepare, random_split
-from benchmark.datasets._table import LEFT_OUT
+from benchmark.datasets.prepare import TEST, TRAIN, VALIDATION, Table, prepare, random_split
+from benchmark.datasets.sources import file_digest
+from benchmark.datasets.table import LEFT_OUT
 from benchmark.schema import CategoricalField, NumericField, Task, TaskKind
+from benchmark.settings.registry import DatasetConfig
 
 CLICK = Task("click", TaskKind.BINARY)
 PURCHASE = Task("purchase", TaskKind.BINARY, given="click")

@@ -9,10 +9,10 @@ import pytest
 from scipy.special import expit
 from sklearn.metrics import log_loss, mean_squared_error, r2_score, roc_auc_score
 
-from benchmark.datasets._prepare import TEST, TRAIN, Table
+from benchmark.datasets.prepare import TEST, TRAIN, Table
 from benchmark.datasets.shop import Shop, Truth, draw_directions
 from benchmark.metrics import evaluate
-from benchmark.trainer import users_of
+from benchmark.training.trainer import users_of
 
 SMALL = {"num_users": 40, "num_items": 30, "num_rows": 4000}
 

@@ -20,8 +20,8 @@ import polars as pl
 import pytest
 
 from benchmark.datasets._cache import cache_folder
-from benchmark.datasets._sources import Layout, Source, extract, find
-from benchmark.datasets._text import read_text
+from benchmark.datasets.sources import Layout, Source, extract, find
+from benchmark.datasets.text import read_text
 
 SOURCE = Source(
     name="toy",

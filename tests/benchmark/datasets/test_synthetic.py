@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark.datasets._prepare import TEST
+from benchmark.datasets.prepare import TEST
 from benchmark.datasets.synthetic import Synthetic, TwoRegressions, draw_curve, draw_labels, draw_weights
 
 SMALL = {"num_rows": 2000, "num_features": 20}

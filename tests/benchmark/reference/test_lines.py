@@ -9,8 +9,10 @@ import pytest
 
 from benchmark import configure
 from benchmark.cli import main
-from benchmark.reference import ReferenceRecord, load_references, make_references, trees
-from benchmark.registry import datasets
+from benchmark.records.reference import ReferenceRecord, load_references
+from benchmark.reference import trees
+from benchmark.reference.lines import make_references
+from benchmark.settings.registry import datasets
 
 SHOP = {"num_rows": 2000, "num_users": 80, "num_items": 40}
 

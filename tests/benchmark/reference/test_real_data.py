@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmark import configure
-from benchmark.reference import make_references
+from benchmark.reference.lines import make_references
 
 
 def test_trees_on_census_income(real_data: Path, tmp_path: Path) -> None:

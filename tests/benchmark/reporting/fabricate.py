@@ -7,10 +7,11 @@ from dataclasses import asdict
 from random import Random
 from typing import Any
 
-from benchmark.config import TrainerConfig, digest
-from benchmark.record import Record
-from benchmark.reference import ReferenceRecord
+from benchmark.records.files import digest
+from benchmark.records.reference import ReferenceRecord
+from benchmark.records.run import Record
 from benchmark.schema import CategoricalField, NumericField, Schema, Task, TaskKind, Transform
+from benchmark.settings.config import TrainerConfig
 
 BINARY, REGRESSION = TaskKind.BINARY, TaskKind.REGRESSION
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.record import Record
+from benchmark.analysis.fronts import Front, fronts
+from benchmark.records.run import Record
 from benchmark.reporting import report
 from benchmark.reporting.figures import comparisons, figures
-from benchmark.reporting.fronts import Front, front_table, fronts
-from benchmark.reporting.styles import styles
+from benchmark.reporting.figures.styles import styles
+from benchmark.reporting.fronts import front_table
 from benchmark.schema import Task, TaskKind
 from tests.benchmark.reporting.fabricate import METHODS, record, records
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from benchmark.reporting.layout import decimals, signed_interval, with_interval
 from benchmark.statistics import Interval
+from benchmark.text import decimals, signed_interval, with_interval
 
 
 def test_a_column_has_four_decimals_for_an_auc_and_more_where_its_intervals_are_narrower() -> None:

@@ -15,13 +15,13 @@ import matplotlib as mpl
 import pytest
 from markdown_it import MarkdownIt
 
-from benchmark.record import Record
+from benchmark.records.run import Record
 from benchmark.reporting import Report, report
 from benchmark.reporting.figures import figures
 from benchmark.reporting.figures.canvas import drawing, grid, log_axis
-from benchmark.reporting.layout import duration
-from benchmark.reporting.markdown import escape
-from benchmark.reporting.styles import styles
+from benchmark.reporting.figures.styles import styles
+from benchmark.reporting.outputs.markdown import escape
+from benchmark.text import duration
 from tests.benchmark.reporting.fabricate import SCHEMAS, record, records, study
 
 EVIL = "</script><img src=x onerror=alert(1)>|=$x_1$ *b* `c` &amp;"

@@ -7,7 +7,7 @@ from statistics import fmean
 import polars as pl
 import pytest
 
-from benchmark.record import Record
+from benchmark.records.run import Record
 from benchmark.reporting import Margin, Report, report
 from benchmark.reporting.layout import Cell, Sentences, Table
 from benchmark.reporting.notes import dataset_notes

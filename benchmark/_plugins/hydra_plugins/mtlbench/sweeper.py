@@ -28,7 +28,7 @@ class SweeperConfig:
     `params` is an experiment's sweep, `{seed: "range(0,5)"}`. `leave_out` lists what to leave out of the product:
     `{architecture: single_task, weighting: "uncertainty,pcgrad"}` drops the jobs that match all of its keys.
     `trials` above 0 tunes every method by as many trials of `sampler` (random or tpe) over `space`, on validation, before its
-    runs: see `benchmark.tuning`.
+    runs: see `benchmark.runs.tuning`.
     """
 
     _target_: str = "hydra_plugins.mtlbench.sweeper.Sweeper"
@@ -40,7 +40,7 @@ class SweeperConfig:
 
 
 class Sweeper(BasicSweeper):
-    """Lists the jobs, and hands them to `benchmark.sweep` or `benchmark.tuning`."""
+    """Lists the jobs, and hands them to `benchmark.runs.sweep` or `benchmark.runs.tuning`."""
 
     def __init__(
         self, params: dict[str, str] | None = None, leave_out: Sequence[dict[str, str]] = (), **search: Any
@@ -50,7 +50,7 @@ class Sweeper(BasicSweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """As Hydra does it, after a check that the launcher's plugin is there."""
-        from benchmark.composition import check_launcher
+        from benchmark.settings.composition import check_launcher
 
         check_launcher(config)
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
@@ -75,16 +75,16 @@ class Sweeper(BasicSweeper):
         }
         # Hydra loads every plugin for every app: nothing heavy at the top
         if self.search.get("trials"):
-            from benchmark.tuning import tune
+            from benchmark.runs.tuning import tune
 
             tune(jobs, **common, **self.search)
         else:
-            from benchmark.sweep import sweep
+            from benchmark.runs.sweep import sweep
 
             sweep(jobs, **common)
 
     def _check(self, overrides: Sequence[Override], known: Sequence[str]) -> None:
-        from benchmark.registry import unknown
+        from benchmark.text import unknown
 
         for override in overrides:
             if override.key_or_group == "experiment" and override.is_sweep_override():
@@ -102,7 +102,7 @@ class Sweeper(BasicSweeper):
 
 
 def _launch(launcher: Launcher, jobs: list[list[str]]) -> Any:
-    from benchmark.errors import LauncherError
+    from benchmark.settings.errors import LauncherError
 
     try:
         return launcher.launch(jobs, initial_job_idx=0)

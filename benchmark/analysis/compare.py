@@ -1,0 +1,387 @@
+"""`mtlbench compare`: two methods of one folder of records, or two folders of records. Imports no torch.
+
+The first is judged by the second: `compare mmoe/equal single_task/equal`, `compare results/after results/before`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from benchmark import metrics
+from benchmark.analysis.answer import Answer
+from benchmark.analysis.judging import MARGINS, endpoints, replicates, resampling
+from benchmark.analysis.results import label
+from benchmark.analysis.study import TUNED, Group, Run, Study, find_method, tuned_name
+from benchmark.analysis.values import Selection, Values, long_table, values_on_test
+from benchmark.records.run import Record, load_records
+from benchmark.statistics import Comparison, Endpoint, Family, Margin, Verdict, judge, sentence, unranked
+from benchmark.statistics.wording import WORDS, bracketed, p_number, places
+from benchmark.text import ABSENT, unknown
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.table import Table
+
+COLUMNS: dict[str, type[pl.DataType]] = {
+    "dataset": pl.String, "task": pl.String, "metric": pl.String, "method": pl.String, "baseline": pl.String,
+    "pairs": pl.Int64, "difference": pl.Float64, "low": pl.Float64, "high": pl.Float64, "low_adjusted": pl.Float64,
+    "high_adjusted": pl.Float64, "p": pl.Float64, "p_adjusted": pl.Float64, "p_equivalence_adjusted": pl.Float64,
+    "p_sign_flip": pl.Float64,
+    "margin": pl.Float64, "tests": pl.Int64, "verdict": pl.String, "reason": pl.String, "seeds_to_decide": pl.Int64,
+}  # fmt: skip
+SHOWN: dict[Verdict | None, str] = dict([*WORDS.items(), (None, "not compared")])
+FIRM = (Verdict.BETTER, Verdict.WORSE)
+STYLES = {Verdict.BETTER: "green", Verdict.WORSE: "red", None: "dim"}
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What was found on one data set.
+
+    Args:
+        dataset: Its name.
+        sides: What was compared: two methods, or two folders.
+        family: The comparisons, judged together.
+        labels: {task: metric with its unit}.
+        notes: Which runs are in no pair.
+        lost: Whether the second has a run that the first has not.
+    """
+
+    dataset: str
+    sides: tuple[str, str]
+    family: Family
+    labels: dict[str, str]
+    notes: tuple[str, ...] = ()
+    lost: bool = False
+
+    @property
+    def methods(self) -> dict[str, list[Comparison]]:
+        """The comparisons of each method, in order."""
+        found: dict[str, list[Comparison]] = {}
+        for comparison in self.family.comparisons:
+            found.setdefault(comparison.method, []).append(comparison)
+        return found
+
+    @property
+    def answer(self) -> str:
+        """All verdicts in one sentence."""
+        comparisons, one = self.family.comparisons, len(self.methods) == 1
+        parts = []
+        for verdict, word in SHOWN.items():
+            of = [c for c in comparisons if c.verdict is verdict]
+            if of and (one or verdict in FIRM):
+                where = [c.task if one else f"{c.task} ({_name(c)})" for c in of]
+                parts.append(f"{word} on {', '.join(where)}")
+            elif of:
+                parts.append(f"{word} in {len(of)} of {len(comparisons)} comparisons")
+        return f"{self.sides[0]} against {self.sides[1]}, {self.dataset}: {'; '.join(parts)}."
+
+    def sentences(self) -> Iterator[str]:
+        """One a comparison; of several methods, of those only that found a difference or could not be made."""
+        for of in self.methods.values():
+            reasons = {c.reason for c in of if c.verdict is None}
+            if len(reasons) == 1 and all(c.verdict is None for c in of):
+                yield f"{of[0].method} is not compared with {of[0].baseline}: {reasons.pop()}."
+                continue
+            for c in of:
+                if len(self.methods) == 1 or c.verdict is None or c.verdict in FIRM:
+                    yield sentence(c, self.labels[c.task])
+
+
+@dataclass(frozen=True)
+class HeadToHead(Answer):
+    """What `compare` found: prints itself, the answer first.
+
+    Args:
+        judged: One a data set, in order of name.
+        notes: What is not compared.
+        lost: Of two folders, whether the second has a method or a run that the first has not.
+    """
+
+    judged: tuple[Judged, ...]
+    notes: tuple[str, ...] = ()
+    lost: bool = False
+
+    @property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """Of all data sets."""
+        return tuple(c for judged in self.judged for c in judged.family.comparisons)
+
+    @property
+    def worse(self) -> bool:
+        """Whether the first is worse than the second on any task of any data set."""
+        return any(c.verdict is Verdict.WORSE for c in self.comparisons)
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether the first could be worse unseen: something was lost, or a comparison has no verdict or no test."""
+        return self.lost or any(c.verdict is None or c.reason is not None for c in self.comparisons)
+
+    @property
+    def table(self) -> pl.DataFrame:
+        """One row a comparison, with all its numbers; differences are first minus second, in the metric's unit."""
+        rows = []
+        for judged in self.judged:
+            for c in judged.family.comparisons:
+                d, a = c.difference, c.difference_adjusted
+                rows.append((
+                    judged.dataset, c.task, c.metric, c.method, c.baseline, c.n,
+                    *((d.mean, d.low, d.high) if d else (None,) * 3), *((a.low, a.high) if a else (None,) * 2),
+                    c.p, c.p_adjusted, c.p_equivalence_adjusted, c.sign_flip.p, c.margin if c.n else None, c.tests, c.verdict,
+                    c.reason, c.seeds_to_decide,
+                ))  # fmt: skip
+        return pl.DataFrame(rows, schema=COLUMNS, orient="row")
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.text import Text
+
+        for judged in self.judged:
+            yield Text(judged.answer, style="bold")
+            identical = [_name(of[0]) for of in judged.methods.values() if _identical(of)]
+            if len(judged.methods) == 1 or len(identical) < len(judged.methods):
+                yield _table(judged)
+            if len(judged.methods) > 1 and identical:
+                yield Text(f"Identical on every task: {', '.join(identical)}.")
+            for line in (*judged.sentences(), *judged.notes, _reading(judged.family)):
+                yield Text(line)
+            yield Text()
+        for note in self.notes:
+            yield Text(note)
+
+
+def compare(
+    first: str | Path,
+    second: str | Path,
+    results: str | Path | Sequence[Record] | None = None,
+    *,
+    margins: Mapping[str, Margin] = MARGINS,
+    selection: Selection = "joint",
+) -> HeadToHead:
+    """Judges one method by another, or the records of one folder by those of another, paired by data and seed.
+
+    All tasks, and of two folders all methods, of a data set are one family. Seeds that only one of the two has are left
+    out; a seed that failed or diverged in either leaves the method without verdict.
+
+    Args:
+        first: A method as the report names it, or a folder of records.
+        second: What it is compared to, of the same kind.
+        results: Folder of records, or records, in which both methods are; by default `results/runs`, unless both names
+            are folders.
+        margins: The largest differences that do not matter, by headline metric: `auc`, `mse`.
+        selection: The epoch that is compared: one for all tasks, or each task's best.
+
+    Raises:
+        FileNotFoundError: if there is no folder `results`.
+        ValueError: if a method is unknown, with the known names, or nothing is in both.
+    """
+    margins = {**MARGINS, **margins}
+    if are_folders(first, second, results):
+        return _folders(Path(first), Path(second), margins, selection)
+    return _methods(str(first), str(second), "results/runs" if results is None else results, margins, selection)
+
+
+def are_folders(first: str | Path, second: str | Path, results: object) -> bool:
+    """Does `compare` take the two for folders of records, and not for methods?"""
+    return results is None and Path(first).exists() and Path(second).exists()
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One side of a comparison: a method's runs, and the test values of its data set."""
+
+    name: str
+    runs: Sequence[Run]
+    values: Mapping[str, Values]
+
+    def of(self, endpoint: Endpoint) -> Mapping[Any, float]:
+        values = self.values.get(self.runs[0].dataset, {})
+        return values.get((endpoint.task, endpoint.metric), {}).get(self.runs[0].method, {})
+
+    @property
+    def finished(self) -> set[Any]:
+        return {run.pair for run in self.runs if run.finished}
+
+    @property
+    def stopped(self) -> str | None:
+        seeds = [f"seed {run.record.seed} {run.record.status}" for run in self.runs if not run.finished]
+        return f"{self.name}: {', '.join(seeds)}" if seeds else None
+
+
+def _methods(
+    first: str, second: str, results: str | Path | Sequence[Record], margins: Mapping[str, Margin], selection: Selection
+) -> HeadToHead:
+    study = study_of(results)
+    values = values_on_test(long_table(study), selection)
+    require(study, first, second)
+    judged, notes = [], []
+    for group in study.groups:
+        mine, other = find_method(group.by_method, first), find_method(group.by_method, second)
+        if mine is None or other is None:
+            notes.append(f"{group.name} has no {first if mine is None else second}: nothing to compare.")
+        else:
+            one, two = (
+                _Side(_as_asked(method, wanted, group), group.by_method[method], values)
+                for method, wanted in ((mine, first), (other, second))
+            )
+            judged.append(_judge([group], (one.name, two.name), [(one, two)], margins))
+            notes += _tuned_too(group, mine, other)
+    if not judged:
+        raise ValueError(f"no data set has both {first} and {second}")
+    return HeadToHead(tuple(judged), tuple(notes))
+
+
+def _tuned_too(group: Group, *compared: str) -> list[str]:
+    """Says that there are tuned runs of methods that were compared with default parameters."""
+    asked = [group.by_method[method][0].record for method in compared]
+    names = [tuned_name(record.method) for record in asked]
+    if any(record.purpose == TUNED for record in asked) or len({*names} & group.by_method.keys()) < len(asked):
+        return []
+    return [f"{group.name} has both tuned as well: {names[0]!r} and {names[1]!r}, a comparison of its own."]
+
+
+def _as_asked(method: str, wanted: str, group: Group) -> str:
+    """Without the parameters that tell the method from its like on other data only."""
+    alone = sum(name.startswith(f"{wanted} [") for name in group.by_method) == 1
+    return wanted if alone and method.startswith(f"{wanted} [") else method
+
+
+def _folders(first: Path, second: Path, margins: Mapping[str, Margin], selection: Selection) -> HeadToHead:
+    studies = [study_of(path) for path in (first, second)]
+    values = [values_on_test(long_table(study), selection) for study in studies]
+    groups = [{group.name: group for group in study.groups} for study in studies]
+    have = [{(name, method) for name, group in of.items() for method in group.by_method} for of in groups]
+    common = have[0] & have[1]
+    if not common:
+        raise ValueError(f"{first} and {second} have no method on one data set in common")
+    judged = []
+    for dataset in sorted({dataset for dataset, _ in common}):
+        pairs = []
+        for method in sorted(method for of, method in common if of == dataset):
+            one, two = (
+                _Side(f"{method} in {path}", of[dataset].by_method[method], known)
+                for path, of, known in zip((first, second), groups, values, strict=True)
+            )
+            pairs.append((one, two))
+        judged.append(_judge([of[dataset] for of in groups], (str(first), str(second)), pairs, margins))
+    alone = [
+        f"Only in {path}: {', '.join(f'{method} on {dataset}' for dataset, method in sorted(own - common))}."
+        for path, own in zip((first, second), have, strict=True)
+        if own - common
+    ]
+    lost = bool(have[1] - have[0]) or any(of.lost for of in judged)
+    return HeadToHead(tuple(judged), tuple(alone), lost)
+
+
+def _judge(
+    groups: Sequence[Group],
+    names: tuple[str, str],
+    sides: Iterable[tuple[_Side, _Side]],
+    margins: Mapping[str, Margin],
+) -> Judged:
+    asked: list[Comparison] = []
+    notes, lost = [], False
+    for one, two in sides:
+        common = one.finished & two.finished
+        alone = len(one.finished ^ two.finished)
+        if common and alone:
+            runs = "run has" if alone == 1 else "runs have"
+            notes.append(f"{one.name}, {two.name}: {alone} {runs} no counterpart of the same data and seed.")
+        stopped = [side.stopped for side in (one, two) if side.stopped is not None]
+        for endpoint in endpoints(groups[0], margins):
+            key = (endpoint.task, endpoint.metric)
+            found = {s.name: {pair: v for pair, v in s.of(endpoint).items() if pair in common} for s in (one, two)}
+            undefined = unranked(endpoint, found, {})
+            reasons = stopped or [f"{name}: {reason}" for name, reason in undefined.items()]
+            rows = replicates({key: found})[key]
+            asked.append(
+                Comparison.paired(
+                    endpoint, one.name, rows[one.name], two.name, rows[two.name], excluded="; ".join(reasons) or None,
+                    test_train_ratio=max(map(resampling, groups)),
+                )
+            )  # fmt: skip
+        lost = lost or bool(two.finished - one.finished)
+    return Judged(groups[0].name, names, judge(asked), headlines(groups[0]), tuple(notes), lost)
+
+
+def headlines(group: Group) -> dict[str, str]:
+    """The headline metric of every task with its unit: `AUC`, `MSE [seconds²]`."""
+    return {task.name: label(metrics.primary(task), task) for task in group.tasks}
+
+
+def study_of(results: str | Path | Sequence[Record]) -> Study:
+    """The records of a folder, or these, grouped and named as the report does."""
+    records = load_records(results) if isinstance(results, (str, Path)) else results
+    if not records:
+        raise ValueError(f"no records under {results}")
+    return Study.of(records)
+
+
+def require(study: Study, *methods: str, what: str = "method") -> None:
+    """Refuses a method that no data set has, with the known names, and a name that several have."""
+    for wanted in methods:
+        if all(find_method(group.by_method, wanted) is None for group in study.groups):
+            same = sorted({run.method for run in study.runs if run.record.method == wanted})
+            if same:
+                raise ValueError(f"{what} {wanted!r} names several: {', '.join(same)}; give one of them in full")
+            raise ValueError(unknown(what, wanted, study.methods))
+
+
+def _table(judged: Judged) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    one = len(judged.methods) == 1
+    for title in ("task",) if one else ("method", "task"):
+        table.add_column(title, overflow="fold")
+    table.add_column("metric")
+    for title in ("pairs", "difference [95 %]", "adjusted\np"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("verdict", overflow="fold")
+    for of in judged.methods.values():
+        if not one and _identical(of):
+            continue
+        for number, c in enumerate(of):
+            name = [] if one else [_name(c) if number == 0 else ""]
+            within = ", within the margin" if c.verdict in FIRM and c.within_margin else ""
+            cells = [*name, c.task, judged.labels[c.task].partition(" ")[0], str(c.n), _size(c), _p(c)]
+            verdict = Text(SHOWN[c.verdict] + within, style=STYLES.get(c.verdict, ""))
+            table.add_row(*map(Text, cells), verdict, end_section=not one and c is of[-1])
+    return table
+
+
+def _name(comparison: Comparison) -> str:
+    return comparison.method.partition(" in ")[0]
+
+
+def _identical(comparisons: Sequence[Comparison]) -> bool:
+    return all(c.verdict is Verdict.IDENTICAL for c in comparisons)
+
+
+def _size(comparison: Comparison) -> str:
+    if comparison.difference is None:
+        return ABSENT
+    return "0" if not any(comparison.differences) else bracketed(comparison.difference, places(comparison), sign="+")
+
+
+def _p(comparison: Comparison) -> str:
+    p = comparison.p_of_verdict
+    return ABSENT if p is None else p_number(p)
+
+
+def _reading(family: Family) -> str:
+    text = "Differences are first minus second, paired by data and seed."
+    if not family.tests:
+        return text
+    adjusted = f"adjusted for {family.tests} tests (Holm)" if family.tests > 1 else "of the only test, so not adjusted"
+    return (
+        f"{text} Intervals are Student's, each of one comparison alone, not adjusted; p is {adjusted}. Equivalent: inside "
+        "the margin by two one-sided tests, their p adjusted alike. That holds for a pair named beforehand; of a pair picked "
+        "from a report, the report's p, adjusted for all its methods, is the one to quote."
+    )

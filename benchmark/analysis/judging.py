@@ -1,0 +1,149 @@
+"""Which comparisons the report makes, and who is not ranked: the families that `benchmark.statistics` then judges."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import TypedDict
+
+from benchmark import metrics
+from benchmark.analysis.lines import Line
+from benchmark.analysis.study import Group, Pair
+from benchmark.analysis.values import Values
+from benchmark.statistics import Endpoint, Family, Margin, against_baseline, against_best
+
+MARGINS: Mapping[str, Margin] = {"auc": Margin(0.001), "mse": Margin(0.01, relative=True)}
+"""The default margins, inside which two methods are equivalent: 0.001 of AUC, 1 % of MSE."""
+EQUAL = "equal"
+EVERY_SEED = -1  # stands for the seed in the pair of a draw
+
+
+def endpoints(group: Group, margins: Mapping[str, Margin]) -> list[Endpoint]:
+    """What methods are compared by: the headline metric of every task."""
+    primary = {task.name: metrics.primary(task) for task in group.tasks}
+    return [Endpoint(task, metric, metrics.direction(metric), margins[metric]) for task, metric in primary.items()]
+
+
+def to_baseline(group: Group, found: Values, baseline: str, margins: Mapping[str, Margin]) -> Family:
+    """All methods against the baseline, by what `compared` found."""
+    return against_baseline(found, endpoints(group, margins), baseline, **_terms(group, found))
+
+
+def to_best(group: Group, found: Values, margins: Mapping[str, Margin]) -> Family:
+    """On each task all methods against the best, by what `compared` found."""
+    return against_best(found, endpoints(group, margins), **_terms(group, found))
+
+
+def against_line(group: Group, values: Values, line: Line, margins: Mapping[str, Margin]) -> Family:
+    """All methods against a reference that was trained on the same seeds: a family of its own, on the seeds of both.
+
+    Seeds that the reference alone has are no runs that a method lacks, nor the other way round.
+    """
+    asked = endpoints(group, margins)
+    joined: Values = {}
+    for key in ((endpoint.task, endpoint.metric) for endpoint in asked):
+        methods = values.get(key, {})
+        theirs, own = {pair for row in methods.values() for pair in row}, line.values.get(key, {})
+        common = {
+            method: {pair: value for pair, value in row.items() if pair in own} for method, row in methods.items()
+        }
+        joined[key] = {**common, line.name: {pair: value for pair, value in own.items() if pair in theirs}}
+    found = compared(group, joined)
+    return against_baseline(found, asked, line.name, **_terms(group, found))
+
+
+def compared(group: Group, values: Values) -> Values:
+    """What methods are compared by: one value a replicate, as `replicates` has it.
+
+    More seeds of one method are in its own comparisons, and make no other incomplete. Where seeds are averaged over a draw
+    of the data, only the expected ones are, so that every mean is over the same seeds.
+    """
+    expected = _expected(group, values)
+    if not several_seeds_a_draw(expected):
+        return values
+    return replicates({
+        key: {method: {pair: row[pair] for pair in row if pair in expected} for method, row in methods.items()}
+        for key, methods in values.items()
+    })  # fmt: skip
+
+
+def _expected(group: Group, values: Values) -> set[Pair]:
+    """Those of the values' pairs that are expected of every method; of a draw's means all."""
+    expected = set(group.expected)
+    return {pair for pair in _pairs(values) if pair[3] == EVERY_SEED or (pair[1], pair[3]) in expected}
+
+
+def _pairs(values: Values) -> set[Pair]:
+    return {pair for methods in values.values() for row in methods.values() for pair in row}
+
+
+def _terms(group: Group, found: Values) -> _Terms:
+    return _Terms(expected=_expected(group, found), excluded=not_ranked(group), test_train_ratio=resampling(group))
+
+
+class _Terms(TypedDict):
+    """Under which all families of a data set are judged."""
+
+    expected: set[Pair]
+    excluded: dict[str, str]
+    test_train_ratio: float
+
+
+def not_ranked(group: Group) -> dict[str, str]:
+    """{method: why it is shown and not ranked}.
+
+    Where tasks share no parameter, a weighting has nothing to balance: of such an architecture the equal weighting alone is
+    ranked, if it is there.
+    """
+    reasons: dict[str, str] = {}
+    unshared = {group.by_method[method][0].record.method for method in group.unshared}
+    for method, runs in group.by_method.items():
+        for status in ("diverged", "failed"):
+            stopped = [run.replicate for run in runs if run.record.status == status]
+            if stopped:
+                reasons.setdefault(method, f"{status} on seed {group.seeds_of(stopped)}")
+        if group.missing[method]:
+            reasons.setdefault(method, f"no run of seed {group.seeds_of(group.missing[method])}")
+        architecture, _, weighting = runs[0].record.method.partition("/")
+        if method in group.unshared and weighting != EQUAL and f"{architecture}/{EQUAL}" in unshared:
+            reasons.setdefault(method, f"it shares no parameter and is compared with {EQUAL} weighting only")
+    return reasons
+
+
+def replicates(values: Values) -> Values:
+    """One value for each draw of the data, the mean over its seeds, where the data were drawn more than once.
+
+    Seeds on one draw are no replicates of the draw: taken for such, 5 on each of 3 draws turn an error of 5 % into 25 %
+    where draws vary as much as seeds.
+    """
+    if not several_seeds_a_draw(_pairs(values)):
+        return values
+    return {key: {method: _by_draw(row) for method, row in methods.items()} for key, methods in values.items()}
+
+
+def several_seeds_a_draw(pairs: Iterable[Pair]) -> bool:
+    """Were the data drawn more than once, and trained on more than once in some draw?"""
+    found = set(pairs)
+    return 1 < len({pair[:3] for pair in found}) < len(found)
+
+
+def _by_draw(row: Mapping[Pair, float]) -> dict[Pair, float]:
+    by_draw: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+    for (fingerprint, draw, test_rows, _), value in row.items():
+        by_draw[fingerprint, draw, test_rows].append(value)
+    return {(*draw, EVERY_SEED): math.fsum(found) / len(found) for draw, found in by_draw.items()}
+
+
+def resampling(group: Group) -> float:
+    """Rows of test over rows of train where runs have different test rows of the same data, else 0.
+
+    Data that are drawn anew for every seed share no training row: there the plain test is right.
+    """
+    rows: dict[str, set[str]] = {}
+    for runs in group.finished.values():
+        for run in runs:
+            rows.setdefault(run.pair[0], set()).add(run.pair[2])
+    splits = group.example.dataset.get("splits", {})
+    varies = any(len(found) > 1 for found in rows.values())
+    return splits["test"] / splits["train"] if varies and splits.get("train") else 0.0

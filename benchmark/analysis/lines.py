@@ -1,0 +1,106 @@
+"""Lines to compare methods with that are no methods: the constant predictor, boosted trees, the best reachable."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from benchmark import metrics
+from benchmark.analysis.study import Group, Pair, draw_of
+from benchmark.records.run import TRIAL
+from benchmark.schema import Task
+from benchmark.statistics import Interval, t_interval
+
+if TYPE_CHECKING:
+    from benchmark.records.reference import ReferenceRecord
+
+CONSTANT, BEST = "constant", "best_reachable"
+LABELS = {CONSTANT: "constant (mean of train)", BEST: "best reachable", "gbdt": "boosted trees (gbdt), a model a task"}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A reference on the test rows of one data set.
+
+    Args:
+        name: What it is, to print.
+        trivial: It predicts without looking at a row.
+        bound: Nothing can be better.
+        estimates: {(task, metric): mean, with an interval where seeds have a spread}.
+        values: {(task, metric): {pair: value}} where it was trained like a method, on seeds.
+    """
+
+    name: str
+    trivial: bool = False
+    bound: bool = False
+    estimates: dict[tuple[str, str], Interval] = field(default_factory=dict)
+    values: dict[tuple[str, str], dict[Pair, float]] = field(default_factory=dict)
+
+    @property
+    def seeds(self) -> int | None:
+        """On how many seeds it was trained; None if it was not."""
+        return max(map(len, self.values.values())) if self.values else None
+
+    def get(self, task: str, metric: str) -> Interval | None:
+        """The mean of a metric, if it is known."""
+        return self.estimates.get((task, metric))
+
+    def of(self, task: Task) -> Interval | None:
+        """The mean of a task's headline metric, if it is known."""
+        return self.get(task.name, metrics.primary(task))
+
+
+def reference_lines(group: Group, references: Sequence[ReferenceRecord]) -> dict[str, Line]:
+    """The references of a data set by key: those in the runs' records, and those that were trained on the same rows."""
+    lines = {}
+    for key in (CONSTANT, BEST):
+        found = _stated(group, key)
+        if found:
+            lines[key] = Line(LABELS[key], trivial=key == CONSTANT, bound=key == BEST, estimates=found)
+    values: dict[str, dict[tuple[str, str], dict[Pair, float]]] = defaultdict(lambda: defaultdict(dict))
+    for record in trained(group, references):
+        if record.name not in lines:
+            pair = (*_rows_of(record), record.seed)
+            for task, row in record.metrics.get("test", {}).items():
+                for metric, value in row.items():
+                    if value is not None:
+                        values[record.name][task, metric][pair] = value
+    for name, found_values in sorted(values.items()):
+        means = {key: t_interval(row.values()) for key, row in found_values.items()}
+        estimates = {key: mean for key, mean in means.items() if mean is not None}
+        lines[name] = Line(LABELS.get(name, name), estimates=estimates, values=dict(found_values))
+    return lines
+
+
+def fitting(group: Group, references: Sequence[ReferenceRecord]) -> list[ReferenceRecord]:
+    """The references that have the rows of this data set, trials among them."""
+    rows = {run.pair[:3] for runs in group.finished.values() for run in runs}
+    return [record for record in references if _rows_of(record) in rows]
+
+
+def trained(group: Group, references: Sequence[ReferenceRecord]) -> list[ReferenceRecord]:
+    """Those of them that are no trials; an extended search leaves the choice from fewer trials behind."""
+    found = [record for record in fitting(group, references) if record.purpose != TRIAL]
+    most: dict[str, int] = defaultdict(int)
+    for record in found:
+        most[record.name] = max(most[record.name], record.num_trials)
+    return [record for record in found if record.num_trials == most[record.name]]
+
+
+def _rows_of(record: ReferenceRecord) -> tuple[str, str, str]:
+    data = record.dataset
+    return data.get("fingerprint", ""), draw_of(record.config["dataset"]), data.get("test_rows", "")
+
+
+def _stated(group: Group, key: str) -> dict[tuple[str, str], Interval]:
+    """Metrics that the runs' own records state of their data; over several draws of the data, their mean."""
+    by_rows = {run.pair[:3]: run.record.dataset.get(key) or {} for runs in group.finished.values() for run in runs}
+    values: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for tasks in by_rows.values():
+        for task, row in tasks.items():
+            for metric, value in row.items():
+                if value is not None:
+                    values[task, metric].append(value)
+    return {place: Interval(sum(found) / len(found), None, None, len(found)) for place, found in values.items()}

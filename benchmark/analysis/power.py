@@ -1,0 +1,197 @@
+"""`mtlbench power`: from the spread between seeds so far, what more seeds would show. Imports no torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median_high
+from typing import TYPE_CHECKING
+
+import polars as pl
+from scipy.special import chdtri
+
+from benchmark.analysis.answer import Answer
+from benchmark.analysis.compare import headlines, require, study_of
+from benchmark.analysis.judging import MARGINS, compared, to_baseline
+from benchmark.analysis.study import Group, find_baseline
+from benchmark.analysis.values import Selection, Values, long_table, values_on_test
+from benchmark.records.run import Record
+from benchmark.statistics import Comparison, Margin
+from benchmark.statistics.intervals import FEWEST
+from benchmark.statistics.planning import POWER
+from benchmark.statistics.wording import two_digits
+from benchmark.text import ABSENT, number
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.table import Table
+
+SEEDS = (3, 5, 10, 20)
+"""Numbers of seeds whose detectable difference is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spreads:
+    """The comparisons of one data set with its baseline, for their spread.
+
+    Args:
+        dataset: Its name.
+        baseline: The method that the others are compared to.
+        comparisons: Task by task, judged together, so that each knows the size of the family.
+        labels: {task: metric with its unit}.
+    """
+
+    dataset: str
+    baseline: str
+    comparisons: tuple[Comparison, ...]
+    labels: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Plan(Answer):
+    """What `power` found: prints itself.
+
+    Args:
+        spreads: One a data set, in order of name.
+        notes: What is left out.
+    """
+
+    spreads: tuple[Spreads, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def table(self) -> pl.DataFrame:
+        """One row a comparison: `detectable_S` with S seeds, `seeds` that find `difference`; null where unknown."""
+        columns: dict[str, type[pl.DataType]] = {
+            "dataset": pl.String, "task": pl.String, "metric": pl.String, "method": pl.String, "baseline": pl.String,
+            "pairs": pl.Int64, "tests": pl.Int64, "sd": pl.Float64,
+            **{f"detectable_{seeds}": pl.Float64 for seeds in SEEDS}, "difference": pl.Float64, "seeds": pl.Int64,
+        }  # fmt: skip
+        rows = [
+            (
+                spreads.dataset, c.task, c.metric, c.method, c.baseline, c.n, c.tests, c.sd if c.n >= FEWEST else None,
+                *(c.detectable(seeds) for seeds in SEEDS), c.margin, c.seeds_needed(),
+            )
+            for spreads in self.spreads
+            for c in spreads.comparisons
+        ]  # fmt: skip
+        return pl.DataFrame(rows, schema=columns, orient="row")
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.text import Text
+
+        for spreads in self.spreads:
+            for task, name in spreads.labels.items():
+                of = [c for c in spreads.comparisons if c.task == task]
+                yield Text(_answer(spreads, task, name), style="bold")
+                yield _table(of)
+            for line in _reading(spreads):
+                yield Text(line)
+            yield Text()
+        for note in self.notes:
+            yield Text(note)
+
+
+def power(
+    results: str | Path | Sequence[Record] = "results/runs",
+    *,
+    baseline: str = "single_task/equal",
+    differences: Mapping[str, Margin] = MARGINS,
+    selection: Selection = "joint",
+) -> Plan:
+    """Which differences from the baseline 3, 5, 10 and 20 seeds can show, and how many seeds a given difference needs.
+
+    With 80 % power by the paired t test, at the level that the family of all methods and tasks of a data set leaves.
+
+    Args:
+        results: Folder of records, or the records.
+        baseline: The method that the others are compared to.
+        differences: Those that seeds are counted for: by default 0.001 AUC, and 1 % of the baseline's MSE.
+        selection: The epoch that is compared: one for all tasks, or each task's best.
+
+    Raises:
+        FileNotFoundError: if there is no folder `results`.
+        ValueError: if no data set has the baseline and another method in three pairs of runs.
+    """
+    study = study_of(results)
+    require(study, baseline, what="baseline")
+    values = values_on_test(long_table(study), selection)
+    differences = {**MARGINS, **differences}
+    spreads, notes = [], []
+    for group in study.groups:
+        name = find_baseline(group, baseline)
+        if name is None:
+            notes.append(f"{group.name}: left out, as it has no {baseline}.")
+            continue
+        found = _spreads(group, name, values.get(group.name, {}), differences)
+        if any(c.n >= FEWEST for c in found.comparisons):
+            spreads.append(found)
+        else:
+            notes.append(f"{group.name}: left out, as no method has {FEWEST} runs paired with {name}.")
+    if not spreads:
+        raise ValueError(f"no spread to plan by: {' '.join(notes)}")
+    return Plan(tuple(spreads), tuple(notes))
+
+
+def _spreads(group: Group, baseline: str, values: Values, differences: Mapping[str, Margin]) -> Spreads:
+    return Spreads(
+        group.name,
+        baseline,
+        to_baseline(group, compared(group, values), baseline, differences).comparisons,
+        headlines(group),
+    )
+
+
+def _answer(spreads: Spreads, task: str, name: str) -> str:
+    of = [c for c in spreads.comparisons if c.task == task and c.n >= FEWEST and c.sd]
+    if not of:
+        return f"{spreads.dataset}, {task}: no method's difference from {spreads.baseline} varies between three seeds."
+    needed = [c.seeds_needed() or math.inf for c in of]
+    difference = f"{number(of[0].margin, two_digits(of[0].margin))} {name}"
+    if len(of) == 1:
+        many = f"{_seeds(needed[0])}"
+    else:
+        many = f"{_seeds(min(needed))} in the steadiest method, {_seeds(median_high(needed))} in the median one and "
+        many += f"{_seeds(max(needed))} in the least steady"
+    return f"{spreads.dataset}, {task}: to find a difference of {difference} from {spreads.baseline} takes {many}."
+
+
+def _seeds(number: float) -> str:
+    return "more seeds than help" if math.isinf(number) else f"{number:,.0f} seeds"
+
+
+def _table(comparisons: Sequence[Comparison]) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("method", overflow="fold")
+    for title in ("pairs", "sd", *(f"{seeds} seeds\nshow" for seeds in SEEDS), "seeds\nneeded"):
+        table.add_column(title, justify="right")
+    shown = [c.sd if c.n >= FEWEST else None for c in comparisons]
+    known = [size for size in shown if size]
+    of = two_digits(median_high(known)) if known else 4
+    for c, sd in zip(comparisons, shown, strict=True):
+        sizes = [number(size, of) for size in (sd, *map(c.detectable, SEEDS))]
+        seeds = c.seeds_needed()
+        table.add_row(*map(Text, (c.method, str(c.n), *sizes, ABSENT if seeds is None else f"{seeds:,}")))
+    return table
+
+
+def _reading(spreads: Spreads) -> tuple[str, str]:
+    pairs = [c.n for c in spreads.comparisons if c.n >= FEWEST]
+    few, tests = min(pairs), spreads.comparisons[0].tests
+    low, high = (math.sqrt((few - 1) / float(chdtri(few - 1, tail))) for tail in (0.025, 0.975))
+    found = (
+        "sd is that of paired differences. Shown or found means a verdict of better or worse with "
+        f"{100 * POWER:.0f} % power: paired t test at 0.05 / {tests}, the family's level before Holm's steps, which "
+        "leave more power and never less."
+    )
+    known = (
+        f"An sd of {few} differences is itself known to a factor of {low:.1f} to {high:.1f} (95 %), and the number of "
+        "seeds to its square: read them as orders of magnitude."
+    )
+    return found, known

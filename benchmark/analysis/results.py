@@ -1,0 +1,203 @@
+"""The numbers of one data set, as tables and notes ask for them, and the names of the metrics."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from benchmark import metrics
+from benchmark.analysis.judging import not_ranked
+from benchmark.analysis.lines import Line
+from benchmark.analysis.study import Group
+from benchmark.analysis.values import Estimate, Gain, Selection
+from benchmark.schema import Task, TaskKind
+from benchmark.statistics import Comparison, Family, Margin, Verdict
+from benchmark.text import decimals
+
+Estimates = Mapping[tuple[str, str], Mapping[str, Estimate]]
+
+LABELS = {
+    "auc": "AUC", "gauc": "GAUC", "log_loss": "log loss", "calibration": "calibration", "mse": "MSE",
+    "mae": "MAE", "r2": "R²",
+}  # fmt: skip
+SHOWN = {
+    TaskKind.BINARY: ("auc", "gauc", "log_loss", "calibration"),
+    TaskKind.REGRESSION: ("mse", "mae", "r2"),
+}
+"""Metrics that have a column, beside the headline metric given the parent; the CSV file has all others."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """The numbers of one data set, ready to be laid out.
+
+    Args:
+        group: Its runs.
+        selection: Which epoch the numbers are of.
+        baseline: The method that others are compared to, if it is there.
+        wanted: The baseline that was asked for, tuned or not.
+        margins: Inside which two methods are equivalent, by headline metric.
+        estimates: Of every task, metric and method, under `selection`.
+        other: The same under the other selection.
+        gains: Of every method but the baseline.
+        family: All methods against the baseline.
+        against_best: On each task, all methods against the best.
+        lines: References by their keys.
+        against_lines: {key of a reference that was trained on seeds: all methods against it}.
+    """
+
+    group: Group
+    selection: Selection
+    baseline: str | None
+    wanted: str
+    margins: Mapping[str, Margin]
+    estimates: Estimates
+    other: Estimates
+    gains: Mapping[str, Gain]
+    family: Family | None = None
+    against_best: Family | None = None
+    lines: Mapping[str, Line] = field(default_factory=dict)
+    against_lines: Mapping[str, Family] = field(default_factory=dict)
+
+    def estimate(self, task: str, metric: str, method: str) -> Estimate:
+        """What is known of this metric; an estimate without a mean where it is undefined."""
+        return self.estimates.get((task, metric), {}).get(method, Estimate(None))
+
+    def headline(self, task: Task, method: str) -> Estimate:
+        """What is known of the task's headline metric."""
+        return self.estimate(task.name, metrics.primary(task), method)
+
+    def comparison(self, task: Task, method: str) -> Comparison | None:
+        """The method against the baseline; None for the baseline itself and where there is none."""
+        return self.family.get(task.name, method) if self.family is not None else None
+
+    def verdict(self, task: Task, method: str) -> Verdict | None:
+        """Of the method against the baseline."""
+        found = self.comparison(task, method)
+        return found.verdict if found is not None else None
+
+    def to_best(self, task: Task, method: str) -> Comparison | None:
+        """The method against the best on the task; where either is the baseline, the comparison planned beforehand."""
+        best = self.best.get((task.name, metrics.primary(task)))
+        if best is not None and best == self.baseline:
+            return self.comparison(task, method)
+        if best is not None and method == self.baseline:
+            planned = self.comparison(task, best)
+            return planned.turned() if planned is not None else None
+        found = self.against_best.get(task.name, method) if self.against_best is not None else None
+        return found if found is not None and found.baseline == best else None
+
+    def line_to_baseline(self, key: str, task: Task) -> Comparison | None:
+        """A reference that was trained on seeds against the baseline, in the family of all methods against the reference."""
+        family = self.against_lines.get(key)
+        found = family.get(task.name, self.baseline) if family is not None and self.baseline is not None else None
+        return found.turned() if found is not None else None
+
+    def margin(self, task: Task) -> float | None:
+        """Inside which a method is equivalent to the baseline, in the metric's unit."""
+        mean = self.headline(task, self.baseline).mean if self.baseline is not None else None
+        return self.margins[metrics.primary(task)].of(mean.mean) if mean is not None else None
+
+    @cached_property
+    def places(self) -> Mapping[tuple[str, str], int]:
+        """Decimals of a metric's column: {(task, metric): number}; 4 where no method has a value."""
+        known = {
+            key: decimals(e.mean for e in methods.values() if e.mean is not None)
+            for key, methods in self.estimates.items()
+        }
+        return defaultdict(lambda: 4, known)
+
+    def ranked(self, task: Task) -> list[str]:
+        """Methods by the mean of the task's headline metric, best first; those without one last."""
+        sign = direction(metrics.primary(task))
+
+        def order(method: str) -> tuple[bool, float, str]:
+            mean = self.headline(task, method).mean
+            return (mean is None, -sign * mean.mean if mean else 0.0, method)
+
+        return sorted(self.group.by_method, key=order)
+
+    @cached_property
+    def order(self) -> list[str]:
+        """All methods by the mean of their places over the tasks, best first."""
+        places: dict[str, int] = defaultdict(int)
+        for task in self.group.tasks:
+            for place, method in enumerate(self.ranked(task)):
+                places[method] += place
+        return sorted(self.group.by_method, key=lambda method: (places[method], method))
+
+    @cached_property
+    def by_gain(self) -> list[str]:
+        """All methods by their gain, those without one last; without a baseline as `order`."""
+        places = {method: place for place, method in enumerate(self.order)}
+
+        def order(method: str) -> tuple[float, int]:
+            gain = self.gains.get(method)
+            known = 0.0 if method == self.baseline else gain.total.mean if gain and gain.total else -float("inf")
+            return -known, places[method]
+
+        return sorted(self.group.by_method, key=order) if self.gains else self.order
+
+    @cached_property
+    def eligible(self) -> frozenset[str]:
+        """The methods that are ranked, and can so be the best: every expected seed finished."""
+        return self.group.complete - not_ranked(self.group).keys()
+
+    @cached_property
+    def best(self) -> dict[tuple[str, str], str]:
+        """The method with the best mean, among those that are ranked, of metrics that have a better side.
+
+        Of headline metrics the one that the others were tested against.
+        """
+        best = {}
+        for key, methods in self.estimates.items():
+            score = _score(key[1])
+            if score is not None:
+                means = {m: score(e.mean.mean) for m, e in methods.items() if e.mean and m in self.eligible}
+                if len(means) > 1:
+                    best[key] = max(sorted(means), key=means.__getitem__)
+        for comparison in self.against_best.comparisons if self.against_best is not None else ():
+            best[comparison.task, comparison.metric] = comparison.baseline
+        return best
+
+    @cached_property
+    def undefined(self) -> dict[tuple[str, str], dict[str, list[str]]]:
+        """{(task, metric): {reason: methods}} of the test metrics under `selection` that have no value."""
+        found: dict[tuple[str, str], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+        for method, runs in self.group.finished.items():
+            for run in runs:
+                record = run.record
+                chosen = record.metrics if self.selection == "joint" else record.metrics_per_task
+                for task, row in chosen.get("test", {}).items():
+                    for metric in (metric for metric, value in row.items() if value is None):
+                        reason = record.undefined.get(f"test.{task}.{metric}", "the record gives no reason")
+                        found[task, metric][reason].append(method)
+        return {key: dict(reasons) for key, reasons in found.items()}
+
+
+def label(metric: str, task: Task) -> str:
+    """A metric's name in the head of a column, with the unit where it has one."""
+    name, bracket, view = metric.partition("[")
+    text = LABELS.get(name, name)
+    if bracket:
+        return f"{text}[{view}" if "|" in view else f"{text} [{view}"
+    if name in ("mse", "mae") and task.target_unit is not None:
+        return f"{text} [{task.target_unit}²]" if name == "mse" else f"{text} [{task.target_unit}]"
+    return text
+
+
+def direction(metric: str) -> int:
+    """+1 if higher is better, -1 if lower is, 0 if neither or unknown."""
+    try:
+        return metrics.direction(metric)
+    except ValueError:  # a metric of another version: shown, not ranked
+        return 0
+
+
+def _score(metric: str) -> Callable[[float], float] | None:
+    if metric.partition("[")[0] == "calibration":
+        return lambda value: -abs(value - 1)
+    sign = direction(metric)
+    return (lambda value: sign * value) if sign else None

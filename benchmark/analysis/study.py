@@ -1,0 +1,316 @@
+"""Which runs a report is about: records grouped into data sets, methods and seeds, with their names."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal, TypeAlias, get_args
+
+from benchmark.analysis.naming import distinguish
+from benchmark.records.files import digest
+from benchmark.records.run import TRIAL, Record
+from benchmark.schema import Schema, Task, TaskKind
+from benchmark.text import numbers
+
+Pair: TypeAlias = tuple[str, str, str, int]
+"""What two runs share when they are compared: fingerprint, the data set's seeds, hash of the test rows, seed."""
+Replicate: TypeAlias = tuple[str, int]
+"""The same as far as the configuration says it: the data set's seeds, and the seed."""
+Purpose: TypeAlias = Literal["all", "default", "tuned"]
+
+TUNED = "tuned"
+_PREFERENCE = {"finished": 2, "diverged": 1, "failed": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A record and its names in the report."""
+
+    record: Record
+    dataset: str
+    method: str
+    draw: str
+
+    @property
+    def pair(self) -> Pair:
+        """The key on which runs of two methods are paired."""
+        data = self.record.dataset
+        return data.get("fingerprint", ""), self.draw, data.get("test_rows", ""), self.record.seed
+
+    @property
+    def replicate(self) -> Replicate:
+        """What a run that failed before it had its data has of `pair`."""
+        return self.draw, self.record.seed
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has metrics."""
+        return self.record.status == "finished"
+
+
+@dataclass(frozen=True)
+class Group:
+    """All runs on one configuration of one data set, and the trials that its tuned methods were chosen by."""
+
+    name: str
+    runs: tuple[Run, ...]
+    trials: tuple[Record, ...] = ()
+
+    @cached_property
+    def by_method(self) -> dict[str, list[Run]]:
+        """Runs of each method, in order of seed; methods in order of name."""
+        methods: dict[str, list[Run]] = defaultdict(list)
+        for run in sorted(self.runs, key=lambda run: (run.method, run.record.seed, run.draw)):
+            methods[run.method].append(run)
+        return dict(methods)
+
+    @cached_property
+    def finished(self) -> dict[str, list[Run]]:
+        """Finished runs of each method; the methods are those of `by_method`."""
+        return {method: [run for run in runs if run.finished] for method, runs in self.by_method.items()}
+
+    @cached_property
+    def replicates(self) -> list[Replicate]:
+        """Draws of the data and seeds that any method has, whatever became of the run."""
+        return sorted({run.replicate for run in self.runs})
+
+    @property
+    def seeds(self) -> list[int]:
+        """Seeds that any method has."""
+        return sorted({seed for _, seed in self.replicates})
+
+    @cached_property
+    def expected(self) -> list[Replicate]:
+        """Those that half of the methods have at least: more seeds of one method make no other incomplete."""
+        counts = Counter(replicate for runs in self.by_method.values() for replicate in {run.replicate for run in runs})
+        return [replicate for replicate in self.replicates if 2 * counts[replicate] >= len(self.by_method)]
+
+    @cached_property
+    def missing(self) -> dict[str, list[Replicate]]:
+        """For each method what is expected and it has not."""
+        have = {method: {run.replicate for run in runs} for method, runs in self.by_method.items()}
+        return {method: [r for r in self.expected if r not in own] for method, own in have.items()}
+
+    def seeds_of(self, replicates: Iterable[Replicate]) -> str:
+        """`0–4, 7`; where the data were drawn several times, also of which draw: `0 (data_seed=3)`."""
+        options = [json.loads(draw) for draw, _ in self.replicates]
+        varying = [key for key in options[0] if len({other.get(key) for other in options}) > 1]
+        seeds: dict[str, list[int]] = defaultdict(list)
+        for draw, seed in replicates:
+            seeds[", ".join(f"{key}={json.loads(draw).get(key)}" for key in varying)].append(seed)
+        return ", ".join(numbers(own) + (f" ({draw})" if draw else "") for draw, own in seeds.items())
+
+    @cached_property
+    def complete(self) -> frozenset[str]:
+        """The methods of which every expected seed is there, and every run finished."""
+        return frozenset(
+            method
+            for method, runs in self.by_method.items()
+            if not self.missing[method] and len(self.finished[method]) == len(runs)
+        )
+
+    @cached_property
+    def unshared(self) -> frozenset[str]:
+        """The methods whose tasks share no parameter, so that a weighting has nothing to balance."""
+        return frozenset(
+            method
+            for method, runs in self.finished.items()
+            if runs and len(self.tasks) > 1 and all(run.record.shared_parameters == 0 for run in runs)
+        )
+
+    @cached_property
+    def example(self) -> Record:
+        """A record that says what the data are: a finished one if there is one."""
+        return max(
+            (run.record for run in self.runs), key=lambda record: (record.status == "finished", bool(record.dataset))
+        )
+
+    @cached_property
+    def tasks(self) -> tuple[Task, ...]:
+        """The tasks; none if no run got as far as its data."""
+        schema = self.example.dataset.get("schema")
+        if schema is not None:
+            return Schema.from_json(schema).tasks
+        kinds = {True: TaskKind.BINARY, False: TaskKind.REGRESSION}
+        return tuple(Task(name, kinds["auc" in row]) for name, row in self.example.metrics.get("test", {}).items())
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """What a report is made of.
+
+    Args:
+        groups: One a data set, in order of name.
+        purpose: default, tuned, or all: both side by side.
+        left_out: Number of records of every purpose that is neither compared nor in the ledger of trials.
+        repeated: Records dropped because another has the same data, method and seed.
+    """
+
+    groups: tuple[Group, ...]
+    purpose: Purpose
+    left_out: dict[str, int] = field(default_factory=dict)
+    repeated: int = 0
+
+    @property
+    def runs(self) -> list[Run]:
+        """All runs."""
+        return [run for group in self.groups for run in group.runs]
+
+    @property
+    def methods(self) -> list[str]:
+        """Names of all methods, sorted."""
+        return sorted({run.method for run in self.runs})
+
+    @classmethod
+    def of(cls, records: Sequence[Record], purpose: Purpose = "all") -> Study:
+        """Names and groups the records.
+
+        Raises:
+            ValueError: if there is no record of this purpose, or there is no such purpose.
+        """
+        if purpose not in get_args(Purpose):
+            raise ValueError(f"purpose must be one of {', '.join(get_args(Purpose))}, found {purpose!r}")
+        wanted = ("default", "tuned") if purpose == "all" else (purpose,)
+        counts = Counter(record.purpose for record in records)
+        chosen = [record for record in records if record.purpose in wanted]
+        if not chosen:
+            found = ", ".join(f"{count} of purpose {name}" for name, count in sorted(counts.items())) or "none"
+            raise ValueError(f"no records of purpose {' or '.join(wanted)} to report; found: {found}")
+        trials = [record for record in records if record.purpose == TRIAL] if TUNED in wanted else []
+        names = _dataset_names([*chosen, *trials])
+        data = names[: len(chosen)]
+        old = _overtaken(chosen, data)
+        runs = _named(
+            [record for record, is_old in zip(chosen, old, strict=True) if not is_old],
+            [name for name, is_old in zip(data, old, strict=True) if not is_old],
+        )
+        kept = _once(runs)
+        by_data: dict[str, list[Record]] = defaultdict(list)
+        for trial, name in zip(trials, names[len(chosen) :], strict=True):
+            by_data[name].append(trial)
+        in_ledger = sum(len(by_data[name]) for name in kept)
+        left = {name: count for name, count in sorted(counts.items()) if name not in wanted}
+        left |= {"tuned, chosen among fewer trials": sum(old)}
+        if TRIAL in left:
+            left[TRIAL] -= in_ledger
+        return cls(
+            groups=tuple(Group(name, tuple(kept[name]), tuple(by_data[name])) for name in sorted(kept)),
+            purpose=purpose,
+            left_out={name: count for name, count in left.items() if count},
+            repeated=len(runs) - sum(map(len, kept.values())),
+        )
+
+
+def _overtaken(records: Sequence[Record], datasets: Sequence[str]) -> list[bool]:
+    """Which are tuned runs that an earlier, smaller search chose: a search that was extended has chosen again."""
+    most: dict[tuple[str, str, str], int] = defaultdict(int)
+    sizes: list[tuple[tuple[str, str, str], int] | None] = []
+    for record, dataset in zip(records, datasets, strict=True):
+        tuning, size = record.config.get("tuning") or {}, None
+        if record.purpose == TUNED and "study" in tuning:
+            size = (dataset, record.method, tuning["study"]), tuning.get("trials", 0)
+            most[size[0]] = max(most[size[0]], size[1])
+        sizes.append(size)
+    return [size is not None and size[1] < most[size[0]] for size in sizes]
+
+
+def _once(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """By data set, each method and replicate once: a finished run where there is one, else the last."""
+    kept: dict[tuple[Any, ...], Run] = {}
+    for run in runs:
+        key = (run.dataset, run.method, run.pair if run.finished else run.replicate)
+        known = kept.get(key)
+        if known is None or _PREFERENCE[run.record.status] >= _PREFERENCE[known.record.status]:
+            kept[key] = run
+    done = {(run.dataset, run.method, run.replicate) for run in kept.values() if run.finished}
+    groups: dict[str, list[Run]] = defaultdict(list)
+    for run in kept.values():
+        if run.finished or (run.dataset, run.method, run.replicate) not in done:
+            groups[run.dataset].append(run)
+    return groups
+
+
+def draw_options(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of a data set that draw it anew, `split_seed` and the like: replicates, no other data set."""
+    return {key: value for key, value in config.items() if key.endswith("_seed") and isinstance(value, int)}
+
+
+def draw_of(config: Mapping[str, Any]) -> str:
+    """The same as text, to compare."""
+    return json.dumps(draw_options(config), sort_keys=True)
+
+
+def _dataset_names(records: Sequence[Record]) -> list[str]:
+    # a run that failed before it had its data belongs to the data that others of its configuration found
+    configs = [digest(record.config["dataset"]) for record in records]
+    prints: dict[str, list[str]] = defaultdict(list)
+    for config, record in zip(configs, records, strict=True):
+        found = record.dataset.get("fingerprint")
+        if found is not None and found not in prints[config]:
+            prints[config].append(found)
+    named: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {}
+    keys = []
+    for config, record in zip(configs, records, strict=True):
+        several = len(prints[config]) > 1  # one configuration, other data: the file has changed
+        fingerprint = record.dataset.get("fingerprint", prints[config][0] if prints[config] else "") if several else ""
+        options, draw = record.config["dataset"], draw_options(record.config["dataset"])
+        condition = {key: value for key, value in options.items() if key not in draw}
+        keys.append((digest(condition), fingerprint))
+        named[keys[-1]] = (options["name"], {**condition, "fingerprint": fingerprint[:8]})
+    names = distinguish(named)
+    return [names[key] for key in keys]
+
+
+def _named(records: Sequence[Record], datasets: Sequence[str]) -> list[Run]:
+    """Runs with their names. A method may have other parameters on every data set, as a tuned one has, and is one method.
+
+    Where some data set has it with several, they are several methods, on all data sets.
+    """
+    digests = [digest(record.method_config) for record in records]
+    variants: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for record, dataset, key in zip(records, datasets, digests, strict=True):
+        if record.purpose != TUNED:
+            variants[record.method, dataset].add(key)
+    several = {method for (method, _), found in variants.items() if len(found) > 1}
+    keys = []
+    named: dict[str, dict[str, tuple[str, Mapping[str, Any]]]] = defaultdict(dict)
+    for record, dataset, key in zip(records, datasets, digests, strict=True):
+        tuned = record.purpose == TUNED
+        scope = dataset if tuned or record.method not in several else ""
+        keys.append((scope, key))
+        named[scope][key] = (tuned_name(record.method) if tuned else record.method, record.method_config)
+    names = {scope: distinguish(methods) for scope, methods in named.items()}
+    return [
+        Run(record, dataset, names[scope][key], draw_of(record.config["dataset"]))
+        for record, dataset, (scope, key) in zip(records, datasets, keys, strict=True)
+    ]
+
+
+def tuned_name(method: str) -> str:
+    """What a method is called with its tuned parameters."""
+    return f"{method} ({TUNED})"
+
+
+def find_baseline(group: Group, wanted: str) -> str | None:
+    """The method to compare with, of those that have finished runs: `wanted` tuned where it is, else as `find_method`.
+
+    What was tuned is judged by what was tuned alike; by a baseline that was not, tuning itself would pass for a gain.
+    """
+    methods = {method: runs for method, runs in group.finished.items() if runs}
+    return find_method(methods, tuned_name(wanted)) or find_method(methods, wanted)
+
+
+def find_method(methods: Mapping[str, Sequence[Run]], wanted: str) -> str | None:
+    """The one of these methods that `wanted` names: exactly, or as the only one with this architecture and weighting.
+
+    Of several, those that were tuned stand back, and then those that finished no run: a mistyped parameter is no rival.
+    """
+    if wanted in methods:
+        return wanted
+    same = {method: runs for method, runs in methods.items() if runs and runs[0].record.method == wanted}
+    same = {method: runs for method, runs in same.items() if runs[0].record.purpose != TUNED} or same
+    done = [method for method, runs in same.items() if any(run.finished for run in runs)] or list(same)
+    return done[0] if len(done) == 1 else None

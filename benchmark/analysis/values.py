@@ -1,0 +1,182 @@
+"""From records to numbers: the long table, one row a value, and what is estimated from it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import polars as pl
+
+from benchmark import metrics
+from benchmark.analysis.study import Pair, Run, Study
+from benchmark.schema import Task, TaskKind
+from benchmark.statistics import Interval, interval, multi_task_gain, relative_gain, t_interval
+
+Selection: TypeAlias = Literal["joint", "per_task"]
+Values: TypeAlias = dict[tuple[str, str], dict[str, dict[Pair, float]]]
+"""{(task, metric): {method: {pair: value}}} on the test rows of one data set."""
+
+RUN_COLUMNS: dict[str, type[pl.DataType]] = {
+    "dataset": pl.String, "method": pl.String, "architecture": pl.String, "weighting": pl.String, "purpose": pl.String,
+    "id": pl.String, "status": pl.String, "seed": pl.Int64, "draw": pl.String, "fingerprint": pl.String,
+    "test_rows": pl.String, "best_epoch": pl.Int64, "parameters": pl.Int64, "shared_parameters": pl.Int64,
+    "train_seconds": pl.Float64,
+}  # fmt: skip
+VALUE_COLUMNS: dict[str, type[pl.DataType]] = {
+    "selection": pl.String, "split": pl.String, "task": pl.String, "metric": pl.String, "value": pl.Float64,
+    "undefined": pl.String,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What is known of one metric of one method on one task.
+
+    Args:
+        mean: Over seeds; None if no seed has a value.
+        difference: To the baseline, paired; None without baseline or pairs, and for the baseline itself.
+    """
+
+    mean: Interval | None
+    difference: Interval | None = None
+
+
+def long_table(study: Study) -> pl.DataFrame:
+    """One row for each run, selection, split, task and metric; a run without metrics is one row with nulls."""
+    runs: list[tuple[Any, ...]] = []
+    values: list[tuple[Any, ...]] = []
+    for number, run in enumerate(study.runs):
+        runs.append((number, *_run_row(run)))
+        record = run.record
+        for selection, splits in (("joint", record.metrics), ("per_task", record.metrics_per_task)):
+            for split, tasks in splits.items():
+                for task, row in tasks.items():
+                    for metric, value in row.items():
+                        why = record.undefined.get(f"{split}.{task}.{metric}") if value is None else None
+                        values.append((number, selection, split, task, metric, value, why))
+    left = pl.DataFrame(runs, schema={"run": pl.Int64, **RUN_COLUMNS}, orient="row")
+    right = pl.DataFrame(values, schema={"run": pl.Int64, **VALUE_COLUMNS}, orient="row")
+    return left.join(right, on="run", how="left", maintain_order="left_right").drop("run")
+
+
+def _run_row(run: Run) -> tuple[Any, ...]:
+    record = run.record
+    fingerprint, draw, test_rows, seed = run.pair
+    return (
+        run.dataset, run.method, record.config["architecture"]["name"], record.config["weighting"]["name"],
+        record.purpose, record.id, record.status, seed, draw, fingerprint, test_rows, record.best_epoch,
+        record.cost.get("parameters"), record.shared_parameters, record.cost.get("train_seconds"),
+    )  # fmt: skip
+
+
+def values_on_test(table: pl.DataFrame, selection: Selection) -> dict[str, Values]:
+    """The defined test metrics of a long table, by data set."""
+    chosen = table.filter(
+        (pl.col("split") == "test") & (pl.col("selection") == selection) & pl.col("value").is_not_null()
+    ).select("dataset", "task", "metric", "method", "fingerprint", "draw", "test_rows", "seed", "value")
+    values: dict[str, Values] = defaultdict(lambda: defaultdict(lambda: defaultdict(dict)))
+    for dataset, task, metric, method, *pair, value in chosen.iter_rows():
+        values[dataset][task, metric][method][tuple(pair)] = value
+    return {dataset: {key: dict(methods) for key, methods in rows.items()} for dataset, rows in values.items()}
+
+
+def estimates(
+    values: Values, baseline: str | None, test_train_ratio: float = 0.0
+) -> dict[tuple[str, str], dict[str, Estimate]]:
+    """Means with intervals, and paired differences to the baseline: {(task, metric): {method: Estimate}}.
+
+    Args:
+        values: Of one data set.
+        baseline: What the others are compared to.
+        test_train_ratio: Where the test rows of one data set vary between runs, else 0; see `t_interval`.
+    """
+    result: dict[tuple[str, str], dict[str, Estimate]] = {}
+    for key, methods in values.items():
+        reference = methods.get(baseline, {}) if baseline is not None else {}
+        result[key] = {
+            method: Estimate(
+                t_interval(row.values(), test_train_ratio=test_train_ratio),
+                None
+                if method == baseline
+                else t_interval(
+                    (row[p] - reference[p] for p in row if p in reference), test_train_ratio=test_train_ratio
+                ),
+            )
+            for method, row in methods.items()
+        }
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """A method's gain over the tasks, in percent of the baseline; positive is better.
+
+    Args:
+        total: Mean over tasks, its interval over seeds.
+        parts: The same of each task.
+    """
+
+    total: Interval | None
+    parts: dict[str, Interval]
+
+    @property
+    def worst(self) -> tuple[str, Interval] | None:
+        """The task that gains least: a mean over tasks hides a ruined one."""
+        return min(self.parts.items(), key=lambda item: item[1].mean) if self.parts else None
+
+
+def gains(
+    values: Values, tasks: tuple[Task, ...], baseline: str | None, test_train_ratio: float = 0.0
+) -> dict[str, Gain]:
+    """The gain of every method over the baseline of the same seed, so that the baseline's own spread counts.
+
+    Of each task its headline metric is taken: an AUC's gain is relative to what it has over 0.5, an MSE's to itself.
+    """
+    if baseline is None:
+        return {}
+    methods = sorted({method for task in tasks for method in values.get((task.name, metrics.primary(task)), {})})
+    result: dict[str, Gain] = {}
+    for method in methods:
+        if method == baseline:
+            continue
+        parts = {task.name: _gain_parts(values, task, method, baseline) for task in tasks}
+        pairs = set.intersection(*(set(part) for part in parts.values()))
+        totals = (multi_task_gain([part[pair] for part in parts.values()]) for pair in sorted(pairs))
+        means = {
+            name: interval((v for v in part.values() if v is not None), test_train_ratio=test_train_ratio)
+            for name, part in parts.items()
+        }
+        result[method] = Gain(
+            interval((total for total in totals if total is not None), test_train_ratio=test_train_ratio),
+            {name: mean for name, mean in means.items() if mean is not None},
+        )
+    return result
+
+
+def _gain_parts(values: Values, task: Task, method: str, baseline: str) -> dict[Pair, float | None]:
+    binary = task.kind is TaskKind.BINARY
+    methods = values.get((task.name, metrics.primary(task)), {})
+    mine, reference = methods.get(method, {}), methods.get(baseline, {})
+    return {
+        pair: relative_gain(value, reference[pair], higher_is_better=binary, chance=0.5 if binary else 0.0)
+        for pair, value in mine.items()
+        if pair in reference
+    }
+
+
+def cost(runs: list[Run]) -> tuple[int | None, int | None, float | None]:
+    """Parameters, those shared between tasks, and the median of seconds of training."""
+    parameters = next((run.record.cost["parameters"] for run in runs if "parameters" in run.record.cost), None)
+    shared = next((run.record.shared_parameters for run in runs), None)
+    return parameters, shared, median([run.record.cost.get("train_seconds") for run in runs])
+
+
+def median(numbers: Sequence[float | None]) -> float | None:
+    """Median of those that are not None; of none: None."""
+    known = sorted(float(number) for number in numbers if number is not None)
+    if not known:
+        return None
+    middle = len(known) // 2
+    return known[middle] if len(known) % 2 else (known[middle - 1] + known[middle]) / 2

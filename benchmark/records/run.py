@@ -1,0 +1,150 @@
+"""The record: the JSON that every run leaves, whatever happened to it. Imports no torch.
+
+    results/runs/<dataset>/<architecture>/<weighting>/<id>.json
+    results/runs/trials/<dataset>/...                               of a search: no test metrics
+
+It is written whole, by rename, last. Trackers see the same numbers; nothing is ever read back from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from benchmark.records.files import known_keys, no_garbage_collection, read_json, write_json
+from benchmark.schema import Metrics
+
+FORMAT = 1
+REQUIRED = ("format", "id", "status", "method", "purpose", "seed", "config")
+STATUSES = ("finished", "diverged", "failed")
+TRIAL = "trial"  # the purpose whose runs never read the test split
+FIRST_TRIAL_SEED = 10_000  # no seed of a run that is reported has had a part in the choice of its parameters
+REFERENCE = "reference"  # the folder of records of another kind, those of benchmark.reference
+
+
+@dataclass(kw_only=True, slots=True)
+class Record:
+    """How one run went. `purpose`, `config` and `seed` say what it was; only a finished one has metrics.
+
+    Args:
+        format: Version of this layout; readers accept older ones.
+        id: First 12 hex digits of the hash of the configuration's identity.
+        status: finished, diverged (a loss or weight became NaN) or failed (an exception).
+        method: `architecture/weighting`.
+        config: The whole RunConfig as plain values. `config["tuning"]` of a trial has study (the search's id), trial (its number),
+            sampler, space {parameter: text} and parameters {parameter: value}; of a tuned run those of the best trial, and
+            trials (how many), criterion (the best's, None if none finished) and ids (of the trials' records).
+        dataset: name, fingerprint, test_rows (hash of the test labels and features), splits {split: rows}, fields (names),
+            schema, tasks, facts, best_reachable, and constant {task: {metric: value}}: the mean of train as prediction of test.
+            A trial has nothing that its test rows decide: no test_rows, best_reachable and constant.
+        selected_by: {split: "validation", criterion: monitor}.
+        best_epoch: Counted from 1; of the joint selection. best_epoch_per_task: each task's own best.
+        metrics: {"validation" | "test": Metrics} at best_epoch. metrics_per_task: each task at its own best epoch. A trial
+            has those of validation only.
+        undefined: {"test.like.auc": reason} for metrics that are None.
+        epochs: One dict an epoch: epoch, seconds, learning_rate, train_losses {task: value, standardised}, auxiliary
+            {name: value}, validation Metrics, criterion, effective_weights {task: value}.
+        shared_parameters: Number of parameters that two or more tasks reach.
+        gates: {gate: {expert: mean weight on validation}}.
+        cost: parameters, embedding_parameters, train_seconds, rows_per_second, peak_memory_bytes, threads, device.
+        environment: Versions, machine, command, start time.
+        error: None, or {type, message, traceback}; for a diverged run {type: "Diverged", message, task, step, epoch}.
+    """
+
+    format: int = FORMAT
+    id: str
+    status: str
+    method: str
+    purpose: str
+    seed: int
+    config: dict[str, Any]
+    dataset: dict[str, Any] = field(default_factory=dict)
+    selected_by: dict[str, str] = field(default_factory=dict)
+    best_epoch: int | None = None
+    best_epoch_per_task: dict[str, int] = field(default_factory=dict)
+    metrics: dict[str, Metrics] = field(default_factory=dict)
+    metrics_per_task: dict[str, Metrics] = field(default_factory=dict)
+    undefined: dict[str, str] = field(default_factory=dict)
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+    shared_parameters: int | None = None
+    gates: dict[str, dict[str, float]] = field(default_factory=dict)
+    cost: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, Any] = field(default_factory=dict)
+    error: dict[str, Any] | None = None
+
+    @property
+    def method_config(self) -> dict[str, Any]:
+        """The configuration of the method: the run's identity without data set and seed."""
+        return {key: self.config[key] for key in ("architecture", "weighting", "trainer", "purpose")}
+
+    @property
+    def criterion(self) -> float | None:
+        """The criterion on validation at the selected epoch, higher being better; None if the run did not finish."""
+        if self.status != "finished" or self.best_epoch is None:
+            return None
+        value = self.epochs[self.best_epoch - 1].get("criterion")
+        return None if value is None else float(value)
+
+    @property
+    def num_trials(self) -> int:
+        """How many trials a tuned run was chosen from; 0 for other runs."""
+        return int(self.config.get("tuning", {}).get("trials", 0))
+
+    def path(self, results_dir: str | Path) -> Path:
+        """Where this record lies under `results_dir`."""
+        return record_path(results_dir, self.config, self.id)
+
+    def write(self, results_dir: str | Path) -> Path:
+        """Writes the JSON in one step: a reader sees the old file or the new one, never a part.
+
+        Raises:
+            ValueError: if a number is NaN or infinite.
+        """
+        path = self.path(results_dir)
+        write_json(path, asdict(self))
+        return path
+
+
+def record_path(results_dir: str | Path, config: dict[str, Any], id: str) -> Path:
+    """`<results_dir>/<dataset>/<architecture>/<weighting>/<id>.json`; trials in `<results_dir>/trials/...`."""
+    names = (config[group]["name"] for group in ("dataset", "architecture", "weighting"))
+    return Path(results_dir, *(["trials"] if config.get("purpose") == TRIAL else []), *names, f"{id}.json")
+
+
+def load_record(path: str | Path) -> Record:
+    """Reads one record.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        ValueError: if it is no record, or its format is newer than this version reads.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no record at {path}")
+    kind, known = "a record", [f.name for f in fields(Record)]
+    return Record(**known_keys(read_json(path, kind), path, kind, known=known, required=REQUIRED, newest=FORMAT))
+
+
+def record_files(folder: str | Path) -> Iterator[Path]:
+    """The record files under a folder, sorted; passed over are what is hidden, and folders of reference lines."""
+    for path in sorted(Path(folder).rglob("*.json")):
+        parts = path.relative_to(folder).parts
+        if REFERENCE not in parts[:-1] and not any(part.startswith(".") for part in parts):
+            yield path
+
+
+def load_records(folder: str | Path) -> list[Record]:
+    """All records under a folder (or the one at a file's path), sorted by path.
+
+    Raises:
+        FileNotFoundError: if the folder does not exist.
+        ValueError: as `load_record`.
+    """
+    folder = Path(folder)
+    if folder.is_file():
+        return [load_record(folder)]
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no folder of records at {folder}")
+    with no_garbage_collection():
+        return [load_record(path) for path in record_files(folder)]

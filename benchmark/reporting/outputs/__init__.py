@@ -1,0 +1,1 @@
+"""A document drawn: HTML, Markdown, LaTeX, terminal."""

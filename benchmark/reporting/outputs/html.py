@@ -1,0 +1,129 @@
+"""A report as one self-contained HTML page: no network, one script that only sorts and filters, every name escaped."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import polars as pl
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from benchmark.analysis.results import Results
+from benchmark.reporting.figures import Figure, figures
+from benchmark.reporting.figures.ranks import critical_difference
+from benchmark.reporting.figures.styles import DARK, LIGHT, Style, styles
+from benchmark.reporting.layout import Block, Document
+from benchmark.reporting.outputs.markdown import MOST_ROWS
+from benchmark.statistics import Ranking
+
+MOST_DATASETS = 8
+"""Data sets with figures on a page."""
+_HEADLINE = ("auc", "mse")
+_MOST_NUMBERS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class PagePart:
+    """A part of a chapter with its figure."""
+
+    name: str
+    blocks: Sequence[Block]
+    notes: Sequence[str]
+    figure: Figure | None
+
+
+@dataclass(frozen=True, slots=True)
+class PageChapter:
+    """A chapter of the page; the anchor is what the contents lead to."""
+
+    anchor: str
+    title: str
+    notes: Sequence[str]
+    parts: Sequence[PagePart]
+
+
+def render(
+    document: Document,
+    results: Sequence[Results],
+    ranking: Ranking | None,
+    summary: pl.DataFrame,
+    methods: Sequence[str],
+) -> str:
+    """The page.
+
+    Args:
+        document: What to draw.
+        results: The numbers behind it, for the figures, one a data set.
+        ranking: Of the methods over all tasks, if they can be ranked.
+        summary: `Report.summary`, whose headline numbers the page carries for programs.
+        methods: All of them, in the order of their keys.
+    """
+    environment = Environment(
+        loader=PackageLoader("benchmark.reporting.outputs", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    palettes = {
+        name: "".join(f"--c{number}:{colour};" for number, colour in enumerate(colours))
+        for name, colours in (("light", LIGHT), ("dark", DARK))
+    }
+    script = files("benchmark.reporting.outputs").joinpath("report.js").read_text(encoding="utf-8")
+    keys = styles(methods)
+    symbols = list(dict.fromkeys(keys.values()))
+    return environment.get_template("report.html").render(
+        document=document,
+        datasets=[result.group.name for result in results],
+        chapters=_chapters(document, results, ranking, keys),
+        keys={method: symbols.index(style) for method, style in keys.items()},
+        symbols=list(enumerate(symbols)),
+        style=environment.get_template("report.css").render(palettes=palettes).strip(),
+        script=script,
+        script_hash=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
+        slash=Markup("/<wbr>"),  # where a name may be broken
+        most_rows=MOST_ROWS,
+        folded="Configurations of the methods",
+        data=_data(results, summary),
+    )
+
+
+def _chapters(
+    document: Document, results: Sequence[Results], ranking: Ranking | None, keys: dict[str, Style]
+) -> list[PageChapter]:
+    """The chapters with their figures; those that have neither text nor figure are left out."""
+    drawn = {r.group.name: figures(r, keys) for r in results[:MOST_DATASETS]}
+    left_out = len(results) - len(drawn)
+    ranks = critical_difference(ranking, keys) if ranking is not None else None
+    drawn[""] = {"ranks": ranks} if ranks is not None else {}
+    chapters = []
+    for chapter in document.chapters:
+        parts = [
+            PagePart(part.name, part.blocks, part.notes, drawn.get(part.name, {}).get(chapter.anchor))
+            for part in chapter.parts
+        ]
+        parts = [part for part in parts if part.blocks or part.notes or part.figure]
+        notes = list(chapter.notes)
+        if left_out > 0 and any(part.figure and part.name for part in parts):
+            notes.append(f"Figures of the first {MOST_DATASETS} of {len(results)} data sets.")
+        if parts:
+            chapters.append(PageChapter(chapter.anchor, chapter.title, notes, parts))
+    return chapters
+
+
+def _data(results: Sequence[Results], summary: pl.DataFrame) -> dict[str, Any]:
+    """The headline numbers, for programs that read the page; of very many the first."""
+    headline = summary.filter(summary["metric"].is_in(_HEADLINE))
+    rows = [
+        [float(f"{v:.7g}") if isinstance(v, float) else v for v in row]
+        for row in headline.head(_MOST_NUMBERS).iter_rows()
+    ]
+    return {
+        "selection": results[0].selection, "columns": headline.columns, "rows": rows, "all_rows": headline.height,
+    }  # fmt: skip

@@ -1,0 +1,1 @@
+"""From a command to records: one run, a sweep, a search."""

@@ -1,0 +1,57 @@
+"""What a record says of its data: which rows, in which splits, and what the test rows alone decide."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+
+from benchmark import metrics
+from benchmark.datasets import Data
+from benchmark.records.run import TRIAL
+from benchmark.training.trainer import users_of
+
+
+def identify(data: Data, purpose: str) -> dict[str, Any]:
+    """What runs share that were trained on the same rows: data, splits, schema, and but for trials a hash of the test rows."""
+    splits = {"train": data.train, "validation": data.validation, "test": data.test}
+    return {
+        "fingerprint": data.fingerprint,
+        "splits": {split: len(rows) for split, rows in splits.items()},
+        "schema": data.schema.to_json(),
+        **({} if purpose == TRIAL else {"test_rows": _hash_rows(data)}),
+    }
+
+
+def describe(name: str, data: Data, identity: dict[str, Any]) -> dict[str, Any]:
+    """A record's `dataset`: what the data are, and but for trials what the test rows alone decide (the constant's metrics).
+
+    Args:
+        name: Of the data set.
+        data: The same, prepared.
+        identity: What `identify` says of it.
+    """
+    described: dict[str, Any] = {
+        "name": name,
+        "fields": [f.name for f in data.schema.categorical] + [f.name for f in data.schema.numeric],
+        "tasks": list(data.schema.task_names),
+        **identity,
+        "facts": data.facts,
+    }
+    if "test_rows" in identity:
+        tasks, rows = data.schema.tasks, data.test
+        constant = metrics.constant_outputs(tasks, data.train.labels, len(rows))
+        described |= {
+            "best_reachable": data.best_reachable,
+            "constant": metrics.evaluate(tasks, constant, rows.labels, users_of(data, rows))[0],
+        }
+    return described
+
+
+def _hash_rows(data: Data) -> str:
+    """Of the test rows: equal in two records if they were judged on the same rows."""
+    hashed = hashlib.sha256()
+    for array in (data.test.categorical, data.test.numeric, data.test.labels):
+        hashed.update(np.ascontiguousarray(array).tobytes())
+    return hashed.hexdigest()[:16]

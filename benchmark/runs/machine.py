@@ -1,0 +1,108 @@
+"""What a record says of machine and cost: versions, commit, command, threads, memory."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import shlex
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from benchmark.datasets import Data
+from benchmark.runs.progress import command_line
+from benchmark.training.trainer import Fit
+
+
+def environment() -> dict[str, Any]:
+    """A record's `environment`: versions, machine, command and the time now."""
+    commit = _commit()
+    return {
+        "mtlbench": version("mtlbench"),
+        **({} if commit is None else {"commit": commit}),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "command": _command(),
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _command() -> str:
+    program, *arguments = command_line()
+    name = Path(program).name
+    # `mtlbench run` is one word there
+    words = ["python", "-m", "benchmark"] if name == "__main__.py" else name.split()
+    return shlex.join([*words, *arguments])
+
+
+@lru_cache
+def _commit() -> str | None:
+    """The git commit of this code, with `-dirty` where files differ; None if it is no checkout."""
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *words]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603  no user's words
+
+    try:
+        git("ls-files", "--error-unmatch", Path(__file__).name)  # or it is installed within somebody else's checkout
+        return git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+@contextmanager
+def limited_threads(number: int) -> Iterator[int]:
+    """Torch has so many threads inside, or all if 0; yields how many these are."""
+    before = torch.get_num_threads()
+    if number:
+        torch.set_num_threads(number)
+    try:
+        yield torch.get_num_threads()
+    finally:
+        torch.set_num_threads(before)
+
+
+def cost(model: nn.Module, fit: Fit, data: Data, threads: int, device: torch.device) -> dict[str, Any]:
+    """A record's `cost`: parameters, time, memory, threads, device."""
+    embeddings = {id(p): p.numel() for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
+    return {
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "embedding_parameters": sum(embeddings.values()),
+        "train_seconds": fit.train_seconds,
+        "rows_per_second": fit.rows / fit.train_seconds if fit.train_seconds else None,
+        "peak_memory_bytes": _peak_memory(device),
+        "threads": threads,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+    }
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    """The high water mark starts again at what is in use."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # Linux
+
+
+def _peak_memory(device: torch.device) -> int | None:
+    """Highest memory in use since the reset: the GPU's allocations, or the whole process on Linux; else unknown."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return None
+    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))

@@ -1,0 +1,161 @@
+"""How far things are: a bar for the run at work on a terminal, and one line for each finished run of a sweep.
+
+A sweep lists the records it waits for in a file and names it in an environment variable, which the workers of any launcher
+inherit: so every worker can say "[7/12] ... 4 min left" by looking which records exist.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tqdm import tqdm
+
+from benchmark.records.run import TRIAL, Record
+
+SWEEP = "MTLBENCH_SWEEP"
+
+
+class Bar(tqdm):  # type: ignore[type-arg]
+    """A bar of one process. tqdm's own lock is one for several, whose semaphores stay behind where a worker is killed."""
+
+
+Bar.set_lock(threading.RLock())
+
+
+class RunProgress:
+    """The bar of one run; silent where nobody would see it, or where several processes would write over each other.
+
+    Args:
+        label: What is running.
+        num_steps: Steps at most.
+    """
+
+    def __init__(self, label: str, num_steps: int) -> None:
+        sweep = _sweep()
+        owner = os.getpid() if sweep is None else sweep["pid"]
+        hidden = True if owner != os.getpid() else None  # None: only where stderr is no terminal
+        self._bar = Bar(total=num_steps, desc=label, unit="step", leave=False, disable=hidden, dynamic_ncols=True)
+
+    def __enter__(self) -> RunProgress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.close()
+
+    def step(self, count: int) -> None:
+        """`count` more steps are done."""
+        self._bar.update(count)
+
+    def epoch(self, entry: dict[str, Any]) -> None:
+        """Shows the epoch's losses."""
+        losses = " ".join(f"{task} {loss:.4f}" for task, loss in entry["train_losses"].items())
+        self._bar.set_postfix_str(f"epoch {entry['epoch']}, loss {losses}, criterion {entry['criterion']:.4f}")
+
+
+@contextmanager
+def sweep_progress(records: Sequence[Path] = ()) -> Iterator[Callable[[Sequence[Path]], None]]:
+    """While inside, `line_of` counts these records, in this process and in its workers.
+
+    Yields a function that takes the records of the sweep's next stage. Workers outlive a stage, so all have one file.
+    """
+    with tempfile.NamedTemporaryFile("w", suffix=".json", delete=False) as file:
+        path = Path(file.name)
+
+    def follow(records: Sequence[Path]) -> None:
+        state = {
+            "pid": os.getpid(),
+            "command_line": sys.argv,
+            "started": time.time(),
+            "records": [str(path.absolute()) for path in records],
+        }
+        new = path.with_suffix(".new")
+        new.write_text(json.dumps(state))
+        new.replace(path)
+
+    follow(records)
+    os.environ[SWEEP] = file.name
+    try:
+        yield follow
+    finally:
+        del os.environ[SWEEP]
+        path.unlink()
+
+
+def line_of(record: Record) -> str:
+    """The line of a finished run: its place in the sweep, how it went, and the time left."""
+    trial = record.config.get("tuning", {}).get("trial") if record.purpose == TRIAL else None
+    which = f"seed {record.seed}" if trial is None else f"trial {trial}"
+    what = f"{record.dataset.get('name', record.config['dataset']['name'])} {record.method} {which}"
+    if record.purpose == "tuned":
+        what += " (tuned)"
+    place, left = _place()
+    return " ".join(part for part in (place, what + ":", _outcome(record), left) if part)
+
+
+def command_line() -> list[str]:
+    """`sys.argv`; in a worker, that of the sweep."""
+    return list((_sweep() or {}).get("command_line", sys.argv))
+
+
+def _sweep() -> dict[str, Any] | None:
+    """What `sweep_progress` wrote; None outside of a sweep, and for a worker on a machine that does not see the file."""
+    try:
+        state: dict[str, Any] = json.loads(Path(os.environ[SWEEP]).read_text())
+    except (KeyError, OSError):
+        return None
+    return state
+
+
+def _place() -> tuple[str, str]:
+    state = _sweep()
+    if state is None:
+        return "", ""
+    # a record of before this sweep does not count; file times are coarser than the clock
+    done = sum(
+        path.is_file() and path.stat().st_mtime >= state["started"] - 0.1 for path in map(Path, state["records"])
+    )
+    total = len(state["records"])
+    left = (time.time() - state["started"]) / max(done, 1) * (total - done)
+    return f"[{done}/{total}]", f"| {duration(left)} left" if done < total else ""
+
+
+def _outcome(record: Record) -> str:
+    if record.status != "finished":
+        error = record.error or {}
+        kind = error.get("type")  # of a ValueError and a divergence, the message says it all
+        named = "" if kind in (None, "ValueError", "Diverged") else f"{kind}: "
+        return f"{record.status}: {named}{error.get('message', '')}"
+    parts = []
+    if record.purpose == TRIAL and record.criterion is not None:
+        parts.append(f"{record.config['trainer']['monitor']} {record.criterion:.4f} on validation")
+    for task, values in record.metrics.get("test", {}).items():
+        metric = next((name for name in ("auc", "mse") if name in values), None)
+        value = values[metric] if metric else None
+        if value is not None:
+            parts.append(f"{task} {'AUC' if metric == 'auc' else 'MSE'} {value:.4f}")
+    return f"{', '.join(parts)} | epoch {record.best_epoch} of {len(record.epochs)}, {duration(record.cost['train_seconds'])}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds for a person: `7 s`, `4 min`, `2 h 5 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def say(line: str) -> None:
+    """One write per line, so that the lines of several workers do not mix; above a bar, if there is one."""
+    Bar.write(line, file=sys.stderr)

@@ -1,0 +1,210 @@
+"""run(config) -> Record: one run from its configuration to the record it leaves. The flow of the house, in order."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from omegaconf import DictConfig
+from torch import nn
+
+from benchmark import metrics
+from benchmark.datasets import Data, Dataset
+from benchmark.records.files import digest
+from benchmark.records.run import TRIAL, Record, load_record, record_path
+from benchmark.runs.described import describe, identify
+from benchmark.runs.machine import cost, environment, limited_threads, reset_peak_memory
+from benchmark.runs.progress import RunProgress
+from benchmark.schema import Metrics
+from benchmark.seeding import initialise, seeded
+from benchmark.settings import registry
+from benchmark.settings.composition import typed
+from benchmark.settings.config import RunConfig
+from benchmark.trackers import guarded
+from benchmark.trained.checkpoint import save_checkpoint
+from benchmark.training.targets import TargetScale
+from benchmark.training.trainer import Fit, Trainer
+from benchmark.weightings import Weighting
+
+
+def run(config: RunConfig | DictConfig) -> Record:
+    """Trains, selects and evaluates one configuration, and writes its record.
+
+    A run whose record is there already is not repeated: the record is returned. See `finished_before`.
+
+    Args:
+        config: What to run: `RunConfig(dataset="shop", architecture="mmoe")`.
+
+    Returns:
+        The record; its `status` is `finished` or `diverged`.
+
+    Raises:
+        ValueError, FileNotFoundError: for a configuration that cannot run, before anything is written.
+        Exception: whatever ends the run otherwise, after a record of status `failed` was written.
+    """
+    config = typed(config)
+    check(config)
+    data = build_dataset(config).build()
+    identity = identify(data, config.purpose)
+    before = finished_before(config, identity)
+    if before is not None:
+        return before
+    record = new_record(config, data, identity)
+    try:
+        _execute(config, data, record)
+    except Exception as error:  # an interrupted run leaves no record: it did not fail
+        record.status = "failed"
+        record.error = {
+            "type": type(error).__name__,
+            "message": str(error),
+            "traceback": "".join(traceback.format_exception(error)),
+        }
+        record.write(config.results_dir)
+        raise
+    path = record.write(config.results_dir)
+    if not config.save_checkpoint:
+        path.with_suffix(".safetensors").unlink(
+            missing_ok=True
+        )  # of an earlier run under this id: it would not fit the record
+    return record
+
+
+def build_dataset(config: RunConfig) -> Dataset:
+    """The data set of a configuration; nothing is read yet."""
+    return cast(Dataset, registry.datasets.build(config.dataset))
+
+
+def check(config: RunConfig) -> None:
+    """Everything that can be known to be wrong before data is read or anything is trained.
+
+    Raises:
+        ValueError: if the architecture does not suit the data set, the weighting or monitor names an unknown task, there is
+            no such device, or the results folder cannot be written.
+    """
+    declared = build_dataset(config).declared()
+    reason = registry.architectures.get(config.architecture.name).requires(declared)  # type: ignore[attr-defined]
+    if reason is not None:
+        raise ValueError(
+            f"architecture {config.architecture.name} does not suit dataset {config.dataset.name}: {reason} "
+            f"(mtlbench list architectures --for {config.dataset.name})"
+        )
+    with seeded(config.seed, "weighting"):
+        registry.weightings.build(config.weighting, declared.tasks)
+    metrics.check_monitor(config.trainer.monitor, declared.tasks)
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device=cuda, but torch finds no GPU; use device=cpu or device=auto")
+    folder = Path(config.results_dir).absolute()
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise ValueError(f"results_dir={config.results_dir} cannot be written: {existing} is not a writable folder")
+
+
+def finished_before(config: RunConfig, identity: dict[str, Any]) -> Record | None:
+    """The record of the same run, if it need not be repeated.
+
+    That is: same id, same data prepared and split in the same way, finished or diverged (the same would happen again), and
+    the checkpoint is there if one is asked for. `rerun=true` repeats all.
+
+    Args:
+        config: The run.
+        identity: What `identify` says of its data.
+    """
+    path = record_path(config.results_dir, config.identity, config.id)
+    if config.rerun or not path.is_file():
+        return None
+    record = load_record(path)
+    if record.status == "failed" or any(
+        digest(record.dataset.get(key, value)) != digest(value) for key, value in identity.items()
+    ):
+        return None
+    lacks_checkpoint = config.save_checkpoint and not path.with_suffix(".safetensors").is_file()
+    return None if lacks_checkpoint and record.status == "finished" else record
+
+
+def new_record(config: RunConfig, data: Data, identity: dict[str, Any]) -> Record:
+    """A record with all that is known before training. Its status is `failed` until it is another."""
+    return Record(
+        id=config.id,
+        status="failed",
+        method=f"{config.architecture.name}/{config.weighting.name}",
+        purpose=config.purpose,
+        seed=config.seed,
+        config=asdict(config),
+        dataset=describe(config.dataset.name, data, identity),
+        selected_by={"split": "validation", "criterion": config.trainer.monitor},
+        environment=environment(),
+    )
+
+
+def _execute(config: RunConfig, data: Data, record: Record) -> None:
+    device = torch.device(config.device if config.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
+    with limited_threads(config.threads) as threads, guarded(registry.trackers.build(config.tracker)) as tracker:
+        model, weighting = build_model(config, data)
+        model.to(device), weighting.to(device)
+        scale = TargetScale.of(data.train, data.schema.tasks)
+        trainer = Trainer(
+            model, weighting, data, config.trainer, scale=scale, seed=config.seed, device=device
+        )  # fmt: skip
+        tracker.start(
+            id=record.id, method=record.method, config=record.config, dataset=record.dataset["name"], seed=config.seed
+        )
+        reset_peak_memory(device)
+        label = f"{record.dataset['name']} {record.method} seed {record.seed}"
+        with RunProgress(label, config.trainer.max_epochs * trainer.steps_per_epoch) as progress:
+            fit = trainer.fit(progress, tracker.epoch)
+        record.cost = cost(model, fit, data, threads, device)
+        record.shared_parameters = fit.shared_parameters
+        record.epochs = fit.epochs
+        if fit.diverged is not None:
+            record.status = "diverged"
+            record.error = {
+                "type": "Diverged",
+                "message": str(fit.diverged),
+                "task": fit.diverged.task,
+                "step": fit.diverged.step,
+                "epoch": len(fit.epochs) + 1,
+            }
+        else:
+            _evaluate_selected(trainer, fit, record)
+            record.status = "finished"
+            if config.save_checkpoint:
+                path = record.path(config.results_dir).with_suffix(".safetensors")
+                save_checkpoint(path, fit.selection.state(fit.selection.best_epoch), scale.mean_T, scale.std_T)
+        tracker.finish(record)
+
+
+def build_model(config: RunConfig, data: Data) -> tuple[Any, Weighting]:
+    """The architecture and the weighting with their initial values, from the streams `init` and `weighting` of the seed."""
+    with seeded(config.seed, "init"):
+        model: nn.Module = registry.architectures.build(config.architecture, data.schema)
+    initialise(model, config.seed)
+    with seeded(config.seed, "weighting"):
+        weighting: Weighting = registry.weightings.build(config.weighting, data.schema.tasks)
+    return model, weighting
+
+
+def _evaluate_selected(trainer: Trainer, fit: Fit, record: Record) -> None:
+    """Validation and test, once, at the jointly selected epoch, and each task at its own best epoch; of a trial, no test."""
+    selection = fit.selection
+    record.best_epoch, record.best_epoch_per_task = selection.best_epoch, selection.best_epoch_per_task
+    splits = {"validation": trainer.data.validation}
+    if record.purpose != TRIAL:
+        splits["test"] = trainer.data.test
+    by_epoch: dict[int, dict[str, Metrics]] = {}
+    for epoch in sorted({selection.best_epoch, *selection.best_epoch_per_task.values()}):
+        trainer.model.load_state_dict(selection.state(epoch))
+        by_epoch[epoch] = {}
+        for name, split in splits.items():
+            by_epoch[epoch][name], undefined = trainer.evaluate(split)
+            record.undefined |= {f"{name}.{key}": reason for key, reason in undefined.items()}
+    record.metrics = by_epoch[selection.best_epoch]
+    record.metrics_per_task = {
+        name: {task: by_epoch[epoch][name][task] for task, epoch in selection.best_epoch_per_task.items()}
+        for name in splits
+    }
+    trainer.model.load_state_dict(selection.state(selection.best_epoch))
+    record.gates = trainer.mean_gates(trainer.data.validation)

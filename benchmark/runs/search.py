@@ -1,0 +1,202 @@
+"""The search of one method: what each trial tries, what came of it, and which was best.
+
+There is no store beside the records: what a trial tries follows from the method, the trial's number and, for TPE, the
+trials before it, so a study that was interrupted is built again by proposing anew and finding the records.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import optuna
+from omegaconf import DictConfig, OmegaConf
+
+from benchmark.records.files import digest
+from benchmark.records.run import FIRST_TRIAL_SEED, TRIAL, Record
+from benchmark.runs.runner import check
+from benchmark.runs.space import Parameter, written
+from benchmark.runs.sweep import Compose, Job
+from benchmark.seeding import derive
+from benchmark.settings.composition import typed
+from benchmark.settings.config import RunConfig
+
+STARTUP_TRIALS = 4  # of TPE: drawn at random before it models; Optuna's 10 would be a whole budget
+SAMPLERS = ("random", "tpe")
+
+
+@dataclass(slots=True)
+class Trial:
+    """One trial of a study.
+
+    Args:
+        number: From 0.
+        parameters: What it tries, {key: plain value}.
+        job: The run.
+        record: What came of it, once it has run.
+    """
+
+    number: int
+    parameters: dict[str, Any]
+    job: Job
+    record: Record | None = None
+
+    @property
+    def value(self) -> float:
+        """The criterion on validation at the selected epoch, higher is better; -inf if it failed or diverged."""
+        found = self.record.criterion if self.record is not None else None
+        return -math.inf if found is None else found
+
+
+@dataclass(slots=True)
+class Study:
+    """The search of one method on one data set.
+
+    Args:
+        overrides: Hydra's overrides of the method, without a seed.
+        node: What they compose, with the default parameters.
+        config: The same, typed.
+        seeds: Of its tuned and default runs.
+        sampler: random or tpe.
+        space: The parameters that this method has.
+        trials: Those so far, in order of number.
+    """
+
+    overrides: list[str]
+    node: DictConfig
+    config: RunConfig
+    seeds: list[int]
+    sampler: str
+    space: tuple[Parameter, ...]
+    trials: list[Trial] = field(default_factory=list)
+
+    @property
+    def method(self) -> str:
+        """`mmoe/equal`."""
+        return f"{self.config.architecture.name}/{self.config.weighting.name}"
+
+    @property
+    def id(self) -> str:
+        """12 hex digits of what decides its trials. The values that are tried in place of the defaults have no part."""
+        groups = ("dataset", "architecture", "weighting", "trainer")
+        identity = {key: asdict(getattr(self.config, key)) for key in groups}
+        for parameter in self.space:
+            group, _, name = parameter.key.partition(".")
+            del identity[group][name]
+        return digest({**identity, "sampler": self.sampler, "space": self._space})[:12]
+
+    @property
+    def _space(self) -> dict[str, str]:
+        return {parameter.key: parameter.text for parameter in self.space}
+
+    def propose(self, number: int) -> dict[str, Any]:
+        """What a trial tries: drawn from the method and the number alone, and with TPE from the trials before it."""
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        seed = derive(number, "tuning", self.sampler, self.method) % 2**32  # as wide as Optuna's samplers take it
+        sampler = (
+            optuna.samplers.RandomSampler(seed)
+            if self.sampler == "random"
+            else optuna.samplers.TPESampler(n_startup_trials=STARTUP_TRIALS, seed=seed)
+        )
+        study = optuna.create_study(direction="maximize", sampler=sampler)
+        distributions = {parameter.key: parameter.distribution for parameter in self.space}
+        for trial in self.trials[:number]:
+            drawn = {parameter.key: parameter.drawn(trial.parameters[parameter.key]) for parameter in self.space}
+            study.add_trial(optuna.create_trial(params=drawn, distributions=distributions, value=trial.value))
+        asked = study.ask(distributions).params
+        return {parameter.key: parameter.value(asked[parameter.key]) for parameter in self.space}
+
+    def ask(self, number: int) -> Trial:
+        """Adds the trial of this number, which is the next.
+
+        Raises:
+            ValueError: if it cannot run.
+        """
+        parameters = self.propose(number)
+        job = self._job(
+            parameters,
+            purpose=TRIAL,
+            seed=FIRST_TRIAL_SEED + number,
+            tuning=self._tuning(number, parameters),
+            save_checkpoint=False,
+        )
+        if job.config.dataset != self.config.dataset:
+            raise ValueError(
+                f"{self.method}: the data set follows the seed (dataset.split_seed=${{seed}}?), and a search needs one: rows "
+                "that one trial trains on would be test rows of another"
+            )
+        trial = Trial(number, parameters, job)
+        self.trials.append(trial)
+        return trial
+
+    def tuned(self) -> list[Job]:
+        """The runs of the best trial's parameters, one a seed."""
+        best = self.best
+        tuning = {
+            **self._tuning(best.number, best.parameters),
+            "trials": len(self.trials),
+            "criterion": best.value if math.isfinite(best.value) else None,
+            "ids": [trial.job.config.id for trial in self.trials],
+        }
+        return [self._job(best.parameters, purpose="tuned", seed=seed, tuning=tuning) for seed in self.seeds]
+
+    @property
+    def best(self) -> Trial:
+        """The best on validation; ties, and trials of which none finished, go to the lowest number."""
+        return max(self.trials, key=lambda trial: trial.value)
+
+    def _tuning(self, number: int, parameters: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "study": self.id,
+            "trial": number,
+            "sampler": self.sampler,
+            "space": self._space,
+            "parameters": parameters,
+        }
+
+    def _job(self, parameters: dict[str, Any], *, tuning: dict[str, Any], **changes: Any) -> Job:
+        """The method with other values. Composed once and then changed: a search has many trials, and composing is slow."""
+        changes = parameters | changes
+        node = copy.deepcopy(self.node)
+        for key, value in changes.items():
+            OmegaConf.update(node, key, value, merge=False)
+        OmegaConf.update(node, "tuning", tuning, merge=False, force_add=True)
+        config = typed(node)
+        check(config)
+        overrides = [f"{key}={written(value)}" for key, value in changes.items()]
+        return Job([*self.overrides, *overrides, f"++tuning={written(tuning)}"], config)
+
+
+def studies_of(jobs: Sequence[Job], space: tuple[Parameter, ...], sampler: str, compose: Compose) -> list[Study]:
+    """The methods of a sweep, each with its seeds, in order of first appearance.
+
+    Args:
+        jobs: Its default runs.
+        space: What is tried.
+        sampler: random or tpe.
+        compose: Makes a configuration of overrides.
+
+    Raises:
+        ValueError: if a seed is one of the trials', the runs have a purpose already, or two studies search the same.
+    """
+    studies: dict[tuple[str, ...], Study] = {}
+    for job in jobs:
+        config = job.config
+        if config.seed >= FIRST_TRIAL_SEED:
+            raise ValueError(f"seed={config.seed}: seeds from {FIRST_TRIAL_SEED} on are those of the trials")
+        if config.purpose != "default" or config.tuning:
+            raise ValueError(f"purpose and tuning are set by the search, found {config.purpose} and {config.tuning}")
+        shape = tuple(override for override in job.overrides if not override.startswith("seed="))
+        if shape not in studies:
+            own = tuple(parameter for parameter in space if parameter.suits(config))
+            studies[shape] = Study(list(shape), compose(list(shape)), config, [], sampler, own)
+        studies[shape].seeds.append(config.seed)
+    ids = [study.id for study in studies.values()]
+    if len(set(ids)) < len(ids):
+        raise ValueError(
+            "a parameter is both swept and searched: take it out of hydra.sweeper.space, or out of the sweep"
+        )
+    return list(studies.values())

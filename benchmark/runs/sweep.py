@@ -1,0 +1,232 @@
+"""A sweep: many runs by Hydra multirun. Finished ones are skipped, a failed one does not stop the rest, the end is summed up."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from omegaconf import DictConfig
+
+from benchmark.records.files import digest
+from benchmark.records.run import TRIAL, Record, load_record, record_path
+from benchmark.runs.described import identify
+from benchmark.runs.progress import line_of, say, sweep_progress
+from benchmark.runs.runner import build_dataset, check, finished_before, run
+from benchmark.settings import registry
+from benchmark.settings.composition import typed
+from benchmark.settings.config import RunConfig
+from benchmark.text import counted
+from benchmark.trackers import guarded
+
+Compose = Callable[[list[str]], DictConfig]
+OUTCOMES = ("finished", "skipped", "diverged", "failed", "without a record")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Job:
+    """One run of a sweep: Hydra's overrides, and the configuration they compose."""
+
+    overrides: list[str]
+    config: RunConfig
+
+    @property
+    def record(self) -> Path:
+        """Where its record will be."""
+        return record_path(self.config.results_dir, self.config.identity, self.config.id)
+
+
+def attempt(config: DictConfig) -> str:
+    """Runs one job of a sweep and prints its line; the status in place of an exception."""
+    config_ = typed(config)
+    try:
+        record = run(config_)
+    except Exception as error:  # noqa: BLE001  whatever it is, the other runs go on; the record has the traceback
+        path = record_path(config_.results_dir, config_.identity, config_.id)
+        if not path.is_file() or load_record(path).status != "failed":  # it is of an earlier run, if there is one
+            say(f"{config_.dataset.name} {config_.architecture.name}/{config_.weighting.name}: failed: {error}")
+            return "failed"
+        record = load_record(path)
+        say(f"{line_of(record)} (traceback in {path})")
+        return record.status
+    say(line_of(record))
+    return record.status
+
+
+def sweep(overrides: Sequence[list[str]], *, compose: Compose, launch: Callable[[Any], Any]) -> None:
+    """Runs all jobs that are not finished, and sums up.
+
+    Args:
+        overrides: One list of overrides per job.
+        compose: Makes the configuration of one.
+        launch: Hydra's launcher.
+
+    Raises:
+        ValueError, FileNotFoundError: if any job cannot run, or there is none; then none is started.
+        LauncherError: if the launcher gave up.
+        SystemExit: 1, if a run failed or left no record.
+    """
+    jobs = compose_all(overrides, compose)
+    with Batch(launch) as batch:
+        batch.run(jobs)
+    if not batch.is_complete:
+        sys.exit(1)
+
+
+class Batch:
+    """The jobs of one command, run at once or stage by stage: skips finished ones, and on leaving says how each ended.
+
+    Args:
+        launch: Hydra's launcher.
+
+    Attributes:
+        is_complete: After leaving: did every job leave a record, and none fail?
+    """
+
+    def __init__(self, launch: Callable[[Any], Any]) -> None:
+        self._launch = launch
+        self._jobs: dict[Path, Job] = {}
+        self._before: dict[Path, int] = {}  # when the records of the jobs that were to run had been written
+        self._data: dict[tuple[str, bool], dict[str, Any]] = {}  # what `identify` says of each data set
+        self._stack = ExitStack()
+        self.is_complete = False
+
+    def __enter__(self) -> Batch:
+        self._follow = self._stack.enter_context(sweep_progress())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+        self.is_complete = self._sum_up()
+        if error is None and len(self._jobs) > 1:
+            self._track_report()
+
+    def run(self, jobs: Sequence[Job], what: str = "run", title: str = "") -> None:
+        """Runs those that are not finished.
+
+        Args:
+            jobs: What to run.
+            what: The word for one of them.
+            title: Goes before the line that counts them.
+        """
+        todo, skipped = self._unfinished(jobs)
+        if len(jobs) > 1 or skipped:
+            say(
+                f"mtlbench: {title}{counted(len(jobs), what)}, {len(skipped)} done before and skipped, {len(todo)} to do"
+            )
+        if diverged := sum(record.status == "diverged" for record in skipped):
+            say(
+                f"mtlbench: {diverged} of those skipped had diverged; rerun=true runs them again, as after a change of code"
+            )
+        self._before |= {job.record: _modified(job.record) for job in todo}
+        self._jobs |= {job.record: job for job in jobs}
+        if todo:
+            try:
+                self._follow([job.record for job in todo])
+                self._launch([job.overrides for job in todo])
+            finally:
+                for folder in {job.config.results_dir for job in todo}:
+                    _remove_hydra_folder(folder)
+
+    def record(self, job: Job) -> Record | None:
+        """What a job that was run left; None if it left nothing: a record that has not changed is of an earlier run."""
+        is_stale = job.record in self._before and _modified(job.record) == self._before[job.record]
+        return None if is_stale else load_record(job.record)
+
+    def _sum_up(self) -> bool:
+        """Prints how the jobs ended, by purpose; False if one failed or left no record."""
+        outcomes: dict[str, Counter[str]] = {}
+        versions = set()
+        for job in self._jobs.values():
+            record, counts = self.record(job), outcomes.setdefault(job.config.purpose, Counter())
+            if record is None:
+                counts["without a record"] += 1
+            else:
+                counts[record.status if job.record in self._before else "skipped"] += 1
+                versions.add((record.environment.get("mtlbench"), record.environment.get("torch")))
+        for purpose, counts in outcomes.items():
+            label = f"{'trials' if purpose == TRIAL else purpose}: " if len(outcomes) > 1 or purpose == TRIAL else ""
+            told = [f"{counts[name]} {name}" for name in OUTCOMES if counts[name] or name in OUTCOMES[:4]]
+            say(f"mtlbench: {label}{', '.join(told)}")
+        if len(versions) > 1:
+            made = "; ".join(sorted(f"mtlbench {mtlbench} with torch {torch}" for mtlbench, torch in versions))
+            say(f"mtlbench: warning: these records were made by different versions: {made}")
+        total: Counter[str] = sum(outcomes.values(), Counter())
+        if total["without a record"]:
+            without = " without rerun=true" if any(job.config.rerun for job in self._jobs.values()) else ""
+            say(f"mtlbench: the same command{without} goes on where this one stopped")
+        self._point_to_records(has_results=set(outcomes) != {TRIAL})
+        return not (total["failed"] or total["without a record"])
+
+    def _track_report(self) -> None:
+        from benchmark.reporting import report  # a second, and only for sweeps that end well
+
+        trackers = {job.config.results_dir: job.config.tracker for job in self._jobs.values()}
+        for results_dir, config in trackers.items():
+            with guarded(registry.trackers.build(config)) as tracker:
+                tracker.report(partial(report, results_dir))
+
+    def _unfinished(self, jobs: Sequence[Job]) -> tuple[list[Job], list[Record]]:
+        """Prepares every data set once, before any worker needs it; the jobs to do, and the records of the others."""
+        todo, done = [], []
+        for job in jobs:
+            key = digest(dataclasses.asdict(job.config.dataset)), job.config.purpose == TRIAL
+            if key not in self._data:
+                self._data[key] = identify(build_dataset(job.config).build(), job.config.purpose)
+            before = finished_before(job.config, self._data[key])
+            if before is None:
+                todo.append(job)
+            else:
+                done.append(before)
+        return todo, done
+
+    def _point_to_records(self, *, has_results: bool) -> None:
+        folders = sorted({str(job.config.results_dir) for job in self._jobs.values()})
+        for folder in folders:
+            if any(job.config.purpose == TRIAL for job in self._jobs.values()):
+                say(f"mtlbench: the trials' records are in {Path(folder, 'trials')}")
+            if has_results:
+                say(f"mtlbench: compare with: mtlbench report {folder}")
+
+
+def compose_all(overrides: Sequence[list[str]], compose: Compose) -> list[Job]:
+    """The distinct jobs, checked. Composes once per shape (all but the seed): composing costs more than many a run.
+
+    Raises:
+        ValueError: if one cannot run, or there is none.
+    """
+    if not overrides:
+        raise ValueError("nothing to run: the experiment's hydra.sweeper.leave_out leaves out every combination chosen")
+    shapes: dict[tuple[str, ...], DictConfig] = {}
+    jobs = []
+    for job in overrides:
+        seeds = [override for override in job if override.startswith("seed=")]
+        shape = tuple(override for override in job if override not in seeds)
+        if len(seeds) != 1 or not seeds[0].removeprefix("seed=").isdecimal():
+            shape, seeds = tuple(job), []
+        if shape not in shapes:
+            shapes[shape] = compose(list(shape))
+            check(typed(shapes[shape]))
+        if seeds:  # before interpolations are resolved: dataset.split_seed=${seed} follows it
+            shapes[shape].seed = int(seeds[0].removeprefix("seed="))
+        jobs.append(Job(job, typed(shapes[shape])))
+    return list({job.record: job for job in jobs}.values())
+
+
+def _modified(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.is_file() else 0
+
+
+def _remove_hydra_folder(results_dir: str) -> None:
+    """Hydra makes the folder it would write to, though it has nothing to write."""
+    folder = Path(results_dir, ".hydra")
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()

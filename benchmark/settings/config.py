@@ -1,0 +1,142 @@
+"""RunConfig: everything that decides a run, as dataclasses; its hash is the run's identity.
+
+Python first: `RunConfig(dataset="shop", architecture="mmoe")` in a notebook equals what the command line composes.
+Imports no torch.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from omegaconf import MISSING
+
+from benchmark.records.files import digest
+from benchmark.settings import registry
+from benchmark.settings.registry import ArchitectureConfig, DatasetConfig, TrackerConfig, WeightingConfig
+
+CHOICES = {
+    "optimizer": ("adam", "adamw"),
+    "scheduler": ("none", "cosine"),
+    "purpose": ("default", "trial", "tuned"),
+}
+
+
+@dataclass(kw_only=True, slots=True)
+class TrainerConfig:
+    """How a model is trained; one default for all data sets.
+
+    Args:
+        max_epochs: Passes over train, at most.
+        batch_size: Rows in a step.
+        optimizer: adam or adamw (fused). adam adds weight decay to the gradient, adamw to the update.
+        learning_rate: Step size of the model's parameters.
+        weight_decay: For all parameters but embeddings and those of the weighting.
+        embedding_weight_decay: For embeddings.
+        scheduler: none, or cosine (per step, from learning_rate to 0 over max_epochs).
+        clip_norm: Clip the gradient's global norm to this; null: no clipping.
+        patience: Stop when neither the monitor nor any task's own metric has improved for so many epochs.
+        monitor: What selects the epoch, on validation: `mean` (over tasks of 2 AUC - 1 and of R²) or one metric, `income.auc`.
+    """
+
+    max_epochs: int = 30
+    batch_size: int = 1024
+    optimizer: str = "adamw"
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-2
+    embedding_weight_decay: float = 1e-2
+    scheduler: str = "none"
+    clip_norm: float | None = None
+    patience: int = 3
+    monitor: str = "mean"
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "weight_decay", "embedding_weight_decay", "clip_norm"):
+            value = getattr(self, name)
+            if isinstance(value, int) and not isinstance(value, bool):
+                setattr(self, name, float(value))  # 1 and 1.0 are the same configuration, and have to hash alike
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"trainer.{name} must be a finite number, found {value}")
+        for name, least in (("max_epochs", 1), ("batch_size", 1), ("patience", 1)):
+            _at_least(f"trainer.{name}", getattr(self, name), least)
+        if not self.learning_rate > 0:
+            raise ValueError(f"trainer.learning_rate must be greater than 0, found {self.learning_rate}")
+        for name in ("weight_decay", "embedding_weight_decay"):
+            _at_least(f"trainer.{name}", getattr(self, name), 0)
+        if self.clip_norm is not None and not self.clip_norm > 0:
+            raise ValueError(f"trainer.clip_norm must be greater than 0 or null, found {self.clip_norm}")
+        _one_of("trainer.optimizer", self.optimizer, CHOICES["optimizer"])
+        _one_of("trainer.scheduler", self.scheduler, CHOICES["scheduler"])
+
+
+@dataclass(kw_only=True, slots=True)
+class RunConfig:
+    """One run: dataset, architecture, weighting and trainer are its identity, with purpose and seed; the rest is where and how.
+
+    Args:
+        dataset: A registered name, or `configure("dataset", name, ...)`.
+        architecture: A registered name, or `configure("architecture", name, ...)`.
+        weighting: A registered name, or `configure("weighting", name, ...)`.
+        trainer: How the model is trained.
+        purpose: default, trial or tuned: what the run is for; records and reports keep them apart.
+        seed: Initial values, order of batches, dropout, weighting. The split hangs on `dataset.split_seed` alone.
+        device: auto (cuda if there is one), cpu or cuda.
+        threads: Of torch on the CPU; 0: all cores. The last bit of a result depends on it.
+        tracker: none or wandb.
+        results_dir: Where records are written.
+        save_checkpoint: Keep the weights of the selected epoch beside the record.
+        rerun: Train even if the record is there.
+        tuning: How its parameters were found, of a trial or a tuned run; a search writes it. See `benchmark.runs.tuning`.
+    """
+
+    dataset: DatasetConfig = MISSING
+    architecture: ArchitectureConfig = MISSING
+    weighting: WeightingConfig = MISSING
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    purpose: str = "default"
+    seed: int = 0
+    device: str = "auto"
+    threads: int = 0
+    tracker: TrackerConfig = MISSING
+    results_dir: str = "results/runs"
+    save_checkpoint: bool = False
+    rerun: bool = False
+    tuning: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for group, default in (
+            ("dataset", MISSING),
+            ("architecture", MISSING),
+            ("weighting", "equal"),
+            ("tracker", "none"),
+        ):
+            value = getattr(self, group)
+            name = default if value == MISSING else value
+            if isinstance(name, str) and name != MISSING:
+                setattr(self, group, registry.REGISTRIES[group].config(name))
+        _one_of("purpose", self.purpose, CHOICES["purpose"])
+        _one_of("device", self.device, ("auto", "cpu", "cuda"))
+        _at_least("seed", self.seed, 0)
+        _at_least("threads", self.threads, 0)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What decides the result, as plain values; the version of a library does not."""
+        whole = asdict(self)
+        return {key: whole[key] for key in ("dataset", "architecture", "weighting", "trainer", "purpose", "seed")}
+
+    @property
+    def id(self) -> str:
+        """The first 12 hex digits of the hash of `identity`."""
+        return digest(self.identity)[:12]
+
+
+def _at_least(name: str, value: float, least: float) -> None:
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, found {value}")
+
+
+def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ValueError(f"{name} must be one of {', '.join(known)}, found {value!r}")

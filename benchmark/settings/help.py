@@ -1,0 +1,82 @@
+"""The text of `mtlbench run --help`, made from the registries, so that it cannot drift from the code."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from hydra.core.config_store import ConfigStore
+
+from benchmark.settings.config import RunConfig, TrainerConfig
+from benchmark.settings.listing import aligned, argument_meanings, as_typed, summary
+from benchmark.settings.registry import REGISTRIES
+
+EXPERIMENTS = Path(__file__).parents[1] / "conf" / "experiment"
+
+# command, what it does; a test composes every one of them
+EXAMPLES = (
+    ("mtlbench run", "one run, all defaults"),
+    ("mtlbench run dataset=shop architecture=mmoe architecture.num_experts=4 seed=1", "one run, some parameters"),
+    ("mtlbench run architecture=mmoe,shared_bottom seed='range(0,5)'", "a sweep: 2 architectures x 5 seeds"),
+    ("mtlbench run trainer.learning_rate=1e-4,1e-3,1e-2", "a sweep over any parameter"),
+    ("mtlbench run experiment=demo", "a sweep that is written down in conf/experiment"),
+    ("mtlbench run --cfg job architecture=mmoe", "print the whole configuration, train nothing"),
+)
+
+INTRODUCTION = """\
+Trains one run or a sweep of runs; every run leaves one record. Finished runs are skipped: the same command goes on
+where it was interrupted.
+
+Usage: mtlbench run [key=value ...] [options]        (the same as: python -m benchmark [key=value ...] [options])
+A group takes a name (architecture=mmoe), its parameters follow with a dot (architecture.num_experts=4). Several values
+with commas between, or range(0,5), make a sweep over all combinations."""
+
+CLOSING = """\
+Records go to <results_dir>/<dataset>/<architecture>/<weighting>/<id>.json.
+  mtlbench report results/runs          compare what is there
+  mtlbench list architectures mmoe      the parameters of one entry, its equations and its paper
+
+Options
+  --cfg job               print the composed configuration
+  --config-dir FOLDER     a folder with experiments and option files of your own
+  --multirun, -m          accepted and not needed: every command may sweep
+  --hydra-help            all options of Hydra
+  hydra/launcher=joblib   runs side by side; also submitit_local, submitit_slurm and ray (conf/hydra/launcher)"""
+
+
+def help_text() -> str:
+    """The whole text."""
+    parts = [INTRODUCTION, "", "Examples", *aligned(EXAMPLES, indent=2)]
+    for group, registry in REGISTRIES.items():
+        rows = [(name, summary(registry.get(name))) for name in registry.names()]
+        parts += ["", f"{group}=", *aligned(rows, indent=2)]
+    parts += ["", "experiment=", *aligned(experiments(), indent=2)]
+    parts += ["", "How a model is trained", *_keys(TrainerConfig, "trainer.")]
+    parts += ["", "Whatever the model", *_keys(RunConfig, ""), "", CLOSING]
+    return "\n".join(parts)
+
+
+def experiments() -> list[tuple[str, str]]:
+    """The shipped experiments: name, and the first comment line of the file."""
+    rows = []
+    for path in sorted(EXPERIMENTS.glob("*.yaml")):
+        comments = [line for line in path.read_text().splitlines() if line.startswith("#") and "@package" not in line]
+        rows.append((path.stem, comments[0].lstrip("# ") if comments else ""))
+    return rows
+
+
+def register_help() -> None:
+    """Stores the text as the option `hydra/help: mtlbench`."""
+    text = help_text().replace("$", "")  # omegaconf and string.Template would both read it
+    node = {"app_name": "mtlbench", "header": "", "footer": "", "template": text}
+    ConfigStore.instance().store(group="hydra/help", name="mtlbench", node=node, provider="mtlbench")
+
+
+def _keys(config: type, prefix: str) -> list[str]:
+    meanings = argument_meanings(config.__doc__)
+    rows = [
+        (f"{prefix}{field.name}={as_typed(field.default)}", meanings.get(field.name, ""))
+        for field in dataclasses.fields(config)
+        if field.name not in REGISTRIES and field.default is not dataclasses.MISSING
+    ]
+    return aligned(rows, indent=2)

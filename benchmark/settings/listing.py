@@ -1,0 +1,159 @@
+"""What is registered, in words: the lines of `mtlbench list` and of `mtlbench run --help`."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import textwrap
+from collections.abc import Sequence
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from benchmark.settings.registry import REGISTRIES, Registry, datasets
+from benchmark.text import unknown
+
+WIDTH = 120  # columns of the text
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Parameter:
+    """One key of a configuration.
+
+    Args:
+        key: As on the command line, "architecture.num_experts".
+        kind: Its type, "int" or "offline | online".
+        default: As on the command line, "8" or "[64]".
+        meaning: From the docstring's Args; empty if it is not there.
+    """
+
+    key: str
+    kind: str
+    default: str
+    meaning: str
+
+
+def listing(group: str | None = None, name: str | None = None, *, suits: str | None = None, names: bool = False) -> str:
+    """The text of `mtlbench list`.
+
+    Args:
+        group: "architectures", "weightings", "datasets" or "trackers" (the singular is understood); None: all of them.
+        name: One entry: its parameters with defaults and types, and its docstring with the paper.
+        suits: The name of a data set: only what it can be used with; no data is read. The rest comes with the reason.
+        names: Only the names, joined by commas, as a sweep takes them.
+
+    Raises:
+        ValueError: for an unknown group, name or data set.
+    """
+    if name is not None and group is not None:
+        return describe(_registry(group), name)
+    registries = list(REGISTRIES.values()) if group is None else [_registry(group)]
+    if suits is not None and group is None:
+        registries = [r for r in registries if any(hasattr(r.get(entry), "requires") for entry in r.names())]
+    if names:
+        return "\n".join(",".join(n for n in r.names() if not _unsuited(r, n, suits)) for r in registries)
+    return "\n\n".join(f"{r.plural}\n{_lines(r, suits)}" for r in registries)
+
+
+def describe(registry: Registry, name: str) -> str:
+    """Everything about one entry: its parameters and its docstring.
+
+    Raises:
+        ValueError: if there is none of this name.
+    """
+    cls = registry.get(name)
+    rows = parameters(registry, name)
+    table = "\n".join(aligned([(f"{p.key}={p.default}", p.kind, p.meaning) for p in rows], indent=2)) or "  none"
+    head = f"{registry.group}={name}  ({cls.__module__}.{cls.__qualname__})"
+    return f"{head}\n\nParameters\n{table}\n\n{inspect.cleandoc(cls.__doc__ or '')}"
+
+
+def summary(cls: type) -> str:
+    """The first line of the class's own docstring."""
+    return inspect.cleandoc(cls.__doc__ or "").partition("\n")[0]
+
+
+def parameters(registry: Registry, name: str) -> list[Parameter]:
+    """The keyword-only parameters of an entry, in the order of its signature.
+
+    Raises:
+        ValueError: if there is none of this name.
+    """
+    cls = registry.get(name)
+    hints = get_type_hints(cls.__init__)  # type: ignore[misc]
+    meanings: dict[str, str] = {}
+    for parent in reversed(cls.__mro__):  # a base may document what its children share
+        meanings |= argument_meanings(parent.__doc__)
+    return [
+        Parameter(f"{registry.group}.{p.name}", in_words(hints[p.name]), as_typed(p.default), meanings.get(p.name, ""))
+        for p in inspect.signature(cls).parameters.values()
+        if p.kind is p.KEYWORD_ONLY
+    ]
+
+
+def argument_meanings(docstring: str | None) -> dict[str, str]:
+    """The `Args:` section of a google-style docstring, as {name: text on one line}."""
+    section = re.search(r"^Args:\n((?:[ ]{4}.*\n|\n)*)", inspect.cleandoc(docstring or "") + "\n", re.MULTILINE)
+    meanings: dict[str, str] = {}
+    if section is None:
+        return meanings
+    for entry in re.split(r"\n(?=\S)", textwrap.dedent(section[1]).strip()):
+        names, _, text = entry.partition(":")
+        for name in names.split(","):
+            meanings[name.strip()] = " ".join(text.split())
+    return meanings
+
+
+def in_words(kind: Any) -> str:
+    """A type annotation as a reader of the command line wants it."""
+    if get_origin(kind) is Literal:
+        return " | ".join(map(str, get_args(kind)))
+    if isinstance(kind, type) and get_origin(kind) is None:
+        return kind.__name__
+    return str(kind).replace("None", "null")
+
+
+def as_typed(value: Any) -> str:
+    """A default as one would type it on the command line."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, tuple | list):
+        return f"[{','.join(map(as_typed, value))}]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {as_typed(item)}" for key, item in value.items()) + "}"
+    return str(value)
+
+
+def aligned(rows: Sequence[tuple[str, ...]], indent: int) -> list[str]:
+    """Rows in columns of their widest cell; the last column is wrapped within `WIDTH`."""
+    if not rows:
+        return []
+    widths = [max(len(row[c]) for row in rows) for c in range(len(rows[0]) - 1)]
+    margin = indent + sum(width + 2 for width in widths)
+    lines: list[str] = []
+    for row in rows:
+        head = " " * indent + "".join(f"{cell:<{width}}  " for cell, width in zip(row, widths, strict=False))
+        told = textwrap.wrap(row[-1], max(WIDTH - margin, 40)) or [""]
+        lines += [(head + told[0]).rstrip(), *(" " * margin + line for line in told[1:])]
+    return lines
+
+
+def _registry(group: str) -> Registry:
+    for registry in REGISTRIES.values():
+        if group in (registry.group, registry.plural):
+            return registry
+    raise ValueError(unknown("group", group, [r.plural for r in REGISTRIES.values()]))
+
+
+def _unsuited(registry: Registry, name: str, suits: str | None) -> str | None:
+    requires = getattr(registry.get(name), "requires", None)
+    if suits is None or requires is None:
+        return None
+    reason: str | None = requires(datasets.build(datasets.config(suits)).declared())
+    return reason
+
+
+def _lines(registry: Registry, suits: str | None) -> str:
+    reasons = {name: _unsuited(registry, name, suits) for name in registry.names()}
+    lines = aligned([(n, summary(registry.get(n))) for n, reason in reasons.items() if reason is None], indent=2)
+    refused = aligned([(n, reason) for n, reason in reasons.items() if reason is not None], indent=2)
+    return "\n".join([*lines, *([f"not for {suits}:", *refused] if refused else [])]) or "  none"

@@ -1,0 +1,235 @@
+"""One mechanism for architectures, weightings, data sets and trackers: register, discover, configure, build.
+
+The keyword-only parameters of a registered class's `__init__`, with their annotations and defaults, ARE its configuration:
+`register` makes a dataclass of them (`MMoE.Config`) and stores it in Hydra's ConfigStore. Nobody writes a YAML file for it.
+
+    @architectures.register("mmoe")
+    class MMoE(Architecture):
+        def __init__(self, schema: Schema, *, num_experts: int = 8) -> None: ...
+
+An outside package adds a module with two lines of its pyproject:
+
+    [project.entry-points."mtlbench.architectures"]
+    mynet = "mynet.model"
+
+Annotations may be int, float, bool, str, Literal of strings, `tuple[int, ...]`, `dict[str, float]`, and `X | None`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import pkgutil
+import warnings
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import entry_points
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+from benchmark.text import unknown
+
+C = TypeVar("C", bound=type)
+
+
+@dataclasses.dataclass(kw_only=True, slots=True)
+class ComponentConfig:
+    """Base of what the registries make: the name it is registered under, then its parameters."""
+
+    name: str = dataclasses.field(default=MISSING, init=False)
+
+
+@dataclasses.dataclass(kw_only=True, slots=True)
+class DatasetConfig(ComponentConfig):
+    """Base of the configurations of data sets."""
+
+
+@dataclasses.dataclass(kw_only=True, slots=True)
+class ArchitectureConfig(ComponentConfig):
+    """Base of the configurations of architectures."""
+
+
+@dataclasses.dataclass(kw_only=True, slots=True)
+class WeightingConfig(ComponentConfig):
+    """Base of the configurations of weightings."""
+
+
+@dataclasses.dataclass(kw_only=True, slots=True)
+class TrackerConfig(ComponentConfig):
+    """Base of the configurations of trackers."""
+
+
+class Registry:
+    """A table of classes by name, filled by `register` when the modules of a package are imported.
+
+    Args:
+        group: The Hydra group and the word for one entry: "architecture".
+        package: The built-in package whose modules `discover` imports: "architectures".
+        base: The dataclass from which every entry's Config derives.
+    """
+
+    def __init__(self, group: str, package: str, base: type[ComponentConfig]) -> None:
+        self.group, self.package, self.base = group, package, base
+        self._classes: dict[str, type] = {}
+        self._discovered = False
+
+    @property
+    def plural(self) -> str:
+        """The word for all entries, as in `mtlbench list architectures` and the entry point group."""
+        return f"{self.group}s"
+
+    def register(self, name: str) -> Callable[[C], C]:
+        """A class decorator that enters the class under `name` and gives it its `Config`.
+
+        Raises:
+            ValueError: if another class has the name, or a parameter has no annotation or no default.
+        """
+
+        def enter(cls: C) -> C:
+            known = self._classes.get(name)
+            if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+                raise ValueError(f"{self.group} {name!r} is registered twice: {known.__module__} and {cls.__module__}")
+            config = _config_class(cls, name, self.group, self.base)
+            cls.Config = config  # type: ignore[attr-defined]
+            cls.registered_as = name  # type: ignore[attr-defined]
+            self._classes[name] = cls
+            ConfigStore.instance().store(group=self.group, name=name, node=_config_node(config), provider="mtlbench")
+            return cls
+
+        return enter
+
+    def discover(self) -> None:
+        """Imports every public module of the built-in package, then the entry points. Does so once.
+
+        Raises:
+            ImportError: whatever a broken built-in raises. A broken plugin is a warning that names its distribution.
+        """
+        if self._discovered:
+            return
+        package = importlib.import_module(self.package)
+        for module in pkgutil.iter_modules(getattr(package, "__path__", ())):
+            if not module.name.startswith("_"):
+                importlib.import_module(f"{self.package}.{module.name}")
+        self._discovered = True
+        for point in entry_points(group=f"mtlbench.{self.plural}"):
+            try:
+                point.load()
+            except Exception as error:  # noqa: BLE001  a plugin may raise anything, and must not break the rest
+                owner = point.dist.name if point.dist else "unknown"
+                warnings.warn(
+                    f"plugin {point.name!r} of {owner!r} cannot be loaded and is skipped: {type(error).__name__}: {error}",
+                    stacklevel=2,
+                )
+
+    def names(self) -> list[str]:
+        """All registered names, sorted."""
+        self.discover()
+        return sorted(self._classes)
+
+    def get(self, name: str) -> type:
+        """The class of this name.
+
+        Raises:
+            ValueError: if there is none, with the nearest and all known names.
+        """
+        self.discover()
+        if name not in self._classes:
+            raise ValueError(unknown(self.group, name, self._classes))
+        return self._classes[name]
+
+    def config(self, name: str, **parameters: Any) -> Any:
+        """The configuration of an entry: its defaults, with `parameters` in their place.
+
+        Raises:
+            ValueError: for an unknown name or parameter.
+        """
+        config = self.get(name).Config  # type: ignore[attr-defined]
+        fields = [field.name for field in dataclasses.fields(config) if field.init]
+        for parameter in parameters:
+            if parameter not in fields:
+                raise ValueError(unknown(f"parameter of {self.group} {name}", parameter, fields))
+        return config(**parameters)
+
+    def build(self, config: ComponentConfig, *args: Any) -> Any:
+        """The object that `config` describes: `cls(*args, **parameters)`."""
+        parameters = {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if f.init}
+        return self.get(config.name)(*args, **parameters)
+
+
+def _config_class(cls: type, name: str, group: str, base: type[ComponentConfig]) -> type:
+    # get_type_hints resolves the strings of `from __future__ import annotations`
+    hints = get_type_hints(cls.__init__)  # type: ignore[misc]
+    fields: list[Any] = [("name", str, dataclasses.field(default=name, init=False))]
+    choices: dict[str, tuple[Any, ...]] = {}
+    for parameter in inspect.signature(cls).parameters.values():
+        if parameter.kind is not parameter.KEYWORD_ONLY:
+            continue
+        if parameter.name not in hints or parameter.default is parameter.empty:
+            raise ValueError(
+                f"{cls.__name__}.{parameter.name} needs an annotation and a default: they are its configuration"
+            )
+        kind, default = hints[parameter.name], parameter.default
+        if get_origin(kind) is Literal:
+            choices[parameter.name], kind = get_args(kind), str
+        if isinstance(default, dict):
+            default = dataclasses.field(default_factory=partial(dict, default))
+        fields.append((parameter.name, kind, default))
+
+    def check(self: Any) -> None:
+        for field in dataclasses.fields(self)[1:]:
+            value = getattr(self, field.name)
+            if isinstance(value, list):
+                setattr(self, field.name, tuple(value))
+            # 1 and 1.0 are the same configuration, and have to hash alike
+            elif isinstance(value, int) and not isinstance(value, bool) and hints[field.name] in (float, float | None):
+                setattr(self, field.name, float(value))
+            elif isinstance(value, dict) and hints[field.name] == dict[str, float]:
+                value.update({key: float(number) for key, number in value.items()})
+            if value not in (MISSING, *choices.get(field.name, (value,))):
+                raise ValueError(
+                    f"{group}.{field.name}={value!r} is not known; known: {', '.join(choices[field.name])}"
+                )
+
+    made = dataclasses.make_dataclass(
+        "Config", fields, bases=(base,), namespace={"__post_init__": check}, kw_only=True, slots=True
+    )
+    # an attribute of its class, so that it pickles by reference and reaches the workers of a sweep
+    made.__module__, made.__qualname__ = cls.__module__, f"{cls.__qualname__}.Config"
+    made.__doc__ = f"Configuration of {name}: the keyword-only parameters of {cls.__qualname__}."
+    made.registered_as = name  # type: ignore[attr-defined]
+    return made
+
+
+def _config_node(config: type) -> DictConfig:
+    node: DictConfig = OmegaConf.structured(config)
+    for value in node.values():
+        if isinstance(value, DictConfig):
+            OmegaConf.set_struct(value, False)  # weights='{click: 1}' may add keys to a dict parameter
+    return node
+
+
+architectures = Registry("architecture", "architectures", ArchitectureConfig)
+weightings = Registry("weighting", "benchmark.weightings", WeightingConfig)
+datasets = Registry("dataset", "benchmark.datasets", DatasetConfig)
+trackers = Registry("tracker", "benchmark.trackers", TrackerConfig)
+REGISTRIES: dict[str, Registry] = {r.group: r for r in (architectures, weightings, datasets, trackers)}
+
+
+def configure(group: str, name: str, **parameters: Any) -> Any:
+    """The configuration of an entry of any registry, for notebooks: `configure("architecture", "mmoe", num_experts=4)`.
+
+    Raises:
+        ValueError: for an unknown group, name or parameter.
+    """
+    if group not in REGISTRIES:
+        raise ValueError(unknown("group", group, REGISTRIES))
+    return REGISTRIES[group].config(name, **parameters)
+
+
+def discover() -> None:
+    """Fills all registries. Idempotent: a worker of a sweep calls it again."""
+    for registry in REGISTRIES.values():
+        registry.discover()

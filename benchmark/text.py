@@ -1,0 +1,113 @@
+"""Words and numbers as people read them, on the command line and in reports. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import textwrap
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from benchmark.statistics import Interval
+
+
+def unknown(what: str, name: str, known: Any) -> str:
+    """One line for a misspelt name: what was meant, and all that is known."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    meant = f"; did you mean {near[0]}?" if near else ";"
+    return f"unknown {what} {name!r}{meant} known: {', '.join(sorted(known))}"
+
+
+def counted(number: int, what: str) -> str:
+    """`1 run`, `2,000 runs`."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def shortened(text: str) -> str:
+    """Another program's message in one line of at most 300 characters."""
+    return textwrap.shorten(text, 300, placeholder=" …")
+
+
+ABSENT = "—"
+
+
+TOO_FEW = "too few seeds"
+
+
+def decimals(intervals: Iterable[Interval]) -> int:
+    """Decimals that show five digits of the largest mean, four after the point for an AUC, and a digit of the median ±."""
+    found = list(intervals)
+    largest = max((abs(interval.mean) for interval in found), default=0.0)
+    if largest == 0 or not math.isfinite(largest):
+        return 4
+    of_mean = max(0, min(8, 4 - math.floor(math.log10(largest)), 4 if largest > 0.01 else 8))
+    widths = sorted(interval.half_width for interval in found if interval.half_width)
+    of_width = -math.floor(math.log10(widths[len(widths) // 2])) if widths else 0
+    return max(of_mean, min(6, of_width))
+
+
+def number(value: float | None, places: int = 4) -> str:
+    """A number with so many decimals, without a sign on zero; a dash for None."""
+    return ABSENT if value is None else f"{value:z.{places}f}"
+
+
+def with_interval(interval: Interval | None, places: int) -> str:
+    """`0.9512 ± 0.0011`; for too few seeds the mean alone."""
+    if interval is None:
+        return ABSENT
+    if interval.half_width is None:
+        return number(interval.mean, places)
+    return f"{interval.mean:z.{places}f} ± {interval.half_width:.{places}f}"
+
+
+def signed_interval(interval: Interval | None, places: int) -> str:
+    """`+0.0021 [+0.0012, +0.0030]`; `identical` where every pair is equal to the last bit."""
+    if interval is None:
+        return ABSENT
+    if interval.low is None or interval.high is None:
+        return f"{signed(interval.mean, places)}, {TOO_FEW}"
+    if interval.low == interval.high == 0:
+        return "identical"
+    return f"{signed(interval.mean, places)} [{signed(interval.low, places)}, {signed(interval.high, places)}]"
+
+
+def signed(value: float, places: int) -> str:
+    """`+0.0021`; what rounds to zero has no sign, for it may be on either side."""
+    text = f"{value:+z.{places}f}"
+    return text if text.strip("+-0.") else text.removeprefix("+")
+
+
+def count(value: float | None) -> str:
+    """A count with three digits: `85`, `1.24 k`, `12.4 M`."""
+    if value is None:
+        return ABSENT
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.3g} {letter}" if value < 999.5 * size else f"{value / size:.0f} {letter}"
+    return f"{value:.0f}"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds with about three digits: `0.14`, `8.5`, `139`."""
+    if seconds is None:
+        return ABSENT
+    return f"{seconds:.2f}" if seconds < 0.995 else f"{seconds:.1f}" if seconds < 99.95 else f"{seconds:.0f}"
+
+
+def listed(names: Iterable[str], most: int = 8) -> str:
+    """Names joined by commas; of very many the first, and how many more there are."""
+    found = list(names)
+    more = f" and {len(found) - most:,} more" if len(found) > most else ""
+    return ", ".join(found[:most]) + more
+
+
+def numbers(values: Iterable[int]) -> str:
+    """Whole numbers with runs joined: `0–4, 7`."""
+    parts: list[list[int]] = []
+    for value in sorted(set(values)):
+        if parts and value == parts[-1][-1] + 1:
+            parts[-1].append(value)
+        else:
+            parts.append([value])
+    return ", ".join(f"{p[0]}–{p[-1]}" if len(p) > 2 else ", ".join(map(str, p)) for p in parts)

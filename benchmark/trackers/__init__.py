@@ -1,0 +1,97 @@
+"""Trackers: where the numbers of a run are shown while it runs. The record is the result; nothing is read back.
+
+Adding one is one file: here, or in an outside package with an entry point of the group `mtlbench.trackers`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from benchmark.records.run import Record
+from benchmark.settings.registry import trackers
+
+if TYPE_CHECKING:
+    from benchmark.reporting import Report
+
+register = trackers.register
+
+
+class Tracker:
+    """Base of all trackers. A subclass's keyword-only parameters are its configuration.
+
+    A tracker may raise whatever it likes: the run sees it through `Guarded`.
+    """
+
+    def start(self, *, id: str, method: str, config: dict[str, Any], dataset: str, seed: int) -> None:
+        """Called before training.
+
+        Args:
+            id: The run's identity, 12 hex digits.
+            method: `architecture/weighting`; runs of one method belong together.
+            config: The whole RunConfig as plain values.
+            dataset: Name of the data set.
+            seed: Of the run.
+        """
+
+    def epoch(self, entry: dict[str, Any]) -> None:
+        """Called after every epoch with one item of `Record.epochs`."""
+
+    def finish(self, record: Record) -> None:
+        """Called with the record of a finished or diverged run, before it is written; `record.status` says which."""
+
+    def report(self, make: Callable[[], Report]) -> str | None:
+        """Called once after a sweep of several runs, and by `mtlbench report --tracker`.
+
+        Args:
+            make: Makes the report of the sweep's records. It takes seconds: a tracker that shows none does not call it.
+
+        Returns:
+            Where the report is to be seen, or None.
+        """
+
+    def close(self) -> None:
+        """Called last, whatever happened; without a `finish` before it, the run was broken off by an exception."""
+
+
+class Guarded:
+    """A tracker whose hooks cannot end a run: its first exception is a line on stderr, later ones are silent.
+
+    Every hook of `Tracker` goes through it, those that are added later too.
+    """
+
+    def __init__(self, inner: Tracker) -> None:
+        self.inner = inner
+        self._warned = False
+
+    def __getattr__(self, hook: str) -> Callable[..., Any]:
+        return partial(self._try, getattr(self.inner, hook))
+
+    def _try(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        try:
+            return call(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001  the network, a full disk, a library's bug: none may cost a training run
+            if not self._warned:
+                self._warned = True
+                print(
+                    f"mtlbench: tracking failed and the run goes on without it: {type(error).__name__}: {error}",
+                    file=sys.stderr,
+                )
+            return None
+
+
+@contextmanager
+def guarded(inner: Tracker) -> Iterator[Guarded]:
+    """The tracker in a `with`: it cannot end the run, and it is closed even when the run ends by an exception.
+
+    >>> with guarded(Tracker()) as tracker:
+    ...     tracker.epoch({"epoch": 1})
+    """
+    tracker = Guarded(inner)
+    try:
+        yield tracker
+    finally:
+        tracker.close()

@@ -1,0 +1,10 @@
+"""No tracker: the record alone."""
+
+from __future__ import annotations
+
+from benchmark.trackers import Tracker, register
+
+
+@register("none")
+class NoTracker(Tracker):
+    """Tracks nothing: the record alone."""

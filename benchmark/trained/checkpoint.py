@@ -1,0 +1,252 @@
+"""Checkpoints: the weights of the selected epoch in `<id>.safetensors` beside the record. Nothing is ever unpickled.
+
+A file holds the model's tensors as `model.<name>`, and the scale of the targets as `target.mean` and `target.std`.
+All else that rebuilds the model (architecture, parameters, schema) stands in the record. T tasks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, fields
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from benchmark.records.run import Record, load_record, record_files
+from benchmark.schema import Schema
+from benchmark.seeding import seeded
+from benchmark.settings.config import RunConfig, TrainerConfig
+from benchmark.settings.registry import REGISTRIES, architectures, datasets
+from benchmark.training.prediction import BATCH_SIZE, predict
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from architectures import Architecture
+    from benchmark.datasets import Data
+
+_MODEL, _MEAN, _STD = "model.", "target.mean", "target.std"
+
+
+def save_checkpoint(path: Path, state: dict[str, Tensor], target_mean_T: Tensor, target_std_T: Tensor) -> None:
+    """Writes a checkpoint in one step: a reader sees the old file or the new one, never a part.
+
+    Args:
+        path: `<id>.safetensors` beside the record; its folder is made if it is not there.
+        state: The model's `state_dict()`.
+        target_mean_T: (T,) means of the targets, as `benchmark.training.prediction.predict` takes them.
+        target_std_T: (T,) their standard deviations.
+    """
+    tensors = {f"{_MODEL}{name}": value for name, value in state.items()}
+    tensors |= {_MEAN: target_mean_T, _STD: target_std_T}
+    # a copy each: safetensors refuses tensors that share memory, as tied weights do
+    contiguous = torch.contiguous_format
+    copies = {name: value.detach().cpu().clone(memory_format=contiguous) for name, value in tensors.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        save_file(copies, temporary)
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+@dataclass(frozen=True, slots=True)
+class Predictor:
+    """A trained model, ready to predict.
+
+    Args:
+        record: How it was trained.
+        schema: The fields and tasks it was trained on.
+        model: The architecture with its trained weights, in evaluation mode.
+        target_mean_T: (T,) means of the regression targets in train.
+        target_std_T: (T,) their standard deviations.
+        device: Where the model is.
+    """
+
+    record: Record
+    schema: Schema
+    model: Architecture
+    target_mean_T: Tensor
+    target_std_T: Tensor
+    device: str = "cpu"
+
+    def predict(
+        self, categorical: np.ndarray, numeric: np.ndarray, batch_size: int = BATCH_SIZE
+    ) -> dict[str, np.ndarray]:
+        """Predictions for rows coded as the data set codes them.
+
+        With the device and the number of threads of the run, these are, to the last bit, the numbers it was judged by.
+
+        Args:
+            categorical: (R, F) int32 codes, each from 0 to the field's cardinality - 1.
+            numeric: (R, N) float32.
+            batch_size: Rows in one pass.
+
+        Returns:
+            {task: (R,) float64}: the logit of a binary task, the value of a regression in the target's unit.
+
+        Raises:
+            ValueError: if the number of columns or rows, or a code, does not fit the schema.
+        """
+        self._check(categorical, numeric)
+        return predict(
+            self.model,
+            categorical,
+            numeric,
+            target_mean_T=self.target_mean_T,
+            target_std_T=self.target_std_T,
+            batch_size=batch_size,
+            device=self.device,
+        )
+
+    def _check(self, categorical: np.ndarray, numeric: np.ndarray) -> None:
+        fields = self.schema.categorical
+        for name, array, columns in (
+            ("categorical", categorical, len(fields)),
+            ("numeric", numeric, len(self.schema.numeric)),
+        ):
+            if array.shape != (len(categorical), columns):
+                raise ValueError(f"{name} must be ({len(categorical)}, {columns}), found {tuple(array.shape)}")
+        if len(categorical):
+            for field, least, most in zip(fields, categorical.min(axis=0), categorical.max(axis=0), strict=True):
+                if least < 0 or most >= field.cardinality:
+                    found = int(least if least < 0 else most)
+                    raise ValueError(f"field {field.name!r} has codes 0 to {field.cardinality - 1}, found {found}")
+
+
+def locate(record: Record | str | Path) -> tuple[Record, Path]:
+    """A finished record and its path.
+
+    Raises:
+        FileNotFoundError: if there is no record.
+        ValueError: if the path is a folder or no record, or the run did not finish.
+    """
+    path = record.path(record.config["results_dir"]) if isinstance(record, Record) else Path(record)
+    if path.is_dir():
+        raise ValueError(_name_one(path))
+    record = record if isinstance(record, Record) else load_record(path)
+    if record.status != "finished":
+        reason = (record.error or {}).get("message", "no reason is given")
+        raise ValueError(f"run {record.id} of {record.method} has no model to load: it {record.status} ({reason})")
+    return record, path
+
+
+def load(record: Record | str | Path, *, device: str = "cpu") -> Predictor:
+    """Rebuilds the trained model of a run.
+
+    Args:
+        record: The path of a record (`<id>.json`, its weights beside it), or a Record, looked for in its `results_dir`.
+        device: Where the model goes: cpu, cuda.
+
+    Raises:
+        FileNotFoundError: if there is no record, or it has no checkpoint (then with the command that makes one).
+        ValueError: if the path is a folder, the run did not finish, or the weights do not fit the record.
+    """
+    record, path = locate(record)
+    weights = path.with_suffix(".safetensors")
+    if not weights.is_file():
+        command = f"{_command(record.config)} save_checkpoint=true"
+        raise FileNotFoundError(f"no checkpoint at {weights}; to make one: {command}")
+    try:
+        tensors = load_file(weights)
+    except SafetensorError as error:
+        raise ValueError(
+            f"{weights} is not a checkpoint: {error}; rerun=true save_checkpoint=true makes it anew"
+        ) from error
+    schema = Schema.from_json(record.dataset["schema"])
+    parameters = dict(record.config["architecture"])
+    with seeded(record.seed, "load"):  # building draws initial values, and must not move the caller's generators
+        model = architectures.build(architectures.config(parameters.pop("name"), **parameters), schema)
+    state = {name.removeprefix(_MODEL): value for name, value in tensors.items() if name.startswith(_MODEL)}
+    scale = torch.zeros(len(schema.tasks))
+    expected = {_MODEL + name: value for name, value in model.state_dict().items()} | {_MEAN: scale, _STD: scale}
+    _check_fit(weights, expected, tensors)
+    model.load_state_dict(state)
+    model.to(device).eval()
+    return Predictor(record, schema, model, tensors[_MEAN], tensors[_STD], device)
+
+
+def data_of(record: Record) -> Data:
+    """Builds the data set of a run again.
+
+    Raises:
+        FileNotFoundError: if its files are gone.
+        ValueError: if it is not what the run was trained on.
+    """
+    parameters = dict(record.config["dataset"])
+    name = parameters.pop("name")
+    data: Data = datasets.build(datasets.config(name, **parameters)).build()
+    expected, now = record.dataset["fingerprint"], data.fingerprint
+    if now != expected:
+        raise ValueError(
+            f"data set {name} has changed since run {record.id}: expected fingerprint {expected}, found {now}"
+        )
+    if data.schema != Schema.from_json(record.dataset["schema"]):
+        raise ValueError(f"data set {name} is now prepared otherwise than for run {record.id}: run it again")
+    return data
+
+
+def _check_fit(weights: Path, expected: dict[str, Tensor], found: dict[str, Tensor]) -> None:
+    """Compares names and shapes; torch's own message for this has a line per tensor."""
+    shapes = [{name: tuple(value.shape) for name, value in tensors.items()} for tensors in (expected, found)]
+    wrong = sorted({name for name, _ in shapes[0].items() ^ shapes[1].items()})
+    if wrong:
+        wants, has = (shape.get(wrong[0], "none") for shape in shapes)
+        raise ValueError(
+            f"{weights} does not fit its record: {len(wrong)} tensors differ, the first is {wrong[0]!r}:"
+            f" expected {wants}, found {has}"
+        )
+
+
+def _name_one(folder: Path) -> str:
+    """What to say to somebody who gave a folder where one record was expected."""
+    usable = (path for path in record_files(folder) if path.with_suffix(".safetensors").is_file())
+    names = [str(path) for path in islice(usable, 5)]
+    found = f"with a checkpoint are, for example: {', '.join(names)}" if names else "no record there has a checkpoint"
+    return f"{folder} is a folder, and one record (.json) was expected; {found}"
+
+
+def _command(config: dict[str, Any]) -> str:
+    """The command of a run: the names it chose, and what differs from their defaults."""
+    words = ["mtlbench", "run"]
+    for group in ("dataset", "architecture", "weighting"):
+        name = config[group]["name"]
+        words += [f"{group}={name}", *_overrides(f"{group}.", config[group], asdict(REGISTRIES[group].config(name)))]
+    words += _overrides("trainer.", config["trainer"], asdict(TrainerConfig()))
+    alone = ("purpose", "seed", "device", "threads", "results_dir")
+    words += _overrides("", config, {field.name: field.default for field in fields(RunConfig) if field.name in alone})
+    return shlex.join(words)
+
+
+def _overrides(prefix: str, values: dict[str, Any], defaults: dict[str, Any]) -> Iterator[str]:
+    for key, default in defaults.items():
+        value = values.get(key, default)
+        if json.dumps(value) != json.dumps(default):  # a list and a tuple are the same
+            yield f"{prefix}{key}={_written(value)}"
+
+
+def _written(value: object) -> str:
+    """A plain value in Hydra's grammar of overrides."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}:{_written(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return "[" + ",".join(map(_written, value)) + "]"
+    if isinstance(value, str) and not re.fullmatch(r"[\w./-]+", value):
+        escaped = value.replace("'", "\\'")
+        return f"'{escaped}'"
+    return str(value) if isinstance(value, str) else json.dumps(value)

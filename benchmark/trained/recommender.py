@@ -1,0 +1,280 @@
+"""Recommendations: the best of all items for a user, from a checkpoint, with every task's prediction beside the score.
+
+A candidate's row is the user's fields, the item's fields as last known in train, and every other (context) field at its
+usual value in train. R rows, F categorical and N numeric fields, I items.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+import json
+import math
+import sys
+from dataclasses import dataclass
+from itertools import pairwise
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from benchmark.schema import Schema, Task
+from benchmark.trained.checkpoint import Predictor, data_of, load, locate
+from benchmark.trained.score import Score, default, parse
+from benchmark.training.prediction import BATCH_SIZE, in_unit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from benchmark.datasets import Catalogue, Data, Entities
+    from benchmark.records.run import Record
+
+FORMATS = ("table", "json", "csv")
+ITEM_BLOCK = 16 * BATCH_SIZE  # whole batches, so that blocks do not move the last bit
+_COLUMNS = ("user", "rank", "item", "title", "score")
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendations:
+    """Recommended items, one row for each user and rank.
+
+    Args:
+        rows: {user, rank (from 1), item, title (where the data has them), score, and every task's prediction}; ids are
+            the data set's own. A score or prediction that is not finite is None.
+        tasks: The tasks, whose names are the last columns (`<name>_prediction` if it is one of the others').
+        score: The expression that items are ranked by.
+        notes: What the reader should know, one line each: what was left out, what was assumed.
+    """
+
+    rows: list[dict[str, Any]]
+    tasks: tuple[Task, ...]
+    score: str
+    notes: tuple[str, ...] = ()
+
+    def print(self, form: Literal["table", "json", "csv"] = "table") -> None:
+        """Writes the rows to stdout, and the notes to stderr.
+
+        Raises:
+            ValueError: for an unknown format.
+        """
+        if form not in FORMATS:
+            raise ValueError(f"format must be one of {', '.join(FORMATS)}, found {form!r}")
+        if form == "table":
+            Console().print(self.to_table())
+        else:
+            sys.stdout.write(self.to_json() if form == "json" else self.to_csv())
+        for note in self.notes:
+            print(note, file=sys.stderr)
+
+    def to_table(self) -> Table:
+        """A table for the terminal, with a line between users."""
+        table = Table(caption=Text(f"ranked by {self.score}"), caption_justify="left")
+        headings = {_column(task): f"{task.name}\n({task.unit})" if task.unit else task.name for task in self.tasks}
+        for name in self.rows[0] if self.rows else _COLUMNS:
+            justify: Literal["left", "right"] = "left" if name in ("user", "item", "title") else "right"
+            # where the terminal is narrow, the title gives way: a number cut short would be another number
+            table.add_column(Text(headings.get(name, name)), justify=justify, no_wrap=name != "title")
+        for row, following in pairwise([*self.rows, None]):
+            assert row is not None
+            last_of_user = following is not None and following["user"] != row["user"]
+            # Text, since a title may hold what rich would take for markup
+            table.add_row(*(Text(_shown(value)) for value in row.values()), end_section=last_of_user)
+        return table
+
+    def to_json(self) -> str:
+        """A JSON array of the rows."""
+        return json.dumps(self.rows, indent=1, allow_nan=False) + "\n"
+
+    def to_csv(self) -> str:
+        """The rows with a heading; text that a spreadsheet would take for a formula is preceded by an apostrophe."""
+        file = io.StringIO()
+        writer = csv.writer(file, lineterminator="\n")
+        if self.rows:
+            writer.writerow(self.rows[0])
+        writer.writerows([_not_a_formula(value) for value in row.values()] for row in self.rows)
+        return file.getvalue()
+
+
+def recommend(
+    record: Record | str | Path,
+    users: str | int | Sequence[str | int],
+    *,
+    k: int = 10,
+    score: str | None = None,
+    include_seen: bool = False,
+) -> Recommendations:
+    """The K best of all items for each user.
+
+    Items are ranked by score, ties by their order in the data set, scores that are not finite last. A user's rows do
+    not depend on who else is asked for. A user with fewer than `k` candidates gets fewer rows.
+
+    Args:
+        record: The path of a record, or a Record, of a run with `save_checkpoint=true`.
+        users: One id of the data set's own, or several; 42 is "42".
+        k: Items for each user.
+        score: What items are ranked by, in the language of `benchmark.trained.score`; None: the last funnel child, or the only
+            task.
+        include_seen: Keep the items with which the user has any row in train, whatever its labels. By default they are
+            left out. (Rows of validation and test leave nothing out.)
+
+    Raises:
+        FileNotFoundError: if there is no record, no checkpoint, or the data set's files are gone.
+        ValueError: if `k` is less than 1; a user or a task is unknown, or the score is not well formed; the data set
+            has no users and items; the run did not finish; or the data is not what the run was trained on.
+    """
+    if k < 1:
+        raise ValueError(f"k must be at least 1, found {k}")
+    found, _ = locate(record)
+    schema, name = Schema.from_json(found.dataset["schema"]), found.dataset["name"]
+    for role in ("item", "user"):
+        if getattr(schema, role) is None:
+            raise ValueError(f"data set {name} has no {role} field: nothing to recommend")
+    ranking = default(schema.tasks) if score is None else parse(score, schema.tasks)
+    predictor = load(record)
+    data = data_of(found)
+    if data.catalogue is None:
+        raise ValueError(f"data set {name} has no catalogue of users and items: nothing to recommend")
+    asked = [str(users)] if isinstance(users, str | int | Integral) else users  # numpy's integers too
+    indices = _find_users(asked, data.catalogue.users, name)
+    ranker = _Ranker(predictor, data, data.catalogue, ranking, include_seen=include_seen)
+    rows = [row for index in indices for row in ranker.rows(index, k)]
+    notes = tuple(ranker.notes(indices, rows, k))
+    return Recommendations(rows, schema.tasks, str(ranking), notes)
+
+
+class _Ranker:
+    """Ranks all items for one user at a time, in blocks of items."""
+
+    def __init__(
+        self, predictor: Predictor, data: Data, catalogue: Catalogue, score: Score, *, include_seen: bool
+    ) -> None:
+        self.predictor, self.catalogue, self.score = predictor, catalogue, score
+        self.schema, self.include_seen = predictor.schema, include_seen
+        self._categorical = [field.name for field in self.schema.categorical]
+        self._numeric = [field.name for field in self.schema.numeric]
+        assert self.schema.user is not None
+        assert self.schema.item is not None
+        self._user_columns = _columns(catalogue.users, self.schema.user)
+        self._item_columns = _columns(catalogue.items, self.schema.item)
+        owned = {*self._user_columns, *self._item_columns}
+        self.context = [name for name in (*self._categorical, *self._numeric) if name not in owned]
+        lacking = [name for name in self.context if name not in catalogue.context]
+        assert not lacking, f"the catalogue says nothing of {', '.join(lacking)}"
+        roles = [self._categorical.index(self.schema.user), self._categorical.index(self.schema.item)]
+        # one pass over train, and columns that are contiguous, however many users follow
+        self._train_users, self._train_items = (np.array(data.train.categorical[:, column]) for column in roles)
+
+    def rows(self, user: int, k: int) -> Iterator[dict[str, Any]]:
+        """The user's K best items, as rows of `Recommendations`."""
+        users, items, tasks = self.catalogue.users, self.catalogue.items, self.schema.tasks
+        order, scores, predictions = self._best(user, k)
+        for rank, item in enumerate(order):
+            row: dict[str, Any] = {"user": str(users.ids[user]), "rank": rank + 1, "item": str(items.ids[item])}
+            if items.titles is not None:
+                row["title"] = str(items.titles[item])
+            row["score"] = _finite(scores[rank])
+            yield row | {_column(task): _finite(predictions[task.name][rank]) for task in tasks}
+
+    def notes(self, users: list[int], rows: list[dict[str, Any]], k: int) -> Iterator[str]:
+        """What the reader should know of these rows."""
+        if not self.include_seen:
+            yield "items that the user has a row with in train are left out; --include-seen keeps them"
+        if self.context:
+            yield f"context fields at their usual value in train: {', '.join(self.context)}"
+        counts = {str(self.catalogue.users.ids[user]): 0 for user in users}
+        for row in rows:
+            counts[row["user"]] += 1
+        for user, (name, count) in zip(users, counts.items(), strict=True):
+            if self.catalogue.users.codes[user] == 0:
+                yield f"user {name} has no row in train: the model knows only the user's other fields"
+            if count < k:
+                yield f"user {name} has {count} candidates, fewer than {k}"
+
+    def _best(self, user: int, k: int) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+        """Indices, scores and predictions of the user's K best items, best first."""
+        seen = self._seen(user)
+        best = np.empty(0, dtype=np.intp)
+        scores = np.empty(0)
+        predictions = {task.name: np.empty(0) for task in self.schema.tasks}
+        for start in range(0, len(seen), ITEM_BLOCK):
+            items = np.arange(start, min(start + ITEM_BLOCK, len(seen)))
+            outputs = self.predictor.predict(*self._candidates(user, items))
+            values = {task.name: in_unit(task, outputs[task.name]) for task in self.schema.tasks}
+            unseen = ~seen[items]
+            best = np.concatenate([best, items[unseen]])
+            scores = np.concatenate([scores, self.score.evaluate(values)[unseen]])
+            predictions = {name: np.concatenate([old, values[name][unseen]]) for name, old in predictions.items()}
+            # stable, and candidates stand in the order of the items: ties go to the earlier item. Blocks that come
+            # later hold later items, so this remains so.
+            order = np.argsort(-np.where(np.isfinite(scores), scores, -np.inf), kind="stable")[:k]
+            best, scores = best[order], scores[order]
+            predictions = {name: value[order] for name, value in predictions.items()}
+        return best, scores, predictions
+
+    def _seen(self, user: int) -> np.ndarray:
+        """(I,) bool: which items are left out for the user. Code 0 stands for all that train does not know."""
+        codes, user_code = self.catalogue.items.codes, self.catalogue.users.codes[user]
+        if self.include_seen or user_code == 0:
+            return np.zeros(len(codes), dtype=bool)
+        seen: np.ndarray = np.isin(codes, self._train_items[self._train_users == user_code]) & (codes != 0)
+        return seen
+
+    def _candidates(self, user: int, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The (R, F) and (R, N) columns of the user with each of the chosen items."""
+        columns: dict[str, Any] = {name: self.catalogue.context[name] for name in self.context}
+        columns |= {name: values[user] for name, values in self._user_columns.items()}
+        columns |= {name: values[chosen] for name, values in self._item_columns.items()}
+        categorical = np.empty((len(chosen), len(self._categorical)), dtype=np.int32)
+        numeric = np.empty((len(chosen), len(self._numeric)), dtype=np.float32)
+        for array, fields in ((categorical, self._categorical), (numeric, self._numeric)):
+            for index, name in enumerate(fields):
+                array[:, index] = columns[name]
+        return categorical, numeric
+
+
+def _columns(entities: Entities, role: str) -> dict[str, np.ndarray]:
+    """{field: (M,)} of all users or items."""
+    categorical = zip(entities.categorical_names, entities.categorical.T, strict=True)
+    numeric = zip(entities.numeric_names, entities.numeric.T, strict=True)
+    return {role: entities.codes, **dict(categorical), **dict(numeric)}
+
+
+def _find_users(wanted: Sequence[str | int], users: Entities, dataset: str) -> list[int]:
+    """Indices of the ids, each once, in the order asked for."""
+    if len(wanted) == 0:
+        raise ValueError("users: expected at least one id, found none")
+    index = {str(user): position for position, user in enumerate(users.ids)}
+    for user in map(str, wanted):
+        if user not in index:
+            near = difflib.get_close_matches(user, index, n=3, cutoff=0.5) or list(index)[:3]
+            raise ValueError(f"unknown user {user!r}: {dataset} has {len(index)} users; nearest: {', '.join(near)}")
+    return list(dict.fromkeys(index[str(user)] for user in wanted))
+
+
+def _column(task: Task) -> str:
+    return f"{task.name}_prediction" if task.name in _COLUMNS else task.name
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:#.4g}" if isinstance(value, float) else str(value)
+
+
+def _not_a_formula(value: object) -> object:
+    if not isinstance(value, str) or not value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return value
+    try:
+        float(value)  # an id such as -5
+    except ValueError:
+        return f"'{value}"
+    return value

@@ -1,0 +1,1 @@
+"""One training: rows, step, gradients, selection, prediction."""

@@ -1,0 +1,112 @@
+"""The update of a step: Adam or AdamW, with one call of the fused kernel for many tensors.
+
+A unit of an architecture keeps Parameters of its own, so a model has dozens of small ones, and going through them costs
+more than the arithmetic. Here the parameters of one group lie side by side in one buffer, of which each is a view: the
+optimizer sees the buffer. Adam is elementwise, so the update is that of the tensors one by one, with a zero gradient for
+those that have none in a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmark.settings.config import TrainerConfig
+from benchmark.weightings import Weighting
+
+# Tensors above this many scalars (large embedding tables) stay alone: copying their gradients would cost more.
+MOST_PACKED = 1 << 20
+
+
+class Pack:
+    """Parameters as views of one buffer, `flat`.
+
+    They are laid out by the shape of their rows: Linears of the same input width stand below each other, so that
+    stacking them for one product copies nothing (see `architectures._first_layer.join`).
+
+    Args:
+        parameters: At least one; of one type and device. Their `.data` move, and from then on change in place only.
+            Autograd does not notice the buffer's updates: a graph from before a step must not be used after it.
+    """
+
+    def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
+        def width(parameter: Tensor) -> tuple[int, ...]:
+            return tuple(parameter.shape[1:])
+
+        self.parameters = sorted(parameters, key=width)
+        self.flat = nn.Parameter(torch.cat([p.detach().flatten() for p in self.parameters]))
+        start = 0
+        for parameter in self.parameters:
+            parameter.data = self.flat.data[start : start + parameter.numel()].view_as(parameter)
+            start += parameter.numel()
+        self._places = [p.data_ptr() for p in self.parameters]
+
+    def gather(self) -> None:
+        """Sets the buffer's gradient from the parameters'; one that has none counts as zero.
+
+        Raises:
+            RuntimeError: if a parameter was given other memory: it would not be trained.
+        """
+        if [p.data_ptr() for p in self.parameters] != self._places:
+            raise RuntimeError(
+                "a parameter's .data was replaced during training; change it in place: p.data.copy_(...), p.data.mul_(...)"
+            )
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters]
+        self.flat.grad = torch.cat([gradient.flatten() for gradient in gradients])
+
+
+class Optimizer:
+    """Adam or AdamW, fused; embeddings have a weight decay of their own, the weighting whole groups of its own.
+
+    Args:
+        model: Its parameters move into buffers and keep their values. Frozen ones (without `requires_grad`) stay out.
+        weighting: Of the losses; its `param_groups` come as they are, without weight decay unless they name one.
+        config: Which one, and its settings.
+    """
+
+    def __init__(self, model: nn.Module, weighting: Weighting, config: TrainerConfig) -> None:
+        embedding_ids = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
+        decays: dict[float, list[nn.Parameter]] = {}  # with equal decays, one group
+        for parameter in (p for p in model.parameters() if p.requires_grad):
+            is_embedding = id(parameter) in embedding_ids
+            decay = config.embedding_weight_decay if is_embedding else config.weight_decay
+            decays.setdefault(decay, []).append(parameter)
+        self.packs: list[Pack] = []
+        groups: list[dict[str, Any]] = [
+            {"params": self._packed(parameters), "weight_decay": decay} for decay, parameters in decays.items()
+        ]
+        groups += [{"weight_decay": 0.0, **group} for group in weighting.param_groups()]
+        groups = [{**group, "params": params} for group in groups if (params := list(group["params"]))]
+        alone = [p for group in groups for p in group["params"]]
+        self._with_gradients = alone + [p for pack in self.packs for p in pack.parameters]
+        kind: type[torch.optim.Adam] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
+        self.torch = kind(groups, lr=config.learning_rate, fused=True)
+
+    def _packed(self, parameters: Sequence[nn.Parameter]) -> list[nn.Parameter]:
+        """The buffers of the small ones, one a type and device, and the large ones."""
+        kinds: dict[object, list[nn.Parameter]] = {}
+        for parameter in parameters:
+            if parameter.numel() <= MOST_PACKED:
+                kinds.setdefault((parameter.dtype, parameter.device), []).append(parameter)
+        packs = [Pack(alike) for alike in kinds.values()]
+        self.packs += packs
+        return [pack.flat for pack in packs] + [p for p in parameters if p.numel() > MOST_PACKED]
+
+    def zero_grad(self) -> None:
+        """No parameter has a gradient any more."""
+        for parameter in self._with_gradients:
+            parameter.grad = None
+
+    def step(self) -> None:
+        """One update from the parameters' gradients."""
+        for pack in self.packs:
+            pack.gather()
+        self.torch.step()
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the model's groups, as the schedule has it now."""
+        return float(self.torch.param_groups[0]["lr"])

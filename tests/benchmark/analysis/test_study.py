@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import pytest
+
+from benchmark.analysis.study import Study, find_baseline, find_method
+from tests.benchmark.reporting.fabricate import record, records, searched
+
+
+def test_names_are_short_where_they_differ_already() -> None:
+    study = Study.of(records(seeds=1))
+    assert [group.name for group in study.groups] == ["shop", "videos"]
+    assert "mmoe/equal" in study.methods
+
+
+def test_methods_of_one_name_show_only_the_keys_that_differ() -> None:
+    made = [record(seed=s, trainer={"learning_rate": lr}) for s in range(2) for lr in (1e-3, 1e-4)]
+    assert Study.of([*made, record(method="ple/pcgrad")]).methods == [
+        "mmoe/equal [trainer.learning_rate=0.0001]",
+        "mmoe/equal [trainer.learning_rate=0.001]",
+        "ple/pcgrad",
+    ]
+
+
+def test_a_parameter_that_older_records_lack_is_named_absent() -> None:
+    study = Study.of([record(), record(architecture={"depth": 3})])
+    assert study.methods == ["mmoe/equal [architecture.depth=3]", "mmoe/equal [architecture.depth=absent]"]
+
+
+def test_two_configurations_of_a_data_set_are_two_groups() -> None:
+    study = Study.of([record(options={"numeric": n}) for n in ("bins", "standardise")])
+    names = [group.name for group in study.groups]
+    assert len(names) == 2 and all("numeric=" in name for name in names)
+
+
+def test_other_data_under_the_same_configuration_are_another_group() -> None:
+    other = record(seed=1)
+    other.dataset["fingerprint"] = "0123456789abcdef"
+    names = [group.name for group in Study.of([record(seed=0), other]).groups]
+    assert len(names) == 2 and "videos [fingerprint=01234567]" in names
+
+
+def test_a_run_that_failed_before_its_data_stays_with_the_others() -> None:
+    study = Study.of([record(seed=0), record(seed=1, status="failed")])
+    assert len(study.groups) == 1
+    assert study.groups[0].seeds == [0, 1]
+    assert not study.groups[0].complete
+
+
+def test_purposes_are_kept_apart() -> None:
+    study = Study.of([record(), record(purpose="trial"), record(purpose="trial", seed=1)])
+    assert len(study.runs) == 1 and study.left_out == {}  # the ledger has the trials
+    assert len(study.groups[0].trials) == 2
+    assert Study.of([record(), record(purpose="trial")], "default").left_out == {"trial": 1}
+    with pytest.raises(ValueError, match=r"no records of purpose tuned to report.*1 of purpose default"):
+        Study.of([record()], "tuned")
+    with pytest.raises(ValueError, match=r"purpose must be one of all, default, tuned, found 'trial'"):
+        Study.of([record()], "trial")  # type: ignore[arg-type]
+
+
+def test_a_repeated_run_counts_once_and_the_finished_one_wins() -> None:
+    study = Study.of([record(status="failed"), record(), record(), record(status="diverged")])
+    assert [run.record.status for run in study.runs] == ["finished"]
+    assert study.repeated == 3
+
+
+def test_missing_seeds_are_those_that_others_have() -> None:
+    study = Study.of([record(seed=0), record(seed=1), record(method="ple/pcgrad", seed=4)])
+    missing = {method: [seed for _, seed in found] for method, found in study.groups[0].missing.items()}
+    assert missing == {"mmoe/equal": [4], "ple/pcgrad": [0, 1]}
+
+
+def test_baseline_is_found_by_its_short_name_only_where_that_is_one_method() -> None:
+    slow, fast = record(trainer={"learning_rate": 1e-4}), record(trainer={"learning_rate": 1e-3})
+    ambiguous = Study.of([slow, fast]).groups[0]
+    assert find_baseline(ambiguous, "mmoe/equal") is None
+    assert find_baseline(ambiguous, "mmoe/equal [trainer.learning_rate=0.001]") is not None
+    elsewhere = record("shop", trainer={"learning_rate": 1e-3})
+    apart = Study.of([slow, elsewhere]).groups
+    assert all(find_baseline(group, "mmoe/equal") == group.runs[0].method for group in apart)
+
+
+def test_tuned_and_default_runs_stand_side_by_side() -> None:
+    study = Study.of([record(), *searched(), *searched("shop")])
+    assert study.methods == ["mmoe/equal", "mmoe/equal (tuned)"]  # though it has other parameters on shop
+    assert [len(group.trials) for group in study.groups] == [4, 4]
+    assert Study.of([record(), *searched()], "tuned").methods == ["mmoe/equal (tuned)"]
+
+
+def test_other_parameters_on_other_data_make_no_other_method() -> None:
+    faster = {"learning_rate": 1e-2}
+    assert Study.of([record("videos"), record("shop", trainer=faster)]).methods == ["mmoe/equal"]
+    rivals = Study.of([record("videos"), record("shop"), record("shop", trainer=faster)])
+    names = {group.name: sorted(group.by_method) for group in rivals.groups}
+    assert names["shop"] == [f"mmoe/equal [trainer.learning_rate={rate}]" for rate in ("0.001", "0.01")]
+    assert names["videos"] == names["shop"][:1]  # the same one on both
+
+
+def test_a_short_name_is_the_method_that_was_not_tuned() -> None:
+    # so that no method has the short name alone
+    elsewhere = [record("shop"), record("shop", trainer={"learning_rate": 1e-2})]
+    (group,) = (group for group in Study.of([record(), *searched(), *elsewhere]).groups if group.trials)
+    found = find_method(group.by_method, "mmoe/equal")
+    assert found is not None and found.startswith("mmoe/equal [")
+    assert find_method(group.by_method, "mmoe/equal (tuned)") == "mmoe/equal (tuned)"
+    assert find_method(Study.of(searched()).groups[0].by_method, "mmoe/equal") == "mmoe/equal (tuned)"
+    slow = record(trainer={"learning_rate": 1e-4}, status="failed")
+    two = Study.of([record(trainer={"learning_rate": 1e-3}), slow, *searched()]).groups[0]
+    assert find_method(two.by_method, "mmoe/equal") == "mmoe/equal [trainer.learning_rate=0.001]"
+
+
+def test_a_search_that_was_extended_has_one_choice() -> None:
+    small, large = searched(trials=4), searched(trials=6, diverged=0)
+    study = Study.of([*small, *large])
+    assert study.methods == ["mmoe/equal (tuned)"]
+    assert study.left_out == {"tuned, chosen among fewer trials": 3}
+
+
+def test_draws_of_the_data_are_replicates_of_one_data_set() -> None:
+    made = [
+        record("shop", method, seed, options={"data_seed": seed, "noise": noise})
+        for method in ("mmoe/equal", "single_task/equal") for seed in range(3) for noise in (0.1, 0.2)
+    ]  # fmt: skip
+    study = Study.of(made)
+    assert [group.name for group in study.groups] == ["shop [noise=0.1]", "shop [noise=0.2]"]
+    assert len(study.groups[0].replicates) == 3 and study.groups[0].complete == {"mmoe/equal", "single_task/equal"}
+    assert len(Study.of(made[2:]).groups[0].missing["mmoe/equal"]) == 1
+
+
+def test_more_seeds_of_one_method_make_no_other_incomplete() -> None:
+    methods = {"mmoe/equal": 10, "ple/equal": 5, "single_task/equal": 5}
+    group = Study.of([record(method=m, seed=s) for m, seeds in methods.items() for s in range(seeds)]).groups[0]
+    assert group.complete == set(methods)

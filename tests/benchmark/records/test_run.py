@@ -1,0 +1,71 @@
+"""Records: written whole, read back as they were, and refused where they are none."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from benchmark.records.run import FORMAT, Record, load_record, load_records
+
+NAMES = {"dataset": {"name": "shop"}, "architecture": {"name": "mmoe"}, "weighting": {"name": "equal"}}
+
+
+def make_record() -> Record:
+    return Record(id="0" * 12, status="finished", method="mmoe/equal", purpose="default", seed=3, config=NAMES)
+
+
+def test_a_record_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    path = make_record().write(tmp_path)
+    assert path == tmp_path / "shop" / "mmoe" / "equal" / "000000000000.json"
+    assert load_record(path) == make_record()
+    assert load_records(tmp_path) == [make_record()]
+
+
+def test_one_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
+    path = make_record().write(tmp_path)
+    before = path.read_bytes()
+    bad = make_record()
+    bad.cost["train_seconds"] = float("nan")
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        bad.write(tmp_path)
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    assert path.read_bytes() == before
+
+
+def test_keys_of_a_later_minor_version_are_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "one.json"
+    path.write_text(json.dumps({**asdict(make_record()), "mood": "good"}))
+    assert load_record(path) == make_record()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is not a record"),
+        ("[1]", "is not a record: it has no format"),
+        (json.dumps({"format": 1, "status": "finished"}), "it has no id, method, purpose, seed, config"),
+        (json.dumps({**asdict(make_record()), "format": "2"}), "its format must be a number, found '2'"),
+        (json.dumps({**asdict(make_record()), "format": FORMAT + 1}), "install a newer mtlbench"),
+    ],
+)
+def test_what_is_no_record_is_one_clear_error(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "one.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        load_record(path)
+
+
+def test_bytes_that_are_no_text_are_no_record(tmp_path: Path) -> None:
+    (tmp_path / "one.json").write_bytes(b"\xff\xfe")
+    with pytest.raises(ValueError, match="is not a record"):
+        load_record(tmp_path / "one.json")
+
+
+def test_no_record_and_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no record at"):
+        load_record(tmp_path / "none.json")
+    with pytest.raises(FileNotFoundError, match="no folder of records at"):
+        load_records(tmp_path / "none")

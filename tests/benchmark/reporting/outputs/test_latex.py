@@ -1,0 +1,109 @@
+"""LaTeX tables: complete, for booktabs, with every name as text."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from benchmark.reporting import report
+from benchmark.reporting.outputs.latex import escape
+from tests.benchmark.reporting.fabricate import record, records, searched, study
+
+EVIL = r"\input{x}%$a_1^2$&#~{}[b]<>|*"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a_b", r"a\_b"), ("50 %", r"50 \%"), ("\\input{x}", r"\textbackslash{}input\{x\}"), ("$x^2$", r"\$x\textasciicircum{}2\$"),
+        ("0.1 ± 0.2", r"0.1 $\pm$ 0.2"), ("a\nb\x00", "a b"), ("a & b # c", r"a \& b \# c"),
+        ("~<>|", r"\textasciitilde{}\textless{}\textgreater{}\textbar{}"),
+        ("---a ,,b ?`c", r"-{}-{}-a ,{},b ?{}\textasciigrave{}c"),
+    ],
+)  # fmt: skip
+def test_special_characters_are_text(text: str, expected: str) -> None:
+    assert escape(text) == expected
+
+
+def test_every_table_is_a_file_that_closes_what_it_opens() -> None:
+    files = report(study()).latex()
+    assert {
+        "overview_shop_all_tasks.tex",
+        "tasks_videos_click.tex",
+        "trouble_shop_runs_that_are_in_no_mean.tex",
+    } <= set(files)
+    for text in files.values():
+        assert text.count(r"\begin{") == text.count(r"\end{") == 2 + text.count(r"\begin{tabular}[b]")
+        assert r"\toprule" in text and r"\midrule" in text and r"\bottomrule" in text
+        letters = re.search(r"\\begin\{tabular\}\{@\{\}(.*)@\{\}\}\n", text)
+        assert letters is not None
+        columns = len(re.sub(r"p\{[^}]*\}", "l", letters[1]))
+        rows = [line for line in text.splitlines() if line.endswith(r" \\")]
+        assert {len(re.findall(r"(?<!\\)&", row)) + 1 for row in rows} == {columns}
+
+
+def test_a_table_says_what_its_intervals_are_and_that_they_are_not_adjusted() -> None:
+    files = report(study()).latex()
+    for name in ("tasks_videos_click.tex", "overview_shop_all_tasks.tex"):
+        assert r"95 \% t interval" in files[name] and "Intervals are not adjusted" in files[name]
+        assert ("medians over seeds" in files[name]) == (name.startswith("overview"))
+        assert "underlined is what cannot be told from it" in files[name]
+    assert "Intervals are not adjusted" in files["gains_shop_gain_of_each_task.tex"]
+    assert "Intervals are not adjusted" not in files["trouble_shop_runs_that_are_in_no_mean.tex"]
+
+
+def test_the_best_is_bold_and_what_is_close_underlined() -> None:
+    text = report(records(("videos",), 5)).latex()["tasks_click.tex"]
+    assert text.count(r"\textbf{") == 1 and r"\underline{" in text
+
+
+def test_hostile_names_stay_text() -> None:
+    runs = [record(method=f"{EVIL}/equal", seed=seed, architecture={"name": EVIL}) for seed in range(3)]
+    text = report(runs, baseline=f"{EVIL}/equal").latex()["tasks_click.tex"]
+    assert r"\input" not in text and r"\textbackslash{}input\{x\}\%\$a\_1" in text
+    assert not re.search(
+        r"(?<!\\)[%#$](?!\\)", re.sub(r"^%.*|\{%$|\$\\?(pm|Delta|rightarrow|-|\^2)\$", "", text, flags=re.M)
+    )
+
+
+def test_a_long_head_is_broken_into_lines_and_a_bracket_begins_none() -> None:
+    text = report(records(("videos",), 3)).latex()["tasks_play_time.tex"]
+    assert r"\begin{tabular}[b]{@{}r@{}}MSE \\ {}[log1p(seconds)$^2$]\end{tabular}" in text
+    assert not re.search(r"\\\\ *[\[*]", text)
+
+
+def test_a_minus_is_no_hyphen_and_a_name_keeps_its_own() -> None:
+    runs = [record(m, n, s) for m, n in (("videos", "single_task/equal"), ("videos", "a-1/equal")) for s in range(3)]
+    text = report(runs).latex()["tasks_click.tex"]
+    assert "a-1/equal" in text and "[$-$0." in text and not re.search(r"[ \[]-\d", text)
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+@pytest.mark.parametrize("hostile", [False, True])
+def test_latex_reads_the_tables_and_none_is_wider_than_a_line(tmp_path: Path, *, hostile: bool) -> None:
+    evil = (EVIL, "[--,,]", "a_very_long_name_" * 12)
+    runs = study() + searched()
+    if hostile:
+        runs = [record(method=f"{n}/equal", seed=s, architecture={"name": n}) for n in evil for s in range(3)]
+    files = report(runs, baseline=f"{EVIL}/equal" if hostile else "single_task/equal").latex()
+    (needs,) = {text.partition("\n")[0] for text in files.values()}
+    tables = "".join(f"{text}\\clearpage\n" for text in files.values())
+    preamble = f"\\documentclass{{article}}\n{' '.join(re.findall(r'.usepackage[^ ]*', needs))}\n"
+    (tmp_path / "all.tex").write_text(f"{preamble}\\begin{{document}}\n{tables}\\end{{document}}\n", encoding="utf-8")
+    command = ["pdflatex", "-interaction=batchmode", "-halt-on-error", "-no-shell-escape", "all.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False, timeout=120)
+    log = (tmp_path / "all.log").read_text(encoding="utf-8", errors="replace")
+    assert done.returncode == 0, log[-2000:]
+    assert hostile or "Overfull" not in log
+
+
+def test_latex_and_parquet_are_written(tmp_path: Path) -> None:
+    made = report(study(), latex=tmp_path / "tables", parquet=tmp_path / "out" / "values.parquet")
+    assert [path.name for path in made.files] == ["tables", "values.parquet"]
+    assert {path.name for path in (tmp_path / "tables").iterdir()} == set(made.latex())
+    assert pl.read_parquet(tmp_path / "out" / "values.parquet").equals(made.table)

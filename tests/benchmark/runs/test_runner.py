@@ -1,0 +1,101 @@
+"""When a run is repeated and when its record is enough."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from benchmark import Record, RunConfig, TrainerConfig, configure, load_record, run
+from benchmark.runs import runner
+from benchmark.runs.runner import environment, finished_before
+
+
+def small(folder: Path, **changes: object) -> RunConfig:
+    shop = configure("dataset", "shop", num_users=60, num_items=40, num_rows=2000)
+    trainer = TrainerConfig(max_epochs=1, batch_size=512)
+    return RunConfig(
+        dataset=shop, architecture="shared_bottom", trainer=trainer, threads=1, results_dir=str(folder), **changes
+    )  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def done(tmp_path: Path) -> Record:
+    """As a reader sees it: JSON has lists where a configuration has tuples."""
+    return load_record(run(small(tmp_path)).path(tmp_path))
+
+
+def test_a_finished_run_is_not_repeated(tmp_path: Path, done: Record) -> None:
+    assert run(small(tmp_path)).environment["started"] == done.environment["started"]
+    assert finished_before(small(tmp_path), done.dataset) == done
+
+
+def test_other_threads_and_folders_are_the_same_run(done: Record, tmp_path: Path) -> None:
+    config = small(tmp_path)
+    config.threads = 2
+    assert finished_before(config, done.dataset) == done
+
+
+def test_rerun_other_data_and_a_missing_checkpoint_repeat_it(tmp_path: Path, done: Record) -> None:
+    data = {key: done.dataset[key] for key in ("fingerprint", "splits", "schema", "test_rows")}
+    assert finished_before(small(tmp_path), data) == done
+    assert finished_before(small(tmp_path, rerun=True), data) is None
+    for key in data:
+        assert finished_before(small(tmp_path), {**data, key: "another"}) is None
+    assert finished_before(small(tmp_path, save_checkpoint=True), data) is None
+
+
+@pytest.mark.parametrize(("status", "repeats"), [("failed", True), ("diverged", False), ("finished", False)])
+def test_failed_runs_are_repeated_and_diverged_ones_are_not(
+    tmp_path: Path, done: Record, status: str, repeats: bool
+) -> None:
+    done.status = status
+    done.write(tmp_path)
+    assert (finished_before(small(tmp_path), done.dataset) is None) is repeats
+
+
+def test_a_checkpoint_of_an_earlier_run_does_not_outlive_its_record(tmp_path: Path) -> None:
+    record = run(small(tmp_path, save_checkpoint=True))
+    weights = record.path(tmp_path).with_suffix(".safetensors")
+    assert weights.is_file()
+    run(small(tmp_path, rerun=True))
+    assert not weights.is_file()
+
+
+def test_an_interrupt_leaves_the_record_as_it_was(
+    tmp_path: Path, done: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("benchmark.runs.runner._execute", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(small(tmp_path, rerun=True))
+    assert finished_before(small(tmp_path), done.dataset) == done
+
+
+def test_whole_numbers_for_floats_are_the_same_run() -> None:
+    weights = {"click": 1}
+    whole = RunConfig(dataset="shop", architecture="mmoe", weighting=configure("weighting", "fixed", weights=weights))  # type: ignore[arg-type]
+    exact = RunConfig(
+        dataset="shop", architecture="mmoe", weighting=configure("weighting", "fixed", weights={"click": 1.0})
+    )  # type: ignore[arg-type]
+    assert whole.id == exact.id
+    assert TrainerConfig(learning_rate=1) == TrainerConfig(learning_rate=1.0)
+    with pytest.raises(ValueError, match=r"trainer.learning_rate must be a finite number"):
+        TrainerConfig(learning_rate=float("inf"))
+
+
+def test_a_record_names_the_commit_of_a_checkout_and_of_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    if shutil.which("git") is None or subprocess.run(git, check=False, capture_output=True).returncode:
+        pytest.skip("needs git and a checkout")
+    head = subprocess.run(git, check=True, capture_output=True, text=True).stdout.strip()
+    runner._commit.cache_clear()
+    assert environment()["commit"].removesuffix("-dirty") == head[:12]
+    runner._commit.cache_clear()
+    monkeypatch.setenv("PATH", "")
+    assert "commit" not in environment()
+    runner._commit.cache_clear()

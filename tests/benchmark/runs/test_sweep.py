@@ -1,0 +1,232 @@
+"""Whole sweeps through the command line: records, skipping, the last bit, failures, checkpoints, report and recommendations."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmark import RunConfig, configure, load_record, load_records, run
+from benchmark.records.run import record_files
+
+SHOP = ["dataset.num_users=60", "dataset.num_items=40", "dataset.num_rows=4000"]
+SHORT = ["trainer.max_epochs=2", "trainer.batch_size=256", "threads=1"]
+
+
+def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs `python -m benchmark` as a user does."""
+    command = [sys.executable, "-m", "benchmark", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False, timeout=600)
+
+
+def test_a_sweep_leaves_records_and_is_skipped_the_second_time(tmp_path: Path) -> None:
+    methods = ["architecture=shared_bottom,mmoe", "weighting=equal,pcgrad"]
+    sweep = ["dataset=shop", *SHOP, *SHORT, *methods, "seed=0,1", f"results_dir={tmp_path}"]
+    first = bench(*sweep)
+    assert first.returncode == 0, first.stderr
+    assert "8 finished, 0 skipped, 0 diverged, 0 failed" in first.stderr
+    assert "[8/8]" in first.stderr
+    assert f"mtlbench report {tmp_path}" in first.stderr
+    files = {path: path.read_bytes() for path in record_files(tmp_path)}
+    assert len(files) == 8
+    second = bench("-m", *sweep)
+    assert second.returncode == 0, second.stderr
+    assert "0 finished, 8 skipped" in second.stderr
+    assert {path: path.read_bytes() for path in record_files(tmp_path)} == files
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["shop"], "Hydra left something behind"
+
+
+def test_a_tracked_sweep_ends_with_its_report(tmp_path: Path) -> None:
+    done = bench(
+        "dataset=shop", *SHOP, *SHORT, "architecture=shared_bottom", "seed=0,1", f"results_dir={tmp_path / 'runs'}",
+        "tracker=wandb", f"tracker.folder={tmp_path / 'tracked'}",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "warning" not in done.stderr
+    runs = [*(tmp_path / "tracked" / "wandb").glob("offline-run-*")]
+    assert len(runs) == 3
+    assert len([*(tmp_path / "tracked").rglob("report_*.html")]) == 1
+
+
+def test_the_same_run_gives_the_same_numbers_to_the_last_bit_from_python_and_the_command_line(tmp_path: Path) -> None:
+    done = bench(
+        "dataset=shop", *SHOP, *SHORT, "architecture=ple", "weighting=pcgrad", "seed=3", f"results_dir={tmp_path / 'a'}"
+    )
+    assert done.returncode == 0, done.stderr
+    (by_command,) = load_records(tmp_path / "a")
+    config = RunConfig(
+        dataset=configure("dataset", "shop", num_users=60, num_items=40, num_rows=4000),
+        architecture="ple",  # type: ignore[arg-type]
+        weighting="pcgrad",  # type: ignore[arg-type]
+        seed=3,
+        threads=1,
+        results_dir=str(tmp_path / "b"),
+    )
+    config.trainer.max_epochs, config.trainer.batch_size = 2, 256
+    by_python = run(config)
+    assert by_python.id == by_command.id
+    assert by_python.metrics == by_command.metrics
+    assert [e["train_losses"] for e in by_python.epochs] == [e["train_losses"] for e in by_command.epochs]
+
+
+def test_the_split_may_follow_the_seed(tmp_path: Path) -> None:
+    sweep = ["dataset=shop", *SHOP, *SHORT, "seed=0,1", "dataset.split_seed=${seed}", f"results_dir={tmp_path}"]
+    first = bench(*sweep)
+    assert first.returncode == 0, first.stderr
+    assert "2 finished, 0 skipped" in first.stderr
+    assert {(r.seed, r.config["dataset"]["split_seed"]) for r in load_records(tmp_path)} == {(0, 0), (1, 1)}
+    second = bench(*sweep)
+    assert second.returncode == 0, second.stderr
+    assert "0 finished, 2 skipped" in second.stderr
+
+
+def test_a_sweep_of_nothing_but_what_an_experiment_leaves_out_says_so(tmp_path: Path) -> None:
+    done = bench(
+        "experiment=census", "architecture=single_task", "weighting=pcgrad", "seed=0", f"results_dir={tmp_path}"
+    )
+    assert done.returncode == 1
+    assert "nothing to run" in done.stderr
+
+
+def test_a_learning_rate_that_explodes_ends_as_diverged_with_task_and_step(tmp_path: Path) -> None:
+    done = bench("dataset=shop", *SHOP, *SHORT, "trainer.learning_rate=1e30", f"results_dir={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    (record,) = load_records(tmp_path)
+    assert record.status == "diverged"
+    assert record.error is not None
+    assert record.error["task"] in ("click", "purchase", "duration")
+    assert record.error["step"] >= 1
+
+
+def install(folder: Path, name: str, forward: str) -> None:
+    """Makes an outside package with an architecture with this body of its forward; `folder` goes on PYTHONPATH."""
+    (folder / f"{name}-1.dist-info").mkdir(parents=True)
+    (folder / f"{name}.py").write_text(
+        "import glob, os, time\n"
+        "import torch\n"
+        "from architectures import Architecture, Batch, Schema, register\n"
+        f"@register('{name}')\n"
+        "class Net(Architecture):\n"
+        "    '''Never gives an output.'''\n"
+        "    def __init__(self, schema: Schema, *, width: int = 3) -> None:\n"
+        "        super().__init__(schema)\n"
+        "        self.layer = torch.nn.Linear(width, 1)\n"
+        "    def forward(self, batch):\n"
+        f"        {forward}\n"
+    )
+    (folder / f"{name}-1.dist-info" / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+    (folder / f"{name}-1.dist-info" / "entry_points.txt").write_text(f"[mtlbench.architectures]\n{name} = {name}\n")
+
+
+def test_a_run_that_fails_is_recorded_and_the_others_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path / "plugin", "broken_net", "raise RuntimeError('no forward today')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "plugin"))
+    results = tmp_path / "results"
+    done = bench("dataset=shop", *SHOP, *SHORT, "architecture=broken_net,shared_bottom", f"results_dir={results}")
+    assert done.returncode == 1
+    assert "1 finished, 0 skipped, 0 diverged, 1 failed" in done.stderr
+    statuses = {record.method: record.status for record in load_records(results)}
+    assert statuses == {"broken_net/equal": "failed", "shared_bottom/equal": "finished"}
+    assert "no forward today" in json.dumps([record.error for record in load_records(results)])
+
+
+def test_a_worker_that_dies_is_one_line_and_the_records_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="needs joblib's plugin")
+    # as the system kills it when memory is short; once the other run is done, as a dead worker ends all
+    record = f"{tmp_path}/results/shop/shared_bottom/equal/*.json"
+    wait = f"[time.sleep(0.05) for _ in range(2000) if not glob.glob({record!r})]"
+    install(tmp_path / "plugin", "lethal_net", f"{wait}; os.kill(os.getpid(), 9)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "plugin"))
+    joblib = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    sweep = ["dataset=shop", *SHOP, *SHORT, "architecture=lethal_net,shared_bottom", f"results_dir={tmp_path}/results"]
+    ended = bench(*sweep, *joblib)
+    assert ended.returncode == 1
+    assert "mtlbench: 1 finished, 0 skipped, 0 diverged, 0 failed, 1 without a record" in ended.stderr
+    assert "mtlbench: the same command goes on where this one stopped" in ended.stderr
+    assert "mtlbench: the launcher gave up: TerminatedWorkerError: A worker process" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "leaked" not in ended.stderr
+    assert [record.method for record in load_records(tmp_path / "results")] == ["shared_bottom/equal"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["architecture=mmoee"], "did you mean mmoe"),
+        (["trainer.batch_size=0"], "trainer.batch_size must be at least 1"),
+        (["trainer.learning_rate=-1"], "trainer.learning_rate must be greater than 0"),
+        (["dataset=shop", "weighting=fixed", "weighting.weights={clik: 1}"], "click"),
+        (["dataset=census_income", "architecture=esmm"], "does not suit dataset census_income"),
+        (["trainer.monitor=clik.auc"], "click"),
+        (["results_dir=/dev/null/nowhere"], "cannot be written"),
+    ],
+)
+def test_what_is_wrong_is_one_line(arguments: list[str], expected: str) -> None:
+    done = bench(*arguments)
+    assert done.returncode != 0
+    assert expected in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+def test_fixed_weights_checkpoint_report_and_recommendations(tmp_path: Path) -> None:
+    weights = "weighting.weights={click: 1, purchase: 5, duration: 0.1}"
+    done = bench(
+        "dataset=shop", *SHOP, *SHORT, "weighting=fixed", weights, "save_checkpoint=true", f"results_dir={tmp_path}"
+    )
+    assert done.returncode == 0, done.stderr
+    (path,) = record_files(tmp_path)
+    record = load_record(path)
+    assert record.epochs[-1]["effective_weights"] == pytest.approx({"click": 1, "purchase": 5, "duration": 0.1})
+    assert record.dataset["best_reachable"]
+    mtlbench = [sys.executable, "-c", "from benchmark.cli import main; main()"]
+    html = tmp_path / "report.html"
+    report = subprocess.run(
+        [*mtlbench, "report", str(tmp_path), "--html", str(html)], capture_output=True, text=True, check=False
+    )
+    assert report.returncode == 0, report.stderr
+    assert "too few seeds" in report.stdout
+    assert "mmoe/fixed" in html.read_text()
+    user = "1" if "u" not in record.dataset["fields"] else "u1"
+    asked = subprocess.run(
+        [*mtlbench, "recommend", str(path), "--user", user, "-k", "3", "--score", "purchase", "--format", "json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert asked.returncode == 0, asked.stderr
+    assert len(json.loads(asked.stdout)) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["experiment=census,kuairand"], "one experiment a command, as each brings a sweep of its own"),
+        (["dataset=shop", "seed=range(3,0)"], "nothing to run: one of the swept values is an empty range"),
+        (
+            ["dataset=shop", "seed=0,1", "hydra.sweeper.leave_out=[{architectur: mmoe}]"],
+            "unknown key of hydra.sweeper.leave_out 'architectur'; did you mean architecture",
+        ),
+        (
+            ["dataset=shop", "seed=0,1", "hydra.sweeper.space.trainer.learning_rate=interval(1e-4,1e-2)"],
+            "hydra.sweeper.space.trainer.learning_rate: commas make a sweep, and hydra.* is not swept",
+        ),
+    ],
+)
+def test_a_sweep_that_is_not_what_was_meant_is_one_line(tmp_path: Path, arguments: list[str], message: str) -> None:
+    done = bench("-m", *arguments, f"results_dir={tmp_path / 'runs'}")
+    assert done.returncode == 1 and message in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_spaces_in_what_is_left_out_are_no_names(tmp_path: Path) -> None:
+    done = bench(
+        "dataset=shop", *SHOP, *SHORT, "architecture=shared_bottom,mmoe", "seed=0", f"results_dir={tmp_path}",
+        "hydra.sweeper.leave_out=[{architecture: 'ple, mmoe'}]",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert [record.method for record in load_records(tmp_path)] == ["shared_bottom/equal"]

@@ -1,0 +1,158 @@
+"""One mechanism for four tables: register, discover, configure, build."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from benchmark.settings.registry import (
+    REGISTRIES,
+    ArchitectureConfig,
+    ComponentConfig,
+    Registry,
+    WeightingConfig,
+    architectures,
+)
+
+
+@pytest.fixture
+def toys() -> Registry:
+    registry = Registry("toy", "architectures", ComponentConfig)
+    registry._discovered = True  # only what the test registers
+    return registry
+
+
+def test_the_signature_is_the_config(toys: Registry) -> None:
+    @toys.register("ball")
+    class Ball:
+        def __init__(
+            self,
+            schema: object,
+            *,
+            radius: float = 1.0,
+            dims: tuple[int, ...] = (2, 3),
+            colour: Literal["red", "blue"] = "red",
+            weights: dict[str, float] = {},  # noqa: B006  a registered class's default is its configuration
+            limit: int | None = None,
+        ) -> None:
+            self.got = (schema, radius, dims, colour, weights, limit)
+
+    config = toys.config("ball", radius=2.0, colour="blue")
+    assert config.name == "ball"
+    assert toys.build(config, "schema").got == ("schema", 2.0, (2, 3), "blue", {}, None)
+
+
+def test_two_configs_do_not_share_a_default(toys: Registry) -> None:
+    @toys.register("bag")
+    class Bag:
+        def __init__(self, *, weights: dict[str, float] = {}) -> None:  # noqa: B006
+            self.weights = weights
+
+    toys.config("bag").weights["click"] = 1.0
+    assert toys.config("bag").weights == {}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"colour": "green"}, "colour='green' is not known; known: red, blue"),
+        ({"color": "red"}, "unknown parameter of toy paint 'color'; did you mean colour\\? known: colour"),
+    ],
+)
+def test_a_wrong_parameter_names_the_known_ones(toys: Registry, parameters: dict[str, str], message: str) -> None:
+    @toys.register("paint")
+    class Paint:
+        def __init__(self, *, colour: Literal["red", "blue"] = "red") -> None:
+            self.colour = colour
+
+    with pytest.raises(ValueError, match=message):
+        toys.config("paint", **parameters)
+
+
+def test_a_parameter_without_a_default_is_refused(toys: Registry) -> None:
+    class Ball:
+        def __init__(self, *, radius: float) -> None:
+            self.radius = radius
+
+    with pytest.raises(ValueError, match="radius"):
+        toys.register("ball")(Ball)
+
+
+def test_a_name_is_given_once(toys: Registry) -> None:
+    class Ball: ...
+
+    class Bat: ...
+
+    toys.register("ball")(Ball)
+    toys.register("ball")(Ball)  # a module may be imported twice
+    with pytest.raises(ValueError, match="toy 'ball' is registered twice"):
+        toys.register("ball")(Bat)
+
+
+def test_an_unknown_name_is_answered_with_the_nearest() -> None:
+    with pytest.raises(ValueError, match=r"unknown architecture 'mmoee'; did you mean mmoe\? known: .*single_task"):
+        architectures.get("mmoee")
+
+
+@pytest.mark.parametrize("group", REGISTRIES)
+def test_configs_reach_the_workers_of_a_sweep(group: str) -> None:
+    for name in REGISTRIES[group].names():
+        config = REGISTRIES[group].config(name)
+        assert pickle.loads(pickle.dumps(config)) == config
+
+
+def test_a_config_is_of_its_group() -> None:
+    assert isinstance(architectures.config("mmoe"), ArchitectureConfig)
+    assert not isinstance(architectures.config("mmoe"), WeightingConfig)
+
+
+def test_a_misspelt_attribute_is_refused() -> None:
+    with pytest.raises(AttributeError):
+        architectures.config("mmoe").num_expert = 3
+
+
+PLUGIN = '''
+"""An outside package."""
+from architectures import Architecture, register
+from benchmark.schema import Schema
+
+
+@register("mynet")
+class MyNet(Architecture):
+    """The net of somebody else."""
+
+    def __init__(self, schema: Schema, *, width: int = 3) -> None:
+        super().__init__(schema)
+'''
+
+
+def install(folder: Path, module: str, source: str) -> None:
+    """What pip would leave of a package with an entry point: the module and its dist-info."""
+    (folder / f"{module}.py").write_text(source)
+    info = folder / f"{module}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}-package\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[mtlbench.architectures]\n{module} = {module}\n")
+
+
+def mtlbench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(folder)}
+    command = [sys.executable, "-m", "benchmark.cli", *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_entry_points_add_entries_and_a_broken_one_is_a_warning(tmp_path: Path) -> None:
+    install(tmp_path, "mynet", PLUGIN)
+    install(tmp_path, "brokennet", "raise RuntimeError('out of order')")
+    listed = mtlbench(tmp_path, "list", "architectures", "mynet")
+    assert "architecture.width=3" in listed.stdout
+    assert "plugin 'brokennet' of 'brokennet-package' cannot be loaded and is skipped" in listed.stderr
+    assert "RuntimeError: out of order" in listed.stderr
+    composed = mtlbench(tmp_path, "run", "--cfg", "job", "architecture=mynet", "architecture.width=4")
+    assert "name: mynet\n  width: 4" in composed.stdout

@@ -1,0 +1,230 @@
+"""The loop of training: streams, optimizer, schedule, clipping, stopping and divergence, on a small shop."""
+
+from __future__ import annotations
+
+import dataclasses
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from architectures import Batch
+from benchmark import RunConfig, TrainerConfig, configure
+from benchmark.datasets import Data
+from benchmark.runs.runner import build_model, run
+from benchmark.settings.registry import datasets
+from benchmark.training.targets import TargetScale
+from benchmark.training.trainer import Fit, Trainer
+
+SHOP: dict[str, Any] = {"num_users": 40, "num_items": 30, "num_rows": 2000}
+ROWS, BATCH = 1600, 400  # of train: 4 steps an epoch
+
+
+class Silent:
+    def __init__(self) -> None:
+        self.steps = 0
+
+    def step(self, count: int) -> None:
+        self.steps += count
+
+    def epoch(self, entry: dict[str, Any]) -> None:
+        pass
+
+
+class Training:
+    """A trainer whose batches and updates are noted."""
+
+    def __init__(self, *, seed: int = 0, weighting: str = "equal", dropout: float = 0.0, **trainer: Any) -> None:
+        config = RunConfig(
+            dataset=configure("dataset", "shop", **SHOP),
+            architecture=configure("architecture", "shared_bottom", bottom_dims=(16,), dropout=dropout),
+            weighting=weighting,  # type: ignore[arg-type]
+            trainer=TrainerConfig(**{"batch_size": BATCH, "max_epochs": 2, **trainer}),
+            seed=seed,
+        )
+        data: Data = datasets.build(config.dataset).build()
+        self.model, weighting_ = build_model(config, data)
+        self.start = {name: value.clone() for name, value in self.model.state_dict().items()}
+        scale = TargetScale.of(data.train, data.schema.tasks)
+        self.trainer = Trainer(
+            self.model, weighting_, data, config.trainer, scale=scale, seed=seed, device=torch.device("cpu")
+        )
+        self.batches: list[Tensor] = []
+        self.learning_rates: list[float] = []
+        self.progress = Silent()
+        self._watch_steps()
+
+    def _watch_steps(self) -> None:
+        step = self.trainer._train_step
+
+        def noted(batch: Batch) -> None:
+            self.batches.append(torch.cat([batch.categorical.float(), batch.labels], dim=1))
+            self.learning_rates.append(self.trainer.optimizer.learning_rate)
+            step(batch)
+
+        self.trainer._train_step = noted  # type: ignore[method-assign]
+
+    def fit(self) -> Fit:
+        return self.trainer.fit(self.progress, lambda entry: None)
+
+
+def same_batches(first: Training, second: Training) -> bool:
+    first.fit(), second.fit()
+    assert len(first.batches) == len(second.batches) == 2 * ROWS // BATCH
+    return all(torch.equal(a, b) for a, b in zip(first.batches, second.batches, strict=True))
+
+
+# streams --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("change", [{"dropout": 0.5}, {"weighting": "pcgrad"}, {"weighting": "dwa"}])
+def test_the_order_of_batches_hangs_on_the_seed_alone(change: dict[str, Any]) -> None:
+    assert same_batches(Training(), Training(**change))
+
+
+def test_another_seed_gives_another_order_and_another_start() -> None:
+    first, second = Training(seed=0), Training(seed=1)
+    assert not torch.equal(first.start["embedding.table.weight"], second.start["embedding.table.weight"])
+    assert not same_batches(first, second)
+
+
+def test_dropout_and_weighting_do_not_move_the_initial_values() -> None:
+    plain = Training().start
+    for other in (Training(dropout=0.5), Training(weighting="pcgrad"), Training(weighting="uncertainty")):
+        assert all(torch.equal(value, other.start[name]) for name, value in plain.items())
+
+
+def test_a_weighting_that_draws_does_not_move_dropout() -> None:
+    kept: list[list[Tensor]] = [[], []]
+    for weighting, masks in zip(("equal", "pcgrad"), kept, strict=True):
+        training = Training(dropout=0.5, weighting=weighting, max_epochs=1)
+
+        def note(module: torch.nn.Module, args: Any, output: Tensor, masks: list[Tensor] = masks) -> None:
+            if module.training:  # what is zero before cannot tell whether it was dropped
+                masks.append(torch.where(args[0] == 0, torch.nan, (output != 0).float()))
+
+        for module in training.model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.register_forward_hook(note)
+        training.fit()
+    assert len(kept[0]) == len(kept[1]) >= ROWS // BATCH
+    for first, second in zip(*kept, strict=True):
+        known = ~(first.isnan() | second.isnan())
+        assert known.float().mean() > 0.1
+        assert torch.equal(first[known], second[known])
+
+
+def test_training_leaves_the_global_generator_alone() -> None:
+    training = Training(dropout=0.5)
+    before = torch.get_rng_state()
+    training.fit()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_same_training_twice_is_the_same_to_the_last_bit() -> None:
+    first, second = Training(dropout=0.3, weighting="pcgrad"), Training(dropout=0.3, weighting="pcgrad")
+    fits = first.fit(), second.fit()
+    assert all(torch.equal(v, second.model.state_dict()[name]) for name, v in first.model.state_dict().items())
+    without_time = [[{**entry, "seconds": 0} for entry in fit.epochs] for fit in fits]
+    assert without_time[0] == without_time[1]
+
+
+# the optimizer --------------------------------------------------------------------------------------------------------
+
+
+def test_a_weight_that_no_loss_reaches_shrinks_by_its_decay() -> None:
+    """Row 0 of an embedding, 'unseen', is never looked up in training: AdamW multiplies it by 1 - rate * decay."""
+    training = Training(max_epochs=1, learning_rate=0.1, embedding_weight_decay=0.5)
+    training.fit()
+    start = training.start["embedding.table.weight"][0]
+    torch.testing.assert_close(training.model.embedding.table.weight[0], start * (1 - 0.1 * 0.5) ** 4)
+
+
+def test_the_cosine_schedule_goes_from_the_learning_rate_to_zero_by_steps() -> None:
+    training = Training(scheduler="cosine", learning_rate=0.01, max_epochs=3, patience=3)
+    fit = training.fit()
+    rates = training.learning_rates
+    assert len(rates) == 12
+    assert rates[0] == 0.01
+    assert rates[6] == pytest.approx(0.005)
+    assert all(later < earlier for earlier, later in pairwise(rates))
+    assert 0 < rates[-1] < 0.02 * 0.01
+    assert fit.epochs[-1]["learning_rate"] == pytest.approx(0, abs=1e-12)
+
+
+def test_without_a_schedule_the_learning_rate_stays() -> None:
+    training = Training(learning_rate=0.01)
+    training.fit()
+    assert set(training.learning_rates) == {0.01}
+
+
+@pytest.mark.parametrize("clip_norm", [None, 1e-3, 1e6])
+def test_clipping_bounds_the_norm_of_the_whole_gradient(clip_norm: float | None) -> None:
+    training = Training(clip_norm=clip_norm, max_epochs=1)
+    norms: list[float] = []
+    training.trainer.optimizer.torch.register_step_pre_hook(
+        lambda *_: norms.append(
+            float(torch.cat([p.grad.flatten() for p in training.model.parameters() if p.grad is not None]).norm())
+        )
+    )
+    training.fit()
+    if clip_norm == 1e-3:
+        assert norms == pytest.approx([1e-3] * len(norms), rel=1e-2)
+    else:
+        assert min(norms) > 2e-3
+
+
+# how it ends ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_epoch_s_entry_has_what_the_record_says() -> None:
+    training = Training()
+    fit = training.fit()
+    assert [entry["epoch"] for entry in fit.epochs] == [1, 2]
+    assert set(fit.epochs[0]) == {
+        "epoch", "seconds", "learning_rate", "train_losses", "auxiliary", "effective_weights", "validation", "criterion",
+    }  # fmt: skip
+    assert fit.steps == training.progress.steps == 8
+    assert fit.train_seconds == pytest.approx(sum(entry["seconds"] for entry in fit.epochs))
+    assert fit.epochs[1]["train_losses"]["click"] < fit.epochs[0]["train_losses"]["click"]
+
+
+def test_training_stops_when_patience_is_spent() -> None:
+    training = Training(max_epochs=30, learning_rate=0.05, patience=2)
+    fit = training.fit()
+    selection = fit.selection
+    last_gain = max(selection.best_epoch, *selection.best_epoch_per_task.values())
+    assert len(fit.epochs) == last_gain + 2 < 30
+
+
+@pytest.mark.parametrize("batch_size", [400, 4096])
+def test_a_divergence_ends_training_with_task_and_step(batch_size: int) -> None:
+    """In the second case the only step of the epoch does the damage, and its own loss was still fine."""
+    fit = Training(learning_rate=1e30, batch_size=batch_size, max_epochs=3).fit()
+    assert fit.diverged is not None
+    assert fit.diverged.task in ("click", "purchase", "duration")
+    assert fit.diverged.step == (2 if batch_size == 400 else 1)
+    assert fit.epochs == []
+    assert fit.train_seconds > 0
+
+
+def test_the_test_split_is_not_read() -> None:
+    training = Training(max_epochs=1)
+    training.trainer.data = dataclasses.replace(training.trainer.data, test=None)  # type: ignore[arg-type]
+    training.fit()
+
+
+def test_threads_are_set_for_the_run_and_given_back(tmp_path: Any) -> None:
+    before = torch.get_num_threads()
+    other = 2 if before == 1 else 1
+    config = RunConfig(
+        dataset=configure("dataset", "shop", **SHOP),
+        architecture="embedding_sum",  # type: ignore[arg-type]
+        trainer=TrainerConfig(max_epochs=1),
+        threads=other,
+        results_dir=str(tmp_path),
+    )
+    assert run(config).cost["threads"] == other
+    assert torch.get_num_threads() == before
