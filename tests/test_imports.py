@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -86,3 +87,13 @@ def test_nothing_is_unpickled() -> None:
     forbidden = {"pickle", "cloudpickle", "dill", "joblib", "shelve"}
     for module in FILES:
         assert not forbidden & {name.split(".")[0] for name in imported(module)}, module
+
+
+def test_one_word_names_one_class() -> None:
+    classes = Counter(
+        node.name
+        for path in FILES.values()
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef)
+    )
+    assert not [name for name, number in classes.items() if number > 1]

@@ -17,7 +17,7 @@ from benchmark.analysis.answer import Answer
 from benchmark.analysis.judging import MARGINS, endpoints, replicates, resampling
 from benchmark.analysis.results import label
 from benchmark.analysis.study import TUNED, Group, Run, Study, find_method, tuned_name
-from benchmark.analysis.values import Selection, Values, long_table, values_on_test
+from benchmark.analysis.values import SelectionName, Values, long_table, values_on_test
 from benchmark.records.run import Record, load_records
 from benchmark.statistics import Comparison, Endpoint, Family, Margin, Verdict, judge, sentence, unranked
 from benchmark.statistics.wording import WORDS, bracketed, p_number, places
@@ -160,7 +160,7 @@ def compare(
     results: str | Path | Sequence[Record] | None = None,
     *,
     margins: Mapping[str, Margin] = MARGINS,
-    selection: Selection = "joint",
+    selection: SelectionName = "joint",
 ) -> HeadToHead:
     """Judges one method by another, or the records of one folder by those of another, paired by data and seed.
 
@@ -213,7 +213,11 @@ class _Side:
 
 
 def _methods(
-    first: str, second: str, results: str | Path | Sequence[Record], margins: Mapping[str, Margin], selection: Selection
+    first: str,
+    second: str,
+    results: str | Path | Sequence[Record],
+    margins: Mapping[str, Margin],
+    selection: SelectionName,
 ) -> HeadToHead:
     study = study_of(results)
     values = values_on_test(long_table(study), selection)
@@ -250,7 +254,7 @@ def _as_asked(method: str, wanted: str, group: Group) -> str:
     return wanted if alone and method.startswith(f"{wanted} [") else method
 
 
-def _folders(first: Path, second: Path, margins: Mapping[str, Margin], selection: Selection) -> HeadToHead:
+def _folders(first: Path, second: Path, margins: Mapping[str, Margin], selection: SelectionName) -> HeadToHead:
     studies = [study_of(path) for path in (first, second)]
     values = [values_on_test(long_table(study), selection) for study in studies]
     groups = [{group.name: group for group in study.groups} for study in studies]

@@ -16,7 +16,7 @@ from benchmark.analysis.answer import Answer
 from benchmark.analysis.compare import headlines, require, study_of
 from benchmark.analysis.judging import MARGINS, compared, to_baseline
 from benchmark.analysis.study import Group, find_baseline
-from benchmark.analysis.values import Selection, Values, long_table, values_on_test
+from benchmark.analysis.values import SelectionName, Values, long_table, values_on_test
 from benchmark.records.run import Record
 from benchmark.statistics import Comparison, Margin
 from benchmark.statistics.intervals import FEWEST
@@ -50,7 +50,7 @@ class Spreads:
 
 
 @dataclass(frozen=True)
-class Plan(Answer):
+class SeedPlan(Answer):
     """What `power` found: prints itself.
 
     Args:
@@ -99,8 +99,8 @@ def power(
     *,
     baseline: str = "single_task/equal",
     differences: Mapping[str, Margin] = MARGINS,
-    selection: Selection = "joint",
-) -> Plan:
+    selection: SelectionName = "joint",
+) -> SeedPlan:
     """Which differences from the baseline 3, 5, 10 and 20 seeds can show, and how many seeds a given difference needs.
 
     With 80 % power by the paired t test, at the level that the family of all methods and tasks of a data set leaves.
@@ -132,7 +132,7 @@ def power(
             notes.append(f"{group.name}: left out, as no method has {FEWEST} runs paired with {name}.")
     if not spreads:
         raise ValueError(f"no spread to plan by: {' '.join(notes)}")
-    return Plan(tuple(spreads), tuple(notes))
+    return SeedPlan(tuple(spreads), tuple(notes))
 
 
 def _spreads(group: Group, baseline: str, values: Values, differences: Mapping[str, Margin]) -> Spreads:

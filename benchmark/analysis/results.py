@@ -11,7 +11,7 @@ from benchmark import metrics
 from benchmark.analysis.judging import not_ranked
 from benchmark.analysis.lines import Line
 from benchmark.analysis.study import Group
-from benchmark.analysis.values import Estimate, Gain, Selection
+from benchmark.analysis.values import Estimate, Gain, SelectionName
 from benchmark.schema import Task, TaskKind
 from benchmark.statistics import Comparison, Family, Margin, Verdict
 from benchmark.text import decimals
@@ -49,7 +49,7 @@ class Results:
     """
 
     group: Group
-    selection: Selection
+    selection: SelectionName
     baseline: str | None
     wanted: str
     margins: Mapping[str, Margin]

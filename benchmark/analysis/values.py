@@ -14,7 +14,7 @@ from benchmark.analysis.study import Pair, Run, Study
 from benchmark.schema import Task, TaskKind
 from benchmark.statistics import Interval, interval, multi_task_gain, relative_gain, t_interval
 
-Selection: TypeAlias = Literal["joint", "per_task"]
+SelectionName: TypeAlias = Literal["joint", "per_task"]
 Values: TypeAlias = dict[tuple[str, str], dict[str, dict[Pair, float]]]
 """{(task, metric): {method: {pair: value}}} on the test rows of one data set."""
 
@@ -71,7 +71,7 @@ def _run_row(run: Run) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def values_on_test(table: pl.DataFrame, selection: Selection) -> dict[str, Values]:
+def values_on_test(table: pl.DataFrame, selection: SelectionName) -> dict[str, Values]:
     """The defined test metrics of a long table, by data set."""
     chosen = table.filter(
         (pl.col("split") == "test") & (pl.col("selection") == selection) & pl.col("value").is_not_null()

@@ -19,7 +19,7 @@ TREATMENTS = ("bins", "standardise", "raw")
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class FittedColumn:
     """One field as a model sees it.
 
     Args:
@@ -35,7 +35,7 @@ class Column:
     vocabulary: list[Any] | None
 
 
-def fitted(table: Table, numeric: str) -> Iterator[Column]:
+def fitted(table: Table, numeric: str) -> Iterator[FittedColumn]:
     """The fields, categorical ones first, one at a time: a log of hundreds of millions of rows is not held twice.
 
     Raises:
@@ -54,11 +54,11 @@ def fitted(table: Table, numeric: str) -> Iterator[Column]:
         for name, values in table.numeric.items():
             yield _categorical(f"{name}_bin", name, *bins(values, train))
     for name, values in table.numeric.items():
-        yield Column(NumericField(name), name, scale(values, train, standardise=numeric != "raw"), None)
+        yield FittedColumn(NumericField(name), name, scale(values, train, standardise=numeric != "raw"), None)
 
 
-def _categorical(name: str, origin: str, codes: np.ndarray, vocabulary: list[Any]) -> Column:
-    return Column(CategoricalField(name, len(vocabulary) + 1), origin, codes, vocabulary)
+def _categorical(name: str, origin: str, codes: np.ndarray, vocabulary: list[Any]) -> FittedColumn:
+    return FittedColumn(CategoricalField(name, len(vocabulary) + 1), origin, codes, vocabulary)
 
 
 def encode(column: pl.Series, train: np.ndarray) -> tuple[np.ndarray, list[Any]]:

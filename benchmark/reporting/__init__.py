@@ -20,7 +20,7 @@ from benchmark.analysis.lines import reference_lines
 from benchmark.analysis.results import Results
 from benchmark.analysis.study import Purpose, Study, find_baseline
 from benchmark.analysis.summary import summary
-from benchmark.analysis.values import Selection
+from benchmark.analysis.values import SelectionName
 from benchmark.records.files import no_garbage_collection
 from benchmark.records.reference import ReferenceRecord, load_references
 from benchmark.records.run import Record, load_records
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MARGINS", "Margin", "Report", "report"]
 
-OTHER: dict[Selection, Selection] = {"joint": "per_task", "per_task": "joint"}
+OTHER: dict[SelectionName, SelectionName] = {"joint": "per_task", "per_task": "joint"}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -56,7 +56,7 @@ class Report(Answer):
 
     table: pl.DataFrame
     summary: pl.DataFrame
-    selection: Selection
+    selection: SelectionName
     document: Document
     study: Study
     results: tuple[Results, ...]
@@ -103,7 +103,7 @@ def report(
     records: str | Path | Sequence[Record] = "results/runs",
     *,
     baseline: str = "single_task/equal",
-    selection: Selection = "joint",
+    selection: SelectionName = "joint",
     purpose: Purpose = "all",
     margins: Mapping[str, Margin] = MARGINS,
     references: Sequence[ReferenceRecord] | None = None,
@@ -134,8 +134,8 @@ def report(
         FileNotFoundError: if the folder does not exist.
         ValueError: if there are no records of this purpose, or an option is unknown.
     """
-    if selection not in get_args(Selection):
-        raise ValueError(f"selection must be one of {', '.join(get_args(Selection))}, found {selection!r}")
+    if selection not in get_args(SelectionName):
+        raise ValueError(f"selection must be one of {', '.join(get_args(SelectionName))}, found {selection!r}")
     unknown = set(margins) - set(MARGINS)
     if unknown:
         raise ValueError(f"margins are of {', '.join(MARGINS)}, found {', '.join(sorted(unknown))}")
@@ -188,7 +188,7 @@ def _references(records: str | Path | Sequence[Record]) -> Sequence[ReferenceRec
 def _make(
     study: Study,
     wanted: str,
-    selection: Selection,
+    selection: SelectionName,
     margins: Mapping[str, Margin],
     references: Sequence[ReferenceRecord],
 ) -> Report:

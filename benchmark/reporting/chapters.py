@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from benchmark.analysis.results import Results
 from benchmark.analysis.study import Study
-from benchmark.analysis.values import Selection
+from benchmark.analysis.values import SelectionName
 from benchmark.reporting import provenance
 from benchmark.reporting.costs import cost_table
 from benchmark.reporting.fronts import front_table
 from benchmark.reporting.gates import NOTE as GATES
 from benchmark.reporting.gates import gate_tables
-from benchmark.reporting.layout import Block, Chapter, Code, Document, Facts, Legend, Part, Table
+from benchmark.reporting.layout import Block, Chapter, Code, Document, Facts, Legend, Part, TextTable
 from benchmark.reporting.ledger import ledger
 from benchmark.reporting.notes import dataset_notes, trouble
 from benchmark.reporting.overview import gain_table, overview
@@ -41,7 +41,7 @@ LEGEND = Legend(
 def document(
     study: Study,
     results: Sequence[Results],
-    selection: Selection,
+    selection: SelectionName,
     ranking: Ranking | None,
     references: Sequence[ReferenceRecord],
 ) -> Document:
@@ -98,13 +98,13 @@ def _verdicts(results: Results) -> tuple[list[Block | None], tuple[str, ...]]:
     return [sentences], notes
 
 
-def _gates(results: Results) -> tuple[list[Table], tuple[str, ...]]:
+def _gates(results: Results) -> tuple[list[TextTable], tuple[str, ...]]:
     tables, left = gate_tables(results)
     return tables, (left,) if left else ()
 
 
 def _compared(
-    study: Study, results: Sequence[Results], selection: Selection, references: Sequence[ReferenceRecord]
+    study: Study, results: Sequence[Results], selection: SelectionName, references: Sequence[ReferenceRecord]
 ) -> list[Part]:
     parts = [Part(one.group.name, (Facts("The data", provenance.dataset_facts(one.group)),)) for one in results]
     blocks: list[Block] = [Facts("Training and machine", provenance.provenance(study, selection))]
@@ -114,7 +114,7 @@ def _compared(
     return [*parts, Part("", (*blocks, provenance.configurations(study)))]
 
 
-def _headline(study: Study, selection: Selection) -> tuple[str, ...]:
+def _headline(study: Study, selection: SelectionName) -> tuple[str, ...]:
     runs = study.runs
     by_status = {s: sum(run.record.status == s for run in runs) for s in ("finished", "diverged", "failed")}
     status = ", ".join(f"{number} {name}" for name, number in by_status.items() if number)
@@ -128,7 +128,7 @@ def _headline(study: Study, selection: Selection) -> tuple[str, ...]:
     )
     return (
         first,
-        f"Selection {selection}: {provenance.SELECTIONS[selection]}, chosen on validation; all metrics are on test.",
+        f"SelectionName {selection}: {provenance.SELECTIONS[selection]}, chosen on validation; all metrics are on test.",
     )
 
 

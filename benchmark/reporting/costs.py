@@ -7,11 +7,11 @@ from typing import Any
 from benchmark.analysis.results import Results
 from benchmark.analysis.study import Run
 from benchmark.analysis.values import cost, median
-from benchmark.reporting.layout import Cell, Column, Row, Table
+from benchmark.reporting.layout import Cell, Column, Row, TextTable
 from benchmark.text import ABSENT, count, duration
 
 
-def cost_table(results: Results) -> Table | None:
+def cost_table(results: Results) -> TextTable | None:
     """Medians over seeds, with the ratio of the seconds to the baseline's."""
     group, rows = results.group, []
     base = cost(group.finished[results.baseline])[2] if results.baseline is not None else None
@@ -34,7 +34,7 @@ def cost_table(results: Results) -> Table | None:
     titles = ["train\u00a0s", *ratios, "rows/s", "peak MiB", "epochs to the best", "parameters", "shared"]
     columns = (Column("method", numeric=False), *map(Column, titles))
     where = ", ".join(sorted({str(run.record.cost.get("device", "unknown")) for run in group.runs if run.finished}))
-    return Table("Cost", columns, tuple(rows), f"medians over seeds; on {where}", detail=True)
+    return TextTable("Cost", columns, tuple(rows), f"medians over seeds; on {where}", detail=True)
 
 
 def _median(runs: list[Run], key: str) -> float | None:

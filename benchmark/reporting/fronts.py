@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from benchmark.analysis.fronts import Front, fronts
 from benchmark.analysis.results import Results
-from benchmark.reporting.layout import Cell, Column, Row, Table
+from benchmark.reporting.layout import Cell, Column, Row, TextTable
 from benchmark.statistics.wording import two_digits
 from benchmark.text import listed, number
 
 
-def front_table(results: Results) -> Table | None:
+def front_table(results: Results) -> TextTable | None:
     """What would be lost of the dominated area without each method on a front."""
     shown = [front for front in fronts(results) if front.means and front.area() is not None]
     if not shown:
@@ -22,7 +22,7 @@ def front_table(results: Results) -> Table | None:
             rows.append(Row((Cell(method, method=method), *map(Cell, lost))))
     together = [Cell(_percent(front.area())) for front in shown]
     rows.append(Row((Cell("all methods together"), *together), reference=True))
-    return Table(
+    return TextTable(
         "Methods on the front", columns, tuple(rows), "what the dominated area would lose without the method",
         notes=(_note(shown),), detail=True,
     )  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from benchmark.analysis.results import Results
 from benchmark.analysis.study import Run
-from benchmark.reporting.layout import Cell, Column, Row, Table
+from benchmark.reporting.layout import Cell, Column, Row, TextTable
 from benchmark.statistics import t_interval
 
 MOST = 12
@@ -19,7 +19,7 @@ NOTE = (
 _WIDEST = 10
 
 
-def gate_tables(results: Results) -> tuple[list[Table], str]:
+def gate_tables(results: Results) -> tuple[list[TextTable], str]:
     """For the methods that record gates: the weight of each expert, and how many a gate uses; and who is left out.
 
     Weights are of one seed: experts that start alike have no common order over seeds, and a mean over them would show
@@ -35,7 +35,7 @@ def gate_tables(results: Results) -> tuple[list[Table], str]:
     return tables, left if len(found) > MOST else ""
 
 
-def _gate_table(method: str, runs: Sequence[Run]) -> Table:
+def _gate_table(method: str, runs: Sequence[Run]) -> TextTable:
     first = runs[0].record
     experts = list(dict.fromkeys(expert for weights in first.gates.values() for expert in weights))
     used = {gate: _used(gate, runs) for gate in first.gates}
@@ -45,13 +45,13 @@ def _gate_table(method: str, runs: Sequence[Run]) -> Table:
         columns = (Column("expert", numeric=False), *map(Column, first.gates))
         rows = [Row((Cell(e), *(_weight(weights, e) for weights in first.gates.values()))) for e in experts]
         rows.append(Row((Cell("experts in use"), *(Cell(used[gate]) for gate in first.gates)), reference=True))
-        return Table(title, columns, tuple(rows), subtitle=subtitle, detail=True)
+        return TextTable(title, columns, tuple(rows), subtitle=subtitle, detail=True)
     columns = (Column("gate", numeric=False), *map(Column, experts), Column("experts in use"))
     rows = [
         Row((Cell(gate), *(_weight(weights, expert) for expert in experts), Cell(used[gate])))
         for gate, weights in first.gates.items()
     ]
-    return Table(title, columns, tuple(rows), subtitle=subtitle, detail=True)
+    return TextTable(title, columns, tuple(rows), subtitle=subtitle, detail=True)
 
 
 def _weight(weights: Mapping[str, float], expert: str) -> Cell:

@@ -57,7 +57,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class TextTable:
     """A table with its title, a line under it, and notes below; a terminal leaves out `detail` ones."""
 
     title: str
@@ -107,7 +107,7 @@ class Code:
     lines: tuple[str, ...]
 
 
-Block: TypeAlias = Table | Sentences | Facts | Code
+Block: TypeAlias = TextTable | Sentences | Facts | Code
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +153,10 @@ class Document:
     legend: Legend
     notes: tuple[str, ...] = ()
 
-    def tables(self) -> Iterator[tuple[Chapter, Part, Table]]:
+    def tables(self) -> Iterator[tuple[Chapter, Part, TextTable]]:
         """Every table with where it stands."""
         for chapter in self.chapters:
             for part in chapter.parts:
                 for block in part.blocks:
-                    if isinstance(block, Table):
+                    if isinstance(block, TextTable):
                         yield chapter, part, block

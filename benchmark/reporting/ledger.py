@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.analysis.lines import LABELS, fitting, trained
 from benchmark.analysis.study import TUNED, Group, draw_of
 from benchmark.records.run import TRIAL, Record
-from benchmark.reporting.layout import Block, Cell, Column, Facts, Row, Table
+from benchmark.reporting.layout import Block, Cell, Column, Facts, Row, TextTable
 from benchmark.reporting.notes import at_the_limit
 from benchmark.text import ABSENT, duration, listed, number
 
@@ -49,7 +49,7 @@ def ledger(group: Group, references: Sequence[ReferenceRecord]) -> list[Block]:
     rows += [_reference_row(name, records, chosen.get(name)) for name, records in sorted(lines.items())]
     titles = ("trials", "finished", "diverged", "failed", "best on validation", "seconds of all")
     columns = (Column("method", numeric=False), *map(Column, titles), Column("chosen", numeric=False, detail=True))
-    table = Table("Trials", columns, tuple(rows), _subtitle(group), notes=tuple(_notes(searches, lines)))
+    table = TextTable("Trials", columns, tuple(rows), _subtitle(group), notes=tuple(_notes(searches, lines)))
     return [table, *_spaces(searches)]
 
 

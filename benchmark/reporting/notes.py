@@ -10,7 +10,7 @@ from benchmark.analysis.judging import resampling, several_seeds_a_draw
 from benchmark.analysis.results import Results, label
 from benchmark.analysis.study import TUNED, Group, Replicate
 from benchmark.records.run import Record
-from benchmark.reporting.layout import Cell, Column, Row, Table
+from benchmark.reporting.layout import Cell, Column, Row, TextTable
 from benchmark.schema import Task
 from benchmark.text import ABSENT, counted, listed, shortened
 
@@ -40,7 +40,7 @@ def task_notes(results: Results, task: Task, shown: Sequence[str]) -> list[str]:
     return notes
 
 
-def trouble(group: Group) -> Table | None:
+def trouble(group: Group) -> TextTable | None:
     """The runs that are in no mean: diverged, failed and missing ones."""
     which: dict[tuple[str, str, str], list[Replicate]] = defaultdict(list)
     for method, runs in group.by_method.items():
@@ -56,7 +56,9 @@ def trouble(group: Group) -> Table | None:
         for (method, status, what), found in which.items()
     )
     columns = tuple(Column(title, numeric=False) for title in ("method", "status", "seeds", "what happened"))
-    return Table("Runs that are in no mean", columns, rows, subtitle="a method with such a run is shown and not ranked")
+    return TextTable(
+        "Runs that are in no mean", columns, rows, subtitle="a method with such a run is shown and not ranked"
+    )
 
 
 def _what_happened(record: Record) -> str:

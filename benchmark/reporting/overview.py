@@ -8,13 +8,13 @@ from benchmark import metrics
 from benchmark.analysis.lines import Line
 from benchmark.analysis.results import LABELS, Results, label
 from benchmark.reporting.cells import cost_cells, metric_cell, seeds_cell
-from benchmark.reporting.layout import Cell, Column, Row, Table
+from benchmark.reporting.layout import Cell, Column, Row, TextTable
 from benchmark.schema import Task
 from benchmark.statistics import Interval, Verdict, seesaw
 from benchmark.text import ABSENT, TOO_FEW, listed, number, signed_interval, with_interval
 
 
-def overview(results: Results) -> Table:
+def overview(results: Results) -> TextTable:
     """Methods by tasks: the headline metrics, the gain over tasks, and what it costs."""
     group = results.group
     gains = results.baseline is not None and len(group.tasks) > 1
@@ -38,10 +38,12 @@ def overview(results: Results) -> Table:
         rows.append(Row((*cells, *cost_cells(group, method))))
     rows += [row for line in results.lines.values() if (row := _line(results, line, columns)) is not None]
     headline = ", ".join(f"{task.name} {label(metrics.primary(task), task)}" for task in group.tasks)
-    return Table("All tasks", tuple(columns), tuple(rows), f"test rows; {headline}", notes=_notes(results, gains=gains))
+    return TextTable(
+        "All tasks", tuple(columns), tuple(rows), f"test rows; {headline}", notes=_notes(results, gains=gains)
+    )
 
 
-def gain_table(results: Results) -> Table | None:
+def gain_table(results: Results) -> TextTable | None:
     """The gain of every method, and of every task of it."""
     if results.baseline is None or not results.gains or len(results.group.tasks) < 2:
         return None
@@ -54,7 +56,9 @@ def gain_table(results: Results) -> Table | None:
             parts = [gain.parts.get(task.name) for task in tasks]
             cells = [Cell(signed_interval(part, 2) if part else ABSENT) for part in (gain.total, *parts)]
             rows.append(Row((Cell(method, method=method), *cells)))
-    return Table("Gain of each task", columns, tuple(rows), "+ is better", notes=(_gain_note(results),), detail=True)
+    return TextTable(
+        "Gain of each task", columns, tuple(rows), "+ is better", notes=(_gain_note(results),), detail=True
+    )
 
 
 def _notes(results: Results, *, gains: bool) -> tuple[str, ...]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from benchmark.analysis.lines import fitting
 from benchmark.analysis.naming import flatten
 from benchmark.analysis.study import Group, Study, draw_options
-from benchmark.analysis.values import Selection
-from benchmark.reporting.layout import Cell, Column, Row, Table
+from benchmark.analysis.values import SelectionName
+from benchmark.reporting.layout import Cell, Column, Row, TextTable
 from benchmark.text import numbers
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def dataset_facts(group: Group) -> tuple[tuple[str, str], ...]:
     return tuple(facts)
 
 
-def provenance(study: Study, selection: Selection) -> tuple[tuple[str, str], ...]:
+def provenance(study: Study, selection: SelectionName) -> tuple[tuple[str, str], ...]:
     """Label and text of how the runs were made."""
     records = [run.record for run in study.runs]
     criteria = _distinct(r.selected_by.get("criterion") for r in records if r.selected_by)
@@ -79,7 +79,7 @@ def commands(study: Study, references: Sequence[ReferenceRecord]) -> tuple[str, 
     return (*found[:_MOST_COMMANDS], *more)
 
 
-def configurations(study: Study) -> Table:
+def configurations(study: Study) -> TextTable:
     """The parameters of every method; what belongs to all alike, the trainer, only where it differs.
 
     A tuned method has its own parameters on every data set, and a row for each.
@@ -100,7 +100,7 @@ def configurations(study: Study) -> Table:
             where = ", ".join(datasets) if len(by_options) > 1 else "all" if len(study.groups) > 1 else datasets[0]
             rows.append(Row((Cell(method, method=method), Cell(where), *map(Cell, texts))))
     titles = ("method", "data set", "architecture", "weighting", "trainer, where it differs")
-    return Table(
+    return TextTable(
         "Configurations of the methods",
         tuple(Column(title, numeric=False) for title in titles),
         tuple(rows),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from benchmark import metrics
 from benchmark.analysis.results import Results, direction
-from benchmark.reporting.layout import Cell, Column, Row, Table
+from benchmark.reporting.layout import Cell, Column, Row, TextTable
 from benchmark.schema import Task
 from benchmark.statistics import Ranking, rank
 
@@ -36,7 +36,7 @@ def _is_ranked(results: Results, task: Task, method: str) -> bool:
     return found is not None and found.verdict is not None
 
 
-def rank_table(found: Ranking) -> Table:
+def rank_table(found: Ranking) -> TextTable:
     """The mean ranks, with Nemenyi's groups where the statistics allow them."""
     order = sorted(zip(found.mean_ranks, found.methods, strict=True))
     groups = found.groups
@@ -51,7 +51,7 @@ def rank_table(found: Ranking) -> Table:
             cells.append(Cell(", ".join(others)))
         rows.append(Row(tuple(cells)))
     notes = [_note(found), "Adding or removing a method changes the ranks of the others; a gain does not."]
-    return Table(
+    return TextTable(
         "Mean ranks", tuple(columns), tuple(rows), f"1 is best; over {found.blocks} tasks of all data sets",
         tuple(notes), detail=True,
     )  # fmt: skip

@@ -9,7 +9,7 @@ from benchmark.analysis.lines import Line
 from benchmark.analysis.results import LABELS, SHOWN, Results, direction, label
 from benchmark.analysis.values import Estimate, median
 from benchmark.reporting.cells import cost_cells, is_close, metric_cell, seeds_cell
-from benchmark.reporting.layout import Cell, Column, Row, Table
+from benchmark.reporting.layout import Cell, Column, Row, TextTable
 from benchmark.reporting.notes import task_notes
 from benchmark.reporting.verdicts import p_cell, verdict_cell
 from benchmark.schema import Task, TaskKind
@@ -17,7 +17,7 @@ from benchmark.statistics import Verdict
 from benchmark.text import ABSENT, listed, number, signed_interval, with_interval
 
 
-def task_table(results: Results, task: Task) -> Table:
+def task_table(results: Results, task: Task) -> TextTable:
     """Methods by metrics, best first: with the difference to the baseline, its verdict, and how far the best is."""
     group, primary = results.group, metrics.primary(task)
     shown = _shown_metrics(results, task)
@@ -47,7 +47,7 @@ def task_table(results: Results, task: Task) -> Table:
         rows.append(Row((*cells, *cost_cells(group, method))))
     rows += [_line(results, task, key, shown) for key, line in results.lines.items() if _knows(line, task)]
     notes = (*_close_note(results, task), *_line_notes(results, task), *task_notes(results, task, shown))
-    return Table(task.name, tuple(columns), tuple(rows), subtitle=_describe(task), notes=notes)
+    return TextTable(task.name, tuple(columns), tuple(rows), subtitle=_describe(task), notes=notes)
 
 
 def _difference_cell(results: Results, task: Task, method: str) -> Cell:
@@ -139,7 +139,7 @@ def _describe(task: Task) -> str:
     return f"regression; target in {task.target_unit or 'its own unit'}; test rows"
 
 
-def selection_table(results: Results) -> Table | None:
+def selection_table(results: Results) -> TextTable | None:
     """The headline metrics at the joint epoch and at each task's own, where any method has the two apart."""
     group = results.group
     joint, own = (
@@ -166,7 +166,7 @@ def selection_table(results: Results) -> Table | None:
     columns = [Column("method", numeric=False), Column("joint epoch", detail=True)]
     for task in group.tasks:
         columns += [Column(f"{task.name} epoch", detail=True), Column(f"{task.name} {LABELS[metrics.primary(task)]}")]
-    return Table(
+    return TextTable(
         "Joint against per-task selection", tuple(columns), tuple(rows),
         subtitle="test metric at one epoch for all tasks → at the task's own best epoch; epochs are medians over seeds",
         notes=("Both are selected on validation. One model serves all tasks only under joint selection.",),

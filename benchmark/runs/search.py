@@ -1,7 +1,7 @@
 """The search of one method: what each trial tries, what came of it, and which was best.
 
 There is no store beside the records: what a trial tries follows from the method, the trial's number and, for TPE, the
-trials before it, so a study that was interrupted is built again by proposing anew and finding the records.
+trials before it, so a search that was interrupted is built again by proposing anew and finding the records.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SAMPLERS = ("random", "tpe")
 
 @dataclass(slots=True)
 class Trial:
-    """One trial of a study.
+    """One trial of a search.
 
     Args:
         number: From 0.
@@ -52,7 +52,7 @@ class Trial:
 
 
 @dataclass(slots=True)
-class Study:
+class Search:
     """The search of one method on one data set.
 
     Args:
@@ -170,7 +170,7 @@ class Study:
         return Job([*self.overrides, *overrides, f"++tuning={written(tuning)}"], config)
 
 
-def studies_of(jobs: Sequence[Job], space: tuple[Parameter, ...], sampler: str, compose: Compose) -> list[Study]:
+def searches_of(jobs: Sequence[Job], space: tuple[Parameter, ...], sampler: str, compose: Compose) -> list[Search]:
     """The methods of a sweep, each with its seeds, in order of first appearance.
 
     Args:
@@ -180,9 +180,9 @@ def studies_of(jobs: Sequence[Job], space: tuple[Parameter, ...], sampler: str, 
         compose: Makes a configuration of overrides.
 
     Raises:
-        ValueError: if a seed is one of the trials', the runs have a purpose already, or two studies search the same.
+        ValueError: if a seed is one of the trials', the runs have a purpose already, or two searches are the same.
     """
-    studies: dict[tuple[str, ...], Study] = {}
+    searches: dict[tuple[str, ...], Search] = {}
     for job in jobs:
         config = job.config
         if config.seed >= FIRST_TRIAL_SEED:
@@ -190,13 +190,13 @@ def studies_of(jobs: Sequence[Job], space: tuple[Parameter, ...], sampler: str, 
         if config.purpose != "default" or config.tuning:
             raise ValueError(f"purpose and tuning are set by the search, found {config.purpose} and {config.tuning}")
         shape = tuple(override for override in job.overrides if not override.startswith("seed="))
-        if shape not in studies:
+        if shape not in searches:
             own = tuple(parameter for parameter in space if parameter.suits(config))
-            studies[shape] = Study(list(shape), compose(list(shape)), config, [], sampler, own)
-        studies[shape].seeds.append(config.seed)
-    ids = [study.id for study in studies.values()]
+            searches[shape] = Search(list(shape), compose(list(shape)), config, [], sampler, own)
+        searches[shape].seeds.append(config.seed)
+    ids = [search.id for search in searches.values()]
     if len(set(ids)) < len(ids):
         raise ValueError(
             "a parameter is both swept and searched: take it out of hydra.sweeper.space, or out of the sweep"
         )
-    return list(studies.values())
+    return list(searches.values())

@@ -73,13 +73,13 @@ def sweep(overrides: Sequence[list[str]], *, compose: Compose, launch: Callable[
         SystemExit: 1, if a run failed or left no record.
     """
     jobs = compose_all(overrides, compose)
-    with Batch(launch) as batch:
-        batch.run(jobs)
-    if not batch.is_complete:
+    with Sweep(launch) as whole:
+        whole.run(jobs)
+    if not whole.is_complete:
         sys.exit(1)
 
 
-class Batch:
+class Sweep:
     """The jobs of one command, run at once or stage by stage: skips finished ones, and on leaving says how each ended.
 
     Args:
@@ -97,7 +97,7 @@ class Batch:
         self._stack = ExitStack()
         self.is_complete = False
 
-    def __enter__(self) -> Batch:
+    def __enter__(self) -> Sweep:
         self._follow = self._stack.enter_context(sweep_progress())
         return self
 

@@ -21,9 +21,9 @@ from typing import Any
 from benchmark.records.files import digest
 from benchmark.records.run import load_record, record_files
 from benchmark.runs.progress import say
-from benchmark.runs.search import SAMPLERS, Study, studies_of
+from benchmark.runs.search import SAMPLERS, Search, searches_of
 from benchmark.runs.space import parse_space
-from benchmark.runs.sweep import Batch, Compose, Job, compose_all
+from benchmark.runs.sweep import Compose, Job, Sweep, compose_all
 from benchmark.text import counted
 
 
@@ -53,56 +53,56 @@ def tune(
     if not parameters:
         raise ValueError(f"hydra.sweeper.trials={trials}, but hydra.sweeper.space has no parameter to try")
     default = compose_all(overrides, compose)
-    studies = studies_of(default, parameters, sampler, compose)
-    with Batch(launch) as batch:
-        if _search(studies, trials, batch):
-            for study in studies:
-                say(_chosen(study))
-            tuned = [job for study in studies for job in study.tuned()]
-            batch.run([*tuned, *default])
-            _renew_ledgers(tuned, batch)
+    searches = searches_of(default, parameters, sampler, compose)
+    with Sweep(launch) as sweep:
+        if _search(searches, trials, sweep):
+            for search in searches:
+                say(_chosen(search))
+            tuned = [job for search in searches for job in search.tuned()]
+            sweep.run([*tuned, *default])
+            _renew_ledgers(tuned, sweep)
             _warn_of_other_choices(tuned)
-    if not batch.is_complete:
+    if not sweep.is_complete:
         sys.exit(1)
 
 
-def _search(studies: Sequence[Study], trials: int, batch: Batch) -> bool:
+def _search(searches: Sequence[Search], trials: int, sweep: Sweep) -> bool:
     """Runs all trials that are not there; False if one left no record, so that there is nothing to choose by."""
     numbers = range(trials)
-    is_random = studies[0].sampler == "random"
+    is_random = searches[0].sampler == "random"
     for rounds in [numbers] if is_random else [[number] for number in numbers]:
-        asked = [study.ask(number) for number in rounds for study in studies]
+        asked = [search.ask(number) for number in rounds for search in searches]
         if rounds[0] == 0:  # now that everything is known to compose
             say(
-                f"mtlbench: tuning {counted(len(studies), 'method')}: {counted(trials, 'trial')} each "
-                f"({studies[0].sampler}), then the best and the default parameters on the same seeds"
+                f"mtlbench: tuning {counted(len(searches), 'method')}: {counted(trials, 'trial')} each "
+                f"({searches[0].sampler}), then the best and the default parameters on the same seeds"
             )
-        batch.run([trial.job for trial in asked], "trial", "" if is_random else f"round {rounds[0] + 1} of {trials}: ")
+        sweep.run([trial.job for trial in asked], "trial", "" if is_random else f"round {rounds[0] + 1} of {trials}: ")
         for trial in asked:
-            trial.record = batch.record(trial.job)
+            trial.record = sweep.record(trial.job)
         if any(trial.record is None for trial in asked):
             return False
     return True
 
 
-def _chosen(study: Study) -> str:
-    best, statuses = study.best, Counter(trial.record.status for trial in study.trials if trial.record is not None)
+def _chosen(search: Search) -> str:
+    best, statuses = search.best, Counter(trial.record.status for trial in search.trials if trial.record is not None)
     ended = ", ".join(f"{number} {status}" for status, number in sorted(statuses.items()) if status != "finished")
     found = (
-        f"{study.config.trainer.monitor} {best.value:.4f} on validation" if statuses["finished"] else "none finished"
+        f"{search.config.trainer.monitor} {best.value:.4f} on validation" if statuses["finished"] else "none finished"
     )
     values = " ".join(f"{key}={value}" for key, value in best.parameters.items()) or "nothing of the space is its own"
     facts = "; ".join(part for part in (found, ended) if part)
-    return f"mtlbench: {study.method}: trial {best.number} of {len(study.trials)} is the best ({facts}): {values}"
+    return f"mtlbench: {search.method}: trial {best.number} of {len(search.trials)} is the best ({facts}): {values}"
 
 
-def _renew_ledgers(tuned: Sequence[Job], batch: Batch) -> None:
+def _renew_ledgers(tuned: Sequence[Job], sweep: Sweep) -> None:
     """A tuned run that was there already has the ledger of the search that made it: the same choice, from fewer trials.
 
     The ledger of a larger search stands.
     """
     for job in tuned:
-        record = batch.record(job)
+        record = sweep.record(job)
         if record is not None and record.num_trials < job.config.tuning["trials"]:
             record.config["tuning"] = job.config.tuning
             record.write(job.config.results_dir)

@@ -16,7 +16,7 @@ WIDTH = 120  # columns of the text
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Parameter:
+class ListedParameter:
     """One key of a configuration.
 
     Args:
@@ -72,7 +72,7 @@ def summary(cls: type) -> str:
     return inspect.cleandoc(cls.__doc__ or "").partition("\n")[0]
 
 
-def parameters(registry: Registry, name: str) -> list[Parameter]:
+def parameters(registry: Registry, name: str) -> list[ListedParameter]:
     """The keyword-only parameters of an entry, in the order of its signature.
 
     Raises:
@@ -84,7 +84,9 @@ def parameters(registry: Registry, name: str) -> list[Parameter]:
     for parent in reversed(cls.__mro__):  # a base may document what its children share
         meanings |= argument_meanings(parent.__doc__)
     return [
-        Parameter(f"{registry.group}.{p.name}", in_words(hints[p.name]), as_typed(p.default), meanings.get(p.name, ""))
+        ListedParameter(
+            f"{registry.group}.{p.name}", in_words(hints[p.name]), as_typed(p.default), meanings.get(p.name, "")
+        )
         for p in inspect.signature(cls).parameters.values()
         if p.kind is p.KEYWORD_ONLY
     ]

@@ -24,7 +24,7 @@ from benchmark.statistics.comparison import Comparison, Endpoint, Verdict
 from benchmark.statistics.intervals import FEWEST, spread
 from benchmark.statistics.significance import Outcome, equivalence_test, holm, paired_t_test, too_few
 
-Values = Mapping[tuple[str, str], Mapping[str, Mapping[Any, float]]]
+Measured = Mapping[tuple[str, str], Mapping[str, Mapping[Any, float]]]
 """{(task, metric): {method: {pair: value}}}; a pair is what two runs share: data, split and seed."""
 
 
@@ -115,7 +115,7 @@ def _without_test(comparison: Comparison) -> Comparison | None:
 
 
 def against_baseline(
-    values: Values,
+    values: Measured,
     endpoints: Sequence[Endpoint],
     baseline: str,
     *,
@@ -148,7 +148,7 @@ def against_baseline(
 
 
 def against_best(
-    values: Values,
+    values: Measured,
     endpoints: Sequence[Endpoint],
     *,
     expected: Collection[Any] | None = None,

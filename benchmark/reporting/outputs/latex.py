@@ -6,7 +6,7 @@ import re
 import textwrap
 from collections.abc import Sequence
 
-from benchmark.reporting.layout import Cell, Column, Document, Legend, Table
+from benchmark.reporting.layout import Cell, Column, Document, Legend, TextTable
 
 _ESCAPES = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
@@ -50,7 +50,7 @@ def escape(text: str) -> str:
     )
 
 
-def _table(table: Table, name: str, dataset: str, legend: Legend) -> str:
+def _table(table: TextTable, name: str, dataset: str, legend: Legend) -> str:
     shown = [number for number, column in enumerate(table.columns) if not column.detail]
     widths = [max((len(row.cells[n].text) for row in table.rows), default=0) for n in shown]
     letters = _letters([table.columns[number] for number in shown], widths)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from benchmark.reporting.layout import Block, Code, Document, Facts, Sentences, Table
+from benchmark.reporting.layout import Block, Code, Document, Facts, Sentences, TextTable
 
 _SPECIAL = re.compile(r"[\\`*\[\]<>|~$#&]|(?<!\w)_|_(?!\w)")
 MOST_ROWS = 80
@@ -39,7 +39,7 @@ def escape(text: str) -> str:
 
 
 def _block(block: Block) -> list[str]:
-    if isinstance(block, Table):
+    if isinstance(block, TextTable):
         return _table(block)
     if isinstance(block, Sentences):
         return ["\n".join(f"- {escape(sentence.text)}" for sentence in block.items)]
@@ -52,7 +52,7 @@ def _block(block: Block) -> list[str]:
     return [f"#### {escape(block.title)}", "As run:", lines]
 
 
-def _table(table: Table) -> list[str]:
+def _table(table: TextTable) -> list[str]:
     lines = [
         _line([escape(column.title) for column in table.columns]),
         _line(["---:" if column.numeric else ":---" for column in table.columns]),

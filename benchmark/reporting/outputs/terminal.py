@@ -9,10 +9,10 @@ from rich.box import SIMPLE_HEAD
 from rich.console import RenderableType
 from rich.padding import Padding
 from rich.rule import Rule
-from rich.table import Table as RichTable
+from rich.table import Table
 from rich.text import Text
 
-from benchmark.reporting.layout import Column, Document, Part, Sentences, Table
+from benchmark.reporting.layout import Column, Document, Part, Sentences, TextTable
 
 WIDTH = 100
 """Columns for which the tables are made; narrower terminals get them without the spare ones."""
@@ -45,7 +45,7 @@ def render(document: Document, width: int = WIDTH) -> Iterator[RenderableType]:
 def _blocks(part: Part, width: int) -> list[RenderableType]:
     drawn: list[RenderableType] = []
     for block in part.blocks:
-        if isinstance(block, Table) and not block.detail:
+        if isinstance(block, TextTable) and not block.detail:
             drawn.append(_table(block, width))
         elif isinstance(block, Sentences):
             drawn += [Padding(Text(f"- {sentence.text}"), (0, 0, 0, 0)) for sentence in block.items[:MOST_SENTENCES]]
@@ -54,11 +54,11 @@ def _blocks(part: Part, width: int) -> list[RenderableType]:
     return drawn
 
 
-def _table(table: Table, width: int, *, spare: bool = True) -> RenderableType:
+def _table(table: TextTable, width: int, *, spare: bool = True) -> RenderableType:
     with_spare = spare and width >= WIDTH
     shown = [n for n, column in enumerate(table.columns) if not column.detail and (with_spare or not column.spare)]
     title = Text.assemble((table.title, "bold"), (f"  {table.subtitle}" if table.subtitle else "", "dim"))
-    drawn = RichTable(
+    drawn = Table(
         box=SIMPLE_HEAD, title=title, title_justify="left", title_style="", padding=(0, 1, 0, 0), pad_edge=False
     )
     rows, left_out = table.first(MOST_ROWS)

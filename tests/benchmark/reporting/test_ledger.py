@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from benchmark.reporting import Report, report
-from benchmark.reporting.layout import Facts, Table
+from benchmark.reporting.layout import Facts, TextTable
 from tests.benchmark.reporting.fabricate import record, searched, trees
 
 
-def ledger(made: Report) -> Table:
+def ledger(made: Report) -> TextTable:
     return next(t for chapter, _, t in made.document.tables() if chapter.anchor == "tuning")
 
 

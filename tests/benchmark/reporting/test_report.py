@@ -16,7 +16,7 @@ from rich.console import Console
 from scipy import stats
 
 from benchmark.reporting import Report, report
-from benchmark.reporting.layout import Cell, Sentences, Table
+from benchmark.reporting.layout import Cell, Sentences, TextTable
 from tests.benchmark.reporting.fabricate import METHODS, record, records, searched, study, undefine
 
 
@@ -25,7 +25,7 @@ def made() -> Report:
     return report(study())
 
 
-def table(made: Report, dataset: str, title: str) -> Table:
+def table(made: Report, dataset: str, title: str) -> TextTable:
     return next(t for _, part, t in made.document.tables() if part.name == dataset and t.title == title)
 
 
@@ -40,7 +40,7 @@ def sentences(made: Report, dataset: str) -> list[str]:
     return [sentence.text for block in blocks if isinstance(block, Sentences) for sentence in block.items]
 
 
-def cell(drawn: Table, row: str, column: str) -> Cell:
+def cell(drawn: TextTable, row: str, column: str) -> Cell:
     number = next(n for n, c in enumerate(drawn.columns) if c.title.startswith(column))
     return next(r for r in drawn.rows if r.cells[0].text == row).cells[number]
 

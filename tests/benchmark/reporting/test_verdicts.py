@@ -9,16 +9,16 @@ import pytest
 
 from benchmark.records.run import Record
 from benchmark.reporting import Margin, Report, report
-from benchmark.reporting.layout import Cell, Sentences, Table
+from benchmark.reporting.layout import Cell, Sentences, TextTable
 from benchmark.reporting.notes import dataset_notes
 from tests.benchmark.reporting.fabricate import METHODS, record, records, searched, study, trees, undefine
 
 
-def table(made: Report, dataset: str, title: str) -> Table:
+def table(made: Report, dataset: str, title: str) -> TextTable:
     return next(t for _, part, t in made.document.tables() if part.name == dataset and t.title == title)
 
 
-def cell(drawn: Table, row: str, column: str) -> Cell:
+def cell(drawn: TextTable, row: str, column: str) -> Cell:
     number = next(n for n, c in enumerate(drawn.columns) if c.title.startswith(column))
     return next(r for r in drawn.rows if r.cells[0].text == row).cells[number]
 
