@@ -52,7 +52,7 @@ class Trial:
 
 
 @dataclass(slots=True)
-class Search:
+class MethodSearch:
     """The search of one method on one data set.
 
     Args:
@@ -170,7 +170,9 @@ class Search:
         return Job([*self.overrides, *overrides, f"++tuning={written(tuning)}"], config)
 
 
-def searches_of(jobs: Sequence[Job], space: tuple[Parameter, ...], sampler: str, compose: Compose) -> list[Search]:
+def searches_of(
+    jobs: Sequence[Job], space: tuple[Parameter, ...], sampler: str, compose: Compose
+) -> list[MethodSearch]:
     """The methods of a sweep, each with its seeds, in order of first appearance.
 
     Args:
@@ -182,7 +184,7 @@ def searches_of(jobs: Sequence[Job], space: tuple[Parameter, ...], sampler: str,
     Raises:
         ValueError: if a seed is one of the trials', the runs have a purpose already, or two searches are the same.
     """
-    searches: dict[tuple[str, ...], Search] = {}
+    searches: dict[tuple[str, ...], MethodSearch] = {}
     for job in jobs:
         config = job.config
         if config.seed >= FIRST_TRIAL_SEED:
@@ -192,7 +194,7 @@ def searches_of(jobs: Sequence[Job], space: tuple[Parameter, ...], sampler: str,
         shape = tuple(override for override in job.overrides if not override.startswith("seed="))
         if shape not in searches:
             own = tuple(parameter for parameter in space if parameter.suits(config))
-            searches[shape] = Search(list(shape), compose(list(shape)), config, [], sampler, own)
+            searches[shape] = MethodSearch(list(shape), compose(list(shape)), config, [], sampler, own)
         searches[shape].seeds.append(config.seed)
     ids = [search.id for search in searches.values()]
     if len(set(ids)) < len(ids):

@@ -21,7 +21,7 @@ from typing import Any
 from benchmark.records.files import digest
 from benchmark.records.run import load_record, record_files
 from benchmark.runs.progress import say
-from benchmark.runs.search import SAMPLERS, Search, searches_of
+from benchmark.runs.search import SAMPLERS, MethodSearch, searches_of
 from benchmark.runs.space import parse_space
 from benchmark.runs.sweep import Compose, Job, Sweep, compose_all
 from benchmark.text import counted
@@ -66,7 +66,7 @@ def tune(
         sys.exit(1)
 
 
-def _search(searches: Sequence[Search], trials: int, sweep: Sweep) -> bool:
+def _search(searches: Sequence[MethodSearch], trials: int, sweep: Sweep) -> bool:
     """Runs all trials that are not there; False if one left no record, so that there is nothing to choose by."""
     numbers = range(trials)
     is_random = searches[0].sampler == "random"
@@ -85,7 +85,7 @@ def _search(searches: Sequence[Search], trials: int, sweep: Sweep) -> bool:
     return True
 
 
-def _chosen(search: Search) -> str:
+def _chosen(search: MethodSearch) -> str:
     best, statuses = search.best, Counter(trial.record.status for trial in search.trials if trial.record is not None)
     ended = ", ".join(f"{number} {status}" for status, number in sorted(statuses.items()) if status != "finished")
     found = (
