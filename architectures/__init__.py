@@ -10,7 +10,8 @@ from contextlib import ExitStack, contextmanager
 
 from torch import Tensor, nn
 
-from benchmark.schema import Auxiliary, Batch, Schema
+from benchmark.rows import Batch
+from benchmark.schema import Auxiliary, Schema
 from benchmark.settings.registry import architectures
 
 __all__ = ["Architecture", "Auxiliary", "Batch", "Schema", "register"]

@@ -18,7 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from architectures._first_layer import FirstLayer, Plan, SumRows, Tables, make_plan, stack
-from benchmark.schema import Batch, Schema
+from benchmark.rows import Batch
+from benchmark.schema import Schema
 from benchmark.seeding import derive
 
 EMBEDDING_STD = 0.05  # N(0, 1), torch's default, costs .05 MSE on MovieLens

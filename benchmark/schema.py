@@ -1,17 +1,22 @@
-"""What an architecture may know of the data: fields, tasks, and the tensors of a batch.
+"""What an architecture may know of the data: fields and tasks. The rows themselves are in `benchmark.rows`.
 
 This module imports neither torch nor numpy at run time, so that configuration, records and reports can use it.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 if TYPE_CHECKING:
     import numpy as np
-    from torch import Tensor
+    from torch import Tensor, nn
+
+Arrays = dict[str, Any]
+"""{name: array}, numpy's or torch's: what some rows hold of a field of another kind than categorical and numeric."""
 
 Metrics = dict[str, dict[str, float | None]]
 """{task: {metric: value}}; None where it is undefined."""
@@ -56,6 +61,11 @@ class Task:
             return self.unit
         return f"{self.transform}({self.unit})"
 
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Task:
+        """A task as it stands in `Schema.to_json`."""
+        return cls(**{**value, "kind": TaskKind(value["kind"]), "transform": Transform(value["transform"])})
+
 
 @dataclass(frozen=True, slots=True)
 class CategoricalField:
@@ -72,9 +82,109 @@ class NumericField:
     name: str
 
 
+def rows_at(array: Any, index: Any) -> Any:
+    """The rows of these numbers, of a numpy array or a tensor, with an index of the same sort."""
+    return array.index_select(0, index) if hasattr(array, "index_select") else array[index]
+
+
+@dataclass(frozen=True)
+class OtherField(ABC):
+    """An input column of another kind. A subclass is one such kind, whole: how it is fitted, stored, and embedded.
+
+    A subclass is a frozen dataclass of numbers and words, which stand in records, and `column_kind` gives it a name there. An
+    instance with its defaults is what a reader puts into `Table.others`; `fit` returns it with what train decides.
+
+    Here all arrays have a row for each row of the data. A kind that stores rows of unequal length overrides `num_rows`, `take`
+    and `cut`, which get numpy arrays or tensors.
+
+    Args:
+        name: The column's.
+    """
+
+    name: str
+    kind: ClassVar[str]
+    stored: ClassVar[tuple[str, ...]] = ("values",)  # the names of its arrays
+
+    @abstractmethod
+    def content(self, values: Any) -> bytes:
+        """The parsed values, of all rows, for the data's fingerprint: the same whoever parsed them."""
+
+    @abstractmethod
+    def fit(self, values: Any, train: np.ndarray) -> tuple[Self, Arrays, list[Any] | None]:
+        """The field as train makes it, the arrays of all rows, and what its codes from 1 on stand for, if it has codes.
+
+        Args:
+            values: As the reader parsed them, of R rows.
+            train: (R,) bool: the rows that may decide anything.
+
+        Raises:
+            ValueError: naming column, row and value, if they are not what was expected.
+        """
+
+    @abstractmethod
+    def usual(self, arrays: Arrays) -> Arrays:
+        """One row in place of many: what a recommendation takes where the field belongs to neither user nor item."""
+
+    @abstractmethod
+    def embedding(self, dim: int) -> nn.Module:
+        """A module from the arrays of B rows, by name, to (B, `output_dim`); `dim` is the width of categorical fields.
+
+        Its tables are `nn.Embedding`s, and `reset_parameters` draws all its initial values.
+        """
+
+    @abstractmethod
+    def check(self, arrays: Arrays) -> None:
+        """Looks at numpy arrays that somebody else may have made; their number of rows is right.
+
+        Raises:
+            ValueError: naming the field, what was expected and what was found.
+        """
+
+    def num_rows(self, arrays: Arrays) -> int:
+        """R."""
+        return len(arrays[self.stored[0]])
+
+    def take(self, arrays: Arrays, index: Any) -> Arrays:
+        """The rows of these numbers, in this order."""
+        return {name: rows_at(array, index) for name, array in arrays.items()}
+
+    def cut(self, arrays: Arrays, start: int, stop: int) -> Arrays:
+        """The rows from `start` to before `stop`, not copied."""
+        return {name: array[start:stop] for name, array in arrays.items()}
+
+
+Field = CategoricalField | NumericField | OtherField
+_OTHER_KINDS: dict[str, type[OtherField]] = {}
+K = TypeVar("K", bound=type[OtherField])
+
+
+def column_kind(name: str) -> Callable[[K], K]:
+    """A class decorator: `name` stands for the class in records.
+
+    Raises:
+        ValueError: if another class has the name.
+    """
+
+    def enter(cls: K) -> K:
+        known = _OTHER_KINDS.setdefault(name, cls)
+        if (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise ValueError(f"column kind {name!r} is registered twice: {known.__module__} and {cls.__module__}")
+        cls.kind = name
+        _OTHER_KINDS[name] = cls
+        return cls
+
+    return enter
+
+
 @dataclass(frozen=True, slots=True)
 class Schema:
     """The fields and tasks of a data set, and which fields are the user and the item.
+
+    Args:
+        categorical, numeric: The fields of the two kinds that every architecture knows.
+        tasks: In the order of the labels.
+        user, item: Names of categorical fields.
+        others: The fields of other kinds.
 
     Raises:
         ValueError: if names repeat, a funnel's parent is unknown or does not come first, or a role names no categorical field.
@@ -85,12 +195,10 @@ class Schema:
     tasks: tuple[Task, ...]
     user: str | None = None
     item: str | None = None
+    others: tuple[OtherField, ...] = ()
 
     def __post_init__(self) -> None:
-        for what, names in (
-            ("field", [f.name for f in self.categorical] + [f.name for f in self.numeric]),
-            ("task", [t.name for t in self.tasks]),
-        ):
+        for what, names in (("field", [f.name for f in self.fields]), ("task", [t.name for t in self.tasks])):
             repeated = {name for name in names if names.count(name) > 1}
             if repeated:
                 raise ValueError(f"{what} names must differ, found twice: {', '.join(sorted(repeated))}")
@@ -109,6 +217,19 @@ class Schema:
             if name is not None and name not in fields:
                 raise ValueError(f"the {role} field {name!r} is not a categorical field of this schema")
 
+    @classmethod
+    def of(cls, fields: Iterable[Field], tasks: tuple[Task, ...], *, user: str | None, item: str | None) -> Schema:
+        """The schema of fields of any kinds, each kind in the order given."""
+        fields = tuple(fields)
+        categorical = tuple(field for field in fields if isinstance(field, CategoricalField))
+        numeric = tuple(field for field in fields if isinstance(field, NumericField))
+        return cls(categorical, numeric, tasks, user, item, tuple(f for f in fields if isinstance(f, OtherField)))
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """All fields: categorical, numeric, others."""
+        return (*self.categorical, *self.numeric, *self.others)
+
     @property
     def task_names(self) -> tuple[str, ...]:
         """Names of the tasks, in order."""
@@ -126,37 +247,39 @@ class Schema:
         raise ValueError(f"unknown task {name!r}; known: {', '.join(self.task_names)}")
 
     def to_json(self) -> dict[str, Any]:
-        """The schema as plain values, as it stands in a record."""
-        return asdict(self)
+        """The schema as plain values, as it stands in a record; `others` only where there are some."""
+        value = asdict(self)
+        others = [
+            {"kind": field.kind, **values} for field, values in zip(self.others, value.pop("others"), strict=True)
+        ]
+        return value | ({"others": others} if others else {})
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Schema:
-        """The inverse of `to_json`."""
+        """The inverse of `to_json`.
+
+        Raises:
+            ValueError: for a kind of column that nobody has registered.
+        """
         return cls(
             categorical=tuple(CategoricalField(**field) for field in value["categorical"]),
             numeric=tuple(NumericField(**field) for field in value["numeric"]),
-            tasks=tuple(
-                Task(**{**task, "kind": TaskKind(task["kind"]), "transform": Transform(task["transform"])})
-                for task in value["tasks"]
-            ),
+            tasks=tuple(map(Task.from_json, value["tasks"])),
             user=value["user"],
             item=value["item"],
+            others=tuple(map(_other_from_json, value.get("others", ()))),
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Rows as a model sees them. B rows, F categorical and N numeric fields, T tasks.
-
-    Shape:
-        categorical: (B, F) int32; numeric: (B, N) float32;
-        labels: (B, T) float32, regression targets standardised on train, 0 where not observed; observed: (B, T) bool.
-    """
-
-    categorical: Tensor
-    numeric: Tensor
-    labels: Tensor
-    observed: Tensor
+def _other_from_json(value: dict[str, Any]) -> OtherField:
+    values = dict(value)
+    kind = values.pop("kind")
+    if kind not in _OTHER_KINDS:
+        known = ", ".join(_OTHER_KINDS) or "none"
+        raise ValueError(
+            f"field {value['name']!r} is of the unknown kind {kind!r}; known: {known}; is the package that brings it installed?"
+        )
+    return _OTHER_KINDS[kind](**values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,19 +293,3 @@ class Auxiliary:
 
     value: Tensor
     task: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """The rows of one split as whole arrays, memory-mapped from the prepared cache.
-
-    Shape:
-        categorical: (R, F) int32; numeric: (R, N) float32; labels: (R, T) float32 in the unit of the target, NaN where not observed.
-    """
-
-    categorical: np.ndarray
-    numeric: np.ndarray
-    labels: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.labels)

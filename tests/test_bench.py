@@ -13,7 +13,8 @@ from rich.console import Console
 
 from benchmark.datasets import Data
 from benchmark.datasets.census_income import CATEGORICAL, NUMERIC
-from benchmark.schema import CategoricalField, NumericField, Schema, Split, Task, TaskKind
+from benchmark.rows import Features, Split
+from benchmark.schema import CategoricalField, NumericField, Schema, Task, TaskKind
 from benchmark.settings.registry import datasets
 from tests.bench import overhead, peers
 from tests.bench.peers_contestants import CONTESTANTS, SIZES, Mtlbench, columns, dataset
@@ -52,7 +53,7 @@ def small_data(rows: int = 600) -> Data:
         codes = np.stack([rng.integers(0, 5, size), rng.integers(0, 40, size)], axis=1).astype(np.int32)
         numbers = rng.standard_normal((size, 1)).astype(np.float32)
         labels = np.stack([codes[:, 0] > 2, numbers[:, 0] > 0.5], axis=1).astype(np.float32)
-        return Split(categorical=codes, numeric=numbers, labels=labels)
+        return Split(Features(schema.fields, codes, numbers), labels)
 
     return Data(schema=schema, train=split(rows), validation=split(100), test=split(100), fingerprint="small")
 
@@ -165,8 +166,8 @@ def test_columns_are_those_of_the_data_set() -> None:
         "town": ("int64", (600,), True),
         "age": ("float32", (600,), True),
     }
-    np.testing.assert_array_equal(found["town"], data.train.categorical[:, 1])
-    np.testing.assert_array_equal(found["age"], data.train.numeric[:, 0])
+    np.testing.assert_array_equal(found["town"], data.train.features.column("town"))
+    np.testing.assert_array_equal(found["age"], data.train.features.column("age"))
 
 
 def test_census_income_has_31_and_7_columns() -> None:

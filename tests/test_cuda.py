@@ -43,7 +43,7 @@ def test_every_architecture_computes_the_same_there(name: str) -> None:
         expected, gradients = model(batch), [p.grad for p in model.parameters()]
         model.zero_grad()
         model.cuda()
-        there = type(batch)(*(getattr(batch, part).cuda() for part in ("categorical", "numeric", "labels", "observed")))
+        there = type(batch)(batch.features.to("cuda"), batch.labels.cuda(), batch.observed.cuda())
         training_loss(model, there).backward()
         for task, value_B in model(there).items():
             torch.testing.assert_close(value_B.cpu(), expected[task], rtol=1e-4, atol=1e-4)

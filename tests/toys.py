@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from architectures import Architecture, Batch, Schema
 from architectures.layers import FeatureEmbedding
+from benchmark.rows import Features
 from benchmark.schema import CategoricalField, NumericField, Task, TaskKind
 from benchmark.seeding import initialise
 from benchmark.settings.registry import architectures
@@ -59,7 +61,13 @@ def make_batch(schema: Schema, rows: int, seed: int = 0) -> Batch:
         value = signal + 0.5 * torch.randn(rows, generator=generator)
         label = value if task.kind is TaskKind.REGRESSION else (value > 0).float()
         labels[task.name] = label if task.given is None else label * labels[task.given]
-    return Batch(categorical, numeric, torch.stack(list(labels.values()), dim=1), torch.ones(rows, len(labels)).bool())
+    features = Features(schema.fields, categorical, numeric)
+    return Batch(features, torch.stack(list(labels.values()), dim=1), torch.ones(rows, len(labels)).bool())
+
+
+def with_columns(batch: Batch, **columns: Tensor) -> Batch:
+    """The batch with other `categorical` or `numeric` columns."""
+    return dataclasses.replace(batch, features=dataclasses.replace(batch.features, **columns))
 
 
 def build(name: str, schema: Schema, seed: int = 0, **parameters: Any) -> Architecture:

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from benchmark.analysis.naming import distinguish
 from benchmark.records.files import digest
 from benchmark.records.run import TRIAL, Record
-from benchmark.schema import Schema, Task, TaskKind
+from benchmark.schema import Task, TaskKind
 from benchmark.text import numbers
 
 Pair: TypeAlias = tuple[str, str, str, int]
@@ -133,7 +133,7 @@ class Group:
         """The tasks; none if no run got as far as its data."""
         schema = self.example.dataset.get("schema")
         if schema is not None:
-            return Schema.from_json(schema).tasks
+            return tuple(map(Task.from_json, schema["tasks"]))
         kinds = {True: TaskKind.BINARY, False: TaskKind.REGRESSION}
         return tuple(Task(name, kinds["auc" in row]) for name, row in self.example.metrics.get("test", {}).items())
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from benchmark.schema import CategoricalField, Schema, Split, Task
+import numpy as np
+
+from benchmark import metrics
+from benchmark.rows import Features, Split
+from benchmark.schema import CategoricalField, Schema, Task
 from benchmark.settings.registry import datasets
-
-if TYPE_CHECKING:
-    import numpy as np
 
 __all__ = ["Catalogue", "Data", "Dataset", "Entities", "datasets"]
 
@@ -27,15 +28,12 @@ class Entities:
 
     Shape:
         ids: (M,) str, the data set's own; codes: (M,) int32, their numbers in the user or item field;
-        categorical: (M, Fe) int32 and numeric: (M, Ne) float32, columns as named; titles: (M,) str, where the data has them.
+        features: of M rows, that field among them; titles: (M,) str, where the data has them.
     """
 
     ids: np.ndarray
     codes: np.ndarray
-    categorical_names: tuple[str, ...]
-    numeric_names: tuple[str, ...]
-    categorical: np.ndarray
-    numeric: np.ndarray
+    features: Features
     titles: np.ndarray | None = None
 
 
@@ -44,12 +42,13 @@ class Catalogue:
     """What recommending needs beside a model: users, items, and the usual value of every other (context) field.
 
     Args:
-        context: Field name to its most frequent code (categorical) or its mean (numeric) in train.
+        users, items: Everybody, and everything.
+        context: One row: the most frequent code of a categorical field in train, the mean of a numeric one.
     """
 
     users: Entities
     items: Entities
-    context: dict[str, float]
+    context: Features
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +72,16 @@ class Data:
     facts: dict[str, Any] = field(default_factory=dict)
     best_reachable: dict[str, dict[str, float]] | None = None
     catalogue: Catalogue | None = None
+
+    def users(self, split: Split) -> np.ndarray | None:
+        """(R,) the users of a split's rows, where the data set has users.
+
+        Users unseen in train share code 0 and cannot be told apart; see `metrics.unknown_apart`.
+        """
+        if self.schema.user is None:
+            return None
+        users = np.array(split.features.column(self.schema.user), dtype=np.int64)
+        return metrics.unknown_apart(users, users != 0)
 
 
 class Dataset(ABC):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
 
 from benchmark.datasets.table import TRAIN, Table, number_categories
-from benchmark.schema import CategoricalField, NumericField
+from benchmark.schema import Arrays, CategoricalField, Field, NumericField, OtherField
 
 MAX_BINS = 40  # of a numeric column, beside those of zero and of missing
 ZERO_SHARE = 0.2  # where more of train than this is zero, zero is a bin of its own
@@ -23,20 +23,39 @@ class FittedColumn:
     """One field as a model sees it.
 
     Args:
-        field: Its name, and for a categorical one its cardinality.
+        field: As train makes it.
         origin: The column of the table that it is made of.
-        values: (R,) int32 or float32.
-        vocabulary: Of a categorical field, what the numbers from 1 on stand for (None: missing); else None.
+        values: (R,) int32 or float32, or the arrays of another kind.
+        vocabulary: Of a field with codes, what the numbers from 1 on stand for (None: missing); else None.
     """
 
-    field: CategoricalField | NumericField
+    field: Field
     origin: str
-    values: np.ndarray
+    values: np.ndarray | Arrays
     vocabulary: list[Any] | None
+
+    def take(self, rows: np.ndarray) -> Any:
+        """The values of the rows of these numbers."""
+        if isinstance(self.field, OtherField):
+            return self.field.take(cast(Arrays, self.values), rows)
+        return cast(np.ndarray, self.values)[rows]
+
+    def usual(self, rows: np.ndarray) -> Any:
+        """One value in place of those of these rows: the most frequent code, the mean number, or what the kind says."""
+        values = self.take(rows)
+        if isinstance(self.field, OtherField):
+            return self.field.usual(values)
+        return np.bincount(values).argmax() if isinstance(self.field, CategoricalField) else values.mean()
+
+
+def count_fields(table: Table, numeric: str, owned: Container[str]) -> tuple[int, int]:
+    """How many categorical and how many numeric fields `fitted` makes of the columns of these names."""
+    numbers = sum(name in owned for name in table.numeric)
+    return sum(name in owned for name in table.categorical) + numbers * (numeric == "bins"), numbers
 
 
 def fitted(table: Table, numeric: str) -> Iterator[FittedColumn]:
-    """The fields, categorical ones first, one at a time: a log of hundreds of millions of rows is not held twice.
+    """The fields, categorical, numeric, others, one at a time: a log of hundreds of millions of rows is not held twice.
 
     Raises:
         ValueError: if a numeric column has an infinite value.
@@ -55,6 +74,9 @@ def fitted(table: Table, numeric: str) -> Iterator[FittedColumn]:
             yield _categorical(f"{name}_bin", name, *bins(values, train))
     for name, values in table.numeric.items():
         yield FittedColumn(NumericField(name), name, scale(values, train, standardise=numeric != "raw"), None)
+    for other, values in table.others.items():
+        made, arrays, vocabulary = other.fit(values, train)
+        yield FittedColumn(made, other.name, arrays, vocabulary)
 
 
 def _categorical(name: str, origin: str, codes: np.ndarray, vocabulary: list[Any]) -> FittedColumn:

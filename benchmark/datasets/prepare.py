@@ -1,4 +1,4 @@
-"""From a parsed table to cached, memory-mapped arrays; R rows, F categorical and N numeric fields, T tasks."""
+"""From a parsed table to cached, memory-mapped arrays; R rows, T tasks."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ import numpy as np
 
 from benchmark.datasets import Data, Dataset
 from benchmark.datasets._cache import cache_folder, folder_made_once
-from benchmark.datasets._catalogue import Arrays, load_catalogue, write_catalogue
-from benchmark.datasets._fit import TREATMENTS, fitted
+from benchmark.datasets._catalogue import CONTEXT, ITEMS, USERS, load_catalogue, write_entities
+from benchmark.datasets._fit import TREATMENTS, count_fields, fitted
 from benchmark.datasets.table import LEFT_OUT, SPLITS, TEST, TRAIN, VALIDATION, Table, check_labels, random_split
 from benchmark.records.files import digest, write_json
-from benchmark.schema import Schema, Split, Task
+from benchmark.rows import Features, FeatureWriter, Split
+from benchmark.schema import Schema, Task
 
 __all__ = ["LEFT_OUT", "SPLITS", "TEST", "TRAIN", "VALIDATION", "Table", "prepare", "random_split"]
 
-FORMAT = 3  # of the prepared arrays and what is done to them; a change raises it, and old caches are not read
+FORMAT = 4  # of the prepared arrays and what is done to them; a change raises it, and old caches are not read
 
 
 def prepare(dataset: Dataset, *, read: Callable[[], Table], source: dict[str, Any], numeric: str = "bins") -> Data:
@@ -33,6 +34,8 @@ def prepare(dataset: Dataset, *, read: Callable[[], Table], source: dict[str, An
       Where more than a fifth of train is zero, zero has its own bin and the quantiles are of the rest. So has missing.
     - `standardise`: minus the mean, divided by the standard deviation of train; missing becomes the mean.
     - `raw`: as parsed; missing becomes the mean of train.
+
+    Columns of other kinds are fitted as their kind says.
 
     Args:
         dataset: Its name and parameters (each an attribute of its own name) are part of the cache's key.
@@ -68,76 +71,72 @@ def _write(folder: Path, dataset: Dataset, table: Table, numeric: str) -> None:
     tasks = dataset.tasks
     for task in tasks:
         assert task.name in table.labels, f"the reader of {type(dataset).__name__} has no label {task.name}"
-    rows = [table.split == number for number in SPLITS.values()]
-    for name, mask in zip(SPLITS, rows, strict=True):
-        if not mask.any():
-            raise ValueError(f"{type(dataset).__name__}: the {name} split has no rows, of {len(mask)} in all")
+    rows = {name: np.flatnonzero(table.split == number) for name, number in SPLITS.items()}
+    for name, chosen in rows.items():
+        if not len(chosen):
+            raise ValueError(f"{type(dataset).__name__}: the {name} split has no rows, of {len(table.split)} in all")
     labels_RT = np.stack([table.labels[task.name] for task in tasks], axis=1).astype(np.float32)
     check_labels(labels_RT, table.split, tasks)
-    for name, mask in zip(SPLITS, rows, strict=True):
-        np.save(folder / f"{name}_labels.npy", labels_RT[mask])
+    for name, chosen in rows.items():
+        np.save(folder / f"{name}_labels.npy", labels_RT[chosen])
 
-    schema, origins, arrays = _write_features(folder, dataset, table, numeric, rows)
-    has_roles = schema.user is not None and schema.item is not None
+    schema, catalogue = _write_features(folder, dataset, table, numeric, rows)
     stored = {
         "schema": schema.to_json(),
         "fingerprint": table.fingerprint(),
         "facts": table.facts,
         "best_reachable": table.best_reachable,
-        "catalogue": write_catalogue(folder, table, schema, origins, arrays) if has_roles else None,
+        "catalogue": catalogue,
     }
     write_json(folder / "data.json", stored)
 
 
 def _write_features(
-    folder: Path, dataset: Dataset, table: Table, numeric: str, rows: list[np.ndarray]
-) -> tuple[Schema, dict[str, str], Arrays]:
-    """The schema, the table's column behind each field, and the arrays, written field by field."""
-    num_numeric = len(table.numeric)
-    num_categorical = len(table.categorical) + (num_numeric if numeric == "bins" else 0)
-
-    def allocate(kind: str, dtype: type, width: int) -> list[np.ndarray]:
-        return [
-            np.lib.format.open_memmap(folder / f"{name}_{kind}.npy", "w+", dtype, (int(mask.sum()), width))
-            for name, mask in zip(SPLITS, rows, strict=True)
-        ]
-
-    arrays = {
-        "categorical": allocate("categorical", np.int32, num_categorical),
-        "numeric": allocate("numeric", np.float32, num_numeric),
+    folder: Path, dataset: Dataset, table: Table, numeric: str, rows: dict[str, np.ndarray]
+) -> tuple[Schema, dict[str, list[str]] | None]:
+    """Writes the features of splits, users, items and context, field by field; the schema, and the fields of the last three."""
+    columns = {*table.categorical, *table.numeric, *(other.name for other in table.others)}
+    parts: dict[str, tuple[np.ndarray, set[str]]] = {name: (chosen, columns) for name, chosen in rows.items()}
+    entities: list[str] = []
+    if dataset.user is not None and dataset.item is not None:
+        for role, id_field, its in ((USERS, dataset.user, table.user_fields), (ITEMS, dataset.item, table.item_fields)):
+            assert id_field in its, f"{id_field} is one of the columns that belong to it"
+            parts[role] = write_entities(folder, table, role, id_field), {*its}
+        parts[CONTEXT] = rows["train"], columns - {*table.user_fields, *table.item_fields}
+        entities = [USERS, ITEMS, CONTEXT]
+    writers = {
+        part: FeatureWriter(folder, part, 1 if part == CONTEXT else len(chosen), *count_fields(table, numeric, owned))
+        for part, (chosen, owned) in parts.items()
     }
-    made: dict[str, list[Any]] = {"categorical": [], "numeric": []}
     vocabulary: dict[str, list[Any]] = {}
-    origins: dict[str, str] = {}
     for column in fitted(table, numeric):
-        kind = "numeric" if column.vocabulary is None else "categorical"
-        for array, mask in zip(arrays[kind], rows, strict=True):
-            array[:, len(made[kind])] = column.values[mask]
-        made[kind].append(column.field)
-        origins[column.field.name] = column.origin
+        for part, (chosen, owned) in parts.items():
+            if column.origin in owned:
+                writers[part].add(column.field, column.usual(chosen) if part == CONTEXT else column.take(chosen))
         if column.vocabulary is not None:
             vocabulary[column.field.name] = column.vocabulary
     write_json(folder / "vocabulary.json", vocabulary)
-    roles = {"user": dataset.user, "item": dataset.item}
-    schema = Schema(tuple(made["categorical"]), tuple(made["numeric"]), dataset.tasks, **roles)
-    return schema, origins, arrays
+    schema = Schema.of(writers["train"].fields, dataset.tasks, user=dataset.user, item=dataset.item)
+    catalogue = {part: [field.name for field in writers[part].fields] for part in entities}
+    return schema, catalogue or None
 
 
 def _load(folder: Path) -> Data:
     stored = json.loads((folder / "data.json").read_text(encoding="utf8"))
+    schema = Schema.from_json(stored["schema"])
 
     def split(name: str) -> Split:
-        kinds = ("categorical", "numeric", "labels")
         # "c": torch shares writable arrays only; what would be written stays with the process, never in the file
-        return Split(*(np.load(folder / f"{name}_{kind}.npy", mmap_mode="c", allow_pickle=False) for kind in kinds))
+        labels = np.load(folder / f"{name}_labels.npy", mmap_mode="c", allow_pickle=False)
+        return Split(Features.load(folder, name, schema.fields), labels)
 
     return Data(
-        schema=Schema.from_json(stored["schema"]),
+        schema=schema,
         train=split("train"),
         validation=split("validation"),
         test=split("test"),
         fingerprint=stored["fingerprint"],
         facts=stored["facts"],
         best_reachable=stored["best_reachable"],
-        catalogue=None if stored["catalogue"] is None else load_catalogue(folder, stored["catalogue"]),
+        catalogue=None if stored["catalogue"] is None else load_catalogue(folder, schema, stored["catalogue"]),
     )

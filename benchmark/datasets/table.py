@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from benchmark.schema import Task, TaskKind
+from benchmark.schema import OtherField, Task, TaskKind
 from benchmark.seeding import derive
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
@@ -32,6 +32,7 @@ class Table:
         titles: Item id to title, for people to read; no part of the fingerprint.
         facts: Plain values for the record: rows read, duplicates dropped, the protocol.
         best_reachable: {task: {metric: value}} on the test rows, where the model that drew the data is known.
+        others: Columns of other kinds, as not yet fitted fields, to the values of R rows that their `fit` takes.
     """
 
     categorical: dict[str, np.ndarray | pl.Series]
@@ -43,6 +44,7 @@ class Table:
     titles: dict[str, str] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     best_reachable: dict[str, dict[str, float]] | None = None
+    others: dict[OtherField, Any] = field(default_factory=dict)
 
     def series(self, name: str) -> pl.Series:
         """A categorical column, as strings or integers."""
@@ -67,6 +69,9 @@ class Table:
             for name in sorted(columns):
                 whole.update(f"{kind}\x1f{name}\x1f{len(columns[name])}\x1f".encode())
                 whole.update((columns[name] + 0.0).astype(dtype).tobytes())  # + 0.0: -0.0 is 0.0
+        for other in sorted(self.others, key=lambda known: known.name):
+            whole.update(f"{other.kind}\x1f{other.name}\x1f{len(self.split)}\x1f".encode())
+            whole.update(other.content(self.others[other]))
         return whole.hexdigest()
 
 

@@ -23,7 +23,6 @@ from benchmark.settings import registry
 from benchmark.settings.composition import compose_run
 from benchmark.settings.registry import DatasetConfig
 from benchmark.text import unknown
-from benchmark.training.trainer import users_of
 
 LINES = ("constant", "gbdt")
 OF_TEST = ("constant", "best_reachable")  # what a trial does not say of the data
@@ -57,7 +56,8 @@ def make_references(
         The records without the trials: one of the constant predictor, and of the trees one a seed.
 
     Raises:
-        ValueError: for an unknown line, a number below 1, or if LightGBM is missing; before data is read.
+        ValueError: for an unknown line, a number below 1, or if LightGBM is missing, before data is read; and for fields that
+            trees cannot read.
     """
     for name, value in (("trials", trials), ("seeds", seeds)):
         if value < 1:
@@ -69,6 +69,8 @@ def make_references(
         trees.lightgbm()
     config = registry.datasets.config(dataset) if isinstance(dataset, str) else dataset
     data: Data = registry.datasets.build(config).build()
+    if "gbdt" in only:
+        trees.check(data.schema)
     planned = {"constant": 1, "gbdt": trials + seeds}
     maker = _Maker(config, data, results_dir, threads, rerun=rerun, total=sum(planned[name] for name in set(only)))
     records = []
@@ -196,7 +198,7 @@ class _Maker:
 
     def _judge(self, record: ReferenceRecord, name: str, outputs: dict[str, np.ndarray]) -> None:
         split = getattr(self.data, name)
-        found, undefined = metrics.evaluate(self.tasks, outputs, split.labels, users_of(self.data, split))
+        found, undefined = metrics.evaluate(self.tasks, outputs, split.labels, self.data.users(split))
         record.metrics[name] = found
         record.undefined |= {f"{name}.{key}": reason for key, reason in undefined.items()}
 

@@ -1,6 +1,6 @@
 """Boosted trees by LightGBM: one model a task, on the columns that the architectures get.
 
-R rows, F categorical and N numeric fields.
+R rows.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import numpy as np
 
 from benchmark.datasets import Data
 from benchmark.metrics import primary
-from benchmark.schema import Split, Task, TaskKind
+from benchmark.rows import Split
+from benchmark.schema import Schema, Task, TaskKind
 from benchmark.seeding import derive
 
 MAX_ROUNDS, PATIENCE = 2000, 50
@@ -74,6 +75,19 @@ def lightgbm() -> ModuleType:
         ) from error
 
 
+def check(schema: Schema) -> None:
+    """Are all fields of a kind that trees can split?
+
+    Raises:
+        ValueError: naming those that are not: on the others alone, trees would be compared on other data.
+    """
+    if schema.others:
+        names = ", ".join(field.name for field in schema.others)
+        raise ValueError(
+            f"the reference line gbdt reads categorical and numeric fields, found others: {names} (only=constant does without)"
+        )
+
+
 def draw_parameters(task: str, trial: int) -> dict[str, float]:
     """What trial number `trial` tries for a task: of these two alone, so that trials may run in any order, anywhere."""
     return {name: where.draw(np.random.default_rng(derive(trial, "gbdt", task, name))) for name, where in SPACE.items()}
@@ -97,13 +111,8 @@ class Model:
 
     def predict(self, split: Split) -> np.ndarray:
         """(R,) logits of a binary task, values in the target's own unit of a regression: as `metrics.evaluate` takes them."""
-        outputs_R: np.ndarray = self.booster.predict(columns(split), raw_score=True)
+        outputs_R: np.ndarray = self.booster.predict(split.features.flat(), raw_score=True)
         return outputs_R
-
-
-def columns(split: Split) -> np.ndarray:
-    """(R, F + N) float32: codes, then numbers. Codes below 2^24 are exact in float32."""
-    return np.concatenate([split.categorical.astype(np.float32), split.numeric], axis=1)
 
 
 class Trees:
@@ -122,7 +131,7 @@ class Trees:
         self._data = data
         self._fixed = {**FIXED, "num_threads": threads}
         self._binned = self._library.Dataset(
-            columns(data.train),
+            data.train.features.flat(),
             label=np.zeros(len(data.train)),  # a task's own labels come with its rows
             categorical_feature=list(range(len(data.schema.categorical))),
             params=self._fixed,
@@ -143,7 +152,7 @@ class Trees:
         train = self._binned.subset(rows).construct().set_label(labels)
         rows_V, labels_V = self._known(self._data.validation, task)
         validation = library.Dataset(
-            columns(self._data.validation)[rows_V], label=labels_V, reference=self._binned, params=self._fixed
+            self._data.validation.features.flat()[rows_V], label=labels_V, reference=self._binned, params=self._fixed
         )
         booster = library.train(
             {

@@ -10,7 +10,6 @@ import numpy as np
 from benchmark import metrics
 from benchmark.datasets import Data
 from benchmark.records.run import TRIAL
-from benchmark.training.trainer import users_of
 
 
 def identify(data: Data, purpose: str) -> dict[str, Any]:
@@ -34,7 +33,7 @@ def describe(name: str, data: Data, identity: dict[str, Any]) -> dict[str, Any]:
     """
     described: dict[str, Any] = {
         "name": name,
-        "fields": [f.name for f in data.schema.categorical] + [f.name for f in data.schema.numeric],
+        "fields": [field.name for field in data.schema.fields],
         "tasks": list(data.schema.task_names),
         **identity,
         "facts": data.facts,
@@ -44,7 +43,7 @@ def describe(name: str, data: Data, identity: dict[str, Any]) -> dict[str, Any]:
         constant = metrics.constant_outputs(tasks, data.train.labels, len(rows))
         described |= {
             "best_reachable": data.best_reachable,
-            "constant": metrics.evaluate(tasks, constant, rows.labels, users_of(data, rows))[0],
+            "constant": metrics.evaluate(tasks, constant, rows.labels, data.users(rows))[0],
         }
     return described
 
@@ -52,6 +51,6 @@ def describe(name: str, data: Data, identity: dict[str, Any]) -> dict[str, Any]:
 def _hash_rows(data: Data) -> str:
     """Of the test rows: equal in two records if they were judged on the same rows."""
     hashed = hashlib.sha256()
-    for array in (data.test.categorical, data.test.numeric, data.test.labels):
+    for array in (*data.test.features.arrays(), data.test.labels):
         hashed.update(np.ascontiguousarray(array).tobytes())
     return hashed.hexdigest()[:16]

@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from benchmark.records.run import Record, load_record, record_files
+from benchmark.rows import Features
 from benchmark.schema import Schema
 from benchmark.seeding import seeded
 from benchmark.settings.config import RunConfig, TrainerConfig
@@ -85,48 +86,31 @@ class Predictor:
     target_std_T: Tensor
     device: str = "cpu"
 
-    def predict(
-        self, categorical: np.ndarray, numeric: np.ndarray, batch_size: int = BATCH_SIZE
-    ) -> dict[str, np.ndarray]:
+    def predict(self, features: Features, batch_size: int = BATCH_SIZE) -> dict[str, np.ndarray]:
         """Predictions for rows coded as the data set codes them.
 
         With the device and the number of threads of the run, these are, to the last bit, the numbers it was judged by.
 
         Args:
-            categorical: (R, F) int32 codes, each from 0 to the field's cardinality - 1.
-            numeric: (R, N) float32.
+            features: Of R rows, with the schema's fields: those of a split, or `Features(predictor.schema.fields, codes,
+                numbers)`.
             batch_size: Rows in one pass.
 
         Returns:
             {task: (R,) float64}: the logit of a binary task, the value of a regression in the target's unit.
 
         Raises:
-            ValueError: if the number of columns or rows, or a code, does not fit the schema.
+            ValueError: if fields, shapes or codes are not the schema's.
         """
-        self._check(categorical, numeric)
+        features.check(self.schema)
         return predict(
             self.model,
-            categorical,
-            numeric,
+            features,
             target_mean_T=self.target_mean_T,
             target_std_T=self.target_std_T,
             batch_size=batch_size,
             device=self.device,
         )
-
-    def _check(self, categorical: np.ndarray, numeric: np.ndarray) -> None:
-        fields = self.schema.categorical
-        for name, array, columns in (
-            ("categorical", categorical, len(fields)),
-            ("numeric", numeric, len(self.schema.numeric)),
-        ):
-            if array.shape != (len(categorical), columns):
-                raise ValueError(f"{name} must be ({len(categorical)}, {columns}), found {tuple(array.shape)}")
-        if len(categorical):
-            for field, least, most in zip(fields, categorical.min(axis=0), categorical.max(axis=0), strict=True):
-                if least < 0 or most >= field.cardinality:
-                    found = int(least if least < 0 else most)
-                    raise ValueError(f"field {field.name!r} has codes 0 to {field.cardinality - 1}, found {found}")
 
 
 def locate(record: Record | str | Path) -> tuple[Record, Path]:
@@ -144,6 +128,16 @@ def locate(record: Record | str | Path) -> tuple[Record, Path]:
         reason = (record.error or {}).get("message", "no reason is given")
         raise ValueError(f"run {record.id} of {record.method} has no model to load: it {record.status} ({reason})")
     return record, path
+
+
+def schema_of(record: Record) -> Schema:
+    """The fields and tasks of a run.
+
+    Raises:
+        ValueError: for a kind of column that nobody has registered.
+    """
+    datasets.discover()  # a kind of column comes with the data set that has it
+    return Schema.from_json(record.dataset["schema"])
 
 
 def load(record: Record | str | Path, *, device: str = "cpu") -> Predictor:
@@ -168,7 +162,7 @@ def load(record: Record | str | Path, *, device: str = "cpu") -> Predictor:
         raise ValueError(
             f"{weights} is not a checkpoint: {error}; rerun=true save_checkpoint=true makes it anew"
         ) from error
-    schema = Schema.from_json(record.dataset["schema"])
+    schema = schema_of(record)
     parameters = dict(record.config["architecture"])
     with seeded(record.seed, "load"):  # building draws initial values, and must not move the caller's generators
         model = architectures.build(architectures.config(parameters.pop("name"), **parameters), schema)
@@ -196,7 +190,7 @@ def data_of(record: Record) -> Data:
         raise ValueError(
             f"data set {name} has changed since run {record.id}: expected fingerprint {expected}, found {now}"
         )
-    if data.schema != Schema.from_json(record.dataset["schema"]):
+    if data.schema != schema_of(record):
         raise ValueError(f"data set {name} is now prepared otherwise than for run {record.id}: run it again")
     return data
 

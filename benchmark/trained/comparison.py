@@ -146,7 +146,7 @@ def compare_checkpoints(first: str, second: str, results: str | Path = "results/
 def _compare(one: Predictor, two: Predictor, data: Data) -> Iterator[tuple[str, DeLong | str]]:
     """By binary task what was found, or why nothing was."""
     split = data.test
-    first, second = (predictor.predict(split.categorical, split.numeric) for predictor in (one, two))
+    first, second = (predictor.predict(split.features) for predictor in (one, two))
     for column, task in enumerate(data.schema.tasks):
         if task.kind is TaskKind.BINARY:
             labels_R = np.asarray(split.labels[:, column], dtype=np.float64)

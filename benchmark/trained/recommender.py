@@ -1,7 +1,7 @@
 """Recommendations: the best of all items for a user, from a checkpoint, with every task's prediction beside the score.
 
 A candidate's row is the user's fields, the item's fields as last known in train, and every other (context) field at its
-usual value in train. R rows, F categorical and N numeric fields, I items.
+usual value in train. I items.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import math
 import sys
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,8 +23,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.schema import Schema, Task
-from benchmark.trained.checkpoint import Predictor, data_of, load, locate
+from benchmark.rows import Features
+from benchmark.schema import Task
+from benchmark.trained.checkpoint import Predictor, data_of, load, locate, schema_of
 from benchmark.trained.score import Score, default, parse
 from benchmark.training.prediction import BATCH_SIZE, in_unit
 
@@ -130,7 +132,7 @@ def recommend(
     if k < 1:
         raise ValueError(f"k must be at least 1, found {k}")
     found, _ = locate(record)
-    schema, name = Schema.from_json(found.dataset["schema"]), found.dataset["name"]
+    schema, name = schema_of(found), found.dataset["name"]
     for role in ("item", "user"):
         if getattr(schema, role) is None:
             raise ValueError(f"data set {name} has no {role} field: nothing to recommend")
@@ -155,19 +157,11 @@ class _Ranker:
     ) -> None:
         self.predictor, self.catalogue, self.score = predictor, catalogue, score
         self.schema, self.include_seen = predictor.schema, include_seen
-        self._categorical = [field.name for field in self.schema.categorical]
-        self._numeric = [field.name for field in self.schema.numeric]
         assert self.schema.user is not None
         assert self.schema.item is not None
-        self._user_columns = _columns(catalogue.users, self.schema.user)
-        self._item_columns = _columns(catalogue.items, self.schema.item)
-        owned = {*self._user_columns, *self._item_columns}
-        self.context = [name for name in (*self._categorical, *self._numeric) if name not in owned]
-        lacking = [name for name in self.context if name not in catalogue.context]
-        assert not lacking, f"the catalogue says nothing of {', '.join(lacking)}"
-        roles = [self._categorical.index(self.schema.user), self._categorical.index(self.schema.item)]
         # one pass over train, and columns that are contiguous, however many users follow
-        self._train_users, self._train_items = (np.array(data.train.categorical[:, column]) for column in roles)
+        roles = self.schema.user, self.schema.item
+        self._train_users, self._train_items = (np.array(data.train.features.column(role)) for role in roles)
 
     def rows(self, user: int, k: int) -> Iterator[dict[str, Any]]:
         """The user's K best items, as rows of `Recommendations`."""
@@ -184,8 +178,9 @@ class _Ranker:
         """What the reader should know of these rows."""
         if not self.include_seen:
             yield "items that the user has a row with in train are left out; --include-seen keeps them"
-        if self.context:
-            yield f"context fields at their usual value in train: {', '.join(self.context)}"
+        context = [field.name for field in self.catalogue.context.fields]
+        if context:
+            yield f"context fields at their usual value in train: {', '.join(context)}"
         counts = {str(self.catalogue.users.ids[user]): 0 for user in users}
         for row in rows:
             counts[row["user"]] += 1
@@ -203,7 +198,7 @@ class _Ranker:
         predictions = {task.name: np.empty(0) for task in self.schema.tasks}
         for start in range(0, len(seen), ITEM_BLOCK):
             items = np.arange(start, min(start + ITEM_BLOCK, len(seen)))
-            outputs = self.predictor.predict(*self._candidates(user, items))
+            outputs = self.predictor.predict(self._candidates(user, items))
             values = {task.name: in_unit(task, outputs[task.name]) for task in self.schema.tasks}
             unseen = ~seen[items]
             best = np.concatenate([best, items[unseen]])
@@ -224,24 +219,15 @@ class _Ranker:
         seen: np.ndarray = np.isin(codes, self._train_items[self._train_users == user_code]) & (codes != 0)
         return seen
 
-    def _candidates(self, user: int, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The (R, F) and (R, N) columns of the user with each of the chosen items."""
-        columns: dict[str, Any] = {name: self.catalogue.context[name] for name in self.context}
-        columns |= {name: values[user] for name, values in self._user_columns.items()}
-        columns |= {name: values[chosen] for name, values in self._item_columns.items()}
-        categorical = np.empty((len(chosen), len(self._categorical)), dtype=np.int32)
-        numeric = np.empty((len(chosen), len(self._numeric)), dtype=np.float32)
-        for array, fields in ((categorical, self._categorical), (numeric, self._numeric)):
-            for index, name in enumerate(fields):
-                array[:, index] = columns[name]
-        return categorical, numeric
-
-
-def _columns(entities: Entities, role: str) -> dict[str, np.ndarray]:
-    """{field: (M,)} of all users or items."""
-    categorical = zip(entities.categorical_names, entities.categorical.T, strict=True)
-    numeric = zip(entities.numeric_names, entities.numeric.T, strict=True)
-    return {role: entities.codes, **dict(categorical), **dict(numeric)}
+    def _candidates(self, user: int, chosen: np.ndarray) -> Features:
+        """Rows of the user with each of the chosen items, in the usual context."""
+        catalogue, nth = self.catalogue, partial(np.full, len(chosen))
+        parts = [
+            catalogue.context.take(nth(0)),
+            catalogue.users.features.take(nth(user)),
+            catalogue.items.features.take(chosen),
+        ]
+        return Features.join(self.schema.fields, parts)
 
 
 def _find_users(wanted: Sequence[str | int], users: Entities, dataset: str) -> list[int]:

@@ -1,7 +1,7 @@
-"""From a model and arrays to predictions: one way for evaluation in training, loaded checkpoints and recommendations.
+"""From a model and rows to predictions: one way for evaluation in training, loaded checkpoints and recommendations.
 
 So a checkpoint gives back, to the last bit, what its run was judged by.
-R rows, B rows in a batch, F categorical and N numeric fields, T tasks.
+R rows, B rows in a batch, T tasks.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import torch
 from scipy.special import expit
 
 from benchmark.metrics import to_unit
-from benchmark.schema import Batch, Task, TaskKind
-from benchmark.training.targets import tensor
+from benchmark.rows import Batch, Features
+from benchmark.schema import Task, TaskKind
 
 if TYPE_CHECKING:
     from architectures import Architecture
@@ -24,20 +24,18 @@ BATCH_SIZE = 4096  # the last bit of a matrix product may depend on its number o
 
 def predict(
     model: Architecture,
-    categorical: np.ndarray,
-    numeric: np.ndarray,
+    features: Features,
     *,
     target_mean_T: torch.Tensor,
     target_std_T: torch.Tensor,
     batch_size: int = BATCH_SIZE,
     device: torch.device | str = "cpu",
 ) -> dict[str, np.ndarray]:
-    """The model's outputs for whole arrays, in evaluation mode and without gradients.
+    """The model's outputs for all rows, in evaluation mode and without gradients.
 
     Args:
         model: An architecture, on `device`. It is left in the mode (train or eval) in which it was.
-        categorical: (R, F) int32 codes.
-        numeric: (R, N) float32.
+        features: Of R rows, with the fields of the model's schema.
         target_mean_T: (T,) mean of each regression target in train, in the order of the schema's tasks.
         target_std_T: (T,) its standard deviation. Entries of binary tasks are not read.
         batch_size: Rows in one pass.
@@ -46,16 +44,14 @@ def predict(
     Returns:
         {task: (R,) float64}: the logit of a binary task, mean + std * output of a regression: the target's own unit.
     """
-    tasks, rows = model.schema.tasks, len(categorical)
-    assert len(numeric) == rows, f"categorical has {rows} rows, numeric {len(numeric)}"
+    tasks, rows = model.schema.tasks, len(features)
     parts: dict[str, list[torch.Tensor]] = {task.name: [] for task in tasks}
     training = model.training
     model.eval()
     try:
         with torch.inference_mode(), model.frozen():
             for start in range(0, rows, batch_size):
-                part = slice(start, start + batch_size)
-                batch = _unlabelled(categorical[part], numeric[part], len(tasks), device)
+                batch = _unlabelled(features.cut(start, start + batch_size).to(device), len(tasks), device)
                 outputs = model(batch)
                 for name, collected in parts.items():
                     output = outputs[name]
@@ -88,12 +84,7 @@ def in_unit(task: Task, values: np.ndarray) -> np.ndarray:
     return to_unit(task, values)
 
 
-def _unlabelled(categorical: np.ndarray, numeric: np.ndarray, tasks: int, device: torch.device | str) -> Batch:
+def _unlabelled(features: Features, tasks: int, device: torch.device | str) -> Batch:
     """A batch whose labels are unknown."""
-    rows = len(categorical)
-    return Batch(
-        categorical=tensor(categorical, np.int32).to(device),
-        numeric=tensor(numeric, np.float32).to(device),
-        labels=torch.zeros(rows, tasks, device=device),
-        observed=torch.zeros(rows, tasks, dtype=torch.bool, device=device),
-    )
+    shape = len(features), tasks
+    return Batch(features, torch.zeros(shape, device=device), torch.zeros(shape, dtype=torch.bool, device=device))

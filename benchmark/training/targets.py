@@ -6,15 +6,15 @@ Axes: R rows, B batch, T tasks.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import DTypeLike
 from torch import Tensor
 
-from benchmark.schema import Auxiliary, Batch, Split, Task, TaskKind
+from benchmark.rows import Batch, Split
+from benchmark.schema import Auxiliary, Task, TaskKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +45,6 @@ class TargetScale:
         return cls(torch.from_numpy(mean), torch.from_numpy(std))
 
 
-def tensor(array: np.ndarray, dtype: DTypeLike) -> Tensor:
-    """The array as a tensor that shares its memory; a copy only of another type, or where torch may not write."""
-    return torch.from_numpy(np.require(array, dtype, ["C", "W"]))
-
-
 class TrainingRows:
     """A split as tensors on the device; on the CPU, features stay memory-mapped. Targets and masks are prepared once.
 
@@ -64,14 +59,13 @@ class TrainingRows:
         observed = ~np.isnan(labels)
         self.fully_observed = tuple(bool(column) for column in observed.all(axis=0))
         self._batch = Batch(
-            categorical=tensor(split.categorical, np.int32).to(device),
-            numeric=tensor(split.numeric, np.float32).to(device),
+            features=split.features.to(device),
             labels=torch.from_numpy(np.nan_to_num(labels, nan=0.0).astype(np.float32)).to(device),
             observed=torch.from_numpy(observed).to(device),
         )
 
     def __len__(self) -> int:
-        return len(self._batch.labels)
+        return len(self._batch)
 
     def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
         """One pass in a new random order; the last batch may be smaller. `observed` is not to be written to."""
@@ -80,17 +74,15 @@ class TrainingRows:
         every = rows.observed[:batch_size] if all(self.fully_observed) else None  # then, no need to gather them
         for index in order.split(batch_size):
             yield Batch(
-                rows.categorical.index_select(0, index),
-                rows.numeric.index_select(0, index),
+                rows.features.take(index),
                 rows.labels.index_select(0, index),
                 rows.observed.index_select(0, index) if every is None else every[: len(index)],
             )
 
     def slices(self, batch_size: int = 4096) -> Iterator[Batch]:
         """One pass in the rows' own order."""
-        rows = self._batch
         for start in range(0, len(self), batch_size):
-            yield Batch(*(getattr(rows, array.name)[start : start + batch_size] for array in fields(rows)))
+            yield self._batch.cut(start, start + batch_size)
 
 
 class TaskLosses:

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from benchmark import metrics
 from benchmark.datasets import Data
-from benchmark.schema import Batch, Metrics, Split
+from benchmark.rows import Batch, Split
+from benchmark.schema import Metrics
 from benchmark.seeding import derive, seeded
 from benchmark.settings.config import TrainerConfig
 from benchmark.training.gradients import GradientEngine, count_shared
@@ -196,7 +197,7 @@ class Trainer:
 
     def evaluate(self, split: Split) -> tuple[Metrics, dict[str, str]]:
         """Metrics of a split with the weights as they are, and the reasons of those that are undefined."""
-        return metrics.evaluate(self.tasks, self._predict(split), split.labels, users_of(self.data, split))
+        return metrics.evaluate(self.tasks, self._predict(split), split.labels, self.data.users(split))
 
     def _validate(self) -> Metrics:
         """Metrics of validation.
@@ -209,11 +210,11 @@ class Trainer:
         for task, values in outputs.items():
             if not np.isfinite(values).all():
                 raise Diverged(task, self.watch.step)
-        return metrics.evaluate(self.tasks, outputs, split.labels, users_of(self.data, split))[0]
+        return metrics.evaluate(self.tasks, outputs, split.labels, self.data.users(split))[0]
 
     def _predict(self, split: Split) -> dict[str, np.ndarray]:
         return predict(
-            self.model, split.categorical, split.numeric,
+            self.model, split.features,
             target_mean_T=self.scale.mean_T, target_std_T=self.scale.std_T, device=self.device,
         )  # fmt: skip
 
@@ -228,15 +229,3 @@ class Trainer:
                     for expert, weight_B in experts.items():
                         total[expert] = total.get(expert, 0.0) + float(weight_B.sum()) / len(split)
         return sums
-
-
-def users_of(data: Data, split: Split) -> np.ndarray | None:
-    """(R,) the users of a split's rows, where the data set has users.
-
-    Users unseen in train share code 0 and cannot be told apart; see `metrics.unknown_apart`.
-    """
-    if data.schema.user is None:
-        return None
-    names = [f.name for f in data.schema.categorical]
-    users = np.array(split.categorical[:, names.index(data.schema.user)], dtype=np.int64)
-    return metrics.unknown_apart(users, users != 0)

@@ -25,10 +25,10 @@ def smoothed_means(data: Data, task: str) -> np.ndarray:
     predicted_R = np.full(len(data.test), labels_R.mean())
     for column, field in enumerate(data.schema.categorical):
         if field.name in (data.schema.user, data.schema.item):
-            codes_R = data.train.categorical[:, column]
+            codes_R = data.train.features.categorical[:, column]
             sums = np.bincount(codes_R, weights=labels_R - labels_R.mean(), minlength=field.cardinality)
             counts = np.bincount(codes_R, minlength=field.cardinality)
-            predicted_R += (sums / (counts + SMOOTHING))[data.test.categorical[:, column]]
+            predicted_R += (sums / (counts + SMOOTHING))[data.test.features.categorical[:, column]]
     return predicted_R
 
 

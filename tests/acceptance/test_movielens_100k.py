@@ -19,10 +19,10 @@ ALPHAS = (0.5, 1, 2, 3, 4, 5, 7, 10, 15, 20)
 def ridge_of_biases(data: Data) -> float:
     """Test MSE of a bias per user and per film, with the penalty that is best on validation."""
     roles = [i for i, field in enumerate(data.schema.categorical) if field.name in (data.schema.user, data.schema.item)]
-    encoder = OneHotEncoder(handle_unknown="ignore").fit(data.train.categorical[:, roles])
+    encoder = OneHotEncoder(handle_unknown="ignore").fit(data.train.features.categorical[:, roles])
     rating = data.schema.task_names.index("rating")
     train, validation, test = (
-        (encoder.transform(split.categorical[:, roles]), split.labels[:, rating])
+        (encoder.transform(split.features.categorical[:, roles]), split.labels[:, rating])
         for split in (data.train, data.validation, data.test)
     )
     models = [Ridge(alpha=alpha).fit(*train) for alpha in ALPHAS]

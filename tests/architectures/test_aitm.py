@@ -9,7 +9,8 @@ from torch import Tensor
 
 from architectures import Architecture
 from architectures.aitm import AITM
-from benchmark.schema import Batch, Task
+from benchmark.rows import Batch
+from benchmark.schema import Task
 from tests.toys import (
     BUY,
     CART,
@@ -108,7 +109,7 @@ def test_the_calibrator_is_zero_where_outputs_are_coherent() -> None:
 
 def test_the_calibrator_does_not_grow_with_the_batch() -> None:
     model, batch = lively(), make_batch(CHAIN, 64)
-    twice = Batch(*(torch.cat([getattr(batch, f.name)] * 2) for f in dataclasses.fields(batch)))
+    twice = batch.take(torch.arange(len(batch)).repeat(2))
     torch.testing.assert_close(calibrator(model, twice), calibrator(model, batch))
 
 

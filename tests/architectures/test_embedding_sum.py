@@ -14,6 +14,7 @@ from tests.toys import (
     count_parameters,
     make_batch,
     make_schema,
+    with_columns,
 )
 
 SCHEMA = make_schema(LIKE, SHARE)
@@ -48,7 +49,7 @@ def test_what_one_field_adds_does_not_depend_on_the_others() -> None:
     def with_value(value: int) -> torch.Tensor:
         categorical = batch.categorical.clone()
         categorical[:, 1] = value
-        return model(dataclasses.replace(batch, categorical=categorical))["like"]
+        return model(with_columns(batch, categorical=categorical))["like"]
 
     change_B = with_value(3) - with_value(2)
     assert with_value(2).std() > 0.05
@@ -58,6 +59,6 @@ def test_what_one_field_adds_does_not_depend_on_the_others() -> None:
 def test_the_order_of_fields_is_irrelevant() -> None:
     turned = dataclasses.replace(SCHEMA, categorical=SCHEMA.categorical[::-1])
     batch = make_batch(SCHEMA, 50)
-    mirrored = dataclasses.replace(batch, categorical=batch.categorical.flip(1).contiguous())
+    mirrored = with_columns(batch, categorical=batch.categorical.flip(1).contiguous())
     # tables start by the name of their field
     assert_equal_outputs(build("embedding_sum", SCHEMA)(batch), build("embedding_sum", turned)(mirrored))

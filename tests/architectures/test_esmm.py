@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from architectures.esmm import ESMM
-from benchmark.schema import Batch, Task, TaskKind
+from benchmark.rows import Batch, Features
+from benchmark.schema import Task, TaskKind
 from tests.toys import (
     BUY,
     CART,
@@ -79,9 +80,8 @@ def test_with_room_for_every_cell_it_finds_the_cells_rates() -> None:
     rates = ((50, 25), (20, 2), (80, 60))
     rows = [(cell, int(i < clicks), int(i < carts)) for cell, (clicks, carts) in enumerate(rates) for i in range(100)]
     cells, *labels = torch.tensor(rows).t()
-    batch = Batch(
-        cells[:, None].int(), torch.zeros(300, 0), torch.stack(labels, dim=1).float(), torch.ones(300, 2).bool()
-    )
+    features = Features(schema.fields, cells[:, None].int(), torch.zeros(300, 0))
+    batch = Batch(features, torch.stack(labels, dim=1).float(), torch.ones(300, 2).bool())
     model = build("esmm", schema, tower_dims=(16,))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     for _ in range(400):

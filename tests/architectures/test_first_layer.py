@@ -9,10 +9,9 @@ from torch import Tensor, nn
 
 from architectures._first_layer import FirstLayer, SumRows, Tables, join_fields, make_plan, transposed_bag
 from architectures.layers import FeatureEmbedding, MLPs, Towers, batched_linear
-from benchmark.schema import Batch
 from benchmark.seeding import initialise
 from benchmark.settings.registry import architectures, configure
-from tests.toys import LIKE, make_batch, make_schema
+from tests.toys import LIKE, make_batch, make_schema, with_columns
 
 ROWS = 600  # a field of up to 75 values counts as small
 MIXES = {
@@ -41,7 +40,7 @@ def outcome(cardinalities: tuple[int, ...], num_numeric: int, dtype: torch.dtype
     embedding.to(dtype)
     units, single = layers_of(embedding, dtype)
     batch = make_batch(schema, ROWS)
-    batch = Batch(batch.categorical, batch.numeric.to(dtype), batch.labels, batch.observed)
+    batch = with_columns(batch, numeric=batch.numeric.to(dtype))
     embedded = embedding(batch)
     if fast:
         units_BUO, single_BO = embedded.linear(units, single)

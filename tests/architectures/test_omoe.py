@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from architectures import Architecture
-from benchmark.schema import Batch, Schema
+from benchmark.rows import Batch
+from benchmark.schema import Schema
 from tests.toys import (
     C0,
     SCHEMAS,

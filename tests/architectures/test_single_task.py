@@ -46,7 +46,7 @@ def test_training_side_by_side_is_training_apart() -> None:
 
     def train(model: nn.Module, columns: slice) -> None:
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-        part = type(batch)(batch.categorical, batch.numeric, batch.labels[:, columns], batch.observed[:, columns])
+        part = type(batch)(batch.features, batch.labels[:, columns], batch.observed[:, columns])
         for _ in range(5):
             optimizer.zero_grad()
             training_loss(model, part).backward()

@@ -27,12 +27,12 @@ from benchmark import Record, RunConfig, load_records, metrics, run
 from benchmark.datasets import Data
 from benchmark.records.files import digest
 from benchmark.records.run import record_files
+from benchmark.rows import Batch, Split
 from benchmark.runs.runner import build_dataset, build_model, environment
-from benchmark.schema import Batch, Split, TaskKind
+from benchmark.schema import TaskKind
 from benchmark.settings.composition import compose_run
 from benchmark.training.prediction import predict
 from benchmark.training.targets import TargetScale, TrainingRows
-from benchmark.training.trainer import users_of
 from tests.bench.peers_report import row
 
 RESULT = Path("results/bench/overhead.json")
@@ -150,16 +150,14 @@ def bare_loop(config: RunConfig, data: Data, selected: int) -> None:
 
     def evaluate(split: Split) -> None:
         outputs = predict(
-            model, split.categorical, split.numeric, target_mean_T=scale.mean_T, target_std_T=scale.std_T
+            model, split.features, target_mean_T=scale.mean_T, target_std_T=scale.std_T
         )  # fmt: skip
-        metrics.evaluate(data.schema.tasks, outputs, split.labels, users_of(data, split))
+        metrics.evaluate(data.schema.tasks, outputs, split.labels, data.users(split))
 
     for _ in range(config.trainer.max_epochs):
         model.train()
         for index in torch.randperm(len(rows)).split(config.trainer.batch_size):
-            batch = Batch(
-                *(getattr(everything, name)[index] for name in ("categorical", "numeric", "labels", "observed"))
-            )
+            batch = everything.take(index)
             outputs = model(batch)
             total = torch.zeros(())
             for t, (task, loss) in enumerate(zip(data.schema.tasks, losses, strict=True)):

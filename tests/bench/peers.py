@@ -32,6 +32,7 @@ import torch
 from rich.console import Console
 
 from benchmark.datasets import Data
+from benchmark.rows import Split
 from benchmark.runs.progress import duration
 from benchmark.runs.runner import environment
 from benchmark.settings.registry import datasets
@@ -105,10 +106,7 @@ def load(rows: int | None, batch_sizes: list[int]) -> Data:
 def first_rows(data: Data, rows: int) -> Data:
     """The data set with the first rows of train only."""
     train = data.train
-    cut = dataclasses.replace(
-        train, categorical=train.categorical[:rows], numeric=train.numeric[:rows], labels=train.labels[:rows]
-    )
-    return dataclasses.replace(data, train=cut)
+    return dataclasses.replace(data, train=Split(train.features.cut(0, rows), train.labels[:rows]))
 
 
 class Race:

@@ -26,8 +26,9 @@ from torch import nn
 from architectures.layers import FeatureEmbedding
 from benchmark import RunConfig, TrainerConfig, configure
 from benchmark.datasets import Data
+from benchmark.rows import Split
 from benchmark.runs.runner import build_model
-from benchmark.schema import Schema, Split
+from benchmark.schema import Schema
 from benchmark.training.targets import TargetScale
 from benchmark.training.trainer import Trainer
 
@@ -82,8 +83,8 @@ def dataset() -> Any:
 
 def columns(schema: Schema, split: Split) -> dict[str, np.ndarray]:
     """{field: (R,) values}, as the peers want them: codes as int64, numbers as float32, each column contiguous."""
-    codes = {f.name: np.array(split.categorical[:, i], dtype=np.int64) for i, f in enumerate(schema.categorical)}
-    numbers = {f.name: np.array(split.numeric[:, i], dtype=np.float32) for i, f in enumerate(schema.numeric)}
+    codes = {f.name: np.array(split.features.column(f.name), dtype=np.int64) for f in schema.categorical}
+    numbers = {f.name: np.array(split.features.column(f.name), dtype=np.float32) for f in schema.numeric}
     return codes | numbers
 
 

@@ -10,7 +10,6 @@ import torch
 
 from architectures import Architecture, Schema
 from architectures.layers import FeatureEmbedding
-from benchmark.schema import Batch
 from benchmark.seeding import initialise
 from benchmark.settings.composition import compose_run
 from benchmark.settings.config import RunConfig
@@ -25,10 +24,6 @@ CASES = [
 ]
 on_every_schema = pytest.mark.parametrize(("name", "schema"), CASES)
 on_every_architecture = pytest.mark.parametrize("name", architectures.names())
-
-
-def rows_of(batch: Batch, rows: slice) -> Batch:
-    return Batch(batch.categorical[rows], batch.numeric[rows], batch.labels[rows], batch.observed[rows])
 
 
 @on_every_architecture
@@ -88,7 +83,7 @@ def test_rows_do_not_see_each_other_in_evaluation(name: str, schema: Schema) -> 
     model, batch = build(name, schema).eval(), make_batch(schema, 40)
     together = model(batch)
     for row in (0, 17, 39):
-        alone = model(rows_of(batch, slice(row, row + 1)))
+        alone = model(batch.cut(row, row + 1))
         assert_equal_outputs(alone, {task: value_B[row : row + 1] for task, value_B in together.items()}, 1e-5)
 
 

@@ -76,19 +76,19 @@ def test_its_splits_are_what_its_schema_says(name: str, data: Data) -> None:
     assert (schema.user, schema.item) == (declare(name).user, declare(name).item)
     for split in (data.train, data.validation, data.test):
         assert len(split) > 0
-        assert split.categorical.shape == (len(split), len(schema.categorical))
-        assert split.numeric.shape == (len(split), len(schema.numeric))
+        split.features.check(schema)  # fields, shapes, codes
+        codes_RF, numbers_RN = split.features.categorical, split.features.numeric
+        assert len(split.features) == len(split)
         assert split.labels.shape == (len(split), len(schema.tasks))
-        assert (split.categorical.dtype, split.numeric.dtype, split.labels.dtype) == ("int32", "float32", "float32")
-        assert np.isfinite(split.numeric).all()
-        codes_RF = np.asarray(split.categorical)
+        assert (codes_RF.dtype, numbers_RN.dtype, split.labels.dtype) == ("int32", "float32", "float32")
+        assert np.isfinite(numbers_RN).all()
         sizes_F = np.array([field.cardinality for field in schema.categorical], dtype=np.int32)
         assert (codes_RF >= 0).all()
         assert (codes_RF < sizes_F).all()
 
 
 def test_every_value_that_train_has_is_known(name: str, data: Data) -> None:
-    assert (np.asarray(data.train.categorical) > 0).all()
+    assert (data.train.features.categorical > 0).all()
 
 
 def test_labels_suit_their_tasks(name: str, data: Data) -> None:
@@ -104,7 +104,8 @@ def test_building_it_again_gives_the_same_rows(name: str, data: Data) -> None:
     again = declare(name).build()
     assert again.fingerprint == data.fingerprint
     np.testing.assert_array_equal(again.test.labels, data.test.labels)
-    np.testing.assert_array_equal(again.test.categorical, data.test.categorical)
+    for first, second in zip(data.test.features.arrays(), again.test.features.arrays(), strict=True):
+        np.testing.assert_array_equal(first, second)
 
 
 def test_what_it_offers_for_recommendations_covers_every_field(name: str, data: Data) -> None:
@@ -112,9 +113,9 @@ def test_what_it_offers_for_recommendations_covers_every_field(name: str, data: 
         assert None in (data.schema.user, data.schema.item)
         return
     users, items = data.catalogue.users, data.catalogue.items
-    owned = (*users.categorical_names, *users.numeric_names, *items.categorical_names, *items.numeric_names)
-    fields = {field.name for field in (*data.schema.categorical, *data.schema.numeric)}
-    assert {*owned, *data.catalogue.context} == fields
-    assert len(owned) + len(data.catalogue.context) == len(fields)
+    fields = (*users.features.fields, *items.features.fields, *data.catalogue.context.fields)
+    assert set(fields) == set(data.schema.fields)
+    assert len(fields) == len(data.schema.fields)
+    assert len(data.catalogue.context) == 1
     assert len(np.unique(users.ids)) == len(users.ids)
     assert len(np.unique(items.ids)) == len(items.ids)

@@ -21,7 +21,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def names(data: Data) -> set[str]:
-    return {field.name for field in (*data.schema.categorical, *data.schema.numeric)}
+    return {field.name for field in data.schema.fields}
 
 
 def test_columns() -> None:
@@ -73,8 +73,8 @@ def test_fewer_train_rows_leave_the_other_splits_as_they_are(files: Path, protoc
     assert (smaller.train.labels != other.train.labels).any()
     assert small.fingerprint == whole.fingerprint
     # scales are fitted on the rows that are left
-    np.testing.assert_allclose(smaller.train.numeric.mean(axis=0), 0, atol=1e-5)
-    assert abs(smaller.validation.numeric.mean(axis=0)).max() > 1e-3
+    np.testing.assert_allclose(smaller.train.features.numeric.mean(axis=0), 0, atol=1e-5)
+    assert abs(smaller.validation.features.numeric.mean(axis=0)).max() > 1e-3
 
 
 @pytest.mark.parametrize(("train_rows", "expected"), [(0, "at least 1 or null"), (2701, "at most 2700, found 2701")])
@@ -113,4 +113,4 @@ def test_official_files(real_data: Path) -> None:
     assert cardinalities["age_bin"] == 41
     assert data.fingerprint == "fdf86bb93e8f36f0f68aa205d5bad0a9662cd738078ae56ee4efa076203036cc"
     # household status has one category that the test file lacks; nothing of the test file is unseen
-    assert (data.test.categorical > 0).all()
+    assert (data.test.features.categorical > 0).all()

@@ -29,7 +29,7 @@ def sizes(data: Data) -> list[int]:
 
 def test_fields_are_known_before_the_impression(folder: Path) -> None:
     data = KuaiRand().build()
-    origins = {field.name.removesuffix("_bin") for field in (*data.schema.categorical, *data.schema.numeric)}
+    origins = {field.name.removesuffix("_bin") for field in data.schema.fields}
     expected = {"user_id", *USER_CODES, *USER_NUMBERS, "video_id", *VIDEO_CODES, *VIDEO_NUMBERS, "tab", "hour"}
     assert origins == expected
     assert len(expected) == 45
@@ -79,8 +79,8 @@ def test_gaps_and_odd_codes_are_categories(folder: Path) -> None:
     assert data.catalogue is not None
     assert len(data.catalogue.users.ids) == 120
     assert len(data.catalogue.items.ids) == 60
-    assert set(data.catalogue.context) == {"tab", "hour"}
-    assert np.isfinite(data.train.numeric).all()
+    assert {field.name for field in data.catalogue.context.fields} == {"tab", "hour"}
+    assert np.isfinite(data.train.features.numeric).all()
 
 
 def test_the_earlier_log_joins_train(folder: Path) -> None:

@@ -30,7 +30,8 @@ def test_both_formats_are_the_same_data(official: Data, tmp_path: Path, monkeypa
     assert recbole.fingerprint == official.fingerprint
     assert recbole.schema == official.schema
     for split in ("train", "validation", "test"):
-        np.testing.assert_array_equal(getattr(recbole, split).categorical, getattr(official, split).categorical)
+        ours, theirs = getattr(recbole, split).features, getattr(official, split).features
+        np.testing.assert_array_equal(ours.categorical, theirs.categorical)
         np.testing.assert_array_equal(getattr(recbole, split).labels, getattr(official, split).labels)
 
 
@@ -58,10 +59,10 @@ def test_films_have_titles_and_two_have_no_year(official: Data) -> None:
     assert items.titles is not None
     titles = dict(zip(items.ids.tolist(), items.titles.tolist(), strict=True))
     assert titles["1"].startswith("Café 1 (19")
-    years = items.categorical[:, items.categorical_names.index("year")]
+    years = items.features.column("year")
     without = {film for film, year in zip(items.ids.tolist(), years, strict=True) if year == years.max()}
     assert without == {"7", "12"}
-    assert official.catalogue.context == {}
+    assert official.catalogue.context.fields == ()
 
 
 def test_one_task(official: Data) -> None:

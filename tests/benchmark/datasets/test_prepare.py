@@ -95,10 +95,10 @@ def test_vocabularies_come_from_train_alone() -> None:
         CategoricalField("hour", 3),
         CategoricalField("price_bin", 5),  # unseen, three bins, missing
     )
-    assert data.train.categorical[:, 0].tolist() == [1, 1, 2, 2]
-    assert data.train.categorical[:, 1].tolist() == [2, 1, 2, 3]
-    assert data.test.categorical[:, 0].tolist() == [2, 0]
-    assert data.test.categorical[:, 2].tolist() == [0, 3]  # xl is not in train
+    assert data.train.features.categorical[:, 0].tolist() == [1, 1, 2, 2]
+    assert data.train.features.categorical[:, 1].tolist() == [2, 1, 2, 3]
+    assert data.test.features.categorical[:, 0].tolist() == [2, 0]
+    assert data.test.features.categorical[:, 2].tolist() == [0, 3]  # xl is not in train
     assert (data.schema.user, data.schema.item) == ("user", "item")
 
 
@@ -172,8 +172,8 @@ def test_an_infinite_value_is_refused() -> None:
 def test_numeric_treatments(numeric: str, expected: list[float], num_categorical: int) -> None:
     data = made(numeric=numeric)
     assert data.schema.numeric == (NumericField("price"),)
-    np.testing.assert_allclose(data.train.numeric[:, 0], expected, rtol=1e-6)
-    assert data.train.numeric.dtype == np.float32
+    np.testing.assert_allclose(data.train.features.numeric[:, 0], expected, rtol=1e-6)
+    assert data.train.features.numeric.dtype == np.float32
     assert len(data.schema.categorical) == num_categorical
 
 
@@ -260,16 +260,16 @@ def test_the_catalogue_has_everybody_as_last_known() -> None:
     users, items = data.catalogue.users, data.catalogue.items
     assert users.ids.tolist() == ["7", "9", "10"]
     assert users.codes.tolist() == [1, 2, 0]  # 10 is not in train
-    assert users.categorical_names == ("user", "size")
+    assert [field.name for field in users.features.fields] == ["user", "size"]
     # 7 and 9: their last rows of train (m, s), not the later ones of validation and test; 10: its own last row (s)
-    assert users.categorical[:, 1].tolist() == [2, 3, 3]
+    assert users.features.column("size").tolist() == [2, 3, 3]
     assert items.ids.tolist() == ["a", "b", "c"]
-    assert items.categorical_names == ("item", "price_bin")
-    assert items.numeric_names == ("price",)
-    assert items.numeric.shape == (3, 1)
+    assert [field.name for field in items.features.fields] == ["item", "price_bin", "price"]
+    assert items.features.numeric.shape == (3, 1)
     assert items.titles is not None
     assert items.titles.tolist() == ["Apple", "Book", ""]
-    assert data.catalogue.context == {"hour": 1.0}
+    assert data.catalogue.context.fields == (CategoricalField("hour", 3),)
+    assert data.catalogue.context.column("hour").tolist() == [1]
 
 
 def test_a_row_that_is_left_out_is_nobodys_last() -> None:
@@ -279,7 +279,7 @@ def test_a_row_that_is_left_out_is_nobodys_last() -> None:
     assert data.catalogue is not None
     users = data.catalogue.users
     assert users.ids.tolist() == ["7", "9", "10"] and users.codes.tolist() == [1, 2, 0]
-    assert users.categorical[:, 1].tolist() == [2, 3, 2]  # 10: the earlier row (m)
+    assert users.features.column("size").tolist() == [2, 3, 2]  # 10: the earlier row (m)
 
 
 def test_without_roles_there_is_no_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -302,10 +302,10 @@ def test_the_second_time_comes_from_the_cache_and_is_mapped() -> None:
     second = prepare(Toy(), read=refuse, source={"of": "twice"})
     assert second.schema == first.schema
     assert second.facts == first.facts == {"rows_read": 8}
-    assert isinstance(second.train.categorical, np.memmap)
-    second.train.categorical[:] = -1  # the process's own; the file stays
+    assert isinstance(second.train.features.categorical, np.memmap)
+    second.train.features.categorical[:] = -1  # the process's own; the file stays
     np.testing.assert_array_equal(
-        prepare(Toy(), read=refuse, source={"of": "twice"}).train.categorical, first.train.categorical
+        prepare(Toy(), read=refuse, source={"of": "twice"}).train.features.categorical, first.train.features.categorical
     )
     np.testing.assert_array_equal(second.test.labels, first.test.labels)
     with pytest.raises(AssertionError, match="read although cached"):

@@ -12,7 +12,6 @@ from sklearn.metrics import log_loss, mean_squared_error, r2_score, roc_auc_scor
 from benchmark.datasets.prepare import TEST, TRAIN, Table
 from benchmark.datasets.shop import Shop, Truth, draw_directions
 from benchmark.metrics import evaluate
-from benchmark.training.trainer import users_of
 
 SMALL = {"num_users": 40, "num_items": 30, "num_rows": 4000}
 
@@ -79,7 +78,7 @@ def test_best_reachable_is_what_scikit_learn_says_of_the_truth_on_the_test_rows(
 def test_the_truth_is_judged_as_a_model_is_with_unseen_users_apart() -> None:
     shop = Shop(num_users=300, num_items=40, num_rows=900, tasks=("click",))
     data, best = shop.build(), shop.draw()[0].best_reachable
-    users = users_of(data, data.test)
+    users = data.users(data.test)
     assert users is not None and (users < 0).any(), "some users are in test alone"
     table, truth = shop.draw()
     logits = truth.outputs()["click"][table.split == TEST]
@@ -160,8 +159,8 @@ def test_building_declares_tasks_roles_titles_and_context() -> None:
     assert data.catalogue is not None
     assert data.catalogue.items.titles is not None
     assert len(data.catalogue.items.titles) == len(data.catalogue.items.ids) == SMALL["num_items"]
-    assert set(data.catalogue.context) == {"device", "hour"}
-    assert data.catalogue.items.categorical_names == ("item", "category", "brand", "price_bin")
+    names = [{field.name for field in part.fields} for part in (data.catalogue.context, data.catalogue.items.features)]
+    assert names == [{"device", "hour"}, {"item", "category", "brand", "price_bin", "price"}]
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,9 @@ def test_building_gives_raw_columns_and_the_split_hangs_on_its_own_seed() -> Non
     assert [f.name for f in data.schema.numeric] == [f"x{i}" for i in range(1, 21)]
     assert data.schema.categorical == ()
     table = Synthetic(**SMALL).read()
-    np.testing.assert_array_equal(data.test.numeric[:, 4], table.numeric["x5"][table.split == TEST].astype(np.float32))
+    np.testing.assert_array_equal(
+        data.test.features.numeric[:, 4], table.numeric["x5"][table.split == TEST].astype(np.float32)
+    )
     other = Synthetic(**SMALL, split_seed=1).build()
     assert other.fingerprint == data.fingerprint
     assert not np.array_equal(other.test.labels, data.test.labels)

@@ -10,7 +10,8 @@ from scipy.special import expit
 from benchmark.datasets import Data
 from benchmark.metrics import evaluate
 from benchmark.reference import trees
-from benchmark.schema import CategoricalField, NumericField, Schema, Split, Task, TaskKind
+from benchmark.rows import Features, Split
+from benchmark.schema import CategoricalField, NumericField, Schema, Task, TaskKind
 
 LIKE, PRICE = Task("like", TaskKind.BINARY), Task("price", TaskKind.REGRESSION)
 SCHEMA = Schema((CategoricalField("shop", 60),), (NumericField("size"),), (LIKE, PRICE))
@@ -25,9 +26,8 @@ def draw(rows: int, seed: int, first_code: int = 1) -> Split:
     numbers = rng.standard_normal(rows)
     like = rng.random(rows) < np.where((codes * 7919) % 31 < 10, 0.9, 0.1)
     price = 1000 + 50 * numbers + rng.standard_normal(rows)
-    return Split(
-        codes[:, None].astype(np.int32), numbers[:, None].astype(np.float32), np.stack([like, price], 1).astype("f4")
-    )
+    features = Features(SCHEMA.fields, codes[:, None].astype(np.int32), numbers[:, None].astype(np.float32))
+    return Split(features, np.stack([like, price], 1).astype("f4"))
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_outputs_are_logits_and_values_in_the_targets_unit(data: Data) -> None:
     assert outputs["like"].min() < 0 < outputs["like"].max()
     assert expit(outputs["like"]).mean() == pytest.approx(data.test.labels[:, 0].mean(), abs=0.03)
     found, _ = evaluate(SCHEMA.tasks, outputs, data.test.labels)
-    truth = np.where((data.test.categorical[:, 0] * 7919) % 31 < 10, 1.0, -1.0)
+    truth = np.where((data.test.features.categorical[:, 0] * 7919) % 31 < 10, 1.0, -1.0)
     best, _ = evaluate((LIKE,), {"like": truth}, data.test.labels[:, :1])
     assert found["like"]["auc"] > best["like"]["auc"] - 0.02  # type: ignore[operator]
     assert found["price"]["r2"] > 0.97  # type: ignore[operator]
@@ -84,7 +84,8 @@ def test_a_field_of_categories_is_split_by_sets_of_them(data: Data) -> None:
 
 
 def test_a_category_unseen_in_train_has_an_output(data: Data) -> None:
-    unseen = Split(np.zeros((5, 1), np.int32), np.zeros((5, 1), np.float32), np.zeros((5, 2), np.float32))
+    nothing = Features(SCHEMA.fields, np.zeros((5, 1), np.int32), np.zeros((5, 1), np.float32))
+    unseen = Split(nothing, np.zeros((5, 2), np.float32))
     outputs = trees.Trees(data, threads=1).fit(LIKE, PARAMETERS, 0).predict(unseen)
     assert np.isfinite(outputs).all()
 
@@ -96,8 +97,8 @@ def test_rows_without_a_label_are_left_out(data: Data, monkeypatch: pytest.Monke
     validation[::2, 0] = np.nan
     masked = Data(
         SCHEMA,
-        train=Split(data.train.categorical, data.train.numeric, labels),
-        validation=Split(data.validation.categorical, data.validation.numeric, validation),
+        train=Split(data.train.features, labels),
+        validation=Split(data.validation.features, validation),
         test=data.test,
         fingerprint="y",
     )

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from architectures import Architecture
 from benchmark.records.run import Record
-from benchmark.schema import Batch, CategoricalField, NumericField, Schema, Task, TaskKind, Transform
+from benchmark.rows import Batch, Features
+from benchmark.schema import CategoricalField, NumericField, Schema, Task, TaskKind, Transform
 from benchmark.settings.registry import architectures
 from benchmark.trained.checkpoint import _written, load, save_checkpoint
 from benchmark.training.prediction import in_unit, predict
@@ -71,10 +72,10 @@ def trained() -> Tiny:
     return model
 
 
-def rows(count: int = 9000) -> tuple[np.ndarray, np.ndarray]:
+def rows(count: int = 9000) -> Features:
     generator = np.random.default_rng(2)
     categorical = generator.integers(0, [30, 20], (count, 2)).astype(np.int32)
-    return categorical, generator.normal(size=(count, 1)).astype(np.float32)
+    return Features(SCHEMA.fields, categorical, generator.normal(size=(count, 1)).astype(np.float32))
 
 
 def written(folder: Path, *, status: str = "finished", model: Tiny | None = None) -> Path:
@@ -104,12 +105,12 @@ def written(folder: Path, *, status: str = "finished", model: Tiny | None = None
 
 def test_load_predicts_to_the_last_bit(tmp_path: Path) -> None:
     model = trained()
-    expected = predict(model, *rows(), target_mean_T=MEAN_T, target_std_T=STD_T)
+    expected = predict(model, rows(), target_mean_T=MEAN_T, target_std_T=STD_T)
     path = written(tmp_path, model=model)
     state = torch.get_rng_state()
     for predictor in (load(path), load(str(path)), load(Record(**json.loads(path.read_text())))):
         assert predictor.schema == SCHEMA
-        found = predictor.predict(*rows())
+        found = predictor.predict(rows())
         assert found.keys() == {"click", "stay"}
         for name, values in found.items():
             assert values.dtype == np.float64
@@ -120,18 +121,19 @@ def test_load_predicts_to_the_last_bit(tmp_path: Path) -> None:
 def test_predict_is_forward_in_evaluation_mode_in_the_unit_of_the_target() -> None:
     model = trained()
     model.train()
-    categorical, numeric = rows(50)
-    categorical.flags.writeable = numeric.flags.writeable = False  # as memory maps are
+    features = rows(50)
+    for array in features.arrays():
+        array.flags.writeable = False  # as memory maps may be
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    found = predict(model, categorical, numeric, target_mean_T=MEAN_T, target_std_T=STD_T, batch_size=7)
+    found = predict(model, features, target_mean_T=MEAN_T, target_std_T=STD_T, batch_size=7)
     assert model.training
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     model.eval()
     nothing = torch.zeros(50, 2)
-    outputs = model(Batch(torch.tensor(categorical), torch.tensor(numeric), nothing, nothing > 0))
+    outputs = model(Batch(features.to("cpu"), nothing, nothing > 0))
     np.testing.assert_allclose(found["click"], outputs["click"].detach(), rtol=1e-5)
     np.testing.assert_allclose(found["stay"], 2.5 + 0.7 * outputs["stay"].detach().double(), rtol=1e-5)
-    empty = predict(model, categorical[:0], numeric[:0], target_mean_T=MEAN_T, target_std_T=STD_T)
+    empty = predict(model, features.cut(0, 0), target_mean_T=MEAN_T, target_std_T=STD_T)
     assert {name: values.shape for name, values in empty.items()} == {"click": (0,), "stay": (0,)}
 
 
@@ -210,14 +212,17 @@ def test_tensors_that_do_not_fit(tmp_path: Path) -> None:
 
 def test_rows_that_do_not_fit(tmp_path: Path) -> None:
     predictor = load(written(tmp_path, model=trained()))
-    categorical, numeric = rows(4)
+    features = rows(4)
+    categorical, numeric = features.arrays()
     with pytest.raises(ValueError, match=r"categorical must be \(4, 2\), found \(4, 1\)"):
-        predictor.predict(categorical[:, :1], numeric)
+        predictor.predict(Features(SCHEMA.fields, categorical[:, :1], numeric))
     with pytest.raises(ValueError, match=r"numeric must be \(4, 1\), found \(3, 1\)"):
-        predictor.predict(categorical, numeric[:3])
+        predictor.predict(Features(SCHEMA.fields, categorical, numeric[:3]))
+    with pytest.raises(ValueError, match=r"expected NumericField\(name='price'\), found None"):
+        predictor.predict(Features(SCHEMA.fields[:2], categorical, numeric))
     categorical[2, 1] = 20
     with pytest.raises(ValueError, match="field 'item' has codes 0 to 19, found 20"):
-        predictor.predict(categorical, numeric)
+        predictor.predict(features)
 
 
 def test_the_config_of_a_record_in_memory_has_the_same_command(tmp_path: Path) -> None:

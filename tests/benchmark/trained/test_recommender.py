@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from architectures import Architecture
 from benchmark.datasets import Catalogue, Data, Dataset, Entities
 from benchmark.records.run import Record
-from benchmark.schema import Batch, CategoricalField, NumericField, Schema, Split, Task, TaskKind, Transform
+from benchmark.rows import Batch, Features, Split
+from benchmark.schema import CategoricalField, NumericField, Schema, Task, TaskKind, Transform
 from benchmark.settings.registry import architectures, datasets
 from benchmark.trained import recommender
 from benchmark.trained.checkpoint import load, save_checkpoint
@@ -50,6 +51,11 @@ SCHEMA = Schema(
 MEAN_T, STD_T = torch.tensor([0.0, 0.0, 1.5]), torch.tensor([1.0, 1.0, 0.5])
 
 
+def features(names: tuple[str, ...], codes: np.ndarray, numbers: np.ndarray) -> Features:
+    fields = {field.name: field for field in SCHEMA.fields}
+    return Features(tuple(fields[name] for name in names), codes.astype(np.int32), numbers.astype(np.float32))
+
+
 class Log(Dataset):
     """50 users (the last not in train, so of code 0) and 40 items; code and place differ for both."""
 
@@ -66,28 +72,33 @@ class Log(Dataset):
         users = Entities(
             ids=np.array([f"u{number}" for number in range(USERS - 1)] + ["7"]),
             codes=user_codes,
-            categorical_names=("user", "age"),
-            numeric_names=("income",),
-            categorical=np.stack([user_codes, generator.integers(0, 6, USERS)], 1).astype(np.int32),
-            numeric=generator.normal(size=(USERS, 1)).astype(np.float32),
+            features=features(
+                ("user", "age", "income"),
+                np.stack([user_codes, generator.integers(0, 6, USERS)], 1),
+                generator.normal(size=(USERS, 1)),
+            ),
         )
         items = Entities(
             ids=np.array([str(100 + number) for number in range(ITEMS)]),
             codes=item_codes,
-            categorical_names=("item", "genre"),
-            numeric_names=("price",),
-            categorical=np.stack([item_codes, generator.integers(0, 4, ITEMS)], 1).astype(np.int32),
-            numeric=generator.normal(size=(ITEMS, 1)).astype(np.float32),
+            features=features(
+                ("item", "genre", "price"),
+                np.stack([item_codes, generator.integers(0, 4, ITEMS)], 1),
+                generator.normal(size=(ITEMS, 1)),
+            ),
             titles=np.array(["=cmd()", "[bold]Gone", *(f"Title {number}" for number in range(2, ITEMS))]),
         )
         rows = 600
         highest = [field.cardinality for field in SCHEMA.categorical]
         split = Split(
-            categorical=generator.integers(1, highest, (rows, 5)).astype(np.int32),
-            numeric=generator.normal(size=(rows, 3)).astype(np.float32),
+            Features(
+                SCHEMA.fields,
+                generator.integers(1, highest, (rows, 5)).astype(np.int32),
+                generator.normal(size=(rows, 3)).astype(np.float32),
+            ),
             labels=np.zeros((rows, 3), dtype=np.float32),
         )
-        catalogue = Catalogue(users, items, context={"hour": 20.0, "load": 0.25})
+        catalogue = Catalogue(users, items, context=features(("hour", "load"), np.array([[20]]), np.array([[0.25]])))
         return Data(SCHEMA, split, split, split, fingerprint=self.edition, catalogue=catalogue)
 
 
@@ -154,13 +165,13 @@ def brute_force(path: Path, data: Data, user: int) -> list[tuple[float, int, dic
     """(score, item, predictions) of all items, best first, by `buy * stay^2`; rows put together one by one."""
     assert data.catalogue is not None
     users, items = data.catalogue.users, data.catalogue.items
-    categorical, numeric = [], []
-    for item in range(ITEMS):
-        categorical.append(
-            [20, items.codes[item], users.categorical[user, 1], users.codes[user], items.categorical[item, 1]]
-        )
-        numeric.append([items.numeric[item, 0], 0.25, users.numeric[user, 0]])
-    outputs = load(path).predict(np.array(categorical, np.int32), np.array(numeric, np.float32))
+    age, income = (users.features.column(name)[user] for name in ("age", "income"))
+    genres, prices = (items.features.column(name) for name in ("genre", "price"))
+    categorical = [[20, items.codes[item], age, users.codes[user], genres[item]] for item in range(ITEMS)]
+    numeric = [[prices[item], 0.25, income] for item in range(ITEMS)]
+    outputs = load(path).predict(
+        Features(SCHEMA.fields, np.array(categorical, np.int32), np.array(numeric, np.float32))
+    )
     values = {task.name: in_unit(task, outputs[task.name]) for task in TASKS}
     scores = values["buy"] * np.maximum(values["stay"], 0) ** 2
     rows = [(float(scores[item]), item, {name: float(v[item]) for name, v in values.items()}) for item in range(ITEMS)]
@@ -175,8 +186,8 @@ def test_equals_predicting_every_pair_and_sorting(run: Callable[..., Path]) -> N
     found = recommend(path, list(users.ids), k=5, score="buy * stay^2")
     expected = []
     for user in range(USERS):
-        of_user = data.train.categorical[:, 3] == users.codes[user]
-        seen = set(data.train.categorical[of_user, 1].tolist())
+        of_user = data.train.features.categorical[:, 3] == users.codes[user]
+        seen = set(data.train.features.categorical[of_user, 1].tolist())
         candidates = [row for row in brute_force(path, data, user) if items.codes[row[1]] not in seen]
         for rank, (score, item, values) in enumerate(candidates[:5], start=1):
             named = {"user": users.ids[user], "rank": rank, "item": items.ids[item], "title": items.titles[item]}
@@ -189,8 +200,8 @@ def test_all_items_are_a_permutation_of_the_unseen(run: Callable[..., Path]) -> 
     path, data = run(), Log().build()
     assert data.catalogue is not None
     users, items = data.catalogue.users, data.catalogue.items
-    of_user = data.train.categorical[:, 3] == users.codes[3]
-    seen = set(items.ids[np.isin(items.codes, data.train.categorical[of_user, 1])])
+    of_user = data.train.features.categorical[:, 3] == users.codes[3]
+    seen = set(items.ids[np.isin(items.codes, data.train.features.categorical[of_user, 1])])
     assert seen
     unseen = recommend(path, "u3", k=ITEMS)
     assert sorted(row["item"] for row in unseen.rows) == sorted(set(items.ids) - seen)

@@ -7,11 +7,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from benchmark.schema import Auxiliary, Batch, Split, Task, TaskKind
-from benchmark.training.targets import TargetScale, TaskLosses, TrainingRows, tensor
+from benchmark.rows import Batch, Features, Split
+from benchmark.schema import Auxiliary, CategoricalField, Task, TaskKind
+from benchmark.training.targets import TargetScale, TaskLosses, TrainingRows
 
 LIKED, RATING = Task("liked", TaskKind.BINARY), Task("rating", TaskKind.REGRESSION)
 TASKS = (LIKED, RATING)
+FIELD = CategoricalField("row", 10)
 NAN = np.nan
 LABELS = [[0, 10.0], [1, NAN], [1, 30.0], [NAN, 20.0]]
 
@@ -19,16 +21,15 @@ LABELS = [[0, 10.0], [1, NAN], [1, 30.0], [NAN, 20.0]]
 def make_split(labels: list[list[float]]) -> Split:
     rows = len(labels)
     return Split(
-        categorical=np.arange(rows, dtype=np.int32)[:, None],
-        numeric=np.zeros((rows, 0), np.float32),
-        labels=np.array(labels, np.float32),
+        Features((FIELD,), np.arange(rows, dtype=np.int32)[:, None], np.zeros((rows, 0), np.float32)),
+        np.array(labels, np.float32),
     )
 
 
 def make_batch(labels: list[list[float]], observed: list[list[bool]]) -> Batch:
     label_BT = torch.tensor(labels, dtype=torch.float32)
     nothing = torch.zeros(len(labels), 0)
-    return Batch(nothing.int(), nothing, label_BT, torch.tensor(observed))
+    return Batch(Features((), nothing.int(), nothing), label_BT, torch.tensor(observed))
 
 
 def test_regression_targets_are_standardised_by_their_observed_values() -> None:
@@ -53,9 +54,10 @@ def test_a_target_that_does_not_vary_is_refused(target: float, found: str) -> No
 def test_features_are_shared_and_not_copied() -> None:
     split = make_split([[row % 2, row] for row in range(10)])
     (batch,) = TrainingRows(split, TargetScale.of(split, TASKS), torch.device("cpu")).slices()
-    assert np.shares_memory(batch.categorical.numpy(), split.categorical)
-    split.categorical.flags.writeable = False
-    assert not np.shares_memory(tensor(split.categorical, np.int32).numpy(), split.categorical)
+    codes = split.features.categorical
+    assert np.shares_memory(batch.categorical.numpy(), codes)
+    codes.flags.writeable = False
+    assert not np.shares_memory(split.features.to("cpu").categorical.numpy(), codes)
 
 
 def test_every_row_comes_once_an_epoch_in_an_order_of_its_own() -> None:
@@ -106,7 +108,7 @@ def test_the_mask_changes_nothing_where_every_label_is_known() -> None:
     torch.manual_seed(0)
     outputs = {"liked": torch.randn(50), "rating": torch.randn(50)}
     labels = torch.stack([(torch.rand(50) > 0.5).float(), torch.randn(50)], dim=1)
-    batch = Batch(torch.zeros(50, 0), torch.zeros(50, 0), labels, torch.ones(50, 2, dtype=torch.bool))
+    batch = make_batch(labels.tolist(), [[True, True]] * 50)
     plain, masked = (TaskLosses(TASKS, (full, full))(outputs, {}, batch)[0] for full in (True, False))
     torch.testing.assert_close(plain, masked)
 

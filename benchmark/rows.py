@@ -1,0 +1,237 @@
+"""Rows as features: the columns of some rows, of whatever kind, in one object, and the splits and batches that hold it.
+
+The arrays are numpy's, memory-mapped in a split, and torch's in a batch; torch is imported where they become so.
+R rows, of which B are in a batch; F categorical and N numeric fields, T tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmark.schema import Arrays, CategoricalField, Field, NumericField, OtherField, Schema, rows_at
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Features:
+    """The columns of R rows.
+
+    Args:
+        fields: What they are, as in `Schema.fields`: categorical, numeric, others.
+        categorical: (R, F) int32 codes.
+        numeric: (R, N) float32.
+        others: The arrays of every other field, as its kind stores them.
+    """
+
+    fields: tuple[Field, ...]
+    categorical: Any
+    numeric: Any
+    others: dict[OtherField, Arrays] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.categorical)
+
+    def take(self, index: Any) -> Features:
+        """The rows of these numbers, in this order; `index` is an array or a tensor, as the columns are."""
+        return self._each(lambda array: rows_at(array, index), lambda other, arrays: other.take(arrays, index))
+
+    def cut(self, start: int, stop: int) -> Features:
+        """The rows from `start` to before `stop`, not copied."""
+        return self._each(lambda array: array[start:stop], lambda other, arrays: other.cut(arrays, start, stop))
+
+    def to(self, device: torch.device | str) -> Features:
+        """The same as tensors on the device; on the CPU they share the memory, where torch may write to it."""
+        import torch
+
+        def moved(array: Any, dtype: type | None = None) -> Tensor:
+            if isinstance(array, np.ndarray):
+                array = torch.from_numpy(np.require(array, dtype, ["C", "W"]))
+            return array.to(device)  # type: ignore[no-any-return]
+
+        return Features(
+            self.fields,
+            moved(self.categorical, np.int32),
+            moved(self.numeric, np.float32),
+            {other: {name: moved(array) for name, array in arrays.items()} for other, arrays in self.others.items()},
+        )
+
+    def _each(self, of_columns: Callable[[Any], Any], of_other: Callable[[OtherField, Arrays], Arrays]) -> Features:
+        others = {other: of_other(other, arrays) for other, arrays in self.others.items()}
+        return Features(self.fields, of_columns(self.categorical), of_columns(self.numeric), others)
+
+    def arrays(self) -> Iterator[Any]:
+        """All arrays, in the order of the fields."""
+        yield from (self.categorical, self.numeric)
+        for other, arrays in self.others.items():
+            yield from (arrays[name] for name in other.stored)
+
+    def flat(self) -> np.ndarray:
+        """(R, F + N) float32, for models of plain tables: codes, which are exact below 2^24, then numbers; no others."""
+        return np.concatenate([self.categorical.astype(np.float32), self.numeric], axis=1)
+
+    def column(self, name: str) -> Any:
+        """(R,) the codes or numbers of a categorical or numeric field."""
+        for kind, array in ((CategoricalField, self.categorical), (NumericField, self.numeric)):
+            names = [known.name for known in self.fields if isinstance(known, kind)]
+            if name in names:
+                return array[:, names.index(name)]
+        raise KeyError(name)
+
+    def check(self, schema: Schema) -> None:
+        """Are these features, as numpy arrays, what a model of this schema takes?
+
+        Raises:
+            ValueError: if the fields are others, an array has another shape, or a value is outside its field's range.
+        """
+        for expected, found in zip_longest(schema.fields, self.fields):
+            if found != expected:
+                raise ValueError(f"features must have the schema's fields: expected {expected}, found {found}")
+        for name, array, columns in (
+            ("categorical", self.categorical, len(schema.categorical)),
+            ("numeric", self.numeric, len(schema.numeric)),
+        ):
+            if array.shape != (len(self), columns):
+                raise ValueError(f"{name} must be ({len(self)}, {columns}), found {tuple(array.shape)}")
+        if len(self):
+            least_F, most_F = self.categorical.min(axis=0), self.categorical.max(axis=0)
+            for known, least, most in zip(schema.categorical, least_F, most_F, strict=True):
+                if least < 0 or most >= known.cardinality:
+                    code = int(least if least < 0 else most)
+                    raise ValueError(f"field {known.name!r} has codes 0 to {known.cardinality - 1}, found {code}")
+        for other in schema.others:
+            rows = other.num_rows(self.others[other])
+            if rows != len(self):
+                raise ValueError(f"field {other.name!r} must have {len(self)} rows, found {rows}")
+            other.check(self.others[other])
+
+    @classmethod
+    def join(cls, fields: Sequence[Field], parts: Sequence[Features]) -> Features:
+        """The same rows with the fields of several features, as numpy arrays.
+
+        Args:
+            fields: What to take, in this order; each is in one of the parts.
+            parts: All of R rows.
+        """
+        holder = {known.name: part for part in parts for known in part.fields}
+
+        def side_by_side(kind: type, dtype: type) -> np.ndarray:
+            names = [known.name for known in fields if isinstance(known, kind)]
+            columns: np.ndarray = np.empty((len(parts[0]), len(names)), dtype)
+            for place, name in enumerate(names):
+                columns[:, place] = holder[name].column(name)
+            return columns
+
+        others = {known: holder[known.name].others[known] for known in fields if isinstance(known, OtherField)}
+        codes, numbers = side_by_side(CategoricalField, np.int32), side_by_side(NumericField, np.float32)
+        return cls(tuple(fields), codes, numbers, others)
+
+    @classmethod
+    def load(cls, folder: Path, name: str, fields: Iterable[Field]) -> Features:
+        """What a `FeatureWriter` wrote, memory-mapped. What is written to it stays with the process, never in the files."""
+
+        def array(part: str) -> np.ndarray:
+            # "c": torch shares writable arrays only
+            mapped: np.ndarray = np.load(folder / f"{name}_{part}.npy", mmap_mode="c", allow_pickle=False)
+            return mapped
+
+        fields = tuple(fields)
+        others = [known for known in fields if isinstance(known, OtherField)]
+        stored = {
+            known: {part: array(_other(number, part)) for part in known.stored} for number, known in enumerate(others)
+        }
+        return cls(fields, array("categorical"), array("numeric"), stored)
+
+
+class FeatureWriter:
+    """Writes features to a folder, one field after another: so those of all fields are never in memory at once.
+
+    Args:
+        folder: Where to.
+        name: Of these rows: several features may lie in one folder.
+        num_rows: R.
+        num_categorical: F, the number of categorical fields that will come.
+        num_numeric: N.
+    """
+
+    def __init__(self, folder: Path, name: str, num_rows: int, num_categorical: int, num_numeric: int) -> None:
+        def allocate(part: str, dtype: type, width: int) -> np.ndarray:
+            return np.lib.format.open_memmap(folder / f"{name}_{part}.npy", "w+", dtype, (num_rows, width))
+
+        self.folder, self.name = folder, name
+        self.fields: list[Field] = []
+        self._codes = allocate("categorical", np.int32, num_categorical)
+        self._numbers = allocate("numeric", np.float32, num_numeric)
+
+    def add(self, new: Field, values: Any) -> None:
+        """The next field: (R,) codes or numbers, or the arrays of another kind."""
+        place = sum(isinstance(known, type(new)) for known in self.fields)
+        if isinstance(new, OtherField):
+            place = sum(isinstance(known, OtherField) for known in self.fields)
+            for part in new.stored:
+                np.save(self.folder / f"{self.name}_{_other(place, part)}.npy", values[part])
+        else:
+            (self._codes if isinstance(new, CategoricalField) else self._numbers)[:, place] = values
+        self.fields.append(new)
+
+
+def _other(number: int, part: str) -> str:
+    return f"other{number}_{part}"  # a field's name need not be a file's
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The rows of one split as whole arrays, memory-mapped from the prepared cache.
+
+    Shape:
+        features: of R rows; labels: (R, T) float32 in the unit of the target, NaN where not observed.
+    """
+
+    features: Features
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows as a model sees them.
+
+    Shape:
+        features: of B rows, as tensors; labels: (B, T) float32, regression targets standardised on train, 0 where not
+        observed; observed: (B, T) bool.
+    """
+
+    features: Features
+    labels: Tensor
+    observed: Tensor
+
+    @property
+    def categorical(self) -> Tensor:
+        """(B, F) int32 codes."""
+        return self.features.categorical  # type: ignore[no-any-return]
+
+    @property
+    def numeric(self) -> Tensor:
+        """(B, N) float32."""
+        return self.features.numeric  # type: ignore[no-any-return]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, index: Tensor) -> Batch:
+        """The rows of these numbers, in this order."""
+        return Batch(self.features.take(index), rows_at(self.labels, index), rows_at(self.observed, index))
+
+    def cut(self, start: int, stop: int) -> Batch:
+        """The rows from `start` to before `stop`, not copied."""
+        return Batch(self.features.cut(start, stop), self.labels[start:stop], self.observed[start:stop])
