@@ -202,8 +202,9 @@ WRONG = (
 def name(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[str]:
     """Registers the class of the test under this name, and takes it away again."""
     group, cls, *_ = request.node.callspec.params["entry"]
-    registry, groups = REGISTRIES[group], ConfigStore.instance().repo[group]
+    registry = REGISTRIES[group]
     registry.discover()
+    groups = ConfigStore.instance().repo[group]
     registry.register("toy_of_a_test")(cls)
     yield "toy_of_a_test"
     del registry._classes["toy_of_a_test"], groups["toy_of_a_test.yaml"]
