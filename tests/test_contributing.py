@@ -139,6 +139,6 @@ def test_the_three_go_through_the_contract_tests(installed: Installed) -> None:
     options = ("-q", "-rA", "-p", "no:cacheprovider", "-p", "no:xdist")
     told = installed.python(*arguments, *options, cwd=ROOT)
     for name in NAMES.values():
-        passed = re.findall(rf"^PASSED tests/contracts/test_contracts\.py::\w+\[{name}, .*\]", told, re.MULTILINE)
+        passed = re.findall(rf"^PASSED tests/contracts/test_\w+\.py::\w+\[{name}\b.*\]", told, re.MULTILINE)
         assert len(passed) >= 8, f"{name}: {told}"
     assert not re.search(r"^(FAILED|ERROR|SKIPPED.*store_log)", told, re.MULTILINE)
