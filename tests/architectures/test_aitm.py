@@ -9,21 +9,10 @@ from torch import Tensor
 
 from architectures import Architecture
 from architectures.aitm import AITM
+from benchmark.contracts.toys import BUY, CART, CLICK, LIKE, SECONDS, SHARE, build, make_batch, make_schema
 from benchmark.rows import Batch
 from benchmark.schema import Task
-from tests.toys import (
-    BUY,
-    CART,
-    CLICK,
-    LIKE,
-    SECONDS,
-    SHARE,
-    assert_equal_outputs,
-    assert_reach,
-    build,
-    make_batch,
-    make_schema,
-)
+from tests.toys import assert_equal_outputs, assert_reach
 
 CHAIN = make_schema(CLICK, CART, BUY)
 

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from architectures._first_layer import FirstLayer, SumRows, Tables, join_fields, make_plan, transposed_bag
 from architectures.layers import FeatureEmbedding, MLPs, Towers, batched_linear
+from benchmark.contracts.toys import LIKE, make_batch, make_schema
 from benchmark.seeding import initialise
 from benchmark.settings.registry import architectures, configure
-from tests.toys import LIKE, make_batch, make_schema, with_columns
+from tests.toys import with_columns
 
 ROWS = 600  # a field of up to 75 values counts as small
 MIXES = {
