@@ -86,32 +86,39 @@ class Features:
                 return array[:, names.index(name)]
         raise KeyError(name)
 
-    def check(self, schema: Schema) -> None:
-        """Are these features, as numpy arrays, what a model of this schema takes?
+    def check(self, schema: Schema, what: str) -> None:
+        """Refuses rows that do not fit the schema: a model would learn from other rows of its tables, or read past their end.
+
+        Args:
+            schema: What a model was, or is to be, trained on.
+            what: The rows' name in errors: train, validation.
 
         Raises:
             ValueError: if the fields are others, an array has another shape, or a value is outside its field's range.
         """
         for expected, found in zip_longest(schema.fields, self.fields):
             if found != expected:
-                raise ValueError(f"features must have the schema's fields: expected {expected}, found {found}")
+                raise ValueError(f"{what}: expected the field {expected}, found {found}")
         for name, array, columns in (
             ("categorical", self.categorical, len(schema.categorical)),
             ("numeric", self.numeric, len(schema.numeric)),
         ):
             if array.shape != (len(self), columns):
-                raise ValueError(f"{name} must be ({len(self)}, {columns}), found {tuple(array.shape)}")
+                raise ValueError(f"{what}: {name} must be ({len(self)}, {columns}), found {tuple(array.shape)}")
         if len(self):
             least_F, most_F = self.categorical.min(axis=0), self.categorical.max(axis=0)
             for known, least, most in zip(schema.categorical, least_F, most_F, strict=True):
-                if least < 0 or most >= known.cardinality:
-                    code = int(least if least < 0 else most)
-                    raise ValueError(f"field {known.name!r} has codes 0 to {known.cardinality - 1}, found {code}")
+                if not 0 <= least <= most < known.cardinality:
+                    raise ValueError(
+                        f"{what}: field {known.name!r} has codes 0 to {known.cardinality - 1}, found "
+                        f"{least if least < 0 else most} (0: unseen in train); raise the field's cardinality, or correct what "
+                        "codes the rows"
+                    )
         for other in schema.others:
             rows = other.num_rows(self.others[other])
             if rows != len(self):
-                raise ValueError(f"field {other.name!r} must have {len(self)} rows, found {rows}")
-            other.check(self.others[other])
+                raise ValueError(f"{what}: field {other.name!r} must have {len(self)} rows, found {rows}")
+            other.check(self.others[other], what)
 
     @classmethod
     def join(cls, fields: Sequence[Field], parts: Sequence[Features]) -> Features:

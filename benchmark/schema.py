@@ -133,11 +133,11 @@ class OtherField(ABC):
         """
 
     @abstractmethod
-    def check(self, arrays: Arrays) -> None:
-        """Looks at numpy arrays that somebody else may have made; their number of rows is right.
+    def check(self, arrays: Arrays, what: str) -> None:
+        """Looks at the values of numpy arrays that somebody else may have made; their number of rows is right.
 
         Raises:
-            ValueError: naming the field, what was expected and what was found.
+            ValueError: naming the rows (`what`), the field, what was expected and what was found.
         """
 
     def num_rows(self, arrays: Arrays) -> int:

@@ -92,10 +92,10 @@ def its_splits_are_what_its_schema_says(name: str) -> None:
     expect(schema.tasks == declared.tasks, str(declared.tasks), schema.tasks, remedy)
     roles = (schema.user, schema.item)
     expect(roles == (declared.user, declared.item), f"user and item {(declared.user, declared.item)}", roles, remedy)
-    for split in (data.train, data.validation, data.test):
+    for what, split in (("train", data.train), ("validation", data.validation), ("test", data.test)):
         expect(len(split) > 0, "rows in every split", "none in one", "Look at how rows are split")
         try:
-            split.features.check(schema)
+            split.features.check(schema, what)
         except ValueError as error:
             broken("a column a field, and codes from 0 to the field's cardinality - 1", f"{error}", remedy)
         expect(len(split.features) == len(split), f"{len(split)} rows of features", len(split.features), remedy)

@@ -102,7 +102,7 @@ class Predictor:
         Raises:
             ValueError: if fields, shapes or codes are not the schema's.
         """
-        features.check(self.schema)
+        features.check(self.schema, "rows to predict")
         return predict(
             self.model,
             features,

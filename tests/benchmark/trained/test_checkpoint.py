@@ -218,7 +218,7 @@ def test_rows_that_do_not_fit(tmp_path: Path) -> None:
         predictor.predict(Features(SCHEMA.fields, categorical[:, :1], numeric))
     with pytest.raises(ValueError, match=r"numeric must be \(4, 1\), found \(3, 1\)"):
         predictor.predict(Features(SCHEMA.fields, categorical, numeric[:3]))
-    with pytest.raises(ValueError, match=r"expected NumericField\(name='price'\), found None"):
+    with pytest.raises(ValueError, match=r"expected the field NumericField\(name='price'\), found None"):
         predictor.predict(Features(SCHEMA.fields[:2], categorical, numeric))
     categorical[2, 1] = 20
     with pytest.raises(ValueError, match="field 'item' has codes 0 to 19, found 20"):
