@@ -16,6 +16,7 @@ from benchmark import metrics
 from benchmark.datasets import Data, Dataset
 from benchmark.records.files import digest
 from benchmark.records.run import TRIAL, Record, load_record, record_path
+from benchmark.rows import check_rows
 from benchmark.runs.described import describe, identify
 from benchmark.runs.machine import cost, environment, limited_threads, reset_peak_memory
 from benchmark.runs.progress import RunProgress
@@ -143,6 +144,8 @@ def new_record(config: RunConfig, data: Data, identity: dict[str, Any]) -> Recor
 def _execute(config: RunConfig, data: Data, record: Record) -> None:
     device = torch.device(config.device if config.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
     with limited_threads(config.threads) as threads, guarded(registry.trackers.build(config.tracker)) as tracker:
+        if record.purpose != TRIAL:  # the trainer checks the splits that it reads; this one before hours are spent
+            check_rows(data.schema, data.test.categorical, data.test.numeric, "test")
         model, weighting = build_model(config, data)
         model.to(device), weighting.to(device)
         scale = TargetScale.of(data.train, data.schema.tasks)

@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from benchmark.records.run import Record, load_record, record_files
+from benchmark.rows import check_rows
 from benchmark.schema import Schema
 from benchmark.seeding import seeded
 from benchmark.settings.config import RunConfig, TrainerConfig
@@ -103,7 +104,7 @@ class Predictor:
         Raises:
             ValueError: if the number of columns or rows, or a code, does not fit the schema.
         """
-        self._check(categorical, numeric)
+        check_rows(self.schema, categorical, numeric, "rows to predict")
         return predict(
             self.model,
             categorical,
@@ -113,20 +114,6 @@ class Predictor:
             batch_size=batch_size,
             device=self.device,
         )
-
-    def _check(self, categorical: np.ndarray, numeric: np.ndarray) -> None:
-        fields = self.schema.categorical
-        for name, array, columns in (
-            ("categorical", categorical, len(fields)),
-            ("numeric", numeric, len(self.schema.numeric)),
-        ):
-            if array.shape != (len(categorical), columns):
-                raise ValueError(f"{name} must be ({len(categorical)}, {columns}), found {tuple(array.shape)}")
-        if len(categorical):
-            for field, least, most in zip(fields, categorical.min(axis=0), categorical.max(axis=0), strict=True):
-                if least < 0 or most >= field.cardinality:
-                    found = int(least if least < 0 else most)
-                    raise ValueError(f"field {field.name!r} has codes 0 to {field.cardinality - 1}, found {found}")
 
 
 def locate(record: Record | str | Path) -> tuple[Record, Path]:
