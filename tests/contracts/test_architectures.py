@@ -122,7 +122,8 @@ def test_embeddings_start_alike_in_every_architecture(name: str, schema: Schema)
     ):
         reference = FeatureEmbedding(schema, embedding.embedding_dim)
         initialise(reference, 5)
-        assert torch.equal(embedding.table.weight, reference.table.weight)
+        for table, expected in zip(embedding.tables, reference.tables, strict=True):
+            assert torch.equal(table.weight, expected.weight)
 
 
 @on_every_schema
