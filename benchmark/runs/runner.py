@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import traceback
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,6 +24,7 @@ from benchmark.seeding import initialise, seeded
 from benchmark.settings import registry
 from benchmark.settings.composition import typed
 from benchmark.settings.config import RunConfig
+from benchmark.settings.registry import plain
 from benchmark.trackers import guarded
 from benchmark.trained.checkpoint import save_checkpoint
 from benchmark.training.targets import TargetScale
@@ -134,7 +134,7 @@ def new_record(config: RunConfig, data: Data, identity: dict[str, Any]) -> Recor
         method=f"{config.architecture.name}/{config.weighting.name}",
         purpose=config.purpose,
         seed=config.seed,
-        config=asdict(config),
+        config=plain(config),
         dataset=describe(config.dataset.name, data, identity),
         selected_by={"split": "validation", "criterion": config.trainer.monitor},
         environment=environment(),

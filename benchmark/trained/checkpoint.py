@@ -156,9 +156,8 @@ def load(record: Record | str | Path, *, device: str = "cpu") -> Predictor:
             f"{weights} is not a checkpoint: {error}; rerun=true save_checkpoint=true makes it anew"
         ) from error
     schema = Schema.from_json(record.dataset["schema"])
-    parameters = dict(record.config["architecture"])
     with seeded(record.seed, "load"):  # building draws initial values, and must not move the caller's generators
-        model = architectures.build(architectures.config(parameters.pop("name"), **parameters), schema)
+        model = architectures.build(architectures.restored(record.config["architecture"]), schema)
     state = {name.removeprefix(_MODEL): value for name, value in tensors.items() if name.startswith(_MODEL)}
     scale = torch.zeros(len(schema.tasks))
     expected = {_MODEL + name: value for name, value in model.state_dict().items()} | {_MEAN: scale, _STD: scale}
@@ -175,9 +174,8 @@ def data_of(record: Record) -> Data:
         FileNotFoundError: if its files are gone.
         ValueError: if it is not what the run was trained on.
     """
-    parameters = dict(record.config["dataset"])
-    name = parameters.pop("name")
-    data: Data = datasets.build(datasets.config(name, **parameters)).build()
+    name = record.config["dataset"]["name"]
+    data: Data = datasets.build(datasets.restored(record.config["dataset"])).build()
     expected, now = record.dataset["fingerprint"], data.fingerprint
     if now != expected:
         raise ValueError(

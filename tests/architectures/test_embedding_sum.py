@@ -4,17 +4,8 @@ import dataclasses
 
 import torch
 
-from tests.toys import (
-    C0,
-    LIKE,
-    SHARE,
-    assert_equal_outputs,
-    assert_reach,
-    build,
-    count_parameters,
-    make_batch,
-    make_schema,
-)
+from benchmark.contracts.toys import LIKE, SHARE, build, make_batch, make_schema
+from tests.toys import C0, assert_equal_outputs, assert_reach, count_parameters
 
 SCHEMA = make_schema(LIKE, SHARE)
 

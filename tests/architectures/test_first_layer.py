@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from architectures._first_layer import FirstLayer, Prepared, SumRows, transposed_bag
 from architectures._plan import join_fields, make_plan
 from architectures.layers import LARGE_FIELD, FeatureEmbedding, MLPs, Towers, batched_linear
+from benchmark.contracts.toys import LIKE, make_batch, make_schema
 from benchmark.schema import Batch
 from benchmark.seeding import initialise
 from benchmark.settings.registry import architectures, configure
-from tests.toys import LIKE, make_batch, make_schema
 
 ROWS = 600  # a field of up to 75 values is factored
 MIXES = {

@@ -3,19 +3,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from tests.toys import (
-    C0,
-    LIKE,
-    SHARE,
-    assert_equal_outputs,
-    assert_reach,
-    build,
-    count_parameters,
-    make_batch,
-    make_schema,
-    swap_two,
-    training_loss,
-)
+from benchmark.contracts.toys import LIKE, SHARE, build, make_batch, make_schema, training_loss
+from tests.toys import C0, assert_equal_outputs, assert_reach, count_parameters, swap_two
 
 
 def test_parameter_count() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmark.contracts.toys import LIKE, make_schema
 from benchmark.rows import check_rows
-from tests.toys import LIKE, make_schema
 
 SCHEMA = make_schema(LIKE, cardinalities=(3, 5), num_numeric=1)
 CODES, NUMBERS = np.array([[0, 4], [2, 0]], np.int32), np.zeros((2, 1), np.float32)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from benchmark import Record, RunConfig, TrainerConfig, configure, load_record, run
-from benchmark.runs import runner
+from benchmark.runs import machine, runner
 from benchmark.runs.runner import environment, finished_before
 
 
@@ -111,9 +111,9 @@ def test_a_record_names_the_commit_of_a_checkout_and_of_nothing_else(monkeypatch
     if shutil.which("git") is None or subprocess.run(git, check=False, capture_output=True).returncode:
         pytest.skip("needs git and a checkout")
     head = subprocess.run(git, check=True, capture_output=True, text=True).stdout.strip()
-    runner._commit.cache_clear()
+    machine._commit.cache_clear()
     assert environment()["commit"].removesuffix("-dirty") == head[:12]
-    runner._commit.cache_clear()
+    machine._commit.cache_clear()
     monkeypatch.setenv("PATH", "")
     assert "commit" not in environment()
-    runner._commit.cache_clear()
+    machine._commit.cache_clear()
