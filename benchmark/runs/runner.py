@@ -143,6 +143,8 @@ def new_record(config: RunConfig, data: Data, identity: dict[str, Any]) -> Recor
 def _execute(config: RunConfig, data: Data, record: Record) -> None:
     device = torch.device(config.device if config.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
     with limited_threads(config.threads) as threads, guarded(registry.trackers.build(config.tracker)) as tracker:
+        if record.purpose != TRIAL:  # the trainer checks the splits that it reads; this one before hours are spent
+            data.test.features.check(data.schema, "test")
         model, weighting = build_model(config, data)
         model.to(device), weighting.to(device)
         scale = TargetScale.of(data.train, data.schema.tasks)

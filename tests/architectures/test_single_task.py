@@ -21,7 +21,7 @@ def test_no_task_reaches_anothers_parameters() -> None:
 
 def test_all_tasks_start_from_the_same_table() -> None:
     model = build("single_task", C0)
-    first, second = (network.embedding.table.weight for network in model.networks)
+    first, second = (network.embedding.small.weight for network in model.networks)
     assert torch.equal(first, second)
     assert first is not second
 
