@@ -1,6 +1,6 @@
 """Embedding sum: the smallest multi-task recommender.
 
-Axes: B batch, d embedding, N numeric fields, T tasks.
+Axes: B batch, d embedding, T tasks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class EmbeddingSum(Architecture):
     .. math:: s = \sum_f e_f[x_f] + \sum_j n_j v_j, \qquad y_k = w_k^\top s + c_k
 
     - e_f[x_f] (d,): the embedding of the value of categorical field f;
-    - n_j: the value of numeric field j; v_j (d,): its embedding;
+    - n_j: the value of numeric field j, or a number that a field of another kind is embedded to; v_j (d,): its embedding;
     - w_k (d,), c_k: the output of task k.
 
     An additive model: task k's table of field f is w_k' e_f, so the tables of all tasks share a rank of at most
@@ -43,12 +43,14 @@ class EmbeddingSum(Architecture):
     def __init__(self, schema: Schema, *, embedding_dim: int = 16) -> None:
         super().__init__(schema)
         self.embedding = FeatureEmbedding(schema, embedding_dim)
-        self.numeric = nn.Linear(len(schema.numeric), embedding_dim, bias=False) if schema.numeric else None
+        width = self.embedding.numbers_dim
+        self.numeric = nn.Linear(width, embedding_dim, bias=False) if width else None
         self.towers = Towers(schema.task_names, embedding_dim, ())
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """See `Architecture.forward`."""
-        sum_Bd = self.embedding(batch).sum()
+        embedded = self.embedding(batch)
+        sum_Bd = embedded.sum()
         if self.numeric is not None:
-            sum_Bd = sum_Bd + self.numeric(batch.numeric.to(sum_Bd.dtype))
+            sum_Bd = sum_Bd + self.numeric(embedded.numbers())
         return self.towers(sum_Bd.unsqueeze(1).expand(-1, len(self.schema.tasks), -1))

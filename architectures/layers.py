@@ -1,7 +1,7 @@
 """Building blocks of the architectures: feature embedding, parallel MLPs, towers.
 
-Axes: B batch, F categorical and N numeric fields, d embedding width, D = F d + N input width, U parallel units
-(experts, towers), H hidden width, E experts, T tasks.
+Axes: B batch, F categorical fields, N numbers beside them (numeric fields, and what fields of other kinds are embedded to),
+d embedding width, D = F d + N input width, U parallel units (experts, towers), H hidden width, E experts, T tasks.
 
 A unit (one expert, one gate, one tower) keeps Parameters of its own, and the batched product stacks them at forward
 time: so autograd can tell which tasks reach it.
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 import torch
 import torch.nn.functional as F
@@ -90,7 +90,7 @@ class EmbeddingTable(nn.Embedding):
 
 
 class FeatureEmbedding(nn.Module):
-    """Every categorical field a table of d-vectors, numeric fields as they are.
+    """Every categorical field a table of d-vectors, numeric fields as they are, fields of other kinds as their kind says.
 
     Fields stand in ascending order of cardinality, which is the order of the first layer's inputs too. All up to
     `LARGE_FIELD` values lie in one `EmbeddingTable`, `small`; the others in `large`, which is None where there are none.
@@ -111,7 +111,12 @@ class FeatureEmbedding(nn.Module):
         self.positions = [number[field.name] for field in self.fields]
         self.cardinalities = [field.cardinality for field in self.fields]
         self.embedding_dim = embedding_dim
-        self.output_dim = len(self.fields) * embedding_dim + len(schema.numeric)
+        self.others: Units[Any] = Units(field.embedding(embedding_dim) for field in schema.others)
+        self.other_fields = schema.others
+        for field, module in zip(schema.others, self.others, strict=True):
+            module.seed_name = f"embedding {field.name}"  # as in EmbeddingTable
+        self.numbers_dim = len(schema.numeric) + sum(module.output_dim for module in self.others)
+        self.output_dim = len(self.fields) * embedding_dim + self.numbers_dim
         end = sum(size <= LARGE_FIELD for size in self.cardinalities)
         self.small = EmbeddingTable(self.fields[:end], self.positions[:end], embedding_dim, is_large=False)
         self.large: EmbeddingTable | None = None
@@ -174,16 +179,25 @@ class Embedded:
         self.embedding, self.batch = embedding, batch
         self._dense: Tensor | None = None
 
+    def numbers(self) -> Tensor:
+        """(B, N): the numeric fields, then what fields of other kinds are embedded to."""
+        embedding, dtype = self.embedding, self.embedding.small.weight.dtype
+        parts = [self.batch.numeric.to(dtype)]
+        for field, module in zip(embedding.other_fields, embedding.others, strict=True):
+            arrays = self.batch.features.others[field].items()
+            parts.append(module(**{name: a.to(dtype) if a.is_floating_point() else a for name, a in arrays}))
+        return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
+
     def dense(self) -> Tensor:
-        """(B, D): embeddings side by side, fields in ascending order of cardinality, then the numeric fields."""
+        """(B, D): embeddings side by side, fields in ascending order of cardinality, then the numbers."""
         if self._dense is None:
             codes = self.batch.categorical
             parts = [table(table.rows(codes)).flatten(1) for table in self.embedding.tables]
-            self._dense = torch.cat([*parts, self.batch.numeric.to(parts[0].dtype)], dim=1)
+            self._dense = torch.cat([*parts, self.numbers()], dim=1)
         return self._dense
 
     def sum(self) -> Tensor:
-        """(B, d): the sum of the fields' embeddings; numeric fields take no part."""
+        """(B, d): the sum of the categorical fields' embeddings; the numbers take no part."""
         sums_Bd = [self._sum(table) for table in self.embedding.tables]
         return sums_Bd[0] if len(sums_Bd) == 1 else sums_Bd[0] + sums_Bd[1]
 
@@ -218,10 +232,10 @@ class Embedded:
         embedding, codes = self.embedding, self.batch.categorical
         if embedding.is_plain:
             return F.linear(self.dense(), *stack(parameters)).split_with_sizes(widths, dim=1)
-        numeric, plan = self.batch.numeric.to(embedding.small.weight.dtype), embedding.plan(len(codes))
+        numbers, plan = self.numbers(), embedding.plan(len(codes))
         if torch.is_grad_enabled():
-            return first_layer([table.weight for table in embedding.tables], codes, numeric, plan, widths, parameters)
-        return embedding.prepared(layers, parameters, plan).output(codes, numeric)[0].split_with_sizes(widths, dim=1)
+            return first_layer([table.weight for table in embedding.tables], codes, numbers, plan, widths, parameters)
+        return embedding.prepared(layers, parameters, plan).output(codes, numbers)[0].split_with_sizes(widths, dim=1)
 
 
 def batched_linear(units: Iterable[nn.Linear], inputs_BUI: Tensor) -> Tensor:

@@ -115,7 +115,7 @@ class Features:
                         "codes the rows"
                     )
         for other in schema.others:
-            rows = other.num_rows(self.others[other])
+            rows = other.num_rows(self.others[other]) if other in self.others else "none"
             if rows != len(self):
                 raise ValueError(f"{what}: field {other.name!r} must have {len(self)} rows, found {rows}")
             other.check(self.others[other], what)

@@ -127,9 +127,12 @@ class OtherField(ABC):
 
     @abstractmethod
     def embedding(self, dim: int) -> nn.Module:
-        """A module from the arrays of B rows, by name, to (B, `output_dim`); `dim` is the width of categorical fields.
+        """A module from the arrays of B rows, by name, to (B, `output_dim`).
 
-        Its tables are `nn.Embedding`s, and `reset_parameters` draws all its initial values.
+        Its tables are `nn.Embedding`s, which it calls; `reset_parameters` draws all its initial values.
+
+        Args:
+            dim: The width of categorical fields' embeddings.
         """
 
     @abstractmethod
@@ -145,7 +148,7 @@ class OtherField(ABC):
         return len(arrays[self.stored[0]])
 
     def take(self, arrays: Arrays, index: Any) -> Arrays:
-        """The rows of these numbers, in this order."""
+        """The rows of these numbers, int64 and of the arrays' own library, in this order."""
         return {name: rows_at(array, index) for name, array in arrays.items()}
 
     def cut(self, arrays: Arrays, start: int, stop: int) -> Arrays:

@@ -29,7 +29,7 @@ def write_entities(folder: Path, table: Table, role: str, id_field: str) -> np.n
     np.save(folder / f"{role}_ids.npy", np.array(ids.to_list(), dtype=np.str_))
     if role == ITEMS and table.titles:
         np.save(folder / f"{role}_titles.npy", np.array([table.titles.get(item, "") for item in ids], dtype=np.str_))
-    return last["row"].to_numpy()
+    return last["row"].cast(pl.Int64).to_numpy()
 
 
 def load_catalogue(folder: Path, schema: Schema, names: dict[str, list[str]]) -> Catalogue:

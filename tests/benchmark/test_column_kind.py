@@ -9,7 +9,6 @@ import dataclasses
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,12 +16,13 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+import torch.nn.functional as F
 from hydra.core.config_store import ConfigStore
 from torch import Tensor, nn
 
 from architectures.layers import FeatureEmbedding
 from benchmark import Record, RunConfig, TrainerConfig, configure, load, load_record, metrics, recommend, report, run
-from benchmark.contracts.toys import LIKE, SHARE, build, training_loss
+from benchmark.contracts.toys import CART, CLICK, LIKE, SHARE, build, training_loss
 from benchmark.datasets import Data, Dataset
 from benchmark.datasets.prepare import TRAIN, Table, prepare, random_split
 from benchmark.reference.lines import make_references
@@ -47,16 +47,13 @@ class Tags(OtherField):
         return "\x1e".join(values.list.join("\x1f")).encode()
 
     def fit(self, values: pl.Series, train: np.ndarray) -> tuple[Tags, Arrays, list[str]]:
-        every, lengths = values.explode(), values.list.len()
+        every, lengths = values.explode().drop_nulls(), values.list.len()
         known = values.filter(pl.Series(train)).explode().drop_nulls().unique().sort()
         numbers = pl.Series(range(1, len(known) + 1), dtype=pl.Int32)
-        codes = every.drop_nulls().replace_strict(known, numbers, default=0, return_dtype=pl.Int32).to_numpy()
-        bounds = np.concatenate([[0], np.cumsum(lengths.to_numpy())])
-        return (
-            dataclasses.replace(self, cardinality=len(known) + 1),
-            {"codes": codes, "bounds": bounds},
-            known.to_list(),
-        )
+        codes = every.replace_strict(known, numbers, default=0, return_dtype=pl.Int32).to_numpy()
+        bounds = np.append(0, np.cumsum(lengths.to_numpy(), dtype=np.int64))
+        fitted = dataclasses.replace(self, cardinality=len(known) + 1)
+        return fitted, {"codes": codes, "bounds": bounds}, known.to_list()
 
     def check(self, arrays: Arrays, what: str) -> None:
         wrong = arrays["codes"][(arrays["codes"] < 0) | (arrays["codes"] >= self.cardinality)]
@@ -64,26 +61,21 @@ class Tags(OtherField):
             raise ValueError(f"{what}: field {self.name!r} has codes 0 to {self.cardinality - 1}, found {wrong[0]}")
 
     def usual(self, arrays: Arrays) -> Arrays:
-        return {
-            "codes": np.bincount(arrays["codes"]).argmax(keepdims=True).astype(np.int32),
-            "bounds": np.array([0, 1]),
-        }
+        most_frequent = np.bincount(arrays["codes"]).argmax(keepdims=True).astype(np.int32)
+        return {"codes": most_frequent, "bounds": np.array([0, 1])}
 
     def num_rows(self, arrays: Arrays) -> int:
         return len(arrays["bounds"]) - 1
 
     def take(self, arrays: Arrays, index: Any) -> Arrays:
-        is_numpy = isinstance(index, np.ndarray)
-        repeat, cumsum, arange = (
-            (np.repeat, np.cumsum, np.arange)
-            if is_numpy
-            else (torch.repeat_interleave, partial(torch.cumsum, dim=0), torch.arange)
-        )
+        if isinstance(index, np.ndarray):  # one gather for both: torch's, on the same memory
+            tensors = {name: to_tensor(array) for name, array in arrays.items()}
+            return {name: taken.numpy() for name, taken in self.take(tensors, to_tensor(index)).items()}
         starts = arrays["bounds"][index]
         lengths = arrays["bounds"][index + 1] - starts
-        ends = cumsum(lengths)
-        places = repeat(starts - ends + lengths, lengths) + arange(int(lengths.sum()))
-        bounds = np.append(0, ends) if is_numpy else torch.cat([ends.new_zeros(1), ends])
+        bounds = F.pad(lengths.cumsum(0), (1, 0))
+        row = torch.repeat_interleave(lengths)
+        places = torch.arange(len(row), device=row.device) + (starts - bounds[:-1])[row]
         return {"codes": arrays["codes"][places], "bounds": bounds}
 
     def cut(self, arrays: Arrays, start: int, stop: int) -> Arrays:
@@ -92,6 +84,10 @@ class Tags(OtherField):
 
     def embedding(self, dim: int) -> nn.Module:
         return MeanOfTags(self.cardinality, dim)
+
+
+def to_tensor(array: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.require(array, requirements=["W"]))
 
 
 class MeanOfTags(nn.Module):
@@ -104,26 +100,25 @@ class MeanOfTags(nn.Module):
 
     def forward(self, codes: Tensor, bounds: Tensor) -> Tensor:
         lengths_B, embedded = bounds.diff(), self.table(codes)
-        row = torch.repeat_interleave(lengths_B)
-        return (
-            embedded.new_zeros(len(lengths_B), self.output_dim).index_add(0, row, embedded)
-            / lengths_B.clamp(1)[:, None]
-        )
+        sums_Bd = embedded.new_zeros(len(lengths_B), self.output_dim)
+        sums_Bd = sums_Bd.index_add(0, torch.repeat_interleave(lengths_B), embedded)
+        return sums_Bd / lengths_B.clamp(1)[:, None]
 
 
 # data that have it -----------------------------------------------------------------------------------------------------
 
 WORDS = np.array(["calm", "dark", "epic", "funny", "grim"])
+MOODS = ["good", "mild", "sad"]
 ROWS, USERS, ITEMS = 3000, 40, 30
 
 
 def tagged() -> Table:
-    """Items with 0 to 3 tags, and rows with the user's moods of the day; "epic" items are liked."""
+    """Items with 0 to 3 tags, and rows with 1 or 2 moods of their own, which alone decide what is liked."""
     rng = np.random.default_rng(0)
     tags = [sorted(rng.choice(WORDS, item % 4, replace=False)) for item in range(ITEMS)]
     user, item = rng.integers(0, USERS, ROWS), rng.integers(0, ITEMS, ROWS)
-    liked = rng.random(ROWS) < np.where([("epic" in tags[i]) for i in item], 0.8, 0.2)
-    moods = [["good", "mild"][: 1 + row % 2] for row in range(ROWS)]
+    moods = [MOODS[start : start + 2] for start in rng.choice([0, 0, 1, 2], ROWS)]
+    liked = rng.random(ROWS) < np.where(["mild" in mood for mood in moods], 0.1, 0.9)
     return Table(
         categorical={"user": user, "item": item},
         numeric={"price": rng.normal(size=ITEMS)[item]},
@@ -133,7 +128,7 @@ def tagged() -> Table:
         item_fields=("item", "price", "tags"),
         others={
             Tags("tags"): pl.Series([tags[i] for i in item], dtype=pl.List(pl.String)),
-            Tags("moods"): pl.Series(moods),
+            Tags("moods"): pl.Series(moods, dtype=pl.List(pl.String)),
         },
     )
 
@@ -177,7 +172,8 @@ def trained(folder: Path, architecture: str = "mmoe", weighting: str = "equal", 
 
 def bags(features: Features, name: str) -> list[list[int]]:
     (arrays,) = [arrays for field, arrays in features.others.items() if field.name == name]
-    return [codes.tolist() for codes in np.split(arrays["codes"], arrays["bounds"][1:-1])]
+    codes, bounds = (np.asarray(arrays[name]) for name in ("codes", "bounds"))
+    return [bag.tolist() for bag in np.split(codes, bounds[1:-1])]
 
 
 # what becomes of it ----------------------------------------------------------------------------------------------------
@@ -185,7 +181,7 @@ def bags(features: Features, name: str) -> list[list[int]]:
 
 def test_it_is_fitted_on_train_and_cached(data: Data) -> None:
     table = tagged()
-    assert data.schema.others == (Tags("tags", cardinality=6), Tags("moods", cardinality=3))
+    assert data.schema.others == (Tags("tags", cardinality=6), Tags("moods", cardinality=4))
     assert isinstance(data.train.features.others[Tags("tags", 6)]["codes"], np.memmap)
     for split, number in ((data.train, TRAIN), (data.validation, 1), (data.test, 2)):
         parsed = table.others[Tags("tags")].filter(pl.Series(table.split == number)).to_list()
@@ -207,22 +203,19 @@ def test_batches_are_gathered_and_cut(data: Data) -> None:
     every = bags(data.test.features, "tags")
     tensors, order = data.test.features.to("cpu"), torch.tensor([5, 0, 5, 299])
     for taken in (data.test.features.take(order.numpy()), tensors.take(order)):
-        assert bags(
-            Features(taken.fields, *map(np.asarray, (taken.categorical, taken.numeric)), taken.others), "tags"
-        ) == [every[row] for row in order]
+        assert bags(taken, "tags") == [every[row] for row in order]
     assert bags(data.test.features.cut(290, 9000), "tags") == every[290:]
     assert len(data.test.features.cut(0, 0)) == 0
 
 
 @pytest.mark.parametrize("name", architectures.names())
 def test_every_architecture_embeds_it(name: str, data: Data) -> None:
-    if architectures.get(name).requires(data.schema) is not None:  # type: ignore[attr-defined]
-        pytest.skip("does not suit the tasks")
+    schema = dataclasses.replace(data.schema, tasks=(CLICK, CART))  # which every architecture suits
     features = data.train.features.cut(0, 64).to("cpu")
     batch = Batch(features, torch.from_numpy(data.train.labels[:64]), torch.ones(64, 2, dtype=torch.bool))
     outputs, gradients = [], []
     for factored in (True, False):
-        model = build(name, data.schema, seed=3).double()
+        model = build(name, schema, seed=3).double()
         embeddings = [module for module in model.modules() if isinstance(module, FeatureEmbedding)]
         for embedding in embeddings:
             embedding.factored = factored
@@ -231,7 +224,7 @@ def test_every_architecture_embeds_it(name: str, data: Data) -> None:
         outputs.append(model(batch))
         gradients.append({key: p.grad for key, p in model.named_parameters() if p.grad is not None})
         for embedding in embeddings:
-            reference = FeatureEmbedding(data.schema, embedding.embedding_dim)
+            reference = FeatureEmbedding(schema, embedding.embedding_dim)
             initialise(reference, 3)
             assert torch.equal(embedding.others[0].table.weight.float(), reference.others[0].table.weight)
             assert embedding.others[0].table.weight.grad.any()
@@ -248,8 +241,7 @@ def test_it_is_in_the_record_the_checkpoint_and_the_predictions(data: Data, tmp_
     outputs = predictor.predict(data.test.features)
     found, _ = metrics.evaluate(data.schema.tasks, outputs, data.test.labels, data.users(data.test))
     assert found == record.metrics["test"]
-    auc = found["like"]["auc"]
-    assert auc is not None and auc > 0.7
+    assert (found["like"]["auc"] or 0) > 0.8, "moods alone tell what is liked"
     nothing = {"codes": np.empty(0, np.int32), "bounds": np.zeros(len(data.test) + 1, np.int64)}
     others = {**data.test.features.others, Tags("tags", 6): nothing}
     without = predictor.predict(dataclasses.replace(data.test.features, others=others))
@@ -262,7 +254,7 @@ def test_users_items_and_context_have_it_in_recommendations(data: Data, tmp_path
     record = trained(tmp_path)
     assert data.catalogue is not None
     users, items, context = data.catalogue.users, data.catalogue.items, data.catalogue.context
-    assert bags(context, "moods") == [[1]]
+    assert bags(context, "moods") == [[2]], "mild, in three rows of four"
     rows = recommend(record, users.ids[7], k=ITEMS, score="like", include_seen=True).rows
     assert len(rows) == ITEMS
     for row in rows[:3]:
@@ -274,7 +266,7 @@ def test_users_items_and_context_have_it_in_recommendations(data: Data, tmp_path
             np.array([[items.features.column("price")[item]]], np.float32),
             {
                 Tags("tags", 6): {"codes": np.array(tags, np.int32), "bounds": np.array([0, len(tags)])},
-                Tags("moods", 3): {"codes": np.array([1], np.int32), "bounds": np.array([0, 1])},
+                Tags("moods", 4): {"codes": np.array([2], np.int32), "bounds": np.array([0, 1])},
             },
         )
         expected = in_unit(LIKE, load(record).predict(one)["like"])[0]
@@ -288,11 +280,9 @@ def sorted_tags(item: int) -> list[str]:
 
 
 @pytest.mark.parametrize("scope", ["trunk", "all", "representation"])
-@pytest.mark.parametrize("weighting", ["pcgrad", "graddrop"])
-def test_gradient_weightings_train_it(weighting: str, scope: str, tmp_path: Path) -> None:
-    record = trained(tmp_path, "shared_bottom", weighting, scope=scope)
-    auc = record.metrics["test"]["like"]["auc"]
-    assert auc is not None and auc > 0.7
+def test_gradient_weightings_train_it(scope: str, tmp_path: Path) -> None:
+    record = trained(tmp_path, "shared_bottom", "pcgrad", scope=scope)
+    assert (record.metrics["test"]["like"]["auc"] or 0) > 0.8
 
 
 def test_values_that_do_not_fit_are_refused(data: Data, tmp_path: Path) -> None:
@@ -305,7 +295,7 @@ def test_values_that_do_not_fit_are_refused(data: Data, tmp_path: Path) -> None:
         others = {**one.others, Tags("tags", 6): {"codes": np.array([6], np.int32), "bounds": np.array(bounds)}}
         with pytest.raises(ValueError, match=message):
             predictor.predict(dataclasses.replace(one, others=others))
-    with pytest.raises(ValueError, match=r"expected the field Tags\(name='moods', cardinality=3\), found None"):
+    with pytest.raises(ValueError, match=r"expected the field Tags\(name='moods', cardinality=4\), found None"):
         predictor.predict(dataclasses.replace(one, fields=one.fields[:-1]))
 
 
