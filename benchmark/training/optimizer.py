@@ -106,6 +106,24 @@ class Optimizer:
             pack.gather()
         self.torch.step()
 
+    def state_dict(self) -> dict[str, Any]:
+        """Its tensors as `<number of the parameter>.<name>`, and the groups' learning rates; the config has the rest."""
+        state = self.torch.state_dict()
+        moments = {f"{number}.{name}": t for number, tensors in state["state"].items() for name, t in tensors.items()}
+        return {"learning_rates": [group["lr"] for group in state["param_groups"]], **moments}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse of `state_dict`; takes the tensors over where type and device fit."""
+        whole = self.torch.state_dict()
+        for group, rate in zip(whole["param_groups"], state["learning_rates"], strict=True):
+            group["lr"] = rate
+        whole["state"] = {}
+        for key, value in state.items():
+            number, dot, name = key.partition(".")
+            if dot:
+                whole["state"].setdefault(int(number), {})[name] = value
+        self.torch.load_state_dict(whole)
+
     @property
     def learning_rate(self) -> float:
         """Of the model's groups, as the schedule has it now."""
