@@ -132,6 +132,23 @@ def test_its_state_is_tensors_only(name: str) -> None:
     assert all(isinstance(value, Tensor) for value in training.weighting.state_dict().values())
 
 
+def test_its_state_changes_in_place(name: str) -> None:
+    training = Training(name)
+
+    def tensors() -> dict[str, Tensor]:
+        return {**dict(training.weighting.named_parameters()), **dict(training.weighting.named_buffers())}
+
+    before = tensors()
+    places = {key: tensor.data_ptr() for key, tensor in before.items()}
+    everyone = (True,) * 4
+    for number, active in enumerate([everyone, (True, False, True, True), (False,) * 4, *[everyone] * 10]):
+        training.step(number, active)
+        now = tensors()
+        assert now.keys() == before.keys()
+        assert all(now[key] is before[key] for key in now)
+        assert {key: tensor.data_ptr() for key, tensor in now.items()} == places
+
+
 def test_permuting_tasks_permutes_the_weights(name: str) -> None:
     # two tasks, since a random order of three is no function of their names
     straight, swapped = Training(name, (1, 2)), Training(name, (2, 1))
