@@ -46,12 +46,15 @@ def reach(outputs: dict[str, Tensor], parameters: Sequence[Tensor]) -> Tensor:
     for column, output in enumerate(outputs.values()):
         if not output.requires_grad:
             continue
-        # uneven, so that contributions of rows do not cancel
-        cotangent = torch.linspace(1, 2, output.numel()).to(output).view_as(output)
-        gradients = torch.autograd.grad(output, parameters, cotangent, retain_graph=True, allow_unused=True)
+        gradients = torch.autograd.grad(output, parameters, _uneven(output), retain_graph=True, allow_unused=True)
         for row, gradient in enumerate(gradients):
             reached_PT[row, column] = gradient is not None and bool(gradient.any())
     return reached_PT
+
+
+def _uneven(output: Tensor) -> Tensor:
+    """Factors with which contributions of rows do not cancel."""
+    return torch.linspace(1, 2, output.numel()).to(output).view_as(output)
 
 
 def count_shared(outputs: dict[str, Tensor], parameters: Sequence[Tensor]) -> int:
@@ -80,6 +83,12 @@ class GradientEngine:
     Jacobian method, which has no weights, the sum. With scope `representation` the matrix holds the gradients of the
     embeddings' outputs, and all shared parameters get the weighted sum; under a Jacobian method the embeddings get
     what its update sends on to them. Where nothing in scope is shared, the method is `equal`.
+
+    What a task reaches can grow: a gate leaves zero, a unit comes to life. So steps 1, 2 and 3, those whose number is a
+    power of two and every hundredth look at it anew, whatever was found before; what was found stays. What opens at step n
+    is found by step 2n, and within 100 steps. Until then the parameter has the gradients of those tasks alone that were
+    known to reach it, or none. A look costs .8 to .9 of a step (MMoE and PLE, three tasks, batches of 256 and 1024), so all
+    looks together 1 % of training.
 
     Args:
         model: What the losses come from. Its embeddings are the parameters of its `nn.Embedding` modules.
@@ -205,9 +214,13 @@ class GradientEngine:
     def _look(self, outputs: dict[str, Tensor], losses_T: Tensor) -> None:
         tensors = [*self.parameters, *self._representation]
         self._num_tensors = len(tensors)
-        for reached, task, loss in zip(self._reached, self.weighting.tasks, losses_T, strict=True):
-            found_P2 = reach({"output": outputs[task.name], "loss": loss}, tensors)  # the loss has auxiliaries too
-            reached.update(found_P2.any(dim=1).nonzero().flatten().tolist())
+        # in one pass: the output, in rows without a label too, and the loss, which has auxiliaries too
+        both = {
+            task.name: (_uneven(outputs[task.name]) * outputs[task.name]).sum() + loss
+            for task, loss in zip(self.weighting.tasks, losses_T, strict=True)
+        }
+        for reached, found_P in zip(self._reached, reach(both, tensors).T, strict=True):
+            reached.update(found_P.nonzero().flatten().tolist())
         self._plan()
 
     def _plan(self) -> None:
