@@ -71,7 +71,9 @@ def batch_of(rows: int, numeric: torch.dtype = torch.float32) -> Batch:
     return Batch(batch.categorical, batch.numeric.to(numeric), batch.labels, batch.observed)
 
 
-@pytest.mark.parametrize(("weighting", "backward"), [(Sum, PlainBackward), (Ones, GradientEngine), (Total, GradientEngine)])
+@pytest.mark.parametrize(
+    ("weighting", "backward"), [(Sum, PlainBackward), (Ones, GradientEngine), (Total, GradientEngine)]
+)
 def test_the_weighting_s_class_decides_the_backward(weighting: type[Weighting], backward: type) -> None:
     assert type(make(weighting())[1].backward) is backward
 
