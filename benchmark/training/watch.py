@@ -83,8 +83,8 @@ class Watch:
         state["diverged"] = self._diverged and [self._diverged.task, self._diverged.step]
         if self._noted:
             state["noted"] = torch.stack(self._noted)
-        state |= {f"auxiliary.sum.{name}": value for name, value in self._auxiliaries.items()}
-        state |= {f"auxiliary.noted.{name}": torch.stack(values) for name, values in self._noted_auxiliaries.items()}
+        state |= {f"auxiliary.{name}": value for name, value in self._auxiliaries.items()}
+        state |= {f"noted_auxiliary.{name}": torch.stack(values) for name, values in self._noted_auxiliaries.items()}
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -95,10 +95,10 @@ class Watch:
         self._noted = list(state["noted"].to(device)) if "noted" in state else []
         self._auxiliaries, self._noted_auxiliaries = {}, {}
         for key, value in state.items():
-            group, _, name = key.removeprefix("auxiliary.").partition(".")
-            if group == "sum":
+            kind, _, name = key.partition(".")
+            if kind == "auxiliary":
                 self._auxiliaries[name] = value.to(device)
-            elif group == "noted" and name:
+            elif kind == "noted_auxiliary":
                 self._noted_auxiliaries[name] = list(value.to(device))
 
     def mean_losses(self) -> Tensor:
