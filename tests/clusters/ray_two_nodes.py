@@ -13,10 +13,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ray.cluster_utils import Cluster
-
 
 def main(command: list[str]) -> int:
+    from ray.cluster_utils import Cluster  # pytest reads this file too, where Ray may not be installed
+
     folder, own = Path.cwd(), dict(os.environ)
     os.chdir("/")
     for name in own:
