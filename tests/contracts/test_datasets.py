@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmark.datasets import Data, Dataset
-from benchmark.schema import TaskKind
+from benchmark.kinds import BINARY
 from benchmark.settings.composition import compose_run
 from benchmark.settings.config import RunConfig
 from benchmark.settings.registry import architectures, datasets
@@ -96,7 +96,7 @@ def test_labels_suit_their_tasks(name: str, data: Data) -> None:
         train = np.asarray(data.train.labels[:, number])
         observed = train[~np.isnan(train)]
         assert len(np.unique(observed)) >= 2
-        if task.kind is TaskKind.BINARY:
+        if task.kind == BINARY:
             assert set(np.unique(observed)) == {0.0, 1.0}
 
 

@@ -12,7 +12,8 @@ from hydra import compose, initialize
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
-from benchmark.schema import Task, TaskKind
+from benchmark.kinds import BINARY, REGRESSION
+from benchmark.schema import Task
 from benchmark.settings.config import RunConfig
 from benchmark.settings.registry import weightings
 from benchmark.training.gradients import GradientEngine
@@ -21,10 +22,10 @@ from benchmark.weightings import GramWeighting, JacobianWeighting, Weighting
 TASKS = tuple(
     Task(name, kind)
     for name, kind in (
-        ("a", TaskKind.BINARY),
-        ("b", TaskKind.REGRESSION),
-        ("c", TaskKind.BINARY),
-        ("d", TaskKind.REGRESSION),
+        ("a", BINARY),
+        ("b", REGRESSION),
+        ("c", BINARY),
+        ("d", REGRESSION),
     )
 )
 STEPS_PER_EPOCH = 4

@@ -20,12 +20,13 @@ from benchmark.datasets._fit import bins, encode, fitted, scale
 from benchmark.datasets.prepare import TEST, TRAIN, VALIDATION, Table, prepare, random_split
 from benchmark.datasets.sources import file_digest
 from benchmark.datasets.table import LEFT_OUT
-from benchmark.schema import CategoricalField, NumericField, Task, TaskKind
+from benchmark.kinds import BINARY, REGRESSION
+from benchmark.schema import CategoricalField, NumericField, Task
 from benchmark.settings.registry import DatasetConfig
 
-CLICK = Task("click", TaskKind.BINARY)
-PURCHASE = Task("purchase", TaskKind.BINARY, given="click")
-SECONDS = Task("seconds", TaskKind.REGRESSION, unit="seconds")
+CLICK = Task("click", BINARY)
+PURCHASE = Task("purchase", BINARY, given="click")
+SECONDS = Task("seconds", REGRESSION, unit="seconds")
 
 
 class Toy(Dataset):
