@@ -22,8 +22,9 @@ FILES = {
 
 # a unit imports only what stands before it
 ORDER = (
-    "statistics", "plugins", "text", "kinds", "schema", "seeding", "metrics", "records", "settings", "architectures", "datasets", "weightings",
-    "analysis", "reporting", "trackers", "training", "trained", "runs", "reference", "contracts", "_plugins", "__main__", "cli",
+    "statistics", "plugins", "text", "kinds", "schema", "seeding", "metrics", "records", "settings", "architectures",
+    "datasets", "weightings", "analysis", "reporting", "trackers", "training", "trained", "runs", "reference",
+    "contracts", "_plugins", "__main__", "cli",
 )  # fmt: skip
 NO_TORCH = (
     "benchmark", "cli", "analysis", "kinds", "records", "reporting", "settings", "statistics", "text", "metrics",

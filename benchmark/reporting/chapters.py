@@ -129,7 +129,7 @@ def _headline(study: Study, selection: SelectionName) -> tuple[str, ...]:
     )
     return (
         first,
-        f"SelectionName {selection}: {provenance.SELECTIONS[selection]}, chosen on validation; all metrics are on test.",
+        f"Selection {selection}: {provenance.SELECTIONS[selection]}, chosen on validation; all metrics are on test.",
     )
 
 
