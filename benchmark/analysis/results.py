@@ -174,16 +174,9 @@ def label(metric: str, task: Task) -> str:
     text = known.title if known is not None else name
     if bracket:
         return f"{text}[{view}" if "|" in view else f"{text} [{view}"
-    unit = unit_of(metric, task)
-    return f"{text} [{unit}]" if unit is not None else text
-
-
-def unit_of(metric: str, task: Task) -> str | None:
-    """A metric's unit, `seconds²`; None where it has none, or the target's is unknown."""
-    known = metrics.METRICS.get(metric)
     if known is None or not known.unit_power or task.target_unit is None:
-        return None
-    return task.target_unit + {1: "", 2: "²"}[known.unit_power]
+        return text
+    return f"{text} [{task.target_unit}{ {1: '', 2: '²'}.get(known.unit_power, f'^{known.unit_power}') }]"
 
 
 def direction(metric: str) -> int:
