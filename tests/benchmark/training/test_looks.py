@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.schema import Task, TaskKind
+from benchmark.schema import Task
 from benchmark.training.gradients import GradientEngine, is_look_due
 from benchmark.weightings import GramWeighting
 
-TASKS = (Task("a", TaskKind.BINARY), Task("b", TaskKind.REGRESSION))
+TASKS = (Task("a", "binary"), Task("b", "regression"))
 ALL_ACTIVE = torch.tensor([True, True])
 
 
