@@ -13,6 +13,7 @@ import numpy as np
 from benchmark.datasets import Data, Dataset
 from benchmark.datasets._cache import cache_folder, folder_made_once
 from benchmark.datasets._catalogue import Arrays, load_catalogue, write_catalogue
+from benchmark.datasets._columns import cleaned
 from benchmark.datasets._fit import TREATMENTS, fitted
 from benchmark.datasets.table import LEFT_OUT, SPLITS, TEST, TRAIN, VALIDATION, Table, check_labels, random_split
 from benchmark.records.files import digest, write_json
@@ -41,7 +42,8 @@ def prepare(dataset: Dataset, *, read: Callable[[], Table], source: dict[str, An
         numeric: The treatment of numeric columns.
 
     Raises:
-        ValueError: for an unknown treatment, an empty split, and labels that are not what their task says.
+        ValueError: for an unknown treatment, an empty split, a column that is not of its sort, and labels that are not
+            what their task says.
     """
     if numeric not in TREATMENTS:
         raise ValueError(f"dataset.numeric must be one of {', '.join(TREATMENTS)}, found {numeric!r}")
@@ -66,8 +68,12 @@ def parameters(dataset: Dataset) -> dict[str, Any]:
 
 def _write(folder: Path, dataset: Dataset, table: Table, numeric: str) -> None:
     tasks = dataset.tasks
+    table = cleaned(table)
     for task in tasks:
-        assert task.name in table.labels, f"the reader of {type(dataset).__name__} has no label {task.name}"
+        if task.name not in table.labels:
+            raise ValueError(
+                f"{type(dataset).__name__}: no label for task {task.name!r}, only {', '.join(table.labels) or 'none'}"
+            )
     rows = [table.split == number for number in SPLITS.values()]
     for name, mask in zip(SPLITS, rows, strict=True):
         if not mask.any():

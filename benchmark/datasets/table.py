@@ -19,14 +19,16 @@ SPLITS = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
 
 @dataclass(slots=True)
 class Table:
-    """The parsed columns of R rows.
+    """The parsed columns of R rows: numpy arrays, polars series or lists.
+
+    `prepare` takes what is plainly meant: booleans, dates and polars' categories as text, whole floats as integers, None
+    as missing. It refuses the rest by the column's name.
 
     Args:
-        categorical: Field name to (R,) strings or integers; null: missing, a category of its own.
-        numeric: Field name to (R,) float64; NaN: missing.
-        labels: Every task that the files offer, chosen or not, to (R,) float32 targets (after the transform);
-            NaN: not observed.
-        split: (R,) int8 of TRAIN, VALIDATION, TEST, and LEFT_OUT.
+        categorical: Field name to (R,) text or integers; null: missing, a category of its own.
+        numeric: Field name to (R,) numbers; NaN: missing.
+        labels: Every task that the files offer, chosen or not, to (R,) targets (after the transform); NaN: not observed.
+        split: (R,) of TRAIN, VALIDATION, TEST, and LEFT_OUT.
         user_fields: Columns that belong to the user, the id itself included.
         item_fields: The same of the item. What belongs to neither is context.
         titles: Item id to title, for people to read; no part of the fingerprint.
@@ -34,10 +36,10 @@ class Table:
         best_reachable: {task: {metric: value}} on the test rows, where the model that drew the data is known.
     """
 
-    categorical: dict[str, np.ndarray | pl.Series]
-    numeric: dict[str, np.ndarray]
-    labels: dict[str, np.ndarray]
-    split: np.ndarray
+    categorical: dict[str, Any]
+    numeric: dict[str, Any]
+    labels: dict[str, Any]
+    split: Any
     user_fields: tuple[str, ...] = ()
     item_fields: tuple[str, ...] = ()
     titles: dict[str, str] = field(default_factory=dict)
@@ -97,9 +99,19 @@ def check_labels(labels_RT: np.ndarray, split: np.ndarray, tasks: tuple[Task, ..
     """
     names = [task.name for task in tasks]
     for task, label in zip(tasks, labels_RT.T, strict=True):
+        _check_unobserved(task, label)
         _check_label(task, label, split)
         if task.given is not None:
             _check_child(task, label, labels_RT[:, names.index(task.given)])
+
+
+def _check_unobserved(task: Task, label: np.ndarray) -> None:
+    negative = int((label == -1).sum()) if task.kind is not TaskKind.REGRESSION else 0
+    if negative:
+        raise ValueError(
+            f"task {task.name!r}: a label is 0 or 1, found -1 on {negative} rows; give NaN where it was not observed, 0 "
+            "where the answer is no"
+        )
 
 
 def _check_label(task: Task, label: np.ndarray, split: np.ndarray) -> None:
