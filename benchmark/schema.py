@@ -38,7 +38,8 @@ class Task:
     Args:
         name: The label's name, the key of outputs, weights and metrics.
         kind: BINARY (loss: binary cross entropy) or REGRESSION (loss: squared error).
-        given: The parent task in a funnel (purchase given click). The output of a child is the joint, "clicked and bought".
+        given: The parent task in a funnel (purchase given click). The output of a child is the joint, "clicked and bought",
+            on all rows: where the parent is 0, so is the child. A task on clicked rows only has no `given`.
         unit: What a regression value is measured in ("stars", "seconds").
         transform: The target is transform(value in unit); metrics are in the target, predictions shown to people in the unit.
     """

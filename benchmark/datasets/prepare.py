@@ -15,13 +15,23 @@ from benchmark.datasets._cache import cache_folder, folder_made_once
 from benchmark.datasets._catalogue import Arrays, load_catalogue, write_catalogue
 from benchmark.datasets._columns import cleaned
 from benchmark.datasets._fit import TREATMENTS, fitted
-from benchmark.datasets.table import LEFT_OUT, SPLITS, TEST, TRAIN, VALIDATION, Table, check_labels, random_split
+from benchmark.datasets.table import (
+    LEFT_OUT,
+    SPLITS,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    Table,
+    check_labels,
+    fill_children,
+    random_split,
+)
 from benchmark.records.files import digest, write_json
 from benchmark.schema import Schema, Split, Task
 
 __all__ = ["LEFT_OUT", "SPLITS", "TEST", "TRAIN", "VALIDATION", "Table", "prepare", "random_split"]
 
-FORMAT = 3  # of the prepared arrays and what is done to them; a change raises it, and old caches are not read
+FORMAT = 4  # of the prepared arrays and what is done to them; a change raises it, and old caches are not read
 
 
 def prepare(dataset: Dataset, *, read: Callable[[], Table], source: dict[str, Any], numeric: str = "bins") -> Data:
@@ -34,6 +44,9 @@ def prepare(dataset: Dataset, *, read: Callable[[], Table], source: dict[str, An
       Where more than a fifth of train is zero, zero has its own bin and the quantiles are of the rest. So has missing.
     - `standardise`: minus the mean, divided by the standard deviation of train; missing becomes the mean.
     - `raw`: as parsed; missing becomes the mean of train.
+
+    A funnel's child that is not observed where its parent is 0 is 0 there (see `fill_children`); the facts say on how many
+    rows. A task that is about clicked rows only is one without `given`.
 
     Args:
         dataset: Its name and parameters (each an attribute of its own name) are part of the cache's key.
@@ -79,6 +92,7 @@ def _write(folder: Path, dataset: Dataset, table: Table, numeric: str) -> None:
         if not mask.any():
             raise ValueError(f"{type(dataset).__name__}: the {name} split has no rows, of {len(mask)} in all")
     labels_RT = np.stack([table.labels[task.name] for task in tasks], axis=1).astype(np.float32)
+    facts = _facts_of_filling(fill_children(labels_RT, tasks), tasks, table.split)
     check_labels(labels_RT, table.split, tasks)
     for name, mask in zip(SPLITS, rows, strict=True):
         np.save(folder / f"{name}_labels.npy", labels_RT[mask])
@@ -88,11 +102,17 @@ def _write(folder: Path, dataset: Dataset, table: Table, numeric: str) -> None:
     stored = {
         "schema": schema.to_json(),
         "fingerprint": table.fingerprint(),
-        "facts": table.facts,
+        "facts": {**table.facts, **facts},
         "best_reachable": table.best_reachable,
         "catalogue": write_catalogue(folder, table, schema, origins, arrays) if has_roles else None,
     }
     write_json(folder / "data.json", stored)
+
+
+def _facts_of_filling(filled_RT: np.ndarray, tasks: tuple[Task, ...], split: np.ndarray) -> dict[str, Any]:
+    counts = filled_RT[split != LEFT_OUT].sum(axis=0).tolist()
+    found = {task.name: count for task, count in zip(tasks, counts, strict=True) if count}
+    return {"zeros_filled_in": found} if found else {}
 
 
 def _write_features(

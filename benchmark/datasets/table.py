@@ -28,6 +28,7 @@ class Table:
         categorical: Field name to (R,) text or integers; null: missing, a category of its own.
         numeric: Field name to (R,) numbers; NaN: missing.
         labels: Every task that the files offer, chosen or not, to (R,) targets (after the transform); NaN: not observed.
+            A binary child that is not observed where its parent is 0 counts as 0.
         split: (R,) of TRAIN, VALIDATION, TEST, and LEFT_OUT.
         user_fields: Columns that belong to the user, the id itself included.
         item_fields: The same of the item. What belongs to neither is context.
@@ -87,6 +88,24 @@ def random_split(num_rows: int, split_seed: int) -> np.ndarray:
     split[order[:held_out]] = TEST
     split[order[held_out : 2 * held_out]] = VALIDATION
     return split
+
+
+def fill_children(labels_RT: np.ndarray, tasks: tuple[Task, ...]) -> np.ndarray:
+    """Writes 0 where a binary child is not observed and its parent is 0: nothing is bought that was not clicked.
+
+    Without these zeros the child, whose output is the joint, would be trained and judged on clicked rows alone.
+
+    Returns:
+        (R, T) bool: where it wrote. Along a chain a child that is filled in is a parent of the next.
+    """
+    names = [task.name for task in tasks]
+    filled_RT = np.zeros(labels_RT.shape, dtype=bool)
+    for column, task in enumerate(tasks):
+        if task.given is not None and task.kind is TaskKind.BINARY:
+            parent_R = labels_RT[:, names.index(task.given)]
+            filled_RT[:, column] = np.isnan(labels_RT[:, column]) & (parent_R == 0)
+            labels_RT[filled_RT[:, column], column] = 0
+    return filled_RT
 
 
 def check_labels(labels_RT: np.ndarray, split: np.ndarray, tasks: tuple[Task, ...]) -> None:

@@ -18,8 +18,9 @@ from benchmark.datasets import Data, Dataset
 from benchmark.datasets._cache import cache_folder, folder_made_once
 from benchmark.datasets._fit import bins, encode, fitted, scale
 from benchmark.datasets.prepare import TEST, TRAIN, VALIDATION, Table, prepare, random_split
+from benchmark.datasets.shop import Shop
 from benchmark.datasets.sources import file_digest
-from benchmark.datasets.table import LEFT_OUT
+from benchmark.datasets.table import LEFT_OUT, SPLITS, fill_children
 from benchmark.schema import CategoricalField, NumericField, Task, TaskKind
 from benchmark.settings.registry import DatasetConfig
 
@@ -221,6 +222,48 @@ def test_a_child_may_be_unknown_where_its_parent_is_known() -> None:
     fine.labels["purchase"][1] = np.nan
     fine.labels["purchase"][2] = 1
     assert np.isnan(made(lambda: fine, ("click", "purchase")).train.labels[1, 1])
+
+
+def drawn_shop(labels: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]) -> tuple[Data, np.ndarray]:
+    """A small drawn log whose labels were given otherwise, and where nothing was clicked."""
+    shop = Shop(num_users=40, num_items=30, num_rows=3000)
+    drawn, _ = shop.draw()
+    made.calls += 1  # type: ignore[attr-defined]
+    changed = dataclasses.replace(drawn, labels=labels(drawn.labels))
+    data = prepare(shop, read=lambda: changed, source={"call": made.calls})  # type: ignore[attr-defined]
+    return data, drawn.labels["click"] == 0
+
+
+def test_a_child_that_is_empty_where_its_parent_is_0_is_as_if_zeros_were_given() -> None:
+    given, unclicked = drawn_shop(dict)
+    empty, _ = drawn_shop(
+        lambda labels: labels | {"purchase": np.where(labels["click"] == 0, np.nan, labels["purchase"])}
+    )
+    for name in SPLITS:
+        for part in ("categorical", "numeric", "labels"):
+            np.testing.assert_array_equal(getattr(getattr(empty, name), part), getattr(getattr(given, name), part))
+    assert empty.facts == given.facts | {"zeros_filled_in": {"purchase": int(unclicked.sum())}}
+    assert empty.fingerprint != given.fingerprint, "the fingerprint is of what was parsed"
+
+
+def test_zeros_go_down_a_chain_and_nowhere_else() -> None:
+    nan = np.nan
+    chain = (CLICK, Task("cart", TaskKind.BINARY, given="click"), Task("buy", TaskKind.BINARY, given="cart"), SECONDS)
+    labels_RT = np.array([
+        [0, nan, nan, nan], [1, 0, nan, 5], [1, nan, nan, 5], [nan, nan, nan, nan], [1, 1, nan, 5], [1, 1, 1, nan],
+    ])  # fmt: skip
+    filled_RT = fill_children(labels_RT, chain)
+    expected = [[0, 0, 0, nan], [1, 0, 0, 5], [1, nan, nan, 5], [nan] * 4, [1, 1, nan, 5], [1, 1, 1, nan]]
+    np.testing.assert_array_equal(labels_RT, expected)
+    assert filled_RT.sum(axis=0).tolist() == [0, 1, 2, 0]
+
+
+def test_a_child_that_is_only_ever_1_or_empty_has_both_classes() -> None:
+    fine = table()
+    fine.labels["purchase"] = np.array([np.nan, 1, np.nan, np.nan, np.nan, np.nan, 1, np.nan])
+    data = made(lambda: fine, ("click", "purchase"))
+    np.testing.assert_array_equal(data.train.labels[:, 1], [0, 1, np.nan, np.nan])
+    assert data.facts["zeros_filled_in"] == {"purchase": 3}
 
 
 def test_an_empty_split_is_refused() -> None:
