@@ -178,7 +178,8 @@ class Split:
     """The rows of one split as whole arrays, memory-mapped from the prepared cache.
 
     Shape:
-        categorical: (R, F) int32; numeric: (R, N) float32; labels: (R, T) float32 in the unit of the target, NaN where not observed.
+        categorical: (R, F) int32; numeric: (R, N) float32; labels: (R, T) float64 in the unit of the target, NaN where not
+        observed: float32 would round seconds since 1970 to 128, and only `TargetScale` centres them.
     """
 
     categorical: np.ndarray

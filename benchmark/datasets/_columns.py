@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from benchmark.datasets.table import LEFT_OUT, SPLITS, Table
+from benchmark.datasets.table import LEFT_OUT, SPLITS, TRAIN, Table
+from benchmark.schema import Task, TaskKind
 
 _EXACT: dict[Any, int] = {pl.Float32: 2**24, pl.Float64: 2**53}  # beyond, neighbouring whole numbers are one
 _CATEGORIES = "expected text or whole numbers, null where missing"
@@ -103,6 +104,31 @@ def floats(what: str, values: Any, rows: int) -> np.ndarray:
             array = array.astype(np.float64, copy=False)
     _check_length(what, len(array), rows)
     return array
+
+
+def check_precision(table: Table, tasks: Sequence[Task]) -> None:
+    """Refuses regression labels that were rounded to float32 before anybody could centre them.
+
+    float32 has 24 bits: of seconds since 1970 it keeps steps of 128. Steps of a tenth of the labels' standard deviation cost
+    .001 of R².
+
+    Raises:
+        ValueError: naming the task, the step and the deviation.
+    """
+    for task in tasks:
+        label = table.labels[task.name]
+        if task.kind is not TaskKind.REGRESSION or label.dtype != np.float32:
+            continue
+        seen = label[(table.split == TRAIN) & np.isfinite(label)]
+        if not len(seen):
+            continue
+        largest, deviation = float(np.abs(seen).max()), float(seen.std(dtype=np.float64))
+        step = float(np.spacing(np.float32(largest)))
+        if 0 < deviation < 10 * step:
+            raise ValueError(
+                f"label {task.name!r}: came as float32, which has steps of {step:g} at {largest:g}, while the labels have a "
+                f"standard deviation of {deviation:.3g} in train; give float64"
+            )
 
 
 def split_numbers(values: Any) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 from benchmark.datasets import Data, Dataset
 from benchmark.datasets._cache import cache_folder, folder_made_once
 from benchmark.datasets._catalogue import Arrays, load_catalogue, write_catalogue
-from benchmark.datasets._columns import cleaned
+from benchmark.datasets._columns import check_precision, cleaned
 from benchmark.datasets._fit import TREATMENTS, fitted
 from benchmark.datasets.table import (
     LEFT_OUT,
@@ -31,7 +31,7 @@ from benchmark.schema import Schema, Split, Task
 
 __all__ = ["LEFT_OUT", "SPLITS", "TEST", "TRAIN", "VALIDATION", "Table", "prepare", "random_split"]
 
-FORMAT = 4  # of the prepared arrays and what is done to them; a change raises it, and old caches are not read
+FORMAT = 5  # of the prepared arrays and what is done to them; a change raises it, and old caches are not read
 
 
 def prepare(dataset: Dataset, *, read: Callable[[], Table], source: dict[str, Any], numeric: str = "bins") -> Data:
@@ -91,7 +91,8 @@ def _write(folder: Path, dataset: Dataset, table: Table, numeric: str) -> None:
     for name, mask in zip(SPLITS, rows, strict=True):
         if not mask.any():
             raise ValueError(f"{type(dataset).__name__}: the {name} split has no rows, of {len(mask)} in all")
-    labels_RT = np.stack([table.labels[task.name] for task in tasks], axis=1).astype(np.float32)
+    check_precision(table, tasks)
+    labels_RT = np.stack([table.labels[task.name] for task in tasks], axis=1).astype(np.float64, copy=False)
     facts = _facts_of_filling(fill_children(labels_RT, tasks), tasks, table.split)
     check_labels(labels_RT, table.split, tasks)
     for name, mask in zip(SPLITS, rows, strict=True):

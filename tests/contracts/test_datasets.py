@@ -79,7 +79,7 @@ def test_its_splits_are_what_its_schema_says(name: str, data: Data) -> None:
         assert split.categorical.shape == (len(split), len(schema.categorical))
         assert split.numeric.shape == (len(split), len(schema.numeric))
         assert split.labels.shape == (len(split), len(schema.tasks))
-        assert (split.categorical.dtype, split.numeric.dtype, split.labels.dtype) == ("int32", "float32", "float32")
+        assert (split.categorical.dtype, split.numeric.dtype, split.labels.dtype) == ("int32", "float32", "float64")
         assert np.isfinite(split.numeric).all()
         codes_RF = np.asarray(split.categorical)
         sizes_F = np.array([field.cardinality for field in schema.categorical], dtype=np.int32)

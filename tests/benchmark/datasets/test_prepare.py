@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 from benchmark.datasets import Data, Dataset
 from benchmark.datasets._cache import cache_folder, folder_made_once
@@ -23,6 +24,7 @@ from benchmark.datasets.sources import file_digest
 from benchmark.datasets.table import LEFT_OUT, SPLITS, fill_children
 from benchmark.schema import CategoricalField, NumericField, Task, TaskKind
 from benchmark.settings.registry import DatasetConfig
+from benchmark.training.targets import TargetScale, TrainingRows
 
 CLICK = Task("click", TaskKind.BINARY)
 PURCHASE = Task("purchase", TaskKind.BINARY, given="click")
@@ -222,6 +224,34 @@ def test_a_child_may_be_unknown_where_its_parent_is_known() -> None:
     fine.labels["purchase"][1] = np.nan
     fine.labels["purchase"][2] = 1
     assert np.isnan(made(lambda: fine, ("click", "purchase")).train.labels[1, 1])
+
+
+EPOCH = 1_700_000_000  # seconds since 1970
+
+
+@pytest.mark.parametrize("form", [np.int64, np.float64])
+def test_large_regression_labels_keep_their_last_digit(form: type) -> None:
+    fine = table()
+    fine.labels["seconds"] = EPOCH + np.arange(8, dtype=form)
+    data = made(lambda: fine, ("seconds",))
+    assert data.train.labels[:, 0].tolist() == [EPOCH, EPOCH + 1, EPOCH + 2, EPOCH + 3]
+    (batch,) = TrainingRows(data.train, TargetScale.of(data.train, (SECONDS,)), torch.device("cpu")).slices()
+    expected = (np.arange(4) - 1.5) / np.arange(4).std()
+    np.testing.assert_allclose(batch.labels[:, 0].numpy(), expected, rtol=1e-6)
+
+
+def test_labels_that_float32_has_rounded_already_are_refused() -> None:
+    wrong = table()
+    wrong.labels["seconds"] = (EPOCH + 300 * np.arange(8)).astype(np.float32)
+    with pytest.raises(
+        ValueError,
+        match=r"^label 'seconds': came as float32, which has steps of 128 at 1.7e\+09, while the labels have a standard "
+        r"deviation of 345 in train; give float64$",
+    ):
+        made(lambda: wrong, ("seconds",))
+    assert made(lambda: wrong).schema.task_names == ("click",)
+    wrong.labels["seconds"] = (EPOCH + 300_000 * np.arange(8)).astype(np.float32)
+    assert made(lambda: wrong, ("seconds",)).train.labels[0, 0] == np.float32(EPOCH)
 
 
 def drawn_shop(labels: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]) -> tuple[Data, np.ndarray]:
