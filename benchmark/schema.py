@@ -78,7 +78,8 @@ class Schema:
     """The fields and tasks of a data set, and which fields are the user and the item.
 
     Raises:
-        ValueError: if names repeat, a funnel's parent is unknown or does not come first, or a role names no categorical field.
+        ValueError: if a name is empty or there twice, a funnel's parent is unknown, does not come first or is not binary, or a
+            role names no categorical field.
     """
 
     categorical: tuple[CategoricalField, ...]
@@ -88,27 +89,40 @@ class Schema:
     item: str | None = None
 
     def __post_init__(self) -> None:
-        for what, names in (
-            ("field", [f.name for f in self.categorical] + [f.name for f in self.numeric]),
-            ("task", [t.name for t in self.tasks]),
-        ):
-            repeated = {name for name in names if names.count(name) > 1}
-            if repeated:
-                raise ValueError(f"{what} names must differ, found twice: {', '.join(sorted(repeated))}")
+        self._check_names()
         if not self.tasks:
             raise ValueError("a schema needs at least one task, found none")
-        known: set[str] = set()
+        known: dict[str, Task] = {}
         for task in self.tasks:
             if task.given is not None and task.given not in known:
                 earlier = ", ".join(sorted(known)) or "none"
                 raise ValueError(
                     f"task {task.name!r} is given {task.given!r}, which must be an earlier task; earlier: {earlier}"
                 )
-            known.add(task.name)
+            if task.given is not None and known[task.given].kind is not TaskKind.BINARY:
+                raise ValueError(
+                    f"task {task.name!r} is given {task.given!r}, which must be binary, found {known[task.given].kind}"
+                )
+            known[task.name] = task
         fields = {f.name for f in self.categorical}
         for role, name in (("user", self.user), ("item", self.item)):
             if name is not None and name not in fields:
                 raise ValueError(f"the {role} field {name!r} is not a categorical field of this schema")
+
+    def _check_names(self) -> None:
+        fields = [f.name for f in self.categorical] + [f.name for f in self.numeric]
+        tasks = [t.name for t in self.tasks]
+        for what, names in (("field", fields), ("task", tasks)):
+            if not all(name.strip() for name in names):
+                raise ValueError(f"every {what} needs a name, found {next(n for n in names if not n.strip())!r}")
+            repeated = {name for name in names if names.count(name) > 1}
+            if repeated:
+                raise ValueError(f"{what} names must differ, found twice: {', '.join(sorted(repeated))}")
+        both = sorted({*fields} & {*tasks})
+        if both:
+            raise ValueError(
+                f"a field has the name of a task: {', '.join(both)}; is it the label? leave it out, or rename it"
+            )
 
     @property
     def task_names(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from benchmark.datasets._columns import categories, floats, split_numbers
-from tests.benchmark.datasets.test_prepare import made, table
+from tests.benchmark.datasets.toy import made, table
 
 DAY = datetime.date(2024, 5, 1)
 NOON = datetime.datetime(2024, 5, 1, 12, tzinfo=datetime.UTC)

@@ -1,92 +1,23 @@
-"""What is fitted on train, the checks of labels, the fingerprint, the catalogue and the cache."""
+"""What is fitted on train, the fingerprint, the catalogue and the cache."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
-from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
 import pytest
-import torch
 
-from benchmark.datasets import Data, Dataset
 from benchmark.datasets._cache import cache_folder, folder_made_once
 from benchmark.datasets._fit import bins, encode, fitted, scale
-from benchmark.datasets.prepare import TEST, TRAIN, VALIDATION, Table, prepare, random_split
-from benchmark.datasets.shop import Shop
+from benchmark.datasets.prepare import TEST, TRAIN, Table, prepare, random_split
 from benchmark.datasets.sources import file_digest
-from benchmark.datasets.table import LEFT_OUT, SPLITS, fill_children
-from benchmark.schema import CategoricalField, NumericField, Task, TaskKind
-from benchmark.settings.registry import DatasetConfig
-from benchmark.training.targets import TargetScale, TrainingRows
-
-CLICK = Task("click", TaskKind.BINARY)
-PURCHASE = Task("purchase", TaskKind.BINARY, given="click")
-SECONDS = Task("seconds", TaskKind.REGRESSION, unit="seconds")
-
-
-class Toy(Dataset):
-    """A data set that was never registered; what `register` would give it is written out."""
-
-    registered_as: ClassVar[str] = "toy"
-    all_tasks = (CLICK, PURCHASE, SECONDS)
-    user, item = "user", "item"
-
-    @dataclasses.dataclass(kw_only=True, slots=True)
-    class Config(DatasetConfig):
-        """Its only parameter."""
-
-        tasks: tuple[str, ...] = ("click", "purchase")
-        registered_as: ClassVar[str] = "toy"
-
-    def __init__(self, tasks: tuple[str, ...] = ("click", "purchase")) -> None:
-        self._tasks = self.choose(tasks)
-
-    @property
-    def tasks(self) -> tuple[Task, ...]:
-        return self._tasks
-
-    def build(self) -> Data:
-        return prepare(self, read=table, source={})
-
-
-def table(**changes: Any) -> Table:
-    """Eight rows: four of train, two of validation, two of test."""
-    values: dict[str, Any] = {
-        "categorical": {
-            "user": np.array([7, 7, 9, 9, 7, 10, 9, 10]),
-            "item": pl.Series(["b", "a", "b", None, "c", "a", "b", "c"]),
-            "size": pl.Series(["s", "m", "l", "s", "s", "m", "xl", "s"]),
-            "hour": np.array([1, 2, 2, 1, 2, 3, 3, 3]),
-        },
-        "numeric": {"price": np.array([1.0, 2.0, np.nan, 3.0, 9.0, np.nan, 2.0, 2.0])},
-        "labels": {
-            "click": np.array([0, 1, 1, np.nan, 1, 0, 1, 0]),
-            "purchase": np.array([0, 1, 0, np.nan, 0, 0, 1, 0]),
-            "seconds": np.array([1.5, 2, np.nan, 3, 4, 5, 6, 7]),
-        },
-        "split": np.array([TRAIN] * 4 + [VALIDATION] * 2 + [TEST] * 2, np.int8),
-        "user_fields": ("user", "size"),
-        "item_fields": ("item", "price"),
-        "titles": {"a": "Apple", "b": "Book"},
-        "facts": {"rows_read": 8},
-    }
-    return Table(**{**values, **changes})
-
-
-def made(read: Callable[[], Table] = table, tasks: tuple[str, ...] = ("click",), **options: Any) -> Data:
-    """Prepared under a key of its own."""
-    made.calls += 1  # type: ignore[attr-defined]
-    return prepare(Toy(tasks), read=read, source={"call": made.calls}, **options)  # type: ignore[attr-defined]
-
-
-made.calls = 0  # type: ignore[attr-defined]
+from benchmark.datasets.table import LEFT_OUT
+from benchmark.schema import CategoricalField, NumericField
+from tests.benchmark.datasets.toy import Toy, made, table
 
 
 def test_vocabularies_come_from_train_alone() -> None:
@@ -185,117 +116,6 @@ def test_unknown_treatment() -> None:
         made(numeric="log")
 
 
-def test_only_chosen_labels_enter() -> None:
-    data = made(tasks=("seconds",))
-    assert data.schema.task_names == ("seconds",)
-    np.testing.assert_array_equal(data.train.labels, np.array([[1.5], [2], [np.nan], [3]], np.float32))
-
-
-@pytest.mark.parametrize(
-    ("task", "labels", "message"),
-    [
-        ("click", [1, 1, 1, np.nan, 0, 0, 0, 0], "task 'click': all 3 labels in train are of one class, 1"),
-        ("click", [np.nan] * 4 + [0, 1, 0, 1], "task 'click': no label is observed in train"),
-        ("click", [0, 1, 2, 3, 1, 0, 1, 0], "task 'click': a binary label is 0 or 1, found 2 others, first 2"),
-        ("click", [0, 1, 1, 1, 0, 0, 0, 0], "task 'purchase' is given 'click' and cannot be greater, but is on 1 rows"),
-        (
-            "purchase",
-            [1, 1, 0, np.nan, 0, 0, 1, 1],
-            "task 'purchase' is given 'click' and cannot be greater, but is on 2",
-        ),
-        (
-            "purchase",
-            [0, 1, 0, 0, 0, 0, 1, 0],
-            "task 'purchase' is given 'click', but on 1 rows it is observed and 'click'",
-        ),
-        ("seconds", [np.inf] + [1.0] * 7, "task 'seconds': labels must be finite, found 1"),
-    ],
-)
-def test_labels_are_checked(task: str, labels: list[float], message: str) -> None:
-    wrong = table()
-    wrong.labels[task] = np.array(labels)
-    tasks = ("seconds",) if task == "seconds" else ("click", "purchase")
-    with pytest.raises(ValueError, match=message):
-        made(lambda: wrong, tasks)
-
-
-def test_a_child_may_be_unknown_where_its_parent_is_known() -> None:
-    fine = table()
-    fine.labels["purchase"][1] = np.nan
-    fine.labels["purchase"][2] = 1
-    assert np.isnan(made(lambda: fine, ("click", "purchase")).train.labels[1, 1])
-
-
-EPOCH = 1_700_000_000  # seconds since 1970
-
-
-@pytest.mark.parametrize("form", [np.int64, np.float64])
-def test_large_regression_labels_keep_their_last_digit(form: type) -> None:
-    fine = table()
-    fine.labels["seconds"] = EPOCH + np.arange(8, dtype=form)
-    data = made(lambda: fine, ("seconds",))
-    assert data.train.labels[:, 0].tolist() == [EPOCH, EPOCH + 1, EPOCH + 2, EPOCH + 3]
-    (batch,) = TrainingRows(data.train, TargetScale.of(data.train, (SECONDS,)), torch.device("cpu")).slices()
-    expected = (np.arange(4) - 1.5) / np.arange(4).std()
-    np.testing.assert_allclose(batch.labels[:, 0].numpy(), expected, rtol=1e-6)
-
-
-def test_labels_that_float32_has_rounded_already_are_refused() -> None:
-    wrong = table()
-    wrong.labels["seconds"] = (EPOCH + 300 * np.arange(8)).astype(np.float32)
-    with pytest.raises(
-        ValueError,
-        match=r"^label 'seconds': came as float32, which has steps of 128 at 1.7e\+09, while the labels have a standard "
-        r"deviation of 345 in train; give float64$",
-    ):
-        made(lambda: wrong, ("seconds",))
-    assert made(lambda: wrong).schema.task_names == ("click",)
-    wrong.labels["seconds"] = (EPOCH + 300_000 * np.arange(8)).astype(np.float32)
-    assert made(lambda: wrong, ("seconds",)).train.labels[0, 0] == np.float32(EPOCH)
-
-
-def drawn_shop(labels: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]) -> tuple[Data, np.ndarray]:
-    """A small drawn log whose labels were given otherwise, and where nothing was clicked."""
-    shop = Shop(num_users=40, num_items=30, num_rows=3000)
-    drawn, _ = shop.draw()
-    made.calls += 1  # type: ignore[attr-defined]
-    changed = dataclasses.replace(drawn, labels=labels(drawn.labels))
-    data = prepare(shop, read=lambda: changed, source={"call": made.calls})  # type: ignore[attr-defined]
-    return data, drawn.labels["click"] == 0
-
-
-def test_a_child_that_is_empty_where_its_parent_is_0_is_as_if_zeros_were_given() -> None:
-    given, unclicked = drawn_shop(dict)
-    empty, _ = drawn_shop(
-        lambda labels: labels | {"purchase": np.where(labels["click"] == 0, np.nan, labels["purchase"])}
-    )
-    for name in SPLITS:
-        for part in ("categorical", "numeric", "labels"):
-            np.testing.assert_array_equal(getattr(getattr(empty, name), part), getattr(getattr(given, name), part))
-    assert empty.facts == given.facts | {"zeros_filled_in": {"purchase": int(unclicked.sum())}}
-    assert empty.fingerprint != given.fingerprint, "the fingerprint is of what was parsed"
-
-
-def test_zeros_go_down_a_chain_and_nowhere_else() -> None:
-    nan = np.nan
-    chain = (CLICK, Task("cart", TaskKind.BINARY, given="click"), Task("buy", TaskKind.BINARY, given="cart"), SECONDS)
-    labels_RT = np.array([
-        [0, nan, nan, nan], [1, 0, nan, 5], [1, nan, nan, 5], [nan, nan, nan, nan], [1, 1, nan, 5], [1, 1, 1, nan],
-    ])  # fmt: skip
-    filled_RT = fill_children(labels_RT, chain)
-    expected = [[0, 0, 0, nan], [1, 0, 0, 5], [1, nan, nan, 5], [nan] * 4, [1, 1, nan, 5], [1, 1, 1, nan]]
-    np.testing.assert_array_equal(labels_RT, expected)
-    assert filled_RT.sum(axis=0).tolist() == [0, 1, 2, 0]
-
-
-def test_a_child_that_is_only_ever_1_or_empty_has_both_classes() -> None:
-    fine = table()
-    fine.labels["purchase"] = np.array([np.nan, 1, np.nan, np.nan, np.nan, np.nan, 1, np.nan])
-    data = made(lambda: fine, ("click", "purchase"))
-    np.testing.assert_array_equal(data.train.labels[:, 1], [0, 1, np.nan, np.nan])
-    assert data.facts["zeros_filled_in"] == {"purchase": 3}
-
-
 def test_an_empty_split_is_refused() -> None:
     with pytest.raises(ValueError, match="the validation split has no rows, of 8 in all"):
         made(lambda: table(split=np.array([TRAIN] * 4 + [TEST] * 4, np.int8)))
@@ -374,7 +194,8 @@ def test_the_second_time_comes_from_the_cache_and_is_mapped() -> None:
     first = prepare(Toy(), read=table, source={"of": "twice"})
     second = prepare(Toy(), read=refuse, source={"of": "twice"})
     assert second.schema == first.schema
-    assert second.facts == first.facts == {"rows_read": 8}
+    assert second.facts == first.facts
+    assert first.facts == {"rows_read": 8, "test_rows_in_train": {"same_features": 0, "same_features_and_labels": 0}}
     assert isinstance(second.train.categorical, np.memmap)
     second.train.categorical[:] = -1  # the process's own; the file stays
     np.testing.assert_array_equal(
