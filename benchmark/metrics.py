@@ -288,12 +288,24 @@ def criterion(metrics: Metrics, tasks: Sequence[Task], monitor: str) -> float:
     Raises:
         ValueError: for a bad monitor (see `check_monitor`), or if a metric that it needs is undefined.
     """
+    found = [(task, metric, _defined(metrics, task, metric, monitor)) for task, metric in needed(tasks, monitor)]
     if monitor != "mean":
-        task, metric = _split_monitor(monitor, tasks)
-        return direction(metric) * _defined(metrics, task, metric, monitor)
-    binary = [2 * _defined(metrics, task, "auc", monitor) - 1 for task in tasks if task.kind is TaskKind.BINARY]
-    regression = [_defined(metrics, task, "r2", monitor) for task in tasks if task.kind is TaskKind.REGRESSION]
+        ((_, metric, value),) = found
+        return direction(metric) * value
+    binary = [2 * value - 1 for task, _, value in found if task.kind is TaskKind.BINARY]
+    regression = [value for task, _, value in found if task.kind is TaskKind.REGRESSION]
     return float(np.mean(binary + regression))
+
+
+def needed(tasks: Sequence[Task], monitor: str) -> list[tuple[Task, str]]:
+    """The metrics that a monitor is made of.
+
+    Raises:
+        ValueError: for a bad monitor (see `check_monitor`).
+    """
+    if monitor != "mean":
+        return [_split_monitor(monitor, tasks)]
+    return [(task, "auc" if task.kind is TaskKind.BINARY else "r2") for task in tasks]
 
 
 def unknown_apart(users_R: np.ndarray, known_R: np.ndarray) -> np.ndarray:
