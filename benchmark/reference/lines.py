@@ -23,6 +23,7 @@ from benchmark.settings import registry
 from benchmark.settings.composition import compose_run
 from benchmark.settings.registry import DatasetConfig, plain
 from benchmark.text import unknown
+from benchmark.training.judgeable import undefined
 from benchmark.training.trainer import users_of
 
 LINES = ("constant", "gbdt")
@@ -58,7 +59,7 @@ def make_references(
 
     Raises:
         ValueError: for an unknown line, a number below 1, a task without trees, or if LightGBM is missing; before data is
-            read.
+            read. If validation cannot judge a task; before the first trial.
     """
     for name, value in (("trials", trials), ("seeds", seeds)):
         if value < 1:
@@ -123,6 +124,9 @@ class _Maker:
 
     def boosted(self, trials: int, seeds: int) -> list[ReferenceRecord]:
         """Tries, chooses by task, and trains the chosen on every seed; the seeds' records."""
+        wanted = [(task, metrics.primary(task)) for task in self.tasks]
+        for (task, metric), reason in undefined(self.data, wanted).items():
+            raise ValueError(f"trials of {task.name!r} cannot be compared: no {metric} on validation, {reason}")
         tried = [self._trial(number) for number in range(trials)]
         best = {task.name: self._best(task, tried) for task in self.tasks}
         tuning = {
@@ -154,9 +158,7 @@ class _Maker:
         scores = []
         for record in tried:
             value = record.metrics["validation"][task.name][metric]
-            if value is None:
-                reason = record.undefined[f"validation.{task.name}.{metric}"]
-                raise ValueError(f"trials of {task.name!r} cannot be compared: no {metric} on validation, {reason}")
+            assert value is not None, "what validation cannot judge is refused before the first trial"
             scores.append(sign * value)
         model = tried[int(np.argmax(scores))].models[task.name]
         return {key: model[key] for key in ("trial", "parameters")}

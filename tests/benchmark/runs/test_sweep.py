@@ -135,6 +135,17 @@ def test_what_is_wrong_is_one_line(arguments: list[str], expected: str) -> None:
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
 
 
+def test_what_validation_cannot_judge_is_told_once_and_before_any_run(tmp_path: Path) -> None:
+    unjudged = ["dataset=shop", *SHOP, *SHORT, "dataset.purchase_rate=0.005", "dataset.split_seed=0"]
+    done = bench(*unjudged, "architecture=shared_bottom,mmoe", "seed=0,1", f"results_dir={tmp_path / 'runs'}")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(
+        "mtlbench: trainer.monitor=mean cannot be judged on the 400 rows of validation: purchase.auc"
+    )
+    assert not (tmp_path / "runs").exists()
+
+
 def test_fixed_weights_checkpoint_report_and_recommendations(tmp_path: Path) -> None:
     weights = "weighting.weights={click: 1, purchase: 5, duration: 0.1}"
     done = bench(
