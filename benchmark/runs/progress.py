@@ -20,6 +20,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from benchmark.records.files import write_json
 from benchmark.records.run import TRIAL, Record
 
 SWEEP = "MTLBENCH_SWEEP"
@@ -80,9 +81,7 @@ def sweep_progress(records: Sequence[Path] = ()) -> Iterator[Callable[[Sequence[
             "started": time.time(),
             "records": [str(path.absolute()) for path in records],
         }
-        new = path.with_suffix(".new")
-        new.write_text(json.dumps(state))
-        new.replace(path)
+        write_json(path, state)
 
     follow(records)
     os.environ[SWEEP] = file.name

@@ -7,10 +7,8 @@ All else that rebuilds the model (architecture, parameters, schema) stands in th
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from itertools import islice
@@ -22,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from benchmark.records.files import written_whole
 from benchmark.records.run import Record, load_record, record_files
 from benchmark.schema import Schema
 from benchmark.seeding import seeded
@@ -39,7 +38,7 @@ _MODEL, _MEAN, _STD = "model.", "target.mean", "target.std"
 
 
 def save_checkpoint(path: Path, state: dict[str, Tensor], target_mean_T: Tensor, target_std_T: Tensor) -> None:
-    """Writes a checkpoint in one step: a reader sees the old file or the new one, never a part.
+    """Writes a checkpoint, whole.
 
     Args:
         path: `<id>.safetensors` beside the record; its folder is made if it is not there.
@@ -52,17 +51,8 @@ def save_checkpoint(path: Path, state: dict[str, Tensor], target_mean_T: Tensor,
     # a copy each: safetensors refuses tensors that share memory, as tied weights do
     contiguous = torch.contiguous_format
     copies = {name: value.detach().cpu().clone(memory_format=contiguous) for name, value in tensors.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        save_file(copies, temporary)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with written_whole(path) as file:
+        save_file(copies, file)
 
 
 @dataclass(frozen=True, slots=True)
