@@ -12,6 +12,7 @@ from benchmark.analysis.study import TUNED, Group, draw_of
 from benchmark.records.run import TRIAL, Record
 from benchmark.reporting.layout import Block, Cell, Column, Facts, Row, TextTable
 from benchmark.reporting.notes import at_the_limit
+from benchmark.settings.hydra_text import value_text
 from benchmark.text import ABSENT, duration, listed, number
 
 if TYPE_CHECKING:
@@ -163,11 +164,7 @@ def _chosen(search: Search) -> str:
 
 
 def _parameters(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key}={_rounded(value)}" for key, value in values.items()) or ABSENT
-
-
-def _rounded(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return ", ".join(f"{key}={value_text(value)}" for key, value in values.items()) or ABSENT
 
 
 def _spaces(searches: Sequence[Search]) -> list[Block]:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Quote, QuotedString, RangeSweep
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, QuotedString, RangeSweep
 from hydra.errors import HydraException
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
@@ -74,21 +74,6 @@ def parse_space(space: Mapping[str, Any]) -> tuple[Parameter, ...]:
             be read.
     """
     return tuple(_parse(key, text) for key, text in sorted(_flat(space)))
-
-
-def written(value: Any) -> str:
-    """A plain value as Hydra reads it on a command line.
-
-    >>> written({"a.b": [1, 2.5], "c": "log(2)", "d": None})
-    "{a.b:[1,2.5],c:'log(2)',d:null}"
-    """
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{written(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ",".join(map(written, value)) + "]"
-    if isinstance(value, str):
-        return QuotedString(value, Quote.single).with_quotes()
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 def _flat(space: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

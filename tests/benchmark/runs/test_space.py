@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from benchmark import RunConfig
-from benchmark.runs.space import parse_space, written
+from benchmark.runs.space import parse_space
 
 
 def one(key: str, text: Any) -> Any:
@@ -102,12 +101,3 @@ def test_what_is_wrong_is_one_line(key: str, text: Any, expected: str) -> None:
         parse_space({key: text})
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    "value",
-    [1e-5, 0.001253, 8, True, None, "tag(log, interval(1e-4, 1e-2))", "it's", "1e4", [512, 64], {"a.b": [1, "c"]}, {}],
-)
-def test_hydra_reads_what_is_written(value: Any) -> None:
-    parsed = OverridesParser.create().parse_override(f"tuning={written(value)}").value()
-    assert getattr(parsed, "text", parsed) == value or written(parsed) == written(value)
