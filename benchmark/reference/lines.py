@@ -17,12 +17,12 @@ from benchmark.records.run import FIRST_TRIAL_SEED, TRIAL
 from benchmark.reference import trees
 from benchmark.runs.described import describe, identify
 from benchmark.runs.machine import environment
-from benchmark.runs.progress import RunProgress, duration, say
+from benchmark.runs.progress import RunProgress, say
 from benchmark.schema import Task
 from benchmark.settings import registry
 from benchmark.settings.composition import compose_run
 from benchmark.settings.registry import DatasetConfig
-from benchmark.text import unknown
+from benchmark.text import duration, unknown
 from benchmark.training.trainer import users_of
 
 LINES = ("constant", "gbdt")

@@ -13,7 +13,7 @@ from benchmark.records.run import TRIAL, Record
 from benchmark.reporting.layout import Block, Cell, Column, Facts, Row, TextTable
 from benchmark.reporting.notes import at_the_limit
 from benchmark.settings.hydra_text import value_text
-from benchmark.text import ABSENT, duration, listed, number
+from benchmark.text import ABSENT, in_seconds, listed, number
 
 if TYPE_CHECKING:
     from benchmark.records.reference import ReferenceRecord
@@ -123,7 +123,7 @@ def _row(search: Search) -> Row:
         Cell(str(size) if search.asked in (None, size) else f"{size} of {search.asked}"),
         *(Cell(str(count)) for count in counts),
         Cell(number(best.criterion) if best else ABSENT),
-        Cell(duration(seconds)),
+        Cell(in_seconds(seconds)),
         Cell(_chosen(search)),
     ]
     return Row((Cell(search.name, method=search.name if search.asked is not None else None), *cells))
@@ -136,7 +136,7 @@ def _reference_row(name: str, records: Sequence[ReferenceRecord], tuned: Referen
     what = "; ".join(f"{task}: {_parameters(model['parameters'])}" for task, model in models) or ABSENT
     if len(_by_draw(records)) > 1:
         what = "each draw of the data and each task its own"
-    texts = (size, size, "0", "0", ABSENT, duration(seconds), what)
+    texts = (size, size, "0", "0", ABSENT, in_seconds(seconds), what)
     return Row((Cell(LABELS.get(name, name)), *map(Cell, texts)), reference=True)
 
 

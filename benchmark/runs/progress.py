@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from benchmark.records.files import write_json
 from benchmark.records.run import TRIAL, Record
+from benchmark.text import duration
 
 SWEEP = "MTLBENCH_SWEEP"
 
@@ -145,14 +146,6 @@ def _outcome(record: Record) -> str:
         if value is not None:
             parts.append(f"{task} {'AUC' if metric == 'auc' else 'MSE'} {value:.4f}")
     return f"{', '.join(parts)} | epoch {record.best_epoch} of {len(record.epochs)}, {duration(record.cost['train_seconds'])}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds for a person: `7 s`, `4 min`, `2 h 5 min`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def say(line: str) -> None:
