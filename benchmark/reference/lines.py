@@ -233,7 +233,8 @@ class _Maker:
 
 
 def _search() -> dict[str, Any]:
-    space = {name: asdict(where) for name, where in trees.SPACE.items()}
+    kept = ("low", "high", "log", "whole")
+    space = {name: {key: getattr(where, key) for key in kept} for name, where in trees.SPACE.items()}
     return {"space": space, "max_rounds": trees.MAX_ROUNDS, "patience": trees.PATIENCE}
 
 
