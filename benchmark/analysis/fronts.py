@@ -32,6 +32,11 @@ class Front:
     constant: Place | None
 
     @property
+    def key(self) -> str:
+        """`click/play_time`."""
+        return f"{self.auc_task.name}/{self.mse_task.name}"
+
+    @property
     def title(self) -> str:
         """`click against play_time`."""
         return f"{self.auc_task.name} against {self.mse_task.name}"

@@ -30,11 +30,13 @@ def cost_table(results: Results) -> TextTable | None:
         rows.append(Row((Cell(method, method=method), *cells)))
     if not rows:
         return None
-    ratios = ["to the baseline's"] if base else []
-    titles = ["train\u00a0s", *ratios, "rows/s", "peak MiB", "epochs to the best", "parameters", "shared"]
-    columns = (Column("method", numeric=False), *map(Column, titles))
+    columns = (
+        Column("method", numeric=False), Column("seconds", "train\u00a0s"), *([Column("ratio", "to the baseline's")] if base else []),
+        Column("rate", "rows/s"), Column("memory", "peak MiB"), Column("epochs", "epochs to the best"),
+        Column("parameters"), Column("shared"),
+    )  # fmt: skip
     where = ", ".join(sorted({str(run.record.cost.get("device", "unknown")) for run in group.runs if run.finished}))
-    return TextTable("Cost", columns, tuple(rows), f"medians over seeds; on {where}", detail=True)
+    return TextTable("cost", "Cost", columns, tuple(rows), f"medians over seeds; on {where}", detail=True)
 
 
 def _median(runs: list[Run], key: str) -> float | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.analysis.lines import LABELS, fitting, trained
 from benchmark.analysis.study import TUNED, Group, draw_of
-from benchmark.records.run import TRIAL, Record
+from benchmark.records.run import STATUSES, TRIAL, Record
 from benchmark.reporting.layout import Block, Cell, Column, Facts, Row, TextTable
 from benchmark.reporting.notes import at_the_limit
 from benchmark.settings.hydra_text import value_text
@@ -48,9 +48,11 @@ def ledger(group: Group, references: Sequence[ReferenceRecord]) -> list[Block]:
     chosen = {record.name: record for record in trained(group, references)}
     rows = [_row(search) for search in searches]
     rows += [_reference_row(name, records, chosen.get(name)) for name, records in sorted(lines.items())]
-    titles = ("trials", "finished", "diverged", "failed", "best on validation", "seconds of all")
-    columns = (Column("method", numeric=False), *map(Column, titles), Column("chosen", numeric=False, detail=True))
-    table = TextTable("Trials", columns, tuple(rows), _subtitle(group), notes=tuple(_notes(searches, lines)))
+    columns = (
+        Column("method", numeric=False), *map(Column, ("trials", *STATUSES)), Column("best", "best on validation"),
+        Column("total_seconds", "seconds of all"), Column("chosen", numeric=False, detail=True),
+    )  # fmt: skip
+    table = TextTable("trials", "Trials", columns, tuple(rows), _subtitle(group), notes=tuple(_notes(searches, lines)))
     return [table, *_spaces(searches)]
 
 
@@ -116,7 +118,7 @@ def _notes(searches: Sequence[Search], lines: Mapping[str, Sequence[ReferenceRec
 
 def _row(search: Search) -> Row:
     best = _best(search)
-    counts = [sum(t.status == status for t in search.trials) for status in ("finished", "diverged", "failed")]
+    counts = [sum(t.status == status for t in search.trials) for status in STATUSES]
     seconds = sum(trial.cost.get("train_seconds") or 0.0 for trial in search.trials)
     size = len(search.trials)
     cells = [
