@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from architectures import Architecture, Auxiliary, Batch, Schema, register
-from architectures.layers import FeatureEmbedding, MLPs, Towers
+from architectures.layers import FeatureEmbedding, MLPs, Towers, Units
 from benchmark.schema import TaskKind
 
 
@@ -75,7 +75,7 @@ class AITM(Architecture):
         self.embedding = FeatureEmbedding(schema, embedding_dim)
         self.hidden = MLPs(len(tasks), self.embedding.output_dim, tower_dims, dropout)
         width = self.hidden.output_dim
-        self.passes = nn.ModuleList(MLPs(1, width, (width,), dropout) for _ in tasks[1:])
+        self.passes = Units(MLPs(1, width, (width,), dropout) for _ in tasks[1:])
         self.transfer = Transfer(width)
         self.towers = Towers(tasks, width, ())
         self.pairs = [
@@ -100,7 +100,7 @@ class AITM(Architecture):
         for step, passes in enumerate(self.passes, start=1):
             passed_B1K = passes(chain[-1].unsqueeze(1))
             chain.append(self.transfer(torch.cat([own_BTK[:, step : step + 1], passed_B1K], dim=1)))
-        return self.towers(torch.stack(chain, dim=1))  # type: ignore[no-any-return]
+        return self.towers(torch.stack(chain, dim=1))
 
     def training_step(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Auxiliary]]:
         """See `Architecture.training_step`: `calibrator`, where the tasks are a funnel."""

@@ -51,4 +51,4 @@ class EmbeddingSum(Architecture):
         sum_Bd = self.embedding(batch).sum()
         if self.numeric is not None:
             sum_Bd = sum_Bd + self.numeric(batch.numeric.to(sum_Bd.dtype))
-        return self.towers(sum_Bd.unsqueeze(1).expand(-1, len(self.schema.tasks), -1))  # type: ignore[no-any-return]
+        return self.towers(sum_Bd.unsqueeze(1).expand(-1, len(self.schema.tasks), -1))

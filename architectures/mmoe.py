@@ -64,7 +64,7 @@ class MMoE(Architecture):
         first_BEH, gates_BTE = self.embedding(batch).linear(self.experts.first, self.task_gates)
         experts_BEH = self.experts.after_first(first_BEH)
         mixed_BTH = gates_BTE.softmax(dim=-1) @ experts_BEH
-        return self.towers(mixed_BTH)  # type: ignore[no-any-return]
+        return self.towers(mixed_BTH)
 
     def gates(self, batch: Batch) -> dict[str, dict[str, Tensor]]:
         """See `Architecture.gates`."""

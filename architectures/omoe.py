@@ -67,7 +67,7 @@ class OMoE(Architecture):
         first_BEH, gate_BE = self.embedding(batch).linear(self.experts.first, self.gate)
         experts_BEH = self.experts.after_first(first_BEH)
         mixed_BH = torch.einsum("be,beh->bh", gate_BE.softmax(dim=-1), experts_BEH)
-        return self.towers(mixed_BH.unsqueeze(1).expand(-1, len(self.schema.tasks), -1))  # type: ignore[no-any-return]
+        return self.towers(mixed_BH.unsqueeze(1).expand(-1, len(self.schema.tasks), -1))
 
     def gates(self, batch: Batch) -> dict[str, dict[str, Tensor]]:
         """See `Architecture.gates`."""

@@ -56,4 +56,4 @@ class SharedBottom(Architecture):
         """See `Architecture.forward`."""
         (first_B1H,) = self.embedding(batch).linear(self.bottom.first)
         bottom_B1H = self.bottom.after_first(first_B1H)
-        return self.towers(bottom_B1H.expand(-1, len(self.schema.tasks), -1))  # type: ignore[no-any-return]
+        return self.towers(bottom_B1H.expand(-1, len(self.schema.tasks), -1))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from architectures import Architecture, Batch, Schema, register
-from architectures.layers import FeatureEmbedding, MLPs, Towers
+from architectures.layers import FeatureEmbedding, MLPs, Towers, Units
 
 
 @register("single_task")
@@ -49,7 +49,7 @@ class SingleTask(Architecture):
         dropout: float = 0.0,
     ) -> None:
         super().__init__(schema)
-        self.networks = nn.ModuleList(
+        self.networks = Units(
             Network(schema, task, embedding_dim, hidden_dims, tower_dims, dropout) for task in schema.task_names
         )
 
@@ -78,4 +78,4 @@ class Network(nn.Module):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """{task: (B,)} of this one task."""
         (first_B1H,) = self.embedding(batch).linear(self.hidden.first)
-        return self.tower(self.hidden.after_first(first_B1H))  # type: ignore[no-any-return]
+        return self.tower(self.hidden.after_first(first_B1H))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -21,7 +21,7 @@ from benchmark.runs.progress import RunProgress, say
 from benchmark.schema import Task
 from benchmark.settings import registry
 from benchmark.settings.composition import compose_run
-from benchmark.settings.registry import DatasetConfig
+from benchmark.settings.registry import DatasetConfig, plain
 from benchmark.text import duration, unknown
 from benchmark.training.trainer import users_of
 
@@ -180,7 +180,7 @@ class _Maker:
         return self._keep(record)
 
     def _planned(self, name: str, purpose: str, seed: int, settings: dict[str, Any]) -> ReferenceRecord:
-        config = {"dataset": asdict(self.config), "settings": settings}
+        config = {"dataset": plain(self.config), "settings": settings}
         return ReferenceRecord(name=name, purpose=purpose, seed=seed, config=config)
 
     def _known(self, record: ReferenceRecord) -> ReferenceRecord | None:

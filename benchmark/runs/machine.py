@@ -20,6 +20,7 @@ from torch import nn
 
 from benchmark.datasets import Data
 from benchmark.runs.progress import command_line
+from benchmark.training.embeddings import embeddings
 from benchmark.training.trainer import Fit
 
 
@@ -76,10 +77,10 @@ def limited_threads(number: int) -> Iterator[int]:
 
 def cost(model: nn.Module, fit: Fit, data: Data, threads: int, device: torch.device) -> dict[str, Any]:
     """A record's `cost`: parameters, time, memory, threads, device."""
-    embeddings = {id(p): p.numel() for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
+    tables = {id(table.weight): table.weight.numel() for table in embeddings(model)}
     return {
         "parameters": sum(p.numel() for p in model.parameters()),
-        "embedding_parameters": sum(embeddings.values()),
+        "embedding_parameters": sum(tables.values()),
         "train_seconds": fit.train_seconds,
         "rows_per_second": fit.rows / fit.train_seconds if fit.train_seconds else None,
         "peak_memory_bytes": _peak_memory(device),

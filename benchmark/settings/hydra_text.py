@@ -6,14 +6,14 @@ import re
 import shlex
 import types
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any, Literal, Union, get_args, get_origin
 
 from hydra.core.override_parser.types import Quote, QuotedString
 
 from benchmark.settings.config import RunConfig, TrainerConfig
-from benchmark.settings.registry import REGISTRIES, ComponentConfig
+from benchmark.settings.registry import REGISTRIES, ComponentConfig, neutral_values
 
 # a text that needs no quotes; what Hydra takes for another type does
 _BARE = re.compile(r"(?!(?:true|false|null|inf|nan)\Z)[./]*[a-z_][\w./-]*", re.ASCII | re.IGNORECASE)
@@ -77,15 +77,16 @@ def command_text(config: Mapping[str, Any]) -> str:
     words = ["mtlbench", "run"]
     for group in ("dataset", "architecture", "weighting"):
         name = config[group]["name"]
-        words += [f"{group}={name}", *_changes(f"{group}.", config[group], asdict(REGISTRIES[group].config(name)))]
-    words += _changes("trainer.", config["trainer"], asdict(TrainerConfig()))
-    alone = ("purpose", "seed", "device", "threads", "results_dir")
-    words += _changes("", config, {field.name: field.default for field in fields(RunConfig) if field.name in alone})
-    return shlex.join(words)
+        words += [f"{group}={name}", *_changes(f"{group}.", config[group], REGISTRIES[group].config(name))]
+    words += _changes("trainer.", config["trainer"], TrainerConfig())
+    alone = {key: config[key] for key in ("purpose", "seed", "device", "threads", "results_dir") if key in config}
+    return shlex.join([*words, *_changes("", alone, RunConfig())])
 
 
-def _changes(prefix: str, values: Mapping[str, Any], defaults: Mapping[str, Any]) -> Iterator[str]:
-    for key, default in defaults.items():
-        text = value_text(values.get(key, default))
-        if text != value_text(default):
+def _changes(prefix: str, values: Mapping[str, Any], default: Any) -> Iterator[str]:
+    """What differs from a configuration's defaults; a key that a record lacks had its neutral value."""
+    values = {**neutral_values(type(default)), **values}
+    for key in (field.name for field in fields(default) if field.name in values):
+        text = value_text(values[key])
+        if text != value_text(getattr(default, key)):
             yield f"{prefix}{key}={text}"

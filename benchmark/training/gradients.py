@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from benchmark.training.embeddings import embeddings
 from benchmark.weightings import GramWeighting, JacobianWeighting
 
 # In how many batches a task's reach is looked for. One is not enough: a layer that starts at zero hides what lies below it.
@@ -79,13 +80,13 @@ class GradientEngine:
     def __init__(self, model: nn.Module, weighting: GramWeighting | JacobianWeighting) -> None:
         self.weighting = weighting
         self.parameters = [p for p in model.parameters() if p.requires_grad]
-        embeddings = [module for module in model.modules() if isinstance(module, nn.Embedding)]
-        self._embedding_ids = {id(module.weight) for module in embeddings}
+        tables = embeddings(model)
+        self._embedding_ids = {id(table.weight) for table in tables}
         self._uses_representation = weighting.scope == "representation"
         self._representation: list[Tensor] = []  # the embeddings' outputs in the present step
         if self._uses_representation:
-            for module in embeddings:
-                module.register_forward_hook(self._keep)
+            for table in tables:
+                table.register_forward_hook(self._keep)
         num_tasks = len(weighting.tasks)
         self._step = 0
         self._reached: list[set[int]] = [set() for _ in range(num_tasks)]  # numbers of parameters, then representations

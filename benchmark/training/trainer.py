@@ -17,11 +17,12 @@ from torch import Tensor, nn
 
 from benchmark import metrics
 from benchmark.datasets import Data
+from benchmark.rows import check_rows
 from benchmark.schema import Batch, Metrics, Split
 from benchmark.seeding import derive, seeded
 from benchmark.settings.config import TrainerConfig
 from benchmark.training.gradients import GradientEngine, count_shared
-from benchmark.training.optimizer import Optimizer
+from benchmark.training.optimizer import MakeOptimizer, Optimizer
 from benchmark.training.prediction import predict
 from benchmark.training.selection import Selection
 from benchmark.training.targets import TargetScale, TaskLosses, TrainingRows
@@ -94,26 +95,32 @@ class Trainer:
         scale: Of the regression targets.
         seed: The run's; the order of batches and dropout have streams of their own.
         device: Where to train.
+        make_large: Makes the optimizer of the large embedding tables; see `Optimizer`.
+
+    Raises:
+        ValueError: if `monitor` names no metric, or codes of train or validation are outside a field's range.
     """
 
     def __init__(
         self, model: Architecture, weighting: Weighting, data: Data, config: TrainerConfig,
-        *, scale: TargetScale, seed: int, device: torch.device,
+        *, scale: TargetScale, seed: int, device: torch.device, make_large: MakeOptimizer | None = None,
     ) -> None:  # fmt: skip
         self.model, self.weighting, self.data, self.config = model, weighting, data, config
         self.scale, self.seed, self.device = scale, seed, device
         self.tasks = data.schema.tasks
         metrics.check_monitor(config.monitor, self.tasks)
+        for name, split in (("train", data.train), ("validation", data.validation)):
+            check_rows(data.schema, split.categorical, split.numeric, name)
         self.rows = TrainingRows(data.train, scale, device)
         self.losses = TaskLosses(self.tasks, self.rows.fully_observed)
-        self.optimizer = Optimizer(model, weighting, config)
+        self.optimizer = Optimizer(model, weighting, config, make_large)
         self.backward = make_backward(model, weighting)
         self.steps_per_epoch = -(-len(self.rows) // config.batch_size)
-        self.scheduler = (
-            torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer.torch, config.max_epochs * self.steps_per_epoch)
-            if config.scheduler == "cosine"
-            else None
-        )
+        num_steps = config.max_epochs * self.steps_per_epoch
+        self.schedulers = [
+            torch.optim.lr_scheduler.CosineAnnealingLR(part, num_steps)
+            for part in (self.optimizer.parts if config.scheduler == "cosine" else ())
+        ]
         self.watch = Watch(self.tasks, device)
 
     def fit(self, progress: Progress, on_epoch: Callable[[dict[str, Any]], None]) -> Fit:
@@ -179,8 +186,8 @@ class Trainer:
         if self.config.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
         self.optimizer.step()
-        if self.scheduler is not None:
-            self.scheduler.step()
+        for scheduler in self.schedulers:
+            scheduler.step()
         losses_T = losses_T.detach()
         self.watch.add(losses_T, active_T, weights_T, auxiliaries)
         self.weighting.after_step(losses_T, lambda: self._losses_again(batch))

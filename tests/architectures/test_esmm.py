@@ -6,20 +6,9 @@ import pytest
 import torch
 
 from architectures.esmm import ESMM
+from benchmark.contracts.toys import BUY, CART, CLICK, LIKE, SECONDS, build, make_batch, make_schema, training_loss
 from benchmark.schema import Batch, Task, TaskKind
-from tests.toys import (
-    BUY,
-    CART,
-    CLICK,
-    LIKE,
-    SECONDS,
-    assert_equal_outputs,
-    assert_reach,
-    build,
-    make_batch,
-    make_schema,
-    training_loss,
-)
+from tests.toys import assert_equal_outputs, assert_reach
 
 CHAIN = make_schema(CLICK, CART, BUY)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import asdict
+from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Literal, Optional
+from typing import Annotated, Any, Literal, Optional
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -18,6 +18,7 @@ from benchmark import RunConfig, configure
 from benchmark.settings.composition import compose_run
 from benchmark.settings.config import TrainerConfig
 from benchmark.settings.hydra_text import command_text, type_text, value_text
+from benchmark.settings.registry import Neutral, plain
 
 # strings of the signs that mean something to a shell, to Hydra or to omegaconf, and of what looks like another type
 PIECES = [*"\\'\"}[(,:=~#@ \n-/.aé1", "${", "${a}", "1e4", ".5", "_0", "inf"]
@@ -109,11 +110,23 @@ def test_the_command_of_a_run_composes_the_run() -> None:
         seed=3,
         results_dir="my results/it's",
     )
-    mtlbench, run, *overrides = shlex.split(command_text(asdict(config)))
+    mtlbench, run, *overrides = shlex.split(command_text(plain(config)))
     assert (mtlbench, run) == ("mtlbench", "run")
     assert compose_run(overrides) == config
-    defaults = asdict(RunConfig(dataset="shop", architecture="mmoe"))  # type: ignore[arg-type]
+    defaults = plain(RunConfig(dataset="shop", architecture="mmoe"))  # type: ignore[arg-type]
     assert command_text(defaults) == "mtlbench run dataset=shop architecture=mmoe weighting=equal"
+
+
+def test_a_key_that_the_record_of_a_run_lacks_is_written_where_the_default_is_no_longer_what_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    @dataclass(kw_only=True, slots=True)
+    class LaterTrainer(TrainerConfig):
+        toy: Annotated[float, Neutral(1.0)] = 4.0
+
+    before = plain(RunConfig(dataset="shop", architecture="mmoe"))  # type: ignore[arg-type]
+    monkeypatch.setattr("benchmark.settings.hydra_text.TrainerConfig", LaterTrainer)
+    assert command_text(before).endswith(" trainer.toy=1.0")
 
 
 @pytest.mark.parametrize(
