@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from benchmark.analysis.lines import LABELS, fitting, trained
+from benchmark.analysis.lines import fitting, trained
 from benchmark.analysis.study import TUNED, Group, draw_of
 from benchmark.records.run import STATUSES, TRIAL, Record
 from benchmark.reporting.layout import Block, Cell, Column, Facts, Row, TextTable
@@ -47,7 +47,7 @@ def ledger(group: Group, references: Sequence[ReferenceRecord]) -> list[Block]:
         return []
     chosen = {record.name: record for record in trained(group, references)}
     rows = [_row(search) for search in searches]
-    rows += [_reference_row(name, records, chosen.get(name)) for name, records in sorted(lines.items())]
+    rows += [_reference_row(records, chosen.get(name)) for name, records in sorted(lines.items())]
     columns = (
         Column("method", numeric=False), *map(Column, ("trials", *STATUSES)), Column("best", "best on validation"),
         Column("total_seconds", "seconds of all"), Column("chosen", numeric=False, detail=True),
@@ -95,11 +95,11 @@ def _notes(searches: Sequence[Search], lines: Mapping[str, Sequence[ReferenceRec
         notes.append(
             f"{total} trials, not as many for every tuned method: {sizes[0]} for {few}, up to {sizes[-1]} for others."
         )
-    for name, records in sorted(lines.items()):
+    for _, records in sorted(lines.items()):
         draws = _by_draw(records)
         of, size = (f" on each of {len(draws)} draws of the data" if len(draws) > 1 else ""), max(draws.values())
         unlike = f", where methods have {listed(map(str, sizes))}" if sizes and sizes != [size] else ""
-        notes.append(f"{LABELS.get(name, name)}: {size} trials{of}{unlike}, each with one model a task.")
+        notes.append(f"{records[0].label}: {size} trials{of}{unlike}, each with one model a task.")
     finished = {search.name: [t for t in search.trials if t.status == "finished"] for search in searches}
     if at_limit := at_the_limit(finished, "trial"):
         notes.append(at_limit)
@@ -131,7 +131,7 @@ def _row(search: Search) -> Row:
     return Row((Cell(search.name, method=search.name if search.asked is not None else None), *cells))
 
 
-def _reference_row(name: str, records: Sequence[ReferenceRecord], tuned: ReferenceRecord | None) -> Row:
+def _reference_row(records: Sequence[ReferenceRecord], tuned: ReferenceRecord | None) -> Row:
     seconds = sum(record.cost.get("train_seconds") or 0.0 for record in records)
     size = str(len(records))
     models = tuned.models.items() if tuned is not None else ()
@@ -139,7 +139,7 @@ def _reference_row(name: str, records: Sequence[ReferenceRecord], tuned: Referen
     if len(_by_draw(records)) > 1:
         what = "each draw of the data and each task its own"
     texts = (size, size, "0", "0", ABSENT, in_seconds(seconds), what)
-    return Row((Cell(LABELS.get(name, name)), *map(Cell, texts)), reference=True)
+    return Row((Cell(records[0].label), *map(Cell, texts)), reference=True)
 
 
 def _by_draw(records: Sequence[ReferenceRecord]) -> Counter[str]:

@@ -233,6 +233,17 @@ def test_trees_have_their_difference_to_the_baseline_in_the_table_and_in_the_sum
     assert constant["mean"] == 0.5 and constant["verdict"] is None and constant["difference"] is None
 
 
+def test_a_report_calls_a_reference_what_its_records_say() -> None:
+    lines = trees(trials=2)
+    for line in lines:
+        line.name, line.label = "knn", "nearest neighbours"
+    made = report(records(("videos",), 3), references=lines)
+    assert cell(table(made, "videos", "task_click"), "nearest neighbours", "seeds").text == "3"
+    assert table(made, "videos", "trials").rows[-1].cells[0].text == "nearest neighbours"
+    assert sentences(made, "videos")[None].startswith("nearest neighbours on ")
+    assert "reference/knn" in made.summary["method"].to_list()
+
+
 def test_seeds_that_only_the_trees_have_keep_no_method_from_its_verdict() -> None:
     made = report(records(("videos",), 3), references=trees(seeds=5))
     family = made.results[0].against_lines["gbdt"]
