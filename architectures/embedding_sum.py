@@ -44,7 +44,7 @@ class EmbeddingSum(Architecture):
         super().__init__(schema)
         self.embedding = FeatureEmbedding(schema, embedding_dim)
         self.numeric = nn.Linear(len(schema.numeric), embedding_dim, bias=False) if schema.numeric else None
-        self.towers = Towers(schema.task_names, embedding_dim, ())
+        self.towers = Towers(schema.tasks, embedding_dim, ())
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """See `Architecture.forward`."""

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.contracts.expectation import Contracts, expect, expect_close
-from benchmark.schema import Task, TaskKind
+from benchmark.kinds import BINARY, REGRESSION
+from benchmark.schema import Task
 from benchmark.settings import registry
 from benchmark.settings.composition import compose_run
 from benchmark.settings.config import RunConfig
@@ -21,10 +22,10 @@ from benchmark.weightings import GramWeighting, JacobianWeighting, Weighting
 TASKS = tuple(
     Task(name, kind)
     for name, kind in (
-        ("a", TaskKind.BINARY),
-        ("b", TaskKind.REGRESSION),
-        ("c", TaskKind.BINARY),
-        ("d", TaskKind.REGRESSION),
+        ("a", BINARY),
+        ("b", REGRESSION),
+        ("c", BINARY),
+        ("d", REGRESSION),
     )
 )
 STEPS_PER_EPOCH = 4

@@ -26,6 +26,8 @@ class BoostedLine(ReferenceLine):
 
     def check(self, tasks: tuple[Task, ...]) -> None:
         """See `ReferenceLine.check`."""
+        for task in tasks:
+            trees.objective(task)
         trees.lightgbm()
 
     def count(self, trials: int, seeds: int) -> int:

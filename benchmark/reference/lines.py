@@ -7,6 +7,7 @@ from typing import Any
 
 from benchmark.datasets import Dataset
 from benchmark.records.reference import ReferenceRecord
+from benchmark.records.run import RESULTS_DIR
 from benchmark.reference.boosted import BoostedLine
 from benchmark.reference.constant import ConstantLine
 from benchmark.reference.maker import Maker, ReferenceLine
@@ -24,7 +25,7 @@ def make_references(
     only: Collection[str] = LINES.keys(),
     trials: int = 8,
     seeds: int = 5,
-    results_dir: str = "results/runs",
+    results_dir: str = RESULTS_DIR,
     threads: int = 0,
     rerun: bool = False,
 ) -> list[ReferenceRecord]:
@@ -46,7 +47,8 @@ def make_references(
         The records without the trials: one of the constant predictor, and of the trees one a seed.
 
     Raises:
-        ValueError: for an unknown line, a number below 1, or if LightGBM is missing; before data is read.
+        ValueError: for an unknown line, a number below 1, a task without trees, or if LightGBM is missing; before data is
+            read.
     """
     for name, value in (("trials", trials), ("seeds", seeds)):
         if value < 1:
@@ -58,7 +60,7 @@ def make_references(
     config = registry.datasets.config(dataset) if isinstance(dataset, str) else dataset
     source: Dataset = registry.datasets.build(config)
     for line in lines:
-        line.check(source.declared().tasks)
+        line.check(source.tasks)
     total = sum(line.count(trials, seeds) for line in lines)
     maker = Maker(config, source.build(), results_dir, threads, rerun, total)
     records = [record for line in lines for record in line.make(maker, trials, seeds)]

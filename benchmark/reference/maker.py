@@ -135,7 +135,7 @@ class Maker:
         place, split = self._made + self._found, "test" if "test" in record.metrics else "validation"
         values = [(task, record.metrics[split][task.name][metrics.primary(task)]) for task in self.tasks]
         shown = [
-            f"{task.name} {metrics.primary(task).upper()} {value:.4f}" for task, value in values if value is not None
+            f"{task.name} {metrics.headline(task).title} {value:.4f}" for task, value in values if value is not None
         ]
         parts = [f"[{place}/{self.total}] {self.called(record)}: {', '.join(shown)} on {split}"]
         if record.cost:

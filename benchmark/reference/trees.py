@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from benchmark.datasets import Data
+from benchmark.kinds import KINDS
 from benchmark.metrics import primary
 from benchmark.runs.space import Range
-from benchmark.schema import Split, Task, TaskKind
+from benchmark.schema import Split, Task
 from benchmark.seeding import derive
 
 MAX_ROUNDS, PATIENCE = 2000, 50
@@ -39,8 +40,6 @@ FIXED = {
     "feature_pre_filter": False,  # else the bins could not serve several values of min_child_samples
     "verbosity": -1,
 }
-CRITERION = {TaskKind.BINARY: "auc", TaskKind.REGRESSION: "l2"}
-OBJECTIVE = {TaskKind.BINARY: "binary", TaskKind.REGRESSION: "regression"}
 
 
 def lightgbm() -> ModuleType:
@@ -56,6 +55,21 @@ def lightgbm() -> ModuleType:
             "the reference line gbdt needs LightGBM, which is not installed: pip install 'mtlbench[gbdt]' "
             "(only=constant does without)"
         ) from error
+
+
+def objective(task: Task) -> dict[str, Any]:
+    """LightGBM's `objective` and `metric` for a task.
+
+    Raises:
+        ValueError: if the task's kind has no trees.
+    """
+    found = KINDS[task.kind].trees(task)
+    if found is None:
+        raise ValueError(
+            f"the reference line gbdt has no trees for task {task.name!r} of kind {task.kind}; use only=constant, or a "
+            "configuration of the data set without the task"
+        )
+    return found
 
 
 def draw_parameters(task: str, trial: int) -> dict[str, float]:
@@ -80,7 +94,7 @@ class Model:
     seconds: float
 
     def predict(self, split: Split) -> np.ndarray:
-        """(R,) logits of a binary task, values in the target's own unit of a regression: as `metrics.evaluate` takes them."""
+        """(R,) or (R, K) logits, or values in the target's own unit: as `metrics.evaluate` takes them."""
         outputs_R: np.ndarray = self.booster.predict(columns(split), raw_score=True)
         return outputs_R
 
@@ -133,8 +147,7 @@ class Trees:
             {
                 **self._fixed,
                 **parameters,
-                "objective": OBJECTIVE[task.kind],
-                "metric": CRITERION[task.kind],
+                **objective(task),
                 "seed": derive(seed, "gbdt", task.name) % 2**31,
             },
             train,

@@ -20,6 +20,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from benchmark.kinds import kind_of_metrics
+from benchmark.metrics import METRICS
 from benchmark.records.files import write_json
 from benchmark.records.run import TRIAL, Record
 from benchmark.text import duration
@@ -141,10 +143,9 @@ def _outcome(record: Record) -> str:
     if record.purpose == TRIAL and record.criterion is not None:
         parts.append(f"{record.config['trainer']['monitor']} {record.criterion:.4f} on validation")
     for task, values in record.metrics.get("test", {}).items():
-        metric = next((name for name in ("auc", "mse") if name in values), None)
-        value = values[metric] if metric else None
-        if value is not None:
-            parts.append(f"{task} {'AUC' if metric == 'auc' else 'MSE'} {value:.4f}")
+        kind = kind_of_metrics(values)
+        if kind is not None and (value := values[kind.headline]) is not None:
+            parts.append(f"{task} {METRICS[kind.headline].title} {value:.4f}")
     return f"{', '.join(parts)} | epoch {record.best_epoch} of {len(record.epochs)}, {duration(record.cost['train_seconds'])}"
 
 

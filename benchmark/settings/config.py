@@ -14,6 +14,7 @@ from typing import Any
 from omegaconf import MISSING
 
 from benchmark.records.files import digest
+from benchmark.records.run import RESULTS_DIR
 from benchmark.settings import registry
 from benchmark.settings.registry import ArchitectureConfig, DatasetConfig, TrackerConfig, WeightingConfig, plain
 
@@ -101,7 +102,7 @@ class RunConfig:
     device: str = "auto"
     threads: int = 0
     tracker: TrackerConfig = MISSING
-    results_dir: str = "results/runs"
+    results_dir: str = RESULTS_DIR
     save_checkpoint: bool = False
     rerun: bool = False
     tuning: dict[str, Any] = field(default_factory=dict)

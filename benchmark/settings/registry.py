@@ -23,15 +23,14 @@ import dataclasses
 import importlib
 import inspect
 import pkgutil
-import warnings
 from collections.abc import Callable, Hashable, Mapping
 from functools import cache, partial
-from importlib.metadata import entry_points
 from typing import Annotated, Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
+from benchmark.plugins import load_plugins
 from benchmark.text import unknown
 
 C = TypeVar("C", bound=type)
@@ -171,15 +170,7 @@ class Registry:
             if not module.name.startswith("_"):
                 importlib.import_module(f"{self.package}.{module.name}")
         self._discovered = True
-        for point in entry_points(group=f"mtlbench.{self.plural}"):
-            try:
-                point.load()
-            except Exception as error:  # noqa: BLE001  a plugin may raise anything, and must not break the rest
-                owner = point.dist.name if point.dist else "unknown"
-                warnings.warn(
-                    f"plugin {point.name!r} of {owner!r} cannot be loaded and is skipped: {type(error).__name__}: {error}",
-                    stacklevel=2,
-                )
+        load_plugins(self.plural)
 
     def names(self) -> list[str]:
         """All registered names, sorted."""

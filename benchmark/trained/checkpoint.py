@@ -85,7 +85,7 @@ class Predictor:
             batch_size: Rows in one pass.
 
         Returns:
-            {task: (R,) float64}: the logit of a binary task, the value of a regression in the target's unit.
+            {task: (R,) or (R, K) float64}: the logit of a binary task, the value of a regression in the target's unit.
 
         Raises:
             ValueError: if the number of columns or rows, or a code, does not fit the schema.

@@ -1,7 +1,7 @@
 """Which epoch's weights count: chosen on validation only, by one rule for every method.
 
 Two selections come from one run: `joint`, one epoch for all tasks by `trainer.monitor`, and `per_task`, each task's own
-best epoch by its AUC or MSE. Training stops when neither has improved for `patience` epochs. Ties go to the earlier epoch.
+best epoch by its headline metric. Training stops when neither has improved for `patience` epochs. Ties go to the earlier epoch.
 """
 
 from __future__ import annotations

@@ -10,11 +10,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.schema import Task, TaskKind
+from benchmark.kinds import BINARY, REGRESSION
+from benchmark.schema import Task
 from benchmark.training.gradients import GradientEngine, count_shared, reach
 from benchmark.weightings import GramWeighting, JacobianWeighting
 
-TASKS = (Task("a", TaskKind.BINARY), Task("b", TaskKind.REGRESSION))
+TASKS = (Task("a", BINARY), Task("b", REGRESSION))
 ALL_ACTIVE = torch.tensor([True, True])
 Scope = Literal["trunk", "all", "representation"]
 SCOPES: list[Scope] = ["trunk", "all", "representation"]

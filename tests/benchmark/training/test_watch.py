@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmark.schema import Auxiliary, Task, TaskKind
+from benchmark.kinds import BINARY, REGRESSION
+from benchmark.schema import Auxiliary, Task
 from benchmark.training.watch import Diverged, Watch
 
-TASKS = (Task("liked", TaskKind.BINARY), Task("rating", TaskKind.REGRESSION))
+TASKS = (Task("liked", BINARY), Task("rating", REGRESSION))
 NAN, INF = float("nan"), float("inf")
 
 

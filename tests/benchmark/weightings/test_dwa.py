@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmark.schema import Task, TaskKind
+from benchmark.kinds import BINARY
+from benchmark.schema import Task
 from benchmark.weightings.dwa import DWA
 
-TASKS = tuple(Task(name, TaskKind.BINARY) for name in "abc")
+TASKS = tuple(Task(name, BINARY) for name in "abc")
 ACTIVE = torch.tensor([True, True, True])
 FIRST, SECOND = torch.tensor([0.5, 0.9, 0.8]), torch.tensor([0.4, 0.85, 0.4])
 WEIGHTS = torch.tensor([1.0219368420, 1.0984739667, 0.8795891913])
