@@ -16,27 +16,11 @@ import numpy as np
 from benchmark.datasets import Data
 from benchmark.kinds import KINDS
 from benchmark.metrics import primary
+from benchmark.runs.space import Range
 from benchmark.schema import Split, Task
 from benchmark.seeding import derive
 
 MAX_ROUNDS, PATIENCE = 2000, 50
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """Where a trial draws a parameter from: uniform, or uniform in its logarithm."""
-
-    low: float
-    high: float
-    log: bool = False
-    whole: bool = False
-
-    def draw(self, rng: np.random.Generator) -> float:
-        """One value."""
-        low, high = (np.log(self.low), np.log(self.high)) if self.log else (self.low, self.high)
-        drawn = rng.uniform(low, high)
-        value = float(np.exp(drawn) if self.log else drawn)
-        return round(value) if self.whole else float(f"{value:.4g}")
 
 
 SPACE = {

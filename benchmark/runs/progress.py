@@ -22,7 +22,9 @@ from tqdm import tqdm
 
 from benchmark.kinds import kind_of_metrics
 from benchmark.metrics import METRICS
+from benchmark.records.files import write_json
 from benchmark.records.run import TRIAL, Record
+from benchmark.text import duration
 
 SWEEP = "MTLBENCH_SWEEP"
 
@@ -81,9 +83,7 @@ def sweep_progress(records: Sequence[Path] = ()) -> Iterator[Callable[[Sequence[
             "started": time.time(),
             "records": [str(path.absolute()) for path in records],
         }
-        new = path.with_suffix(".new")
-        new.write_text(json.dumps(state))
-        new.replace(path)
+        write_json(path, state)
 
     follow(records)
     os.environ[SWEEP] = file.name
@@ -141,14 +141,6 @@ def _outcome(record: Record) -> str:
         if kind is not None and (value := values[kind.headline]) is not None:
             parts.append(f"{task} {METRICS[kind.headline].title} {value:.4f}")
     return f"{', '.join(parts)} | epoch {record.best_epoch} of {len(record.epochs)}, {duration(record.cost['train_seconds'])}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds for a person: `7 s`, `4 min`, `2 h 5 min`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def say(line: str) -> None:

@@ -18,11 +18,12 @@ from omegaconf import DictConfig, OmegaConf
 from benchmark.records.files import digest
 from benchmark.records.run import FIRST_TRIAL_SEED, TRIAL, Record
 from benchmark.runs.runner import check
-from benchmark.runs.space import Parameter, written
+from benchmark.runs.space import Parameter
 from benchmark.runs.sweep import Compose, Job
 from benchmark.seeding import derive
 from benchmark.settings.composition import typed
 from benchmark.settings.config import RunConfig
+from benchmark.settings.hydra_text import value_text
 from benchmark.settings.registry import plain
 
 STARTUP_TRIALS = 4  # of TPE: drawn at random before it models; Optuna's 10 would be a whole budget
@@ -172,8 +173,8 @@ class MethodSearch:
         OmegaConf.update(node, "tuning", tuning, merge=False, force_add=True)
         config = typed(node)
         check(config)
-        overrides = [f"{key}={written(value)}" for key, value in changes.items()]
-        return Job([*self.overrides, *overrides, f"++tuning={written(tuning)}"], config)
+        overrides = [f"{key}={value_text(value)}" for key, value in changes.items()]
+        return Job([*self.overrides, *overrides, f"++tuning={value_text(tuning)}"], config)
 
 
 def searches_of(

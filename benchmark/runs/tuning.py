@@ -23,6 +23,7 @@ from benchmark.runs.progress import say
 from benchmark.runs.search import SAMPLERS, MethodSearch, searches_of
 from benchmark.runs.space import parse_space
 from benchmark.runs.sweep import Compose, Job, Sweep, compose_all
+from benchmark.settings.hydra_text import value_text
 from benchmark.settings.registry import plain
 from benchmark.text import counted
 
@@ -93,7 +94,10 @@ def _chosen(search: MethodSearch) -> str:
     found = (
         f"{search.config.trainer.monitor} {best.value:.4f} on validation" if statuses["finished"] else "none finished"
     )
-    values = " ".join(f"{key}={value}" for key, value in best.parameters.items()) or "nothing of the space is its own"
+    values = (
+        " ".join(f"{key}={value_text(value)}" for key, value in best.parameters.items())
+        or "nothing of the space is its own"
+    )
     facts = "; ".join(part for part in (found, ended) if part)
     return f"mtlbench: {search.method}: trial {best.number} of {len(search.trials)} is the best ({facts}): {values}"
 

@@ -83,7 +83,7 @@ class GradientEngine:
     `JacobianWeighting.combine` gets the matrix. Shared parameters outside the scope get the weighted sum; under a
     Jacobian method, which has no weights, the sum. With scope `representation` the matrix holds the gradients of the
     embeddings' outputs, and all shared parameters get the weighted sum; under a Jacobian method the embeddings get
-    what its update sends on to them. Where nothing in scope is shared, the method is `equal`.
+    what its update sends on to them. Where nothing in scope is shared, the update is that of the plain sum.
 
     What a task reaches can grow: a gate leaves zero, a unit comes to life. So steps 1, 2 and 3, those whose number is a
     power of two and every hundredth look at it anew, whatever was found before; what was found stays. What opens at step n
@@ -118,11 +118,6 @@ class GradientEngine:
         self._along: list[nn.Parameter] = []
         self._outside: list[nn.Parameter] = []
         self._behind: list[nn.Parameter] = []
-
-    @property
-    def is_equal(self) -> bool:
-        """After a step: is nothing in scope shared, so that the method is equal weighting?"""
-        return not self._scope
 
     def backward(self, losses_T: Tensor, active_T: Tensor, extra: Tensor | None, outputs: dict[str, Tensor]) -> None:
         """Sets the gradients of one step.

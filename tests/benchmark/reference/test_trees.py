@@ -17,6 +17,15 @@ from benchmark.schema import CategoricalField, NumericField, Schema, Split, Task
 LIKE, PRICE = Task("like", BINARY), Task("price", REGRESSION)
 SCHEMA = Schema((CategoricalField("shop", 60),), (NumericField("size"),), (LIKE, PRICE))
 PARAMETERS = {"learning_rate": 0.1, "num_leaves": 15, "min_child_samples": 20, "cat_smooth": 10}
+GOLDEN = {
+    "learning_rate": 0.07656,
+    "num_leaves": 136,
+    "min_child_samples": 19,
+    "lambda_l2": 0.01233,
+    "cat_smooth": 86.43,
+    "feature_fraction": 0.3249,
+    "bagging_fraction": 0.7708,
+}
 SAMPLED = {**PARAMETERS, "feature_fraction": 0.5, "bagging_fraction": 0.5}
 
 
@@ -43,6 +52,10 @@ def test_a_trial_is_drawn_from_task_and_number_alone() -> None:
     assert first == trees.draw_parameters("like", 3)
     assert all(first[name] != trees.draw_parameters("like", 4)[name] for name in first)
     assert all(first[name] != trees.draw_parameters("price", 3)[name] for name in first)
+
+
+def test_what_a_trial_draws_stays_what_published_records_say() -> None:
+    assert trees.draw_parameters("income", 0) == GOLDEN
 
 
 def test_trials_fill_the_space_and_stay_in_it() -> None:
