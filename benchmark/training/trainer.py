@@ -85,7 +85,7 @@ class Trainer:
         *, scale: TargetScale, seed: int, device: torch.device,
     ) -> None:  # fmt: skip
         self.model, self.weighting, self.data, self.config = model, weighting, data, config
-        self.scale, self.seed, self.device = scale, seed, device
+        self.scale, self.device = scale, device
         self.tasks = data.schema.tasks
         metrics.check_monitor(config.monitor, self.tasks)
         self.rows = TrainingRows(data.train, scale, device)
