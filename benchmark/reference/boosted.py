@@ -16,6 +16,7 @@ from benchmark.reference import trees
 from benchmark.reference.maker import Maker, ReferenceLine
 from benchmark.runs.progress import RunProgress
 from benchmark.schema import Task
+from benchmark.training.judgeable import undefined
 
 
 class BoostedLine(ReferenceLine):
@@ -36,6 +37,9 @@ class BoostedLine(ReferenceLine):
 
     def make(self, maker: Maker, trials: int, seeds: int) -> list[ReferenceRecord]:
         """Tries, chooses by task, and trains the chosen on every seed; the seeds' records."""
+        wanted = [(task, metrics.primary(task)) for task in maker.tasks]
+        for (task, metric), reason in undefined(maker.data, wanted).items():
+            raise ValueError(f"trials of {task.name!r} cannot be compared: no {metric} on validation, {reason}")
         boosting = _Boosting(self, maker)
         tried = [boosting.trial(number) for number in range(trials)]
         best = {task.name: _best(task, tried) for task in maker.tasks}
@@ -102,9 +106,7 @@ def _best(task: Task, tried: list[ReferenceRecord]) -> dict[str, Any]:
     scores = []
     for record in tried:
         value = record.metrics["validation"][task.name][metric]
-        if value is None:
-            reason = record.undefined[f"validation.{task.name}.{metric}"]
-            raise ValueError(f"trials of {task.name!r} cannot be compared: no {metric} on validation, {reason}")
+        assert value is not None, "what validation cannot judge is refused before the first trial"
         scores.append(sign * value)
     model = tried[int(np.argmax(scores))].models[task.name]
     return {key: model[key] for key in ("trial", "parameters")}

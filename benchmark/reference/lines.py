@@ -48,7 +48,7 @@ def make_references(
 
     Raises:
         ValueError: for an unknown line, a number below 1, a task without trees, or if LightGBM is missing; before data is
-            read.
+            read. If validation cannot judge a task; before the first trial.
     """
     for name, value in (("trials", trials), ("seeds", seeds)):
         if value < 1:

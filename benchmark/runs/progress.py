@@ -1,7 +1,7 @@
 """How far things are: a bar for the run at work on a terminal, and one line for each finished run of a sweep.
 
 A sweep lists the records it waits for in a file and names it in an environment variable, which the workers of any launcher
-inherit: so every worker can say "[7/12] ... 4 min left" by looking which records exist.
+have too: so every worker can say "[7/12] ... 4 min left" by looking which records exist.
 """
 
 from __future__ import annotations
@@ -80,7 +80,6 @@ def sweep_progress(records: Sequence[Path] = ()) -> Iterator[Callable[[Sequence[
     def follow(records: Sequence[Path]) -> None:
         state = {
             "pid": os.getpid(),
-            "command_line": sys.argv,
             "started": time.time(),
             "records": [str(path.absolute()) for path in records],
         }
@@ -104,11 +103,6 @@ def line_of(record: Record) -> str:
         what += " (tuned)"
     place, left = _place()
     return " ".join(part for part in (place, what + ":", _outcome(record), left) if part)
-
-
-def command_line() -> list[str]:
-    """`sys.argv`; in a worker, that of the sweep."""
-    return list((_sweep() or {}).get("command_line", sys.argv))
 
 
 def _sweep() -> dict[str, Any] | None:

@@ -146,6 +146,11 @@ class MethodSearch:
         return [self._job(best.parameters, purpose="tuned", seed=seed, tuning=tuning) for seed in self.seeds]
 
     @property
+    def has_failed(self) -> bool:
+        """Did every trial fail? Then there is nothing to choose; trials that diverged are results."""
+        return all(trial.record is not None and trial.record.status == "failed" for trial in self.trials)
+
+    @property
     def best(self) -> Trial:
         """The best on validation; ties, and trials of which none finished, go to the lowest number."""
         return max(self.trials, key=lambda trial: trial.value)

@@ -59,7 +59,7 @@ def tune(
         if _search(searches, trials, sweep):
             for search in searches:
                 say(_chosen(search))
-            tuned = [job for search in searches for job in search.tuned()]
+            tuned = [job for search in searches if not search.has_failed for job in search.tuned()]
             sweep.run([*tuned, *default])
             _renew_ledgers(tuned, sweep)
             _warn_of_other_choices(tuned)
@@ -87,6 +87,8 @@ def _search(searches: Sequence[MethodSearch], trials: int, sweep: Sweep) -> bool
 
 
 def _chosen(search: MethodSearch) -> str:
+    if search.has_failed:
+        return f"mtlbench: {search.method}: all {counted(len(search.trials), 'trial')} failed, so it has no tuned runs"
     best, statuses = search.best, Counter(trial.record.status for trial in search.trials if trial.record is not None)
     ended = ", ".join(f"{number} {status}" for status, number in sorted(statuses.items()) if status != "finished")
     found = (

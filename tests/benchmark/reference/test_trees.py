@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import sys
 from typing import Any
 
@@ -95,6 +96,16 @@ def test_a_field_of_categories_is_split_by_sets_of_them(data: Data) -> None:
     assert root["split_feature"] == 0
     assert root["decision_type"] == "=="
     assert len(root["threshold"].split("||")) > 5
+
+
+def test_large_targets_are_centred_before_float32_rounds_them(data: Data) -> None:
+    def later(split: Split) -> Split:
+        return dataclasses.replace(split, labels=np.add(split.labels, (0, 1.7e9), dtype=np.float64))
+
+    whole = dataclasses.replace(data, **{name: later(getattr(data, name)) for name in ("train", "validation", "test")})
+    outputs_R = trees.Trees(whole, threads=1).fit(PRICE, PARAMETERS, 0).predict(whole.test)
+    found, _ = evaluate((PRICE,), {"price": outputs_R}, whole.test.labels[:, 1:])
+    assert found["price"]["r2"] > 0.97  # type: ignore[operator]
 
 
 def test_a_category_unseen_in_train_has_an_output(data: Data) -> None:
