@@ -45,7 +45,7 @@ class EmbeddingSum(Architecture):
         self.embedding = FeatureEmbedding(schema, embedding_dim)
         width = self.embedding.numbers_dim
         self.numeric = nn.Linear(width, embedding_dim, bias=False) if width else None
-        self.towers = Towers(schema.task_names, embedding_dim, ())
+        self.towers = Towers(schema.tasks, embedding_dim, ())
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """See `Architecture.forward`."""

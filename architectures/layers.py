@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from architectures._first_layer import Prepared, first_layer, stack, sum_rows
 from architectures._plan import Plan, make_plan
 from benchmark.rows import Batch
-from benchmark.schema import CategoricalField, Schema
+from benchmark.schema import CategoricalField, Schema, Task
 from benchmark.seeding import derive
 
 EMBEDDING_STD = 0.05  # N(0, 1), torch's default, costs .05 MSE on MovieLens
@@ -293,21 +293,21 @@ class MLPs(nn.Module):
 
 
 class Towers(nn.Module):
-    """A tower per task: an MLP, then one output.
+    """A tower per task: an MLP, then the task's outputs.
 
     Args:
-        tasks: Names of the tasks.
+        tasks: The tasks: their names, and how many outputs (K) each has.
         input_dim: H.
         dims: Hidden widths of a tower; none: the output reads the input directly.
         dropout: As in `MLPs`.
     """
 
-    def __init__(self, tasks: Sequence[str], input_dim: int, dims: Sequence[int], dropout: float = 0.0) -> None:
+    def __init__(self, tasks: Sequence[Task], input_dim: int, dims: Sequence[int], dropout: float = 0.0) -> None:
         super().__init__()
         self.tasks = tuple(tasks)
         self.hidden = MLPs(len(tasks), input_dim, dims, dropout) if dims else None
         width = dims[-1] if dims else input_dim
-        self.output = Units(nn.Linear(width, 1) for _ in tasks)
+        self.output = Units(nn.Linear(width, task.num_outputs) for task in tasks)
 
     if TYPE_CHECKING:
 
@@ -315,10 +315,17 @@ class Towers(nn.Module):
             """`forward`, with its types: nn.Module says Any."""
 
     def forward(self, inputs_BTH: Tensor) -> dict[str, Tensor]:
-        """(B, T, H) -> {task: (B,)}."""
+        """(B, T, H) -> {task: (B,), or (B, K) for K > 1 outputs}."""
         hidden_BTH = inputs_BTH if self.hidden is None else self.hidden(inputs_BTH)
-        output_BT1 = batched_linear(self.output, hidden_BTH)
-        return {task: output_BT1[:, number, 0] for number, task in enumerate(self.tasks)}
+        if len({task.num_outputs for task in self.tasks}) == 1:
+            outputs_BTK = batched_linear(self.output, hidden_BTH)
+            outputs = [outputs_BTK[:, number] for number in range(len(self.tasks))]
+        else:
+            outputs = [layer(hidden_BTH[:, number]) for number, layer in enumerate(self.output)]
+        return {
+            task.name: output_BK[:, 0] if task.num_outputs == 1 else output_BK
+            for task, output_BK in zip(self.tasks, outputs, strict=True)
+        }
 
 
 def make_gates(num_gates: int, input_dim: int, num_experts: int) -> Units[nn.Linear]:

@@ -60,7 +60,7 @@ class OMoE(Architecture):
         self.embedding = FeatureEmbedding(schema, embedding_dim)
         self.experts = MLPs(num_experts, self.embedding.output_dim, expert_dims, dropout)
         (self.gate,) = make_gates(1, self.embedding.output_dim, num_experts)
-        self.towers = Towers(schema.task_names, self.experts.output_dim, tower_dims, dropout)
+        self.towers = Towers(schema.tasks, self.experts.output_dim, tower_dims, dropout)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """See `Architecture.forward`."""

@@ -86,7 +86,7 @@ class PLE(Architecture):
             )
             for j in range(len(level_dims))
         )
-        self.towers = Towers(schema.task_names, level_dims[-1], tower_dims, dropout)
+        self.towers = Towers(schema.tasks, level_dims[-1], tower_dims, dropout)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """See `Architecture.forward`."""

@@ -50,7 +50,7 @@ class SharedBottom(Architecture):
         super().__init__(schema)
         self.embedding = FeatureEmbedding(schema, embedding_dim)
         self.bottom = MLPs(1, self.embedding.output_dim, bottom_dims, dropout)
-        self.towers = Towers(schema.task_names, self.bottom.output_dim, tower_dims, dropout)
+        self.towers = Towers(schema.tasks, self.bottom.output_dim, tower_dims, dropout)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """See `Architecture.forward`."""

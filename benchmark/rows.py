@@ -74,6 +74,11 @@ class Features:
         for other, arrays in self.others.items():
             yield from (arrays[name] for name in other.stored)
 
+    def keys(self) -> Iterator[np.ndarray]:
+        """Arrays of (R, W): rows that are equal in all of them are the same to a model."""
+        yield from (self.categorical, self.numeric)
+        yield from (other.key(arrays) for other, arrays in self.others.items())
+
     def flat(self) -> np.ndarray:
         """(R, F + N) float32, for models of plain tables: codes, which are exact below 2^24, then numbers; no others."""
         return np.concatenate([self.categorical.astype(np.float32), self.numeric], axis=1)
@@ -199,7 +204,8 @@ class Split:
     """The rows of one split as whole arrays, memory-mapped from the prepared cache.
 
     Shape:
-        features: of R rows; labels: (R, T) float32 in the unit of the target, NaN where not observed.
+        features: of R rows; labels: (R, T) float64 in the unit of the target, NaN where not observed: float32 would round
+        seconds since 1970 to 128, and only `TargetScale` centres them.
     """
 
     features: Features
@@ -214,7 +220,7 @@ class Batch:
     """Rows as a model sees them.
 
     Shape:
-        features: of B rows, as tensors; labels: (B, T) float32, regression targets standardised on train, 0 where not
+        features: of B rows, as tensors; labels: (B, T) float32, standardised on train if the task's kind is, 0 where not
         observed; observed: (B, T) bool.
     """
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+
+from benchmark import kinds
+from benchmark.kinds import Transform
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,37 +24,45 @@ Metrics = dict[str, dict[str, float | None]]
 """{task: {metric: value}}; None where it is undefined."""
 
 
-class TaskKind(StrEnum):
-    """What a label is; decides the loss and the metrics of its task."""
-
-    BINARY = "binary"
-    REGRESSION = "regression"
-
-
-class Transform(StrEnum):
-    """How a regression target was made from a value in its `Task.unit`."""
-
-    IDENTITY = "identity"
-    LOG1P = "log1p"
-
-
 @dataclass(frozen=True, slots=True)
 class Task:
     """One label to predict.
 
     Args:
         name: The label's name, the key of outputs, weights and metrics.
-        kind: BINARY (loss: binary cross entropy) or REGRESSION (loss: squared error).
-        given: The parent task in a funnel (purchase given click). The output of a child is the joint, "clicked and bought".
+        kind: A name in `benchmark.kinds.KINDS`, such as BINARY or REGRESSION: decides the loss and the metrics.
+        given: The parent task in a funnel (purchase given click). The output of a child is the joint, "clicked and bought",
+            on all rows: where the parent is 0, so is the child. A task on clicked rows only has no `given`.
         unit: What a regression value is measured in ("stars", "seconds").
         transform: The target is transform(value in unit); metrics are in the target, predictions shown to people in the unit.
+        num_outputs: K, how many numbers a model gives for a row.
+
+    Raises:
+        ValueError: for an unknown kind, with the known ones, or fewer outputs than the kind needs.
     """
 
     name: str
-    kind: TaskKind
+    kind: str
     given: str | None = None
     unit: str | None = None
     transform: Transform = Transform.IDENTITY
+    num_outputs: int = 1
+
+    def __post_init__(self) -> None:
+        try:
+            fewest = kinds.get(self.kind).fewest_outputs
+        except ValueError as error:
+            raise ValueError(f"task {self.name!r}: {error}") from None
+        if self.num_outputs < fewest:
+            raise ValueError(
+                f"task {self.name!r}: num_outputs of a task of kind {self.kind} must be at least {fewest}, "
+                f"found {self.num_outputs}"
+            )
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Of a row's output: () for one number, (K,) for several."""
+        return () if self.num_outputs == 1 else (self.num_outputs,)
 
     @property
     def target_unit(self) -> str | None:
@@ -64,7 +74,7 @@ class Task:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Task:
         """A task as it stands in `Schema.to_json`."""
-        return cls(**{**value, "kind": TaskKind(value["kind"]), "transform": Transform(value["transform"])})
+        return cls(**{**value, "transform": Transform(value["transform"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +105,7 @@ class OtherField(ABC):
     instance with its defaults is what a reader puts into `Table.others`; `fit` returns it with what train decides.
 
     Here all arrays have a row for each row of the data. A kind that stores rows of unequal length overrides `num_rows`, `take`
-    and `cut`, which get numpy arrays or tensors.
+    and `cut`, which get numpy arrays or tensors, and `key`.
 
     Args:
         name: The column's.
@@ -142,6 +152,13 @@ class OtherField(ABC):
         Raises:
             ValueError: naming the rows (`what`), the field, what was expected and what was found.
         """
+
+    def key(self, arrays: Arrays) -> np.ndarray:
+        """(R, W), of 4 or 8 bytes a number: rows that are equal there are the same to a model. From numpy arrays."""
+        import numpy as np
+
+        parts = [array.reshape(len(array), -1) for array in arrays.values()]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
     def num_rows(self, arrays: Arrays) -> int:
         """R."""
@@ -190,7 +207,8 @@ class Schema:
         others: The fields of other kinds.
 
     Raises:
-        ValueError: if names repeat, a funnel's parent is unknown or does not come first, or a role names no categorical field.
+        ValueError: if a name is empty or there twice, a funnel's parent is unknown, does not come first or is not binary, or a
+            role names no categorical field.
     """
 
     categorical: tuple[CategoricalField, ...]
@@ -201,20 +219,21 @@ class Schema:
     others: tuple[OtherField, ...] = ()
 
     def __post_init__(self) -> None:
-        for what, names in (("field", [f.name for f in self.fields]), ("task", [t.name for t in self.tasks])):
-            repeated = {name for name in names if names.count(name) > 1}
-            if repeated:
-                raise ValueError(f"{what} names must differ, found twice: {', '.join(sorted(repeated))}")
+        self._check_names()
         if not self.tasks:
             raise ValueError("a schema needs at least one task, found none")
-        known: set[str] = set()
+        known: dict[str, Task] = {}
         for task in self.tasks:
             if task.given is not None and task.given not in known:
                 earlier = ", ".join(sorted(known)) or "none"
                 raise ValueError(
                     f"task {task.name!r} is given {task.given!r}, which must be an earlier task; earlier: {earlier}"
                 )
-            known.add(task.name)
+            if task.given is not None and not kinds.get(known[task.given].kind).is_binary:
+                raise ValueError(
+                    f"task {task.name!r} is given {task.given!r}, which must be binary, found {known[task.given].kind}"
+                )
+            known[task.name] = task
         fields = {f.name for f in self.categorical}
         for role, name in (("user", self.user), ("item", self.item)):
             if name is not None and name not in fields:
@@ -233,6 +252,21 @@ class Schema:
         """All fields: categorical, numeric, others."""
         return (*self.categorical, *self.numeric, *self.others)
 
+    def _check_names(self) -> None:
+        fields = [f.name for f in self.fields]
+        tasks = [t.name for t in self.tasks]
+        for what, names in (("field", fields), ("task", tasks)):
+            if not all(name.strip() for name in names):
+                raise ValueError(f"every {what} needs a name, found {next(n for n in names if not n.strip())!r}")
+            repeated = {name for name in names if names.count(name) > 1}
+            if repeated:
+                raise ValueError(f"{what} names must differ, found twice: {', '.join(sorted(repeated))}")
+        both = sorted({*fields} & {*tasks})
+        if both:
+            raise ValueError(
+                f"a field has the name of a task: {', '.join(both)}; is it the label? leave it out, or rename it"
+            )
+
     @property
     def task_names(self) -> tuple[str, ...]:
         """Names of the tasks, in order."""
@@ -250,12 +284,15 @@ class Schema:
         raise ValueError(f"unknown task {name!r}; known: {', '.join(self.task_names)}")
 
     def to_json(self) -> dict[str, Any]:
-        """The schema as plain values, as it stands in a record; `others` only where there are some."""
+        """The schema as plain values, as it stands in a record; what is younger than records only where it is needed."""
         value = asdict(self)
-        others = [
-            {"kind": field.kind, **values} for field, values in zip(self.others, value.pop("others"), strict=True)
-        ]
-        return value | ({"others": others} if others else {})
+        for task in value["tasks"]:
+            if task["num_outputs"] == 1:
+                del task["num_outputs"]
+        others = value.pop("others")
+        if others:
+            value["others"] = [{"kind": field.kind, **own} for field, own in zip(self.others, others, strict=True)]
+        return value
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Schema:

@@ -14,11 +14,12 @@ import polars as pl
 
 from benchmark import metrics
 from benchmark.analysis.answer import Answer
-from benchmark.analysis.judging import MARGINS, endpoints, replicates, resampling
+from benchmark.analysis.judging import endpoints, replicates, resampling
 from benchmark.analysis.results import label
-from benchmark.analysis.study import TUNED, Group, Run, Study, find_method, tuned_name
+from benchmark.analysis.study import TUNED, Group, Run, Study, find_method, short_name, tuned_name
 from benchmark.analysis.values import SelectionName, Values, long_table, values_on_test
-from benchmark.records.run import Record, load_records
+from benchmark.kinds import check_headlines
+from benchmark.records.run import RESULTS_DIR, Record, load_records
 from benchmark.statistics import Comparison, Endpoint, Family, Margin, Verdict, judge, sentence, unranked
 from benchmark.statistics.wording import WORDS, bracketed, p_number, places
 from benchmark.text import ABSENT, unknown
@@ -46,6 +47,7 @@ class Judged:
     Args:
         dataset: Its name.
         sides: What was compared: two methods, or two folders.
+        names: {method as the comparisons name it: its name}; where folders are compared, they name the folder too.
         family: The comparisons, judged together.
         labels: {task: metric with its unit}.
         notes: Which runs are in no pair.
@@ -54,6 +56,7 @@ class Judged:
 
     dataset: str
     sides: tuple[str, str]
+    names: dict[str, str]
     family: Family
     labels: dict[str, str]
     notes: tuple[str, ...] = ()
@@ -75,7 +78,7 @@ class Judged:
         for verdict, word in SHOWN.items():
             of = [c for c in comparisons if c.verdict is verdict]
             if of and (one or verdict in FIRM):
-                where = [c.task if one else f"{c.task} ({_name(c)})" for c in of]
+                where = [c.task if one else f"{c.task} ({self.names[c.method]})" for c in of]
                 parts.append(f"{word} on {', '.join(where)}")
             elif of:
                 parts.append(f"{word} in {len(of)} of {len(comparisons)} comparisons")
@@ -142,7 +145,7 @@ class HeadToHead(Answer):
 
         for judged in self.judged:
             yield Text(judged.answer, style="bold")
-            identical = [_name(of[0]) for of in judged.methods.values() if _identical(of)]
+            identical = [judged.names[of[0].method] for of in judged.methods.values() if _identical(of)]
             if len(judged.methods) == 1 or len(identical) < len(judged.methods):
                 yield _table(judged)
             if len(judged.methods) > 1 and identical:
@@ -159,7 +162,7 @@ def compare(
     second: str | Path,
     results: str | Path | Sequence[Record] | None = None,
     *,
-    margins: Mapping[str, Margin] = MARGINS,
+    margins: Mapping[str, Margin] | None = None,
     selection: SelectionName = "joint",
 ) -> HeadToHead:
     """Judges one method by another, or the records of one folder by those of another, paired by data and seed.
@@ -172,17 +175,19 @@ def compare(
         second: What it is compared to, of the same kind.
         results: Folder of records, or records, in which both methods are; by default `results/runs`, unless both names
             are folders.
-        margins: The largest differences that do not matter, by headline metric: `auc`, `mse`.
+        margins: Differences up to this size count as equivalent, by headline metric (`auc`, `mse`); those left out are as
+            the kinds of task have them.
         selection: The epoch that is compared: one for all tasks, or each task's best.
 
     Raises:
         FileNotFoundError: if there is no folder `results`.
-        ValueError: if a method is unknown, with the known names, or nothing is in both.
+        ValueError: if a method or a metric is unknown, with the known names, or nothing is in both.
     """
-    margins = {**MARGINS, **margins}
+    margins = margins or {}
+    check_headlines(margins)
     if are_folders(first, second, results):
         return _folders(Path(first), Path(second), margins, selection)
-    return _methods(str(first), str(second), "results/runs" if results is None else results, margins, selection)
+    return _methods(str(first), str(second), RESULTS_DIR if results is None else results, margins, selection)
 
 
 def are_folders(first: str | Path, second: str | Path, results: object) -> bool:
@@ -250,8 +255,8 @@ def _tuned_too(group: Group, *compared: str) -> list[str]:
 
 def _as_asked(method: str, wanted: str, group: Group) -> str:
     """Without the parameters that tell the method from its like on other data only."""
-    alone = sum(name.startswith(f"{wanted} [") for name in group.by_method) == 1
-    return wanted if alone and method.startswith(f"{wanted} [") else method
+    same = [name for name, runs in group.by_method.items() if short_name(runs[0].record) == wanted]
+    return wanted if same == [method] else method
 
 
 def _folders(first: Path, second: Path, margins: Mapping[str, Margin], selection: SelectionName) -> HeadToHead:
@@ -288,8 +293,10 @@ def _judge(
     margins: Mapping[str, Margin],
 ) -> Judged:
     asked: list[Comparison] = []
+    methods: dict[str, str] = {}
     notes, lost = [], False
     for one, two in sides:
+        methods[one.name] = one.runs[0].method
         common = one.finished & two.finished
         alone = len(one.finished ^ two.finished)
         if common and alone:
@@ -309,7 +316,7 @@ def _judge(
                 )
             )  # fmt: skip
         lost = lost or bool(two.finished - one.finished)
-    return Judged(groups[0].name, names, judge(asked), headlines(groups[0]), tuple(notes), lost)
+    return Judged(groups[0].name, names, methods, judge(asked), headlines(groups[0]), tuple(notes), lost)
 
 
 def headlines(group: Group) -> dict[str, str]:
@@ -352,16 +359,12 @@ def _table(judged: Judged) -> Table:
         if not one and _identical(of):
             continue
         for number, c in enumerate(of):
-            name = [] if one else [_name(c) if number == 0 else ""]
+            name = [] if one else [judged.names[c.method] if number == 0 else ""]
             within = ", within the margin" if c.verdict in FIRM and c.within_margin else ""
-            cells = [*name, c.task, judged.labels[c.task].partition(" ")[0], str(c.n), _size(c), _p(c)]
+            cells = [*name, c.task, metrics.METRICS[c.metric].title, str(c.n), _size(c), _p(c)]
             verdict = Text(SHOWN[c.verdict] + within, style=STYLES.get(c.verdict, ""))
             table.add_row(*map(Text, cells), verdict, end_section=not one and c is of[-1])
     return table
-
-
-def _name(comparison: Comparison) -> str:
-    return comparison.method.partition(" in ")[0]
 
 
 def _identical(comparisons: Sequence[Comparison]) -> bool:

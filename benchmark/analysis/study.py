@@ -10,9 +10,10 @@ from functools import cached_property
 from typing import Any, Literal, TypeAlias, get_args
 
 from benchmark.analysis.naming import distinguish
+from benchmark.kinds import kind_of_metrics
 from benchmark.records.files import digest
 from benchmark.records.run import TRIAL, Record
-from benchmark.schema import Task, TaskKind
+from benchmark.schema import Task
 from benchmark.text import numbers
 
 Pair: TypeAlias = tuple[str, str, str, int]
@@ -134,8 +135,8 @@ class Group:
         schema = self.example.dataset.get("schema")
         if schema is not None:
             return tuple(map(Task.from_json, schema["tasks"]))
-        kinds = {True: TaskKind.BINARY, False: TaskKind.REGRESSION}
-        return tuple(Task(name, kinds["auc" in row]) for name, row in self.example.metrics.get("test", {}).items())
+        kinds = {task: kind_of_metrics(row) for task, row in self.example.metrics.get("test", {}).items()}
+        return tuple(Task(task, kind.name) for task, kind in kinds.items() if kind is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +282,7 @@ def _named(records: Sequence[Record], datasets: Sequence[str]) -> list[Run]:
         tuned = record.purpose == TUNED
         scope = dataset if tuned or record.method not in several else ""
         keys.append((scope, key))
-        named[scope][key] = (tuned_name(record.method) if tuned else record.method, record.method_config)
+        named[scope][key] = (short_name(record), record.method_config)
     names = {scope: distinguish(methods) for scope, methods in named.items()}
     return [
         Run(record, dataset, names[scope][key], draw_of(record.config["dataset"]))
@@ -292,6 +293,11 @@ def _named(records: Sequence[Record], datasets: Sequence[str]) -> list[Run]:
 def tuned_name(method: str) -> str:
     """What a method is called with its tuned parameters."""
     return f"{method} ({TUNED})"
+
+
+def short_name(record: Record) -> str:
+    """What its method is called where no other is called the same."""
+    return tuned_name(record.method) if record.purpose == TUNED else record.method
 
 
 def find_baseline(group: Group, wanted: str) -> str | None:

@@ -63,8 +63,8 @@ def outputs_are_finite_and_one_row_each(name: str, schema: Schema) -> None:
         for outputs in every:
             expect(tuple(outputs) == schema.task_names, f"the tasks {schema.task_names}", tuple(outputs), remedy)
             for task, output in outputs.items():
-                shape = tuple(output.shape)
-                expect(shape == (rows,), f"shape ({rows},) for {task}", shape, remedy)
+                shape, wanted = tuple(output.shape), (rows, *schema.task(task).output_shape)
+                expect(shape == wanted, f"shape {wanted} for {task}", shape, remedy)
                 expect(output.dtype == torch.float32, f"float32 for {task}", output.dtype, remedy)
                 expect(
                     output.isfinite().all(), f"finite outputs for {task}", output.tolist(), "Look for log(0) or x / 0"

@@ -5,21 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from architectures import Architecture, Batch, Schema
+from benchmark.kinds import BINARY, KINDS, REGRESSION
 from benchmark.rows import Features
-from benchmark.schema import CategoricalField, NumericField, Task, TaskKind
+from benchmark.schema import CategoricalField, NumericField, Task
 from benchmark.seeding import initialise
 from benchmark.settings.registry import architectures
 
-CLICK = Task("click", TaskKind.BINARY)
-CART = Task("cart", TaskKind.BINARY, given="click")
-BUY = Task("buy", TaskKind.BINARY, given="cart")
-LIKE = Task("like", TaskKind.BINARY)
-SHARE = Task("share", TaskKind.BINARY)
-SECONDS = Task("seconds", TaskKind.REGRESSION, unit="seconds")
+CLICK = Task("click", BINARY)
+CART = Task("cart", BINARY, given="click")
+BUY = Task("buy", BINARY, given="cart")
+LIKE = Task("like", BINARY)
+SHARE = Task("share", BINARY)
+SECONDS = Task("seconds", REGRESSION, unit="seconds")
 
 
 def make_schema(*tasks: Task, cardinalities: tuple[int, ...] = (3, 5, 70), num_numeric: int = 2) -> Schema:
@@ -54,7 +54,7 @@ def make_batch(schema: Schema, rows: int, seed: int = 0) -> Batch:
     labels: dict[str, Tensor] = {}
     for task in schema.tasks:
         value = signal + 0.5 * torch.randn(rows, generator=generator)
-        label = value if task.kind is TaskKind.REGRESSION else (value > 0).float()
+        label = value if KINDS[task.kind].is_standardised else (value > 0).float()
         labels[task.name] = label if task.given is None else label * labels[task.given]
     features = Features(schema.fields, categorical, numeric)
     return Batch(features, torch.stack(list(labels.values()), dim=1), torch.ones(rows, len(labels)).bool())
@@ -70,8 +70,8 @@ def build(name: str, schema: Schema, seed: int = 0, **parameters: Any) -> Archit
 def task_losses(model: Architecture, batch: Batch, outputs: dict[str, Tensor]) -> dict[str, Tensor]:
     """Mean loss of each task over all rows."""
     return {
-        task.name: (F.binary_cross_entropy_with_logits if task.kind is TaskKind.BINARY else F.mse_loss)(
-            outputs[task.name], batch.labels[:, number].to(outputs[task.name])
+        task.name: KINDS[task.kind].loss(
+            outputs[task.name], batch.labels[:, number].to(outputs[task.name]), reduction="mean"
         )
         for number, task in enumerate(model.schema.tasks)
     }

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.contracts.expectation import Contracts, expect, expect_close
-from benchmark.schema import Task, TaskKind
+from benchmark.kinds import BINARY, REGRESSION
+from benchmark.schema import Task
 from benchmark.settings import registry
 from benchmark.settings.composition import compose_run
 from benchmark.settings.config import RunConfig
@@ -21,10 +22,10 @@ from benchmark.weightings import GramWeighting, JacobianWeighting, Weighting
 TASKS = tuple(
     Task(name, kind)
     for name, kind in (
-        ("a", TaskKind.BINARY),
-        ("b", TaskKind.REGRESSION),
-        ("c", TaskKind.BINARY),
-        ("d", TaskKind.REGRESSION),
+        ("a", BINARY),
+        ("b", REGRESSION),
+        ("c", BINARY),
+        ("d", REGRESSION),
     )
 )
 STEPS_PER_EPOCH = 4
@@ -147,6 +148,23 @@ def its_state_is_tensors_only(name: str) -> None:
         if not isinstance(value, Tensor)
     }
     expect(not others, "tensors in state_dict", others, "Register buffers; do not override get_extra_state")
+
+
+@contracts.once
+def its_state_changes_in_place(name: str) -> None:
+    """A captured step sees no new tensor."""
+    training = Training(name)
+
+    def places() -> dict[str, tuple[int, int]]:
+        held = [*training.weighting.named_parameters(), *training.weighting.named_buffers()]
+        return {key: (id(tensor), tensor.data_ptr()) for key, tensor in held}
+
+    before, everyone = places(), (True,) * 4
+    for number, active in enumerate([everyone, (True, False, True, True), (False,) * 4, *[everyone] * 10]):
+        training.step(number, active)
+        moved = sorted({key for key, _ in before.items() ^ places().items()})
+        remedy = "Change a buffer in place: self.scores_T.copy_(...), .add_(...)"
+        expect(not moved, "the same tensors after every step and epoch", f"new ones for {moved}", remedy)
 
 
 @contracts.once

@@ -76,6 +76,10 @@ def fitted(table: Table, numeric: str) -> Iterator[FittedColumn]:
         yield FittedColumn(NumericField(name), name, scale(values, train, standardise=numeric != "raw"), None)
     for other, values in table.others.items():
         made, arrays, vocabulary = other.fit(values, train)
+        if made.num_rows(arrays) != len(train):
+            raise ValueError(
+                f"column {other.name!r}: expected {len(train)} values, one for each row of `split`, found {made.num_rows(arrays)}"
+            )
         yield FittedColumn(made, other.name, arrays, vocabulary)
 
 

@@ -13,15 +13,27 @@ import numpy as np
 from benchmark.datasets import Data, Dataset
 from benchmark.datasets._cache import cache_folder, folder_made_once
 from benchmark.datasets._catalogue import CONTEXT, ITEMS, USERS, load_catalogue, write_entities
+from benchmark.datasets._columns import check_precision, cleaned
 from benchmark.datasets._fit import TREATMENTS, count_fields, fitted
-from benchmark.datasets.table import LEFT_OUT, SPLITS, TEST, TRAIN, VALIDATION, Table, check_labels, random_split
+from benchmark.datasets._leaks import count_repeated, refuse_labels_as_fields
+from benchmark.datasets.table import (
+    LEFT_OUT,
+    SPLITS,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    Table,
+    check_labels,
+    fill_children,
+    random_split,
+)
 from benchmark.records.files import digest, write_json
 from benchmark.rows import Features, FeatureWriter, Split
 from benchmark.schema import Schema, Task
 
 __all__ = ["LEFT_OUT", "SPLITS", "TEST", "TRAIN", "VALIDATION", "Table", "prepare", "random_split"]
 
-FORMAT = 4  # of the prepared arrays and what is done to them; a change raises it, and old caches are not read
+FORMAT = 7  # of the prepared arrays and what is done to them; a change raises it, and old caches are not read
 
 
 def prepare(dataset: Dataset, *, read: Callable[[], Table], source: dict[str, Any], numeric: str = "bins") -> Data:
@@ -37,6 +49,9 @@ def prepare(dataset: Dataset, *, read: Callable[[], Table], source: dict[str, An
 
     Columns of other kinds are fitted as their kind says.
 
+    A funnel's child that is not observed where its parent is 0 is 0 there (see `fill_children`); the facts say on how many
+    rows. A task that is about clicked rows only is one without `given`.
+
     Args:
         dataset: Its name and parameters (each an attribute of its own name) are part of the cache's key.
         read: Parses the files; called only if the cache does not have the result.
@@ -44,7 +59,8 @@ def prepare(dataset: Dataset, *, read: Callable[[], Table], source: dict[str, An
         numeric: The treatment of numeric columns.
 
     Raises:
-        ValueError: for an unknown treatment, an empty split, and labels that are not what their task says.
+        ValueError: for an unknown treatment, an empty split, no field at all, a column that is not of its sort, labels that
+            are not what their task says, and a field that is a label.
     """
     if numeric not in TREATMENTS:
         raise ValueError(f"dataset.numeric must be one of {', '.join(TREATMENTS)}, found {numeric!r}")
@@ -69,33 +85,57 @@ def parameters(dataset: Dataset) -> dict[str, Any]:
 
 def _write(folder: Path, dataset: Dataset, table: Table, numeric: str) -> None:
     tasks = dataset.tasks
+    table = cleaned(table)
     for task in tasks:
-        assert task.name in table.labels, f"the reader of {type(dataset).__name__} has no label {task.name}"
+        if task.name not in table.labels:
+            raise ValueError(
+                f"{type(dataset).__name__}: no label for task {task.name!r}, only {', '.join(table.labels) or 'none'}"
+            )
+    if not table.columns:
+        raise ValueError(f"{type(dataset).__name__}: a data set needs at least one field, found none")
     rows = {name: np.flatnonzero(table.split == number) for name, number in SPLITS.items()}
     for name, chosen in rows.items():
         if not len(chosen):
             raise ValueError(f"{type(dataset).__name__}: the {name} split has no rows, of {len(table.split)} in all")
-    labels_RT = np.stack([table.labels[task.name] for task in tasks], axis=1).astype(np.float32)
+    check_precision(table, tasks)
+    labels_RT = np.stack([table.labels[task.name] for task in tasks], axis=1).astype(np.float64, copy=False)
+    filled_RT = fill_children(labels_RT, tasks)
     check_labels(labels_RT, table.split, tasks)
+    refuse_labels_as_fields(table, labels_RT, tasks)
     for name, chosen in rows.items():
         np.save(folder / f"{name}_labels.npy", labels_RT[chosen])
 
     schema, catalogue = _write_features(folder, dataset, table, numeric, rows)
+    repeated = _facts_of_repeated(*(_load_split(folder, name, schema) for name in ("train", "test")))
     stored = {
         "schema": schema.to_json(),
         "fingerprint": table.fingerprint(),
-        "facts": table.facts,
+        "facts": {**table.facts, **_facts_of_filling(filled_RT, tasks, table.split), **repeated},
         "best_reachable": table.best_reachable,
         "catalogue": catalogue,
     }
     write_json(folder / "data.json", stored)
 
 
+def _facts_of_filling(filled_RT: np.ndarray, tasks: tuple[Task, ...], split: np.ndarray) -> dict[str, Any]:
+    counts = filled_RT[split != LEFT_OUT].sum(axis=0).tolist()
+    found = {task.name: count for task, count in zip(tasks, counts, strict=True) if count}
+    return {"zeros_filled_in": found} if found else {}
+
+
+def _facts_of_repeated(train: Split, test: Split) -> dict[str, Any]:
+    """How many rows of test are in train too, as a model sees them."""
+    features = [list(split.features.keys()) for split in (train, test)]
+    both = [[*keys, split.labels] for keys, split in zip(features, (train, test), strict=True)]
+    counts = {"same_features": count_repeated(*features), "same_features_and_labels": count_repeated(*both)}
+    return {"test_rows_in_train": counts}
+
+
 def _write_features(
     folder: Path, dataset: Dataset, table: Table, numeric: str, rows: dict[str, np.ndarray]
 ) -> tuple[Schema, dict[str, list[str]] | None]:
     """Writes the features of splits, users, items and context, field by field; the schema, and the fields of the last three."""
-    columns = {*table.categorical, *table.numeric, *(other.name for other in table.others)}
+    columns = {*table.columns}
     parts: dict[str, tuple[np.ndarray, set[str]]] = {name: (chosen, columns) for name, chosen in rows.items()}
     entities: list[str] = []
     if dataset.user is not None and dataset.item is not None:
@@ -121,20 +161,21 @@ def _write_features(
     return schema, catalogue or None
 
 
+def _load_split(folder: Path, name: str, schema: Schema) -> Split:
+    # "c": torch shares writable arrays only; what would be written stays with the process, never in the file
+    labels = np.load(folder / f"{name}_labels.npy", mmap_mode="c", allow_pickle=False)
+    return Split(Features.load(folder, name, schema.fields), labels)
+
+
 def _load(folder: Path) -> Data:
     stored = json.loads((folder / "data.json").read_text(encoding="utf8"))
     schema = Schema.from_json(stored["schema"])
-
-    def split(name: str) -> Split:
-        # "c": torch shares writable arrays only; what would be written stays with the process, never in the file
-        labels = np.load(folder / f"{name}_labels.npy", mmap_mode="c", allow_pickle=False)
-        return Split(Features.load(folder, name, schema.fields), labels)
-
+    train, validation, test = (_load_split(folder, name, schema) for name in SPLITS)
     return Data(
         schema=schema,
-        train=split("train"),
-        validation=split("validation"),
-        test=split("test"),
+        train=train,
+        validation=validation,
+        test=test,
         fingerprint=stored["fingerprint"],
         facts=stored["facts"],
         best_reachable=stored["best_reachable"],

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from benchmark.schema import OtherField, Task, TaskKind
+from benchmark.kinds import KINDS
+from benchmark.schema import OtherField, Task
 from benchmark.seeding import derive
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
@@ -19,14 +20,17 @@ SPLITS = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
 
 @dataclass(slots=True)
 class Table:
-    """The parsed columns of R rows.
+    """The parsed columns of R rows: numpy arrays, polars series or lists.
+
+    `prepare` takes what is plainly meant: booleans, dates and polars' categories as text, whole floats as integers, None
+    as missing. It refuses the rest by the column's name.
 
     Args:
-        categorical: Field name to (R,) strings or integers; null: missing, a category of its own.
-        numeric: Field name to (R,) float64; NaN: missing.
-        labels: Every task that the files offer, chosen or not, to (R,) float32 targets (after the transform);
-            NaN: not observed.
-        split: (R,) int8 of TRAIN, VALIDATION, TEST, and LEFT_OUT.
+        categorical: Field name to (R,) text or integers; null: missing, a category of its own.
+        numeric: Field name to (R,) numbers; NaN: missing.
+        labels: Every task that the files offer, chosen or not, to (R,) targets (after the transform); NaN: not observed.
+            A binary child that is not observed where its parent is 0 counts as 0.
+        split: (R,) of TRAIN, VALIDATION, TEST, and LEFT_OUT.
         user_fields: Columns that belong to the user, the id itself included.
         item_fields: The same of the item. What belongs to neither is context.
         titles: Item id to title, for people to read; no part of the fingerprint.
@@ -35,16 +39,21 @@ class Table:
         others: Columns of other kinds, as not yet fitted fields, to the values of R rows that their `fit` takes.
     """
 
-    categorical: dict[str, np.ndarray | pl.Series]
-    numeric: dict[str, np.ndarray]
-    labels: dict[str, np.ndarray]
-    split: np.ndarray
+    categorical: dict[str, Any]
+    numeric: dict[str, Any]
+    labels: dict[str, Any]
+    split: Any
     user_fields: tuple[str, ...] = ()
     item_fields: tuple[str, ...] = ()
     titles: dict[str, str] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     best_reachable: dict[str, dict[str, float]] | None = None
     others: dict[OtherField, Any] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of all columns that become features."""
+        return (*self.categorical, *self.numeric, *(other.name for other in self.others))
 
     def series(self, name: str) -> pl.Series:
         """A categorical column, as strings or integers."""
@@ -92,13 +101,30 @@ def random_split(num_rows: int, split_seed: int) -> np.ndarray:
     return split
 
 
+def fill_children(labels_RT: np.ndarray, tasks: tuple[Task, ...]) -> np.ndarray:
+    """Writes 0 where a binary child is not observed and its parent is 0: nothing is bought that was not clicked.
+
+    Without these zeros the child, whose output is the joint, would be trained and judged on clicked rows alone.
+
+    Returns:
+        (R, T) bool: where it wrote. Along a chain a child that is filled in is a parent of the next.
+    """
+    names = [task.name for task in tasks]
+    filled_RT = np.zeros(labels_RT.shape, dtype=bool)
+    for column, task in enumerate(tasks):
+        if task.given is not None and KINDS[task.kind].is_binary:
+            parent_R = labels_RT[:, names.index(task.given)]
+            filled_RT[:, column] = np.isnan(labels_RT[:, column]) & (parent_R == 0)
+            labels_RT[filled_RT[:, column], column] = 0
+    return filled_RT
+
+
 def check_labels(labels_RT: np.ndarray, split: np.ndarray, tasks: tuple[Task, ...]) -> None:
     """Refuses labels that are not what their tasks say.
 
     Raises:
-        ValueError: naming task and count. A label is finite or NaN, and some are observed in train. A binary one is
-            0 or 1 and has both classes in train. In a funnel a child is at most its parent, and observed only where
-            its parent is.
+        ValueError: naming task and count. A label is finite or NaN, and some are observed in train; the rest is for its
+            kind to say. In a funnel a child is observed only where its parent is, and a binary one is at most its parent.
     """
     names = [task.name for task in tasks]
     for task, label in zip(tasks, labels_RT.T, strict=True):
@@ -114,19 +140,11 @@ def _check_label(task: Task, label: np.ndarray, split: np.ndarray) -> None:
     train = train[~np.isnan(train)]
     if not len(train):
         raise ValueError(f"task {task.name!r}: no label is observed in train")
-    if task.kind is not TaskKind.BINARY:
-        return
-    wrong = ~(np.isnan(label) | (label == 0) | (label == 1))
-    if wrong.any():
-        raise ValueError(
-            f"task {task.name!r}: a binary label is 0 or 1, found {wrong.sum()} others, first {label[wrong][0]:g}"
-        )
-    if (train == train[0]).all():
-        raise ValueError(f"task {task.name!r}: all {len(train)} labels in train are of one class, {train[0]:.0f}")
+    KINDS[task.kind].check(task, label, train)
 
 
 def _check_child(task: Task, label: np.ndarray, parent: np.ndarray) -> None:
-    above = int((label > parent).sum())  # NaN is not greater
+    above = int((label > parent).sum()) if KINDS[task.kind].is_binary else 0  # NaN is not greater
     if above:
         raise ValueError(f"task {task.name!r} is given {task.given!r} and cannot be greater, but is on {above} rows")
     alone = int((np.isnan(parent) & ~np.isnan(label)).sum())

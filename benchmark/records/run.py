@@ -17,6 +17,10 @@ from benchmark.records.files import known_keys, no_garbage_collection, read_json
 from benchmark.schema import Metrics
 
 FORMAT = 1
+RESULTS_DIR = "results/runs"
+"""Where records are, if nothing else is said."""
+BASELINE = "single_task/equal"
+"""The method that others are compared to, if nothing else is said."""
 REQUIRED = ("format", "id", "status", "method", "purpose", "seed", "config")
 STATUSES = ("finished", "diverged", "failed")
 TRIAL = "trial"  # the purpose whose runs never read the test split
@@ -98,7 +102,7 @@ class Record:
         return record_path(results_dir, self.config, self.id)
 
     def write(self, results_dir: str | Path) -> Path:
-        """Writes the JSON in one step: a reader sees the old file or the new one, never a part.
+        """Writes the JSON whole, by rename.
 
         Raises:
             ValueError: if a number is NaN or infinite.

@@ -14,29 +14,14 @@ from typing import Any
 import numpy as np
 
 from benchmark.datasets import Data
+from benchmark.kinds import KINDS
 from benchmark.metrics import primary
 from benchmark.rows import Split
-from benchmark.schema import Schema, Task, TaskKind
+from benchmark.runs.space import Range
+from benchmark.schema import Schema, Task
 from benchmark.seeding import derive
 
 MAX_ROUNDS, PATIENCE = 2000, 50
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """Where a trial draws a parameter from: uniform, or uniform in its logarithm."""
-
-    low: float
-    high: float
-    log: bool = False
-    whole: bool = False
-
-    def draw(self, rng: np.random.Generator) -> float:
-        """One value."""
-        low, high = (np.log(self.low), np.log(self.high)) if self.log else (self.low, self.high)
-        drawn = rng.uniform(low, high)
-        value = float(np.exp(drawn) if self.log else drawn)
-        return round(value) if self.whole else float(f"{value:.4g}")
 
 
 SPACE = {
@@ -56,8 +41,6 @@ FIXED = {
     "feature_pre_filter": False,  # else the bins could not serve several values of min_child_samples
     "verbosity": -1,
 }
-CRITERION = {TaskKind.BINARY: "auc", TaskKind.REGRESSION: "l2"}
-OBJECTIVE = {TaskKind.BINARY: "binary", TaskKind.REGRESSION: "regression"}
 
 
 def lightgbm() -> ModuleType:
@@ -88,6 +71,21 @@ def check(schema: Schema) -> None:
         )
 
 
+def objective(task: Task) -> dict[str, Any]:
+    """LightGBM's `objective` and `metric` for a task.
+
+    Raises:
+        ValueError: if the task's kind has no trees.
+    """
+    found = KINDS[task.kind].trees(task)
+    if found is None:
+        raise ValueError(
+            f"the reference line gbdt has no trees for task {task.name!r} of kind {task.kind}; use only=constant, or a "
+            "configuration of the data set without the task"
+        )
+    return found
+
+
 def draw_parameters(task: str, trial: int) -> dict[str, float]:
     """What trial number `trial` tries for a task: of these two alone, so that trials may run in any order, anywhere."""
     return {name: where.draw(np.random.default_rng(derive(trial, "gbdt", task, name))) for name, where in SPACE.items()}
@@ -99,20 +97,22 @@ class Model:
 
     Args:
         booster: LightGBM's, cut at its best round on validation.
+        centre: What was taken off the labels before LightGBM made float32 of them.
         rounds: How many trees that is.
         rows: Rows of train whose label is known.
         seconds: Time of the fit.
     """
 
     booster: Any
+    centre: float
     rounds: int
     rows: int
     seconds: float
 
     def predict(self, split: Split) -> np.ndarray:
-        """(R,) logits of a binary task, values in the target's own unit of a regression: as `metrics.evaluate` takes them."""
+        """(R,) or (R, K) logits, or values in the target's own unit: as `metrics.evaluate` takes them."""
         outputs_R: np.ndarray = self.booster.predict(split.features.flat(), raw_score=True)
-        return outputs_R
+        return outputs_R + self.centre
 
 
 class Trees:
@@ -149,17 +149,22 @@ class Trees:
         """
         library, started = self._library, time.perf_counter()
         rows, labels = self._known(self._data.train, task)
-        train = self._binned.subset(rows).construct().set_label(labels)
+        # taken off only where float32 would round: LightGBM's own mean does for all others
+        is_rounded = KINDS[task.kind].is_standardised and bool((labels.astype(np.float32) != labels).any())
+        centre = float(labels.mean()) if is_rounded else 0.0
+        train = self._binned.subset(rows).construct().set_label(labels - centre)
         rows_V, labels_V = self._known(self._data.validation, task)
         validation = library.Dataset(
-            self._data.validation.features.flat()[rows_V], label=labels_V, reference=self._binned, params=self._fixed
+            self._data.validation.features.flat()[rows_V],
+            label=labels_V - centre,
+            reference=self._binned,
+            params=self._fixed,
         )
         booster = library.train(
             {
                 **self._fixed,
                 **parameters,
-                "objective": OBJECTIVE[task.kind],
-                "metric": CRITERION[task.kind],
+                **objective(task),
                 "seed": derive(seed, "gbdt", task.name) % 2**31,
             },
             train,
@@ -167,7 +172,7 @@ class Trees:
             valid_sets=[validation],
             callbacks=[library.early_stopping(PATIENCE, verbose=False)],
         )
-        return Model(booster, booster.current_iteration(), len(rows), time.perf_counter() - started)
+        return Model(booster, centre, booster.current_iteration(), len(rows), time.perf_counter() - started)
 
     def _known(self, split: Split, task: Task) -> tuple[np.ndarray, np.ndarray]:
         labels = split.labels[:, self._data.schema.task_names.index(task.name)].astype(np.float64)

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from benchmark.analysis.fronts import heading
 from benchmark.analysis.results import Results
 from benchmark.analysis.study import Study
 from benchmark.analysis.values import SelectionName
+from benchmark.records.run import STATUSES
 from benchmark.reporting import provenance
 from benchmark.reporting.costs import cost_table
 from benchmark.reporting.fronts import front_table
@@ -33,7 +35,7 @@ LEGEND = Legend(
     "data, same seed) with its 95 % t interval. Intervals are not adjusted for the number of comparisons; p values are, by "
     "Holm over all methods and tasks of the data set. A p is of equivalence where that is the verdict, else of a difference. "
     f"Below {FEWEST} seeds or pairs there is no interval and no test.",
-    marks="Bold is the best mean of a column among methods that finished every seed; underlined is what cannot be told from it.",
+    marks="Bold is the best mean of a column among methods that finished every seed; {close} is what cannot be told from it.",
     seconds="Seconds of training are medians over seeds.",
 )
 
@@ -62,7 +64,7 @@ def document(
             lambda r: ([*(task_table(r, t) for t in r.group.tasks), selection_table(r)], ()),
         ),
         _each("differences", "Change of each task", results, _nothing),
-        _each("front", "AUC against MSE", results, lambda r: ([front_table(r)], ())),
+        _each("front", heading(r.group.tasks for r in results), results, lambda r: ([front_table(r)], ())),
         _each("gains", "Gain of each method", results, lambda r: ([gain_table(r)], ())),
         Chapter("ranks", "Ranks", (Part("", (rank_table(ranking),)),) if ranking is not None else ()),
         _each("curves", "Learning curves", results, _nothing),
@@ -116,7 +118,7 @@ def _compared(
 
 def _headline(study: Study, selection: SelectionName) -> tuple[str, ...]:
     runs = study.runs
-    by_status = {s: sum(run.record.status == s for run in runs) for s in ("finished", "diverged", "failed")}
+    by_status = {s: sum(run.record.status == s for run in runs) for s in STATUSES}
     status = ", ".join(f"{number} {name}" for name, number in by_status.items() if number)
     purposes: Mapping[str, int] = {
         p: sum(run.record.purpose == p for run in runs) for p in dict.fromkeys(run.record.purpose for run in runs)
@@ -128,7 +130,7 @@ def _headline(study: Study, selection: SelectionName) -> tuple[str, ...]:
     )
     return (
         first,
-        f"SelectionName {selection}: {provenance.SELECTIONS[selection]}, chosen on validation; all metrics are on test.",
+        f"Selection {selection}: {provenance.SELECTIONS[selection]}, chosen on validation; all metrics are on test.",
     )
 
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from benchmark import metrics
 from benchmark.analysis.lines import Line
-from benchmark.analysis.results import LABELS, Results, label
+from benchmark.analysis.results import Results, label
+from benchmark.kinds import KINDS
 from benchmark.reporting.cells import cost_cells, metric_cell, seeds_cell
 from benchmark.reporting.layout import Cell, Column, Row, TextTable
 from benchmark.schema import Task
@@ -20,11 +21,16 @@ def overview(results: Results) -> TextTable:
     gains = results.baseline is not None and len(group.tasks) > 1
     columns = [Column("method", numeric=False), Column("seeds")]
     if gains:
-        columns += [Column("gain over tasks, % (+ is better)"), Column("task that gains least", detail=True)]
-    columns += [Column(f"{task.name} {LABELS[metrics.primary(task)]}") for task in group.tasks]
+        columns += [
+            Column("gain", "gain over tasks, % (+ is better)", intervals=True),
+            Column("least", "task that gains least", detail=True),
+        ]
+    columns += [
+        Column(_key(task), f"{task.name} {metrics.headline(task).title}", intervals=True) for task in group.tasks
+    ]
     if results.family is not None and len(group.tasks) > 1:
-        columns.append(Column("tasks better / worse", detail=True))
-    columns += [Column("parameters (shared)", spare=True), Column("train\u00a0s", spare=True)]
+        columns.append(Column("seesaw", "tasks better / worse", detail=True))
+    columns += [Column("parameters", "parameters (shared)", spare=True), Column("seconds", "train\u00a0s", spare=True)]
     counted = seesaw(results.family.comparisons) if results.family is not None else {}
     rows = []
     for method in results.by_gain:
@@ -39,7 +45,12 @@ def overview(results: Results) -> TextTable:
     rows += [row for line in results.lines.values() if (row := _line(results, line, columns)) is not None]
     headline = ", ".join(f"{task.name} {label(metrics.primary(task), task)}" for task in group.tasks)
     return TextTable(
-        "All tasks", tuple(columns), tuple(rows), f"test rows; {headline}", notes=_notes(results, gains=gains)
+        "overview",
+        "All tasks",
+        tuple(columns),
+        tuple(rows),
+        f"test rows; {headline}",
+        notes=_notes(results, gains=gains),
     )
 
 
@@ -48,7 +59,10 @@ def gain_table(results: Results) -> TextTable | None:
     if results.baseline is None or not results.gains or len(results.group.tasks) < 2:
         return None
     tasks = results.group.tasks
-    columns = (Column("method", numeric=False), Column("gain over tasks, %"), *(Column(f"{t.name}, %") for t in tasks))
+    columns = (
+        Column("method", numeric=False), Column("gain", "gain over tasks, %", intervals=True),
+        *(Column(_key(task), f"{task.name}, %", intervals=True) for task in tasks),
+    )  # fmt: skip
     rows = []
     for method in results.by_gain:
         gain = results.gains.get(method)
@@ -57,8 +71,13 @@ def gain_table(results: Results) -> TextTable | None:
             cells = [Cell(signed_interval(part, 2) if part else ABSENT) for part in (gain.total, *parts)]
             rows.append(Row((Cell(method, method=method), *cells)))
     return TextTable(
-        "Gain of each task", columns, tuple(rows), "+ is better", notes=(_gain_note(results),), detail=True
+        "gains", "Gain of each task", columns, tuple(rows), "+ is better", notes=(_gain_note(results),), detail=True
     )
+
+
+def _key(task: Task) -> str:
+    """Of a task's column; no task is called as another column."""
+    return f"task:{task.name}"
 
 
 def _notes(results: Results, *, gains: bool) -> tuple[str, ...]:
@@ -75,12 +94,22 @@ def _notes(results: Results, *, gains: bool) -> tuple[str, ...]:
 
 
 def _gain_note(results: Results) -> str:
+    here = {task.kind for task in results.group.tasks}
+    kinds = {kind.plural: metrics.METRICS[kind.headline] for name, kind in KINDS.items() if name in here}
+    formulas = [f"{_gain_formula(metric)} for {plural}" for plural, metric in kinds.items()]
+    least = [f"an {m.title} of the baseline is not above {m.chance:g}" for m in kinds.values() if m.chance]
+    none = f"; there is none where {' or '.join(least)}" if least else ""
     return (
-        f"Gain over tasks: mean over tasks of 100 (AUC − B) / (B − 0.5) for binary tasks and 100 (B − MSE) / B for "
-        f"regressions, with B the value of {results.baseline} with the same seed; then mean and 95 % interval over "
-        "seeds (Student's t below 10 seeds, BCa bootstrap from 10 on, which covers about 90 % at 10). A positive gain is an "
-        "improvement; there is none where an AUC of the baseline is not above 0.5."
+        f"Gain over tasks: mean over tasks of {' and '.join(formulas)}, with B the value of {results.baseline} with the "
+        "same seed; then mean and 95 % interval over seeds (Student's t below 10 seeds, BCa bootstrap from 10 on, which "
+        f"covers about 90 % at 10). A positive gain is an improvement{none}."
     )
+
+
+def _gain_formula(metric: metrics.Metric) -> str:
+    """`100 (AUC − B) / (B − 0.5)`, `100 (B − MSE) / B`."""
+    better = f"{metric.title} − B" if metric.direction > 0 else f"B − {metric.title}"
+    return f"100 ({better}) / {f'(B − {metric.chance:g})' if metric.chance else 'B'}"
 
 
 def _gain_cells(results: Results, method: str) -> list[Cell]:
@@ -109,15 +138,15 @@ def _metric(results: Results, task: Task, method: str) -> Cell:
 
 def _line(results: Results, line: Line, columns: list[Column]) -> Row | None:
     tasks = results.group.tasks
-    known = {f"{task.name} {LABELS[metrics.primary(task)]}": (task, line.of(task)) for task in tasks}
+    known = {_key(task): (task, line.of(task)) for task in tasks}
     if not any(mean is not None for _, mean in known.values()):
         return None
     cells = [Cell(line.name)]
     for column in columns[1:]:
-        task, mean = known.get(column.title, (None, None))
+        task, mean = known.get(column.key, (None, None))
         places = results.places[task.name, metrics.primary(task)] if task is not None else 4
         text = "" if task is None else with_interval(mean, places)
-        if column.title == "seeds" and line.seeds is not None:
+        if column.key == "seeds" and line.seeds is not None:
             text = str(line.seeds)
         cells.append(Cell(text, short=number(mean.mean, places) if mean is not None else None))
     return Row(tuple(cells), reference=True)

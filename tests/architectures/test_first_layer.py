@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from architectures._first_layer import FirstLayer, Prepared, SumRows, transposed_bag
 from architectures._plan import join_fields, make_plan
 from architectures.layers import LARGE_FIELD, FeatureEmbedding, MLPs, Towers, batched_linear
-from benchmark.contracts.toys import LIKE, make_batch, make_schema
+from benchmark.contracts.toys import LIKE, SHARE, make_batch, make_schema
 from benchmark.seeding import initialise
 from benchmark.settings.registry import architectures, configure
 from tests.toys import with_columns
@@ -204,9 +204,9 @@ def test_batched_layers_equal_the_loop() -> None:
 
 
 def test_a_tower_reads_its_own_input() -> None:
-    towers, inputs_BTH = Towers(("a", "b"), 6, (5,)), torch.randn(9, 2, 6)
+    towers, inputs_BTH = Towers((LIKE, SHARE), 6, (5,)), torch.randn(9, 2, 6)
     expected = towers.output[1](towers.hidden.layers[0][1](inputs_BTH[:, 1]).relu())[:, 0]
-    torch.testing.assert_close(towers(inputs_BTH)["b"], expected)
+    torch.testing.assert_close(towers(inputs_BTH)["share"], expected)
 
 
 @pytest.mark.parametrize("dims", [(), (0,), (4, -1)])

@@ -33,9 +33,9 @@ from rich.console import Console
 
 from benchmark.datasets import Data
 from benchmark.rows import Split
-from benchmark.runs.progress import duration
 from benchmark.runs.runner import environment
 from benchmark.settings.registry import datasets
+from benchmark.text import duration
 from tests.bench.peers_contestants import CONTESTANTS, Contestant, dataset
 from tests.bench.peers_report import DIFFERENCES, MODELS, PEERS, Results, markdown, race_table, target_table
 

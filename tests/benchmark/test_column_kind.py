@@ -26,7 +26,7 @@ from benchmark.contracts.toys import CART, CLICK, LIKE, SHARE, build, training_l
 from benchmark.datasets import Data, Dataset
 from benchmark.datasets.prepare import TRAIN, Table, prepare, random_split
 from benchmark.reference.lines import make_references
-from benchmark.rows import Batch, Features
+from benchmark.rows import Batch, Features, Split
 from benchmark.schema import Arrays, CategoricalField, NumericField, OtherField, Schema, column_kind
 from benchmark.seeding import initialise
 from benchmark.settings.registry import architectures, datasets
@@ -63,6 +63,10 @@ class Tags(OtherField):
     def usual(self, arrays: Arrays) -> Arrays:
         most_frequent = np.bincount(arrays["codes"]).argmax(keepdims=True).astype(np.int32)
         return {"codes": most_frequent, "bounds": np.array([0, 1])}
+
+    def key(self, arrays: Arrays) -> np.ndarray:
+        mixed = (arrays["codes"].astype(np.uint64) + np.uint64(1)) ** 3 * np.uint64(0x9E3779B97F4A7C15)
+        return np.diff(np.append(np.uint64(0), np.cumsum(mixed))[arrays["bounds"]])[:, None]
 
     def num_rows(self, arrays: Arrays) -> int:
         return len(arrays["bounds"]) - 1
@@ -191,6 +195,18 @@ def test_it_is_fitted_on_train_and_cached(data: Data) -> None:
     fitted, arrays, words = Tags("tags").fit(pl.Series([["b"], ["d", "b"], [], ["a", "d"]]), some)
     assert (fitted.cardinality, words) == (3, ["b", "d"])
     assert (arrays["codes"].tolist(), arrays["bounds"].tolist()) == ([1, 2, 1, 0, 2], [0, 1, 3, 3, 5])
+
+
+def test_rows_that_differ_in_it_alone_are_not_the_same(data: Data) -> None:
+    def rows(split: Split) -> list[tuple[object, ...]]:
+        found = split.features
+        both = (bags(found, "tags"), bags(found, "moods"), found.categorical.tolist(), found.numeric.tolist())
+        return [tuple(map(str, row)) for row in zip(*both, strict=True)]
+
+    train = set(rows(data.train))
+    counted = sum(row in train for row in rows(data.test))
+    assert 0 < counted < len({row[2:] for row in train})
+    assert data.facts["test_rows_in_train"]["same_features"] == counted
 
 
 def test_the_fingerprint_sees_it() -> None:

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from architectures._first_layer import join
-from benchmark.schema import Task, TaskKind
+from benchmark.kinds import BINARY, REGRESSION
+from benchmark.schema import Task
 from benchmark.settings.config import TrainerConfig
 from benchmark.training import optimizer as module
 from benchmark.training.optimizer import Optimizer, Pack
@@ -17,7 +18,7 @@ from benchmark.weightings import Weighting
 from benchmark.weightings.equal import Equal
 from benchmark.weightings.uncertainty import Uncertainty
 
-TASKS = (Task("liked", TaskKind.BINARY), Task("rating", TaskKind.REGRESSION))
+TASKS = (Task("liked", BINARY), Task("rating", REGRESSION))
 
 
 class Model(nn.Module):

@@ -7,11 +7,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from benchmark.kinds import BINARY, REGRESSION
 from benchmark.rows import Batch, Features, Split
-from benchmark.schema import Auxiliary, CategoricalField, Task, TaskKind
+from benchmark.schema import Auxiliary, CategoricalField, Task
 from benchmark.training.targets import TargetScale, TaskLosses, TrainingRows
 
-LIKED, RATING = Task("liked", TaskKind.BINARY), Task("rating", TaskKind.REGRESSION)
+LIKED, RATING = Task("liked", BINARY), Task("rating", REGRESSION)
 TASKS = (LIKED, RATING)
 FIELD = CategoricalField("row", 10)
 NAN = np.nan
@@ -22,7 +23,7 @@ def make_split(labels: list[list[float]]) -> Split:
     rows = len(labels)
     return Split(
         Features((FIELD,), np.arange(rows, dtype=np.int32)[:, None], np.zeros((rows, 0), np.float32)),
-        np.array(labels, np.float32),
+        np.array(labels),
     )
 
 
@@ -49,6 +50,11 @@ def test_regression_targets_are_standardised_by_their_observed_values() -> None:
 def test_a_target_that_does_not_vary_is_refused(target: float, found: str) -> None:
     with pytest.raises(ValueError, match=f"task 'rating': expected a regression target that varies.*{found}"):
         TargetScale.of(make_split([[0, target], [1, target]]), TASKS)
+
+
+def test_a_constant_whose_mean_is_rounded_does_not_vary() -> None:
+    with pytest.raises(ValueError, match=r"found the constant 0\.1"):
+        TargetScale.of(make_split([[0.1]] * 7), (RATING,))
 
 
 def test_features_are_shared_and_not_copied() -> None:
