@@ -69,10 +69,10 @@ class RunProgress:
 
 
 @contextmanager
-def sweep_progress(records: Sequence[Path] = ()) -> Iterator[Callable[[Sequence[Path]], None]]:
-    """While inside, `line_of` counts these records, in this process and in its workers.
+def sweep_progress() -> Iterator[Callable[[Sequence[Path]], None]]:
+    """While inside, `line_of` counts the records of the sweep's present stage, in this process and in its workers.
 
-    Yields a function that takes the records of the sweep's next stage. Workers outlive a stage, so all have one file.
+    Yields a function that takes the records of the next stage. Workers outlive a stage, so all have one file.
     """
     with tempfile.NamedTemporaryFile("w", suffix=".json", delete=False) as file:
         path = Path(file.name)
@@ -85,7 +85,7 @@ def sweep_progress(records: Sequence[Path] = ()) -> Iterator[Callable[[Sequence[
         }
         write_json(path, state)
 
-    follow(records)
+    follow(())
     os.environ[SWEEP] = file.name
     try:
         yield follow

@@ -32,7 +32,6 @@ class Ranking:
         f: Iman and Davenport's (1980), less conservative.
         p_f: Of theirs.
         critical_difference: Nemenyi's: mean ranks that are further apart differ at `alpha`, all pairs together.
-        pairwise_p: {(first, second): Nemenyi's p}, in order of `methods`.
         reason: Why there is no test; None where there is one.
     """
 
@@ -44,7 +43,6 @@ class Ranking:
     f: float | None = None
     p_f: float | None = None
     critical_difference: float | None = None
-    pairwise_p: dict[tuple[str, str], float] | None = None
     reason: str | None = None
 
     @property
@@ -102,9 +100,4 @@ def rank(
         names, mean_ranks, blocks, chi_squared, float(found.pvalue), f,
         float(f_distribution.sf(f, k - 1, (k - 1) * (blocks - 1))),
         critical_difference=float(studentized_range.ppf(1 - alpha, k, np.inf)) * error,
-        pairwise_p={
-            (names[i], names[j]): float(studentized_range.sf(abs(mean_ranks[i] - mean_ranks[j]) / error, k, np.inf))
-            for i in range(k)
-            for j in range(i + 1, k)
-        },
     )  # fmt: skip
