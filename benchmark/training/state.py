@@ -17,6 +17,8 @@ from benchmark.training.step import Step
 from benchmark.training.watch import Watch
 from benchmark.weightings import Weighting
 
+_OWN = ("epoch", "position", "seconds", "entries", "shared_parameters")  # of a state, beside its parts
+
 
 class Streams:
     """The random numbers of training: the order of batches, and torch's global generators, which dropout draws from.
@@ -135,13 +137,13 @@ class State:
 
         So safetensors and JSON can hold it together, and nothing is ever pickled.
         """
-        found = {
-            f"{part}.{key}": value for part, held in self._parts.items() for key, value in held.state_dict().items()
-        }
-        return {key: _copy(value) for key, value in ({name: getattr(self, name) for name in _OWN} | found).items()}
+        found = {name: getattr(self, name) for name in _OWN}
+        for part, held in self._parts.items():
+            found |= {f"{part}.{key}": value for key, value in held.state_dict().items()}
+        return {key: _copy(value) for key, value in found.items()}
 
     def restore(self, snapshot: dict[str, Any]) -> None:
-        """Goes to where the snapshot was made; model and weighting change in place.
+        """Goes to where the snapshot was made. Model and weighting change in place; the optimizer's moments are new tensors.
 
         Args:
             snapshot: Of a training with the same config, data, device and number of threads.
@@ -155,9 +157,6 @@ class State:
                 setattr(self, key, _copy(value))
         for part, held in self._parts.items():
             held.load_state_dict(states[part])
-
-
-_OWN = ("epoch", "position", "seconds", "entries", "shared_parameters")
 
 
 def _copy(value: Any) -> Any:

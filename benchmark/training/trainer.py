@@ -90,7 +90,7 @@ class Trainer:
         *, scale: TargetScale, seed: int, device: torch.device, make_large: MakeOptimizer | None = None,
     ) -> None:  # fmt: skip
         self.model, self.weighting, self.data, self.config = model, weighting, data, config
-        self.scale, self.seed, self.device = scale, seed, device
+        self.scale, self.device = scale, device
         self.tasks = data.schema.tasks
         metrics.check_monitor(config.monitor, self.tasks)
         for name, split in (("train", data.train), ("validation", data.validation)):
