@@ -23,7 +23,7 @@ from tqdm import tqdm
 from benchmark.kinds import kind_of_metrics
 from benchmark.metrics import METRICS
 from benchmark.records.files import write_json
-from benchmark.records.run import TRIAL, Record
+from benchmark.records.run import TRIAL, TUNED, Record
 from benchmark.text import duration
 
 SWEEP = "MTLBENCH_SWEEP"
@@ -99,7 +99,7 @@ def line_of(record: Record) -> str:
     trial = record.config.get("tuning", {}).get("trial") if record.purpose == TRIAL else None
     which = f"seed {record.seed}" if trial is None else f"trial {trial}"
     what = f"{record.dataset.get('name', record.config['dataset']['name'])} {record.method} {which}"
-    if record.purpose == "tuned":
+    if record.purpose == TUNED:
         what += " (tuned)"
     place, left = _place()
     return " ".join(part for part in (place, what + ":", _outcome(record), left) if part)
