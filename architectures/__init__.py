@@ -37,7 +37,8 @@ class Architecture(nn.Module):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """{task: (B,)}: the logit of p(label = 1 | exposure), for a funnel child too (the joint); a regression's value.
 
-        Regression values are in units of the standardised target. Must not read `batch.labels`.
+        Regression values are in units of the standardised target. A task of K > 1 outputs has (B, K). Must not read
+        `batch.labels`.
         """
         raise NotImplementedError
 

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from architectures import Architecture, Auxiliary, Batch, Schema, register
-from architectures.layers import FeatureEmbedding, MLPs, Towers
-from benchmark.schema import TaskKind
+from architectures.layers import FeatureEmbedding, MLPs, Towers, Units
+from benchmark.kinds import KINDS
 
 
 @register("aitm")
@@ -70,14 +70,13 @@ class AITM(Architecture):
         super().__init__(schema)
         if calibrator_weight < 0:
             raise ValueError(f"calibrator_weight must be at least 0, found {calibrator_weight}")
-        tasks = schema.task_names
         self.calibrator_weight = calibrator_weight
         self.embedding = FeatureEmbedding(schema, embedding_dim)
-        self.hidden = MLPs(len(tasks), self.embedding.output_dim, tower_dims, dropout)
+        self.hidden = MLPs(len(schema.tasks), self.embedding.output_dim, tower_dims, dropout)
         width = self.hidden.output_dim
-        self.passes = nn.ModuleList(MLPs(1, width, (width,), dropout) for _ in tasks[1:])
+        self.passes = Units(MLPs(1, width, (width,), dropout) for _ in schema.tasks[1:])
         self.transfer = Transfer(width)
-        self.towers = Towers(tasks, width, ())
+        self.towers = Towers(schema.tasks, width, ())
         self.pairs = [
             (before.name, task.name)
             for before, task in zip(schema.tasks, schema.tasks[1:], strict=False)
@@ -89,8 +88,8 @@ class AITM(Architecture):
         """See `Architecture.requires`."""
         if len(schema.tasks) < 2:
             return "needs a chain: at least two tasks"
-        regressions = [task.name for task in schema.tasks if task.kind is not TaskKind.BINARY]
-        return f"needs binary tasks alone, and {', '.join(regressions)} is not" if regressions else None
+        others = [task.name for task in schema.tasks if not KINDS[task.kind].is_binary]
+        return f"needs binary tasks alone, and {', '.join(others)} is not" if others else None
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """See `Architecture.forward`."""
@@ -100,7 +99,7 @@ class AITM(Architecture):
         for step, passes in enumerate(self.passes, start=1):
             passed_B1K = passes(chain[-1].unsqueeze(1))
             chain.append(self.transfer(torch.cat([own_BTK[:, step : step + 1], passed_B1K], dim=1)))
-        return self.towers(torch.stack(chain, dim=1))  # type: ignore[no-any-return]
+        return self.towers(torch.stack(chain, dim=1))
 
     def training_step(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Auxiliary]]:
         """See `Architecture.training_step`: `calibrator`, where the tasks are a funnel."""

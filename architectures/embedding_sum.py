@@ -44,11 +44,11 @@ class EmbeddingSum(Architecture):
         super().__init__(schema)
         self.embedding = FeatureEmbedding(schema, embedding_dim)
         self.numeric = nn.Linear(len(schema.numeric), embedding_dim, bias=False) if schema.numeric else None
-        self.towers = Towers(schema.task_names, embedding_dim, ())
+        self.towers = Towers(schema.tasks, embedding_dim, ())
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """See `Architecture.forward`."""
         sum_Bd = self.embedding(batch).sum()
         if self.numeric is not None:
             sum_Bd = sum_Bd + self.numeric(batch.numeric.to(sum_Bd.dtype))
-        return self.towers(sum_Bd.unsqueeze(1).expand(-1, len(self.schema.tasks), -1))  # type: ignore[no-any-return]
+        return self.towers(sum_Bd.unsqueeze(1).expand(-1, len(self.schema.tasks), -1))

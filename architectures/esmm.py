@@ -10,7 +10,7 @@ from torch import Tensor
 from architectures import Architecture, Batch, Schema, register
 from architectures.funnel import and_logit
 from architectures.layers import FeatureEmbedding, MLPs, Towers
-from benchmark.schema import TaskKind
+from benchmark.kinds import KINDS
 
 
 @register("esmm")
@@ -58,11 +58,10 @@ class ESMM(Architecture):
         dropout: float = 0.0,
     ) -> None:
         super().__init__(schema)
-        tasks = schema.task_names
         self.detach_parent = detach_parent
         self.embedding = FeatureEmbedding(schema, embedding_dim)
-        self.hidden = MLPs(len(tasks), self.embedding.output_dim, tower_dims, dropout)
-        self.towers = Towers(tasks, self.hidden.output_dim, ())
+        self.hidden = MLPs(len(schema.tasks), self.embedding.output_dim, tower_dims, dropout)
+        self.towers = Towers(schema.tasks, self.hidden.output_dim, ())
 
     @classmethod
     def requires(cls, schema: Schema) -> str | None:
@@ -72,8 +71,8 @@ class ESMM(Architecture):
             return "needs a funnel: a task that is given another"
         for task in children:
             # E[value | exposure] = p(parent) * value holds where 0 is "nothing happened", not in standardised units
-            if task.kind is not TaskKind.BINARY or schema.task(str(task.given)).kind is not TaskKind.BINARY:
-                return f"needs a funnel of binary tasks: {task.name!r} or its parent {task.given!r} is a regression"
+            if not all(KINDS[step.kind].is_binary for step in (task, schema.task(str(task.given)))):
+                return f"needs a funnel of binary tasks: {task.name!r} or its parent {task.given!r} is not binary"
         return None
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:

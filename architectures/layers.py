@@ -9,55 +9,69 @@ time: so autograd can tell which tasks reach it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import cast
+from typing import TYPE_CHECKING, Generic, TypeVar, cast, overload
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from architectures._first_layer import FirstLayer, Plan, SumRows, Tables, make_plan, stack
-from benchmark.schema import Batch, Schema
+from architectures._first_layer import Prepared, first_layer, stack, sum_rows
+from architectures._plan import Plan, make_plan
+from benchmark.schema import Batch, CategoricalField, Schema, Task
 from benchmark.seeding import derive
 
 EMBEDDING_STD = 0.05  # N(0, 1), torch's default, costs .05 MSE on MovieLens
 
+# A field of more values is in the large table. From about here on, an update of the rows that a batch reads can cost less
+# than a dense one, so such a table may have an optimizer of its own (see `benchmark.training.optimizer`).
+LARGE_FIELD = 50_000
 
-class FeatureEmbedding(nn.Module):
-    """Every categorical field a table of d-vectors, numeric fields as they are.
+M = TypeVar("M", bound=nn.Module)
 
-    All tables lie in one `nn.Embedding`, field after field, in ascending order of cardinality: the order of the first
-    layer's inputs too. `factored` switches between the fast first layer and the plain product; both compute the same
-    (tests use it). A forward hook on `table` asks for the plain product too, and sees (B, F, d).
+
+class Units(nn.ModuleList, Generic[M]):
+    """A `nn.ModuleList` whose modules are of one type, which a type checker then knows."""
+
+    def __init__(self, modules: Iterable[M] = ()) -> None:
+        super().__init__(modules)
+
+    def __iter__(self) -> Iterator[M]:
+        return cast(Iterator[M], super().__iter__())
+
+    @overload
+    def __getitem__(self, idx: slice) -> Units[M]: ...
+    @overload
+    def __getitem__(self, idx: int) -> M: ...
+    def __getitem__(self, idx: int | slice) -> M | Units[M]:
+        return cast("M | Units[M]", super().__getitem__(idx))
+
+
+class EmbeddingTable(nn.Embedding):
+    """The d-vectors of several fields, one field's rows below another's.
 
     Args:
-        schema: The fields.
+        fields: In the order of their rows.
+        positions: Where the codes of each stand in the batch.
         embedding_dim: d.
+        is_large: May the table have an optimizer of its own? See `benchmark.training.optimizer.Optimizer`.
     """
 
-    factored = True
-    seed_name = "embedding"  # the same initial table in every architecture and in every copy within one
-
-    def __init__(self, schema: Schema, embedding_dim: int) -> None:
-        super().__init__()
-        number = {field.name: position for position, field in enumerate(schema.categorical)}
-        self.fields = sorted(schema.categorical, key=lambda field: field.cardinality)
-        self.positions = [number[field.name] for field in self.fields]
-        self.cardinalities = [field.cardinality for field in self.fields]
-        self.embedding_dim = embedding_dim
-        self.output_dim = len(self.cardinalities) * embedding_dim + len(schema.numeric)
-        self.table = nn.Embedding(sum(self.cardinalities), embedding_dim)
-        self.table.seed_name = self.seed_name  # type: ignore[assignment]
-        start_F = torch.tensor([0, *self.cardinalities]).cumsum(0)[:-1].int()
-        self.register_buffer("start_F", start_F, persistent=False)
-        self.register_buffer("positions_F", torch.tensor(self.positions, dtype=torch.int64), persistent=False)
-        self._plans: dict[int, Plan] = {}
-        self._tables: dict[tuple[int, ...], Tables] | None = None  # kept while parameters are frozen
-        self.reset_parameters()
-
+    seed_name = "embedding"  # the same initial values in every architecture and in every copy within one
     start_F: Tensor
     positions_F: Tensor
+
+    def __init__(
+        self, fields: Sequence[CategoricalField], positions: Sequence[int], embedding_dim: int, *, is_large: bool
+    ) -> None:
+        self.fields = tuple(fields)  # first, as nn.Embedding calls `reset_parameters`
+        cardinalities = [field.cardinality for field in fields]
+        super().__init__(sum(cardinalities), embedding_dim)
+        self.is_large = is_large
+        start_F = torch.tensor([0, *cardinalities]).cumsum(0)[:-1].int()
+        self.register_buffer("start_F", start_F, persistent=False)
+        self.register_buffer("positions_F", torch.tensor(positions, dtype=torch.int64), persistent=False)
 
     def reset_parameters(self) -> None:
         """N(0, 0.05), each field from a stream of its own."""
@@ -66,8 +80,54 @@ class FeatureEmbedding(nn.Module):
             generator = torch.Generator().manual_seed(derive(seed, field.name))
             values = torch.randn(field.cardinality, self.embedding_dim, generator=generator) * EMBEDDING_STD
             with torch.no_grad():
-                self.table.weight[first : first + field.cardinality] = values
+                self.weight[first : first + field.cardinality] = values
             first += field.cardinality
+
+    def rows(self, categorical: Tensor) -> Tensor:
+        """(B, F) codes of all fields -> the rows of those of this table, one column a field."""
+        return categorical.index_select(1, self.positions_F) + self.start_F
+
+
+class FeatureEmbedding(nn.Module):
+    """Every categorical field a table of d-vectors, numeric fields as they are.
+
+    Fields stand in ascending order of cardinality, which is the order of the first layer's inputs too. All up to
+    `LARGE_FIELD` values lie in one `EmbeddingTable`, `small`; the others in `large`, which is None where there are none.
+    `factored` switches between the fast first layer and the plain product; both compute the same (tests use it). A
+    forward hook on a table asks for the plain product too, and sees the table's rows, (B, its fields, d).
+
+    Args:
+        schema: The fields.
+        embedding_dim: d.
+    """
+
+    factored = True
+
+    def __init__(self, schema: Schema, embedding_dim: int) -> None:
+        super().__init__()
+        number = {field.name: position for position, field in enumerate(schema.categorical)}
+        self.fields = sorted(schema.categorical, key=lambda field: field.cardinality)
+        self.positions = [number[field.name] for field in self.fields]
+        self.cardinalities = [field.cardinality for field in self.fields]
+        self.embedding_dim = embedding_dim
+        self.output_dim = len(self.fields) * embedding_dim + len(schema.numeric)
+        end = sum(size <= LARGE_FIELD for size in self.cardinalities)
+        self.small = EmbeddingTable(self.fields[:end], self.positions[:end], embedding_dim, is_large=False)
+        self.large: EmbeddingTable | None = None
+        if self.fields[end:]:
+            self.large = EmbeddingTable(self.fields[end:], self.positions[end:], embedding_dim, is_large=True)
+        self._plans: dict[int, Plan] = {}
+        self._prepared: dict[tuple[int, ...], Prepared] | None = None  # kept while parameters are frozen
+
+    @property
+    def tables(self) -> tuple[EmbeddingTable, ...]:
+        """The small table and, if there is one, the large."""
+        return (self.small,) if self.large is None else (self.small, self.large)
+
+    if TYPE_CHECKING:
+
+        def __call__(self, batch: Batch) -> Embedded:
+            """`forward`, with its types: nn.Module says Any."""
 
     def forward(self, batch: Batch) -> Embedded:
         """The embedded batch; nothing is looked up before it is asked for."""
@@ -76,31 +136,34 @@ class FeatureEmbedding(nn.Module):
     def plan(self, batch_size: int) -> Plan:
         """The first layer's plan at this batch size, made once."""
         if batch_size not in self._plans:
-            self._plans[batch_size] = make_plan(self.cardinalities, self.positions, batch_size)
+            num_large = 0 if self.large is None else len(self.large.fields)
+            self._plans[batch_size] = make_plan(self.cardinalities, self.positions, batch_size, num_large)
         return self._plans[batch_size]
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Within, no parameter changes and no gradient is asked for: the first layer's tables are made once."""
-        self._tables = {}
+        """Within, no parameter changes and no gradient is asked for: what the first layer prepares is made once."""
+        self._prepared = {}
         try:
             yield
         finally:
-            self._tables = None
+            self._prepared = None
 
-    def tables(self, layers: Sequence[nn.Linear], parameters: Sequence[Tensor], plan: Plan) -> Tables:
-        """The first layer's tables for these Linears; kept while frozen."""
-        kept, key = self._tables, (id(plan), *map(id, layers))
-        if kept is None:
-            return Tables.of(self.table.weight, parameters, plan)
-        if key not in kept:
-            kept[key] = Tables.of(self.table.weight, parameters, plan)
-        return kept[key]
+    def prepared(self, layers: Sequence[nn.Linear], parameters: Sequence[Tensor], plan: Plan) -> Prepared:
+        """What the first layer makes of tables and Linears; kept while frozen."""
+        kept, key = self._prepared, (id(plan), *map(id, layers))
+        if kept is not None and key in kept:
+            return kept[key]
+        made = Prepared.of([table.weight for table in self.tables], parameters, plan)
+        if kept is not None:
+            kept[key] = made
+        return made
 
     @property
     def is_plain(self) -> bool:
         """Does the first layer take the product over the concatenation?"""
-        return not self.factored or bool(self.table._forward_hooks) or self.table.weight.device.type != "cpu"
+        is_hooked = any(table._forward_hooks for table in self.tables)
+        return not self.factored or is_hooked or self.small.weight.device.type != "cpu"
 
 
 class Embedded:
@@ -110,56 +173,59 @@ class Embedded:
         self.embedding, self.batch = embedding, batch
         self._dense: Tensor | None = None
 
-    @property
-    def rows(self) -> Tensor:
-        """(B, F): rows of the table."""
-        return self.batch.categorical.index_select(1, self.embedding.positions_F) + self.embedding.start_F
-
     def dense(self) -> Tensor:
         """(B, D): embeddings side by side, fields in ascending order of cardinality, then the numeric fields."""
         if self._dense is None:
-            looked_up = self.embedding.table(self.rows).flatten(1)
-            self._dense = torch.cat([looked_up, self.batch.numeric.to(looked_up.dtype)], dim=1)
+            codes = self.batch.categorical
+            parts = [table(table.rows(codes)).flatten(1) for table in self.embedding.tables]
+            self._dense = torch.cat([*parts, self.batch.numeric.to(parts[0].dtype)], dim=1)
         return self._dense
 
     def sum(self) -> Tensor:
         """(B, d): the sum of the fields' embeddings; numeric fields take no part."""
-        rows, table = self.rows, self.embedding.table
+        sums_Bd = [self._sum(table) for table in self.embedding.tables]
+        return sums_Bd[0] if len(sums_Bd) == 1 else sums_Bd[0] + sums_Bd[1]
+
+    def _sum(self, table: EmbeddingTable) -> Tensor:
+        rows = table.rows(self.batch.categorical)
         if self.embedding.is_plain or not rows.shape[1]:
-            return table(rows).sum(1)  # type: ignore[no-any-return]
-        return SumRows.apply(table.weight, rows)  # type: ignore[no-any-return, no-untyped-call]
+            looked_up: Tensor = table(rows)
+            return looked_up.sum(1)
+        return sum_rows(table.weight, rows)
 
     def linear(self, *units: nn.Linear | nn.ModuleList) -> list[Tensor]:
         """Applies ordinary Linears of D inputs in one product.
 
         Args:
-            units: A Linear, or a ModuleList of U Linears of one width O.
+            units: A Linear, or a list of U Linears of one width O.
 
         Returns:
             For each: (B, O) for a Linear, (B, U, O) for a list.
         """
-        groups = [list(unit) if isinstance(unit, nn.ModuleList) else [unit] for unit in units]
-        layers = [cast(nn.Linear, layer) for group in groups for layer in group]
+        groups = [cast(list[nn.Linear], list(unit) if isinstance(unit, nn.ModuleList) else [unit]) for unit in units]
+        layers = [layer for group in groups for layer in group]
         parameters = [*(layer.weight for layer in layers), *(layer.bias for layer in layers)]
-        widths = [sum(cast(nn.Linear, layer).out_features for layer in group) for group in groups]
-        if self.embedding.is_plain:
-            parts = F.linear(self.dense(), *stack(parameters)).split(widths, dim=1)
-        else:
-            table, codes = self.embedding.table.weight, self.batch.categorical
-            numeric, plan = self.batch.numeric.to(table.dtype), self.embedding.plan(len(codes))
-            if torch.is_grad_enabled():
-                parts = FirstLayer.apply(table, codes, numeric, plan, widths, *parameters)  # type: ignore[no-untyped-call]
-            else:
-                tables = self.embedding.tables(layers, parameters, plan)
-                parts = tables.output(codes, numeric)[0].split(widths, dim=1)
+        widths = [sum(layer.out_features for layer in group) for group in groups]
+        parts = self._parts(layers, parameters, widths)
         return [
             part.unflatten(1, (len(unit), -1)) if isinstance(unit, nn.ModuleList) else part
             for unit, part in zip(units, parts, strict=True)
         ]
 
+    def _parts(self, layers: Sequence[nn.Linear], parameters: Sequence[Tensor], widths: list[int]) -> Sequence[Tensor]:
+        """The product, split into these widths."""
+        embedding, codes = self.embedding, self.batch.categorical
+        if embedding.is_plain:
+            return F.linear(self.dense(), *stack(parameters)).split_with_sizes(widths, dim=1)
+        numeric, plan = self.batch.numeric.to(embedding.small.weight.dtype), embedding.plan(len(codes))
+        if torch.is_grad_enabled():
+            return first_layer([table.weight for table in embedding.tables], codes, numeric, plan, widths, parameters)
+        return embedding.prepared(layers, parameters, plan).output(codes, numeric)[0].split_with_sizes(widths, dim=1)
 
-def batched_linear(layers: Sequence[nn.Linear], inputs_BUI: Tensor) -> Tensor:
+
+def batched_linear(units: Iterable[nn.Linear], inputs_BUI: Tensor) -> Tensor:
     """Unit u's Linear on its own input: (B, U, I) -> (B, U, O), one product."""
+    layers = list(units)
     weight_UOI = torch.stack([layer.weight for layer in layers])
     inputs_UBI, weight_UIO = inputs_BUI.transpose(0, 1), weight_UOI.transpose(1, 2)
     if layers[0].bias is None:
@@ -182,54 +248,71 @@ class MLPs(nn.Module):
         super().__init__()
         if not dims or min(dims) < 1:
             raise ValueError(f"layer widths must be at least one number of at least 1, found {tuple(dims)}")
-        self.layers = nn.ModuleList(
-            nn.ModuleList(nn.Linear(before, width) for _ in range(num_units))
+        self.layers = Units(
+            Units(nn.Linear(before, width) for _ in range(num_units))
             for before, width in zip((input_dim, *dims[:-1]), dims, strict=True)
         )
         self.dropout = nn.Dropout(dropout)
         self.output_dim = dims[-1]
 
     @property
-    def first(self) -> nn.ModuleList:
+    def first(self) -> Units[nn.Linear]:
         """The U Linears of the first layer, for `Embedded.linear`."""
-        return cast(nn.ModuleList, self.layers[0])
+        return self.layers[0]
 
     def after_first(self, first_BUH: Tensor) -> Tensor:
         """The rest, from the first layer's output before its ReLU: (B, U, H1) -> (B, U, H)."""
         hidden_BUH: Tensor = self.dropout(F.relu(first_BUH))
-        for layer in list(self.layers)[1:]:
-            hidden_BUH = self.dropout(F.relu(batched_linear(layer, hidden_BUH)))  # type: ignore[arg-type]
+        for units in list(self.layers)[1:]:
+            hidden_BUH = self.dropout(F.relu(batched_linear(units, hidden_BUH)))
         return hidden_BUH
+
+    if TYPE_CHECKING:
+
+        def __call__(self, inputs_BUI: Tensor) -> Tensor:
+            """`forward`, with its types: nn.Module says Any."""
 
     def forward(self, inputs_BUI: Tensor) -> Tensor:
         """(B, U, I) -> (B, U, H), unit u from its own input."""
-        return self.after_first(batched_linear(self.first, inputs_BUI))  # type: ignore[arg-type]
+        return self.after_first(batched_linear(self.first, inputs_BUI))
 
 
 class Towers(nn.Module):
-    """A tower per task: an MLP, then one output.
+    """A tower per task: an MLP, then the task's outputs.
 
     Args:
-        tasks: Names of the tasks.
+        tasks: The tasks: their names, and how many outputs (K) each has.
         input_dim: H.
         dims: Hidden widths of a tower; none: the output reads the input directly.
         dropout: As in `MLPs`.
     """
 
-    def __init__(self, tasks: Sequence[str], input_dim: int, dims: Sequence[int], dropout: float = 0.0) -> None:
+    def __init__(self, tasks: Sequence[Task], input_dim: int, dims: Sequence[int], dropout: float = 0.0) -> None:
         super().__init__()
         self.tasks = tuple(tasks)
         self.hidden = MLPs(len(tasks), input_dim, dims, dropout) if dims else None
         width = dims[-1] if dims else input_dim
-        self.output = nn.ModuleList(nn.Linear(width, 1) for _ in tasks)
+        self.output = Units(nn.Linear(width, task.num_outputs) for task in tasks)
+
+    if TYPE_CHECKING:
+
+        def __call__(self, inputs_BTH: Tensor) -> dict[str, Tensor]:
+            """`forward`, with its types: nn.Module says Any."""
 
     def forward(self, inputs_BTH: Tensor) -> dict[str, Tensor]:
-        """(B, T, H) -> {task: (B,)}."""
+        """(B, T, H) -> {task: (B,), or (B, K) for K > 1 outputs}."""
         hidden_BTH = inputs_BTH if self.hidden is None else self.hidden(inputs_BTH)
-        output_BT1 = batched_linear(self.output, hidden_BTH)  # type: ignore[arg-type]
-        return {task: output_BT1[:, number, 0] for number, task in enumerate(self.tasks)}
+        if len({task.num_outputs for task in self.tasks}) == 1:
+            outputs_BTK = batched_linear(self.output, hidden_BTH)
+            outputs = [outputs_BTK[:, number] for number in range(len(self.tasks))]
+        else:
+            outputs = [layer(hidden_BTH[:, number]) for number, layer in enumerate(self.output)]
+        return {
+            task.name: output_BK[:, 0] if task.num_outputs == 1 else output_BK
+            for task, output_BK in zip(self.tasks, outputs, strict=True)
+        }
 
 
-def make_gates(num_gates: int, input_dim: int, num_experts: int) -> nn.ModuleList:
+def make_gates(num_gates: int, input_dim: int, num_experts: int) -> Units[nn.Linear]:
     """Linear gates without bias, as in the papers of MMoE and PLE; their softmax is taken by the architecture."""
-    return nn.ModuleList(nn.Linear(input_dim, num_experts, bias=False) for _ in range(num_gates))
+    return Units(nn.Linear(input_dim, num_experts, bias=False) for _ in range(num_gates))

@@ -53,18 +53,17 @@ class MMoE(Architecture):
         super().__init__(schema)
         if num_experts < 2:
             raise ValueError(f"num_experts must be at least 2, found {num_experts}; with one expert, use shared_bottom")
-        tasks = schema.task_names
         self.embedding = FeatureEmbedding(schema, embedding_dim)
         self.experts = MLPs(num_experts, self.embedding.output_dim, expert_dims, dropout)
-        self.task_gates = make_gates(len(tasks), self.embedding.output_dim, num_experts)
-        self.towers = Towers(tasks, self.experts.output_dim, tower_dims, dropout)
+        self.task_gates = make_gates(len(schema.tasks), self.embedding.output_dim, num_experts)
+        self.towers = Towers(schema.tasks, self.experts.output_dim, tower_dims, dropout)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """See `Architecture.forward`."""
         first_BEH, gates_BTE = self.embedding(batch).linear(self.experts.first, self.task_gates)
         experts_BEH = self.experts.after_first(first_BEH)
         mixed_BTH = gates_BTE.softmax(dim=-1) @ experts_BEH
-        return self.towers(mixed_BTH)  # type: ignore[no-any-return]
+        return self.towers(mixed_BTH)
 
     def gates(self, batch: Batch) -> dict[str, dict[str, Tensor]]:
         """See `Architecture.gates`."""

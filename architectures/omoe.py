@@ -60,14 +60,14 @@ class OMoE(Architecture):
         self.embedding = FeatureEmbedding(schema, embedding_dim)
         self.experts = MLPs(num_experts, self.embedding.output_dim, expert_dims, dropout)
         (self.gate,) = make_gates(1, self.embedding.output_dim, num_experts)
-        self.towers = Towers(schema.task_names, self.experts.output_dim, tower_dims, dropout)
+        self.towers = Towers(schema.tasks, self.experts.output_dim, tower_dims, dropout)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """See `Architecture.forward`."""
         first_BEH, gate_BE = self.embedding(batch).linear(self.experts.first, self.gate)
         experts_BEH = self.experts.after_first(first_BEH)
         mixed_BH = torch.einsum("be,beh->bh", gate_BE.softmax(dim=-1), experts_BEH)
-        return self.towers(mixed_BH.unsqueeze(1).expand(-1, len(self.schema.tasks), -1))  # type: ignore[no-any-return]
+        return self.towers(mixed_BH.unsqueeze(1).expand(-1, len(self.schema.tasks), -1))
 
     def gates(self, batch: Batch) -> dict[str, dict[str, Tensor]]:
         """See `Architecture.gates`."""

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from architectures import Architecture, Batch, Schema, register
-from architectures.layers import Embedded, FeatureEmbedding, Towers, batched_linear, make_gates
+from architectures.layers import Embedded, FeatureEmbedding, Towers, Units, batched_linear, make_gates
 
 
 @register("ple")
@@ -74,7 +74,7 @@ class PLE(Architecture):
             )
         self.embedding = FeatureEmbedding(schema, embedding_dim)
         widths = (self.embedding.output_dim, *level_dims)
-        self.levels = nn.ModuleList(
+        self.levels = Units(
             Level(
                 widths[j],
                 widths[j + 1],
@@ -86,15 +86,15 @@ class PLE(Architecture):
             )
             for j in range(len(level_dims))
         )
-        self.towers = Towers(schema.task_names, level_dims[-1], tower_dims, dropout)
+        self.towers = Towers(schema.tasks, level_dims[-1], tower_dims, dropout)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """See `Architecture.forward`."""
-        return self.towers(self._extract(batch)[0])  # type: ignore[no-any-return]
+        return self.towers(self._extract(batch)[0])
 
     def gates(self, batch: Batch) -> dict[str, dict[str, Tensor]]:
         """See `Architecture.gates`: the gates of the last level."""
-        weights_BTE, last = self._extract(batch)[1], self._levels[-1]
+        weights_BTE, last = self._extract(batch)[1], self.levels[-1]
         tasks = self.schema.task_names
         names = [f"{task} {e}" for task in tasks for e in range(last.num_task_experts)]
         names += [f"shared {e}" for e in range(last.num_shared_experts)]
@@ -103,13 +103,9 @@ class PLE(Architecture):
             for t, task in enumerate(tasks)
         }
 
-    @property
-    def _levels(self) -> list[Level]:
-        return list(self.levels)  # type: ignore[arg-type]
-
     def _extract(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The streams of the last level, (B, T, H), and the gates' weights that made them, (B, T, E)."""
-        first, *rest = self._levels
+        first, *rest = self.levels
         streams_BUH, weights_BUE = first.mix(*first.read(self.embedding(batch)))
         for level in rest:
             streams_BUH, weights_BUE = level.mix(*level.read_streams(streams_BUH))
@@ -148,7 +144,7 @@ class Level(nn.Module):
         # unit by unit, the shared one last
         self.experts_of = [range(t * num_task_experts, (t + 1) * num_task_experts) for t in range(num_tasks)]
         self.experts_of.append(range(num_own, num_experts))
-        self.experts = nn.ModuleList(nn.Linear(input_dim, output_dim) for _ in range(num_experts))
+        self.experts = Units(nn.Linear(input_dim, output_dim) for _ in range(num_experts))
         self.task_gates = make_gates(num_tasks, input_dim, num_task_experts + num_shared_experts)
         self.shared_gate = make_gates(int(has_shared_gate), input_dim, num_experts)
         self.dropout = nn.Dropout(dropout)
@@ -175,11 +171,11 @@ class Level(nn.Module):
         for own, stream_BI in zip(self.experts_of, streams_BUI.unbind(1), strict=False):  # no shared stream, perhaps
             if own:
                 layers = [self.experts[e] for e in own]
-                weight, bias = torch.cat([e.weight for e in layers]), torch.cat([e.bias for e in layers])  # type: ignore[misc]
+                weight, bias = torch.cat([e.weight for e in layers]), torch.cat([e.bias for e in layers])
                 experts.append(F.linear(stream_BI, weight, bias))
         experts_BEH = torch.cat(experts, dim=1).unflatten(1, (-1, self.output_dim))
-        tasks_BTN = batched_linear(self.task_gates, streams_BUI[:, : self.num_tasks])  # type: ignore[arg-type]
-        shared_B1E = batched_linear(self.shared_gate, streams_BUI[:, -1:]) if self.shared_gate else None  # type: ignore[arg-type]
+        tasks_BTN = batched_linear(self.task_gates, streams_BUI[:, : self.num_tasks])
+        shared_B1E = batched_linear(self.shared_gate, streams_BUI[:, -1:]) if self.shared_gate else None
         return experts_BEH, tasks_BTN, shared_B1E
 
     def mix(self, experts_BEH: Tensor, tasks_BTN: Tensor, shared_B1E: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -50,10 +50,10 @@ class SharedBottom(Architecture):
         super().__init__(schema)
         self.embedding = FeatureEmbedding(schema, embedding_dim)
         self.bottom = MLPs(1, self.embedding.output_dim, bottom_dims, dropout)
-        self.towers = Towers(schema.task_names, self.bottom.output_dim, tower_dims, dropout)
+        self.towers = Towers(schema.tasks, self.bottom.output_dim, tower_dims, dropout)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """See `Architecture.forward`."""
         (first_B1H,) = self.embedding(batch).linear(self.bottom.first)
         bottom_B1H = self.bottom.after_first(first_B1H)
-        return self.towers(bottom_B1H.expand(-1, len(self.schema.tasks), -1))  # type: ignore[no-any-return]
+        return self.towers(bottom_B1H.expand(-1, len(self.schema.tasks), -1))

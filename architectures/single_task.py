@@ -8,7 +8,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from architectures import Architecture, Batch, Schema, register
-from architectures.layers import FeatureEmbedding, MLPs, Towers
+from architectures.layers import FeatureEmbedding, MLPs, Towers, Units
+from benchmark.schema import Task
 
 
 @register("single_task")
@@ -49,8 +50,8 @@ class SingleTask(Architecture):
         dropout: float = 0.0,
     ) -> None:
         super().__init__(schema)
-        self.networks = nn.ModuleList(
-            Network(schema, task, embedding_dim, hidden_dims, tower_dims, dropout) for task in schema.task_names
+        self.networks = Units(
+            Network(schema, task, embedding_dim, hidden_dims, tower_dims, dropout) for task in schema.tasks
         )
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
@@ -64,7 +65,7 @@ class Network(nn.Module):
     def __init__(
         self,
         schema: Schema,
-        task: str,
+        task: Task,
         embedding_dim: int,
         hidden_dims: tuple[int, ...],
         tower_dims: tuple[int, ...],
@@ -76,6 +77,6 @@ class Network(nn.Module):
         self.tower = Towers((task,), self.hidden.output_dim, tower_dims, dropout)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """{task: (B,)} of this one task."""
+        """{task: output} of this one task."""
         (first_B1H,) = self.embedding(batch).linear(self.hidden.first)
-        return self.tower(self.hidden.after_first(first_B1H))  # type: ignore[no-any-return]
+        return self.tower(self.hidden.after_first(first_B1H))

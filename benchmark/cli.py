@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 import benchmark
+from benchmark.records.run import BASELINE, RESULTS_DIR
 
 if TYPE_CHECKING:
     from benchmark.analysis.answer import Answer
@@ -63,11 +64,52 @@ def run(overrides: tuple[str, ...]) -> None:
     app()
 
 
-@mtlbench.command()
-@click.argument("results", default="results/runs", type=click.Path())
-@click.option(
-    "--baseline", default="single_task/equal", show_default=True, help="The method all others are compared to."
+class MarginOption(click.Option):
+    """`--margin auc=0.001 --margin mse=1%`; its help ends with the defaults, which the kinds of task have."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """As click does it, with the defaults."""
+        from benchmark.kinds import default_margins
+
+        record = super().get_help_record(ctx)
+        defaults = ", ".join(f"{metric}={size}" for metric, size in default_margins().items())
+        return record and (record[0], f"{record[1]}  [default: {defaults}]")
+
+
+def _margins(option: str, words: tuple[str, ...]) -> dict[str, Margin]:
+    """The words given to a `MarginOption`, by metric."""
+    from benchmark.kinds import check_headlines
+    from benchmark.statistics import Margin
+
+    margins = {}
+    for word in words:
+        metric, equals, size = word.partition("=")
+        if not equals:
+            raise ValueError(f"{option} {word}: expected METRIC=VALUE, such as auc=0.001 or mse=1%")
+        try:
+            check_headlines([metric])
+            margins[metric] = Margin.parse(size)
+        except ValueError as error:
+            raise ValueError(f"{option} {word}: {error}") from None
+    return margins
+
+
+_results = click.argument("results", default=RESULTS_DIR, type=click.Path())
+_baseline = click.option(
+    "--baseline", default=BASELINE, show_default=True, help="The method all others are compared to."
 )
+_margin = click.option(
+    "--margin",
+    cls=MarginOption,
+    multiple=True,
+    metavar="METRIC=VALUE",
+    help="Differences up to this size count as equivalent; 1% is one percent of the mean compared with. May be repeated.",
+)
+
+
+@mtlbench.command()
+@_results
+@_baseline
 @click.option(
     "--selection",
     type=click.Choice(["joint", "per_task"]),
@@ -82,8 +124,7 @@ def run(overrides: tuple[str, ...]) -> None:
     show_default=True,
     help="Runs with default parameters, tuned ones, or both side by side.",
 )
-@click.option("--margin-auc", default=0.001, show_default=True, help="The largest difference of AUC that is none.")
-@click.option("--margin-mse", default=0.01, show_default=True, help="The same of MSE, as a share of the baseline's.")
+@_margin
 @click.option("--html", type=click.Path(dir_okay=False), help="Write one self-contained page.")
 @click.option("--markdown", type=click.Path(dir_okay=False), help="Write the tables as Markdown.")
 @click.option("--latex", type=click.Path(file_okay=False), help="Write the tables into a folder, for booktabs.")
@@ -95,15 +136,14 @@ def run(overrides: tuple[str, ...]) -> None:
     metavar="NAME|KEY=VALUE",
     help="Send page and tables to a tracker, and set its parameters: --tracker wandb --tracker mode=online.",
 )
-def report(results: str, margin_auc: float, margin_mse: float, tracker: tuple[str, ...], **options: Any) -> None:
+def report(results: str, margin: tuple[str, ...], tracker: tuple[str, ...], **options: Any) -> None:
     """Compare the records under a folder.
 
     RESULTS is results/runs if it is not given.
     """
     from benchmark.reporting import report as make
 
-    margins = _margins(margin_auc, margin_mse)
-    made = make(results, margins=margins, **options)
+    made = make(results, margins=_margins("--margin", margin), **options)
     made.print()
     if tracker:
         from benchmark.settings.composition import compose_run
@@ -113,12 +153,6 @@ def report(results: str, margin_auc: float, margin_mse: float, tracker: tuple[st
         place = trackers.build(config.tracker).report(lambda: made)
         if place is not None:
             click.echo(f"tracked: {place}")
-
-
-def _margins(auc: float, mse: float) -> dict[str, Margin]:
-    from benchmark.statistics import Margin
-
-    return {"auc": Margin(auc), "mse": Margin(mse, relative=True)}
 
 
 _selection = click.option(
@@ -134,8 +168,7 @@ _selection = click.option(
 @click.argument("first")
 @click.argument("second")
 @click.argument("results", required=False, type=click.Path())
-@click.option("--margin-auc", default=0.001, show_default=True, help="The largest difference of AUC that is none.")
-@click.option("--margin-mse", default=0.01, show_default=True, help="The same of MSE, as a share of SECOND's mean.")
+@_margin
 @click.option(
     "--fail-if-worse",
     is_flag=True,
@@ -148,8 +181,7 @@ def compare(
     second: str,
     results: str | None,
     *,
-    margin_auc: float,
-    margin_mse: float,
+    margin: tuple[str, ...],
     fail_if_worse: bool,
     delong: bool,
     selection: Literal["joint", "per_task"],
@@ -165,7 +197,7 @@ def compare(
     from benchmark.analysis.compare import are_folders
     from benchmark.analysis.compare import compare as judge
 
-    margins = _margins(margin_auc, margin_mse)
+    margins = _margins("--margin", margin)
     if delong and selection != "joint":
         raise ValueError(f"--delong: checkpoints are of the joint selection, found --selection {selection}")
     if delong and are_folders(first, second, results):
@@ -176,7 +208,7 @@ def compare(
     if delong:
         from benchmark.trained.comparison import compare_checkpoints
 
-        answers.append(compare_checkpoints(first, second, results or "results/runs"))
+        answers.append(compare_checkpoints(first, second, results or RESULTS_DIR))
     for answer in answers:
         answer.print()
     if fail_if_worse and (found.worse or found.incomplete):
@@ -184,21 +216,21 @@ def compare(
 
 
 @mtlbench.command()
-@click.argument("results", default="results/runs", type=click.Path())
+@_results
+@_baseline
 @click.option(
-    "--baseline", default="single_task/equal", show_default=True, help="The method all others are compared to."
-)
-@click.option("--difference-auc", default=0.001, show_default=True, help="The difference of AUC to count seeds for.")
-@click.option(
-    "--difference-mse", default=0.01, show_default=True, help="The same of MSE, as a share of the baseline's."
+    "--difference",
+    cls=MarginOption,
+    multiple=True,
+    metavar="METRIC=VALUE",
+    help="A difference to count seeds for; 1% is one percent of the baseline's mean. May be repeated.",
 )
 @_selection
 def power(
     results: str,
     *,
     baseline: str,
-    difference_auc: float,
-    difference_mse: float,
+    difference: tuple[str, ...],
     selection: Literal["joint", "per_task"],
 ) -> None:
     """Show what more seeds would show.
@@ -208,7 +240,7 @@ def power(
     """
     from benchmark.analysis.power import power as plan
 
-    differences = _margins(difference_auc, difference_mse)
+    differences = _margins("--difference", difference)
     plan(results, baseline=baseline, differences=differences, selection=selection).print()
 
 

@@ -6,8 +6,10 @@ This module imports neither torch nor numpy at run time, so that configuration, 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+
+from benchmark import kinds
+from benchmark.kinds import Transform
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,38 +19,45 @@ Metrics = dict[str, dict[str, float | None]]
 """{task: {metric: value}}; None where it is undefined."""
 
 
-class TaskKind(StrEnum):
-    """What a label is; decides the loss and the metrics of its task."""
-
-    BINARY = "binary"
-    REGRESSION = "regression"
-
-
-class Transform(StrEnum):
-    """How a regression target was made from a value in its `Task.unit`."""
-
-    IDENTITY = "identity"
-    LOG1P = "log1p"
-
-
 @dataclass(frozen=True, slots=True)
 class Task:
     """One label to predict.
 
     Args:
         name: The label's name, the key of outputs, weights and metrics.
-        kind: BINARY (loss: binary cross entropy) or REGRESSION (loss: squared error).
+        kind: A name in `benchmark.kinds.KINDS`, such as BINARY or REGRESSION: decides the loss and the metrics.
         given: The parent task in a funnel (purchase given click). The output of a child is the joint, "clicked and bought",
             on all rows: where the parent is 0, so is the child. A task on clicked rows only has no `given`.
         unit: What a regression value is measured in ("stars", "seconds").
         transform: The target is transform(value in unit); metrics are in the target, predictions shown to people in the unit.
+        num_outputs: K, how many numbers a model gives for a row.
+
+    Raises:
+        ValueError: for an unknown kind, with the known ones, or fewer outputs than the kind needs.
     """
 
     name: str
-    kind: TaskKind
+    kind: str
     given: str | None = None
     unit: str | None = None
     transform: Transform = Transform.IDENTITY
+    num_outputs: int = 1
+
+    def __post_init__(self) -> None:
+        try:
+            fewest = kinds.get(self.kind).fewest_outputs
+        except ValueError as error:
+            raise ValueError(f"task {self.name!r}: {error}") from None
+        if self.num_outputs < fewest:
+            raise ValueError(
+                f"task {self.name!r}: num_outputs of a task of kind {self.kind} must be at least {fewest}, "
+                f"found {self.num_outputs}"
+            )
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Of a row's output: () for one number, (K,) for several."""
+        return () if self.num_outputs == 1 else (self.num_outputs,)
 
     @property
     def target_unit(self) -> str | None:
@@ -99,7 +108,7 @@ class Schema:
                 raise ValueError(
                     f"task {task.name!r} is given {task.given!r}, which must be an earlier task; earlier: {earlier}"
                 )
-            if task.given is not None and known[task.given].kind is not TaskKind.BINARY:
+            if task.given is not None and not kinds.get(known[task.given].kind).is_binary:
                 raise ValueError(
                     f"task {task.name!r} is given {task.given!r}, which must be binary, found {known[task.given].kind}"
                 )
@@ -142,7 +151,11 @@ class Schema:
 
     def to_json(self) -> dict[str, Any]:
         """The schema as plain values, as it stands in a record."""
-        return asdict(self)
+        value = asdict(self)
+        for task in value["tasks"]:
+            if task["num_outputs"] == 1:
+                del task["num_outputs"]  # as in records that are older than the key
+        return value
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Schema:
@@ -150,10 +163,7 @@ class Schema:
         return cls(
             categorical=tuple(CategoricalField(**field) for field in value["categorical"]),
             numeric=tuple(NumericField(**field) for field in value["numeric"]),
-            tasks=tuple(
-                Task(**{**task, "kind": TaskKind(task["kind"]), "transform": Transform(task["transform"])})
-                for task in value["tasks"]
-            ),
+            tasks=tuple(Task(**{**task, "transform": Transform(task["transform"])}) for task in value["tasks"]),
             user=value["user"],
             item=value["item"],
         )
@@ -165,7 +175,7 @@ class Batch:
 
     Shape:
         categorical: (B, F) int32; numeric: (B, N) float32;
-        labels: (B, T) float32, regression targets standardised on train, 0 where not observed; observed: (B, T) bool.
+        labels: (B, T) float32, standardised on train if the task's kind is, 0 where not observed; observed: (B, T) bool.
     """
 
     categorical: Tensor

@@ -13,7 +13,8 @@ from rich.console import Console
 
 from benchmark.datasets import Data
 from benchmark.datasets.census_income import CATEGORICAL, NUMERIC
-from benchmark.schema import CategoricalField, NumericField, Schema, Split, Task, TaskKind
+from benchmark.kinds import BINARY
+from benchmark.schema import CategoricalField, NumericField, Schema, Split, Task
 from benchmark.settings.registry import datasets
 from tests.bench import overhead, peers
 from tests.bench.peers_contestants import CONTESTANTS, SIZES, Mtlbench, columns, dataset
@@ -45,7 +46,7 @@ def small_data(rows: int = 600) -> Data:
     schema = Schema(
         categorical=(CategoricalField("colour", 5), CategoricalField("town", 40)),
         numeric=(NumericField("age"),),
-        tasks=(Task("a", TaskKind.BINARY), Task("b", TaskKind.BINARY)),
+        tasks=(Task("a", BINARY), Task("b", BINARY)),
     )
 
     def split(size: int) -> Split:

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from benchmark import Record, run
+from benchmark.contracts.toys import SCHEMAS, build, make_batch, training_loss
 from benchmark.settings.composition import compose_run
 from benchmark.settings.registry import architectures, weightings
 from benchmark.trained.recommender import recommend
-from tests.toys import SCHEMAS, build, make_batch, training_loss
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 

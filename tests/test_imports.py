@@ -22,10 +22,13 @@ FILES = {
 
 # a unit imports only what stands before it
 ORDER = (
-    "statistics", "schema", "seeding", "text", "metrics", "records", "settings", "architectures", "datasets", "weightings",
-    "analysis", "reporting", "trackers", "training", "trained", "runs", "reference", "contracts", "_plugins", "__main__", "cli",
+    "statistics", "plugins", "text", "kinds", "schema", "rows", "seeding", "metrics", "records", "settings",
+    "architectures", "datasets", "weightings", "analysis", "reporting", "trackers", "training", "trained", "runs",
+    "reference", "contracts", "_plugins", "__main__", "cli",
 )  # fmt: skip
-NO_TORCH = ("benchmark", "cli", "analysis", "records", "reporting", "settings", "statistics", "text", "metrics")
+NO_TORCH = (
+    "benchmark", "cli", "analysis", "kinds", "records", "reporting", "settings", "statistics", "text", "metrics",
+)  # fmt: skip
 
 
 def imported(module: str) -> Iterator[str]:
@@ -61,12 +64,12 @@ def test_there_are_no_circles() -> None:
     TopologicalSorter(GRAPH).prepare()
 
 
-def test_architectures_know_registry_schema_and_seeding_and_not_each_other() -> None:
-    blocks = {"architectures", "architectures.layers", "architectures.funnel", "architectures._first_layer"}
+def test_architectures_know_registry_schema_kinds_and_seeding_and_not_each_other() -> None:
+    blocks = {"architectures", "architectures.layers", "architectures.funnel"}
+    blocks |= {"architectures._first_layer", "architectures._plan"}
+    harness = {f"benchmark.{name}" for name in ("settings.registry", "schema", "kinds", "seeding")}
     for module in (name for name in FILES if unit(name) == "architectures"):
-        assert GRAPH[module] <= blocks | {"benchmark.settings.registry", "benchmark.schema", "benchmark.seeding"}, (
-            module
-        )
+        assert GRAPH[module] <= blocks | harness, module
 
 
 def test_what_is_registered_is_found_by_discovery_only() -> None:

@@ -1,88 +1,18 @@
-"""Small schemas, batches and models, for tests of architectures."""
+"""What tests of architectures ask of a model, beside the contracts."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from architectures import Architecture, Batch, Schema
+from architectures import Architecture, Batch
 from architectures.layers import FeatureEmbedding
-from benchmark.schema import CategoricalField, NumericField, Task, TaskKind
-from benchmark.seeding import initialise
-from benchmark.settings.registry import architectures
+from benchmark.contracts.toys import LIKE, SHARE, make_schema
 from benchmark.training.gradients import reach
 
-CLICK = Task("click", TaskKind.BINARY)
-CART = Task("cart", TaskKind.BINARY, given="click")
-BUY = Task("buy", TaskKind.BINARY, given="cart")
-LIKE = Task("like", TaskKind.BINARY)
-SHARE = Task("share", TaskKind.BINARY)
-SECONDS = Task("seconds", TaskKind.REGRESSION, unit="seconds")
-
-
-def make_schema(*tasks: Task, cardinalities: tuple[int, ...] = (3, 5, 70), num_numeric: int = 2) -> Schema:
-    """Fields c0, c1, ... and n0, n1, ...; the first two categorical ones are user and item."""
-    return Schema(
-        tuple(CategoricalField(f"c{number}", size) for number, size in enumerate(cardinalities)),
-        tuple(NumericField(f"n{number}") for number in range(num_numeric)),
-        tasks,
-        user="c0" if len(cardinalities) > 1 else None,
-        item="c1" if len(cardinalities) > 1 else None,
-    )
-
-
-SCHEMAS = {
-    "two binary tasks": make_schema(LIKE, SHARE),
-    "binary and regression": make_schema(LIKE, SECONDS, SHARE),
-    "a funnel": make_schema(CLICK, CART, BUY),
-    "a funnel and a regression": make_schema(CLICK, CART, SECONDS),
-    "no categorical field": make_schema(LIKE, SHARE, cardinalities=(), num_numeric=4),
-    "one task": make_schema(SECONDS, num_numeric=0),
-}
 C0 = make_schema(LIKE, SHARE, cardinalities=(5, 5, 5, 5), num_numeric=0)  # with embedding_dim 8: D = 32
-
-
-def make_batch(schema: Schema, rows: int, seed: int = 0) -> Batch:
-    """Uniform codes, normal numbers; labels that the fields decide, with noise, and that keep to the funnel."""
-    generator = torch.Generator().manual_seed(seed)
-    codes = [torch.randint(field.cardinality, (rows,), generator=generator) for field in schema.categorical]
-    categorical = torch.stack(codes, dim=1).int() if codes else torch.zeros(rows, 0, dtype=torch.int32)
-    numeric = torch.randn(rows, len(schema.numeric), generator=generator)
-    # of the first two fields alone: a model that sees the rows once can learn them
-    signal = numeric.sum(1) + sum((code % 3 - 1.0 for code in codes[:2]), torch.zeros(rows))
-    labels: dict[str, Tensor] = {}
-    for task in schema.tasks:
-        value = signal + 0.5 * torch.randn(rows, generator=generator)
-        label = value if task.kind is TaskKind.REGRESSION else (value > 0).float()
-        labels[task.name] = label if task.given is None else label * labels[task.given]
-    return Batch(categorical, numeric, torch.stack(list(labels.values()), dim=1), torch.ones(rows, len(labels)).bool())
-
-
-def build(name: str, schema: Schema, seed: int = 0, **parameters: Any) -> Architecture:
-    """A registered architecture with the initial values of this seed."""
-    model: Architecture = architectures.build(architectures.config(name, **parameters), schema)
-    initialise(model, seed)
-    return model
-
-
-def task_losses(model: Architecture, batch: Batch, outputs: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Mean loss of each task over all rows."""
-    return {
-        task.name: (F.binary_cross_entropy_with_logits if task.kind is TaskKind.BINARY else F.mse_loss)(
-            outputs[task.name], batch.labels[:, number].to(outputs[task.name])
-        )
-        for number, task in enumerate(model.schema.tasks)
-    }
-
-
-def training_loss(model: Architecture, batch: Batch) -> Tensor:
-    """The sum of all losses of a training step."""
-    outputs, auxiliaries = model.training_step(batch)
-    return torch.stack([*task_losses(model, batch, outputs).values(), *(a.value for a in auxiliaries.values())]).sum()
 
 
 def count_parameters(model: Architecture) -> int:

@@ -14,11 +14,12 @@ import polars as pl
 
 from benchmark import metrics
 from benchmark.analysis.answer import Answer
-from benchmark.analysis.judging import MARGINS, endpoints, replicates, resampling
+from benchmark.analysis.judging import endpoints, replicates, resampling
 from benchmark.analysis.results import label
 from benchmark.analysis.study import TUNED, Group, Run, Study, find_method, tuned_name
 from benchmark.analysis.values import SelectionName, Values, long_table, values_on_test
-from benchmark.records.run import Record, load_records
+from benchmark.kinds import check_headlines
+from benchmark.records.run import RESULTS_DIR, Record, load_records
 from benchmark.statistics import Comparison, Endpoint, Family, Margin, Verdict, judge, sentence, unranked
 from benchmark.statistics.wording import WORDS, bracketed, p_number, places
 from benchmark.text import ABSENT, unknown
@@ -159,7 +160,7 @@ def compare(
     second: str | Path,
     results: str | Path | Sequence[Record] | None = None,
     *,
-    margins: Mapping[str, Margin] = MARGINS,
+    margins: Mapping[str, Margin] | None = None,
     selection: SelectionName = "joint",
 ) -> HeadToHead:
     """Judges one method by another, or the records of one folder by those of another, paired by data and seed.
@@ -172,17 +173,19 @@ def compare(
         second: What it is compared to, of the same kind.
         results: Folder of records, or records, in which both methods are; by default `results/runs`, unless both names
             are folders.
-        margins: The largest differences that do not matter, by headline metric: `auc`, `mse`.
+        margins: Differences up to this size count as equivalent, by headline metric (`auc`, `mse`); those left out are as
+            the kinds of task have them.
         selection: The epoch that is compared: one for all tasks, or each task's best.
 
     Raises:
         FileNotFoundError: if there is no folder `results`.
-        ValueError: if a method is unknown, with the known names, or nothing is in both.
+        ValueError: if a method or a metric is unknown, with the known names, or nothing is in both.
     """
-    margins = {**MARGINS, **margins}
+    margins = margins or {}
+    check_headlines(margins)
     if are_folders(first, second, results):
         return _folders(Path(first), Path(second), margins, selection)
-    return _methods(str(first), str(second), "results/runs" if results is None else results, margins, selection)
+    return _methods(str(first), str(second), RESULTS_DIR if results is None else results, margins, selection)
 
 
 def are_folders(first: str | Path, second: str | Path, results: object) -> bool:

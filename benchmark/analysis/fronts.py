@@ -1,74 +1,113 @@
-"""AUC against MSE: which methods no other beats on both, and the area that they dominate together."""
+"""One task against another, AUC against MSE: which methods no other beats on both, and the area that they dominate."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from benchmark import metrics
 from benchmark.analysis.lines import CONSTANT
 from benchmark.analysis.results import Results
-from benchmark.schema import Task, TaskKind
+from benchmark.kinds import KINDS
+from benchmark.schema import Task
 from benchmark.statistics import hypervolume, pareto_front
 
 Place = tuple[float, float]
-"""Mean MSE and mean AUC."""
+"""Mean headline metrics of `against` and of `task`: MSE and AUC."""
 
 
 @dataclass(frozen=True)
 class Front:
-    """The methods that are ranked, by a binary task and a regression.
+    """The methods that are ranked, by two tasks with different headline metrics.
 
     Args:
-        auc_task: The binary task.
-        mse_task: The regression.
+        task: One task, a binary one of the two if there is one.
+        against: The other, a regression.
         means: {method: its means on test}.
         constant: Those of the constant predictor, from which areas are measured; None if the records do not say them.
     """
 
-    auc_task: Task
-    mse_task: Task
+    task: Task
+    against: Task
     means: Mapping[str, Place]
     constant: Place | None
 
     @property
     def title(self) -> str:
         """`click against play_time`."""
-        return f"{self.auc_task.name} against {self.mse_task.name}"
+        return f"{self.task.name} against {self.against.name}"
 
     @cached_property
     def methods(self) -> list[str]:
-        """The methods on the front, the lowest MSE first."""
+        """The methods on the front, the best on `against` first."""
         names = list(self.means)
-        return [names[index] for index in pareto_front([(mse, 1 - auc) for mse, auc in self.means.values()])]
+        return [names[index] for index in pareto_front([self._lacking(place) for place in self.means.values()])]
 
     def area(self, without: str | None = None) -> float | None:
-        """The share that the methods dominate of the area between the constant predictor and a perfect one."""
-        if self.constant is None:
+        """The share that the methods dominate of the area between the constant predictor and a perfect one.
+
+        None if the records do not say what the constant gets, or a metric has no best value.
+        """
+        if self.constant is None or any(metrics.headline(task).best is None for task in (self.against, self.task)):
             return None
-        mse, auc = self.constant
-        points = [(m, 1 - a) for method, (m, a) in self.means.items() if method != without]
-        whole = mse * (1 - auc)
-        return hypervolume(points, (mse, 1 - auc)) / whole if whole > 0 else None
+        corner = self._lacking(self.constant)
+        points = [self._lacking(place) for method, place in self.means.items() if method != without]
+        whole = corner[0] * corner[1]
+        return hypervolume(points, corner) / whole if whole > 0 else None
 
     def loss(self, method: str) -> float | None:
         """How much smaller the area is without the method."""
         whole, rest = self.area(), self.area(without=method)
         return None if whole is None or rest is None else whole - rest
 
+    def _lacking(self, place: Place) -> Place:
+        """How far both means are from the best; lower is better."""
+        lacking = []
+        for task, mean in zip((self.against, self.task), place, strict=True):
+            metric = metrics.headline(task)
+            lacking.append(metric.direction * ((metric.best or 0.0) - mean))
+        return lacking[0], lacking[1]
+
+
+def pairs(tasks: Sequence[Task]) -> list[tuple[Task, Task]]:
+    """The pairs of tasks with different headline metrics that have a front, as (task, against).
+
+    Where one metric of the two is better if lower, its task is `against`; else the order of the kinds decides.
+    """
+    kinds = list(KINDS)
+
+    def order(task: Task) -> tuple[int, int]:
+        return -metrics.headline(task).direction, kinds.index(task.kind)
+
+    return [
+        (task, against)
+        for against in tasks
+        for task in tasks
+        if metrics.primary(task) != metrics.primary(against) and order(task) < order(against)
+    ]
+
+
+def heading(tasks: Iterable[Sequence[Task]]) -> str:
+    """What the fronts of some data sets are of: `AUC against MSE`."""
+    found = {
+        f"{metrics.headline(task).title} against {metrics.headline(against).title}"
+        for of in tasks
+        for task, against in pairs(of)
+    }
+    return found.pop() if len(found) == 1 else "One task against another"
+
 
 def fronts(results: Results) -> list[Front]:
-    """One for every pair of a binary task and a regression."""
-    tasks, line = results.group.tasks, results.lines.get(CONSTANT)
-    found = []
-    for mse_task in (task for task in tasks if task.kind is TaskKind.REGRESSION):
-        for auc_task in (task for task in tasks if task.kind is TaskKind.BINARY):
-            means = {}
-            for method in results.by_gain:
-                mse, auc = (results.headline(task, method).mean for task in (mse_task, auc_task))
-                if method in results.eligible and mse is not None and auc is not None:
-                    means[method] = mse.mean, auc.mean
-            mse, auc = (line.of(task) if line is not None else None for task in (mse_task, auc_task))
-            constant = (mse.mean, auc.mean) if mse is not None and auc is not None else None
-            found.append(Front(auc_task, mse_task, means, constant))
+    """One for every pair of tasks with different headline metrics."""
+    line, found = results.lines.get(CONSTANT), []
+    for task, against in pairs(results.group.tasks):
+        means = {}
+        for method in results.by_gain:
+            x, y = (results.headline(of, method).mean for of in (against, task))
+            if method in results.eligible and x is not None and y is not None:
+                means[method] = x.mean, y.mean
+        x, y = (line.of(of) if line is not None else None for of in (against, task))
+        constant = (x.mean, y.mean) if x is not None and y is not None else None
+        found.append(Front(task, against, means, constant))
     return found

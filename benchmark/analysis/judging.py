@@ -11,18 +11,24 @@ from benchmark import metrics
 from benchmark.analysis.lines import Line
 from benchmark.analysis.study import Group, Pair
 from benchmark.analysis.values import Values
+from benchmark.kinds import KINDS
+from benchmark.schema import Task
 from benchmark.statistics import Endpoint, Family, Margin, against_baseline, against_best
 
-MARGINS: Mapping[str, Margin] = {"auc": Margin(0.001), "mse": Margin(0.01, relative=True)}
-"""The default margins, inside which two methods are equivalent: 0.001 of AUC, 1 % of MSE."""
 EQUAL = "equal"
 EVERY_SEED = -1  # stands for the seed in the pair of a draw
 
 
+def margin_of(task: Task, margins: Mapping[str, Margin]) -> Margin:
+    """Inside which two methods are equivalent on the task: the one given for its headline metric, else its kind's own."""
+    kind = KINDS[task.kind]
+    return margins[kind.headline] if kind.headline in margins else Margin.parse(kind.margin)
+
+
 def endpoints(group: Group, margins: Mapping[str, Margin]) -> list[Endpoint]:
     """What methods are compared by: the headline metric of every task."""
-    primary = {task.name: metrics.primary(task) for task in group.tasks}
-    return [Endpoint(task, metric, metrics.direction(metric), margins[metric]) for task, metric in primary.items()]
+    headlines = {task: metrics.headline(task) for task in group.tasks}
+    return [Endpoint(task.name, m.name, m.direction, margin_of(task, margins)) for task, m in headlines.items()]
 
 
 def to_baseline(group: Group, found: Values, baseline: str, margins: Mapping[str, Margin]) -> Family:

@@ -14,10 +14,11 @@ from scipy.special import chdtri
 
 from benchmark.analysis.answer import Answer
 from benchmark.analysis.compare import headlines, require, study_of
-from benchmark.analysis.judging import MARGINS, compared, to_baseline
+from benchmark.analysis.judging import compared, to_baseline
 from benchmark.analysis.study import Group, find_baseline
 from benchmark.analysis.values import SelectionName, Values, long_table, values_on_test
-from benchmark.records.run import Record
+from benchmark.kinds import check_headlines
+from benchmark.records.run import BASELINE, RESULTS_DIR, Record
 from benchmark.statistics import Comparison, Margin
 from benchmark.statistics.intervals import FEWEST
 from benchmark.statistics.planning import POWER
@@ -95,10 +96,10 @@ class SeedPlan(Answer):
 
 
 def power(
-    results: str | Path | Sequence[Record] = "results/runs",
+    results: str | Path | Sequence[Record] = RESULTS_DIR,
     *,
-    baseline: str = "single_task/equal",
-    differences: Mapping[str, Margin] = MARGINS,
+    baseline: str = BASELINE,
+    differences: Mapping[str, Margin] | None = None,
     selection: SelectionName = "joint",
 ) -> SeedPlan:
     """Which differences from the baseline 3, 5, 10 and 20 seeds can show, and how many seeds a given difference needs.
@@ -108,17 +109,20 @@ def power(
     Args:
         results: Folder of records, or the records.
         baseline: The method that the others are compared to.
-        differences: Those that seeds are counted for: by default 0.001 AUC, and 1 % of the baseline's MSE.
+        differences: Those that seeds are counted for, by headline metric (`auc`, `mse`); those left out are the
+            margins of the kinds of task.
         selection: The epoch that is compared: one for all tasks, or each task's best.
 
     Raises:
         FileNotFoundError: if there is no folder `results`.
-        ValueError: if no data set has the baseline and another method in three pairs of runs.
+        ValueError: for an unknown metric, with the known ones, or if no data set has the baseline and another method in
+            three pairs of runs.
     """
+    differences = differences or {}
+    check_headlines(differences)
     study = study_of(results)
     require(study, baseline, what="baseline")
     values = values_on_test(long_table(study), selection)
-    differences = {**MARGINS, **differences}
     spreads, notes = [], []
     for group in study.groups:
         name = find_baseline(group, baseline)

@@ -1,4 +1,4 @@
-"""The numbers of one data set, as tables and notes ask for them, and the names of the metrics."""
+"""The numbers of one data set, as tables and notes ask for them, and the titles of metrics with their units."""
 
 from __future__ import annotations
 
@@ -8,25 +8,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from benchmark import metrics
-from benchmark.analysis.judging import not_ranked
+from benchmark.analysis.judging import margin_of, not_ranked
 from benchmark.analysis.lines import Line
 from benchmark.analysis.study import Group
 from benchmark.analysis.values import Estimate, Gain, SelectionName
-from benchmark.schema import Task, TaskKind
+from benchmark.schema import Task
 from benchmark.statistics import Comparison, Family, Margin, Verdict
 from benchmark.text import decimals
 
 Estimates = Mapping[tuple[str, str], Mapping[str, Estimate]]
-
-LABELS = {
-    "auc": "AUC", "gauc": "GAUC", "log_loss": "log loss", "calibration": "calibration", "mse": "MSE",
-    "mae": "MAE", "r2": "R²",
-}  # fmt: skip
-SHOWN = {
-    TaskKind.BINARY: ("auc", "gauc", "log_loss", "calibration"),
-    TaskKind.REGRESSION: ("mse", "mae", "r2"),
-}
-"""Metrics that have a column, beside the headline metric given the parent; the CSV file has all others."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +28,7 @@ class Results:
         selection: Which epoch the numbers are of.
         baseline: The method that others are compared to, if it is there.
         wanted: The baseline that was asked for, tuned or not.
-        margins: Inside which two methods are equivalent, by headline metric.
+        margins: Inside which two methods are equivalent, by headline metric; where none is given, the kind's own holds.
         estimates: Of every task, metric and method, under `selection`.
         other: The same under the other selection.
         gains: Of every method but the baseline.
@@ -98,7 +88,7 @@ class Results:
     def margin(self, task: Task) -> float | None:
         """Inside which a method is equivalent to the baseline, in the metric's unit."""
         mean = self.headline(task, self.baseline).mean if self.baseline is not None else None
-        return self.margins[metrics.primary(task)].of(mean.mean) if mean is not None else None
+        return margin_of(task, self.margins).of(mean.mean) if mean is not None else None
 
     @cached_property
     def places(self) -> Mapping[tuple[str, str], int]:
@@ -180,12 +170,13 @@ class Results:
 def label(metric: str, task: Task) -> str:
     """A metric's name in the head of a column, with the unit where it has one."""
     name, bracket, view = metric.partition("[")
-    text = LABELS.get(name, name)
+    known = metrics.METRICS.get(name)  # one of another version is shown by its key
+    text = known.title if known is not None else name
     if bracket:
         return f"{text}[{view}" if "|" in view else f"{text} [{view}"
-    if name in ("mse", "mae") and task.target_unit is not None:
-        return f"{text} [{task.target_unit}²]" if name == "mse" else f"{text} [{task.target_unit}]"
-    return text
+    if known is None or not known.unit_power or task.target_unit is None:
+        return text
+    return f"{text} [{task.target_unit}{ {1: '', 2: '²'}.get(known.unit_power, f'^{known.unit_power}') }]"
 
 
 def direction(metric: str) -> int:
@@ -197,7 +188,8 @@ def direction(metric: str) -> int:
 
 
 def _score(metric: str) -> Callable[[float], float] | None:
-    if metric.partition("[")[0] == "calibration":
-        return lambda value: -abs(value - 1)
-    sign = direction(metric)
-    return (lambda value: sign * value) if sign else None
+    sign, known = direction(metric), metrics.METRICS.get(metric.partition("[")[0])
+    if sign:
+        return lambda value: sign * value
+    best = known.best if known is not None else None
+    return (lambda value: -abs(value - best)) if best is not None else None

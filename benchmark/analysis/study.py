@@ -10,9 +10,10 @@ from functools import cached_property
 from typing import Any, Literal, TypeAlias, get_args
 
 from benchmark.analysis.naming import distinguish
+from benchmark.kinds import kind_of_metrics
 from benchmark.records.files import digest
 from benchmark.records.run import TRIAL, Record
-from benchmark.schema import Schema, Task, TaskKind
+from benchmark.schema import Schema, Task
 from benchmark.text import numbers
 
 Pair: TypeAlias = tuple[str, str, str, int]
@@ -134,8 +135,8 @@ class Group:
         schema = self.example.dataset.get("schema")
         if schema is not None:
             return Schema.from_json(schema).tasks
-        kinds = {True: TaskKind.BINARY, False: TaskKind.REGRESSION}
-        return tuple(Task(name, kinds["auc" in row]) for name, row in self.example.metrics.get("test", {}).items())
+        kinds = {task: kind_of_metrics(row) for task, row in self.example.metrics.get("test", {}).items()}
+        return tuple(Task(task, kind.name) for task, kind in kinds.items() if kind is not None)
 
 
 @dataclass(frozen=True, slots=True)

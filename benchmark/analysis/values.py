@@ -11,7 +11,7 @@ import polars as pl
 
 from benchmark import metrics
 from benchmark.analysis.study import Pair, Run, Study
-from benchmark.schema import Task, TaskKind
+from benchmark.schema import Task
 from benchmark.statistics import Interval, interval, multi_task_gain, relative_gain, t_interval
 
 SelectionName: TypeAlias = Literal["joint", "per_task"]
@@ -132,7 +132,8 @@ def gains(
 ) -> dict[str, Gain]:
     """The gain of every method over the baseline of the same seed, so that the baseline's own spread counts.
 
-    Of each task its headline metric is taken: an AUC's gain is relative to what it has over 0.5, an MSE's to itself.
+    Of each task its headline metric is taken: an AUC's gain is relative to what the baseline has over chance, 0.5; an
+    MSE's to the baseline's MSE.
     """
     if baseline is None:
         return {}
@@ -156,11 +157,11 @@ def gains(
 
 
 def _gain_parts(values: Values, task: Task, method: str, baseline: str) -> dict[Pair, float | None]:
-    binary = task.kind is TaskKind.BINARY
-    methods = values.get((task.name, metrics.primary(task)), {})
+    metric = metrics.headline(task)
+    methods = values.get((task.name, metric.name), {})
     mine, reference = methods.get(method, {}), methods.get(baseline, {})
     return {
-        pair: relative_gain(value, reference[pair], higher_is_better=binary, chance=0.5 if binary else 0.0)
+        pair: relative_gain(value, reference[pair], higher_is_better=metric.direction > 0, chance=metric.chance or 0.0)
         for pair, value in mine.items()
         if pair in reference
     }

@@ -19,7 +19,8 @@ import numpy as np
 import polars as pl
 
 from benchmark.datasets.table import LEFT_OUT, SPLITS, TRAIN, Table
-from benchmark.schema import Task, TaskKind
+from benchmark.kinds import KINDS
+from benchmark.schema import Task
 
 _EXACT: dict[Any, int] = {pl.Float32: 2**24, pl.Float64: 2**53}  # beyond, neighbouring whole numbers are one
 _CATEGORIES = "expected text or whole numbers, null where missing"
@@ -117,7 +118,7 @@ def check_precision(table: Table, tasks: Sequence[Task]) -> None:
     """
     for task in tasks:
         label = table.labels[task.name]
-        if task.kind is not TaskKind.REGRESSION or label.dtype != np.float32:
+        if not KINDS[task.kind].is_standardised or label.dtype != np.float32:
             continue
         seen = label[(table.split == TRAIN) & np.isfinite(label)]
         if not len(seen):

@@ -7,12 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmark.datasets.prepare import TEST, TRAIN
-from benchmark.metrics import evaluate, unknown_apart
+from benchmark.metrics import METRICS, evaluate, unknown_apart
 from benchmark.schema import Task
-
-# The metrics that the true probability or mean is the best prediction for. It need not be for the absolute error (the
-# median is), and calibration and counts have no best of this kind.
-BEST_WITH_TRUTH = ("auc", "gauc", "log_loss", "mse", "rmse", "r2")
 
 
 def best_reachable(
@@ -32,7 +28,8 @@ def best_reachable(
         users_R: (R,) integer codes, where the data has users.
 
     Returns:
-        {task: {metric: value}}, as `evaluate` computes and names them; without those that are undefined.
+        {task: {metric: value}}, as `evaluate` computes and names them; without those that are undefined, and those for
+        which the truth need not be the best prediction (for the absolute error the median is).
     """
     test_R = split_R == TEST
     if users_R is not None:
@@ -47,7 +44,7 @@ def best_reachable(
         task: {
             metric: value
             for metric, value in values.items()
-            if value is not None and metric.partition("[")[0] in BEST_WITH_TRUTH
+            if value is not None and METRICS[metric.partition("[")[0]].best_of_truth
         }
         for task, values in metrics.items()
     }

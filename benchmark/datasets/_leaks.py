@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 
 from benchmark.datasets.table import LEFT_OUT, Table
-from benchmark.metrics import to_unit
-from benchmark.schema import Task, TaskKind
+from benchmark.kinds import KINDS
+from benchmark.schema import Task
 
 _BLOCK = 1 << 15  # rows hashed at a time: they stay in the processor's cache
 
@@ -30,7 +30,7 @@ def refuse_labels_as_fields(table: Table, labels_RT: np.ndarray, tasks: Sequence
     """
     for task, label in zip(tasks, labels_RT.T, strict=True):
         known = np.flatnonzero((table.split != LEFT_OUT) & ~np.isnan(label))
-        is_same = _same_groups if task.kind is TaskKind.BINARY else _same_values
+        is_same = _same_groups if KINDS[task.kind].is_binary else _same_values
         for name in (*table.categorical, *table.numeric):
             column = pl.Series(table.numeric[name]) if name in table.numeric else table.series(name)
             if is_same(column, task, label, known):
@@ -52,7 +52,9 @@ def _same_groups(column: pl.Series, _: Task, label: np.ndarray, known: np.ndarra
 def _same_values(column: pl.Series, task: Task, label: np.ndarray, known: np.ndarray) -> bool:
     for rows in (known[:1000], known):
         values = column.gather(rows).cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
-        close = [np.allclose(values, other, rtol=1e-5, atol=0) for other in (label[rows], to_unit(task, label[rows]))]
+        close = [
+            np.allclose(values, other, rtol=1e-5, atol=0) for other in (label[rows], task.transform.undo(label[rows]))
+        ]
         if not any(close):
             return False
     return True

@@ -12,7 +12,8 @@ from benchmark.datasets import Data, Dataset, register
 from benchmark.datasets.prepare import LEFT_OUT, TEST, TRAIN, VALIDATION, Table, prepare
 from benchmark.datasets.sources import Layout, Source, find
 from benchmark.datasets.text import read_text
-from benchmark.schema import Task, TaskKind
+from benchmark.kinds import BINARY
+from benchmark.schema import Task
 from benchmark.seeding import derive
 
 READER = 1  # raised by a change of what is parsed
@@ -81,9 +82,9 @@ class CensusIncome(Dataset):
     """
 
     all_tasks = (
-        Task("income", TaskKind.BINARY),
-        Task("never_married", TaskKind.BINARY),
-        Task("education", TaskKind.BINARY),
+        Task("income", BINARY),
+        Task("never_married", BINARY),
+        Task("education", BINARY),
     )
 
     def __init__(

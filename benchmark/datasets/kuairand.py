@@ -12,7 +12,8 @@ from benchmark.datasets import Data, Dataset, register
 from benchmark.datasets.prepare import SPLITS, TEST, TRAIN, VALIDATION, Table, prepare
 from benchmark.datasets.sources import Found, Layout, Source, find
 from benchmark.datasets.text import read_text
-from benchmark.schema import Task, TaskKind, Transform
+from benchmark.kinds import BINARY, REGRESSION, Transform
+from benchmark.schema import Task
 
 READER = 1  # raised by a change of what is parsed
 RECORD = "https://zenodo.org/records/10439422/files"
@@ -78,10 +79,10 @@ class KuaiRand(Dataset):
     """
 
     all_tasks = (
-        Task("click", TaskKind.BINARY),
-        Task("long_view", TaskKind.BINARY),
-        Task("like", TaskKind.BINARY),
-        Task("play_time", TaskKind.REGRESSION, unit="seconds", transform=Transform.LOG1P),
+        Task("click", BINARY),
+        Task("long_view", BINARY),
+        Task("like", BINARY),
+        Task("play_time", REGRESSION, unit="seconds", transform=Transform.LOG1P),
     )
     user, item = "user_id", "video_id"
 

@@ -9,7 +9,8 @@ from benchmark.datasets import Data, Dataset, register
 from benchmark.datasets.prepare import Table, prepare, random_split
 from benchmark.datasets.sources import Found, Layout, Source, find
 from benchmark.datasets.text import read_text
-from benchmark.schema import Task, TaskKind
+from benchmark.kinds import BINARY, REGRESSION
+from benchmark.schema import Task
 
 READER = 1  # raised by a change of what is parsed
 GENRES = (
@@ -54,7 +55,7 @@ class MovieLens100K(Dataset):
         split_seed: Draws the split.
     """
 
-    all_tasks = (Task("liked", TaskKind.BINARY), Task("rating", TaskKind.REGRESSION, unit="stars"))
+    all_tasks = (Task("liked", BINARY), Task("rating", REGRESSION, unit="stars"))
     user, item = "user", "item"
 
     def __init__(self, *, tasks: tuple[str, ...] = ("liked", "rating"), split_seed: int = 0) -> None:

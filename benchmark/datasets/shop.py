@@ -15,7 +15,8 @@ from scipy.special import expit, log_expit
 from benchmark.datasets import Data, Dataset, register
 from benchmark.datasets._drawn import best_reachable
 from benchmark.datasets.prepare import Table, prepare, random_split
-from benchmark.schema import Task, TaskKind
+from benchmark.kinds import BINARY, REGRESSION
+from benchmark.schema import Task
 from benchmark.seeding import derive
 
 MODEL_VERSION = 1  # of the model as coded here; a change that moves a number raises it, and old caches are not read
@@ -234,9 +235,9 @@ class Shop(Dataset):
     """
 
     all_tasks = (
-        Task("click", TaskKind.BINARY),
-        Task("purchase", TaskKind.BINARY, given="click"),
-        Task("duration", TaskKind.REGRESSION, unit="seconds"),
+        Task("click", BINARY),
+        Task("purchase", BINARY, given="click"),
+        Task("duration", REGRESSION, unit="seconds"),
     )
     user, item = "user", "item"
 

@@ -13,7 +13,8 @@ import numpy as np
 from benchmark.datasets import Data, Dataset, register
 from benchmark.datasets._drawn import best_reachable
 from benchmark.datasets.prepare import Table, prepare, random_split
-from benchmark.schema import Task, TaskKind
+from benchmark.kinds import REGRESSION
+from benchmark.schema import Task
 from benchmark.seeding import derive
 
 MODEL_VERSION = 1  # of the recipe as coded here; a change that moves a number raises it, and old caches are not read
@@ -106,7 +107,7 @@ class Synthetic(Dataset):
         ValueError: if a parameter is outside its range.
     """
 
-    all_tasks = (Task("y1", TaskKind.REGRESSION), Task("y2", TaskKind.REGRESSION))
+    all_tasks = (Task("y1", REGRESSION), Task("y2", REGRESSION))
 
     def __init__(
         self,

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from benchmark.schema import Task, TaskKind
+from benchmark.kinds import KINDS
+from benchmark.schema import Task
 from benchmark.seeding import derive
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
@@ -101,7 +102,7 @@ def fill_children(labels_RT: np.ndarray, tasks: tuple[Task, ...]) -> np.ndarray:
     names = [task.name for task in tasks]
     filled_RT = np.zeros(labels_RT.shape, dtype=bool)
     for column, task in enumerate(tasks):
-        if task.given is not None and task.kind is TaskKind.BINARY:
+        if task.given is not None and KINDS[task.kind].is_binary:
             parent_R = labels_RT[:, names.index(task.given)]
             filled_RT[:, column] = np.isnan(labels_RT[:, column]) & (parent_R == 0)
             labels_RT[filled_RT[:, column], column] = 0
@@ -112,25 +113,14 @@ def check_labels(labels_RT: np.ndarray, split: np.ndarray, tasks: tuple[Task, ..
     """Refuses labels that are not what their tasks say.
 
     Raises:
-        ValueError: naming task and count. A label is finite or NaN, and some are observed in train. A binary one is
-            0 or 1 and has both classes in train. In a funnel a child is at most its parent, and observed only where
-            its parent is.
+        ValueError: naming task and count. A label is finite or NaN, and some are observed in train; the rest is for its
+            kind to say. In a funnel a child is observed only where its parent is, and a binary one is at most its parent.
     """
     names = [task.name for task in tasks]
     for task, label in zip(tasks, labels_RT.T, strict=True):
-        _check_unobserved(task, label)
         _check_label(task, label, split)
         if task.given is not None:
             _check_child(task, label, labels_RT[:, names.index(task.given)])
-
-
-def _check_unobserved(task: Task, label: np.ndarray) -> None:
-    negative = int((label == -1).sum()) if task.kind is not TaskKind.REGRESSION else 0
-    if negative:
-        raise ValueError(
-            f"task {task.name!r}: a label is 0 or 1, found -1 on {negative} rows; give NaN where it was not observed, 0 "
-            "where the answer is no"
-        )
 
 
 def _check_label(task: Task, label: np.ndarray, split: np.ndarray) -> None:
@@ -140,19 +130,11 @@ def _check_label(task: Task, label: np.ndarray, split: np.ndarray) -> None:
     train = train[~np.isnan(train)]
     if not len(train):
         raise ValueError(f"task {task.name!r}: no label is observed in train")
-    if task.kind is not TaskKind.BINARY:
-        return
-    wrong = ~(np.isnan(label) | (label == 0) | (label == 1))
-    if wrong.any():
-        raise ValueError(
-            f"task {task.name!r}: a binary label is 0 or 1, found {wrong.sum()} others, first {label[wrong][0]:g}"
-        )
-    if (train == train[0]).all():
-        raise ValueError(f"task {task.name!r}: all {len(train)} labels in train are of one class, {train[0]:.0f}")
+    KINDS[task.kind].check(task, label, train)
 
 
 def _check_child(task: Task, label: np.ndarray, parent: np.ndarray) -> None:
-    above = int((label > parent).sum())  # NaN is not greater
+    above = int((label > parent).sum()) if KINDS[task.kind].is_binary else 0  # NaN is not greater
     if above:
         raise ValueError(f"task {task.name!r} is given {task.given!r} and cannot be greater, but is on {above} rows")
     alone = int((np.isnan(parent) & ~np.isnan(label)).sum())

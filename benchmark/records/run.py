@@ -17,6 +17,10 @@ from benchmark.records.files import known_keys, no_garbage_collection, read_json
 from benchmark.schema import Metrics
 
 FORMAT = 1
+RESULTS_DIR = "results/runs"
+"""Where records are, if nothing else is said."""
+BASELINE = "single_task/equal"
+"""The method that others are compared to, if nothing else is said."""
 REQUIRED = ("format", "id", "status", "method", "purpose", "seed", "config")
 STATUSES = ("finished", "diverged", "failed")
 TRIAL = "trial"  # the purpose whose runs never read the test split
@@ -33,9 +37,10 @@ class Record:
         id: First 12 hex digits of the hash of the configuration's identity.
         status: finished, diverged (a loss or weight became NaN) or failed (an exception).
         method: `architecture/weighting`.
-        config: The whole RunConfig as plain values. `config["tuning"]` of a trial has study (the search's id), trial (its number),
-            sampler, space {parameter: text} and parameters {parameter: value}; of a tuned run those of the best trial, and
-            trials (how many), criterion (the best's, None if none finished) and ids (of the trials' records).
+        config: The RunConfig as plain values, without keys at their neutral value (`benchmark.settings.registry.plain`).
+            `config["tuning"]` of a trial has study (the search's id), trial (its number), sampler, space {parameter: text} and
+            parameters {parameter: value}; of a tuned run those of the best trial, and trials (how many), criterion (the best's,
+            None if none finished) and ids (of the trials' records).
         dataset: name, fingerprint, test_rows (hash of the test labels and features), splits {split: rows}, fields (names),
             schema, tasks, facts, best_reachable, and constant {task: {metric: value}}: the mean of train as prediction of test.
             A trial has nothing that its test rows decide: no test_rows, best_reachable and constant.

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from benchmark import metrics
-from benchmark.datasets import Data
+from benchmark.datasets import Data, Dataset
 from benchmark.records.reference import ReferenceRecord, load_reference
-from benchmark.records.run import FIRST_TRIAL_SEED, TRIAL
+from benchmark.records.run import FIRST_TRIAL_SEED, RESULTS_DIR, TRIAL
 from benchmark.reference import trees
 from benchmark.runs.described import describe, identify
 from benchmark.runs.machine import environment
@@ -21,7 +21,7 @@ from benchmark.runs.progress import RunProgress, duration, say
 from benchmark.schema import Task
 from benchmark.settings import registry
 from benchmark.settings.composition import compose_run
-from benchmark.settings.registry import DatasetConfig
+from benchmark.settings.registry import DatasetConfig, plain
 from benchmark.text import unknown
 from benchmark.training.judgeable import undefined
 from benchmark.training.trainer import users_of
@@ -36,7 +36,7 @@ def make_references(
     only: Sequence[str] = LINES,
     trials: int = 8,
     seeds: int = 5,
-    results_dir: str = "results/runs",
+    results_dir: str = RESULTS_DIR,
     threads: int = 0,
     rerun: bool = False,
 ) -> list[ReferenceRecord]:
@@ -58,8 +58,8 @@ def make_references(
         The records without the trials: one of the constant predictor, and of the trees one a seed.
 
     Raises:
-        ValueError: for an unknown line, a number below 1, or if LightGBM is missing; before data is read. If validation cannot
-            judge a task; before the first trial.
+        ValueError: for an unknown line, a number below 1, a task without trees, or if LightGBM is missing; before data is
+            read. If validation cannot judge a task; before the first trial.
     """
     for name, value in (("trials", trials), ("seeds", seeds)):
         if value < 1:
@@ -67,10 +67,13 @@ def make_references(
     for name in only:
         if name not in LINES:
             raise ValueError(unknown("reference line", name, LINES))
-    if "gbdt" in only:
-        trees.lightgbm()
     config = registry.datasets.config(dataset) if isinstance(dataset, str) else dataset
-    data: Data = registry.datasets.build(config).build()
+    source: Dataset = registry.datasets.build(config)
+    if "gbdt" in only:
+        for task in source.tasks:
+            trees.objective(task)
+        trees.lightgbm()
+    data = source.build()
     planned = {"constant": 1, "gbdt": trials + seeds}
     maker = _Maker(config, data, results_dir, threads, rerun=rerun, total=sum(planned[name] for name in set(only)))
     records = []
@@ -183,7 +186,7 @@ class _Maker:
         return self._keep(record)
 
     def _planned(self, name: str, purpose: str, seed: int, settings: dict[str, Any]) -> ReferenceRecord:
-        config = {"dataset": asdict(self.config), "settings": settings}
+        config = {"dataset": plain(self.config), "settings": settings}
         return ReferenceRecord(name=name, purpose=purpose, seed=seed, config=config)
 
     def _known(self, record: ReferenceRecord) -> ReferenceRecord | None:
@@ -216,7 +219,7 @@ class _Maker:
         place, split = self.made + self.found, "test" if "test" in record.metrics else "validation"
         values = [(task, record.metrics[split][task.name][metrics.primary(task)]) for task in self.tasks]
         shown = [
-            f"{task.name} {metrics.primary(task).upper()} {value:.4f}" for task, value in values if value is not None
+            f"{task.name} {metrics.headline(task).title} {value:.4f}" for task, value in values if value is not None
         ]
         parts = [f"[{place}/{self.total}] {self._label(record)}: {', '.join(shown)} on {split}"]
         if record.cost:

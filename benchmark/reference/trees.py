@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from benchmark.datasets import Data
+from benchmark.kinds import KINDS
 from benchmark.metrics import primary
-from benchmark.schema import Split, Task, TaskKind
+from benchmark.schema import Split, Task
 from benchmark.seeding import derive
 
 MAX_ROUNDS, PATIENCE = 2000, 50
@@ -55,8 +56,6 @@ FIXED = {
     "feature_pre_filter": False,  # else the bins could not serve several values of min_child_samples
     "verbosity": -1,
 }
-CRITERION = {TaskKind.BINARY: "auc", TaskKind.REGRESSION: "l2"}
-OBJECTIVE = {TaskKind.BINARY: "binary", TaskKind.REGRESSION: "regression"}
 
 
 def lightgbm() -> ModuleType:
@@ -72,6 +71,21 @@ def lightgbm() -> ModuleType:
             "the reference line gbdt needs LightGBM, which is not installed: pip install 'mtlbench[gbdt]' "
             "(only=constant does without)"
         ) from error
+
+
+def objective(task: Task) -> dict[str, Any]:
+    """LightGBM's `objective` and `metric` for a task.
+
+    Raises:
+        ValueError: if the task's kind has no trees.
+    """
+    found = KINDS[task.kind].trees(task)
+    if found is None:
+        raise ValueError(
+            f"the reference line gbdt has no trees for task {task.name!r} of kind {task.kind}; use only=constant, or a "
+            "configuration of the data set without the task"
+        )
+    return found
 
 
 def draw_parameters(task: str, trial: int) -> dict[str, float]:
@@ -98,7 +112,7 @@ class Model:
     seconds: float
 
     def predict(self, split: Split) -> np.ndarray:
-        """(R,) logits of a binary task, values in the target's own unit of a regression: as `metrics.evaluate` takes them."""
+        """(R,) or (R, K) logits, or values in the target's own unit: as `metrics.evaluate` takes them."""
         outputs_R: np.ndarray = self.booster.predict(columns(split), raw_score=True)
         return outputs_R + self.centre
 
@@ -143,7 +157,7 @@ class Trees:
         library, started = self._library, time.perf_counter()
         rows, labels = self._known(self._data.train, task)
         # taken off only where float32 would round: LightGBM's own mean does for all others
-        is_rounded = task.kind is TaskKind.REGRESSION and bool((labels.astype(np.float32) != labels).any())
+        is_rounded = KINDS[task.kind].is_standardised and bool((labels.astype(np.float32) != labels).any())
         centre = float(labels.mean()) if is_rounded else 0.0
         train = self._binned.subset(rows).construct().set_label(labels - centre)
         rows_V, labels_V = self._known(self._data.validation, task)
@@ -154,8 +168,7 @@ class Trees:
             {
                 **self._fixed,
                 **parameters,
-                "objective": OBJECTIVE[task.kind],
-                "metric": CRITERION[task.kind],
+                **objective(task),
                 "seed": derive(seed, "gbdt", task.name) % 2**31,
             },
             train,

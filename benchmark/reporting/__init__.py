@@ -15,15 +15,15 @@ import polars as pl
 from benchmark.analysis import judging
 from benchmark.analysis import values as tables
 from benchmark.analysis.answer import Answer
-from benchmark.analysis.judging import MARGINS
 from benchmark.analysis.lines import reference_lines
 from benchmark.analysis.results import Results
 from benchmark.analysis.study import Purpose, Study, find_baseline
 from benchmark.analysis.summary import summary
 from benchmark.analysis.values import SelectionName
+from benchmark.kinds import check_headlines
 from benchmark.records.files import no_garbage_collection
 from benchmark.records.reference import ReferenceRecord, load_references
-from benchmark.records.run import Record, load_records
+from benchmark.records.run import BASELINE, RESULTS_DIR, Record, load_records
 from benchmark.reporting.chapters import document as chapters
 from benchmark.reporting.layout import Document
 from benchmark.reporting.ranks import ranking
@@ -32,7 +32,7 @@ from benchmark.statistics import Margin, Ranking
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
-__all__ = ["MARGINS", "Margin", "Report", "report"]
+__all__ = ["Margin", "Report", "report"]
 
 OTHER: dict[SelectionName, SelectionName] = {"joint": "per_task", "per_task": "joint"}
 
@@ -100,12 +100,12 @@ class Report(Answer):
 
 @no_garbage_collection()
 def report(
-    records: str | Path | Sequence[Record] = "results/runs",
+    records: str | Path | Sequence[Record] = RESULTS_DIR,
     *,
-    baseline: str = "single_task/equal",
+    baseline: str = BASELINE,
     selection: SelectionName = "joint",
     purpose: Purpose = "all",
-    margins: Mapping[str, Margin] = MARGINS,
+    margins: Mapping[str, Margin] | None = None,
     references: Sequence[ReferenceRecord] | None = None,
     html: str | Path | None = None,
     markdown: str | Path | None = None,
@@ -122,7 +122,8 @@ def report(
         selection: `joint`, one epoch for all tasks, or `per_task`, each task's own best; for all methods alike.
         purpose: Which runs: `default` parameters, `tuned` ones, or `all`: both, the tuned named `(tuned)`. Trials are
             in the ledger of tuned runs and in nothing else.
-        margins: Inside which two methods are equivalent, by headline metric (`auc`, `mse`); those left out keep theirs.
+        margins: Inside which two methods are equivalent, by headline metric (`auc`, `mse`); those left out are as the kinds
+            of task have them.
         references: Lines to compare with; by default those of the folder.
         html: Where to write the page.
         markdown: Where to write the tables as Markdown.
@@ -136,13 +137,12 @@ def report(
     """
     if selection not in get_args(SelectionName):
         raise ValueError(f"selection must be one of {', '.join(get_args(SelectionName))}, found {selection!r}")
-    unknown = set(margins) - set(MARGINS)
-    if unknown:
-        raise ValueError(f"margins are of {', '.join(MARGINS)}, found {', '.join(sorted(unknown))}")
+    margins = margins or {}
+    check_headlines(margins)
     loaded = _load(records)
     if references is None:
         references = _references(records)
-    made = _make(Study.of(loaded, purpose), baseline, selection, {**MARGINS, **margins}, references)
+    made = _make(Study.of(loaded, purpose), baseline, selection, margins, references)
     files = []
     for target, text in ((html, made.html), (markdown, made.markdown), (csv, made.csv)):
         if target is not None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from benchmark.analysis.fronts import heading
 from benchmark.analysis.results import Results
 from benchmark.analysis.study import Study
 from benchmark.analysis.values import SelectionName
@@ -62,7 +63,7 @@ def document(
             lambda r: ([*(task_table(r, t) for t in r.group.tasks), selection_table(r)], ()),
         ),
         _each("differences", "Change of each task", results, _nothing),
-        _each("front", "AUC against MSE", results, lambda r: ([front_table(r)], ())),
+        _each("front", heading(r.group.tasks for r in results), results, lambda r: ([front_table(r)], ())),
         _each("gains", "Gain of each method", results, lambda r: ([gain_table(r)], ())),
         Chapter("ranks", "Ranks", (Part("", (rank_table(ranking),)),) if ranking is not None else ()),
         _each("curves", "Learning curves", results, _nothing),
@@ -128,7 +129,7 @@ def _headline(study: Study, selection: SelectionName) -> tuple[str, ...]:
     )
     return (
         first,
-        f"SelectionName {selection}: {provenance.SELECTIONS[selection]}, chosen on validation; all metrics are on test.",
+        f"Selection {selection}: {provenance.SELECTIONS[selection]}, chosen on validation; all metrics are on test.",
     )
 
 

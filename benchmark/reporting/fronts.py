@@ -1,7 +1,8 @@
-"""AUC against MSE: which methods no other beats on both, and the area that they dominate together."""
+"""The fronts of two tasks, AUC against MSE: what would be lost of the dominated area without each method."""
 
 from __future__ import annotations
 
+from benchmark import metrics
 from benchmark.analysis.fronts import Front, fronts
 from benchmark.analysis.results import Results
 from benchmark.reporting.layout import Cell, Column, Row, TextTable
@@ -29,17 +30,18 @@ def front_table(results: Results) -> TextTable | None:
 
 
 def _note(shown: list[Front]) -> str:
-    constants = {}
+    constants, best = {}, {}
     for front in shown:
         assert front.constant is not None
-        mse, auc = front.constant
-        constants[front.auc_task.name] = f"{front.auc_task.name} AUC {number(auc)}"
-        constants[front.mse_task.name] = f"{front.mse_task.name} MSE {number(mse)}"
+        for task, mean in zip((front.task, front.against), reversed(front.constant), strict=True):
+            metric = metrics.headline(task)
+            constants[task.name] = f"{task.name} {metric.title} {number(mean)}"
+            best[metric.name] = f"{metric.title} {metric.best:g}"
     return (
         "On the front are the methods that no other matches on one task and beats on the other, by their means alone: "
         "whether a difference is more than chance is for the verdicts to say. The area (hypervolume) is measured from the "
-        f"constant predictor ({listed(constants.values())}), in percent of what a perfect model would dominate (AUC 1, "
-        "MSE 0). Methods that are not ranked have no part in it."
+        f"constant predictor ({listed(constants.values())}), in percent of what a perfect model would dominate "
+        f"({listed(best.values())}). Methods that are not ranked have no part in it."
     )
 
 

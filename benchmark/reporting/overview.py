@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from benchmark import metrics
 from benchmark.analysis.lines import Line
-from benchmark.analysis.results import LABELS, Results, label
+from benchmark.analysis.results import Results, label
+from benchmark.kinds import KINDS
 from benchmark.reporting.cells import cost_cells, metric_cell, seeds_cell
 from benchmark.reporting.layout import Cell, Column, Row, TextTable
 from benchmark.schema import Task
@@ -21,7 +22,7 @@ def overview(results: Results) -> TextTable:
     columns = [Column("method", numeric=False), Column("seeds")]
     if gains:
         columns += [Column("gain over tasks, % (+ is better)"), Column("task that gains least", detail=True)]
-    columns += [Column(f"{task.name} {LABELS[metrics.primary(task)]}") for task in group.tasks]
+    columns += [Column(f"{task.name} {metrics.headline(task).title}") for task in group.tasks]
     if results.family is not None and len(group.tasks) > 1:
         columns.append(Column("tasks better / worse", detail=True))
     columns += [Column("parameters (shared)", spare=True), Column("train\u00a0s", spare=True)]
@@ -75,12 +76,22 @@ def _notes(results: Results, *, gains: bool) -> tuple[str, ...]:
 
 
 def _gain_note(results: Results) -> str:
+    here = {task.kind for task in results.group.tasks}
+    kinds = {kind.plural: metrics.METRICS[kind.headline] for name, kind in KINDS.items() if name in here}
+    formulas = [f"{_gain_formula(metric)} for {plural}" for plural, metric in kinds.items()]
+    least = [f"an {m.title} of the baseline is not above {m.chance:g}" for m in kinds.values() if m.chance]
+    none = f"; there is none where {' or '.join(least)}" if least else ""
     return (
-        f"Gain over tasks: mean over tasks of 100 (AUC − B) / (B − 0.5) for binary tasks and 100 (B − MSE) / B for "
-        f"regressions, with B the value of {results.baseline} with the same seed; then mean and 95 % interval over "
-        "seeds (Student's t below 10 seeds, BCa bootstrap from 10 on, which covers about 90 % at 10). A positive gain is an "
-        "improvement; there is none where an AUC of the baseline is not above 0.5."
+        f"Gain over tasks: mean over tasks of {' and '.join(formulas)}, with B the value of {results.baseline} with the "
+        "same seed; then mean and 95 % interval over seeds (Student's t below 10 seeds, BCa bootstrap from 10 on, which "
+        f"covers about 90 % at 10). A positive gain is an improvement{none}."
     )
+
+
+def _gain_formula(metric: metrics.Metric) -> str:
+    """`100 (AUC − B) / (B − 0.5)`, `100 (B − MSE) / B`."""
+    better = f"{metric.title} − B" if metric.direction > 0 else f"B − {metric.title}"
+    return f"100 ({better}) / {f'(B − {metric.chance:g})' if metric.chance else 'B'}"
 
 
 def _gain_cells(results: Results, method: str) -> list[Cell]:
@@ -109,7 +120,7 @@ def _metric(results: Results, task: Task, method: str) -> Cell:
 
 def _line(results: Results, line: Line, columns: list[Column]) -> Row | None:
     tasks = results.group.tasks
-    known = {f"{task.name} {LABELS[metrics.primary(task)]}": (task, line.of(task)) for task in tasks}
+    known = {f"{task.name} {metrics.headline(task).title}": (task, line.of(task)) for task in tasks}
     if not any(mean is not None for _, mean in known.values()):
         return None
     cells = [Cell(line.name)]

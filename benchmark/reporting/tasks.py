@@ -6,25 +6,26 @@ from collections.abc import Sequence
 
 from benchmark import metrics
 from benchmark.analysis.lines import Line
-from benchmark.analysis.results import LABELS, SHOWN, Results, direction, label
+from benchmark.analysis.results import Results, label
 from benchmark.analysis.values import Estimate, median
+from benchmark.kinds import KINDS
 from benchmark.reporting.cells import cost_cells, is_close, metric_cell, seeds_cell
 from benchmark.reporting.layout import Cell, Column, Row, TextTable
 from benchmark.reporting.notes import task_notes
 from benchmark.reporting.verdicts import p_cell, verdict_cell
-from benchmark.schema import Task, TaskKind
+from benchmark.schema import Task
 from benchmark.statistics import Verdict
 from benchmark.text import ABSENT, listed, number, signed_interval, with_interval
 
 
 def task_table(results: Results, task: Task) -> TextTable:
     """Methods by metrics, best first: with the difference to the baseline, its verdict, and how far the best is."""
-    group, primary = results.group, metrics.primary(task)
-    shown = _shown_metrics(results, task)
+    group, headline = results.group, metrics.headline(task)
+    shown, primary = _shown_metrics(results, task), headline.name
     columns = [Column("method", numeric=False), Column("seeds", spare=True), Column(label(primary, task))]
     if results.baseline is not None:
-        better = "higher" if direction(primary) > 0 else "lower"
-        columns.append(Column(f"Δ {LABELS[primary]} to {results.baseline} ({better} is better)"))
+        better = "higher" if headline.direction > 0 else "lower"
+        columns.append(Column(f"Δ {headline.title} to {results.baseline} ({better} is better)"))
     if results.family is not None:
         columns += [Column("verdict", numeric=False), Column("adjusted p", detail=True)]
     if results.against_best is not None:
@@ -59,7 +60,7 @@ def _difference_cell(results: Results, task: Task, method: str) -> Cell:
 
 def _shown_metrics(results: Results, task: Task) -> list[str]:
     """The metrics beside the headline metric that have a column: its conditional form first, then the others."""
-    primary, order = metrics.primary(task), SHOWN[task.kind]
+    primary, order = metrics.primary(task), metrics.shown(task)
     known = {metric for name, metric in (*results.estimates, *results.undefined) if name == task.name} - {primary}
     conditional = sorted(metric for metric in known if "|" in metric and metric.startswith(f"{primary}["))
     plain = (metric for metric in known if "|" not in metric and metric.partition("[")[0] in order)
@@ -133,10 +134,7 @@ def _close_note(results: Results, task: Task) -> list[str]:
 
 
 def _describe(task: Task) -> str:
-    if task.kind is TaskKind.BINARY:
-        given = f", given {task.given}: outputs are the joint probability with it" if task.given else ""
-        return f"binary{given}; test rows"
-    return f"regression; target in {task.target_unit or 'its own unit'}; test rows"
+    return f"{KINDS[task.kind].describe(task)}; test rows"
 
 
 def selection_table(results: Results) -> TextTable | None:
@@ -165,7 +163,7 @@ def selection_table(results: Results) -> TextTable | None:
         return None
     columns = [Column("method", numeric=False), Column("joint epoch", detail=True)]
     for task in group.tasks:
-        columns += [Column(f"{task.name} epoch", detail=True), Column(f"{task.name} {LABELS[metrics.primary(task)]}")]
+        columns += [Column(f"{task.name} epoch", detail=True), Column(f"{task.name} {metrics.headline(task).title}")]
     return TextTable(
         "Joint against per-task selection", tuple(columns), tuple(rows),
         subtitle="test metric at one epoch for all tasks → at the task's own best epoch; epochs are medians over seeds",

@@ -7,6 +7,7 @@ import os
 import platform
 import shlex
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -19,7 +20,7 @@ import torch
 from torch import nn
 
 from benchmark.datasets import Data
-from benchmark.runs.progress import command_line
+from benchmark.training.embeddings import embeddings
 from benchmark.training.trainer import Fit
 
 
@@ -40,7 +41,7 @@ def environment() -> dict[str, Any]:
 
 
 def _command() -> str:
-    program, *arguments = command_line()
+    program, *arguments = sys.argv  # in a worker those of the sweep: the sweeper sends them along
     name = Path(program).name
     # `mtlbench run` is one word there
     words = ["python", "-m", "benchmark"] if name == "__main__.py" else name.split()
@@ -76,10 +77,10 @@ def limited_threads(number: int) -> Iterator[int]:
 
 def cost(model: nn.Module, fit: Fit, data: Data, threads: int, device: torch.device) -> dict[str, Any]:
     """A record's `cost`: parameters, time, memory, threads, device."""
-    embeddings = {id(p): p.numel() for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
+    tables = {id(table.weight): table.weight.numel() for table in embeddings(model)}
     return {
         "parameters": sum(p.numel() for p in model.parameters()),
-        "embedding_parameters": sum(embeddings.values()),
+        "embedding_parameters": sum(tables.values()),
         "train_seconds": fit.train_seconds,
         "rows_per_second": fit.rows / fit.train_seconds if fit.train_seconds else None,
         "peak_memory_bytes": _peak_memory(device),

@@ -1,7 +1,7 @@
 """How far things are: a bar for the run at work on a terminal, and one line for each finished run of a sweep.
 
 A sweep lists the records it waits for in a file and names it in an environment variable, which the workers of any launcher
-inherit: so every worker can say "[7/12] ... 4 min left" by looking which records exist.
+have too: so every worker can say "[7/12] ... 4 min left" by looking which records exist.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from benchmark.kinds import kind_of_metrics
+from benchmark.metrics import METRICS
 from benchmark.records.run import TRIAL, Record
 
 SWEEP = "MTLBENCH_SWEEP"
@@ -76,7 +78,6 @@ def sweep_progress(records: Sequence[Path] = ()) -> Iterator[Callable[[Sequence[
     def follow(records: Sequence[Path]) -> None:
         state = {
             "pid": os.getpid(),
-            "command_line": sys.argv,
             "started": time.time(),
             "records": [str(path.absolute()) for path in records],
         }
@@ -102,11 +103,6 @@ def line_of(record: Record) -> str:
         what += " (tuned)"
     place, left = _place()
     return " ".join(part for part in (place, what + ":", _outcome(record), left) if part)
-
-
-def command_line() -> list[str]:
-    """`sys.argv`; in a worker, that of the sweep."""
-    return list((_sweep() or {}).get("command_line", sys.argv))
 
 
 def _sweep() -> dict[str, Any] | None:
@@ -141,10 +137,9 @@ def _outcome(record: Record) -> str:
     if record.purpose == TRIAL and record.criterion is not None:
         parts.append(f"{record.config['trainer']['monitor']} {record.criterion:.4f} on validation")
     for task, values in record.metrics.get("test", {}).items():
-        metric = next((name for name in ("auc", "mse") if name in values), None)
-        value = values[metric] if metric else None
-        if value is not None:
-            parts.append(f"{task} {'AUC' if metric == 'auc' else 'MSE'} {value:.4f}")
+        kind = kind_of_metrics(values)
+        if kind is not None and (value := values[kind.headline]) is not None:
+            parts.append(f"{task} {METRICS[kind.headline].title} {value:.4f}")
     return f"{', '.join(parts)} | epoch {record.best_epoch} of {len(record.epochs)}, {duration(record.cost['train_seconds'])}"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import traceback
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +15,7 @@ from benchmark import metrics
 from benchmark.datasets import Data, Dataset
 from benchmark.records.files import digest
 from benchmark.records.run import TRIAL, Record, load_record, record_path
+from benchmark.rows import check_rows
 from benchmark.runs.described import describe, identify
 from benchmark.runs.machine import cost, environment, limited_threads, reset_peak_memory
 from benchmark.runs.progress import RunProgress
@@ -24,6 +24,7 @@ from benchmark.seeding import initialise, seeded
 from benchmark.settings import registry
 from benchmark.settings.composition import typed
 from benchmark.settings.config import RunConfig
+from benchmark.settings.registry import plain
 from benchmark.trackers import guarded
 from benchmark.trained.checkpoint import save_checkpoint
 from benchmark.training.judgeable import check_judgeable
@@ -145,7 +146,7 @@ def new_record(config: RunConfig, data: Data, identity: dict[str, Any]) -> Recor
         method=f"{config.architecture.name}/{config.weighting.name}",
         purpose=config.purpose,
         seed=config.seed,
-        config=asdict(config),
+        config=plain(config),
         dataset=describe(config.dataset.name, data, identity),
         selected_by={"split": "validation", "criterion": config.trainer.monitor},
         environment=environment(),
@@ -155,6 +156,8 @@ def new_record(config: RunConfig, data: Data, identity: dict[str, Any]) -> Recor
 def _execute(config: RunConfig, data: Data, record: Record) -> None:
     device = torch.device(config.device if config.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
     with limited_threads(config.threads) as threads, guarded(registry.trackers.build(config.tracker)) as tracker:
+        if record.purpose != TRIAL:  # the trainer checks the splits that it reads; this one before hours are spent
+            check_rows(data.schema, data.test.categorical, data.test.numeric, "test")
         model, weighting = build_model(config, data)
         model.to(device), weighting.to(device)
         scale = TargetScale.of(data.train, data.schema.tasks)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
@@ -23,6 +23,7 @@ from benchmark.runs.sweep import Compose, Job
 from benchmark.seeding import derive
 from benchmark.settings.composition import typed
 from benchmark.settings.config import RunConfig
+from benchmark.settings.registry import plain
 
 STARTUP_TRIALS = 4  # of TPE: drawn at random before it models; Optuna's 10 would be a whole budget
 SAMPLERS = ("random", "tpe")
@@ -82,10 +83,10 @@ class MethodSearch:
     def id(self) -> str:
         """12 hex digits of what decides its trials. The values that are tried in place of the defaults have no part."""
         groups = ("dataset", "architecture", "weighting", "trainer")
-        identity = {key: asdict(getattr(self.config, key)) for key in groups}
+        identity = {key: plain(getattr(self.config, key)) for key in groups}
         for parameter in self.space:
             group, _, name = parameter.key.partition(".")
-            del identity[group][name]
+            identity[group].pop(name, None)
         return digest({**identity, "sampler": self.sampler, "space": self._space})[:12]
 
     @property

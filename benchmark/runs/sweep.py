@@ -22,6 +22,7 @@ from benchmark.runs.runner import build_dataset, check, check_data, finished_bef
 from benchmark.settings import registry
 from benchmark.settings.composition import typed
 from benchmark.settings.config import RunConfig
+from benchmark.settings.registry import plain
 from benchmark.text import counted
 from benchmark.trackers import guarded
 
@@ -182,7 +183,7 @@ class Sweep:
         """Prepares and checks every data set once, before any worker needs it; the jobs to do, the records of the others."""
         todo, done = [], []
         for job in jobs:
-            key = digest(dataclasses.asdict(job.config.dataset)), job.config.purpose == TRIAL
+            key = digest(plain(job.config.dataset)), job.config.purpose == TRIAL
             if key not in self._data:
                 self._data[key] = identify(build_dataset(job.config).build(), job.config.purpose)
             before = finished_before(job.config, self._data[key])

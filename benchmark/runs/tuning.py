@@ -14,7 +14,6 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from benchmark.runs.progress import say
 from benchmark.runs.search import SAMPLERS, MethodSearch, searches_of
 from benchmark.runs.space import parse_space
 from benchmark.runs.sweep import Compose, Job, Sweep, compose_all
+from benchmark.settings.registry import plain
 from benchmark.text import counted
 
 
@@ -116,7 +116,7 @@ def _warn_of_other_choices(tuned: Sequence[Job]) -> None:
     folders = sorted({path.parent for path in current if path.parent.is_dir()})
     records = {Path(path): load_record(path) for folder in folders for path in record_files(folder)}
     chosen = {digest(records[path].method_config) for path in current & records.keys()}
-    data = {digest(asdict(job.config.dataset)) for job in tuned}
+    data = {digest(plain(job.config.dataset)) for job in tuned}
     sizes = {job.config.tuning["study"]: job.config.tuning["trials"] for job in tuned}
     larger: dict[str, int] = {}
     for path, record in records.items():

@@ -7,15 +7,18 @@ Imports no torch.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from omegaconf import MISSING
 
 from benchmark.records.files import digest
+from benchmark.records.run import RESULTS_DIR
 from benchmark.settings import registry
-from benchmark.settings.registry import ArchitectureConfig, DatasetConfig, TrackerConfig, WeightingConfig
+from benchmark.settings.registry import ArchitectureConfig, DatasetConfig, TrackerConfig, WeightingConfig, plain
 
+IDENTITY = ("dataset", "architecture", "weighting", "trainer", "purpose", "seed")
 CHOICES = {
     "optimizer": ("adam", "adamw"),
     "scheduler": ("none", "cosine"),
@@ -99,7 +102,7 @@ class RunConfig:
     device: str = "auto"
     threads: int = 0
     tracker: TrackerConfig = MISSING
-    results_dir: str = "results/runs"
+    results_dir: str = RESULTS_DIR
     save_checkpoint: bool = False
     rerun: bool = False
     tuning: dict[str, Any] = field(default_factory=dict)
@@ -123,13 +126,25 @@ class RunConfig:
     @property
     def identity(self) -> dict[str, Any]:
         """What decides the result, as plain values; the version of a library does not."""
-        whole = asdict(self)
-        return {key: whole[key] for key in ("dataset", "architecture", "weighting", "trainer", "purpose", "seed")}
+        whole = plain(self)
+        return {key: whole[key] for key in IDENTITY if key in whole}
 
     @property
     def id(self) -> str:
         """The first 12 hex digits of the hash of `identity`."""
         return digest(self.identity)[:12]
+
+    @classmethod
+    def restored(cls, values: Mapping[str, Any]) -> RunConfig:
+        """The configuration of a record, whichever version wrote it: a key it lacks has its neutral value.
+
+        Raises:
+            ValueError: for an unknown name or key.
+        """
+        parts = {group: r.restored(values[group]) for group, r in registry.REGISTRIES.items() if group in values}
+        if "trainer" in values:
+            parts["trainer"] = registry.restored(TrainerConfig, values["trainer"])
+        return registry.restored(cls, {**values, **parts})
 
 
 def _at_least(name: str, value: float, least: float) -> None:

@@ -13,26 +13,74 @@ An outside package adds a module with two lines of its pyproject:
     mynet = "mynet.model"
 
 Annotations may be int, float, bool, str, Literal of strings, `tuple[int, ...]`, `dict[str, float]`, and `X | None`.
+A parameter that is added later says at which value everything is as it was before: `steps: Annotated[int, Neutral(1)] = 4`.
 """
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import importlib
 import inspect
 import pkgutil
-import warnings
-from collections.abc import Callable
-from functools import partial
-from importlib.metadata import entry_points
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from collections.abc import Callable, Hashable, Mapping
+from functools import cache, partial
+from typing import Annotated, Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
+from benchmark.plugins import load_plugins
 from benchmark.text import unknown
 
 C = TypeVar("C", bound=type)
+D = TypeVar("D")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Neutral:
+    """In `Annotated`: the value of a later parameter at which a run is what it was before there was the parameter.
+
+    Identity leaves out a key at its neutral value, so the ids of earlier runs stay; a configuration that lacks the key is
+    one from before, and has that value whatever the default is.
+    """
+
+    value: Any
+
+
+@cache
+def _neutral_marks(annotated: Hashable) -> dict[str, Neutral]:
+    hints = get_type_hints(annotated, include_extras=True)
+    found = {name: getattr(hint, "__metadata__", ()) for name, hint in hints.items()}
+    return {name: mark for name, marks in found.items() for mark in marks if isinstance(mark, Neutral)}
+
+
+def neutral_values(config: type) -> dict[str, Any]:
+    """{key: neutral value} of a configuration class, of the keys that declare one."""
+    return {name: mark.value for name, mark in _neutral_marks(cast(Hashable, config)).items()}
+
+
+def plain(config: Any) -> dict[str, Any]:
+    """A configuration as plain values, as it is hashed and recorded: without the keys at their neutral value."""
+    neutral, values = neutral_values(type(config)), {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if field.name not in neutral or value != neutral[field.name]:
+            values[field.name] = plain(value) if dataclasses.is_dataclass(value) else copy.deepcopy(value)
+    return values
+
+
+def restored(config: type[D], values: Mapping[str, Any]) -> D:
+    """The inverse of `plain`: a key that is missing has its neutral value, or else its default.
+
+    Raises:
+        ValueError: for a key that the configuration does not have.
+    """
+    known = [field.name for field in dataclasses.fields(config) if field.init]  # type: ignore[arg-type]
+    for key in values:
+        if key not in known and key != "name":
+            raise ValueError(unknown("key", key, known))
+    return config(**{**neutral_values(config), **{key: value for key, value in values.items() if key in known}})
 
 
 @dataclasses.dataclass(kw_only=True, slots=True)
@@ -114,15 +162,7 @@ class Registry:
             if not module.name.startswith("_"):
                 importlib.import_module(f"{self.package}.{module.name}")
         self._discovered = True
-        for point in entry_points(group=f"mtlbench.{self.plural}"):
-            try:
-                point.load()
-            except Exception as error:  # noqa: BLE001  a plugin may raise anything, and must not break the rest
-                owner = point.dist.name if point.dist else "unknown"
-                warnings.warn(
-                    f"plugin {point.name!r} of {owner!r} cannot be loaded and is skipped: {type(error).__name__}: {error}",
-                    stacklevel=2,
-                )
+        load_plugins(self.plural)
 
     def names(self) -> list[str]:
         """All registered names, sorted."""
@@ -153,6 +193,14 @@ class Registry:
                 raise ValueError(unknown(f"parameter of {self.group} {name}", parameter, fields))
         return config(**parameters)
 
+    def restored(self, values: Mapping[str, Any]) -> Any:
+        """The configuration of an entry from plain values with its `name`, as a record has them.
+
+        Raises:
+            ValueError: for an unknown name or parameter.
+        """
+        return restored(self.get(values["name"]).Config, values)  # type: ignore[attr-defined]
+
     def build(self, config: ComponentConfig, *args: Any) -> Any:
         """The object that `config` describes: `cls(*args, **parameters)`."""
         parameters = {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if f.init}
@@ -161,7 +209,7 @@ class Registry:
 
 def _config_class(cls: type, name: str, group: str, base: type[ComponentConfig]) -> type:
     # get_type_hints resolves the strings of `from __future__ import annotations`
-    hints = get_type_hints(cls.__init__)  # type: ignore[misc]
+    hints, neutral = get_type_hints(cls.__init__), _neutral_marks(cls.__init__)  # type: ignore[misc]
     fields: list[Any] = [("name", str, dataclasses.field(default=name, init=False))]
     choices: dict[str, tuple[Any, ...]] = {}
     for parameter in inspect.signature(cls).parameters.values():
@@ -176,7 +224,8 @@ def _config_class(cls: type, name: str, group: str, base: type[ComponentConfig])
             choices[parameter.name], kind = get_args(kind), str
         if isinstance(default, dict):
             default = dataclasses.field(default_factory=partial(dict, default))
-        fields.append((parameter.name, kind, default))
+        mark = neutral.get(parameter.name)
+        fields.append((parameter.name, kind if mark is None else Annotated[kind, mark], default))
 
     def check(self: Any) -> None:
         for field in dataclasses.fields(self)[1:]:

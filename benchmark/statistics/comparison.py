@@ -39,6 +39,24 @@ class Margin:
         if not (self.size > 0 and math.isfinite(self.size)):
             raise ValueError(f"a margin must be a finite number above 0, found {self.size!r}")
 
+    @classmethod
+    def parse(cls, text: str) -> Margin:
+        """`0.001`, in the metric's unit; `1%`, of the baseline's mean.
+
+        >>> Margin.parse("1%")
+        Margin(size=0.01, relative=True)
+
+        Raises:
+            ValueError: if it is neither, or not above 0.
+        """
+        number = text.strip().removesuffix("%")
+        relative = number != text.strip()
+        try:
+            size = float(number)
+        except ValueError:
+            raise ValueError(f"a margin is a number or a percentage, such as 0.001 or 1%, found {text!r}") from None
+        return cls(size / 100 if relative else size, relative)
+
     def of(self, baseline_mean: float) -> float:
         """The margin in the metric's unit."""
         return self.size * abs(baseline_mean) if self.relative else self.size

@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from benchmark.records.run import Record, load_record, record_files
+from benchmark.rows import check_rows
 from benchmark.schema import Schema
 from benchmark.seeding import seeded
 from benchmark.settings.config import RunConfig, TrainerConfig
@@ -98,12 +99,12 @@ class Predictor:
             batch_size: Rows in one pass.
 
         Returns:
-            {task: (R,) float64}: the logit of a binary task, the value of a regression in the target's unit.
+            {task: (R,) or (R, K) float64}: the logit of a binary task, the value of a regression in the target's unit.
 
         Raises:
             ValueError: if the number of columns or rows, or a code, does not fit the schema.
         """
-        self._check(categorical, numeric)
+        check_rows(self.schema, categorical, numeric, "rows to predict")
         return predict(
             self.model,
             categorical,
@@ -113,20 +114,6 @@ class Predictor:
             batch_size=batch_size,
             device=self.device,
         )
-
-    def _check(self, categorical: np.ndarray, numeric: np.ndarray) -> None:
-        fields = self.schema.categorical
-        for name, array, columns in (
-            ("categorical", categorical, len(fields)),
-            ("numeric", numeric, len(self.schema.numeric)),
-        ):
-            if array.shape != (len(categorical), columns):
-                raise ValueError(f"{name} must be ({len(categorical)}, {columns}), found {tuple(array.shape)}")
-        if len(categorical):
-            for field, least, most in zip(fields, categorical.min(axis=0), categorical.max(axis=0), strict=True):
-                if least < 0 or most >= field.cardinality:
-                    found = int(least if least < 0 else most)
-                    raise ValueError(f"field {field.name!r} has codes 0 to {field.cardinality - 1}, found {found}")
 
 
 def locate(record: Record | str | Path) -> tuple[Record, Path]:
@@ -169,9 +156,8 @@ def load(record: Record | str | Path, *, device: str = "cpu") -> Predictor:
             f"{weights} is not a checkpoint: {error}; rerun=true save_checkpoint=true makes it anew"
         ) from error
     schema = Schema.from_json(record.dataset["schema"])
-    parameters = dict(record.config["architecture"])
     with seeded(record.seed, "load"):  # building draws initial values, and must not move the caller's generators
-        model = architectures.build(architectures.config(parameters.pop("name"), **parameters), schema)
+        model = architectures.build(architectures.restored(record.config["architecture"]), schema)
     state = {name.removeprefix(_MODEL): value for name, value in tensors.items() if name.startswith(_MODEL)}
     scale = torch.zeros(len(schema.tasks))
     expected = {_MODEL + name: value for name, value in model.state_dict().items()} | {_MEAN: scale, _STD: scale}
@@ -188,9 +174,8 @@ def data_of(record: Record) -> Data:
         FileNotFoundError: if its files are gone.
         ValueError: if it is not what the run was trained on.
     """
-    parameters = dict(record.config["dataset"])
-    name = parameters.pop("name")
-    data: Data = datasets.build(datasets.config(name, **parameters)).build()
+    name = record.config["dataset"]["name"]
+    data: Data = datasets.build(datasets.restored(record.config["dataset"])).build()
     expected, now = record.dataset["fingerprint"], data.fingerprint
     if now != expected:
         raise ValueError(

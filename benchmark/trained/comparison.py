@@ -12,8 +12,9 @@ import numpy as np
 from benchmark.analysis.answer import Answer
 from benchmark.analysis.compare import require, study_of
 from benchmark.analysis.study import Pair, draw_options, find_method
-from benchmark.records.run import Record, load_record, record_files
-from benchmark.schema import TaskKind
+from benchmark.kinds import KINDS
+from benchmark.metrics import AUC
+from benchmark.records.run import RESULTS_DIR, Record, load_record, record_files
 from benchmark.statistics import DeLong, Interval, delong
 from benchmark.statistics.wording import bracketed, p_number, two_digits
 from benchmark.text import counted
@@ -84,7 +85,7 @@ class Checkpoints(Answer):
             yield Text(line)
 
 
-def compare_checkpoints(first: str, second: str, results: str | Path = "results/runs") -> Checkpoints:
+def compare_checkpoints(first: str, second: str, results: str | Path = RESULTS_DIR) -> Checkpoints:
     """Compares the AUCs of two methods' checkpoints by DeLong's test, on every seed of which both left their weights.
 
     Args:
@@ -110,7 +111,7 @@ def compare_checkpoints(first: str, second: str, results: str | Path = "results/
     kept, shared, judged = [0, 0], False, False
     for group in study.groups:
         names = [find_method(group.by_method, wanted) for wanted in (first, second)]
-        if None in names or all(task.kind is not TaskKind.BINARY for task in group.tasks):
+        if None in names or not any(KINDS[task.kind].is_binary for task in group.tasks):
             continue
         shared = True
         finished = [{run.pair: run for run in group.finished[name]} for name in names if name is not None]
@@ -148,7 +149,7 @@ def _compare(one: Predictor, two: Predictor, data: Data) -> Iterator[tuple[str, 
     split = data.test
     first, second = (predictor.predict(split.categorical, split.numeric) for predictor in (one, two))
     for column, task in enumerate(data.schema.tasks):
-        if task.kind is TaskKind.BINARY:
+        if KINDS[task.kind].is_binary:
             labels_R = np.asarray(split.labels[:, column], dtype=np.float64)
             known_R = ~np.isnan(labels_R)
             try:
@@ -167,7 +168,7 @@ def _run_of(record: Record) -> tuple[str, object]:
 
 def _check_auc(predictor: Predictor, task: str, auc: float, *, pairs: int) -> None:
     record, tolerance = predictor.record, max(TOLERANCE, 2 / pairs)
-    recorded = record.metrics["test"][task]["auc"]
+    recorded = record.metrics["test"][task][AUC]
     if recorded is None or abs(auc - recorded) > tolerance:
         raise ValueError(
             f"the checkpoint of {record.method}, seed {record.seed}, is not what run {record.id} was judged by: expected "

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from lark import Lark, Token, Transformer, UnexpectedInput, UnexpectedToken, v_args
 
-from benchmark.schema import Task, TaskKind
+from benchmark.kinds import KINDS
+from benchmark.schema import Task
 from benchmark.text import unknown
 
 MAX_LENGTH = 500
@@ -280,7 +281,8 @@ def _check(node: Node, tasks: Sequence[Task]) -> None:
         case Conditional(child=child, parent=parent):
             _require(child, known)
             _require(parent, known)
-            if known[child].given != parent or {known[child].kind, known[parent].kind} != {TaskKind.BINARY}:
+            are_binary = all(KINDS[known[name].kind].is_binary for name in (child, parent))
+            if known[child].given != parent or not are_binary:
                 steps = ", ".join(f"{task.name}|{task.given}" for task in tasks if task.given is not None)
                 raise ValueError(f"score: {node} is not a step of a funnel of binary tasks; known: {steps or 'none'}")
 

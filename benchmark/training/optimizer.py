@@ -4,21 +4,27 @@ A unit of an architecture keeps Parameters of its own, so a model has dozens of 
 more than the arithmetic. Here the parameters of one group lie side by side in one buffer, of which each is a view: the
 optimizer sees the buffer. Adam is elementwise, so the update is that of the tensors one by one, with a zero gradient for
 those that have none in a step.
+
+Large embedding tables may have an optimizer of their own, which is given in Python.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from benchmark.settings.config import TrainerConfig
+from benchmark.training.embeddings import embeddings, large_tables
 from benchmark.weightings import Weighting
 
 # Tensors above this many scalars (large embedding tables) stay alone: copying their gradients would cost more.
 MOST_PACKED = 1 << 20
+
+MakeOptimizer = Callable[[list[nn.Parameter], float], torch.optim.Optimizer]
+"""Parameters and learning rate to an optimizer: a class of `torch.optim`, or a function."""
 
 
 class Pack:
@@ -65,12 +71,21 @@ class Optimizer:
         model: Its parameters move into buffers and keep their values. Frozen ones (without `requires_grad`) stay out.
         weighting: Of the losses; its `param_groups` come as they are, without weight decay unless they name one.
         config: Which one, and its settings.
+        make_large: Makes the optimizer of the large tables (see `large_tables`), if the model has some, from them and the
+            learning rate; weight decay is its own affair. It sees dense gradients. None: they are as other embeddings.
     """
 
-    def __init__(self, model: nn.Module, weighting: Weighting, config: TrainerConfig) -> None:
-        embedding_ids = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
+    def __init__(
+        self, model: nn.Module, weighting: Weighting, config: TrainerConfig, make_large: MakeOptimizer | None = None
+    ) -> None:
+        embedding_ids = {id(table.weight) for table in embeddings(model)}
+        large_ids = {id(table.weight) for table in large_tables(model)} if make_large is not None else set()
+        apart: list[nn.Parameter] = []
         decays: dict[float, list[nn.Parameter]] = {}  # with equal decays, one group
         for parameter in (p for p in model.parameters() if p.requires_grad):
+            if id(parameter) in large_ids:
+                apart.append(parameter)
+                continue
             is_embedding = id(parameter) in embedding_ids
             decay = config.embedding_weight_decay if is_embedding else config.weight_decay
             decays.setdefault(decay, []).append(parameter)
@@ -81,9 +96,15 @@ class Optimizer:
         groups += [{"weight_decay": 0.0, **group} for group in weighting.param_groups()]
         groups = [{**group, "params": params} for group in groups if (params := list(group["params"]))]
         alone = [p for group in groups for p in group["params"]]
-        self._with_gradients = alone + [p for pack in self.packs for p in pack.parameters]
+        self._with_gradients = apart + alone + [p for pack in self.packs for p in pack.parameters]
         kind: type[torch.optim.Adam] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
         self.torch = kind(groups, lr=config.learning_rate, fused=True)
+        self.large = make_large(apart, config.learning_rate) if make_large is not None and apart else None
+
+    @property
+    def parts(self) -> tuple[torch.optim.Optimizer, ...]:
+        """Torch's optimizers, for a schedule: that of the model and, if there is one, that of the large tables."""
+        return (self.torch,) if self.large is None else (self.torch, self.large)
 
     def _packed(self, parameters: Sequence[nn.Parameter]) -> list[nn.Parameter]:
         """The buffers of the small ones, one a type and device, and the large ones."""
@@ -104,9 +125,63 @@ class Optimizer:
         """One update from the parameters' gradients."""
         for pack in self.packs:
             pack.gather()
-        self.torch.step()
+        for part in self.parts:
+            part.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors as `<part>.<number of the parameter>.<name>`, and the groups' learning rates; the config has the rest."""
+        found: dict[str, Any] = {
+            "learning_rates": [[group["lr"] for group in part.param_groups] for part in self.parts]
+        }
+        for number, part in enumerate(self.parts):
+            for parameter, values in part.state_dict()["state"].items():
+                found |= {f"{number}.{parameter}.{name}": value for name, value in values.items()}
+        return found
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse of `state_dict`; takes the tensors over where type and device fit."""
+        wholes = [part.state_dict() for part in self.parts]
+        for whole, rates in zip(wholes, state["learning_rates"], strict=True):
+            whole["state"] = {}
+            for group, rate in zip(whole["param_groups"], rates, strict=True):
+                group["lr"] = rate
+        for key, value in state.items():
+            if key != "learning_rates":
+                number, parameter, name = key.split(".", 2)
+                wholes[int(number)]["state"].setdefault(int(parameter), {})[name] = value
+        for part, whole in zip(self.parts, wholes, strict=True):
+            part.load_state_dict(whole)
 
     @property
     def learning_rate(self) -> float:
         """Of the model's groups, as the schedule has it now."""
         return float(self.torch.param_groups[0]["lr"])
+
+
+class Schedule:
+    """The learning rates of all parts of an optimizer, a step at a time.
+
+    Args:
+        optimizer: Whose.
+        config: none: they stay as they are; cosine: from where they are to 0.
+        num_steps: Steps until 0.
+    """
+
+    def __init__(self, optimizer: Optimizer, config: TrainerConfig, num_steps: int) -> None:
+        parts = optimizer.parts if config.scheduler == "cosine" else ()
+        self.parts = [torch.optim.lr_scheduler.CosineAnnealingLR(part, num_steps) for part in parts]
+
+    def step(self) -> None:
+        """Sets the rates of the next step."""
+        for part in self.parts:
+            part.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain values as `<part>.<name>`."""
+        return {f"{n}.{name}": value for n, part in enumerate(self.parts) for name, value in part.state_dict().items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse of `state_dict`."""
+        for number, part in enumerate(self.parts):
+            mark = f"{number}."
+            part.load_state_dict({key.removeprefix(mark): v for key, v in state.items() if key.startswith(mark)})

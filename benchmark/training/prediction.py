@@ -1,7 +1,7 @@
 """From a model and arrays to predictions: one way for evaluation in training, loaded checkpoints and recommendations.
 
 So a checkpoint gives back, to the last bit, what its run was judged by.
-R rows, B rows in a batch, F categorical and N numeric fields, T tasks.
+R rows, B rows in a batch, F categorical and N numeric fields, T tasks, K outputs of a task.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from scipy.special import expit
 
-from benchmark.metrics import to_unit
-from benchmark.schema import Batch, Task, TaskKind
+from benchmark.kinds import KINDS
+from benchmark.schema import Batch, Task
 from benchmark.training.targets import tensor
 
 if TYPE_CHECKING:
@@ -38,13 +37,14 @@ def predict(
         model: An architecture, on `device`. It is left in the mode (train or eval) in which it was.
         categorical: (R, F) int32 codes.
         numeric: (R, N) float32.
-        target_mean_T: (T,) mean of each regression target in train, in the order of the schema's tasks.
-        target_std_T: (T,) its standard deviation. Entries of binary tasks are not read.
+        target_mean_T: (T,) mean in train of each target that is standardised, in the order of the schema's tasks.
+        target_std_T: (T,) its standard deviation. Entries of other tasks are not read.
         batch_size: Rows in one pass.
         device: Where the model is.
 
     Returns:
-        {task: (R,) float64}: the logit of a binary task, mean + std * output of a regression: the target's own unit.
+        {task: (R,) or (R, K) float64}: the logit of a binary task; mean + std * output, the target's own unit, where the
+        target is standardised.
     """
     tasks, rows = model.schema.tasks, len(categorical)
     assert len(numeric) == rows, f"categorical has {rows} rows, numeric {len(numeric)}"
@@ -57,35 +57,25 @@ def predict(
                 part = slice(start, start + batch_size)
                 batch = _unlabelled(categorical[part], numeric[part], len(tasks), device)
                 outputs = model(batch)
-                for name, collected in parts.items():
-                    output = outputs[name]
-                    assert output.shape == (len(batch.labels),), f"{name}: {tuple(output.shape)} is not (B,)"
-                    collected.append(output)
+                for task in tasks:
+                    output, shape = outputs[task.name], (len(batch.labels), *task.output_shape)
+                    assert output.shape == shape, f"{task.name}: expected {shape}, found {tuple(output.shape)}"
+                    parts[task.name].append(output)
     finally:
         model.train(training)
     predictions = {}
     for index, task in enumerate(tasks):
         # float64 only on the CPU: some accelerators have none
-        values = torch.cat(parts[task.name]).cpu().double().numpy() if rows else np.empty(0)
-        if task.kind is TaskKind.REGRESSION:
+        values = torch.cat(parts[task.name]).cpu().double().numpy() if rows else np.empty((0, *task.output_shape))
+        if KINDS[task.kind].is_standardised:
             values = float(target_mean_T[index]) + float(target_std_T[index]) * values
         predictions[task.name] = values
     return predictions
 
 
 def in_unit(task: Task, values: np.ndarray) -> np.ndarray:
-    """What `predict` gave for a task, as people read it: the probability, or the value in `task.unit`.
-
-    Args:
-        task: The task.
-        values: (R,) logits of a binary task, targets of a regression.
-
-    Returns:
-        (R,) probabilities (of the joint for a funnel child), or values with the target's transform undone.
-    """
-    if task.kind is TaskKind.BINARY:
-        return np.asarray(expit(values))
-    return to_unit(task, values)
+    """(R,) what `predict` gave for a task, as people read it: the probability, or the value in `task.unit`."""
+    return KINDS[task.kind].shown(task, values)
 
 
 def _unlabelled(categorical: np.ndarray, numeric: np.ndarray, tasks: int, device: torch.device | str) -> Batch:

@@ -10,16 +10,16 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import DTypeLike
 from torch import Tensor
 
-from benchmark.schema import Auxiliary, Batch, Split, Task, TaskKind
+from benchmark.kinds import KINDS
+from benchmark.schema import Auxiliary, Batch, Split, Task
 
 
 @dataclass(frozen=True, slots=True)
 class TargetScale:
-    """Mean and standard deviation of each regression target in train; 0 and 1 for binary tasks. (T,) float64 each."""
+    """Mean and standard deviation in train of each target that is standardised; 0 and 1 for others. (T,) float64 each."""
 
     mean_T: Tensor
     std_T: Tensor
@@ -29,17 +29,17 @@ class TargetScale:
         """Fitted on the observed labels of train.
 
         Raises:
-            ValueError: if a regression target has no observed value or is constant.
+            ValueError: if a target that is to be standardised has no observed value or is constant.
         """
         mean, std = np.zeros(len(tasks)), np.ones(len(tasks))
         for t, task in enumerate(tasks):
-            if task.kind is TaskKind.REGRESSION:
+            if KINDS[task.kind].is_standardised:
                 values = np.asarray(train.labels[:, t], dtype=np.float64)
                 values = values[~np.isnan(values)]
                 if values.size == 0 or values.min() == values.max():  # rounding can give a constant some deviation
                     found = "no observed value" if values.size == 0 else f"the constant {values[0]}"
                     raise ValueError(
-                        f"task {task.name!r}: expected a regression target that varies in train, found {found}"
+                        f"task {task.name!r}: expected a {task.kind} target that varies in train, found {found}"
                     )
                 mean[t], std[t] = values.mean(), values.std()
         return cls(torch.from_numpy(mean), torch.from_numpy(std))
@@ -55,7 +55,7 @@ class TrainingRows:
 
     Args:
         split: Usually train.
-        scale: How regression targets are standardised.
+        scale: How targets are standardised.
         device: Where the model is.
     """
 
@@ -73,12 +73,12 @@ class TrainingRows:
     def __len__(self) -> int:
         return len(self._batch.labels)
 
-    def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
-        """One pass in a new random order; the last batch may be smaller. `observed` is not to be written to."""
+    def batches(self, batch_size: int, generator: torch.Generator, start: int = 0) -> Iterator[Batch]:
+        """One pass in a new random order, from batch `start`; the last may be smaller. `observed` is not to be written to."""
         rows = self._batch
         order = torch.randperm(len(self), generator=generator).to(rows.labels.device)
         every = rows.observed[:batch_size] if all(self.fully_observed) else None  # then, no need to gather them
-        for index in order.split(batch_size):
+        for index in order.split(batch_size)[start:]:
             yield Batch(
                 rows.categorical.index_select(0, index),
                 rows.numeric.index_select(0, index),
@@ -94,7 +94,7 @@ class TrainingRows:
 
 
 class TaskLosses:
-    """Each task's loss, averaged over the rows whose label is known: cross entropy, or squared error of the standardised target.
+    """Each task's loss, as its kind has it, averaged over the rows whose label is known.
 
     Args:
         tasks: The tasks.
@@ -125,8 +125,8 @@ class TaskLosses:
 
     def _loss(self, t: int, task: Task, output: Tensor, batch: Batch) -> Tensor:
         label = batch.labels[:, t]
-        per_row = F.binary_cross_entropy_with_logits if task.kind is TaskKind.BINARY else F.mse_loss
+        kind = KINDS[task.kind]
         if self.fully_observed[t]:
-            return per_row(output, label)
+            return kind.loss(output, label, reduction="mean")
         observed = batch.observed[:, t]
-        return (per_row(output, label, reduction="none") * observed).sum() / observed.sum().clamp(min=1)
+        return (kind.loss(output, label, reduction="none") * observed).sum() / observed.sum().clamp(min=1)

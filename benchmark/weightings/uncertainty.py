@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmark.schema import Task, TaskKind
+from benchmark.kinds import KINDS
+from benchmark.schema import Task
 from benchmark.weightings import LossWeighting, register
 
 
@@ -18,11 +19,11 @@ class Uncertainty(LossWeighting):
     Paper: Kendall, Gal and Cipolla, "Multi-Task Learning Using Uncertainty to Weigh Losses for Scene Geometry and
     Semantics", CVPR 2018, arXiv 1705.07115.
 
-        L = sum_t c_t exp(-s_t) L_t + s_t / 2,    c_t = 1/2 for a regression, 1 for a binary task
+        L = sum_t c_t exp(-s_t) L_t + s_t / 2,    c_t = 1/2 for a squared error, 1 for a cross entropy
 
-    L_t is the loss of task t on the batch, s_t = log sigma_t^2 its learned log variance, 0 at the start. A regression's
-    form is the likelihood of a Gaussian of variance sigma_t^2, a binary task's that of logits divided by sigma_t^2,
-    approximated as in the paper.
+    L_t is the loss of task t on the batch, s_t = log sigma_t^2 its learned log variance, 0 at the start. A squared
+    error's form is the likelihood of a Gaussian of variance sigma_t^2, a cross entropy's that of logits divided by
+    sigma_t^2, approximated as in the paper.
 
     Args:
         tasks: The tasks, in the order of the losses.
@@ -49,7 +50,7 @@ class Uncertainty(LossWeighting):
             raise ValueError(f"weighting.learning_rate must be greater than 0, found {learning_rate}")
         self.learning_rate = learning_rate
         self.log_variances_T = nn.Parameter(torch.zeros(len(tasks)))
-        factors = [0.5 if task.kind is TaskKind.REGRESSION else 1.0 for task in tasks]
+        factors = [KINDS[task.kind].likelihood_factor for task in tasks]
         self.register_buffer("factors_T", torch.tensor(factors))
 
     def param_groups(self) -> list[dict[str, Any]]:

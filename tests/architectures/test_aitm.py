@@ -9,20 +9,9 @@ from torch import Tensor
 
 from architectures import Architecture
 from architectures.aitm import AITM
+from benchmark.contracts.toys import BUY, CART, CLICK, LIKE, SECONDS, SHARE, build, make_batch, make_schema
 from benchmark.schema import Batch, Task
-from tests.toys import (
-    BUY,
-    CART,
-    CLICK,
-    LIKE,
-    SECONDS,
-    SHARE,
-    assert_equal_outputs,
-    assert_reach,
-    build,
-    make_batch,
-    make_schema,
-)
+from tests.toys import assert_equal_outputs, assert_reach
 
 CHAIN = make_schema(CLICK, CART, BUY)
 

@@ -4,17 +4,8 @@ import dataclasses
 
 import torch
 
-from tests.toys import (
-    C0,
-    LIKE,
-    SHARE,
-    assert_equal_outputs,
-    assert_reach,
-    build,
-    count_parameters,
-    make_batch,
-    make_schema,
-)
+from benchmark.contracts.toys import LIKE, SHARE, build, make_batch, make_schema
+from tests.toys import C0, assert_equal_outputs, assert_reach, count_parameters
 
 SCHEMA = make_schema(LIKE, SHARE)
 
@@ -35,7 +26,7 @@ def test_reach() -> None:
 
 def test_it_is_its_equation() -> None:
     model, batch = build("embedding_sum", SCHEMA), make_batch(SCHEMA, 100)
-    table, starts = model.embedding.table.weight, (0, 3, 8)
+    table, starts = model.embedding.small.weight, (0, 3, 8)
     total = sum(table[batch.categorical[:, f].long() + start] for f, start in enumerate(starts))
     total = total + sum(batch.numeric[:, j, None] * model.numeric.weight[:, j] for j in range(2))
     expected = {task: model.towers.output[t](total)[:, 0] for t, task in enumerate(SCHEMA.task_names)}

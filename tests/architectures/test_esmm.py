@@ -6,20 +6,10 @@ import pytest
 import torch
 
 from architectures.esmm import ESMM
-from benchmark.schema import Batch, Task, TaskKind
-from tests.toys import (
-    BUY,
-    CART,
-    CLICK,
-    LIKE,
-    SECONDS,
-    assert_equal_outputs,
-    assert_reach,
-    build,
-    make_batch,
-    make_schema,
-    training_loss,
-)
+from benchmark.contracts.toys import BUY, CART, CLICK, LIKE, SECONDS, build, make_batch, make_schema, training_loss
+from benchmark.kinds import BINARY
+from benchmark.schema import Batch, Task
+from tests.toys import assert_equal_outputs, assert_reach
 
 CHAIN = make_schema(CLICK, CART, BUY)
 
@@ -98,8 +88,8 @@ def test_with_room_for_every_cell_it_finds_the_cells_rates() -> None:
     ("tasks", "reason"),
     [
         ((CLICK, LIKE), "needs a funnel: a task that is given another"),
-        ((CLICK, dataclasses.replace(SECONDS, given="click")), "'seconds' or its parent 'click' is a regression"),
-        ((SECONDS, Task("buy", TaskKind.BINARY, given="seconds")), "'buy' or its parent 'seconds' is a regression"),
+        ((CLICK, dataclasses.replace(SECONDS, given="click")), "'seconds' or its parent 'click' is not binary"),
+        ((SECONDS, Task("buy", BINARY, given="seconds")), "'buy' or its parent 'seconds' is not binary"),
     ],
 )
 def test_what_it_requires(tasks: tuple[Task, ...], reason: str) -> None:

@@ -7,14 +7,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from architectures._first_layer import FirstLayer, SumRows, Tables, join_fields, make_plan, transposed_bag
-from architectures.layers import FeatureEmbedding, MLPs, Towers, batched_linear
+from architectures._first_layer import FirstLayer, Prepared, SumRows, transposed_bag
+from architectures._plan import join_fields, make_plan
+from architectures.layers import LARGE_FIELD, FeatureEmbedding, MLPs, Towers, batched_linear
+from benchmark.contracts.toys import LIKE, SHARE, make_batch, make_schema
 from benchmark.schema import Batch
 from benchmark.seeding import initialise
 from benchmark.settings.registry import architectures, configure
-from tests.toys import LIKE, make_batch, make_schema
 
-ROWS = 600  # a field of up to 75 values counts as small
+ROWS = 600  # a field of up to 75 values is factored
 MIXES = {
     "mixed": ((3, 1000, 70, 75, 76, 2000), 2),
     "all small": ((3, 5, 70, 11, 10), 0),
@@ -24,6 +25,9 @@ MIXES = {
     "one value": ((1, 1), 1),
     "only numeric fields": ((), 4),
     "many alike": ((3,) * 20, 1),
+    "two tables": ((3, 60_000, 1000, 70_000, 40), 2),
+    "a large table alone": ((60_000,), 1),
+    "a large table and factored fields": ((60_000, 3), 0),
 }
 
 
@@ -47,8 +51,9 @@ def outcome(cardinalities: tuple[int, ...], num_numeric: int, dtype: torch.dtype
         units_BUO, single_BO = embedded.linear(units, single)
     else:
         columns = [
-            embedding.table(batch.categorical[:, position] + start)
-            for position, start in zip(embedding.positions, embedding.start_F, strict=True)
+            table(batch.categorical[:, position] + start)
+            for table in embedding.tables
+            for position, start in zip(table.positions_F, table.start_F, strict=True)
         ]
         dense_BD = torch.cat([*columns, batch.numeric], dim=1)
         units_BUO, single_BO = torch.stack([unit(dense_BD) for unit in units], dim=1), single(dense_BD)
@@ -88,28 +93,37 @@ def test_sum_is_the_sum_of_looked_up_rows(mix: str) -> None:
         sum_Bd = embedding(batch).sum()
         sum_Bd.square().sum().backward()
         outputs.append(sum_Bd)
-        gradients.append(embedding.table.weight.grad)
+        gradients.append([table.weight.grad for table in embedding.tables])
     assert outputs[0].shape == (50, 4)
     torch.testing.assert_close(outputs[0], outputs[1])
     torch.testing.assert_close(gradients[0], gradients[1])
 
 
-def test_gradients_are_those_of_finite_differences() -> None:
+@pytest.mark.parametrize("num_large", [0, 1])
+def test_gradients_are_those_of_finite_differences(num_large: int) -> None:
     schema = make_schema(LIKE, cardinalities=(2, 9, 3), num_numeric=2)
-    batch, plan = make_batch(schema, 24), make_plan((2, 3, 9), (0, 2, 1), 24)
-    assert plan.small == 2
-    assert plan.large.tolist() == [1]
+    batch, plan = make_batch(schema, 24), make_plan((2, 3, 9), (0, 2, 1), 24, num_large)
+    assert plan.factored == 2
+    (lookup,) = plan.lookups
+    assert (lookup.table, lookup.positions.tolist()) == (num_large, [1])
+    shapes = [(5, 2), (9, 2)] if num_large else [(14, 2)]
     inputs = [
         torch.randn(*shape, dtype=torch.float64, requires_grad=True)
-        for shape in ((14, 2), (24, 2), (3, 8), (1, 8), (3,))
+        for shape in (*shapes, (24, 2), (3, 8), (1, 8), (3,))
     ]
 
-    def layer(table: Tensor, numeric: Tensor, weight: Tensor, other: Tensor, bias: Tensor) -> Tensor:
-        return FirstLayer.apply(table, batch.categorical, numeric, plan, (3, 1), weight, other, bias, None)
+    def layer(*inputs: Tensor) -> Tensor:
+        *tables, numeric, weight, other, bias = inputs
+        small, large = tables if num_large else (*tables, None)
+        return FirstLayer.apply(small, large, batch.categorical, numeric, plan, (3, 1), weight, other, bias, None)
 
     assert torch.autograd.gradcheck(layer, inputs)
-    rows = batch.categorical + torch.tensor([0, 2, 11])
-    assert torch.autograd.gradcheck(lambda table: SumRows.apply(table, rows), inputs[:1])
+
+
+def test_gradients_of_a_sum_are_those_of_finite_differences() -> None:
+    rows = make_batch(make_schema(LIKE, cardinalities=(2, 9, 3)), 24).categorical + torch.tensor([0, 2, 11])
+    table = torch.randn(14, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda table: SumRows.apply(table, rows), [table])
 
 
 def test_the_gradient_of_a_bag_is_a_bag() -> None:
@@ -122,10 +136,31 @@ def test_the_gradient_of_a_bag_is_a_bag() -> None:
 
 def test_the_plan_puts_every_field_on_one_side() -> None:
     plan = make_plan((3, 70, 256, 257, 1000), (0, 2, 3, 4, 1), 1024)
-    assert plan.small == 3
-    assert plan.large.tolist() == [4, 1]
-    assert not len(make_plan((), (), 8).large)
-    assert make_plan((2,), (0,), 1).large.tolist() == [0]
+    assert plan.factored == 3
+    (lookup,) = plan.lookups
+    assert lookup.positions.tolist() == [4, 1]
+    assert lookup.first_row == 3 + 70 + 256
+    assert make_plan((), (), 8).lookups == ()
+    (lookup,) = make_plan((2,), (0,), 1).lookups
+    assert lookup.positions.tolist() == [0]
+
+
+def test_fields_of_the_large_table_are_looked_up_at_any_batch_size() -> None:
+    plan = make_plan((3, 70, 256, 257, 1000), (0, 2, 3, 4, 1), 1 << 20, num_large=2)
+    assert plan.factored == 3
+    (lookup,) = plan.lookups
+    assert (lookup.table, lookup.first, lookup.first_row) == (1, 3, 0)
+    assert lookup.starts.tolist() == [0, 257]
+
+
+def test_a_field_above_the_threshold_is_in_the_large_table() -> None:
+    embedding = FeatureEmbedding(make_schema(LIKE, cardinalities=(LARGE_FIELD + 1, 3, LARGE_FIELD)), 2)
+    assert [[field.name for field in table.fields] for table in embedding.tables] == [["c1", "c2"], ["c0"]]
+    assert [tuple(table.weight.shape) for table in embedding.tables] == [(LARGE_FIELD + 3, 2), (LARGE_FIELD + 1, 2)]
+    assert [table.is_large for table in embedding.tables] == [False, True]
+    without = FeatureEmbedding(make_schema(LIKE, cardinalities=(3, LARGE_FIELD)), 2)
+    assert without.large is None
+    assert list(without.state_dict()) == ["small.weight"]
 
 
 def test_joined_fields_have_one_row_for_each_combination() -> None:
@@ -142,15 +177,16 @@ def test_joined_fields_have_one_row_for_each_combination() -> None:
     torch.testing.assert_close(plan.join(table[:, None]).flatten()[rows], expected.float())
 
 
-def test_a_hook_on_the_table_sees_the_looked_up_rows() -> None:
-    schema = make_schema(LIKE)
+@pytest.mark.parametrize(("name", "num_fields"), [("small", 2), ("large", 1)])
+def test_a_hook_on_a_table_sees_the_looked_up_rows(name: str, num_fields: int) -> None:
+    schema = make_schema(LIKE, cardinalities=(3, 60_000, 70))
     embedding, batch, seen = FeatureEmbedding(schema, 4), make_batch(schema, 80), []
     units, _ = layers_of(embedding, torch.float32)
-    hook = embedding.table.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    hook = getattr(embedding, name).register_forward_hook(lambda module, inputs, output: seen.append(output))
     (hooked,) = embedding(batch).linear(units)
     hook.remove()
     (free,) = embedding(batch).linear(units)
-    assert [tuple(output.shape) for output in seen] == [(80, 3, 4)]
+    assert [tuple(output.shape) for output in seen] == [(80, num_fields, 4)]
     torch.testing.assert_close(hooked, free, rtol=1e-5, atol=1e-6)
 
 
@@ -168,9 +204,9 @@ def test_batched_layers_equal_the_loop() -> None:
 
 
 def test_a_tower_reads_its_own_input() -> None:
-    towers, inputs_BTH = Towers(("a", "b"), 6, (5,)), torch.randn(9, 2, 6)
+    towers, inputs_BTH = Towers((LIKE, SHARE), 6, (5,)), torch.randn(9, 2, 6)
     expected = towers.output[1](towers.hidden.layers[0][1](inputs_BTH[:, 1]).relu())[:, 0]
-    torch.testing.assert_close(towers(inputs_BTH)["b"], expected)
+    torch.testing.assert_close(towers(inputs_BTH)["share"], expected)
 
 
 @pytest.mark.parametrize("dims", [(), (0,), (4, -1)])
@@ -180,19 +216,20 @@ def test_widths_are_checked(dims: tuple[int, ...]) -> None:
 
 
 def test_initial_embeddings_have_the_stated_deviation_and_hang_on_the_fields_name() -> None:
-    schema, fewer = make_schema(LIKE, cardinalities=(300, 500)), make_schema(LIKE, cardinalities=(300,))
+    schema, fewer = make_schema(LIKE, cardinalities=(300, 60_000)), make_schema(LIKE, cardinalities=(300,))
     whole, part = FeatureEmbedding(schema, 8), FeatureEmbedding(fewer, 8)
     for embedding in (whole, part):
         initialise(embedding, 7)
-    assert whole.table.weight.std().item() == pytest.approx(0.05, rel=0.05)
-    assert torch.equal(whole.table.weight[:300], part.table.weight)
+    for table in whole.tables:
+        assert table.weight.std().item() == pytest.approx(0.05, rel=0.05)
+    assert torch.equal(whole.small.weight, part.small.weight)
 
 
 def test_frozen_tables_are_made_once_and_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     schema = make_schema(LIKE, cardinalities=(3, 9, 40), num_numeric=1)
     model = architectures.build(configure("architecture", "mmoe"), schema)
-    batch, made, make = make_batch(schema, 200), [], Tables.of
-    monkeypatch.setattr(Tables, "of", lambda *arguments: made.append(1) or make(*arguments))
+    batch, made, make = make_batch(schema, 200), [], Prepared.of
+    monkeypatch.setattr(Prepared, "of", lambda *arguments: made.append(1) or make(*arguments))
     with torch.inference_mode(), model.frozen():
         first, second = model(batch), model(batch)
     assert len(made) == 1

@@ -4,18 +4,9 @@ import pytest
 import torch
 
 from architectures import Architecture
+from benchmark.contracts.toys import SCHEMAS, build, make_batch, training_loss
 from benchmark.schema import Batch, Schema
-from tests.toys import (
-    C0,
-    SCHEMAS,
-    assert_equal_outputs,
-    assert_reach,
-    build,
-    count_parameters,
-    make_batch,
-    swap_two,
-    training_loss,
-)
+from tests.toys import C0, assert_equal_outputs, assert_reach, count_parameters, swap_two
 
 SMALL = {"embedding_dim": 8, "num_experts": 4, "expert_dims": (16,), "tower_dims": (8,)}
 

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from architectures import Architecture
+from benchmark.contracts.toys import build, make_batch
 from benchmark.schema import Batch
-from tests.toys import C0, assert_equal_outputs, assert_reach, build, count_parameters, make_batch, swap_two
+from tests.toys import C0, assert_equal_outputs, assert_reach, count_parameters, swap_two
 
 SMALL: dict[str, Any] = {"embedding_dim": 8, "num_shared_experts": 2, "num_task_experts": 2, "tower_dims": (8,)}
 

@@ -1,16 +1,7 @@
 from __future__ import annotations
 
-from tests.toys import (
-    C0,
-    SECONDS,
-    assert_equal_outputs,
-    assert_reach,
-    build,
-    count_parameters,
-    make_batch,
-    make_schema,
-    swap_two,
-)
+from benchmark.contracts.toys import SECONDS, build, make_batch, make_schema
+from tests.toys import C0, assert_equal_outputs, assert_reach, count_parameters, swap_two
 
 
 def test_parameter_count() -> None:

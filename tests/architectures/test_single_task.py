@@ -3,19 +3,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from tests.toys import (
-    C0,
-    LIKE,
-    SHARE,
-    assert_equal_outputs,
-    assert_reach,
-    build,
-    count_parameters,
-    make_batch,
-    make_schema,
-    swap_two,
-    training_loss,
-)
+from benchmark.contracts.toys import LIKE, SHARE, build, make_batch, make_schema, training_loss
+from tests.toys import C0, assert_equal_outputs, assert_reach, count_parameters, swap_two
 
 
 def test_parameter_count() -> None:
@@ -32,7 +21,7 @@ def test_no_task_reaches_anothers_parameters() -> None:
 
 def test_all_tasks_start_from_the_same_table() -> None:
     model = build("single_task", C0)
-    first, second = (network.embedding.table.weight for network in model.networks)
+    first, second = (network.embedding.small.weight for network in model.networks)
     assert torch.equal(first, second)
     assert first is not second
 

@@ -25,10 +25,11 @@ from torch.nn import functional as F
 
 from benchmark import Record, RunConfig, load_records, metrics, run
 from benchmark.datasets import Data
+from benchmark.kinds import BINARY
 from benchmark.records.files import digest
 from benchmark.records.run import record_files
 from benchmark.runs.runner import build_dataset, build_model, environment
-from benchmark.schema import Batch, Split, TaskKind
+from benchmark.schema import Batch, Split
 from benchmark.settings.composition import compose_run
 from benchmark.training.prediction import predict
 from benchmark.training.targets import TargetScale, TrainingRows
@@ -42,13 +43,13 @@ BARE_IMPORT = [sys.executable, "-c", "import torch, hydra"]
 MTLBENCH = [sys.executable, "-c", "from benchmark.cli import main; main()"]  # as the console script does
 FIRST_STEP = """
 import sys, time
-from benchmark import trainer
-step = trainer.Trainer._train_step
+from benchmark.training.step import EagerStep
+step = EagerStep.__call__
 def first(self, batch):
     print(time.time())
-    trainer.Trainer._train_step = step
-    step(self, batch)
-trainer.Trainer._train_step = first
+    EagerStep.__call__ = step
+    return step(self, batch)
+EagerStep.__call__ = first
 from benchmark.__main__ import main
 main()
 """
@@ -142,9 +143,7 @@ def bare_loop(config: RunConfig, data: Data, selected: int) -> None:
     model, _ = build_model(config, data)
     scale = TargetScale.of(data.train, data.schema.tasks)
     rows = TrainingRows(data.train, scale, torch.device("cpu"))
-    losses = [
-        F.binary_cross_entropy_with_logits if task.kind is TaskKind.BINARY else F.mse_loss for task in data.schema.tasks
-    ]
+    losses = [F.binary_cross_entropy_with_logits if task.kind == BINARY else F.mse_loss for task in data.schema.tasks]
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.trainer.learning_rate, fused=True)
     everything: Batch = next(rows.slices(len(rows)))
 

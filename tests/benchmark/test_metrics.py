@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from benchmark import metrics
-from benchmark.schema import Task, TaskKind, Transform
+from benchmark.kinds import BINARY, REGRESSION, Transform
+from benchmark.schema import Task
 
-CLICK = Task("click", TaskKind.BINARY)
-PURCHASE = Task("purchase", TaskKind.BINARY, given="click")
-SECONDS = Task("play", TaskKind.REGRESSION, unit="seconds", transform=Transform.LOG1P)
-STARS = Task("rating", TaskKind.REGRESSION, unit="stars")
+CLICK = Task("click", BINARY)
+PURCHASE = Task("purchase", BINARY, given="click")
+SECONDS = Task("play", REGRESSION, unit="seconds", transform=Transform.LOG1P)
+STARS = Task("rating", REGRESSION, unit="stars")
 
 # few distinct values, so that ties are common
 binary_rows = st.lists(st.tuples(st.integers(-4, 4), st.booleans(), st.integers(0, 3)), min_size=1, max_size=60)
@@ -173,7 +174,7 @@ def test_a_conditional_metric_without_a_clicked_row() -> None:
 
 
 def test_a_regression_child_is_divided_by_the_probability_of_its_parent() -> None:
-    dwell = Task("dwell", TaskKind.REGRESSION, given="click")
+    dwell = Task("dwell", REGRESSION, given="click")
     outputs = {"click": np.zeros(3), "dwell": np.array([1.0, 2, 9])}
     labels = np.array([[1, 3], [1, 4], [0, 0]], dtype=float)
     found = metrics.evaluate([CLICK, dwell], outputs, labels)[0]["dwell"]
@@ -183,7 +184,7 @@ def test_a_regression_child_is_divided_by_the_probability_of_its_parent() -> Non
 
 def test_constant_outputs_are_the_mean_of_train() -> None:
     labels = np.array([[1, 2.0, 1], [0, np.nan, 1], [0, 4, 1], [np.nan, 6, np.nan]])
-    always = Task("always", TaskKind.BINARY)
+    always = Task("always", BINARY)
     outputs = metrics.constant_outputs([CLICK, STARS, always], labels, 2)
     assert sigmoid(outputs["click"]) == pytest.approx([1 / 3, 1 / 3])
     assert outputs["rating"].tolist() == [4.0, 4.0]

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from benchmark.schema import CategoricalField, NumericField, Schema, Task, TaskKind
+from benchmark.kinds import BINARY, REGRESSION
+from benchmark.schema import CategoricalField, NumericField, Schema, Task
 
-CLICK = Task("click", TaskKind.BINARY)
-SECONDS = Task("seconds", TaskKind.REGRESSION)
+CLICK = Task("click", BINARY)
+SECONDS = Task("seconds", REGRESSION)
 
 
 def make(
@@ -18,7 +19,7 @@ def make(
 
 
 def test_a_schema_survives_json() -> None:
-    schema = make(tasks=(CLICK, Task("buy", TaskKind.BINARY, given="click"), SECONDS))
+    schema = make(tasks=(CLICK, Task("buy", BINARY, given="click"), SECONDS))
     assert Schema.from_json(schema.to_json()) == schema
 
 
@@ -27,18 +28,18 @@ def test_a_schema_survives_json() -> None:
     [
         ({"numeric": ("user",)}, "field names must differ, found twice: user"),
         ({"tasks": (CLICK, CLICK)}, "task names must differ, found twice: click"),
-        ({"tasks": (Task("", TaskKind.BINARY),)}, "every task needs a name, found ''"),
-        ({"tasks": (Task(" ", TaskKind.BINARY),)}, "every task needs a name, found ' '"),
+        ({"tasks": (Task("", BINARY),)}, "every task needs a name, found ''"),
+        ({"tasks": (Task(" ", BINARY),)}, "every task needs a name, found ' '"),
         ({"numeric": ("",)}, "every field needs a name, found ''"),
         ({"numeric": ("price", "click")}, "a field has the name of a task: click; is it the label"),
         ({"categorical": ("user", "click")}, "a field has the name of a task: click; is it the label"),
         ({"tasks": ()}, "a schema needs at least one task, found none"),
         (
-            {"tasks": (Task("buy", TaskKind.BINARY, given="click"), CLICK)},
+            {"tasks": (Task("buy", BINARY, given="click"), CLICK)},
             "which must be an earlier task; earlier: none",
         ),
         (
-            {"tasks": (SECONDS, Task("buy", TaskKind.BINARY, given="seconds"))},
+            {"tasks": (SECONDS, Task("buy", BINARY, given="seconds"))},
             "task 'buy' is given 'seconds', which must be binary, found regression",
         ),
         ({"categorical": ("item",)}, "the user field 'user' is not a categorical field of this schema"),

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from benchmark.schema import NumericField, Schema, Task, TaskKind
+from benchmark.kinds import REGRESSION
+from benchmark.schema import NumericField, Schema, Task
 from benchmark.settings.composition import compose_run
 from benchmark.settings.help import EXPERIMENTS
 from benchmark.settings.registry import architectures
@@ -17,7 +18,7 @@ FIGURE_4 = ("shared_bottom", "omoe", "mmoe")
 SCHEMA = Schema(
     (),
     tuple(NumericField(f"x{number}") for number in range(100)),
-    (Task("y1", TaskKind.REGRESSION), Task("y2", TaskKind.REGRESSION)),
+    (Task("y1", REGRESSION), Task("y2", REGRESSION)),
 )
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
+from benchmark.contracts.toys import SCHEMAS, build, make_batch, training_loss
 from benchmark.settings.registry import architectures
-from tests.toys import SCHEMAS, build, make_batch, training_loss
 
 FILE = Path(__file__).with_name("losses.json")
 STEPS = 5

@@ -1,4 +1,4 @@
-"""What compares methods on test: differences to the baseline, gain, AUC against MSE, cost against quality."""
+"""What compares methods on test: differences to the baseline, gain, fronts of two tasks, cost against quality."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 
 from benchmark import metrics
-from benchmark.analysis.fronts import Front, fronts
-from benchmark.analysis.results import LABELS, Results, label
+from benchmark.analysis.fronts import Front, fronts, heading
+from benchmark.analysis.results import Results, label
 from benchmark.analysis.values import cost
 from benchmark.reporting.figures.canvas import (
     INK,
@@ -110,28 +110,36 @@ def gain(drawn: Drawn) -> Figure | None:
 
 
 def front(drawn: Drawn) -> Figure | None:
-    """AUC against MSE, for every pair of a binary task and a regression."""
+    """AUC against MSE, for every pair of tasks with different headline metrics."""
     pairs = fronts(drawn.results)
     if not pairs:
         return None
     with drawing():
         canvas, panels = grid(len(pairs), height=2.7, labelled=True)
-        sentences = []
+        sentences, turned = [], []
         for axes, pair in zip(panels, pairs, strict=True):
             best = _front_points(axes, drawn, pair)
-            unit = f" [{pair.mse_task.target_unit}²]" if pair.mse_task.target_unit else ""
-            axes.set_xlabel(f"{pair.mse_task.name} MSE{unit}")
-            axes.set_ylabel(f"{pair.auc_task.name} AUC")
+            x, y = metrics.headline(pair.against), metrics.headline(pair.task)
+            axes.set_xlabel(f"{pair.against.name} {label(x.name, pair.against)}")
+            axes.set_ylabel(f"{pair.task.name} {label(y.name, pair.task)}")
             axes.set_title(pair.title)
-            axes.invert_xaxis()
+            if x.direction < 0:
+                axes.invert_xaxis()
+                turned.append(f"{x.title} falls to the right")
+            if y.direction < 0:
+                axes.invert_yaxis()
+                turned.append(f"{y.title} falls upwards")
             if best is not None:
-                auc, mse, method = best
-                sentences.append(f"{pair.title}: highest AUC {number(auc)} at MSE {number(mse)}, of {method}.")
+                at_y, at_x, method = best
+                sentences.append(
+                    f"{pair.title}: {_best_word(y)} {y.title} {number(at_y)} at {x.title} {number(at_x)}, of {method}."
+                )
             if pair.methods:
-                sentences.append(f"On the front, the lowest MSE first: {listed(pair.methods)}.")
+                sentences.append(f"On the front, the {_best_word(x)} {x.title} first: {listed(pair.methods)}.")
+        why = f"{', '.join(dict.fromkeys(turned))}, so " if turned else ""
         return figure(
-            "AUC against MSE", canvas, drawn.results.group.name,
-            "Means on test with 95 % t intervals over seeds; MSE falls to the right, so better is up and to the right. "
+            heading([drawn.results.group.tasks]), canvas, drawn.results.group.name,
+            f"Means on test with 95 % t intervals over seeds; {why}better is up and to the right. "
             "A filled mark is on the front, along which the grey line runs: no ranked method matches it on one task and beats "
             "it on the other. "
             "Where known and near, a star is the best reachable, and a cross a reference model.",
@@ -139,28 +147,34 @@ def front(drawn: Drawn) -> Figure | None:
         )  # fmt: skip
 
 
+def _best_word(metric: metrics.Metric) -> str:
+    return "highest" if metric.direction > 0 else "lowest"
+
+
 def _front_points(axes: Axes, drawn: Drawn, pair: Front) -> tuple[float, float, str] | None:
+    """Draws a panel's points, and returns the best on `task`: its mean there, its mean on `against`, the method."""
     results, points, marks = drawn.results, [], []
     for method in drawn.methods:
-        y, x = results.headline(pair.auc_task, method).mean, results.headline(pair.mse_task, method).mean
+        y, x = results.headline(pair.task, method).mean, results.headline(pair.against, method).mean
         if x is not None and y is not None:
             filled = method in pair.methods
             marks.append(Mark(x.mean, y.mean, drawn.styles[method], ends(x), ends(y), filled=filled))
             points.append((y.mean, x.mean, method))
     along = [pair.means[method] for method in pair.methods]
     axes.plot(
-        [mse for mse, _ in along], [auc for _, auc in along],
+        [x for x, _ in along], [y for _, y in along],
         drawstyle="steps-post", color=MUTED, linewidth=0.8, zorder=1,
     )  # fmt: skip
     mark(axes, marks)
     for line in results.lines.values():
-        y, x = line.of(pair.auc_task), line.of(pair.mse_task)
+        y, x = line.of(pair.task), line.of(pair.against)
         if x is None or y is None or line.trivial:
             continue
         if _near(x.mean, sorted(axes.get_xlim())) and _near(y.mean, sorted(axes.get_ylim())):
             shape = "*" if line.bound else "X"
             axes.plot([x.mean], [y.mean], marker=shape, markersize=9 if line.bound else 7, color=INK, linestyle="none")
-    return max(points) if points else None
+    sign = metrics.headline(pair.task).direction
+    return max(points, key=lambda point: (sign * point[0], *point[1:])) if points else None
 
 
 def _near(value: float, limits: Sequence[float]) -> bool:
@@ -222,10 +236,10 @@ def _quality(drawn: Drawn) -> tuple[dict[str, Interval], str]:
     if gains and results.baseline is not None:
         return {results.baseline: Interval(0.0, None, None, 1), **gains}, "gain over tasks, %"
     task = results.group.tasks[0]
-    metric = metrics.primary(task)
+    metric = metrics.headline(task)
     means = {m: results.headline(task, m).mean for m in drawn.methods}
-    better = "higher" if metrics.direction(metric) > 0 else "lower"
-    return {m: mean for m, mean in means.items() if mean}, f"{task.name} {LABELS[metric]}, {better} is better"
+    better = "higher" if metric.direction > 0 else "lower"
+    return {m: mean for m, mean in means.items() if mean}, f"{task.name} {metric.title}, {better} is better"
 
 
 def _row(interval: Interval, row: int, style: Style, *, filled: bool = True) -> Mark:

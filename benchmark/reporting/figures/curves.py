@@ -36,7 +36,7 @@ def curves(group: Group, shown: Mapping[str, list[Run]], styles: Mapping[str, St
                 _band(axes, values, styles[method], mark=None if best is None else round(best))
             sign = metrics.direction(metrics.primary(task))
             _limit(axes, [values for values in lines.values() if values.size], sign)
-            axes.set_title(f"{task.name}: {metrics.primary(task).upper()}")
+            axes.set_title(f"{task.name}: {metrics.headline(task).title}")
             axes.set_xlabel("epoch")
             axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
             sentences.append(_best_sentence(task, lines, sign))
@@ -58,7 +58,7 @@ def _best_sentence(task: Task, lines: Mapping[str, np.ndarray], sign: int) -> st
     if not found:
         return f"{task.name}: no values."
     value, method, epoch = max(found)
-    metric = metrics.primary(task).upper()
+    metric = metrics.headline(task).title
     return f"{task.name}: the best mean {metric} is {number(sign * value)}, of {method} at epoch {epoch}."
 
 

@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from benchmark.analysis.results import Results
+from benchmark.kinds import default_margins
 from benchmark.reporting.figures import Figure, figures
 from benchmark.reporting.figures.ranks import critical_difference
 from benchmark.reporting.figures.styles import DARK, LIGHT, Style, styles
@@ -23,7 +24,6 @@ from benchmark.statistics import Ranking
 
 MOST_DATASETS = 8
 """Data sets with figures on a page."""
-_HEADLINE = ("auc", "mse")
 _MOST_NUMBERS = 500
 
 
@@ -119,7 +119,7 @@ def _chapters(
 
 def _data(results: Sequence[Results], summary: pl.DataFrame) -> dict[str, Any]:
     """The headline numbers, for programs that read the page; of very many the first."""
-    headline = summary.filter(summary["metric"].is_in(_HEADLINE))
+    headline = summary.filter(summary["metric"].is_in(list(default_margins())))
     rows = [
         [float(f"{v:.7g}") if isinstance(v, float) else v for v in row]
         for row in headline.head(_MOST_NUMBERS).iter_rows()

@@ -222,7 +222,16 @@ def test_ci_fails_where_something_was_lost(tmp_path: Path, kept: Callable[[Recor
     ("arguments", "line"),
     [
         (["nowhere"], "no folder of records at nowhere"),
-        (["{folder}", "--margin-auc", "0"], "a margin must be a finite number above 0, found 0.0"),
+        (["{folder}", "--margin", "auc=0"], "--margin auc=0: a margin must be a finite number above 0, found 0.0"),
+        (["{folder}", "--margin", "auc"], "--margin auc: expected METRIC=VALUE, such as auc=0.001 or mse=1%"),
+        (
+            ["{folder}", "--margin", "mse=one"],
+            "--margin mse=one: a margin is a number or a percentage, such as 0.001 or 1%, found 'one'",
+        ),
+        (
+            ["{folder}", "--margin", "acu=0.1"],
+            "--margin acu=0.1: unknown headline metric 'acu'; did you mean auc? known: auc, mse",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(

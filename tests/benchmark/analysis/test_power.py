@@ -63,6 +63,6 @@ def test_an_unknown_baseline_is_named_beside_the_known_ones() -> None:
 def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for each in records(("videos",)):
         each.write(tmp_path)
-    main(["power", str(tmp_path), "--difference-auc", "0.005", "--baseline", "mmoe/equal"])
+    main(["power", str(tmp_path), "--difference", "auc=0.005", "--baseline", "mmoe/equal"])
     out, err = capsys.readouterr()
     assert "a difference of 0.0050 AUC from mmoe/equal" in " ".join(out.split()) and err == ""

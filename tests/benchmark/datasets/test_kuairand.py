@@ -10,7 +10,7 @@ import pytest
 
 from benchmark.datasets import Data
 from benchmark.datasets.kuairand import LOG, USER_CODES, USER_NUMBERS, VIDEO_CODES, VIDEO_NUMBERS, KuaiRand
-from benchmark.schema import TaskKind, Transform
+from benchmark.kinds import REGRESSION, Transform
 from tests.benchmark.datasets.fixtures import write_kuairand
 
 LOG_NAME = "log_standard_4_22_to_5_08_pure.csv"
@@ -63,7 +63,7 @@ def test_the_split_is_by_date(folder: Path) -> None:
 def test_targets(folder: Path) -> None:
     data = KuaiRand().build()
     play_time = data.schema.task("play_time")
-    assert (play_time.kind, play_time.unit, play_time.transform) == (TaskKind.REGRESSION, "seconds", Transform.LOG1P)
+    assert (play_time.kind, play_time.unit, play_time.transform) == (REGRESSION, "seconds", Transform.LOG1P)
     log = pl.read_csv(folder / LOG_NAME).unique(maintain_order=True).filter(pl.col("date") > 20220506)
     np.testing.assert_array_equal(data.test.labels[:, 0], log["is_click"])
     np.testing.assert_array_equal(data.test.labels[:, 1], log["long_view"])

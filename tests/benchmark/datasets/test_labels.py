@@ -13,7 +13,8 @@ from benchmark.datasets import Data
 from benchmark.datasets.prepare import prepare
 from benchmark.datasets.shop import Shop
 from benchmark.datasets.table import SPLITS, fill_children
-from benchmark.schema import Task, TaskKind
+from benchmark.kinds import BINARY
+from benchmark.schema import Task
 from benchmark.training.targets import TargetScale, TrainingRows
 from tests.benchmark.datasets.toy import CLICK, SECONDS, made, table
 
@@ -111,7 +112,7 @@ def test_a_child_that_is_empty_where_its_parent_is_0_is_as_if_zeros_were_given()
 
 def test_zeros_go_down_a_chain_and_nowhere_else() -> None:
     nan = np.nan
-    chain = (CLICK, Task("cart", TaskKind.BINARY, given="click"), Task("buy", TaskKind.BINARY, given="cart"), SECONDS)
+    chain = (CLICK, Task("cart", BINARY, given="click"), Task("buy", BINARY, given="cart"), SECONDS)
     labels_RT = np.array([
         [0, nan, nan, nan], [1, 0, nan, 5], [1, nan, nan, 5], [nan, nan, nan, nan], [1, 1, nan, 5], [1, 1, 1, nan],
     ])  # fmt: skip

@@ -10,11 +10,12 @@ import pytest
 
 from benchmark.datasets._leaks import count_repeated
 from benchmark.datasets.prepare import Table
-from benchmark.schema import Task, TaskKind, Transform
+from benchmark.kinds import REGRESSION, Transform
+from benchmark.schema import Task
 from tests.benchmark.datasets.toy import SECONDS, Toy, made, table
 
 CLICKS = np.array([0, 1, 1, np.nan, 1, 0, 1, 0])
-LOG_SECONDS = Task("seconds", TaskKind.REGRESSION, unit="seconds", transform=Transform.LOG1P)
+LOG_SECONDS = Task("seconds", REGRESSION, unit="seconds", transform=Transform.LOG1P)
 
 
 def with_column(part: str, values: Any, **labels: np.ndarray) -> Table:

@@ -15,9 +15,10 @@ from benchmark.datasets._cache import cache_folder, folder_made_once
 from benchmark.datasets._fit import bins, encode, fitted, scale
 from benchmark.datasets.prepare import TEST, TRAIN, Table, prepare, random_split
 from benchmark.datasets.sources import file_digest
-from benchmark.datasets.table import LEFT_OUT
-from benchmark.schema import CategoricalField, NumericField
-from tests.benchmark.datasets.toy import Toy, made, table
+from benchmark.datasets.table import LEFT_OUT, check_labels
+from benchmark.kinds import REGRESSION
+from benchmark.schema import CategoricalField, NumericField, Task
+from tests.benchmark.datasets.toy import CLICK, Toy, made, table
 
 
 def test_vocabularies_come_from_train_alone() -> None:
@@ -173,6 +174,15 @@ def test_a_row_that_is_left_out_is_nobodys_last() -> None:
     users = data.catalogue.users
     assert users.ids.tolist() == ["7", "9", "10"] and users.codes.tolist() == [1, 2, 0]
     assert users.categorical[:, 1].tolist() == [2, 3, 2]  # 10: the earlier row (m)
+
+
+def test_a_value_may_be_greater_than_the_click_that_it_is_given() -> None:
+    seconds = Task("seconds", REGRESSION, given="click")
+    labels_RT = np.array([[1, 30.0], [1, 2.5], [0, np.nan], [np.nan, np.nan], [0, 0]])
+    check_labels(labels_RT, np.full(5, TRAIN), (CLICK, seconds))
+    labels_RT[3, 1] = 4.0
+    with pytest.raises(ValueError, match="'seconds' is given 'click', but on 1 rows it is observed and 'click' is not"):
+        check_labels(labels_RT, np.full(5, TRAIN), (CLICK, seconds))
 
 
 def test_without_roles_there_is_no_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,12 +11,13 @@ import polars as pl
 
 from benchmark.datasets import Data, Dataset
 from benchmark.datasets.prepare import TEST, TRAIN, VALIDATION, Table, prepare
-from benchmark.schema import Task, TaskKind
+from benchmark.kinds import BINARY, REGRESSION
+from benchmark.schema import Task
 from benchmark.settings.registry import DatasetConfig
 
-CLICK = Task("click", TaskKind.BINARY)
-PURCHASE = Task("purchase", TaskKind.BINARY, given="click")
-SECONDS = Task("seconds", TaskKind.REGRESSION, unit="seconds")
+CLICK = Task("click", BINARY)
+PURCHASE = Task("purchase", BINARY, given="click")
+SECONDS = Task("seconds", REGRESSION, unit="seconds")
 
 
 class Toy(Dataset):

@@ -9,11 +9,12 @@ import pytest
 from scipy.special import expit
 
 from benchmark.datasets import Data
+from benchmark.kinds import BINARY, REGRESSION
 from benchmark.metrics import evaluate
 from benchmark.reference import trees
-from benchmark.schema import CategoricalField, NumericField, Schema, Split, Task, TaskKind
+from benchmark.schema import CategoricalField, NumericField, Schema, Split, Task
 
-LIKE, PRICE = Task("like", TaskKind.BINARY), Task("price", TaskKind.REGRESSION)
+LIKE, PRICE = Task("like", BINARY), Task("price", REGRESSION)
 SCHEMA = Schema((CategoricalField("shop", 60),), (NumericField("size"),), (LIKE, PRICE))
 PARAMETERS = {"learning_rate": 0.1, "num_leaves": 15, "min_child_samples": 20, "cat_smooth": 10}
 SAMPLED = {**PARAMETERS, "feature_fraction": 0.5, "bagging_fraction": 0.5}

@@ -7,13 +7,12 @@ from dataclasses import asdict
 from random import Random
 from typing import Any
 
+from benchmark.kinds import BINARY, REGRESSION, Transform
 from benchmark.records.files import digest
 from benchmark.records.reference import ReferenceRecord
 from benchmark.records.run import Record
-from benchmark.schema import CategoricalField, NumericField, Schema, Task, TaskKind, Transform
+from benchmark.schema import CategoricalField, NumericField, Schema, Task
 from benchmark.settings.config import TrainerConfig
-
-BINARY, REGRESSION = TaskKind.BINARY, TaskKind.REGRESSION
 
 SCHEMAS = {
     "videos": Schema(
@@ -249,7 +248,7 @@ def _dataset(name: str, schema: Schema, options: dict[str, Any]) -> dict[str, An
 def _row(task: Task, headline: float, *, constant: bool = False) -> dict[str, float | None]:
     level, best, _ = LEVELS[task.name]
     share = (headline - level) / (best - level)
-    if task.kind is REGRESSION:
+    if task.kind == REGRESSION:
         row: dict[str, float | None] = {
             "mse": headline,
             "rmse": math.sqrt(headline),
@@ -303,7 +302,7 @@ def _select(run: Record, schema: Schema) -> None:
 
     run.best_epoch = last(lambda epoch: epoch["criterion"])
     for task in schema.tasks:
-        metric, sign = ("auc", 1) if task.kind is BINARY else ("mse", -1)
+        metric, sign = ("auc", 1) if task.kind == BINARY else ("mse", -1)
         run.best_epoch_per_task[task.name] = last(lambda e, t=task.name, m=metric, s=sign: s * e["validation"][t][m])
     for split in ("validation", "test"):
         run.metrics[split] = {t.name: dict(run.epochs[run.best_epoch - 1]["validation"][t.name]) for t in schema.tasks}

@@ -7,15 +7,16 @@ from pathlib import Path
 import pytest
 
 from benchmark.analysis.fronts import Front, fronts
+from benchmark.kinds import BINARY, REGRESSION
 from benchmark.records.run import Record
 from benchmark.reporting import report
 from benchmark.reporting.figures import comparisons, figures
 from benchmark.reporting.figures.styles import styles
 from benchmark.reporting.fronts import front_table
-from benchmark.schema import Task, TaskKind
+from benchmark.schema import Task
 from tests.benchmark.reporting.fabricate import METHODS, record, records
 
-CLICK, STAY = Task("click", TaskKind.BINARY), Task("stay", TaskKind.REGRESSION)
+CLICK, STAY = Task("click", BINARY), Task("stay", REGRESSION)
 MEANS = {"a": (1.0, 0.6), "b": (1.5, 0.8), "c": (1.6, 0.7), "d": (3.0, 0.9)}
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from benchmark import Record, RunConfig, TrainerConfig, configure, load_record, run
-from benchmark.runs import runner
+from benchmark.runs import machine, runner
 from benchmark.runs.runner import environment, finished_before
 
 
@@ -76,6 +79,21 @@ def test_an_interrupt_leaves_the_record_as_it_was(
     assert finished_before(small(tmp_path), done.dataset) == done
 
 
+def test_codes_of_test_outside_a_field_s_range_end_a_run_before_its_first_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = runner.build_dataset(small(tmp_path)).build()
+    codes = np.array(data.test.categorical)
+    field = data.schema.categorical[1]
+    codes[3, 1] = field.cardinality
+    wrong = dataclasses.replace(data, test=dataclasses.replace(data.test, categorical=codes))
+    monkeypatch.setattr(runner, "build_dataset", lambda config: SimpleNamespace(build=lambda: wrong))
+    monkeypatch.setattr(runner, "check", lambda config: None)
+    monkeypatch.setattr(runner.Trainer, "fit", lambda *_: pytest.fail("it was trained"))
+    with pytest.raises(ValueError, match=f"test: field {field.name!r} has codes 0 to .*, found {field.cardinality} "):
+        run(small(tmp_path))
+
+
 def test_whole_numbers_for_floats_are_the_same_run() -> None:
     weights = {"click": 1}
     whole = RunConfig(dataset="shop", architecture="mmoe", weighting=configure("weighting", "fixed", weights=weights))  # type: ignore[arg-type]
@@ -93,9 +111,9 @@ def test_a_record_names_the_commit_of_a_checkout_and_of_nothing_else(monkeypatch
     if shutil.which("git") is None or subprocess.run(git, check=False, capture_output=True).returncode:
         pytest.skip("needs git and a checkout")
     head = subprocess.run(git, check=True, capture_output=True, text=True).stdout.strip()
-    runner._commit.cache_clear()
+    machine._commit.cache_clear()
     assert environment()["commit"].removesuffix("-dirty") == head[:12]
-    runner._commit.cache_clear()
+    machine._commit.cache_clear()
     monkeypatch.setenv("PATH", "")
     assert "commit" not in environment()
-    runner._commit.cache_clear()
+    machine._commit.cache_clear()

@@ -16,8 +16,9 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from architectures import Architecture
+from benchmark.kinds import BINARY, REGRESSION, Transform
 from benchmark.records.run import Record
-from benchmark.schema import Batch, CategoricalField, NumericField, Schema, Task, TaskKind, Transform
+from benchmark.schema import Batch, CategoricalField, NumericField, Schema, Task
 from benchmark.settings.registry import architectures
 from benchmark.trained.checkpoint import _written, load, save_checkpoint
 from benchmark.training.prediction import in_unit, predict
@@ -25,8 +26,8 @@ from benchmark.training.prediction import in_unit, predict
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CLICK = Task("click", TaskKind.BINARY)
-STAY = Task("stay", TaskKind.REGRESSION, unit="seconds", transform=Transform.LOG1P)
+CLICK = Task("click", BINARY)
+STAY = Task("stay", REGRESSION, unit="seconds", transform=Transform.LOG1P)
 SCHEMA = Schema(
     categorical=(CategoricalField("user", 30), CategoricalField("item", 20)),
     numeric=(NumericField("price"),),
@@ -139,7 +140,7 @@ def test_in_unit_is_a_probability_or_the_transform_undone() -> None:
     np.testing.assert_allclose(in_unit(CLICK, np.array([0.0, -800.0, 800.0])), [0.5, 0.0, 1.0])
     np.testing.assert_allclose(in_unit(STAY, np.log1p([0.0, 5.0])), [0.0, 5.0])
     assert in_unit(STAY, np.array([1e4]))[0] == np.inf
-    assert in_unit(Task("stars", TaskKind.REGRESSION), np.array([3.5]))[0] == 3.5
+    assert in_unit(Task("stars", REGRESSION), np.array([3.5]))[0] == 3.5
 
 
 def test_a_checkpoint_has_clear_names_and_replaces_the_old_one_whole(

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from architectures import Architecture
 from benchmark.datasets import Catalogue, Data, Dataset, Entities
+from benchmark.kinds import BINARY, REGRESSION, Transform
 from benchmark.records.run import Record
-from benchmark.schema import Batch, CategoricalField, NumericField, Schema, Split, Task, TaskKind, Transform
+from benchmark.schema import Batch, CategoricalField, NumericField, Schema, Split, Task
 from benchmark.settings.registry import architectures, datasets
 from benchmark.trained import recommender
 from benchmark.trained.checkpoint import load, save_checkpoint
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
 
 USERS, ITEMS = 50, 40
 TASKS = (
-    Task("click", TaskKind.BINARY),
-    Task("buy", TaskKind.BINARY, given="click"),
-    Task("stay", TaskKind.REGRESSION, unit="seconds", transform=Transform.LOG1P),
+    Task("click", BINARY),
+    Task("buy", BINARY, given="click"),
+    Task("stay", REGRESSION, unit="seconds", transform=Transform.LOG1P),
 )
 SCHEMA = Schema(
     categorical=(
@@ -306,4 +307,4 @@ def test_stdout_has_rows_only(run: Callable[..., Path], capsys: pytest.CaptureFi
 
 
 def test_a_task_named_as_a_column_keeps_both() -> None:
-    assert recommender._column(Task("score", TaskKind.BINARY)) == "score_prediction"
+    assert recommender._column(Task("score", BINARY)) == "score_prediction"

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark.schema import Task, TaskKind
+from benchmark.kinds import BINARY, REGRESSION
+from benchmark.schema import Task
 from benchmark.trained.score import Conditional, Node, Number, Power, Prediction, Product, Score, Sum, default, parse
 
-CLICK = Task("click", TaskKind.BINARY)
-BUY = Task("buy", TaskKind.BINARY, given="click")
-LIKE = Task("like", TaskKind.BINARY)
-STAY = Task("stay", TaskKind.REGRESSION, unit="seconds")
+CLICK = Task("click", BINARY)
+BUY = Task("buy", BINARY, given="click")
+LIKE = Task("like", BINARY)
+STAY = Task("stay", REGRESSION, unit="seconds")
 TASKS = (CLICK, BUY, LIKE, STAY)
 PREDICTIONS = {
     "click": np.array([0.5, 0.25, 0.0, 1.0]),
@@ -76,7 +77,7 @@ def test_errors_are_one_clear_line(text: str, message: str) -> None:
 
 
 def test_a_regression_child_has_no_conditional() -> None:
-    dwell = Task("dwell", TaskKind.REGRESSION, given="click")
+    dwell = Task("dwell", REGRESSION, given="click")
     with pytest.raises(ValueError, match=r"funnel of binary tasks"):
         parse("dwell|click", (CLICK, dwell))
 

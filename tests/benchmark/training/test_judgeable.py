@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from benchmark.datasets import Data
-from benchmark.schema import CategoricalField, Schema, Split, Task, TaskKind
+from benchmark.kinds import BINARY, REGRESSION
+from benchmark.schema import CategoricalField, Schema, Split, Task
 from benchmark.training.judgeable import check_judgeable, undefined
 
-CLICK, SECONDS = Task("click", TaskKind.BINARY), Task("seconds", TaskKind.REGRESSION)
-BUY = Task("buy", TaskKind.BINARY, given="click")
+CLICK, SECONDS = Task("click", BINARY), Task("seconds", REGRESSION)
+BUY = Task("buy", BINARY, given="click")
 TASKS = (CLICK, BUY, SECONDS)
 FINE = {"click": [0, 1, 1, 0], "buy": [0, 1, 0, 0], "seconds": [1, 2, 3, 4]}
 NAN = np.nan

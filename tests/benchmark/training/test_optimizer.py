@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from architectures._first_layer import join
-from benchmark.schema import Task, TaskKind
+from benchmark.kinds import BINARY, REGRESSION
+from benchmark.schema import Task
 from benchmark.settings.config import TrainerConfig
 from benchmark.training import optimizer as module
 from benchmark.training.optimizer import Optimizer, Pack
@@ -17,7 +18,7 @@ from benchmark.weightings import Weighting
 from benchmark.weightings.equal import Equal
 from benchmark.weightings.uncertainty import Uncertainty
 
-TASKS = (Task("liked", TaskKind.BINARY), Task("rating", TaskKind.REGRESSION))
+TASKS = (Task("liked", BINARY), Task("rating", REGRESSION))
 
 
 class Model(nn.Module):
@@ -33,6 +34,10 @@ class Model(nn.Module):
     def forward(self, codes: torch.Tensor) -> torch.Tensor:
         looked_up = self.table(codes)
         return self.last(self.first(looked_up).relu()).sum() + self.second(looked_up).square().sum()  # type: ignore[no-any-return]
+
+
+class LargeTable(nn.Embedding):
+    is_large = True
 
 
 def make(weighting: Weighting | None = None, **settings: object) -> tuple[Model, Optimizer]:
@@ -87,6 +92,47 @@ def test_steps_are_those_of_torch_over_the_tensors(
             each.step()
     for (name, expected), found in zip(plain.named_parameters(), model.parameters(), strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-7, msg=name)
+
+
+def with_a_large_table(**settings: object) -> tuple[Model, Optimizer]:
+    torch.manual_seed(0)
+    model = Model()
+    model.table = LargeTable(7, 3)
+    make_large = settings.pop("make_large", None)
+    return model, Optimizer(model, Equal(TASKS), TrainerConfig(**settings), make_large)  # type: ignore[arg-type]
+
+
+def after_steps(model: Model, optimizer: Optimizer) -> dict[str, torch.Tensor]:
+    for step in range(5):
+        optimizer.zero_grad()
+        model(torch.randint(0, 7, (9,), generator=torch.Generator().manual_seed(step))).backward()
+        optimizer.step()
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def test_an_optimizer_of_its_own_moves_the_large_table_and_nothing_else() -> None:
+    start = with_a_large_table()[0].state_dict()
+    model, optimizer = with_a_large_table(make_large=lambda tables, _: torch.optim.SGD(tables, lr=0.0))
+    assert optimizer.parts == (optimizer.torch, optimizer.large)
+    assert all(model.table.weight is not p for pack in optimizer.packs for p in pack.parameters)
+    moved = {name for name, value in after_steps(model, optimizer).items() if not torch.equal(value, start[name])}
+    assert moved == {"first.weight", "first.bias", "second.weight", "second.bias", "last.weight", "last.bias", "idle"}
+
+
+def test_an_optimizer_like_the_model_s_gives_what_it_gives() -> None:
+    settings = {"optimizer": "adam", "embedding_weight_decay": 0.0, "learning_rate": 0.05}
+    expected = after_steps(*with_a_large_table(**settings))
+    found = after_steps(*with_a_large_table(**settings, make_large=torch.optim.Adam))
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_without_a_large_table_none_is_made() -> None:
+    _, optimizer = make()
+    assert optimizer.large is None
+    assert Optimizer(Model(), Equal(TASKS), TrainerConfig(), torch.optim.SparseAdam).large is None
+    frozen = Model()
+    frozen.table = LargeTable(7, 3).requires_grad_(False)
+    assert Optimizer(frozen, Equal(TASKS), TrainerConfig(), torch.optim.SGD).large is None
 
 
 def test_values_stay_and_states_go_in_and_out() -> None:

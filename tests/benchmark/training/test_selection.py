@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark.schema import Metrics, Task, TaskKind
+from benchmark.kinds import BINARY, REGRESSION
+from benchmark.schema import Metrics, Task
 from benchmark.training.selection import Selection
 
-LIKED = Task("liked", TaskKind.BINARY)
-RATING = Task("rating", TaskKind.REGRESSION)
+LIKED = Task("liked", BINARY)
+RATING = Task("rating", REGRESSION)
 TASKS = (LIKED, RATING)
 
 

@@ -7,10 +7,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from benchmark.schema import Auxiliary, Batch, Split, Task, TaskKind
+from benchmark.kinds import BINARY, REGRESSION
+from benchmark.schema import Auxiliary, Batch, Split, Task
 from benchmark.training.targets import TargetScale, TaskLosses, TrainingRows, tensor
 
-LIKED, RATING = Task("liked", TaskKind.BINARY), Task("rating", TaskKind.REGRESSION)
+LIKED, RATING = Task("liked", BINARY), Task("rating", REGRESSION)
 TASKS = (LIKED, RATING)
 NAN = np.nan
 LABELS = [[0, 10.0], [1, NAN], [1, 30.0], [NAN, 20.0]]

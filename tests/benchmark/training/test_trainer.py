@@ -6,15 +6,17 @@ import dataclasses
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from architectures import Batch
+from architectures import Batch, layers
 from benchmark import RunConfig, TrainerConfig, configure
 from benchmark.datasets import Data
 from benchmark.runs.runner import build_model, run
 from benchmark.settings.registry import datasets
+from benchmark.training.step import StepOutcome
 from benchmark.training.targets import TargetScale
 from benchmark.training.trainer import Fit, Trainer
 
@@ -36,35 +38,42 @@ class Silent:
 class Training:
     """A trainer whose batches and updates are noted."""
 
-    def __init__(self, *, seed: int = 0, weighting: str = "equal", dropout: float = 0.0, **trainer: Any) -> None:
+    def __init__(
+        self, *, seed: int = 0, weighting: Any = "equal", dropout: float = 0.0, make_large: Any = None, **trainer: Any
+    ) -> None:
         config = RunConfig(
             dataset=configure("dataset", "shop", **SHOP),
             architecture=configure("architecture", "shared_bottom", bottom_dims=(16,), dropout=dropout),
-            weighting=weighting,  # type: ignore[arg-type]
+            weighting=weighting,
             trainer=TrainerConfig(**{"batch_size": BATCH, "max_epochs": 2, **trainer}),
             seed=seed,
         )
-        data: Data = datasets.build(config.dataset).build()
+        data = self.data(config)
         self.model, weighting_ = build_model(config, data)
         self.start = {name: value.clone() for name, value in self.model.state_dict().items()}
         scale = TargetScale.of(data.train, data.schema.tasks)
         self.trainer = Trainer(
-            self.model, weighting_, data, config.trainer, scale=scale, seed=seed, device=torch.device("cpu")
-        )
+            self.model, weighting_, data, config.trainer,
+            scale=scale, seed=seed, device=torch.device("cpu"), make_large=make_large,
+        )  # fmt: skip
         self.batches: list[Tensor] = []
         self.learning_rates: list[float] = []
         self.progress = Silent()
         self._watch_steps()
 
-    def _watch_steps(self) -> None:
-        step = self.trainer._train_step
+    def data(self, config: RunConfig) -> Data:
+        built: Data = datasets.build(config.dataset).build()
+        return built
 
-        def noted(batch: Batch) -> None:
+    def _watch_steps(self) -> None:
+        step = self.trainer.step
+
+        def noted(batch: Batch) -> StepOutcome:
             self.batches.append(torch.cat([batch.categorical.float(), batch.labels], dim=1))
             self.learning_rates.append(self.trainer.optimizer.learning_rate)
-            step(batch)
+            return step(batch)
 
-        self.trainer._train_step = noted  # type: ignore[method-assign]
+        self.trainer.step = noted  # type: ignore[assignment]
 
     def fit(self) -> Fit:
         return self.trainer.fit(self.progress, lambda entry: None)
@@ -86,7 +95,7 @@ def test_the_order_of_batches_hangs_on_the_seed_alone(change: dict[str, Any]) ->
 
 def test_another_seed_gives_another_order_and_another_start() -> None:
     first, second = Training(seed=0), Training(seed=1)
-    assert not torch.equal(first.start["embedding.table.weight"], second.start["embedding.table.weight"])
+    assert not torch.equal(first.start["embedding.small.weight"], second.start["embedding.small.weight"])
     assert not same_batches(first, second)
 
 
@@ -138,8 +147,8 @@ def test_a_weight_that_no_loss_reaches_shrinks_by_its_decay() -> None:
     """Row 0 of an embedding, 'unseen', is never looked up in training: AdamW multiplies it by 1 - rate * decay."""
     training = Training(max_epochs=1, learning_rate=0.1, embedding_weight_decay=0.5)
     training.fit()
-    start = training.start["embedding.table.weight"][0]
-    torch.testing.assert_close(training.model.embedding.table.weight[0], start * (1 - 0.1 * 0.5) ** 4)
+    start = training.start["embedding.small.weight"][0]
+    torch.testing.assert_close(training.model.embedding.small.weight[0], start * (1 - 0.1 * 0.5) ** 4)
 
 
 def test_the_cosine_schedule_goes_from_the_learning_rate_to_zero_by_steps() -> None:
@@ -174,6 +183,75 @@ def test_clipping_bounds_the_norm_of_the_whole_gradient(clip_norm: float | None)
         assert norms == pytest.approx([1e-3] * len(norms), rel=1e-2)
     else:
         assert min(norms) > 2e-3
+
+
+# two embedding tables --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Users and items are in the large table, everything else in the small one."""
+    monkeypatch.setattr(layers, "LARGE_FIELD", 20)
+
+
+def parameters_of(training: Training) -> dict[str, Tensor]:
+    """After training, with the tables as one."""
+    training.fit()
+    state = training.model.state_dict()
+    tables = [state.pop(name) for name in list(state) if name.startswith("embedding.")]
+    return {"embedding": torch.cat(tables), **state}
+
+
+SCOPES = [configure("weighting", "pcgrad", scope=scope) for scope in ("trunk", "all", "representation")]
+
+
+@pytest.mark.parametrize("weighting", ["equal", *SCOPES], ids=["equal", "trunk", "all", "representation"])
+def test_two_tables_learn_what_one_does(weighting: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"weighting": weighting, "embedding_weight_decay": 0.3, "learning_rate": 0.01, "clip_norm": 0.05}
+    one = Training(**settings)
+    monkeypatch.setattr(layers, "LARGE_FIELD", 20)
+    two = Training(**settings)
+    assert (one.model.embedding.large is None, two.model.embedding.large is None) == (True, False)
+    torch.testing.assert_close(parameters_of(two), parameters_of(one), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.usefixtures("two_tables")
+def test_the_large_table_may_have_an_optimizer_of_its_own() -> None:
+    training = Training(make_large=lambda tables, _: torch.optim.SGD(tables, lr=0.0))
+    training.fit()
+    embedding = training.model.embedding
+    assert torch.equal(embedding.large.weight, training.start["embedding.large.weight"])
+    assert not torch.equal(embedding.small.weight, training.start["embedding.small.weight"])
+    adam = {"optimizer": "adam", "embedding_weight_decay": 0.0}
+    expected, found = Training(**adam), Training(**adam, make_large=torch.optim.Adam)
+    torch.testing.assert_close(parameters_of(found), parameters_of(expected), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.usefixtures("two_tables")
+def test_the_schedule_is_that_of_both_optimizers() -> None:
+    training = Training(scheduler="cosine", learning_rate=0.01, make_large=torch.optim.SGD)
+    training.fit()
+    rates = [part.param_groups[0]["lr"] for part in training.trainer.optimizer.parts]
+    assert rates == pytest.approx([0.0, 0.0], abs=1e-12)
+
+
+# the door -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+@pytest.mark.parametrize("code", [-1, 41])
+def test_codes_outside_a_field_s_range_are_refused_before_a_step(split: str, code: int) -> None:
+    class Wrong(Training):
+        def data(self, config: RunConfig) -> Data:
+            data = super().data(config)
+            codes = np.array(getattr(data, split).categorical)
+            self.field = next(n for n, f in enumerate(data.schema.categorical) if f.name == data.schema.user)
+            assert data.schema.categorical[self.field].cardinality == 41
+            codes[7, self.field] = code
+            return dataclasses.replace(data, **{split: dataclasses.replace(getattr(data, split), categorical=codes)})
+
+    with pytest.raises(ValueError, match=f"{split}: field 'user' has codes 0 to 40, found {code} "):
+        Wrong()
 
 
 # how it ends ----------------------------------------------------------------------------------------------------------

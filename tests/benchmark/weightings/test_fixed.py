@@ -7,11 +7,12 @@ import math
 import pytest
 import torch
 
-from benchmark.schema import Task, TaskKind
+from benchmark.kinds import BINARY
+from benchmark.schema import Task
 from benchmark.weightings.equal import Equal
 from benchmark.weightings.fixed import Fixed
 
-TASKS = (Task("click", TaskKind.BINARY), Task("purchase", TaskKind.BINARY, given="click"))
+TASKS = (Task("click", BINARY), Task("purchase", BINARY, given="click"))
 LOSSES, ACTIVE = torch.tensor([0.5, 0.25]), torch.tensor([True, True])
 
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmark.schema import Task, TaskKind
+from benchmark.kinds import BINARY
+from benchmark.schema import Task
 from benchmark.weightings.pcgrad import PCGrad
 
 # Five Jacobians. D's conflict meets dependent gradients, so there the order of projections matters; E is badly scaled.
@@ -31,7 +32,7 @@ WEIGHTS = {
 
 def weights_of(gram_AA: Tensor, seed: int = 0) -> Tensor:
     torch.manual_seed(seed)
-    weighting = PCGrad(tuple(Task(f"t{number}", TaskKind.BINARY) for number in range(len(gram_AA))))
+    weighting = PCGrad(tuple(Task(f"t{number}", BINARY) for number in range(len(gram_AA))))
     losses_A = torch.ones(len(gram_AA))
     return weighting.weights(gram_AA, losses_A, losses_A.bool())
 
@@ -88,14 +89,14 @@ def test_a_common_scale_leaves_the_weights_alone(case: str, factor: float) -> No
 
 def test_it_draws_nothing_from_the_global_stream() -> None:
     torch.manual_seed(0)
-    weighting = PCGrad(tuple(Task(f"t{number}", TaskKind.BINARY) for number in range(3)))
+    weighting = PCGrad(tuple(Task(f"t{number}", BINARY) for number in range(3)))
     before = torch.random.get_rng_state()
     weighting.weights(gram(JACOBIANS["D"]), torch.ones(3), torch.ones(3).bool())
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
 def test_a_gradient_whose_square_underflows_is_not_projected_on() -> None:
-    tasks = (Task("a", TaskKind.BINARY), Task("b", TaskKind.BINARY))
+    tasks = (Task("a", BINARY), Task("b", BINARY))
     gram_TT = torch.tensor([[1.0, -1e-40], [-1e-40, 0.0]], dtype=torch.float64)
     weights_T = PCGrad(tasks).weights(gram_TT, torch.ones(2), torch.ones(2, dtype=torch.bool))
     assert weights_T.tolist() == pytest.approx([1.0, 1.0])

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmark.schema import Task, TaskKind
+from benchmark.kinds import BINARY, REGRESSION
+from benchmark.schema import Task
 from benchmark.weightings.uncertainty import Uncertainty
 
-REGRESSIONS = tuple(Task(name, TaskKind.REGRESSION) for name in "abc")
+REGRESSIONS = tuple(Task(name, REGRESSION) for name in "abc")
 LOSSES = torch.tensor([0.5, 2, 0.1])
 ACTIVE = torch.tensor([True, True, True])
 
@@ -34,12 +35,12 @@ def test_values_of_regressions(log_variances: tuple[float, ...], value: float, w
 
 
 def test_a_binary_task_starts_at_a_weight_of_one_and_a_regression_at_a_half() -> None:
-    weighting = Uncertainty((Task("click", TaskKind.BINARY), Task("rating", TaskKind.REGRESSION)))
+    weighting = Uncertainty((Task("click", BINARY), Task("rating", REGRESSION)))
     assert weighting.effective_weights().tolist() == [1, 0.5]
 
 
 def test_s_settles_where_the_weight_is_one_over_twice_the_loss_for_both_kinds() -> None:
-    tasks = (Task("click", TaskKind.BINARY), Task("rating", TaskKind.REGRESSION))
+    tasks = (Task("click", BINARY), Task("rating", REGRESSION))
     weighting, losses = Uncertainty(tasks), torch.tensor([0.2, 3.0])
     optimizer = torch.optim.AdamW(weighting.param_groups(), lr=1e-3)
     for _ in range(600):

@@ -1,0 +1,231 @@
+"""What every architecture keeps to, on every schema that it says it suits."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from architectures import Architecture, Schema
+from architectures.layers import FeatureEmbedding
+from benchmark.contracts.expectation import Contracts, NotApplicable, expect, expect_close
+from benchmark.contracts.toys import SCHEMAS, build, make_batch, make_schema, take, task_losses, training_loss
+from benchmark.seeding import initialise
+from benchmark.settings import registry
+from benchmark.settings.composition import compose_run
+from benchmark.settings.config import RunConfig
+
+
+def suited(name: str) -> dict[str, Schema]:
+    """The small schemas that an architecture says it suits."""
+    requires = registry.architectures.get(name).requires  # type: ignore[attr-defined]
+    return {title: schema for title, schema in SCHEMAS.items() if requires(schema) is None}
+
+
+def _settings(name: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    for title, schema in suited(name).items():
+        yield title, (schema,)
+
+
+contracts = Contracts(_settings)
+
+
+@contracts.once
+def it_suits_a_schema(name: str) -> None:
+    """`requires` refuses some schemas, not all."""
+    requires = registry.architectures.get(name).requires  # type: ignore[attr-defined]
+    reasons = {title: requires(schema) for title, schema in SCHEMAS.items()}
+    remedy = "Let `requires` return None for a schema that the architecture can be trained on"
+    expect(None in reasons.values(), "an architecture that suits one of the small schemas", reasons, remedy)
+
+
+@contracts.once
+def its_configuration_composes_into_the_one_that_python_makes(name: str) -> None:
+    """The command line and Python mean the same, with the same id."""
+    composed, made = compose_run(["dataset=shop", f"architecture={name}"]), registry.architectures.config(name)
+    remedy = "Give every keyword-only parameter an annotation and a default of that type"
+    expect(composed.architecture == made, str(made), composed.architecture, remedy)
+    expected = RunConfig(dataset="shop", architecture=name).id  # type: ignore[arg-type]
+    expect(composed.id == expected, f"id {expected}", composed.id, remedy)
+
+
+@contracts.everywhere
+def outputs_are_finite_and_one_row_each(name: str, schema: Schema) -> None:
+    """Every task has its numbers on every row, in training too, for one row and for several."""
+    remedy = "Return {task: (B,)} for the tasks of the schema, in their order, from `forward` and `training_step`"
+    for rows in (1, 8):
+        model, batch = build(name, schema), make_batch(schema, rows)
+        every = [model.eval()(batch)]
+        if rows > 1:  # batch norm cannot train on one row
+            every.append(model.train().training_step(batch)[0])
+        for outputs in every:
+            expect(tuple(outputs) == schema.task_names, f"the tasks {schema.task_names}", tuple(outputs), remedy)
+            for task, output in outputs.items():
+                shape, wanted = tuple(output.shape), (rows, *schema.task(task).output_shape)
+                expect(shape == wanted, f"shape {wanted} for {task}", shape, remedy)
+                expect(output.dtype == torch.float32, f"float32 for {task}", output.dtype, remedy)
+                expect(
+                    output.isfinite().all(), f"finite outputs for {task}", output.tolist(), "Look for log(0) or x / 0"
+                )
+
+
+@contracts.everywhere
+def every_parameter_gets_a_gradient(name: str, schema: Schema) -> None:
+    """What no loss reaches is trained by nothing."""
+    model = build(name, schema)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    silent = {parameter for parameter, value in model.named_parameters() if value.numel()}
+    for step in range(3):  # a layer that starts at zero hides what lies below it, at first
+        optimizer.zero_grad()
+        training_loss(model, make_batch(schema, 64, seed=step)).backward()
+        optimizer.step()
+        silent -= {p for p, value in model.named_parameters() if value.grad is not None and value.grad.any()}
+    remedy = "Use these parameters in `forward`, or do not make them on this schema"
+    expect(not silent, "a gradient for every parameter within three steps", f"none for {sorted(silent)}", remedy)
+
+
+@contracts.everywhere
+def rows_do_not_see_each_other_in_evaluation(name: str, schema: Schema) -> None:
+    """A prediction does not depend on the other rows of its batch."""
+    model, batch = build(name, schema).eval(), make_batch(schema, 40)
+    together = model(batch)
+    remedy = "Do not reduce or normalise over the batch in evaluation mode"
+    for row in (0, 17, 39):
+        alone = model(take(batch, slice(row, row + 1)))
+        wanted = {task: output[row : row + 1] for task, output in together.items()}
+        expect_close(alone, wanted, f"the same output for row {row} alone", remedy, rtol=1e-5, atol=1e-5)
+
+
+@contracts.everywhere
+def outputs_do_not_read_labels(name: str, schema: Schema) -> None:
+    """`forward` is the same whatever the labels are."""
+    model, batch = build(name, schema).eval(), make_batch(schema, 8)
+    without = dataclasses.replace(batch, labels=torch.full_like(batch.labels, torch.nan), observed=~batch.observed)
+    remedy = "Read labels in `training_step` only, for extra losses"
+    expect_close(model(without), model(batch), "the same outputs without labels", remedy)
+
+
+@contracts.everywhere
+def a_batch_without_labels_leaves_no_nan(name: str, schema: Schema) -> None:
+    """Extra losses are finite scalars of a known task, also where no label is observed."""
+    model, batch = build(name, schema), make_batch(schema, 8)
+    without = dataclasses.replace(batch, labels=torch.zeros_like(batch.labels), observed=~batch.observed)
+    _, auxiliaries = model.training_step(without)
+    for loss, auxiliary in auxiliaries.items():
+        found = f"{auxiliary.value}"
+        expect(auxiliary.value.shape == (), f"a scalar as extra loss {loss}", found, "Reduce it over the batch")
+        remedy = "Divide by the number of observed rows, at least 1"
+        expect(auxiliary.value.isfinite(), f"a finite extra loss {loss} without labels", found, remedy)
+        known = (None, *schema.task_names)
+        expect(
+            auxiliary.task in known,
+            f"a task of {known} for {loss}",
+            auxiliary.task,
+            "Name a task of the schema, or None",
+        )
+
+
+@contracts.everywhere
+def a_seed_decides_the_initial_values(name: str, schema: Schema) -> None:
+    """The same seed gives the same start, another seed another one."""
+    first, same, other = (build(name, schema, seed).state_dict() for seed in (3, 3, 4))
+    remedy = "Draw initial values in `reset_parameters`, with torch's generator"
+    expect_close(same, first, "the same initial values from the same seed", remedy)
+    differs = not all(torch.equal(first[key], other[key]) for key in first)
+    expect(differs, "other initial values from another seed", "the same", remedy)
+
+
+@contracts.everywhere
+def embeddings_start_alike_in_every_architecture(name: str, schema: Schema) -> None:
+    """Every method starts from the same table of a field, so that a comparison is of what follows."""
+    for module in build(name, schema, seed=5).modules():
+        if isinstance(module, FeatureEmbedding):
+            reference = FeatureEmbedding(schema, module.embedding_dim)
+            initialise(reference, 5)
+            remedy = "Leave the initial values of a FeatureEmbedding as they are"
+            expect_close(module.state_dict(), reference.state_dict(), "the tables of the seed", remedy)
+
+
+@contracts.everywhere
+def its_state_is_whole(name: str, schema: Schema) -> None:
+    """Loaded into a new model, the state gives the same outputs."""
+    model, other, batch = build(name, schema, 0).eval(), build(name, schema, 1).eval(), make_batch(schema, 8)
+    other.load_state_dict(model.state_dict())
+    remedy = "Keep all that is trained or drawn in Parameters and buffers"
+    expect_close(other(batch), model(batch), "the same outputs after load_state_dict", remedy)
+
+
+@contracts.everywhere
+def every_loss_falls_on_a_learnable_toy(name: str, schema: Schema) -> None:
+    """Forty steps on five hundred rows that the fields decide."""
+    model, batch = build(name, schema), make_batch(schema, 512)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    first = {task: loss.item() for task, loss in task_losses(model, batch, model(batch)).items()}
+    for _ in range(40):
+        optimizer.zero_grad()
+        training_loss(model, batch).backward()
+        optimizer.step()
+    last = task_losses(model.eval(), batch, model(batch))
+    for task, before in first.items():
+        after = last[task].item()
+        remedy = "Outputs are logits or values, never probabilities; look for a missing path or a wrong sign"
+        expect(after < 0.8 * before, f"a loss of {task} below .8 of its first, {before:.3f}", f"{after:.3f}", remedy)
+
+
+@contracts.everywhere
+def the_fast_first_layer_is_exact(name: str, schema: Schema) -> None:
+    """Outputs and gradients are those of the plain product over the concatenated embeddings."""
+    batch, outputs, gradients = make_batch(schema, 64), [], []
+    for factored in (True, False):
+        model = build(name, schema).double()
+        for module in model.modules():
+            if isinstance(module, FeatureEmbedding):
+                module.factored = factored
+        training_loss(model, batch).backward()
+        outputs.append(model(batch))
+        gradients.append({key: p.grad for key, p in model.named_parameters() if p.grad is not None})
+    remedy = "Read the embedded batch through `linear`, `dense` and `sum` alone"
+    expect_close(outputs[0], outputs[1], "the plain first layer's outputs", remedy, rtol=1e-10, atol=1e-12)
+    expect_close(gradients[0], gradients[1], "the plain first layer's gradients", remedy, rtol=1e-10, atol=1e-12)
+
+
+@contracts.everywhere
+def gates_are_shares_that_sum_to_one(name: str, schema: Schema) -> None:
+    """What `gates` returns are weights over experts."""
+    model: Architecture = build(name, schema).eval()
+    for gate, weights in model.gates(make_batch(schema, 8)).items():
+        remedy = "Name a gate by its task, or its tasks joined by +, and return its softmax"
+        expect(set(gate.split("+")) <= set(schema.task_names), f"tasks of {schema.task_names}", gate, remedy)
+        weights_EB = torch.stack(list(weights.values()))
+        shape = tuple(weights_EB.shape)
+        expect(shape == (len(weights), 8), "one weight a row and expert", f"shape {shape}", remedy)
+        expect((weights_EB >= 0).all(), "weights of at least 0", weights_EB.min(), remedy)
+        expect_close(weights_EB.sum(0), torch.ones(8), "weights that sum to one", remedy, rtol=1e-5, atol=1e-5)
+
+
+@contracts.once
+def dropout_is_off_in_evaluation_and_on_in_training(name: str) -> None:
+    """Where there is a parameter `dropout`."""
+    if "dropout" not in {field.name for field in dataclasses.fields(registry.architectures.config(name))}:
+        raise NotApplicable("has no parameter dropout")
+    schema = next(iter(suited(name).values()))
+    model, batch = build(name, schema, dropout=0.5), make_batch(schema, 32)
+    task = schema.task_names[0]
+    training = torch.equal(model(batch)[task], model(batch)[task])
+    expect(not training, "two passes that differ in training", "equal outputs", "Hand dropout on to the hidden layers")
+    model.eval()
+    remedy = "Use nn.Dropout, which evaluation mode switches off"
+    expect_close(model(batch)[task], model(batch)[task], "equal passes in evaluation", remedy)
+
+
+@contracts.once
+def it_takes_a_long_list_of_values(name: str) -> None:
+    """A field of 70,000 categories, with fewer and with more rows than categories of a small one."""
+    tasks = next(iter(suited(name).values())).tasks
+    schema = make_schema(*tasks, cardinalities=(70_000, 2, 300), num_numeric=0)
+    for rows in (2, 200):
+        loss = training_loss(build(name, schema), make_batch(schema, rows))
+        loss.backward()
+        expect(loss.isfinite(), "a finite loss", loss, "Look at what depends on the number of categories")

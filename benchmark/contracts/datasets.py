@@ -1,0 +1,160 @@
+"""What every data set keeps to. One whose files are not on this machine is not built: contracts download nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any, NoReturn
+from unittest.mock import patch
+
+import numpy as np
+
+from benchmark.contracts.expectation import Contracts, NotApplicable, broken, expect
+from benchmark.datasets import Data, Dataset
+from benchmark.settings import registry
+from benchmark.settings.composition import compose_run
+from benchmark.settings.config import RunConfig
+
+
+def _settings(name: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    yield "", ()
+
+
+contracts = Contracts(_settings)
+
+
+def declare(name: str) -> Dataset:
+    """The data set with its defaults; nothing is read."""
+    dataset: Dataset = registry.datasets.build(registry.datasets.config(name))
+    return dataset
+
+
+def built(name: str) -> Data:
+    """The data set with its defaults, from files that are here.
+
+    Raises:
+        NotApplicable: if they are not.
+    """
+
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise OSError("contracts download nothing")
+
+    try:
+        with patch.object(socket.socket, "connect", refuse), patch.object(socket, "getaddrinfo", refuse):
+            return declare(name).build()
+    except FileNotFoundError as error:
+        raise NotApplicable(f"its files are not here: {str(error).splitlines()[0]}") from error
+
+
+@contracts.once
+def its_configuration_composes_into_the_one_that_python_makes(name: str) -> None:
+    """The command line and Python mean the same, with the same id."""
+    composed, made = compose_run([f"dataset={name}", "architecture=mmoe"]), registry.datasets.config(name)
+    remedy = "Give every keyword-only parameter an annotation and a default of that type"
+    expect(composed.dataset == made, str(made), composed.dataset, remedy)
+    expected = RunConfig(dataset=name, architecture="mmoe").id  # type: ignore[arg-type]
+    expect(composed.id == expected, f"id {expected}", composed.id, remedy)
+
+
+@contracts.once
+def it_declares_tasks_and_roles_without_reading_anything(name: str) -> None:
+    """`mtlbench list --for` and the early errors rest on it."""
+
+    def refuse(*_: object, **__: object) -> NoReturn:
+        broken("a declaration that reads no file", "a read", "Set all_tasks, user and item on the class")
+
+    with ExitStack() as stack:
+        for owner, attribute in (("builtins", "open"), ("os", "scandir"), ("numpy", "load")):
+            stack.enter_context(patch(f"{owner}.{attribute}", refuse))
+        declared = declare(name).declared()
+    cls: Any = registry.datasets.get(name)
+    remedy = "Let the property tasks, and the class's user and item, say what the data have"
+    expect(declared.tasks == declare(name).tasks, str(declare(name).tasks), declared.tasks, remedy)
+    roles = (declared.user, declared.item)
+    expect(roles == (cls.user, cls.item), f"user and item {(cls.user, cls.item)}", roles, remedy)
+
+
+@contracts.once
+def it_has_a_seed_of_its_split_or_none(name: str) -> None:
+    """The seed of a run must not move the split."""
+    parameters = {field.name for field in dataclasses.fields(registry.datasets.config(name))}
+    expect("seed" not in parameters, "no parameter seed", "one", "Call it split_seed: it draws the split, not the run")
+
+
+@contracts.once
+def its_splits_are_what_its_schema_says(name: str) -> None:
+    """Shapes, types and codes."""
+    data = built(name)
+    schema, declared = data.schema, declare(name)
+    remedy = "Hand the columns to `benchmark.datasets.prepare.prepare`, which sees to this"
+    expect(schema.tasks == declared.tasks, str(declared.tasks), schema.tasks, remedy)
+    roles = (schema.user, schema.item)
+    expect(roles == (declared.user, declared.item), f"user and item {(declared.user, declared.item)}", roles, remedy)
+    for split in (data.train, data.validation, data.test):
+        expect(len(split) > 0, "rows in every split", "none in one", "Look at how rows are split")
+        expect(
+            split.categorical.shape == (len(split), len(schema.categorical)),
+            "a column a field",
+            split.categorical.shape,
+            remedy,
+        )
+        expect(
+            split.numeric.shape == (len(split), len(schema.numeric)), "a column a field", split.numeric.shape, remedy
+        )
+        expect(split.labels.shape == (len(split), len(schema.tasks)), "a label a task", split.labels.shape, remedy)
+        expect(np.isfinite(split.numeric).all(), "finite numeric values", "some that are not", remedy)
+        codes_RF = np.asarray(split.categorical)
+        sizes_F = np.array([field.cardinality for field in schema.categorical], dtype=np.int32)
+        inside = bool((codes_RF >= 0).all() and (codes_RF < sizes_F).all())
+        expect(inside, "codes from 0 to the field's cardinality - 1", "others", remedy)
+
+
+@contracts.once
+def every_value_that_train_has_is_known(name: str) -> None:
+    """Index 0 is for what train does not have."""
+    unseen = int((np.asarray(built(name).train.categorical) == 0).sum())
+    expect(unseen == 0, "no index 0 in train", f"{unseen} of them", "Fit the vocabularies on train")
+
+
+@contracts.once
+def labels_vary_in_train(name: str) -> None:
+    """A constant teaches nothing."""
+    data = built(name)
+    for number, task in enumerate(data.schema.tasks):
+        label = np.asarray(data.train.labels[:, number])
+        values = len(np.unique(label[~np.isnan(label)]))
+        expect(values >= 2, f"at least two labels of {task.name} in train", values, "Look at the task, or at the split")
+
+
+@contracts.once
+def building_it_again_gives_the_same_rows(name: str) -> None:
+    """From the cache or anew."""
+    data, again = built(name), built(name)
+    remedy = "Draw nothing from an unseeded generator, and put every parameter that matters into the key of the cache"
+    expect(again.fingerprint == data.fingerprint, f"fingerprint {data.fingerprint}", again.fingerprint, remedy)
+    same = np.array_equal(again.test.labels, data.test.labels, equal_nan=True)
+    expect(same and np.array_equal(again.test.categorical, data.test.categorical), "equal test rows", "others", remedy)
+
+
+@contracts.once
+def what_it_offers_for_recommendations_covers_every_field(name: str) -> None:
+    """Every field belongs to the user, to the item or to the context."""
+    data = built(name)
+    if data.catalogue is None:
+        remedy = "Name the user's and the item's fields in the Table"
+        expect(
+            None in (data.schema.user, data.schema.item), "a catalogue, as there are users and items", "none", remedy
+        )
+        return
+    users, items = data.catalogue.users, data.catalogue.items
+    owned = (*users.categorical_names, *users.numeric_names, *items.categorical_names, *items.numeric_names)
+    fields = sorted([f.name for f in data.schema.categorical] + [f.name for f in data.schema.numeric])
+    found = sorted((*owned, *data.catalogue.context))
+    expect(found == fields, f"each of {fields} once", found, "Let user_fields and item_fields of the Table not overlap")
+    for what, entities in (("user", users), ("item", items)):
+        unique = len(np.unique(entities.ids)) == len(entities.ids)
+        expect(
+            unique, f"each {what} once", "some twice", f"A column of {what}_fields has to be constant within the {what}"
+        )

@@ -1,0 +1,86 @@
+"""Small schemas, batches and models on which contracts are tried."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from architectures import Architecture, Batch, Schema
+from benchmark.kinds import BINARY, KINDS, REGRESSION
+from benchmark.schema import CategoricalField, NumericField, Task
+from benchmark.seeding import initialise
+from benchmark.settings.registry import architectures
+
+CLICK = Task("click", BINARY)
+CART = Task("cart", BINARY, given="click")
+BUY = Task("buy", BINARY, given="cart")
+LIKE = Task("like", BINARY)
+SHARE = Task("share", BINARY)
+SECONDS = Task("seconds", REGRESSION, unit="seconds")
+
+
+def make_schema(*tasks: Task, cardinalities: tuple[int, ...] = (3, 5, 70), num_numeric: int = 2) -> Schema:
+    """Fields c0, c1, ... and n0, n1, ...; the first two categorical ones are user and item."""
+    return Schema(
+        tuple(CategoricalField(f"c{number}", size) for number, size in enumerate(cardinalities)),
+        tuple(NumericField(f"n{number}") for number in range(num_numeric)),
+        tasks,
+        user="c0" if len(cardinalities) > 1 else None,
+        item="c1" if len(cardinalities) > 1 else None,
+    )
+
+
+SCHEMAS = {
+    "two binary tasks": make_schema(LIKE, SHARE),
+    "binary and regression": make_schema(LIKE, SECONDS, SHARE),
+    "a funnel": make_schema(CLICK, CART, BUY),
+    "a funnel and a regression": make_schema(CLICK, CART, SECONDS),
+    "no categorical field": make_schema(LIKE, SHARE, cardinalities=(), num_numeric=4),
+    "one task": make_schema(SECONDS, num_numeric=0),
+}
+
+
+def make_batch(schema: Schema, rows: int, seed: int = 0) -> Batch:
+    """Uniform codes, normal numbers; labels that the fields decide, with noise, and that keep to the funnel."""
+    generator = torch.Generator().manual_seed(seed)
+    codes = [torch.randint(field.cardinality, (rows,), generator=generator) for field in schema.categorical]
+    categorical = torch.stack(codes, dim=1).int() if codes else torch.zeros(rows, 0, dtype=torch.int32)
+    numeric = torch.randn(rows, len(schema.numeric), generator=generator)
+    # of the first two fields alone: a model that sees the rows once can learn them
+    signal = numeric.sum(1) + sum((code % 3 - 1.0 for code in codes[:2]), torch.zeros(rows))
+    labels: dict[str, Tensor] = {}
+    for task in schema.tasks:
+        value = signal + 0.5 * torch.randn(rows, generator=generator)
+        label = value if KINDS[task.kind].is_standardised else (value > 0).float()
+        labels[task.name] = label if task.given is None else label * labels[task.given]
+    return Batch(categorical, numeric, torch.stack(list(labels.values()), dim=1), torch.ones(rows, len(labels)).bool())
+
+
+def take(batch: Batch, rows: slice) -> Batch:
+    """Some rows of a batch."""
+    return Batch(batch.categorical[rows], batch.numeric[rows], batch.labels[rows], batch.observed[rows])
+
+
+def build(name: str, schema: Schema, seed: int = 0, **parameters: Any) -> Architecture:
+    """A registered architecture with the initial values of this seed."""
+    model: Architecture = architectures.build(architectures.config(name, **parameters), schema)
+    initialise(model, seed)
+    return model
+
+
+def task_losses(model: Architecture, batch: Batch, outputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Mean loss of each task over all rows."""
+    return {
+        task.name: KINDS[task.kind].loss(
+            outputs[task.name], batch.labels[:, number].to(outputs[task.name]), reduction="mean"
+        )
+        for number, task in enumerate(model.schema.tasks)
+    }
+
+
+def training_loss(model: Architecture, batch: Batch) -> Tensor:
+    """The sum of all losses of a training step."""
+    outputs, auxiliaries = model.training_step(batch)
+    return torch.stack([*task_losses(model, batch, outputs).values(), *(a.value for a in auxiliaries.values())]).sum()

@@ -1,0 +1,228 @@
+"""What every weighting keeps to, in a miniature of the trainer."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmark.contracts.expectation import Contracts, expect, expect_close
+from benchmark.kinds import BINARY, REGRESSION
+from benchmark.schema import Task
+from benchmark.settings import registry
+from benchmark.settings.composition import compose_run
+from benchmark.settings.config import RunConfig
+from benchmark.training.gradients import GradientEngine
+from benchmark.weightings import GramWeighting, JacobianWeighting, Weighting
+
+TASKS = tuple(
+    Task(name, kind)
+    for name, kind in (
+        ("a", BINARY),
+        ("b", REGRESSION),
+        ("c", BINARY),
+        ("d", REGRESSION),
+    )
+)
+STEPS_PER_EPOCH = 4
+
+
+def _settings(name: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    yield "", ()
+
+
+contracts = Contracts(_settings)
+
+
+class ToyModel(nn.Module):
+    """Embedding, trunk and a head per task, which starts the same wherever it stands."""
+
+    def __init__(self, order: tuple[int, ...]) -> None:
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(3)
+            self.embedding = nn.Embedding(9, 4)
+            self.trunk = nn.Linear(4, 6)
+            heads = [nn.Linear(6, 1) for _ in TASKS]
+        self.heads = nn.ModuleList(heads[task] for task in order)
+
+    def forward(self, x_B: Tensor) -> Tensor:
+        """(B,) categories -> (B, T)."""
+        hidden_BH = torch.tanh(self.trunk(self.embedding(x_B)))
+        return torch.cat([head(hidden_BH) for head in self.heads], dim=1)
+
+
+class Training:
+    """A miniature of the trainer: one weighting, the tasks of these numbers in this order, batches by number."""
+
+    def __init__(self, name: str, order: tuple[int, ...] = (0, 1, 2, 3)) -> None:
+        self.order = order
+        with torch.random.fork_rng():
+            torch.manual_seed(5)
+            tasks = tuple(TASKS[task] for task in order)
+            self.weighting: Weighting = registry.weightings.build(registry.weightings.config(name), tasks)
+        self.model = ToyModel(order)
+        groups = [{"params": list(self.model.parameters())}, *self.weighting.param_groups()]
+        self.optimizer = torch.optim.Adam(groups, lr=0.01)
+        self.backward = self._backward()
+
+    def _backward(self) -> Callable[[Tensor, Tensor, Tensor | None], None]:
+        if isinstance(self.weighting, (GramWeighting, JacobianWeighting)):
+            engine = GradientEngine(self.model, self.weighting)
+            names = [task.name for task in self.weighting.tasks]
+            return lambda losses_T, active_T, extra: engine.backward(
+                losses_T, active_T, extra, dict(zip(names, losses_T, strict=True))
+            )
+        return lambda losses_T, active_T, extra: torch.autograd.backward(self.weighting(losses_T, active_T))
+
+    def losses(self, number: int) -> Tensor:
+        """(T,) of the batch of this number."""
+        generator = torch.Generator().manual_seed(number)
+        x_B = torch.randint(9, (16,), generator=generator)
+        target_BT = torch.randn(16, len(TASKS), generator=generator)[:, self.order]
+        return (self.model(x_B) - target_BT).square().mean(0)  # type: ignore[no-any-return]
+
+    def step(self, number: int, active: tuple[bool, ...] | None = None) -> None:
+        """One update; tasks that are not active have no label in this batch."""
+        active_T = torch.tensor(active or (True,) * len(self.order))
+        losses_T = self.losses(number) * active_T
+        self.optimizer.zero_grad(set_to_none=True)
+        self.backward(losses_T, active_T, None)
+        self.optimizer.step()
+        with torch.no_grad():
+            self.weighting.after_step(losses_T.detach(), lambda: self.losses(number) * active_T)
+        if (number + 1) % STEPS_PER_EPOCH == 0:
+            self.weighting.on_epoch_end(losses_T.detach())
+
+    def weights(self) -> Tensor:
+        """(T,) effective weights of the last step."""
+        return self.weighting.effective_weights().detach().clone()
+
+    def gradient(self) -> Tensor:
+        """All gradients of the model, one after the other."""
+        return torch.cat([p.grad.flatten() for p in self.model.parameters() if p.grad is not None])
+
+
+@contracts.once
+def its_configuration_composes_into_the_one_that_python_makes(name: str) -> None:
+    """The command line and Python mean the same."""
+    composed = compose_run(["dataset=shop", f"weighting={name}"]).weighting
+    expected = asdict(registry.weightings.config(name))
+    remedy = "Give every keyword-only parameter an annotation and a default of that type"
+    expect(asdict(composed) == expected, str(expected), asdict(composed), remedy)
+    made = asdict(RunConfig(weighting=name))["weighting"]  # type: ignore[arg-type]
+    expect(made == expected, str(expected), made, remedy)
+
+
+@contracts.once
+def a_resumed_run_goes_on_exactly(name: str) -> None:
+    """`state_dict` has all there is to know of the past."""
+    training = Training(name)
+    for number in range(6):
+        training.step(number)
+    resumed = Training(name)
+    resumed.model.load_state_dict(training.model.state_dict())
+    resumed.weighting.load_state_dict(copy.deepcopy(training.weighting.state_dict()))
+    resumed.optimizer.load_state_dict(copy.deepcopy(training.optimizer.state_dict()))
+    remedy = "Keep all state in registered buffers and parameters"
+    for number in range(6, 16):
+        training.step(number)
+        resumed.step(number)
+        expect_close(resumed.weights(), training.weights(), f"the same weights at step {number + 1}", remedy)
+    expect_close(resumed.model.state_dict(), training.model.state_dict(), "the same model", remedy)
+    expect_close(resumed.weighting.state_dict(), training.weighting.state_dict(), "the same state", remedy)
+
+
+@contracts.once
+def its_state_is_tensors_only(name: str) -> None:
+    """So that it can be written without pickle."""
+    training = Training(name)
+    training.step(0)
+    others = {
+        key: type(value).__name__
+        for key, value in training.weighting.state_dict().items()
+        if not isinstance(value, Tensor)
+    }
+    expect(not others, "tensors in state_dict", others, "Register buffers; do not override get_extra_state")
+
+
+@contracts.once
+def its_state_changes_in_place(name: str) -> None:
+    """A captured step sees no new tensor."""
+    training = Training(name)
+
+    def places() -> dict[str, tuple[int, int]]:
+        held = [*training.weighting.named_parameters(), *training.weighting.named_buffers()]
+        return {key: (id(tensor), tensor.data_ptr()) for key, tensor in held}
+
+    before, everyone = places(), (True,) * 4
+    for number, active in enumerate([everyone, (True, False, True, True), (False,) * 4, *[everyone] * 10]):
+        training.step(number, active)
+        moved = sorted({key for key, _ in before.items() ^ places().items()})
+        remedy = "Change a buffer in place: self.scores_T.copy_(...), .add_(...)"
+        expect(not moved, "the same tensors after every step and epoch", f"new ones for {moved}", remedy)
+
+
+@contracts.once
+def permuting_tasks_permutes_the_weights(name: str) -> None:
+    """No task is favoured by its place."""
+    # two tasks, since a random order of three is no function of their names
+    straight, swapped = Training(name, (1, 2)), Training(name, (2, 1))
+    for number in range(10):
+        straight.step(number)
+        swapped.step(number)
+    remedy = "Treat the tasks alike; a random order must not depend on their places"
+    expected = "the weights in the other order for tasks in the other order"
+    expect_close(swapped.weights(), straight.weights().flip(0), expected, remedy, rtol=1e-4, atol=1e-6)
+
+
+@contracts.once
+def with_one_task_it_is_that_loss_up_to_scale(name: str) -> None:
+    """With nothing to weigh, every method is that task's own training."""
+    training = Training(name, (1,))
+    for number in range(6):
+        training.model.zero_grad()
+        torch.autograd.backward(training.losses(number).sum())
+        plain = training.gradient()
+        training.step(number)
+        found = training.gradient()
+        factor = found.norm() / plain.norm()
+        remedy = "Let the update of one task be a positive multiple of its gradient"
+        expect(factor > 0, "a gradient that is not zero", factor, remedy)
+        expect_close(found, factor * plain, "the direction of the task's own gradient", remedy, rtol=1e-4, atol=1e-6)
+
+
+@contracts.once
+def a_task_without_labels_changes_nothing_for_the_others(name: str) -> None:
+    """It takes no part while it has no label."""
+    with_empty, without = Training(name, (0, 1, 3)), Training(name, (0, 1))
+    for number in range(10):
+        with_empty.step(number, (True, True, False))
+        without.step(number)
+    remedy = "Leave out tasks whose active_T is False before any sum, mean or solver"
+    # a method may give the empty task a share of its weights: a common scale, of which Adam takes little notice
+    with_T, without_T = with_empty.weights()[:2], without.weights()
+    expected = "the shares of the other tasks as without it"
+    expect_close(with_T / with_T.sum(), without_T / without_T.sum(), expected, remedy, rtol=1e-3)
+    found, wanted = with_empty.model.trunk.weight, without.model.trunk.weight
+    expect_close(found, wanted, "the same trunk as without it", remedy, atol=5e-3)
+
+
+@contracts.once
+def its_weights_are_finite_and_one_a_task(name: str) -> None:
+    """Whatever tasks have a label, none at all included."""
+    training = Training(name)
+    shape = tuple(training.weights().shape)
+    expect(shape == (len(TASKS),), f"shape ({len(TASKS)},)", shape, "Return one weight a task from effective_weights")
+    for number, active in enumerate([(True,) * 4, (True, False, True, True), (False,) * 4, (True,) * 4]):
+        training.step(number, active)
+        weights_T = training.weighting.effective_weights()
+        remedy = "Divide by nothing that is zero without active tasks"
+        expect(weights_T.isfinite().all(), f"finite weights with active tasks {active}", weights_T, remedy)
+        expect(not weights_T.requires_grad, "weights without graph", "a graph", "Detach them in effective_weights")
+    finite = all(p.isfinite().all() for p in training.model.parameters())
+    expect(finite, "finite parameters of the model", "NaN", "Return 0 where no task is active")

@@ -1,0 +1,291 @@
+"""The table of kinds; and a kind of task that comes from outside, in one file, goes all the way: `classes.py`."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hydra.core.config_store import ConfigStore
+
+from benchmark import RunConfig, TrainerConfig, compare, kinds, load, metrics, power, recommend, report, run
+from benchmark.analysis.fronts import fronts
+from benchmark.datasets.table import TRAIN, check_labels
+from benchmark.kinds import BINARY, KINDS, REGRESSION
+from benchmark.metrics import METRICS, Metric
+from benchmark.records.run import Record, load_records
+from benchmark.reference.lines import make_references
+from benchmark.runs.progress import line_of
+from benchmark.schema import Batch, CategoricalField, Schema, Task
+from benchmark.seeding import initialise
+from benchmark.settings.registry import architectures, configure, datasets
+from benchmark.statistics import Margin
+from benchmark.trained.checkpoint import data_of
+from benchmark.training.prediction import in_unit
+from benchmark.training.targets import TaskLosses
+
+ROOT = Path(__file__).parents[2]
+OUTSIDE = "tests.benchmark.classes"
+HARNESS = [path for package in ("architectures", "benchmark") for path in (ROOT / package).rglob("*.py")]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def classes() -> Iterator[ModuleType]:
+    """The file from outside, imported as an entry point is, and taken out of all tables at the end."""
+    yield importlib.import_module(OUTSIDE)
+    del sys.modules[OUTSIDE], KINDS["classes"], METRICS["accuracy"], METRICS["cross_entropy"]
+    del datasets._classes["palette"], ConfigStore.instance().repo["dataset"]["palette.yaml"]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two architectures on three seeds, with their weights."""
+    folder = tmp_path_factory.mktemp("results")
+    trainer = TrainerConfig(max_epochs=4, batch_size=128, learning_rate=1e-2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MTLBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))  # as for a test
+        for architecture in ("mmoe", "single_task"):
+            for seed in range(3):
+                config: Any = {"dataset": "palette", "architecture": architecture, "trainer": trainer, "seed": seed}
+                run(RunConfig(**config, threads=1, results_dir=str(folder), save_checkpoint=True))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def record(results: Path) -> Record:
+    return next(r for r in load_records(results) if (r.method, r.seed) == ("mmoe/equal", 0))
+
+
+def colour(num_outputs: int = 3, name: str = "colour") -> Task:
+    return Task(name, "classes", num_outputs=num_outputs)
+
+
+# the table ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [BINARY, REGRESSION, "classes"])
+def test_a_kind_is_whole(name: str) -> None:
+    kind = kinds.get(name)
+    task = Task("t", name, num_outputs=max(kind.fewest_outputs, 1))
+    assert metrics.headline(task).direction in (-1, 1) and kind.headline in metrics.metric_names(task)
+    assert kind.criterion in metrics.metric_names(task) and METRICS[kind.criterion].best is not None
+    assert Margin.parse(kind.margin).size > 0
+    label_B = torch.tensor([0.0, 1.0, 1.0, 0.0, 1.0])
+    output = torch.randn(5, *task.output_shape)
+    rows_B = kind.loss(output, label_B, reduction="none")
+    assert rows_B.shape == (5,)
+    torch.testing.assert_close(kind.loss(output, label_B, reduction="mean"), rows_B.mean())
+    constant = np.asarray(kind.constant(task, label_B.double().numpy()))
+    assert constant.shape == task.output_shape
+    output_R = np.broadcast_to(constant, (5, *task.output_shape))
+    assert kind.shown(task, output_R).shape == (5,)
+    assert np.isnan(kind.constant(task, np.empty(0))).all()
+
+
+def test_the_headline_metrics_and_their_margins_are_as_published() -> None:
+    assert {name: (kind.headline, Margin.parse(kind.margin)) for name, kind in KINDS.items()} == {
+        "binary": ("auc", Margin(0.001)),
+        "regression": ("mse", Margin(0.01, relative=True)),
+        "classes": ("accuracy", Margin(0.005)),
+    }
+
+
+def test_an_unknown_kind_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match=r"task 'click': unknown kind 'binry'; did you mean binary\? known: binary, "):
+        Task("click", "binry")
+
+
+def test_too_few_outputs_are_refused() -> None:
+    with pytest.raises(
+        ValueError, match="task 'colour': num_outputs of a task of kind classes must be at least 2, fou"
+    ):
+        Task("colour", "classes")
+    with pytest.raises(ValueError, match="task 'click': num_outputs of a task of kind binary must be at least 1, foun"):
+        Task("click", BINARY, num_outputs=0)
+
+
+def test_names_are_taken_once(classes: ModuleType) -> None:
+    class Other(classes.Classes):
+        """Another kind of the same name."""
+
+    class Another(classes.Classes):
+        """Another name, and another margin of the same metric."""
+
+        name, margin = "more_classes", "0.1"
+
+    with pytest.raises(ValueError, match="kind 'classes' is registered twice: Classes, Other"):
+        kinds.register(Other())
+    with pytest.raises(ValueError, match=r"the margin of accuracy is 0\.005 \(kind classes\), found 0\.1"):
+        kinds.register(Another())
+    with pytest.raises(ValueError, match=r"metric 'auc' is registered twice: benchmark\.metrics\.table and "):
+        metrics.register(Metric("auc", None, 1, lambda rows: 0.0, ""))
+    assert "more_classes" not in KINDS
+
+
+def test_what_a_schema_says_of_known_kinds_is_what_older_records_have() -> None:
+    schema = Schema((CategoricalField("user", 3),), (), (Task("click", BINARY), colour()), user="user")
+    plain, several = schema.to_json()["tasks"]
+    assert list(plain.items()) == [
+        ("name", "click"), ("kind", "binary"), ("given", None), ("unit", None), ("transform", "identity"),
+    ]  # fmt: skip
+    assert several["num_outputs"] == 3
+    assert Schema.from_json(schema.to_json()) == schema
+
+
+def test_nobody_else_knows_the_names_of_headline_metrics() -> None:
+    knowing = {ROOT / "benchmark/kinds.py", ROOT / "benchmark/metrics/table.py"}
+    for path in set(HARNESS) - knowing:
+        constants = {node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)}
+        assert not constants & {"auc", "mse"}, path
+
+
+# the kind from outside ------------------------------------------------------------------------------------------------
+
+
+def test_labels_that_are_no_class_are_refused() -> None:
+    train = np.full(4, TRAIN)
+    check_labels(np.array([[0.0], [2], [np.nan], [1]]), train, (colour(),))
+    with pytest.raises(ValueError, match="task 'colour': a class is from 0 to 2, found 2 others, first 3"):
+        check_labels(np.array([[0.0], [3], [np.nan], [0.5]]), train, (colour(),))
+
+
+def test_the_loss_is_torchs_cross_entropy_over_the_rows_whose_label_is_known() -> None:
+    logits_BK, labels_B = torch.randn(6, 3), torch.tensor([0.0, 2, 1, 0, 0, 2])
+    known_B = torch.tensor([True, True, True, False, False, True])
+    batch = Batch(torch.zeros(6, 0).int(), torch.zeros(6, 0), labels_B[:, None], known_B[:, None])
+    for is_full, rows in ((True, slice(None)), (False, known_B)):
+        (loss,), *_ = TaskLosses((colour(),), (is_full,))({"colour": logits_BK}, {}, batch)
+        torch.testing.assert_close(loss, F.cross_entropy(logits_BK[rows], labels_B[rows].long()))
+
+
+@pytest.mark.parametrize("alone", [True, False], ids=["alone", "beside others"])
+@pytest.mark.parametrize("name", architectures.names())
+def test_every_architecture_that_takes_the_task_learns_it(name: str, alone: bool) -> None:
+    others = () if alone else (Task("click", BINARY), Task("buy", BINARY, given="click"), colour(5, "size"))
+    fields = (CategoricalField("user", 7), CategoricalField("item", 5))
+    schema = Schema(fields, (), (colour(), *others), user="user", item="item")
+    reason = architectures.get(name).requires(schema)  # type: ignore[attr-defined]
+    if reason is not None:
+        assert reason.startswith(("needs a chain", "needs a funnel", "needs binary tasks alone, and colour"))
+        return
+    model = architectures.build(architectures.config(name), schema)
+    initialise(model, 0)
+    codes_B2 = torch.stack([torch.randint(7, (64,)), torch.randint(5, (64,))], dim=1).int()
+    label_B = codes_B2[:, 0].long() % 3
+    batch = Batch(
+        codes_B2, torch.zeros(64, 0), torch.zeros(64, len(schema.tasks)), torch.ones(64, len(schema.tasks)) > 0
+    )
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    losses = []
+    for _ in range(20):
+        outputs, _ = model.training_step(batch)
+        assert [output.shape for output in outputs.values()] == [(64, *task.output_shape) for task in schema.tasks]
+        losses.append(F.cross_entropy(outputs["colour"], label_B))
+        optimizer.zero_grad()
+        losses[-1].backward()
+        optimizer.step()
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_a_run_learns_it_and_its_record_says_so(record: Record) -> None:
+    assert record.status == "finished"
+    found, constant = record.metrics["test"]["colour"], record.dataset["constant"]["colour"]
+    assert list(found) == ["accuracy", "cross_entropy"]
+    assert found["accuracy"] > 0.6 > 0.5 > constant["accuracy"]  # type: ignore[operator]
+    assert found["cross_entropy"] < constant["cross_entropy"]  # type: ignore[operator]
+    validation = record.epochs[record.best_epoch - 1]["validation"]
+    expected = [validation["colour"]["accuracy"], 2 * validation["returned"]["auc"] - 1, validation["price"]["r2"]]
+    assert record.epochs[record.best_epoch - 1]["criterion"] == pytest.approx(np.mean(expected))
+    assert f"colour accuracy {found['accuracy']:.4f}, returned AUC " in line_of(record)
+
+
+def test_a_report_shows_it_beside_the_others(results: Path, tmp_path: Path) -> None:
+    made = report(results, html=tmp_path / "page.html", latex=tmp_path / "tex", csv=tmp_path / "table.csv")
+    text = str(made)
+    assert "colour accuracy" in text and "returned AUC" in text and "price MSE" in text
+    markdown = made.markdown()
+    assert "3 classes; test rows" in markdown and "cross entropy" in markdown
+    assert "100 (accuracy − B) / B for tasks of classes" in markdown and "0.005 accuracy" in markdown
+    page = (tmp_path / "page.html").read_text()
+    assert "colour: accuracy" in page and '"accuracy","mmoe/equal"' in page.replace(" ", "")
+    (of,) = made.results
+    assert [front.title for front in fronts(of)] == [
+        "returned against colour", "colour against price", "returned against price",
+    ]  # fmt: skip
+    assert "One task against another" in page and "MSE falls to the right, so better is up and to the right" in page
+    assert "(AUC 1, accuracy 1, MSE 0)" in markdown
+
+
+def test_the_gain_is_relative_to_the_baseline(results: Path) -> None:
+    (of,) = report(results).results
+    runs = {(r.method, r.seed): r.metrics["test"]["colour"]["accuracy"] for r in load_records(results)}
+    gains = [100 * (runs["mmoe/equal", s] / runs["single_task/equal", s] - 1) for s in range(3)]  # type: ignore[operator]
+    assert of.gains["mmoe/equal"].parts["colour"].mean == pytest.approx(np.mean(gains))
+
+
+def test_a_margin_decides_what_is_equivalent(results: Path) -> None:
+    wide = compare("mmoe/equal", "single_task/equal", results, margins={"accuracy": Margin(0.5)})
+    of_colour = next(c for c in wide.comparisons if c.task == "colour")
+    assert (of_colour.metric, of_colour.margin, of_colour.verdict) == ("accuracy", 0.5, "equivalent")
+    narrow = compare("mmoe/equal", "single_task/equal", results)
+    assert next(c for c in narrow.comparisons if c.task == "colour").margin == 0.005
+    needed = power(results, differences={"accuracy": Margin(0.1, relative=True)}).table
+    (difference,) = needed.filter(needed["metric"] == "accuracy")["difference"]
+    baseline = [r.metrics["test"]["colour"]["accuracy"] for r in load_records(results) if "single" in r.method]
+    assert difference == pytest.approx(0.1 * np.mean(baseline))
+
+
+def test_its_checkpoint_predicts_what_the_run_was_judged_by(record: Record) -> None:
+    predictor, data = load(record), data_of(record)
+    outputs = predictor.predict(data.test.categorical, data.test.numeric)
+    assert outputs["colour"].shape == (len(data.test), 3)
+    assert predictor.predict(data.test.categorical[:0], data.test.numeric[:0])["colour"].shape == (0, 3)
+    shown, label = in_unit(predictor.schema.task("colour"), outputs["colour"]), data.test.labels[:, 0]
+    known = ~np.isnan(label)
+    assert np.mean(shown[known] == label[known]) == record.metrics["test"]["colour"]["accuracy"]
+
+
+def test_recommendations_show_it_and_scores_take_it(record: Record) -> None:
+    found = recommend(record, "3", k=5, score="colour + 0.001 * price", include_seen=True)
+    assert {row["colour"] for row in found.rows} <= {0.0, 1.0, 2.0}
+    assert [row["colour"] for row in found.rows] == sorted((row["colour"] for row in found.rows), reverse=True)
+
+
+def test_what_cannot_be_made_for_it_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="gbdt has no trees for task 'colour' of kind classes; use only=constant"):
+        make_references("palette", results_dir=str(tmp_path))
+    (constant,) = make_references("palette", only=("constant",), results_dir=str(tmp_path))
+    assert 0.3 < constant.metrics["test"]["colour"]["accuracy"] < 0.5  # type: ignore[operator]
+    with pytest.raises(
+        ValueError, match="aitm does not suit dataset palette: needs binary tasks alone, and colour, price"
+    ):
+        run(RunConfig(dataset=configure("dataset", "palette"), architecture="aitm", results_dir=str(tmp_path)))  # type: ignore[arg-type]
+
+
+def test_a_report_in_another_process_finds_the_kind_by_its_entry_point(results: Path, tmp_path: Path) -> None:
+    info = tmp_path / "mine-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
+    command = [sys.executable, "-m", "benchmark.cli", "report", str(results), "--margin", "accuracy=70%"]
+
+    def told() -> tuple[str, str]:
+        environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        return done.stdout, done.stderr
+
+    assert told()[1] == "mtlbench: --margin accuracy=70%: unknown headline metric 'accuracy'; known: auc, mse\n"
+    (info / "entry_points.txt").write_text(f"[mtlbench.kinds]\nclasses = {OUTSIDE}\n")
+    out, err = told()
+    assert (
+        err == "" and "colour accuracy" in out and "equivalent on colour within 0.53 accuracy" in " ".join(out.split())
+    )
