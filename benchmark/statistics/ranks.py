@@ -31,7 +31,7 @@ class Ranking:
         p: Of Friedman's test.
         f: Iman and Davenport's (1980), less conservative.
         p_f: Of theirs.
-        critical_difference: Nemenyi's: mean ranks that are further apart differ at `alpha`, all pairs together.
+        critical_difference: Nemenyi's: mean ranks that are at least so far apart differ at `alpha`, all pairs together.
         reason: Why there is no test; None where there is one.
     """
 
@@ -47,13 +47,13 @@ class Ranking:
 
     @property
     def groups(self) -> list[tuple[str, ...]]:
-        """The bars of a critical-difference diagram: the largest sets within the critical difference, best first."""
+        """The bars of a critical-difference diagram, best first: the largest sets of which no two methods differ."""
         if self.critical_difference is None:
             return []
         order = sorted(zip(self.mean_ranks, self.methods, strict=True))
         bars: list[tuple[int, int]] = []
         for first, (rank, _) in enumerate(order):
-            last = max(n for n, (other, _) in enumerate(order) if other - rank <= self.critical_difference)
+            last = max(n for n, (other, _) in enumerate(order) if other - rank < self.critical_difference)
             if last > first and (not bars or last > bars[-1][1]):
                 bars.append((first, last))
         return [tuple(method for _, method in order[first : last + 1]) for first, last in bars]
