@@ -24,10 +24,10 @@ def app(config: DictConfig) -> str:
 
 def main() -> None:
     """Composes and runs; what is wrong with the command line is one line on stderr, and exit status 1."""
-    composition.prepare()
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, in place of printing eight lines
     try:
+        composition.prepare()
         check_options(sys.argv[1:])
         try:
             app()

@@ -171,6 +171,12 @@ class Binary(Kind):
         """0 or 1 everywhere, and both in train."""
         import numpy as np
 
+        unobserved = int((label_R == -1).sum())
+        if unobserved:
+            raise ValueError(
+                f"task {task.name!r}: a label is 0 or 1, found -1 on {unobserved} rows; give NaN where it was not observed, 0 "
+                "where the answer is no"
+            )
         wrong = ~(np.isnan(label_R) | (label_R == 0) | (label_R == 1))
         if wrong.any():
             found = f"{wrong.sum()} others, first {label_R[wrong][0]:g}"

@@ -26,7 +26,8 @@ class Task:
     Args:
         name: The label's name, the key of outputs, weights and metrics.
         kind: A name in `benchmark.kinds.KINDS`, such as BINARY or REGRESSION: decides the loss and the metrics.
-        given: The parent task in a funnel (purchase given click). The output of a child is the joint, "clicked and bought".
+        given: The parent task in a funnel (purchase given click). The output of a child is the joint, "clicked and bought",
+            on all rows: where the parent is 0, so is the child. A task on clicked rows only has no `given`.
         unit: What a regression value is measured in ("stars", "seconds").
         transform: The target is transform(value in unit); metrics are in the target, predictions shown to people in the unit.
         num_outputs: K, how many numbers a model gives for a row.
@@ -86,7 +87,8 @@ class Schema:
     """The fields and tasks of a data set, and which fields are the user and the item.
 
     Raises:
-        ValueError: if names repeat, a funnel's parent is unknown or does not come first, or a role names no categorical field.
+        ValueError: if a name is empty or there twice, a funnel's parent is unknown, does not come first or is not binary, or a
+            role names no categorical field.
     """
 
     categorical: tuple[CategoricalField, ...]
@@ -96,27 +98,40 @@ class Schema:
     item: str | None = None
 
     def __post_init__(self) -> None:
-        for what, names in (
-            ("field", [f.name for f in self.categorical] + [f.name for f in self.numeric]),
-            ("task", [t.name for t in self.tasks]),
-        ):
-            repeated = {name for name in names if names.count(name) > 1}
-            if repeated:
-                raise ValueError(f"{what} names must differ, found twice: {', '.join(sorted(repeated))}")
+        self._check_names()
         if not self.tasks:
             raise ValueError("a schema needs at least one task, found none")
-        known: set[str] = set()
+        known: dict[str, Task] = {}
         for task in self.tasks:
             if task.given is not None and task.given not in known:
                 earlier = ", ".join(sorted(known)) or "none"
                 raise ValueError(
                     f"task {task.name!r} is given {task.given!r}, which must be an earlier task; earlier: {earlier}"
                 )
-            known.add(task.name)
+            if task.given is not None and not kinds.get(known[task.given].kind).is_binary:
+                raise ValueError(
+                    f"task {task.name!r} is given {task.given!r}, which must be binary, found {known[task.given].kind}"
+                )
+            known[task.name] = task
         fields = {f.name for f in self.categorical}
         for role, name in (("user", self.user), ("item", self.item)):
             if name is not None and name not in fields:
                 raise ValueError(f"the {role} field {name!r} is not a categorical field of this schema")
+
+    def _check_names(self) -> None:
+        fields = [f.name for f in self.categorical] + [f.name for f in self.numeric]
+        tasks = [t.name for t in self.tasks]
+        for what, names in (("field", fields), ("task", tasks)):
+            if not all(name.strip() for name in names):
+                raise ValueError(f"every {what} needs a name, found {next(n for n in names if not n.strip())!r}")
+            repeated = {name for name in names if names.count(name) > 1}
+            if repeated:
+                raise ValueError(f"{what} names must differ, found twice: {', '.join(sorted(repeated))}")
+        both = sorted({*fields} & {*tasks})
+        if both:
+            raise ValueError(
+                f"a field has the name of a task: {', '.join(both)}; is it the label? leave it out, or rename it"
+            )
 
     @property
     def task_names(self) -> tuple[str, ...]:
@@ -187,7 +202,8 @@ class Split:
     """The rows of one split as whole arrays, memory-mapped from the prepared cache.
 
     Shape:
-        categorical: (R, F) int32; numeric: (R, N) float32; labels: (R, T) float32 in the unit of the target, NaN where not observed.
+        categorical: (R, F) int32; numeric: (R, N) float32; labels: (R, T) float64 in the unit of the target, NaN where not
+        observed: float32 would round seconds since 1970 to 128, and only `TargetScale` centres them.
     """
 
     categorical: np.ndarray

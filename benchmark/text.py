@@ -88,8 +88,16 @@ def count(value: float | None) -> str:
     return f"{value:.0f}"
 
 
-def duration(seconds: float | None) -> str:
-    """Seconds with about three digits: `0.14`, `8.5`, `139`."""
+def duration(seconds: float) -> str:
+    """How long something takes, in the unit that suits it: `7 s`, `4 min`, `2 h 5 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def in_seconds(seconds: float | None) -> str:
+    """The same as a bare number, under a head that names the unit, with about three digits: `0.14`, `8.5`, `139`."""
     if seconds is None:
         return ABSENT
     return f"{seconds:.2f}" if seconds < 0.995 else f"{seconds:.1f}" if seconds < 99.95 else f"{seconds:.0f}"

@@ -118,7 +118,7 @@ def test_list_of_one_has_parameters_and_paper(capsys: pytest.CaptureFixture[str]
 def test_inherited_parameters_have_their_meaning(capsys: pytest.CaptureFixture[str]) -> None:
     main(["list", "weightings", "pcgrad"])
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "weighting.scope=" in line]
-    assert "trunk | all | representation" in line
+    assert "one of trunk, all, representation" in line
     assert "Whose gradients are compared" in line
 
 

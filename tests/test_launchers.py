@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import pickle
+import shlex
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,13 +18,45 @@ from omegaconf import OmegaConf
 from benchmark import load_records
 from benchmark.records.run import Record
 from benchmark.settings import composition
+from tests.outside import install
 
+CLUSTERS = Path(__file__).parent / "clusters"
 SWEEP = ["dataset=shop", "dataset.num_users=60", "dataset.num_items=40", "dataset.num_rows=4000"]
 SWEEP += ["trainer.max_epochs=2", "trainer.batch_size=256", "architecture=shared_bottom,mmoe", "seed=0,1"]
-LAUNCHERS = {  # name to the plugin's module and what the test sets beside it
-    "joblib": ("hydra_joblib_launcher", ["hydra.launcher.n_jobs=2"]),
-    "submitit_local": ("hydra_submitit_launcher", []),
-    "ray": ("hydra_ray_launcher", ["hydra.launcher.ray.init.num_cpus=2"]),
+
+
+@dataclass(frozen=True)
+class Way:
+    """A launcher as a test uses it: its plugin, what the command line has, what a killed worker is told as, and the cluster."""
+
+    plugin: str
+    arguments: tuple[str, ...]
+    killed: str
+    cluster: tuple[str, ...] = ()  # a command that runs another one beside a cluster of its own
+
+
+SUBMITIT = "UncompletedJobError: Job "
+RAY = "WorkerCrashedError: The worker died"
+WAYS = {
+    "joblib": Way(
+        "hydra_joblib_launcher",
+        ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2"),
+        "TerminatedWorkerError: A worker process",
+    ),
+    "submitit_local": Way("hydra_submitit_launcher", ("hydra/launcher=submitit_local",), SUBMITIT),
+    "submitit_slurm": Way(
+        "hydra_submitit_launcher",
+        ("hydra/launcher=submitit_slurm", "hydra.launcher.partition=cpu", "hydra.launcher.mem_gb=1"),
+        SUBMITIT,
+        (str(CLUSTERS / "slurm_one_node.sh"),),
+    ),
+    "ray": Way("hydra_ray_launcher", ("hydra/launcher=ray", "hydra.launcher.ray.init.num_cpus=2"), RAY),
+    "ray_cluster": Way(
+        "hydra_ray_launcher",
+        ("hydra/launcher=ray", "hydra.launcher.ray.init.address=auto"),
+        RAY,
+        (sys.executable, str(CLUSTERS / "ray_two_nodes.py")),
+    ),
 }
 ASKED_FOR = os.environ.get("MTLBENCH_LAUNCHERS", "").split(",")  # those that take half a minute and their extras
 
@@ -30,9 +65,9 @@ needs_joblib = pytest.mark.skipif(
 )
 
 
-def sweep(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def sweep(folder: Path, *arguments: str, cluster: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
     """Runs the sweep in `folder`, as a user does; records go to the relative `out`."""
-    command = [sys.executable, "-m", "benchmark", *SWEEP, "results_dir=out", *arguments]
+    command = [*cluster, sys.executable, "-m", "benchmark", *SWEEP, "results_dir=out", *arguments]
     folder.mkdir(exist_ok=True)
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
@@ -51,28 +86,75 @@ def one_by_one(tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
     return load_records(folder / "out")
 
 
-@pytest.mark.parametrize("launcher", LAUNCHERS)
+@pytest.fixture(params=WAYS)
+def way(request: pytest.FixtureRequest) -> Way:
+    """One after the other; but for joblib only those that MTLBENCH_LAUNCHERS names."""
+    name, way = request.param, WAYS[request.param]
+    if name != "joblib" and name not in ASKED_FOR:
+        pytest.skip(f"takes long: MTLBENCH_LAUNCHERS={name} runs it")
+    if importlib.util.find_spec(f"hydra_plugins.{way.plugin}") is None:
+        pytest.skip(f"needs the plugin {way.plugin}")
+    return way
+
+
 def test_every_launcher_gives_the_same_numbers_to_the_last_bit(
-    launcher: str, one_by_one: list[Record], tmp_path: Path
+    way: Way, one_by_one: list[Record], tmp_path: Path
 ) -> None:
-    plugin, arguments = LAUNCHERS[launcher]
-    if launcher != "joblib" and launcher not in ASKED_FOR:
-        pytest.skip(f"takes long: MTLBENCH_LAUNCHERS={launcher} runs it")
-    if importlib.util.find_spec(f"hydra_plugins.{plugin}") is None:
-        pytest.skip(f"needs the plugin {plugin}")
-    done = sweep(tmp_path, f"hydra/launcher={launcher}", *arguments)
+    done = sweep(tmp_path, *way.arguments, cluster=way.cluster)
     assert done.returncode == 0, done.stderr
     assert "4 finished, 0 skipped, 0 diverged, 0 failed" in done.stderr
     records = load_records(tmp_path / "out")
     assert list(map(result, records)) == list(map(result, one_by_one))
     assert {record.config["threads"] for record in records} == {1}
-    if launcher == "joblib":  # the others' workers write to files, or are marked by Ray
+    command = shlex.join(["python", "-m", "benchmark", *SWEEP, "results_dir=out", *way.arguments])
+    assert {record.environment["command"] for record in records} == {command}
+    if way is WAYS["joblib"]:  # the others' workers write to files, or are marked by Ray
         lines = [line for line in done.stderr.splitlines() if line.startswith("[")]
         assert len(lines) == 4, done.stderr
         assert lines[-1].startswith("[4/4] shop ")
         assert "Warning" not in done.stderr
-    again = sweep(tmp_path, f"hydra/launcher={launcher}", *arguments)
+    again = sweep(tmp_path, *way.arguments, cluster=way.cluster)
     assert "0 finished, 4 skipped" in again.stderr
+
+
+def test_a_worker_that_dies_is_one_line_and_the_records_stand(
+    way: Way, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # as the system kills it when memory is short; once the other run is done, as a dead worker may end all
+    record = f"{tmp_path}/out/shop/shared_bottom/equal/*.json"
+    wait = f"[time.sleep(0.05) for _ in range(2000) if not glob.glob({record!r})]"
+    install(tmp_path / "plugin", "lethal_net", f"{wait}; os.kill(os.getpid(), 9)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "plugin"))
+    two = ["architecture=lethal_net,shared_bottom", "seed=0"]
+    ended = sweep(tmp_path, *two, *way.arguments, cluster=way.cluster)
+    assert ended.returncode == 1
+    assert "mtlbench: 1 finished, 0 skipped, 0 diverged, 0 failed, 1 without a record" in ended.stderr
+    assert "mtlbench: the same command goes on where this one stopped" in ended.stderr
+    assert f"mtlbench: the launcher gave up: {way.killed}" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "leaked" not in ended.stderr
+    assert [record.method for record in load_records(tmp_path / "out")] == ["shared_bottom/equal"]
+
+
+def test_a_worker_that_was_started_elsewhere_takes_over_folder_command_line_and_variables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    composition.prepare()  # Hydra imports the sweeper
+    from hydra_plugins.mtlbench.sweeper import Portable
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["mtlbench run", "seed=0,1"])
+    monkeypatch.setenv("MTLBENCH_DATA", "data")
+    Path("task").write_bytes(pickle.dumps(Portable(print)))
+    monkeypatch.delenv("MTLBENCH_DATA")
+    code = (
+        "import os, pathlib, pickle, sys\n"
+        "task = pickle.loads(pathlib.Path(sys.argv[1]).read_bytes())\n"
+        "task([os.getcwd(), sys.argv, os.environ['MTLBENCH_DATA']])"
+    )
+    worker = [sys.executable, "-c", code, str(tmp_path / "task")]
+    done = subprocess.run(worker, cwd="/", capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str([str(tmp_path), ["mtlbench run", "seed=0,1"], "data"])
 
 
 @needs_joblib
@@ -120,5 +202,8 @@ def test_slurm_away_from_a_cluster_is_one_line(monkeypatch: pytest.MonkeyPatch, 
     composition.check_launcher(config)
 
 
-def test_the_launchers_are_those_that_are_tested_and_slurm() -> None:
-    assert {*LAUNCHERS, "submitit_slurm"} == set(composition.launchers())
+def test_all_launchers_are_tested() -> None:
+    used = [argument for way in WAYS.values() for argument in way.arguments]
+    assert {f"hydra/launcher={name}" for name in composition.launchers()} == {
+        argument for argument in used if argument.startswith("hydra/launcher=")
+    }

@@ -1,4 +1,4 @@
-"""What the wheel holds, and that it works where no checkout is."""
+"""What the wheel holds, that it works where no checkout is, and that Hydra finds our sweeper however it was installed."""
 
 from __future__ import annotations
 
@@ -6,37 +6,49 @@ import os
 import shutil
 import subprocess
 import sys
+import venv
 import zipfile
 from pathlib import Path
 
 import pytest
+from hydra.core.plugins import Plugins
+
+from benchmark.settings.composition import prepare
 
 ROOT = Path(__file__).parents[1]
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "architectures", "benchmark", "conf")
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A wheel, built of a copy: setuptools would leave its folders in the checkout."""
-    folder = tmp_path_factory.mktemp("wheel")
+def copy(folder: Path) -> None:
+    """Copies the checkout: setuptools would leave its folders in it."""
     for name in SOURCES:
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, folder / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(ROOT / name, folder)
-    build = ("wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", "out", ".")
-    subprocess.run([sys.executable, "-m", "pip", *build], cwd=folder, check=True)
+
+
+def pip(*arguments: str, cwd: Path) -> None:
+    subprocess.run([sys.executable, "-m", "pip", *arguments], cwd=cwd, check=True)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    copy(folder)
+    pip("wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", "out", ".", cwd=folder)
     (file,) = (folder / "out").glob("mtlbench-*.whl")
     return file
 
 
 def test_the_wheel_has_every_source_file_and_nothing_else(wheel: Path) -> None:
     inside = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    roots = {"architectures": ROOT, "benchmark": ROOT, "hydra_plugins": ROOT / "benchmark" / "_plugins"}
     outside = {
-        str(path.relative_to(ROOT))
-        for package in ("architectures", "benchmark")
-        for path in (ROOT / package).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        str(path.relative_to(root))
+        for package, root in roots.items()
+        for path in (root / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts and "_plugins" not in path.relative_to(root).parts
     }
     outside |= {f"benchmark/{path.relative_to(ROOT)}" for path in (ROOT / "conf").rglob("*.*") if path.suffix != ".pyc"}
     assert inside == outside
@@ -58,3 +70,46 @@ def test_the_wheel_runs_beside_a_conf_of_the_users_own(wheel: Path, tmp_path: Pa
     assert done.returncode == 0, done.stderr
     assert "seed: 0" in done.stdout
     assert "name: movielens_100k" in done.stdout
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Path:
+    """The Python of a virtual environment that has all that this one has, but for mtlbench if that is editable here."""
+    venv.create(tmp_path / "bare")
+    (site,) = (tmp_path / "bare" / "lib").glob("python*/site-packages")
+    folders = [folder for folder in sys.path if folder.endswith("site-packages")]
+    (site / "all_else.pth").write_text("\n".join(folders))  # of these folders no .pth is read
+    return tmp_path / "bare" / "bin" / "python"
+
+
+FOUND = """
+from hydra.core.plugins import Plugins
+from benchmark.settings.composition import prepare
+prepare()
+import hydra_plugins.mtlbench.sweeper as sweeper
+print(sweeper.__file__, *sorted(Plugins.instance().class_name_to_class), sep="\\n")
+"""
+
+
+@pytest.mark.parametrize("editable", [False, True])
+def test_hydra_finds_the_sweeper_and_the_plugins_of_others(
+    bare: Path, wheel: Path, tmp_path: Path, editable: bool
+) -> None:
+    (tmp_path / "copy").mkdir()
+    copy(tmp_path / "copy")
+    install = ("--python", str(bare), "install", "--quiet", "--no-deps", "--no-build-isolation", "--ignore-installed")
+    pip(*install, *(("--editable", ".") if editable else (str(wheel),)), cwd=tmp_path / "copy")
+    done = subprocess.run([bare, "-c", FOUND], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    file, *plugins = done.stdout.splitlines()
+    assert Path(file).is_relative_to(tmp_path / ("copy" if editable else "bare"))
+    prepare()
+    assert plugins == sorted(Plugins.instance().class_name_to_class)
+
+
+def test_a_checkout_that_is_not_installed_says_so_in_one_line(bare: Path) -> None:
+    command = [bare, "-m", "benchmark", "dataset=shop"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    told = "mtlbench: this checkout is not installed, and Hydra does not find its sweeper: pip install -e .\n"
+    assert done.stderr == told

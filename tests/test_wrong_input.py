@@ -104,6 +104,16 @@ def test_a_fault_of_a_file_is_named(
     assert "\n" not in text
 
 
+def test_what_validation_cannot_judge_is_told_before_training(tmp_path: Path) -> None:
+    shop = configure("dataset", "shop", num_users=60, num_items=40, num_rows=2000, purchase_rate=0.01, split_seed=1)
+    config = RunConfig(dataset=shop, architecture="mmoe", results_dir=str(tmp_path / "results"))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^trainer\.monitor=mean cannot be judged on the 200 rows of validation"):
+        run(config)
+    assert not (tmp_path / "results").exists()
+    config.trainer = TrainerConfig(monitor="click.auc", max_epochs=1)
+    assert run(config).status == "finished"
+
+
 # downloads ------------------------------------------------------------------------------------------------------------
 
 

@@ -16,7 +16,7 @@ from benchmark import metrics
 from benchmark.analysis.answer import Answer
 from benchmark.analysis.judging import endpoints, replicates, resampling
 from benchmark.analysis.results import label
-from benchmark.analysis.study import TUNED, Group, Run, Study, find_method, tuned_name
+from benchmark.analysis.study import TUNED, Group, Run, Study, find_method, short_name, tuned_name
 from benchmark.analysis.values import SelectionName, Values, long_table, values_on_test
 from benchmark.kinds import check_headlines
 from benchmark.records.run import RESULTS_DIR, Record, load_records
@@ -47,6 +47,7 @@ class Judged:
     Args:
         dataset: Its name.
         sides: What was compared: two methods, or two folders.
+        names: {method as the comparisons name it: its name}; where folders are compared, they name the folder too.
         family: The comparisons, judged together.
         labels: {task: metric with its unit}.
         notes: Which runs are in no pair.
@@ -55,6 +56,7 @@ class Judged:
 
     dataset: str
     sides: tuple[str, str]
+    names: dict[str, str]
     family: Family
     labels: dict[str, str]
     notes: tuple[str, ...] = ()
@@ -76,7 +78,7 @@ class Judged:
         for verdict, word in SHOWN.items():
             of = [c for c in comparisons if c.verdict is verdict]
             if of and (one or verdict in FIRM):
-                where = [c.task if one else f"{c.task} ({_name(c)})" for c in of]
+                where = [c.task if one else f"{c.task} ({self.names[c.method]})" for c in of]
                 parts.append(f"{word} on {', '.join(where)}")
             elif of:
                 parts.append(f"{word} in {len(of)} of {len(comparisons)} comparisons")
@@ -143,7 +145,7 @@ class HeadToHead(Answer):
 
         for judged in self.judged:
             yield Text(judged.answer, style="bold")
-            identical = [_name(of[0]) for of in judged.methods.values() if _identical(of)]
+            identical = [judged.names[of[0].method] for of in judged.methods.values() if _identical(of)]
             if len(judged.methods) == 1 or len(identical) < len(judged.methods):
                 yield _table(judged)
             if len(judged.methods) > 1 and identical:
@@ -253,8 +255,8 @@ def _tuned_too(group: Group, *compared: str) -> list[str]:
 
 def _as_asked(method: str, wanted: str, group: Group) -> str:
     """Without the parameters that tell the method from its like on other data only."""
-    alone = sum(name.startswith(f"{wanted} [") for name in group.by_method) == 1
-    return wanted if alone and method.startswith(f"{wanted} [") else method
+    same = [name for name, runs in group.by_method.items() if short_name(runs[0].record) == wanted]
+    return wanted if same == [method] else method
 
 
 def _folders(first: Path, second: Path, margins: Mapping[str, Margin], selection: SelectionName) -> HeadToHead:
@@ -291,8 +293,10 @@ def _judge(
     margins: Mapping[str, Margin],
 ) -> Judged:
     asked: list[Comparison] = []
+    methods: dict[str, str] = {}
     notes, lost = [], False
     for one, two in sides:
+        methods[one.name] = one.runs[0].method
         common = one.finished & two.finished
         alone = len(one.finished ^ two.finished)
         if common and alone:
@@ -312,7 +316,7 @@ def _judge(
                 )
             )  # fmt: skip
         lost = lost or bool(two.finished - one.finished)
-    return Judged(groups[0].name, names, judge(asked), headlines(groups[0]), tuple(notes), lost)
+    return Judged(groups[0].name, names, methods, judge(asked), headlines(groups[0]), tuple(notes), lost)
 
 
 def headlines(group: Group) -> dict[str, str]:
@@ -355,16 +359,12 @@ def _table(judged: Judged) -> Table:
         if not one and _identical(of):
             continue
         for number, c in enumerate(of):
-            name = [] if one else [_name(c) if number == 0 else ""]
+            name = [] if one else [judged.names[c.method] if number == 0 else ""]
             within = ", within the margin" if c.verdict in FIRM and c.within_margin else ""
-            cells = [*name, c.task, judged.labels[c.task].partition(" ")[0], str(c.n), _size(c), _p(c)]
+            cells = [*name, c.task, metrics.METRICS[c.metric].title, str(c.n), _size(c), _p(c)]
             verdict = Text(SHOWN[c.verdict] + within, style=STYLES.get(c.verdict, ""))
             table.add_row(*map(Text, cells), verdict, end_section=not one and c is of[-1])
     return table
-
-
-def _name(comparison: Comparison) -> str:
-    return comparison.method.partition(" in ")[0]
 
 
 def _identical(comparisons: Sequence[Comparison]) -> bool:

@@ -34,6 +34,11 @@ class Front:
     constant: Place | None
 
     @property
+    def key(self) -> str:
+        """`click/play_time`."""
+        return f"{self.task.name}/{self.against.name}"
+
+    @property
     def title(self) -> str:
         """`click against play_time`."""
         return f"{self.task.name} against {self.against.name}"

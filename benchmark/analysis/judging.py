@@ -12,10 +12,10 @@ from benchmark.analysis.lines import Line
 from benchmark.analysis.study import Group, Pair
 from benchmark.analysis.values import Values
 from benchmark.kinds import KINDS
+from benchmark.records.run import BASELINE
 from benchmark.schema import Task
 from benchmark.statistics import Endpoint, Family, Margin, against_baseline, against_best
 
-EQUAL = "equal"
 EVERY_SEED = -1  # stands for the seed in the pair of a draw
 
 
@@ -99,10 +99,11 @@ class _Terms(TypedDict):
 def not_ranked(group: Group) -> dict[str, str]:
     """{method: why it is shown and not ranked}.
 
-    Where tasks share no parameter, a weighting has nothing to balance: of such an architecture the equal weighting alone is
-    ranked, if it is there.
+    Where tasks share no parameter, a weighting has nothing to balance: of such an architecture the weighting of the default
+    baseline alone is ranked, if it is there.
     """
     reasons: dict[str, str] = {}
+    plain = BASELINE.partition("/")[2]
     unshared = {group.by_method[method][0].record.method for method in group.unshared}
     for method, runs in group.by_method.items():
         for status in ("diverged", "failed"):
@@ -112,8 +113,8 @@ def not_ranked(group: Group) -> dict[str, str]:
         if group.missing[method]:
             reasons.setdefault(method, f"no run of seed {group.seeds_of(group.missing[method])}")
         architecture, _, weighting = runs[0].record.method.partition("/")
-        if method in group.unshared and weighting != EQUAL and f"{architecture}/{EQUAL}" in unshared:
-            reasons.setdefault(method, f"it shares no parameter and is compared with {EQUAL} weighting only")
+        if method in group.unshared and weighting != plain and f"{architecture}/{plain}" in unshared:
+            reasons.setdefault(method, f"it shares no parameter and is compared with {plain} weighting only")
     return reasons
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from benchmark.records.reference import ReferenceRecord
 
 CONSTANT, BEST = "constant", "best_reachable"
-LABELS = {CONSTANT: "constant (mean of train)", BEST: "best reachable", "gbdt": "boosted trees (gbdt), a model a task"}
+LABELS = {CONSTANT: "constant (mean of train)", BEST: "best reachable"}  # those that runs' own records state
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +59,11 @@ def reference_lines(group: Group, references: Sequence[ReferenceRecord]) -> dict
         found = _stated(group, key)
         if found:
             lines[key] = Line(LABELS[key], trivial=key == CONSTANT, bound=key == BEST, estimates=found)
+    labels: dict[str, str] = {}
     values: dict[str, dict[tuple[str, str], dict[Pair, float]]] = defaultdict(lambda: defaultdict(dict))
     for record in trained(group, references):
         if record.name not in lines:
+            labels[record.name] = record.label
             pair = (*_rows_of(record), record.seed)
             for task, row in record.metrics.get("test", {}).items():
                 for metric, value in row.items():
@@ -70,7 +72,7 @@ def reference_lines(group: Group, references: Sequence[ReferenceRecord]) -> dict
     for name, found_values in sorted(values.items()):
         means = {key: t_interval(row.values()) for key, row in found_values.items()}
         estimates = {key: mean for key, mean in means.items() if mean is not None}
-        lines[name] = Line(LABELS.get(name, name), estimates=estimates, values=dict(found_values))
+        lines[name] = Line(labels[name], estimates=estimates, values=dict(found_values))
     return lines
 
 

@@ -282,7 +282,7 @@ def _named(records: Sequence[Record], datasets: Sequence[str]) -> list[Run]:
         tuned = record.purpose == TUNED
         scope = dataset if tuned or record.method not in several else ""
         keys.append((scope, key))
-        named[scope][key] = (tuned_name(record.method) if tuned else record.method, record.method_config)
+        named[scope][key] = (short_name(record), record.method_config)
     names = {scope: distinguish(methods) for scope, methods in named.items()}
     return [
         Run(record, dataset, names[scope][key], draw_of(record.config["dataset"]))
@@ -293,6 +293,11 @@ def _named(records: Sequence[Record], datasets: Sequence[str]) -> list[Run]:
 def tuned_name(method: str) -> str:
     """What a method is called with its tuned parameters."""
     return f"{method} ({TUNED})"
+
+
+def short_name(record: Record) -> str:
+    """What its method is called where no other is called the same."""
+    return tuned_name(record.method) if record.purpose == TUNED else record.method
 
 
 def find_baseline(group: Group, wanted: str) -> str | None:

@@ -151,6 +151,23 @@ def its_state_is_tensors_only(name: str) -> None:
 
 
 @contracts.once
+def its_state_changes_in_place(name: str) -> None:
+    """A captured step sees no new tensor."""
+    training = Training(name)
+
+    def places() -> dict[str, tuple[int, int]]:
+        held = [*training.weighting.named_parameters(), *training.weighting.named_buffers()]
+        return {key: (id(tensor), tensor.data_ptr()) for key, tensor in held}
+
+    before, everyone = places(), (True,) * 4
+    for number, active in enumerate([everyone, (True, False, True, True), (False,) * 4, *[everyone] * 10]):
+        training.step(number, active)
+        moved = sorted({key for key, _ in before.items() ^ places().items()})
+        remedy = "Change a buffer in place: self.scores_T.copy_(...), .add_(...)"
+        expect(not moved, "the same tensors after every step and epoch", f"new ones for {moved}", remedy)
+
+
+@contracts.once
 def permuting_tasks_permutes_the_weights(name: str) -> None:
     """No task is favoured by its place."""
     # two tasks, since a random order of three is no function of their names

@@ -13,14 +13,26 @@ import numpy as np
 from benchmark.datasets import Data, Dataset
 from benchmark.datasets._cache import cache_folder, folder_made_once
 from benchmark.datasets._catalogue import Arrays, load_catalogue, write_catalogue
+from benchmark.datasets._columns import check_precision, cleaned
 from benchmark.datasets._fit import TREATMENTS, fitted
-from benchmark.datasets.table import LEFT_OUT, SPLITS, TEST, TRAIN, VALIDATION, Table, check_labels, random_split
+from benchmark.datasets._leaks import count_repeated, refuse_labels_as_fields
+from benchmark.datasets.table import (
+    LEFT_OUT,
+    SPLITS,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    Table,
+    check_labels,
+    fill_children,
+    random_split,
+)
 from benchmark.records.files import digest, write_json
 from benchmark.schema import Schema, Split, Task
 
 __all__ = ["LEFT_OUT", "SPLITS", "TEST", "TRAIN", "VALIDATION", "Table", "prepare", "random_split"]
 
-FORMAT = 3  # of the prepared arrays and what is done to them; a change raises it, and old caches are not read
+FORMAT = 6  # of the prepared arrays and what is done to them; a change raises it, and old caches are not read
 
 
 def prepare(dataset: Dataset, *, read: Callable[[], Table], source: dict[str, Any], numeric: str = "bins") -> Data:
@@ -34,6 +46,9 @@ def prepare(dataset: Dataset, *, read: Callable[[], Table], source: dict[str, An
     - `standardise`: minus the mean, divided by the standard deviation of train; missing becomes the mean.
     - `raw`: as parsed; missing becomes the mean of train.
 
+    A funnel's child that is not observed where its parent is 0 is 0 there (see `fill_children`); the facts say on how many
+    rows. A task that is about clicked rows only is one without `given`.
+
     Args:
         dataset: Its name and parameters (each an attribute of its own name) are part of the cache's key.
         read: Parses the files; called only if the cache does not have the result.
@@ -41,7 +56,8 @@ def prepare(dataset: Dataset, *, read: Callable[[], Table], source: dict[str, An
         numeric: The treatment of numeric columns.
 
     Raises:
-        ValueError: for an unknown treatment, an empty split, and labels that are not what their task says.
+        ValueError: for an unknown treatment, an empty split, no field at all, a column that is not of its sort, labels that
+            are not what their task says, and a field that is a label.
     """
     if numeric not in TREATMENTS:
         raise ValueError(f"dataset.numeric must be one of {', '.join(TREATMENTS)}, found {numeric!r}")
@@ -66,27 +82,55 @@ def parameters(dataset: Dataset) -> dict[str, Any]:
 
 def _write(folder: Path, dataset: Dataset, table: Table, numeric: str) -> None:
     tasks = dataset.tasks
+    table = cleaned(table)
     for task in tasks:
-        assert task.name in table.labels, f"the reader of {type(dataset).__name__} has no label {task.name}"
+        if task.name not in table.labels:
+            raise ValueError(
+                f"{type(dataset).__name__}: no label for task {task.name!r}, only {', '.join(table.labels) or 'none'}"
+            )
+    if not table.categorical and not table.numeric:
+        raise ValueError(f"{type(dataset).__name__}: a data set needs at least one field, found none")
     rows = [table.split == number for number in SPLITS.values()]
     for name, mask in zip(SPLITS, rows, strict=True):
         if not mask.any():
             raise ValueError(f"{type(dataset).__name__}: the {name} split has no rows, of {len(mask)} in all")
-    labels_RT = np.stack([table.labels[task.name] for task in tasks], axis=1).astype(np.float32)
+    check_precision(table, tasks)
+    labels_RT = np.stack([table.labels[task.name] for task in tasks], axis=1).astype(np.float64, copy=False)
+    filled_RT = fill_children(labels_RT, tasks)
     check_labels(labels_RT, table.split, tasks)
-    for name, mask in zip(SPLITS, rows, strict=True):
-        np.save(folder / f"{name}_labels.npy", labels_RT[mask])
+    refuse_labels_as_fields(table, labels_RT, tasks)
+    labels = [labels_RT[mask] for mask in rows]
+    for name, part in zip(SPLITS, labels, strict=True):
+        np.save(folder / f"{name}_labels.npy", part)
 
     schema, origins, arrays = _write_features(folder, dataset, table, numeric, rows)
+    facts = _facts_of_filling(filled_RT, tasks, table.split) | _facts_of_repeated(arrays, labels)
     has_roles = schema.user is not None and schema.item is not None
     stored = {
         "schema": schema.to_json(),
         "fingerprint": table.fingerprint(),
-        "facts": table.facts,
+        "facts": {**table.facts, **facts},
         "best_reachable": table.best_reachable,
         "catalogue": write_catalogue(folder, table, schema, origins, arrays) if has_roles else None,
     }
     write_json(folder / "data.json", stored)
+
+
+def _facts_of_filling(filled_RT: np.ndarray, tasks: tuple[Task, ...], split: np.ndarray) -> dict[str, Any]:
+    counts = filled_RT[split != LEFT_OUT].sum(axis=0).tolist()
+    found = {task.name: count for task, count in zip(tasks, counts, strict=True) if count}
+    return {"zeros_filled_in": found} if found else {}
+
+
+def _facts_of_repeated(arrays: Arrays, labels: list[np.ndarray]) -> dict[str, Any]:
+    """How many rows of test are in train too, as a model sees them."""
+    train, test = ([parts[number] for parts in arrays.values()] for number in (TRAIN, TEST))
+    return {
+        "test_rows_in_train": {
+            "same_features": count_repeated(train, test),
+            "same_features_and_labels": count_repeated([*train, labels[TRAIN]], [*test, labels[TEST]]),
+        }
+    }
 
 
 def _write_features(

@@ -20,14 +20,17 @@ SPLITS = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
 
 @dataclass(slots=True)
 class Table:
-    """The parsed columns of R rows.
+    """The parsed columns of R rows: numpy arrays, polars series or lists.
+
+    `prepare` takes what is plainly meant: booleans, dates and polars' categories as text, whole floats as integers, None
+    as missing. It refuses the rest by the column's name.
 
     Args:
-        categorical: Field name to (R,) strings or integers; null: missing, a category of its own.
-        numeric: Field name to (R,) float64; NaN: missing.
-        labels: Every task that the files offer, chosen or not, to (R,) float32 targets (after the transform);
-            NaN: not observed.
-        split: (R,) int8 of TRAIN, VALIDATION, TEST, and LEFT_OUT.
+        categorical: Field name to (R,) text or integers; null: missing, a category of its own.
+        numeric: Field name to (R,) numbers; NaN: missing.
+        labels: Every task that the files offer, chosen or not, to (R,) targets (after the transform); NaN: not observed.
+            A binary child that is not observed where its parent is 0 counts as 0.
+        split: (R,) of TRAIN, VALIDATION, TEST, and LEFT_OUT.
         user_fields: Columns that belong to the user, the id itself included.
         item_fields: The same of the item. What belongs to neither is context.
         titles: Item id to title, for people to read; no part of the fingerprint.
@@ -35,10 +38,10 @@ class Table:
         best_reachable: {task: {metric: value}} on the test rows, where the model that drew the data is known.
     """
 
-    categorical: dict[str, np.ndarray | pl.Series]
-    numeric: dict[str, np.ndarray]
-    labels: dict[str, np.ndarray]
-    split: np.ndarray
+    categorical: dict[str, Any]
+    numeric: dict[str, Any]
+    labels: dict[str, Any]
+    split: Any
     user_fields: tuple[str, ...] = ()
     item_fields: tuple[str, ...] = ()
     titles: dict[str, str] = field(default_factory=dict)
@@ -86,6 +89,24 @@ def random_split(num_rows: int, split_seed: int) -> np.ndarray:
     split[order[:held_out]] = TEST
     split[order[held_out : 2 * held_out]] = VALIDATION
     return split
+
+
+def fill_children(labels_RT: np.ndarray, tasks: tuple[Task, ...]) -> np.ndarray:
+    """Writes 0 where a binary child is not observed and its parent is 0: nothing is bought that was not clicked.
+
+    Without these zeros the child, whose output is the joint, would be trained and judged on clicked rows alone.
+
+    Returns:
+        (R, T) bool: where it wrote. Along a chain a child that is filled in is a parent of the next.
+    """
+    names = [task.name for task in tasks]
+    filled_RT = np.zeros(labels_RT.shape, dtype=bool)
+    for column, task in enumerate(tasks):
+        if task.given is not None and KINDS[task.kind].is_binary:
+            parent_R = labels_RT[:, names.index(task.given)]
+            filled_RT[:, column] = np.isnan(labels_RT[:, column]) & (parent_R == 0)
+            labels_RT[filled_RT[:, column], column] = 0
+    return filled_RT
 
 
 def check_labels(labels_RT: np.ndarray, split: np.ndarray, tasks: tuple[Task, ...]) -> None:

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from benchmark.metrics.evaluation import constant_outputs, evaluate, unknown_apart
-from benchmark.metrics.monitor import check_monitor, criterion
+from benchmark.metrics.monitor import check_monitor, criterion, needed
 from benchmark.metrics.table import (
     AUC,
     METRICS,
@@ -29,6 +29,6 @@ from benchmark.schema import Metrics
 
 __all__ = [
     "AUC", "METRICS", "Metric", "Metrics", "Rows", "Undefined", "View", "auc_by_user", "check_monitor",
-    "constant_outputs", "criterion", "direction", "evaluate", "headline", "metric_names", "primary", "register", "shown",
+    "constant_outputs", "criterion", "direction", "evaluate", "headline", "metric_names", "needed", "primary", "register", "shown",
     "unknown_apart",
 ]  # fmt: skip

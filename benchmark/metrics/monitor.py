@@ -31,10 +31,22 @@ def criterion(metrics: Metrics, tasks: Sequence[Task], monitor: str) -> float:
     Raises:
         ValueError: for a bad monitor (see `check_monitor`), or if a metric that it needs is undefined.
     """
+    found = [(task, metric, _defined(metrics, task, metric, monitor)) for task, metric in needed(tasks, monitor)]
     if monitor != "mean":
-        task, metric = _split_monitor(monitor, tasks)
-        return direction(metric) * _defined(metrics, task, metric, monitor)
-    return float(np.mean([_share_of_the_way(metrics, task, monitor) for task in tasks]))
+        ((_, metric, value),) = found
+        return direction(metric) * value
+    return float(np.mean([_share_of_the_way(task, metric, value) for task, metric, value in found]))
+
+
+def needed(tasks: Sequence[Task], monitor: str) -> list[tuple[Task, str]]:
+    """The metrics that a monitor is made of.
+
+    Raises:
+        ValueError: for a bad monitor (see `check_monitor`).
+    """
+    if monitor != "mean":
+        return [_split_monitor(monitor, tasks)]
+    return [(task, KINDS[task.kind].criterion) for task in tasks]
 
 
 def _split_monitor(monitor: str, tasks: Sequence[Task]) -> tuple[Task, str]:
@@ -49,12 +61,11 @@ def _split_monitor(monitor: str, tasks: Sequence[Task]) -> tuple[Task, str]:
     return task, metric
 
 
-def _share_of_the_way(metrics: Metrics, task: Task, monitor: str) -> float:
+def _share_of_the_way(task: Task, metric: str, value: float) -> float:
     """A task's part of `mean`: how far its metric is from chance to the best."""
-    metric = METRICS[KINDS[task.kind].criterion]
-    chance, best = metric.chance or 0.0, metric.best
-    assert best is not None, f"{metric.name}: the criterion of kind {task.kind} needs a best value"
-    return (_defined(metrics, task, metric.name, monitor) - chance) / (best - chance)
+    chance, best = METRICS[metric].chance or 0.0, METRICS[metric].best
+    assert best is not None, f"{metric}: the criterion of kind {task.kind} needs a best value"
+    return (value - chance) / (best - chance)
 
 
 def _defined(metrics: Metrics, task: Task, metric: str, monitor: str) -> float:

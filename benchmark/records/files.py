@@ -1,4 +1,4 @@
-"""JSON files: written whole by one atomic write, read with checks, hashed in a canonical form. Imports no torch."""
+"""The one atomic write, and JSON files: written by it, read with checks, hashed in a canonical form. Imports no torch."""
 
 from __future__ import annotations
 
@@ -19,18 +19,37 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Writes plain values in one step: a reader sees the old file or the new one, never a part.
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A file to write in place of `path`, which it becomes in one step: a reader sees the old file or the new one, never a part.
+
+    It lies in the same folder, which is made if it is not there, and begins with a dot. An error removes it.
+
+    >>> with written_whole(Path("results/report.md")) as file:  # doctest: +SKIP
+    ...     file.write_text(text)
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+    os.close(handle)
+    file = Path(name)
+    try:
+        yield file
+        file.chmod(0o644)  # mkstemp makes it private
+        file.replace(path)
+    except BaseException:
+        file.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes plain values, as `written_whole`.
 
     Raises:
         ValueError: if a number is NaN or infinite.
     """
     text = json.dumps(value, indent=1, allow_nan=False) + "\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.stem}.", delete=False) as file:
-        file.write(text)
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)
+    with written_whole(path) as file:
+        file.write_text(text)
 
 
 def read_json(path: str | Path, kind: str) -> Any:

@@ -26,7 +26,8 @@ class ReferenceRecord:
     Args:
         format: Version of this layout; readers accept older ones.
         kind: Always `reference`.
-        name: constant or gbdt.
+        name: Of the line, as `benchmark.reference.lines.LINES` has it.
+        label: What a report calls it; its name, in records from before there was a label.
         purpose: default (nothing to choose), trial (validation only: the test split stays unread) or tuned.
         seed: Of the trees' samples of rows and columns: 0, 1, ... if tuned, from 10,000 on for trials; 0 for constant.
         config: {"dataset": as in a run's config, "settings": what else decides the result}.
@@ -47,6 +48,7 @@ class ReferenceRecord:
     seed: int
     config: dict[str, Any]
     id: str = ""
+    label: str = ""
     dataset: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Metrics] = field(default_factory=dict)
     undefined: dict[str, str] = field(default_factory=dict)
@@ -56,9 +58,10 @@ class ReferenceRecord:
     environment: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """`id` is the first 12 hex digits of the hash of name, purpose, seed and config."""
+        """`id` is the first 12 hex digits of the hash of name, purpose, seed and config; the label has no part."""
         identity = {key: getattr(self, key) for key in ("name", "purpose", "seed", "config")}
         self.id = self.id or digest(identity)[:12]
+        self.label = self.label or self.name
 
     @property
     def num_trials(self) -> int:

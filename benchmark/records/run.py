@@ -102,7 +102,7 @@ class Record:
         return record_path(results_dir, self.config, self.id)
 
     def write(self, results_dir: str | Path) -> Path:
-        """Writes the JSON in one step: a reader sees the old file or the new one, never a part.
+        """Writes the JSON whole, by rename.
 
         Raises:
             ValueError: if a number is NaN or infinite.

@@ -16,27 +16,11 @@ import numpy as np
 from benchmark.datasets import Data
 from benchmark.kinds import KINDS
 from benchmark.metrics import primary
+from benchmark.runs.space import Range
 from benchmark.schema import Split, Task
 from benchmark.seeding import derive
 
 MAX_ROUNDS, PATIENCE = 2000, 50
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """Where a trial draws a parameter from: uniform, or uniform in its logarithm."""
-
-    low: float
-    high: float
-    log: bool = False
-    whole: bool = False
-
-    def draw(self, rng: np.random.Generator) -> float:
-        """One value."""
-        low, high = (np.log(self.low), np.log(self.high)) if self.log else (self.low, self.high)
-        drawn = rng.uniform(low, high)
-        value = float(np.exp(drawn) if self.log else drawn)
-        return round(value) if self.whole else float(f"{value:.4g}")
 
 
 SPACE = {
@@ -99,12 +83,14 @@ class Model:
 
     Args:
         booster: LightGBM's, cut at its best round on validation.
+        centre: What was taken off the labels before LightGBM made float32 of them.
         rounds: How many trees that is.
         rows: Rows of train whose label is known.
         seconds: Time of the fit.
     """
 
     booster: Any
+    centre: float
     rounds: int
     rows: int
     seconds: float
@@ -112,7 +98,7 @@ class Model:
     def predict(self, split: Split) -> np.ndarray:
         """(R,) or (R, K) logits, or values in the target's own unit: as `metrics.evaluate` takes them."""
         outputs_R: np.ndarray = self.booster.predict(columns(split), raw_score=True)
-        return outputs_R
+        return outputs_R + self.centre
 
 
 def columns(split: Split) -> np.ndarray:
@@ -154,10 +140,13 @@ class Trees:
         """
         library, started = self._library, time.perf_counter()
         rows, labels = self._known(self._data.train, task)
-        train = self._binned.subset(rows).construct().set_label(labels)
+        # taken off only where float32 would round: LightGBM's own mean does for all others
+        is_rounded = KINDS[task.kind].is_standardised and bool((labels.astype(np.float32) != labels).any())
+        centre = float(labels.mean()) if is_rounded else 0.0
+        train = self._binned.subset(rows).construct().set_label(labels - centre)
         rows_V, labels_V = self._known(self._data.validation, task)
         validation = library.Dataset(
-            columns(self._data.validation)[rows_V], label=labels_V, reference=self._binned, params=self._fixed
+            columns(self._data.validation)[rows_V], label=labels_V - centre, reference=self._binned, params=self._fixed
         )
         booster = library.train(
             {
@@ -171,7 +160,7 @@ class Trees:
             valid_sets=[validation],
             callbacks=[library.early_stopping(PATIENCE, verbose=False)],
         )
-        return Model(booster, booster.current_iteration(), len(rows), time.perf_counter() - started)
+        return Model(booster, centre, booster.current_iteration(), len(rows), time.perf_counter() - started)
 
     def _known(self, split: Split, task: Task) -> tuple[np.ndarray, np.ndarray]:
         labels = split.labels[:, self._data.schema.task_names.index(task.name)].astype(np.float64)

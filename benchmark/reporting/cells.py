@@ -9,7 +9,7 @@ from benchmark.analysis.values import cost
 from benchmark.reporting.layout import Cell
 from benchmark.schema import Task
 from benchmark.statistics import FEWEST, Comparison, Verdict
-from benchmark.text import ABSENT, TOO_FEW, count, duration, with_interval
+from benchmark.text import ABSENT, TOO_FEW, count, in_seconds, with_interval
 
 CLOSE = (Verdict.UNDECIDED, Verdict.EQUIVALENT, Verdict.IDENTICAL)
 """The verdicts of a method that cannot be told from the best."""
@@ -42,4 +42,4 @@ def cost_cells(group: Group, method: str) -> tuple[Cell, Cell]:
     """Parameters and seconds of training."""
     parameters, shared, seconds = cost(group.finished[method])
     size = f"{count(parameters)} ({count(shared)})" if parameters is not None else ABSENT
-    return Cell(size, short=count(parameters), value=parameters), Cell(duration(seconds))
+    return Cell(size, short=count(parameters), value=parameters), Cell(in_seconds(seconds))

@@ -10,6 +10,7 @@ from benchmark.analysis.fronts import heading
 from benchmark.analysis.results import Results
 from benchmark.analysis.study import Study
 from benchmark.analysis.values import SelectionName
+from benchmark.records.run import STATUSES
 from benchmark.reporting import provenance
 from benchmark.reporting.costs import cost_table
 from benchmark.reporting.fronts import front_table
@@ -34,7 +35,7 @@ LEGEND = Legend(
     "data, same seed) with its 95 % t interval. Intervals are not adjusted for the number of comparisons; p values are, by "
     "Holm over all methods and tasks of the data set. A p is of equivalence where that is the verdict, else of a difference. "
     f"Below {FEWEST} seeds or pairs there is no interval and no test.",
-    marks="Bold is the best mean of a column among methods that finished every seed; underlined is what cannot be told from it.",
+    marks="Bold is the best mean of a column among methods that finished every seed; {close} is what cannot be told from it.",
     seconds="Seconds of training are medians over seeds.",
 )
 
@@ -117,7 +118,7 @@ def _compared(
 
 def _headline(study: Study, selection: SelectionName) -> tuple[str, ...]:
     runs = study.runs
-    by_status = {s: sum(run.record.status == s for run in runs) for s in ("finished", "diverged", "failed")}
+    by_status = {s: sum(run.record.status == s for run in runs) for s in STATUSES}
     status = ", ".join(f"{number} {name}" for name, number in by_status.items() if number)
     purposes: Mapping[str, int] = {
         p: sum(run.record.purpose == p for run in runs) for p in dict.fromkeys(run.record.purpose for run in runs)

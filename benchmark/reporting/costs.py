@@ -8,7 +8,7 @@ from benchmark.analysis.results import Results
 from benchmark.analysis.study import Run
 from benchmark.analysis.values import cost, median
 from benchmark.reporting.layout import Cell, Column, Row, TextTable
-from benchmark.text import ABSENT, count, duration
+from benchmark.text import ABSENT, count, in_seconds
 
 
 def cost_table(results: Results) -> TextTable | None:
@@ -23,18 +23,20 @@ def cost_table(results: Results) -> TextTable | None:
         ratio = f"{seconds / base:.2f}" if seconds is not None and base else ABSENT
         epochs = median([run.record.best_epoch for run in runs])
         rate, memory = _median(runs, "rows_per_second"), _median(runs, "peak_memory_bytes")
-        cells = [Cell(duration(seconds)), *([Cell(ratio)] if base else [])]
+        cells = [Cell(in_seconds(seconds)), *([Cell(ratio)] if base else [])]
         cells += [Cell(count(rate), value=rate), Cell(f"{memory / 2**20:.0f}" if memory else ABSENT)]
         cells += [Cell(f"{epochs:g}" if epochs is not None else ABSENT)]
         cells += [Cell(count(value), value=value) for value in (parameters, shared)]
         rows.append(Row((Cell(method, method=method), *cells)))
     if not rows:
         return None
-    ratios = ["to the baseline's"] if base else []
-    titles = ["train\u00a0s", *ratios, "rows/s", "peak MiB", "epochs to the best", "parameters", "shared"]
-    columns = (Column("method", numeric=False), *map(Column, titles))
+    columns = (
+        Column("method", numeric=False), Column("seconds", "train\u00a0s"), *([Column("ratio", "to the baseline's")] if base else []),
+        Column("rate", "rows/s"), Column("memory", "peak MiB"), Column("epochs", "epochs to the best"),
+        Column("parameters"), Column("shared"),
+    )  # fmt: skip
     where = ", ".join(sorted({str(run.record.cost.get("device", "unknown")) for run in group.runs if run.finished}))
-    return TextTable("Cost", columns, tuple(rows), f"medians over seeds; on {where}", detail=True)
+    return TextTable("cost", "Cost", columns, tuple(rows), f"medians over seeds; on {where}", detail=True)
 
 
 def _median(runs: list[Run], key: str) -> float | None:

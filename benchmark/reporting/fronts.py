@@ -15,7 +15,7 @@ def front_table(results: Results) -> TextTable | None:
     shown = [front for front in fronts(results) if front.means and front.area() is not None]
     if not shown:
         return None
-    columns = (Column("method", numeric=False), *(Column(f"{front.title}, %") for front in shown))
+    columns = (Column("method", numeric=False), *(Column(front.key, f"{front.title}, %") for front in shown))
     rows = []
     for method in results.by_gain:
         if any(method in front.methods for front in shown):
@@ -24,7 +24,7 @@ def front_table(results: Results) -> TextTable | None:
     together = [Cell(_percent(front.area())) for front in shown]
     rows.append(Row((Cell("all methods together"), *together), reference=True))
     return TextTable(
-        "Methods on the front", columns, tuple(rows), "what the dominated area would lose without the method",
+        "front", "Methods on the front", columns, tuple(rows), "what the dominated area would lose without the method",
         notes=(_note(shown),), detail=True,
     )  # fmt: skip
 

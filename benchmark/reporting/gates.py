@@ -40,18 +40,18 @@ def _gate_table(method: str, runs: Sequence[Run]) -> TextTable:
     experts = list(dict.fromkeys(expert for weights in first.gates.values() for expert in weights))
     used = {gate: _used(gate, runs) for gate in first.gates}
     subtitle = f"seed {first.seed}"
-    title = f"Gates of {method}"
+    key, title = f"gates_{method}", f"Gates of {method}"
     if len(experts) > _WIDEST:  # experts of each task's own: most cells are empty, and a line a gate would be wide
         columns = (Column("expert", numeric=False), *map(Column, first.gates))
         rows = [Row((Cell(e), *(_weight(weights, e) for weights in first.gates.values()))) for e in experts]
         rows.append(Row((Cell("experts in use"), *(Cell(used[gate]) for gate in first.gates)), reference=True))
-        return TextTable(title, columns, tuple(rows), subtitle=subtitle, detail=True)
-    columns = (Column("gate", numeric=False), *map(Column, experts), Column("experts in use"))
+        return TextTable(key, title, columns, tuple(rows), subtitle=subtitle, detail=True)
+    columns = (Column("gate", numeric=False), *map(Column, experts), Column("in_use", "experts in use"))
     rows = [
         Row((Cell(gate), *(_weight(weights, expert) for expert in experts), Cell(used[gate])))
         for gate, weights in first.gates.items()
     ]
-    return TextTable(title, columns, tuple(rows), subtitle=subtitle, detail=True)
+    return TextTable(key, title, columns, tuple(rows), subtitle=subtitle, detail=True)
 
 
 def _weight(weights: Mapping[str, float], expert: str) -> Cell:

@@ -5,9 +5,10 @@ A document is chapters in a fixed order; a chapter has a part for each data set;
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +41,27 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: `numeric` ones stand right; a terminal leaves out `detail` ones, a narrow one `spare` ones too."""
+    """A column.
 
-    title: str
+    Args:
+        key: By which it is found, whatever its title says.
+        title: Its head; empty: the key.
+        numeric: Whether it stands right.
+        detail: Whether a terminal leaves it out.
+        spare: Whether a narrow terminal leaves it out too.
+        intervals: Whether its numbers have intervals, where there are seeds enough.
+    """
+
+    key: str
+    title: str = ""
     numeric: bool = True
     detail: bool = False
     spare: bool = False
+    intervals: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.title:
+            object.__setattr__(self, "title", self.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +74,27 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class TextTable:
-    """A table with its title, a line under it, and notes below; a terminal leaves out `detail` ones."""
+    """A table.
 
+    Args:
+        key: By which it is found in its part of the document, whatever its title says; files are named after it.
+        title: Its head.
+        columns: The first is of names.
+        rows: With a cell for each column.
+        subtitle: A line under the title.
+        notes: Lines below the table.
+        detail: Whether a terminal leaves it out.
+        folded: Whether a page shows it only when it is opened.
+    """
+
+    key: str
     title: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     subtitle: str = ""
     notes: tuple[str, ...] = ()
     detail: bool = False
+    folded: bool = False
 
     def first(self, most: int) -> tuple[tuple[Row, ...], str]:
         """So many rows of methods and all lines to compare with, and a note if rows are left out."""
@@ -135,12 +164,23 @@ class Chapter:
         return any(part.blocks or part.notes for part in self.parts)
 
 
-class Legend(NamedTuple):
-    """How numbers are read: intervals and p, what is marked, and seconds."""
+@dataclass(frozen=True, slots=True)
+class Legend:
+    """How numbers are read.
+
+    Args:
+        intervals: Intervals and p.
+        marks: What is marked, with `{close}` where an output says how it marks what cannot be told from the best.
+        seconds: Of training.
+    """
 
     intervals: str
     marks: str
     seconds: str
+
+    def lines(self, close: str) -> tuple[str, str, str]:
+        """All three for an output that marks what cannot be told from the best so: `underlined`."""
+        return self.intervals, self.marks.format(close=close), self.seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +193,23 @@ class Document:
     legend: Legend
     notes: tuple[str, ...] = ()
 
-    def tables(self) -> Iterator[tuple[Chapter, Part, TextTable]]:
-        """Every table with where it stands."""
-        for chapter in self.chapters:
-            for part in chapter.parts:
-                for block in part.blocks:
-                    if isinstance(block, TextTable):
-                        yield chapter, part, block
+    @property
+    def has_parts(self) -> bool:
+        """Whether its chapters have parts of several data sets."""
+        return len({part.name for chapter in self.chapters for part in chapter.parts if part.name}) > 1
+
+    def tables(self) -> Iterator[tuple[str, Part, TextTable]]:
+        """Every table with the name of its file, `<data set>_<key>`, and its part; the data set only where there are several."""
+        names: set[str] = set()
+        for part in (part for chapter in self.chapters for part in chapter.parts):
+            for table in (block for block in part.blocks if isinstance(block, TextTable)):
+                name = stem = _file_name(f"{part.name}_{table.key}" if self.has_parts else table.key)
+                number = 2
+                while name in names:  # of keys that differ only in signs
+                    name, number = f"{stem}_{number}", number + 1
+                names.add(name)
+                yield name, part, table
+
+
+def _file_name(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:100] or "table"

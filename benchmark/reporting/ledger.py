@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from benchmark.analysis.lines import LABELS, fitting, trained
+from benchmark.analysis.lines import fitting, trained
 from benchmark.analysis.study import TUNED, Group, draw_of
-from benchmark.records.run import TRIAL, Record
+from benchmark.records.run import STATUSES, TRIAL, Record
 from benchmark.reporting.layout import Block, Cell, Column, Facts, Row, TextTable
 from benchmark.reporting.notes import at_the_limit
-from benchmark.text import ABSENT, duration, listed, number
+from benchmark.settings.hydra_text import value_text
+from benchmark.text import ABSENT, in_seconds, listed, number
 
 if TYPE_CHECKING:
     from benchmark.records.reference import ReferenceRecord
@@ -46,10 +47,12 @@ def ledger(group: Group, references: Sequence[ReferenceRecord]) -> list[Block]:
         return []
     chosen = {record.name: record for record in trained(group, references)}
     rows = [_row(search) for search in searches]
-    rows += [_reference_row(name, records, chosen.get(name)) for name, records in sorted(lines.items())]
-    titles = ("trials", "finished", "diverged", "failed", "best on validation", "seconds of all")
-    columns = (Column("method", numeric=False), *map(Column, titles), Column("chosen", numeric=False, detail=True))
-    table = TextTable("Trials", columns, tuple(rows), _subtitle(group), notes=tuple(_notes(searches, lines)))
+    rows += [_reference_row(records, chosen.get(name)) for name, records in sorted(lines.items())]
+    columns = (
+        Column("method", numeric=False), *map(Column, ("trials", *STATUSES)), Column("best", "best on validation"),
+        Column("total_seconds", "seconds of all"), Column("chosen", numeric=False, detail=True),
+    )  # fmt: skip
+    table = TextTable("trials", "Trials", columns, tuple(rows), _subtitle(group), notes=tuple(_notes(searches, lines)))
     return [table, *_spaces(searches)]
 
 
@@ -92,11 +95,11 @@ def _notes(searches: Sequence[Search], lines: Mapping[str, Sequence[ReferenceRec
         notes.append(
             f"{total} trials, not as many for every tuned method: {sizes[0]} for {few}, up to {sizes[-1]} for others."
         )
-    for name, records in sorted(lines.items()):
+    for _, records in sorted(lines.items()):
         draws = _by_draw(records)
         of, size = (f" on each of {len(draws)} draws of the data" if len(draws) > 1 else ""), max(draws.values())
         unlike = f", where methods have {listed(map(str, sizes))}" if sizes and sizes != [size] else ""
-        notes.append(f"{LABELS.get(name, name)}: {size} trials{of}{unlike}, each with one model a task.")
+        notes.append(f"{records[0].label}: {size} trials{of}{unlike}, each with one model a task.")
     finished = {search.name: [t for t in search.trials if t.status == "finished"] for search in searches}
     if at_limit := at_the_limit(finished, "trial"):
         notes.append(at_limit)
@@ -115,28 +118,28 @@ def _notes(searches: Sequence[Search], lines: Mapping[str, Sequence[ReferenceRec
 
 def _row(search: Search) -> Row:
     best = _best(search)
-    counts = [sum(t.status == status for t in search.trials) for status in ("finished", "diverged", "failed")]
+    counts = [sum(t.status == status for t in search.trials) for status in STATUSES]
     seconds = sum(trial.cost.get("train_seconds") or 0.0 for trial in search.trials)
     size = len(search.trials)
     cells = [
         Cell(str(size) if search.asked in (None, size) else f"{size} of {search.asked}"),
         *(Cell(str(count)) for count in counts),
         Cell(number(best.criterion) if best else ABSENT),
-        Cell(duration(seconds)),
+        Cell(in_seconds(seconds)),
         Cell(_chosen(search)),
     ]
     return Row((Cell(search.name, method=search.name if search.asked is not None else None), *cells))
 
 
-def _reference_row(name: str, records: Sequence[ReferenceRecord], tuned: ReferenceRecord | None) -> Row:
+def _reference_row(records: Sequence[ReferenceRecord], tuned: ReferenceRecord | None) -> Row:
     seconds = sum(record.cost.get("train_seconds") or 0.0 for record in records)
     size = str(len(records))
     models = tuned.models.items() if tuned is not None else ()
     what = "; ".join(f"{task}: {_parameters(model['parameters'])}" for task, model in models) or ABSENT
     if len(_by_draw(records)) > 1:
         what = "each draw of the data and each task its own"
-    texts = (size, size, "0", "0", ABSENT, duration(seconds), what)
-    return Row((Cell(LABELS.get(name, name)), *map(Cell, texts)), reference=True)
+    texts = (size, size, "0", "0", ABSENT, in_seconds(seconds), what)
+    return Row((Cell(records[0].label), *map(Cell, texts)), reference=True)
 
 
 def _by_draw(records: Sequence[ReferenceRecord]) -> Counter[str]:
@@ -163,11 +166,7 @@ def _chosen(search: Search) -> str:
 
 
 def _parameters(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key}={_rounded(value)}" for key, value in values.items()) or ABSENT
-
-
-def _rounded(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return ", ".join(f"{key}={value_text(value)}" for key, value in values.items()) or ABSENT
 
 
 def _spaces(searches: Sequence[Search]) -> list[Block]:

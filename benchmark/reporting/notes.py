@@ -55,9 +55,14 @@ def trouble(group: Group) -> TextTable | None:
         Row((Cell(method, method=method), Cell(status), Cell(group.seeds_of(found)), Cell(what)))
         for (method, status, what), found in which.items()
     )
-    columns = tuple(Column(title, numeric=False) for title in ("method", "status", "seeds", "what happened"))
+    heads = ("method", ""), ("status", ""), ("seeds", ""), ("reason", "what happened")
+    columns = tuple(Column(key, title, numeric=False) for key, title in heads)
     return TextTable(
-        "Runs that are in no mean", columns, rows, subtitle="a method with such a run is shown and not ranked"
+        "trouble",
+        "Runs that are in no mean",
+        columns,
+        rows,
+        subtitle="a method with such a run is shown and not ranked",
     )
 
 

@@ -21,11 +21,16 @@ def overview(results: Results) -> TextTable:
     gains = results.baseline is not None and len(group.tasks) > 1
     columns = [Column("method", numeric=False), Column("seeds")]
     if gains:
-        columns += [Column("gain over tasks, % (+ is better)"), Column("task that gains least", detail=True)]
-    columns += [Column(f"{task.name} {metrics.headline(task).title}") for task in group.tasks]
+        columns += [
+            Column("gain", "gain over tasks, % (+ is better)", intervals=True),
+            Column("least", "task that gains least", detail=True),
+        ]
+    columns += [
+        Column(_key(task), f"{task.name} {metrics.headline(task).title}", intervals=True) for task in group.tasks
+    ]
     if results.family is not None and len(group.tasks) > 1:
-        columns.append(Column("tasks better / worse", detail=True))
-    columns += [Column("parameters (shared)", spare=True), Column("train\u00a0s", spare=True)]
+        columns.append(Column("seesaw", "tasks better / worse", detail=True))
+    columns += [Column("parameters", "parameters (shared)", spare=True), Column("seconds", "train\u00a0s", spare=True)]
     counted = seesaw(results.family.comparisons) if results.family is not None else {}
     rows = []
     for method in results.by_gain:
@@ -40,7 +45,12 @@ def overview(results: Results) -> TextTable:
     rows += [row for line in results.lines.values() if (row := _line(results, line, columns)) is not None]
     headline = ", ".join(f"{task.name} {label(metrics.primary(task), task)}" for task in group.tasks)
     return TextTable(
-        "All tasks", tuple(columns), tuple(rows), f"test rows; {headline}", notes=_notes(results, gains=gains)
+        "overview",
+        "All tasks",
+        tuple(columns),
+        tuple(rows),
+        f"test rows; {headline}",
+        notes=_notes(results, gains=gains),
     )
 
 
@@ -49,7 +59,10 @@ def gain_table(results: Results) -> TextTable | None:
     if results.baseline is None or not results.gains or len(results.group.tasks) < 2:
         return None
     tasks = results.group.tasks
-    columns = (Column("method", numeric=False), Column("gain over tasks, %"), *(Column(f"{t.name}, %") for t in tasks))
+    columns = (
+        Column("method", numeric=False), Column("gain", "gain over tasks, %", intervals=True),
+        *(Column(_key(task), f"{task.name}, %", intervals=True) for task in tasks),
+    )  # fmt: skip
     rows = []
     for method in results.by_gain:
         gain = results.gains.get(method)
@@ -58,8 +71,13 @@ def gain_table(results: Results) -> TextTable | None:
             cells = [Cell(signed_interval(part, 2) if part else ABSENT) for part in (gain.total, *parts)]
             rows.append(Row((Cell(method, method=method), *cells)))
     return TextTable(
-        "Gain of each task", columns, tuple(rows), "+ is better", notes=(_gain_note(results),), detail=True
+        "gains", "Gain of each task", columns, tuple(rows), "+ is better", notes=(_gain_note(results),), detail=True
     )
+
+
+def _key(task: Task) -> str:
+    """Of a task's column; no task is called as another column."""
+    return f"task:{task.name}"
 
 
 def _notes(results: Results, *, gains: bool) -> tuple[str, ...]:
@@ -120,15 +138,15 @@ def _metric(results: Results, task: Task, method: str) -> Cell:
 
 def _line(results: Results, line: Line, columns: list[Column]) -> Row | None:
     tasks = results.group.tasks
-    known = {f"{task.name} {metrics.headline(task).title}": (task, line.of(task)) for task in tasks}
+    known = {_key(task): (task, line.of(task)) for task in tasks}
     if not any(mean is not None for _, mean in known.values()):
         return None
     cells = [Cell(line.name)]
     for column in columns[1:]:
-        task, mean = known.get(column.title, (None, None))
+        task, mean = known.get(column.key, (None, None))
         places = results.places[task.name, metrics.primary(task)] if task is not None else 4
         text = "" if task is None else with_interval(mean, places)
-        if column.title == "seeds" and line.seeds is not None:
+        if column.key == "seeds" and line.seeds is not None:
             text = str(line.seeds)
         cells.append(Cell(text, short=number(mean.mean, places) if mean is not None else None))
     return Row(tuple(cells), reference=True)

@@ -99,13 +99,12 @@ def configurations(study: Study) -> TextTable:
         for texts, datasets in by_options.items():
             where = ", ".join(datasets) if len(by_options) > 1 else "all" if len(study.groups) > 1 else datasets[0]
             rows.append(Row((Cell(method, method=method), Cell(where), *map(Cell, texts))))
-    titles = ("method", "data set", "architecture", "weighting", "trainer, where it differs")
-    return TextTable(
-        "Configurations of the methods",
-        tuple(Column(title, numeric=False) for title in titles),
-        tuple(rows),
-        detail=True,
-    )
+    heads = (
+        ("method", ""), ("dataset", "data set"), ("architecture", ""), ("weighting", ""),
+        ("trainer", "trainer, where it differs"),
+    )  # fmt: skip
+    columns = tuple(Column(key, title, numeric=False) for key, title in heads)
+    return TextTable("configurations", "Configurations of the methods", columns, tuple(rows), detail=True, folded=True)
 
 
 def _options(config: Mapping[str, Any]) -> str:

@@ -40,9 +40,9 @@ def rank_table(found: Ranking) -> TextTable:
     """The mean ranks, with Nemenyi's groups where the statistics allow them."""
     order = sorted(zip(found.mean_ranks, found.methods, strict=True))
     groups = found.groups
-    columns = [Column("method", numeric=False), Column("mean rank")]
+    columns = [Column("method", numeric=False), Column("rank", "mean rank")]
     if found.critical_difference is not None:
-        columns.append(Column("not told from", numeric=False))
+        columns.append(Column("close", "not told from", numeric=False))
     rows = []
     for value, method in order:
         cells = [Cell(method, method=method), Cell(f"{value:.2f}", best=value == order[0][0])]
@@ -52,7 +52,7 @@ def rank_table(found: Ranking) -> TextTable:
         rows.append(Row(tuple(cells)))
     notes = [_note(found), "Adding or removing a method changes the ranks of the others; a gain does not."]
     return TextTable(
-        "Mean ranks", tuple(columns), tuple(rows), f"1 is best; over {found.blocks} tasks of all data sets",
+        "ranks", "Mean ranks", tuple(columns), tuple(rows), f"1 is best; over {found.blocks} tasks of all data sets",
         tuple(notes), detail=True,
     )  # fmt: skip
 

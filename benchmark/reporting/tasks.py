@@ -22,16 +22,25 @@ def task_table(results: Results, task: Task) -> TextTable:
     """Methods by metrics, best first: with the difference to the baseline, its verdict, and how far the best is."""
     group, headline = results.group, metrics.headline(task)
     shown, primary = _shown_metrics(results, task), headline.name
-    columns = [Column("method", numeric=False), Column("seeds", spare=True), Column(label(primary, task))]
+    columns = [
+        Column("method", numeric=False),
+        Column("seeds", spare=True),
+        Column(primary, label(primary, task), intervals=True),
+    ]
     if results.baseline is not None:
         better = "higher" if headline.direction > 0 else "lower"
-        columns.append(Column(f"Δ {headline.title} to {results.baseline} ({better} is better)"))
+        columns.append(
+            Column("difference", f"Δ {headline.title} to {results.baseline} ({better} is better)", intervals=True)
+        )
     if results.family is not None:
-        columns += [Column("verdict", numeric=False), Column("adjusted p", detail=True)]
+        columns += [Column("verdict", numeric=False), Column("p", "adjusted p", detail=True)]
     if results.against_best is not None:
-        columns.append(Column("against the best", numeric=False, detail=True))
-    columns += [Column(label(metric, task), detail=True) for metric in shown]
-    columns += [Column("parameters (shared)", detail=True), Column("train\u00a0s", detail=True)]
+        columns.append(Column("to_best", "against the best", numeric=False, detail=True))
+    columns += [Column(metric, label(metric, task), detail=True, intervals=True) for metric in shown]
+    columns += [
+        Column("parameters", "parameters (shared)", detail=True),
+        Column("seconds", "train\u00a0s", detail=True),
+    ]
     rows = []
     for method in results.ranked(task):
         cells = [Cell(method, method=method), seeds_cell(group, method), metric_cell(results, task, primary, method)]
@@ -48,7 +57,7 @@ def task_table(results: Results, task: Task) -> TextTable:
         rows.append(Row((*cells, *cost_cells(group, method))))
     rows += [_line(results, task, key, shown) for key, line in results.lines.items() if _knows(line, task)]
     notes = (*_close_note(results, task), *_line_notes(results, task), *task_notes(results, task, shown))
-    return TextTable(task.name, tuple(columns), tuple(rows), subtitle=_describe(task), notes=notes)
+    return TextTable(f"task_{task.name}", task.name, tuple(columns), tuple(rows), subtitle=_describe(task), notes=notes)
 
 
 def _difference_cell(results: Results, task: Task, method: str) -> Cell:
@@ -129,7 +138,7 @@ def _close_note(results: Results, task: Task) -> list[str]:
         )
     )
     return [
-        f"Best: {best}. Not told from it (underlined): {len(close)} of {len(tested)} methods{', ' if names else ''}{names}.{beside}{family}"
+        f"Best: {best}. Not told from it: {len(close)} of {len(tested)} methods{', ' if names else ''}{names}.{beside}{family}"
     ]
 
 
@@ -161,11 +170,12 @@ def selection_table(results: Results) -> TextTable | None:
         rows.append(Row(tuple(cells)))
     if not apart:
         return None
-    columns = [Column("method", numeric=False), Column("joint epoch", detail=True)]
+    columns = [Column("method", numeric=False), Column("epoch", "joint epoch", detail=True)]
     for task in group.tasks:
-        columns += [Column(f"{task.name} epoch", detail=True), Column(f"{task.name} {metrics.headline(task).title}")]
+        columns.append(Column(f"epoch:{task.name}", f"{task.name} epoch", detail=True))
+        columns.append(Column(f"task:{task.name}", f"{task.name} {metrics.headline(task).title}"))
     return TextTable(
-        "Joint against per-task selection", tuple(columns), tuple(rows),
+        "selection", "Joint against per-task selection", tuple(columns), tuple(rows),
         subtitle="test metric at one epoch for all tasks → at the task's own best epoch; epochs are medians over seeds",
         notes=("Both are selected on validation. One model serves all tasks only under joint selection.",),
     )  # fmt: skip

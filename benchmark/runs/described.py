@@ -52,6 +52,7 @@ def describe(name: str, data: Data, identity: dict[str, Any]) -> dict[str, Any]:
 def _hash_rows(data: Data) -> str:
     """Of the test rows: equal in two records if they were judged on the same rows."""
     hashed = hashlib.sha256()
-    for array in (data.test.categorical, data.test.numeric, data.test.labels):
+    labels = np.asarray(data.test.labels, dtype=np.float32)  # as records have it from when labels were float32
+    for array in (data.test.categorical, data.test.numeric, labels):
         hashed.update(np.ascontiguousarray(array).tobytes())
     return hashed.hexdigest()[:16]

@@ -7,6 +7,7 @@ import os
 import platform
 import shlex
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -19,7 +20,6 @@ import torch
 from torch import nn
 
 from benchmark.datasets import Data
-from benchmark.runs.progress import command_line
 from benchmark.training.embeddings import embeddings
 from benchmark.training.trainer import Fit
 
@@ -41,7 +41,7 @@ def environment() -> dict[str, Any]:
 
 
 def _command() -> str:
-    program, *arguments = command_line()
+    program, *arguments = sys.argv  # in a worker those of the sweep: the sweeper sends them along
     name = Path(program).name
     # `mtlbench run` is one word there
     words = ["python", "-m", "benchmark"] if name == "__main__.py" else name.split()

@@ -1,7 +1,7 @@
 """How far things are: a bar for the run at work on a terminal, and one line for each finished run of a sweep.
 
 A sweep lists the records it waits for in a file and names it in an environment variable, which the workers of any launcher
-inherit: so every worker can say "[7/12] ... 4 min left" by looking which records exist.
+have too: so every worker can say "[7/12] ... 4 min left" by looking which records exist.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from tqdm import tqdm
 
 from benchmark.kinds import kind_of_metrics
 from benchmark.metrics import METRICS
+from benchmark.records.files import write_json
 from benchmark.records.run import TRIAL, Record
+from benchmark.text import duration
 
 SWEEP = "MTLBENCH_SWEEP"
 
@@ -78,13 +80,10 @@ def sweep_progress(records: Sequence[Path] = ()) -> Iterator[Callable[[Sequence[
     def follow(records: Sequence[Path]) -> None:
         state = {
             "pid": os.getpid(),
-            "command_line": sys.argv,
             "started": time.time(),
             "records": [str(path.absolute()) for path in records],
         }
-        new = path.with_suffix(".new")
-        new.write_text(json.dumps(state))
-        new.replace(path)
+        write_json(path, state)
 
     follow(records)
     os.environ[SWEEP] = file.name
@@ -104,11 +103,6 @@ def line_of(record: Record) -> str:
         what += " (tuned)"
     place, left = _place()
     return " ".join(part for part in (place, what + ":", _outcome(record), left) if part)
-
-
-def command_line() -> list[str]:
-    """`sys.argv`; in a worker, that of the sweep."""
-    return list((_sweep() or {}).get("command_line", sys.argv))
 
 
 def _sweep() -> dict[str, Any] | None:
@@ -147,14 +141,6 @@ def _outcome(record: Record) -> str:
         if kind is not None and (value := values[kind.headline]) is not None:
             parts.append(f"{task} {METRICS[kind.headline].title} {value:.4f}")
     return f"{', '.join(parts)} | epoch {record.best_epoch} of {len(record.epochs)}, {duration(record.cost['train_seconds'])}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds for a person: `7 s`, `4 min`, `2 h 5 min`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def say(line: str) -> None:

@@ -27,6 +27,7 @@ from benchmark.settings.config import RunConfig
 from benchmark.settings.registry import plain
 from benchmark.trackers import guarded
 from benchmark.trained.checkpoint import save_checkpoint
+from benchmark.training.judgeable import check_judgeable
 from benchmark.training.targets import TargetScale
 from benchmark.training.trainer import Fit, Trainer
 from benchmark.weightings import Weighting
@@ -54,6 +55,7 @@ def run(config: RunConfig | DictConfig) -> Record:
     before = finished_before(config, identity)
     if before is not None:
         return before
+    check_data(config, data)
     record = new_record(config, data, identity)
     try:
         _execute(config, data, record)
@@ -102,6 +104,16 @@ def check(config: RunConfig) -> None:
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         raise ValueError(f"results_dir={config.results_dir} cannot be written: {existing} is not a writable folder")
+
+
+def check_data(config: RunConfig, data: Data) -> None:
+    """Everything that can be known to be wrong once data is read, and before anything is trained.
+
+    Raises:
+        ValueError: if a regression target does not vary in train, or validation cannot judge what `trainer.monitor` needs.
+    """
+    TargetScale.of(data.train, data.schema.tasks)
+    check_judgeable(data, config.trainer.monitor)
 
 
 def finished_before(config: RunConfig, identity: dict[str, Any]) -> Record | None:

@@ -18,11 +18,12 @@ from omegaconf import DictConfig, OmegaConf
 from benchmark.records.files import digest
 from benchmark.records.run import FIRST_TRIAL_SEED, TRIAL, Record
 from benchmark.runs.runner import check
-from benchmark.runs.space import Parameter, written
+from benchmark.runs.space import Parameter
 from benchmark.runs.sweep import Compose, Job
 from benchmark.seeding import derive
 from benchmark.settings.composition import typed
 from benchmark.settings.config import RunConfig
+from benchmark.settings.hydra_text import value_text
 from benchmark.settings.registry import plain
 
 STARTUP_TRIALS = 4  # of TPE: drawn at random before it models; Optuna's 10 would be a whole budget
@@ -145,6 +146,11 @@ class MethodSearch:
         return [self._job(best.parameters, purpose="tuned", seed=seed, tuning=tuning) for seed in self.seeds]
 
     @property
+    def has_failed(self) -> bool:
+        """Did every trial fail? Then there is nothing to choose; trials that diverged are results."""
+        return all(trial.record is not None and trial.record.status == "failed" for trial in self.trials)
+
+    @property
     def best(self) -> Trial:
         """The best on validation; ties, and trials of which none finished, go to the lowest number."""
         return max(self.trials, key=lambda trial: trial.value)
@@ -167,8 +173,8 @@ class MethodSearch:
         OmegaConf.update(node, "tuning", tuning, merge=False, force_add=True)
         config = typed(node)
         check(config)
-        overrides = [f"{key}={written(value)}" for key, value in changes.items()]
-        return Job([*self.overrides, *overrides, f"++tuning={written(tuning)}"], config)
+        overrides = [f"{key}={value_text(value)}" for key, value in changes.items()]
+        return Job([*self.overrides, *overrides, f"++tuning={value_text(tuning)}"], config)
 
 
 def searches_of(

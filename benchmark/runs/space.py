@@ -1,4 +1,4 @@
-"""The search space: which parameters a search tries, and over what, in the grammar of Hydra's own sweeps.
+"""The search space: which parameters a search tries, and over what; methods' in the grammar of Hydra's own sweeps.
 
     trainer:
       learning_rate: tag(log, interval(1e-4, 1e-2))
@@ -15,8 +15,9 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Quote, QuotedString, RangeSweep
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, QuotedString, RangeSweep
 from hydra.errors import HydraException
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
@@ -32,38 +33,85 @@ DIGITS = 4  # significant ones of a drawn number: readable, and the same whereve
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Range:
+    """Numbers from one end to another, both included, all as likely: by their value, or by their logarithm.
+
+    Args:
+        low: The smaller end.
+        high: The larger end.
+        log: Are they even in their logarithm?
+        whole: Are they whole numbers?
+        step: Between whole numbers.
+
+    Raises:
+        ValueError: if the ends are in the wrong order, or have no logarithm.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+    whole: bool = False
+    step: int = 1
+
+    def __post_init__(self) -> None:
+        if self.low > self.high:
+            raise ValueError(f"expected the smaller number first, found {self.low} and {self.high}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"tag(log, ...) is for numbers above 0, found {self.low}")
+
+    @property
+    def distribution(self) -> BaseDistribution:
+        """The same for Optuna, whose samplers draw what methods try."""
+        if self.whole:
+            return IntDistribution(int(self.low), int(self.high), log=self.log, step=self.step)
+        return FloatDistribution(self.low, self.high, log=self.log)
+
+    def draw(self, rng: np.random.Generator) -> float:
+        """One value, where no sampler learns from others."""
+        low, high = (np.log(self.low), np.log(self.high)) if self.log else (self.low, self.high)
+        drawn = float(rng.uniform(low, high))
+        return self.rounded(float(np.exp(drawn)) if self.log else drawn)
+
+    def rounded(self, drawn: float) -> float:
+        """The number that a draw stands for: short, and inside the ends."""
+        if self.whole:
+            return self.low + self.step * round((drawn - self.low) / self.step)
+        return min(max(float(f"{drawn:.{DIGITS}g}"), self.low), self.high)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Parameter:
     """One parameter of the space.
 
     Args:
         key: "trainer.learning_rate".
         text: What it is tried over, as it was written.
-        distribution: The same for Optuna; of a choice, the places in `choices`.
-        choices: The values of a choice; None: numbers.
+        tried: The same: numbers, or the values of a choice.
     """
 
     key: str
     text: str
-    distribution: BaseDistribution
-    choices: tuple[Any, ...] | None = None
+    tried: Range | tuple[Any, ...]
 
     def suits(self, config: RunConfig) -> bool:
         """Has this method the parameter?"""
         group, _, name = self.key.partition(".")
         return name in _names(type(getattr(config, group)))
 
+    @property
+    def distribution(self) -> BaseDistribution:
+        """What Optuna draws from; of a choice, the places of its values."""
+        if isinstance(self.tried, Range):
+            return self.tried.distribution
+        return CategoricalDistribution(range(len(self.tried)))
+
     def value(self, drawn: Any) -> Any:
         """The value that Optuna's draw stands for."""
-        if self.choices is not None:
-            return self.choices[drawn]
-        if isinstance(self.distribution, FloatDistribution):
-            rounded = float(f"{drawn:.{DIGITS}g}")
-            return min(max(rounded, self.distribution.low), self.distribution.high)
-        return drawn
+        return self.tried.rounded(drawn) if isinstance(self.tried, Range) else self.tried[drawn]
 
     def drawn(self, value: Any) -> Any:
         """The inverse of `value`."""
-        return value if self.choices is None else self.choices.index(value)
+        return value if isinstance(self.tried, Range) else self.tried.index(value)
 
 
 def parse_space(space: Mapping[str, Any]) -> tuple[Parameter, ...]:
@@ -74,21 +122,6 @@ def parse_space(space: Mapping[str, Any]) -> tuple[Parameter, ...]:
             be read.
     """
     return tuple(_parse(key, text) for key, text in sorted(_flat(space)))
-
-
-def written(value: Any) -> str:
-    """A plain value as Hydra reads it on a command line.
-
-    >>> written({"a.b": [1, 2.5], "c": "log(2)", "d": None})
-    "{a.b:[1,2.5],c:'log(2)',d:null}"
-    """
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{written(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ",".join(map(written, value)) + "]"
-    if isinstance(value, str):
-        return QuotedString(value, Quote.single).with_quotes()
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 def _flat(space: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -104,8 +137,7 @@ def _parse(key: str, text: Any) -> Parameter:
     try:
         sweep = OverridesParser.create().parse_override(f"{key}={text}").value() if isinstance(text, str) else None
         if isinstance(sweep, ChoiceSweep) and not sweep.shuffle:
-            choices = tuple(_plain(item) for item in sweep.list)
-            return Parameter(key, text, CategoricalDistribution(range(len(choices))), choices)
+            return Parameter(key, text, tuple(_plain(item) for item in sweep.list))
         if isinstance(sweep, RangeSweep | IntervalSweep):
             return Parameter(key, text, _numbers(sweep))
     except (HydraException, ValueError, TypeError) as error:
@@ -113,21 +145,21 @@ def _parse(key: str, text: Any) -> Parameter:
     raise ValueError(f"{WHERE}.{key}: expected {FORMS}, found {text!r}")
 
 
-def _numbers(sweep: RangeSweep | IntervalSweep) -> BaseDistribution:
+def _numbers(sweep: RangeSweep | IntervalSweep) -> Range:
     if surplus := (sweep.tags or set()) - {"log"}:
         raise ValueError(unknown("tag", min(surplus), ["log"]))
     log = "log" in (sweep.tags or ())
     if isinstance(sweep, IntervalSweep):
-        if isinstance(sweep.start, int) and isinstance(sweep.end, int):
-            return IntDistribution(sweep.start, sweep.end, log=log)
-        return FloatDistribution(float(sweep.start), float(sweep.end), log=log)  # type: ignore[arg-type]
+        assert sweep.start is not None
+        assert sweep.end is not None
+        return Range(sweep.start, sweep.end, log, whole=isinstance(sweep.start, int) and isinstance(sweep.end, int))
     values = list(sweep.range())  # its end is left out
     if not values or sweep.step <= 0:
         raise ValueError("the range is empty")
     if log and sweep.step != 1:
         raise ValueError("a range with tag(log, ...) has the step 1")
     if all(isinstance(number, int) for number in (sweep.start, sweep.stop, sweep.step)):
-        return IntDistribution(int(values[0]), int(values[-1]), step=int(sweep.step), log=log)
+        return Range(int(values[0]), int(values[-1]), log, whole=True, step=int(sweep.step))
     raise ValueError("a range is of whole numbers; expected interval(0.1, 0.5) or choice(0.1, 0.2)")
 
 

@@ -18,7 +18,7 @@ from benchmark.records.files import digest
 from benchmark.records.run import TRIAL, Record, load_record, record_path
 from benchmark.runs.described import identify
 from benchmark.runs.progress import line_of, say, sweep_progress
-from benchmark.runs.runner import build_dataset, check, finished_before, run
+from benchmark.runs.runner import build_dataset, check, check_data, finished_before, run
 from benchmark.settings import registry
 from benchmark.settings.composition import typed
 from benchmark.settings.config import RunConfig
@@ -95,6 +95,7 @@ class Sweep:
         self._jobs: dict[Path, Job] = {}
         self._before: dict[Path, int] = {}  # when the records of the jobs that were to run had been written
         self._data: dict[tuple[str, bool], dict[str, Any]] = {}  # what `identify` says of each data set
+        self._checked: set[str] = set()  # the data sets, each with what selects epochs, on which runs can be judged
         self._stack = ExitStack()
         self.is_complete = False
 
@@ -117,6 +118,9 @@ class Sweep:
             jobs: What to run.
             what: The word for one of them.
             title: Goes before the line that counts them.
+
+        Raises:
+            ValueError: if any of them cannot be trained or judged on its data; then none is started.
         """
         todo, skipped = self._unfinished(jobs)
         if len(jobs) > 1 or skipped:
@@ -176,7 +180,7 @@ class Sweep:
                 tracker.report(partial(report, results_dir))
 
     def _unfinished(self, jobs: Sequence[Job]) -> tuple[list[Job], list[Record]]:
-        """Prepares every data set once, before any worker needs it; the jobs to do, and the records of the others."""
+        """Prepares and checks every data set once, before any worker needs it; the jobs to do, the records of the others."""
         todo, done = [], []
         for job in jobs:
             key = digest(plain(job.config.dataset)), job.config.purpose == TRIAL
@@ -187,6 +191,11 @@ class Sweep:
                 todo.append(job)
             else:
                 done.append(before)
+        for job in todo:
+            judged = digest([dataclasses.asdict(job.config.dataset), job.config.trainer.monitor])
+            if judged not in self._checked:
+                check_data(job.config, build_dataset(job.config).build())
+                self._checked.add(judged)
         return todo, done
 
     def _point_to_records(self, *, has_results: bool) -> None:

@@ -23,6 +23,7 @@ from benchmark.runs.progress import say
 from benchmark.runs.search import SAMPLERS, MethodSearch, searches_of
 from benchmark.runs.space import parse_space
 from benchmark.runs.sweep import Compose, Job, Sweep, compose_all
+from benchmark.settings.hydra_text import value_text
 from benchmark.settings.registry import plain
 from benchmark.text import counted
 
@@ -58,7 +59,7 @@ def tune(
         if _search(searches, trials, sweep):
             for search in searches:
                 say(_chosen(search))
-            tuned = [job for search in searches for job in search.tuned()]
+            tuned = [job for search in searches if not search.has_failed for job in search.tuned()]
             sweep.run([*tuned, *default])
             _renew_ledgers(tuned, sweep)
             _warn_of_other_choices(tuned)
@@ -86,12 +87,17 @@ def _search(searches: Sequence[MethodSearch], trials: int, sweep: Sweep) -> bool
 
 
 def _chosen(search: MethodSearch) -> str:
+    if search.has_failed:
+        return f"mtlbench: {search.method}: all {counted(len(search.trials), 'trial')} failed, so it has no tuned runs"
     best, statuses = search.best, Counter(trial.record.status for trial in search.trials if trial.record is not None)
     ended = ", ".join(f"{number} {status}" for status, number in sorted(statuses.items()) if status != "finished")
     found = (
         f"{search.config.trainer.monitor} {best.value:.4f} on validation" if statuses["finished"] else "none finished"
     )
-    values = " ".join(f"{key}={value}" for key, value in best.parameters.items()) or "nothing of the space is its own"
+    values = (
+        " ".join(f"{key}={value_text(value)}" for key, value in best.parameters.items())
+        or "nothing of the space is its own"
+    )
     facts = "; ".join(part for part in (found, ended) if part)
     return f"mtlbench: {search.method}: trial {best.number} of {len(search.trials)} is the best ({facts}): {values}"
 

@@ -7,9 +7,7 @@ discovery of architectures does.
 
 from __future__ import annotations
 
-import os
 import shutil
-import sys
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import cast
@@ -31,18 +29,20 @@ from benchmark.settings.registry import ComponentConfig
 CONFIG_MODULE = "benchmark.conf"
 LAUNCHERS = Path(__file__).parents[1] / "conf" / "hydra" / "launcher"
 LAUNCHER_EXTRAS = {"ray": "ray"}  # all others: sweeps
-PLUGINS = Path(__file__).parents[1] / "_plugins"  # holds the namespace package hydra_plugins: our sweeper
 
 
 def prepare() -> None:
-    """Makes known to Hydra what `conf/config.yaml` names: groups, schema, help, sweeper. Idempotent."""
+    """Makes known to Hydra what `conf/config.yaml` names: groups, schema and help; the sweeper it finds itself. Idempotent.
+
+    Raises:
+        ValueError: if it does not find the sweeper, as in a checkout that is not installed.
+    """
     registry.discover()
     ConfigStore.instance().store(name="run_schema", node=RunConfig, provider="mtlbench")
     register_help()  # it lists the registries, and so comes after their discovery
-    if str(PLUGINS) not in sys.path:
-        sys.path.append(str(PLUGINS))
-        # a launcher's worker unpickles what Hydra knows, our sweeper too, before any line of ours runs there
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), str(PLUGINS))))
+    Plugins.instance()  # imports the plugins, which store their options
+    if "mtlbench.yaml" not in ConfigStore.instance().repo["hydra"]["sweeper"]:
+        raise ValueError("this checkout is not installed, and Hydra does not find its sweeper: pip install -e .")
     _prefer_launchers_of_conf()
 
 
@@ -75,7 +75,6 @@ def check_launcher(config: DictConfig) -> None:
 
 def _prefer_launchers_of_conf() -> None:
     """Takes the plugins' own options of the same names away: Hydra would merge ours into them, and warn each time."""
-    Plugins.instance()  # imports the plugins, which store their options
     options = ConfigStore.instance().repo["hydra"]["launcher"]
     for name in launchers():
         options.pop(f"{name}.yaml", None)

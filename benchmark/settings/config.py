@@ -86,7 +86,7 @@ class RunConfig:
         seed: Initial values, order of batches, dropout, weighting. The split hangs on `dataset.split_seed` alone.
         device: auto (cuda if there is one), cpu or cuda.
         threads: Of torch on the CPU; 0: all cores. The last bit of a result depends on it.
-        tracker: none or wandb.
+        tracker: A registered name, or `configure("tracker", name, ...)`.
         results_dir: Where records are written.
         save_checkpoint: Keep the weights of the selected epoch beside the record.
         rerun: Train even if the record is there.
@@ -108,16 +108,11 @@ class RunConfig:
     tuning: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for group, default in (
-            ("dataset", MISSING),
-            ("architecture", MISSING),
-            ("weighting", "equal"),
-            ("tracker", "none"),
-        ):
-            value = getattr(self, group)
-            name = default if value == MISSING else value
-            if isinstance(name, str) and name != MISSING:
-                setattr(self, group, registry.REGISTRIES[group].config(name))
+        for group in ("dataset", "architecture", "weighting", "tracker"):
+            entries, value = registry.REGISTRIES[group], getattr(self, group)
+            name = entries.default if value == MISSING else value
+            if isinstance(name, str):
+                setattr(self, group, entries.config(name))
         _one_of("purpose", self.purpose, CHOICES["purpose"])
         _one_of("device", self.device, ("auto", "cpu", "cuda"))
         _at_least("seed", self.seed, 0)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import types
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
-from enum import Enum
-from typing import Any, NoReturn, Union, get_args, get_origin, get_type_hints
+from typing import NoReturn, get_args, get_type_hints
 
 from hydra._internal.utils import get_args_parser  # the options of every Hydra command have no public list
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
@@ -19,7 +17,8 @@ from omegaconf.errors import (
 )
 
 from benchmark.settings.help import experiments
-from benchmark.settings.registry import REGISTRIES, ComponentConfig
+from benchmark.settings.hydra_text import type_text
+from benchmark.settings.registry import REGISTRIES
 from benchmark.text import shortened, unknown
 
 EXPERIMENT = "experiment"  # a group of conf/ that has no field in RunConfig
@@ -136,26 +135,7 @@ def _expected(error: ValidationError) -> str | None:
         kind = get_type_hints(error.object_type).get(str(error.key))
     else:  # an element of a dict or a tuple
         kind = next((k for k in reversed(get_args(error.ref_type)) if k is not Ellipsis), None)
-    return None if kind is None else _in_words(kind)
-
-
-def _in_words(kind: Any) -> str:
-    parts = get_args(kind)
-    if get_origin(kind) in (Union, types.UnionType):
-        return " or ".join("null" if part is type(None) else _in_words(part) for part in parts)
-    if get_origin(kind) is tuple:
-        return f"a list of {_in_words(parts[0])}, as in [1,2]" if parts[0] in (int, float) else "a list, as in [a,b]"
-    if get_origin(kind) is dict:
-        return f"a mapping to {_in_words(parts[1])}, as in '{{a: 1, b: 2}}'"
-    if kind is bool:
-        return "true or false"
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        return f"one of {', '.join(member.name for member in kind)}"
-    if isinstance(kind, type) and issubclass(kind, ComponentConfig):
-        return "the name of a registered one"
-    if is_dataclass(kind):
-        return f"its own keys ({', '.join(field.name for field in fields(kind))})"
-    return kind.__name__ if isinstance(kind, type) else str(kind)
+    return None if kind is None else type_text(kind)
 
 
 def _one_line(text: str) -> str:

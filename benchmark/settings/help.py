@@ -8,7 +8,8 @@ from pathlib import Path
 from hydra.core.config_store import ConfigStore
 
 from benchmark.settings.config import RunConfig, TrainerConfig
-from benchmark.settings.listing import aligned, argument_meanings, as_typed, summary
+from benchmark.settings.hydra_text import value_text
+from benchmark.settings.listing import aligned, argument_meanings, summary
 from benchmark.settings.registry import REGISTRIES
 
 EXPERIMENTS = Path(__file__).parents[1] / "conf" / "experiment"
@@ -75,7 +76,7 @@ def register_help() -> None:
 def _keys(config: type, prefix: str) -> list[str]:
     meanings = argument_meanings(config.__doc__)
     rows = [
-        (f"{prefix}{field.name}={as_typed(field.default)}", meanings.get(field.name, ""))
+        (f"{prefix}{field.name}={value_text(field.default)}", meanings.get(field.name, ""))
         for field in dataclasses.fields(config)
         if field.name not in REGISTRIES and field.default is not dataclasses.MISSING
     ]

@@ -7,8 +7,9 @@ import inspect
 import re
 import textwrap
 from collections.abc import Sequence
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import get_type_hints
 
+from benchmark.settings.hydra_text import type_text, value_text
 from benchmark.settings.registry import REGISTRIES, Registry, datasets
 from benchmark.text import unknown
 
@@ -21,7 +22,7 @@ class ListedParameter:
 
     Args:
         key: As on the command line, "architecture.num_experts".
-        kind: Its type, "int" or "offline | online".
+        kind: Its type in words, "int" or "one of offline, online".
         default: As on the command line, "8" or "[64]".
         meaning: From the docstring's Args; empty if it is not there.
     """
@@ -85,7 +86,7 @@ def parameters(registry: Registry, name: str) -> list[ListedParameter]:
         meanings |= argument_meanings(parent.__doc__)
     return [
         ListedParameter(
-            f"{registry.group}.{p.name}", in_words(hints[p.name]), as_typed(p.default), meanings.get(p.name, "")
+            f"{registry.group}.{p.name}", type_text(hints[p.name]), value_text(p.default), meanings.get(p.name, "")
         )
         for p in inspect.signature(cls).parameters.values()
         if p.kind is p.KEYWORD_ONLY
@@ -103,26 +104,6 @@ def argument_meanings(docstring: str | None) -> dict[str, str]:
         for name in names.split(","):
             meanings[name.strip()] = " ".join(text.split())
     return meanings
-
-
-def in_words(kind: Any) -> str:
-    """A type annotation as a reader of the command line wants it."""
-    if get_origin(kind) is Literal:
-        return " | ".join(map(str, get_args(kind)))
-    if isinstance(kind, type) and get_origin(kind) is None:
-        return kind.__name__
-    return str(kind).replace("None", "null")
-
-
-def as_typed(value: Any) -> str:
-    """A default as one would type it on the command line."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, tuple | list):
-        return f"[{','.join(map(as_typed, value))}]"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {as_typed(item)}" for key, item in value.items()) + "}"
-    return str(value)
 
 
 def aligned(rows: Sequence[tuple[str, ...]], indent: int) -> list[str]:

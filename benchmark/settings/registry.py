@@ -122,6 +122,7 @@ class Registry:
     def __init__(self, group: str, package: str, base: type[ComponentConfig]) -> None:
         self.group, self.package, self.base = group, package, base
         self._classes: dict[str, type] = {}
+        self._default: str | None = None
         self._discovered = False
 
     @property
@@ -129,21 +130,28 @@ class Registry:
         """The word for all entries, as in `mtlbench list architectures` and the entry point group."""
         return f"{self.group}s"
 
-    def register(self, name: str) -> Callable[[C], C]:
+    def register(self, name: str, *, default: bool = False) -> Callable[[C], C]:
         """A class decorator that enters the class under `name` and gives it its `Config`.
 
+        Args:
+            name: On the command line, in records and in reports.
+            default: Is it what a run has that names none?
+
         Raises:
-            ValueError: if another class has the name, or a parameter has no annotation or no default.
+            ValueError: if another class has the name or is the default, or a parameter has no annotation or no default.
         """
 
         def enter(cls: C) -> C:
             known = self._classes.get(name)
             if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
                 raise ValueError(f"{self.group} {name!r} is registered twice: {known.__module__} and {cls.__module__}")
+            if default and self._default not in (None, name):
+                raise ValueError(f"the default {self.group} is {self._default}, and {name} claims to be it too")
             config = _config_class(cls, name, self.group, self.base)
             cls.Config = config  # type: ignore[attr-defined]
             cls.registered_as = name  # type: ignore[attr-defined]
             self._classes[name] = cls
+            self._default = name if default else self._default
             ConfigStore.instance().store(group=self.group, name=name, node=_config_node(config), provider="mtlbench")
             return cls
 
@@ -168,6 +176,12 @@ class Registry:
         """All registered names, sorted."""
         self.discover()
         return sorted(self._classes)
+
+    @property
+    def default(self) -> str | None:
+        """The name that a run has where it chooses none; None if it has to choose."""
+        self.discover()
+        return self._default
 
     def get(self, name: str) -> type:
         """The class of this name.

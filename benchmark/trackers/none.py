@@ -5,6 +5,6 @@ from __future__ import annotations
 from benchmark.trackers import Tracker, register
 
 
-@register("none")
+@register("none", default=True)
 class NoTracker(Tracker):
     """Tracks nothing: the record alone."""

@@ -148,12 +148,12 @@ def track_report(
     )
     page = report.html()
     latex = report.latex()
-    tables = {  # under the names of the LaTeX files: letters only, as wandb makes paths of keys
-        f"tables/{name.removesuffix('.tex')}": wandb.Table(
+    tables = {  # under the names of their files: letters only, as wandb makes paths of keys
+        f"tables/{name}": wandb.Table(
             columns=[column.title for column in table.columns],
             data=[[cell.text for cell in row.cells] for row in table.rows],
         )
-        for name, (_, _, table) in zip(latex, report.document.tables(), strict=True)
+        for name, _, table in report.document.tables()
     }
     columns: list[str | int] = [*report.summary.columns]
     summary = wandb.Table(columns=columns, data=[list(row) for row in report.summary.iter_rows()])

@@ -6,28 +6,23 @@ All else that rebuilds the model (architecture, parameters, schema) stands in th
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import shlex
-import tempfile
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from benchmark.records.files import written_whole
 from benchmark.records.run import Record, load_record, record_files
 from benchmark.rows import check_rows
 from benchmark.schema import Schema
 from benchmark.seeding import seeded
-from benchmark.settings.config import RunConfig, TrainerConfig
-from benchmark.settings.registry import REGISTRIES, architectures, datasets
+from benchmark.settings.hydra_text import command_text
+from benchmark.settings.registry import architectures, datasets
 from benchmark.training.prediction import BATCH_SIZE, predict
 
 if TYPE_CHECKING:
@@ -40,7 +35,7 @@ _MODEL, _MEAN, _STD = "model.", "target.mean", "target.std"
 
 
 def save_checkpoint(path: Path, state: dict[str, Tensor], target_mean_T: Tensor, target_std_T: Tensor) -> None:
-    """Writes a checkpoint in one step: a reader sees the old file or the new one, never a part.
+    """Writes a checkpoint, whole.
 
     Args:
         path: `<id>.safetensors` beside the record; its folder is made if it is not there.
@@ -53,17 +48,8 @@ def save_checkpoint(path: Path, state: dict[str, Tensor], target_mean_T: Tensor,
     # a copy each: safetensors refuses tensors that share memory, as tied weights do
     contiguous = torch.contiguous_format
     copies = {name: value.detach().cpu().clone(memory_format=contiguous) for name, value in tensors.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        save_file(copies, temporary)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with written_whole(path) as file:
+        save_file(copies, file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +133,7 @@ def load(record: Record | str | Path, *, device: str = "cpu") -> Predictor:
     record, path = locate(record)
     weights = path.with_suffix(".safetensors")
     if not weights.is_file():
-        command = f"{_command(record.config)} save_checkpoint=true"
+        command = f"{command_text(record.config)} save_checkpoint=true"
         raise FileNotFoundError(f"no checkpoint at {weights}; to make one: {command}")
     try:
         tensors = load_file(weights)
@@ -204,34 +190,3 @@ def _name_one(folder: Path) -> str:
     names = [str(path) for path in islice(usable, 5)]
     found = f"with a checkpoint are, for example: {', '.join(names)}" if names else "no record there has a checkpoint"
     return f"{folder} is a folder, and one record (.json) was expected; {found}"
-
-
-def _command(config: dict[str, Any]) -> str:
-    """The command of a run: the names it chose, and what differs from their defaults."""
-    words = ["mtlbench", "run"]
-    for group in ("dataset", "architecture", "weighting"):
-        name = config[group]["name"]
-        words += [f"{group}={name}", *_overrides(f"{group}.", config[group], asdict(REGISTRIES[group].config(name)))]
-    words += _overrides("trainer.", config["trainer"], asdict(TrainerConfig()))
-    alone = ("purpose", "seed", "device", "threads", "results_dir")
-    words += _overrides("", config, {field.name: field.default for field in fields(RunConfig) if field.name in alone})
-    return shlex.join(words)
-
-
-def _overrides(prefix: str, values: dict[str, Any], defaults: dict[str, Any]) -> Iterator[str]:
-    for key, default in defaults.items():
-        value = values.get(key, default)
-        if json.dumps(value) != json.dumps(default):  # a list and a tuple are the same
-            yield f"{prefix}{key}={_written(value)}"
-
-
-def _written(value: object) -> str:
-    """A plain value in Hydra's grammar of overrides."""
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{key}:{_written(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, Iterable) and not isinstance(value, str):
-        return "[" + ",".join(map(_written, value)) + "]"
-    if isinstance(value, str) and not re.fullmatch(r"[\w./-]+", value):
-        escaped = value.replace("'", "\\'")
-        return f"'{escaped}'"
-    return str(value) if isinstance(value, str) else json.dumps(value)

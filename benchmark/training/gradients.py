@@ -1,7 +1,7 @@
 """The backward of gradient weightings: each task's gradients, their Gram matrix, and one update.
 
-Which parameters are shared is found by autograd on the first batches, not declared, so it holds for every
-architecture: a parameter is shared if two or more tasks send it a gradient, and a task's own if only that task does.
+Which parameters are shared is found by autograd in training, not declared, so it holds for every architecture: a
+parameter is shared if two or more tasks send it a gradient, and a task's own if only that task does.
 
 Suffixes: A active tasks (those with a label in the batch), T tasks, S scalars in scope, P these and those that go along
 (in `reach`: parameter tensors).
@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import reduce
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,11 +20,10 @@ from torch import Tensor, nn
 from benchmark.training.embeddings import embeddings
 from benchmark.weightings import GramWeighting, JacobianWeighting
 
-# In how many batches a task's reach is looked for. One is not enough: a layer that starts at zero hides what lies below it.
-PROBES = 3
-
-# While something is unreached (an expert that no row has chosen yet), every so many steps look again.
-PROBE_AGAIN = 100
+# Beside the steps whose number is a power of two, a look at what each task reaches is due in each of the first few (a
+# layer that starts at zero hides what lies below it from the first) and then every so many steps.
+FIRST_LOOKS = 3
+LOOK_EVERY = 100
 
 # Up to so many scalars, the shared parameters outside the scope go along in each task's pass. That costs less than one
 # more backward, which is what larger ones get: big embedding tables.
@@ -46,12 +47,15 @@ def reach(outputs: dict[str, Tensor], parameters: Sequence[Tensor]) -> Tensor:
     for column, output in enumerate(outputs.values()):
         if not output.requires_grad:
             continue
-        # uneven, so that contributions of rows do not cancel
-        cotangent = torch.linspace(1, 2, output.numel()).to(output).view_as(output)
-        gradients = torch.autograd.grad(output, parameters, cotangent, retain_graph=True, allow_unused=True)
+        gradients = torch.autograd.grad(output, parameters, _uneven(output), retain_graph=True, allow_unused=True)
         for row, gradient in enumerate(gradients):
             reached_PT[row, column] = gradient is not None and bool(gradient.any())
     return reached_PT
+
+
+def _uneven(output: Tensor) -> Tensor:
+    """Factors with which contributions of rows do not cancel."""
+    return torch.linspace(1, 2, output.numel()).to(output).view_as(output)
 
 
 def count_shared(outputs: dict[str, Tensor], parameters: Sequence[Tensor]) -> int:
@@ -62,6 +66,15 @@ def count_shared(outputs: dict[str, Tensor], parameters: Sequence[Tensor]) -> in
     return sum(p.numel() for p, is_shared in zip(parameters, shared_P.tolist(), strict=True) if is_shared)
 
 
+def is_look_due(step: int) -> bool:
+    """Does this step (counted from 1) look at what each task reaches?
+
+    >>> [step for step in range(1, 301) if is_look_due(step)]
+    [1, 2, 3, 4, 8, 16, 32, 64, 100, 128, 200, 256, 300]
+    """
+    return step <= FIRST_LOOKS or step & (step - 1) == 0 or step % LOOK_EVERY == 0
+
+
 class GradientEngine:
     """Sets `.grad` of a model's parameters as a gradient weighting says.
 
@@ -70,7 +83,13 @@ class GradientEngine:
     `JacobianWeighting.combine` gets the matrix. Shared parameters outside the scope get the weighted sum; under a
     Jacobian method, which has no weights, the sum. With scope `representation` the matrix holds the gradients of the
     embeddings' outputs, and all shared parameters get the weighted sum; under a Jacobian method the embeddings get
-    what its update sends on to them. Where nothing in scope is shared, the method is `equal`.
+    what its update sends on to them. Where nothing in scope is shared, the update is that of the plain sum.
+
+    What a task reaches can grow: a gate leaves zero, a unit comes to life. So steps 1, 2 and 3, those whose number is a
+    power of two and every hundredth look at it anew, whatever was found before; what was found stays. What opens at step n
+    is found by step 2n, and within 100 steps. Until then the parameter has the gradients of those tasks alone that were
+    known to reach it, or none. A look costs .8 to .9 of a step (MMoE and PLE, three tasks, batches of 256 and 1024), so all
+    looks together 1 % of training.
 
     Args:
         model: What the losses come from. Its embeddings are the parameters of its `nn.Embedding` modules.
@@ -89,6 +108,7 @@ class GradientEngine:
                 table.register_forward_hook(self._keep)
         num_tasks = len(weighting.tasks)
         self._step = 0
+        self._num_tensors = len(self.parameters)  # with the representations of a step
         self._reached: list[set[int]] = [set() for _ in range(num_tasks)]  # numbers of parameters, then representations
         self._own: list[list[nn.Parameter]] = [[] for _ in range(num_tasks)]
         self._reachable: list[nn.Parameter] = []
@@ -98,11 +118,6 @@ class GradientEngine:
         self._along: list[nn.Parameter] = []
         self._outside: list[nn.Parameter] = []
         self._behind: list[nn.Parameter] = []
-
-    @property
-    def is_equal(self) -> bool:
-        """After a step: is nothing in scope shared, so that the method is equal weighting?"""
-        return not self._scope
 
     def backward(self, losses_T: Tensor, active_T: Tensor, extra: Tensor | None, outputs: dict[str, Tensor]) -> None:
         """Sets the gradients of one step.
@@ -117,7 +132,9 @@ class GradientEngine:
             ValueError: if the scope is `representation` and parameters are shared, but no output of an embedding is.
         """
         active = active_T.nonzero().flatten().tolist()
-        self._learn(outputs, losses_T)
+        self._step += 1
+        if is_look_due(self._step):
+            self._look(outputs, losses_T)
         for parameter in self.parameters:
             parameter.grad = None
         if active and self._scope:
@@ -130,12 +147,25 @@ class GradientEngine:
             torch.autograd.backward(extra)
         self._representation.clear()
 
+    def state_dict(self) -> dict[str, Any]:
+        """What the looks have found, as plain values."""
+        reached = [sorted(numbers) for numbers in self._reached]
+        return {"step": self._step, "num_tensors": self._num_tensors, "reached": reached}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse of `state_dict`."""
+        self._step, self._num_tensors = state["step"], state["num_tensors"]
+        self._reached = [set(numbers) for numbers in state["reached"]]
+        self._plan()
+
     def _solve(self, losses_T: Tensor, active: list[int], active_T: Tensor, *, keep_graph: bool) -> None:
         tensors = [*self.parameters, *self._representation]
         scope = [tensors[number] for number in self._scope]
         together = [*scope, *self._along]
         sizes = [tensor.numel() for tensor in together]
-        rows_AP = losses_T.new_empty(len(active), sum(sizes))
+        # the parameters' type, of which the losses need not be
+        dtype = reduce(torch.promote_types, {tensor.dtype for tensor in together})
+        rows_AP = torch.empty(len(active), sum(sizes), dtype=dtype, device=losses_T.device)
         own: list[Sequence[Tensor]] = []
         for row, task in enumerate(active):
             keep = keep_graph or bool(self._outside or self._behind) or row + 1 < len(active)
@@ -151,7 +181,7 @@ class GradientEngine:
                 # into a tensor laid out as the parameter: autograd may return a transposed or a shared one, and fused
                 # optimizers take the layout for granted
                 parameter.grad = torch.mul(gradient, factor, out=torch.empty_like(parameter))
-        update = [piece.view_as(t) for piece, t in zip(torch.split(update_P, sizes), together, strict=True)]
+        update = [piece.view_as(t).to(t.dtype) for piece, t in zip(torch.split(update_P, sizes), together, strict=True)]
         if self._behind:
             torch.autograd.backward(scope, update[: len(scope)], inputs=self._behind, retain_graph=True)
         for tensor, gradient in zip(together, update, strict=True):
@@ -174,24 +204,25 @@ class GradientEngine:
         if gram_AA.isfinite().all():
             weights_A = self.weighting.weights(gram_AA, losses_A, active_T).to(rows_AP)
         else:
-            weights_A = torch.full_like(losses_A, torch.nan)  # no solver is asked; the trainer ends the run as diverged
+            weights_A = rows_AP.new_full((len(rows_AP),), torch.nan)  # no solver is asked; the run ends as diverged
         return weights_A, weights_A @ rows_AP
 
-    def _learn(self, outputs: dict[str, Tensor], losses_T: Tensor) -> None:
-        is_due = self._step % PROBE_AGAIN == 0 and len(self._reachable) < len(self.parameters)
-        self._step += 1
-        if self._step > PROBES and not is_due:
-            return
+    def _look(self, outputs: dict[str, Tensor], losses_T: Tensor) -> None:
         tensors = [*self.parameters, *self._representation]
-        for reached, task, loss in zip(self._reached, self.weighting.tasks, losses_T, strict=True):
-            found_P2 = reach({"output": outputs[task.name], "loss": loss}, tensors)  # the loss has auxiliaries too
-            reached.update(found_P2.any(dim=1).nonzero().flatten().tolist())
-        self._plan(len(tensors))
+        self._num_tensors = len(tensors)
+        # in one pass: the output, in rows without a label too, and the loss, which has auxiliaries too
+        both = {
+            task.name: (_uneven(outputs[task.name]) * outputs[task.name]).sum() + loss
+            for task, loss in zip(self.weighting.tasks, losses_T, strict=True)
+        }
+        for reached, found_P in zip(self._reached, reach(both, tensors).T, strict=True):
+            reached.update(found_P.nonzero().flatten().tolist())
+        self._plan()
 
-    def _plan(self, num_tensors: int) -> None:
+    def _plan(self) -> None:
         counts = Counter(number for reached in self._reached for number in reached)
         own = [n for n, p in enumerate(self.parameters) if counts[n] == 1]
-        shared = [n for n in range(num_tensors) if counts[n] >= 2]
+        shared = [n for n in range(self._num_tensors) if counts[n] >= 2]
         self._own = [[self.parameters[n] for n in own if n in reached] for reached in self._reached]
         self._reachable = [p for n, p in enumerate(self.parameters) if counts[n]]
         self._scope = [n for n in shared if self._is_in_scope(n)]
@@ -213,9 +244,9 @@ class GradientEngine:
         return self.weighting.scope == "all" or id(self.parameters[number]) not in self._embedding_ids
 
     def _remember(self, active: list[int], weights_A: Tensor) -> None:
-        weights_T = self.weighting.last_weights_T.new_zeros(len(self.weighting.tasks))
-        weights_T[active] = weights_A.to(weights_T)
-        self.weighting.last_weights_T = weights_T
+        last_weights_T = self.weighting.last_weights_T
+        last_weights_T.zero_()
+        last_weights_T[active] = weights_A.to(last_weights_T)
 
     def _keep(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         if module.training and output.requires_grad:

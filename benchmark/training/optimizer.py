@@ -128,7 +128,60 @@ class Optimizer:
         for part in self.parts:
             part.step()
 
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors as `<part>.<number of the parameter>.<name>`, and the groups' learning rates; the config has the rest."""
+        found: dict[str, Any] = {
+            "learning_rates": [[group["lr"] for group in part.param_groups] for part in self.parts]
+        }
+        for number, part in enumerate(self.parts):
+            for parameter, values in part.state_dict()["state"].items():
+                found |= {f"{number}.{parameter}.{name}": value for name, value in values.items()}
+        return found
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse of `state_dict`; takes the tensors over where type and device fit."""
+        wholes = [part.state_dict() for part in self.parts]
+        for whole, rates in zip(wholes, state["learning_rates"], strict=True):
+            whole["state"] = {}
+            for group, rate in zip(whole["param_groups"], rates, strict=True):
+                group["lr"] = rate
+        for key, value in state.items():
+            if key != "learning_rates":
+                number, parameter, name = key.split(".", 2)
+                wholes[int(number)]["state"].setdefault(int(parameter), {})[name] = value
+        for part, whole in zip(self.parts, wholes, strict=True):
+            part.load_state_dict(whole)
+
     @property
     def learning_rate(self) -> float:
         """Of the model's groups, as the schedule has it now."""
         return float(self.torch.param_groups[0]["lr"])
+
+
+class Schedule:
+    """The learning rates of all parts of an optimizer, a step at a time.
+
+    Args:
+        optimizer: Whose.
+        config: none: they stay as they are; cosine: from where they are to 0.
+        num_steps: Steps until 0.
+    """
+
+    def __init__(self, optimizer: Optimizer, config: TrainerConfig, num_steps: int) -> None:
+        parts = optimizer.parts if config.scheduler == "cosine" else ()
+        self.parts = [torch.optim.lr_scheduler.CosineAnnealingLR(part, num_steps) for part in parts]
+
+    def step(self) -> None:
+        """Sets the rates of the next step."""
+        for part in self.parts:
+            part.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain values as `<part>.<name>`."""
+        return {f"{n}.{name}": value for n, part in enumerate(self.parts) for name, value in part.state_dict().items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse of `state_dict`."""
+        for number, part in enumerate(self.parts):
+            mark = f"{number}."
+            part.load_state_dict({key.removeprefix(mark): v for key, v in state.items() if key.startswith(mark)})

@@ -7,7 +7,7 @@ best epoch by its headline metric. Training stops when neither has improved for 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmark import metrics
 from benchmark.schema import Metrics, Task
@@ -15,7 +15,7 @@ from benchmark.schema import Metrics, Task
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-State = dict[str, "Tensor"]
+Weights = dict[str, "Tensor"]
 
 
 class Selection:
@@ -32,7 +32,7 @@ class Selection:
         self.best_epoch = 0
         self.best_epoch_per_task: dict[str, int] = {}
         self._best: dict[str, float] = {}
-        self._states: dict[int, State] = {}
+        self._states: dict[int, Weights] = {}
         self._last_gain = 0
 
     def update(self, epoch: int, validation: Metrics, model: nn.Module) -> float:
@@ -76,6 +76,26 @@ class Selection:
         for task in self.tasks:
             self.best_epoch_per_task.setdefault(task.name, self.best_epoch)
 
-    def state(self, epoch: int) -> State:
+    def state(self, epoch: int) -> Weights:
         """The model's weights after this (chosen) epoch."""
         return self._states[epoch]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Best values and chosen epochs, and their weights as `<epoch>.<name>`."""
+        plain = {
+            "best": self._best,
+            "best_epoch": self.best_epoch,
+            "best_epoch_per_task": self.best_epoch_per_task,
+            "last_gain": self._last_gain,
+        }
+        return plain | {f"{epoch}.{name}": t for epoch, weights in self._states.items() for name, t in weights.items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse of `state_dict`."""
+        self._best, self._last_gain = state["best"], state["last_gain"]
+        self.best_epoch, self.best_epoch_per_task = state["best_epoch"], state["best_epoch_per_task"]
+        self._states = {}
+        for key, value in state.items():
+            epoch, dot, name = key.partition(".")
+            if dot:
+                self._states.setdefault(int(epoch), {})[name] = value

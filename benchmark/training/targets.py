@@ -36,7 +36,7 @@ class TargetScale:
             if KINDS[task.kind].is_standardised:
                 values = np.asarray(train.labels[:, t], dtype=np.float64)
                 values = values[~np.isnan(values)]
-                if values.size == 0 or values.std() == 0:
+                if values.size == 0 or values.min() == values.max():  # rounding can give a constant some deviation
                     found = "no observed value" if values.size == 0 else f"the constant {values[0]}"
                     raise ValueError(
                         f"task {task.name!r}: expected a {task.kind} target that varies in train, found {found}"
@@ -73,12 +73,12 @@ class TrainingRows:
     def __len__(self) -> int:
         return len(self._batch.labels)
 
-    def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
-        """One pass in a new random order; the last batch may be smaller. `observed` is not to be written to."""
+    def batches(self, batch_size: int, generator: torch.Generator, start: int = 0) -> Iterator[Batch]:
+        """One pass in a new random order, from batch `start`; the last may be smaller. `observed` is not to be written to."""
         rows = self._batch
         order = torch.randperm(len(self), generator=generator).to(rows.labels.device)
         every = rows.observed[:batch_size] if all(self.fully_observed) else None  # then, no need to gather them
-        for index in order.split(batch_size):
+        for index in order.split(batch_size)[start:]:
             yield Batch(
                 rows.categorical.index_select(0, index),
                 rows.numeric.index_select(0, index),

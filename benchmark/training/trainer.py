@@ -8,26 +8,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from benchmark import metrics
 from benchmark.datasets import Data
 from benchmark.rows import check_rows
-from benchmark.schema import Batch, Metrics, Split
-from benchmark.seeding import derive, seeded
+from benchmark.schema import Metrics, Split
 from benchmark.settings.config import TrainerConfig
-from benchmark.training.gradients import GradientEngine, count_shared
-from benchmark.training.optimizer import MakeOptimizer, Optimizer
+from benchmark.training.gradients import count_shared
+from benchmark.training.optimizer import MakeOptimizer, Optimizer, Schedule
 from benchmark.training.prediction import predict
 from benchmark.training.selection import Selection
+from benchmark.training.state import State, Streams
+from benchmark.training.step import make_step
 from benchmark.training.targets import TargetScale, TaskLosses, TrainingRows
 from benchmark.training.watch import Diverged, Watch
-from benchmark.weightings import GramWeighting, JacobianWeighting, LossWeighting, Weighting
+from benchmark.weightings import Weighting
 
 if TYPE_CHECKING:
     from architectures import Architecture
@@ -60,28 +60,12 @@ class Fit:
     """
 
     selection: Selection
-    epochs: list[dict[str, Any]] = field(default_factory=list)
-    shared_parameters: int = 0
-    train_seconds: float = 0.0
-    steps: int = 0
-    rows: int = 0
-    diverged: Diverged | None = None
-
-
-Backward = Callable[[Tensor, Tensor, Tensor | None, dict[str, Tensor]], None]
-
-
-def make_backward(model: nn.Module, weighting: Weighting) -> Backward:
-    """The backward pass, chosen once by the kind of weighting; the plain one costs nothing beside `backward()`."""
-    if isinstance(weighting, LossWeighting):
-
-        def backward(losses_T: Tensor, active_T: Tensor, extra: Tensor | None, outputs: dict[str, Tensor]) -> None:
-            total = weighting(losses_T, active_T)
-            (total if extra is None else total + extra).backward()
-
-        return backward
-    assert isinstance(weighting, GramWeighting | JacobianWeighting)
-    return GradientEngine(model, weighting).backward
+    epochs: list[dict[str, Any]]
+    shared_parameters: int
+    train_seconds: float
+    steps: int
+    rows: int
+    diverged: Diverged | None
 
 
 class Trainer:
@@ -106,95 +90,89 @@ class Trainer:
         *, scale: TargetScale, seed: int, device: torch.device, make_large: MakeOptimizer | None = None,
     ) -> None:  # fmt: skip
         self.model, self.weighting, self.data, self.config = model, weighting, data, config
-        self.scale, self.seed, self.device = scale, seed, device
+        self.scale, self.device = scale, device
         self.tasks = data.schema.tasks
         metrics.check_monitor(config.monitor, self.tasks)
         for name, split in (("train", data.train), ("validation", data.validation)):
             check_rows(data.schema, split.categorical, split.numeric, name)
         self.rows = TrainingRows(data.train, scale, device)
-        self.losses = TaskLosses(self.tasks, self.rows.fully_observed)
-        self.optimizer = Optimizer(model, weighting, config, make_large)
-        self.backward = make_backward(model, weighting)
         self.steps_per_epoch = -(-len(self.rows) // config.batch_size)
-        num_steps = config.max_epochs * self.steps_per_epoch
-        self.schedulers = [
-            torch.optim.lr_scheduler.CosineAnnealingLR(part, num_steps)
-            for part in (self.optimizer.parts if config.scheduler == "cosine" else ())
-        ]
+        self.optimizer = Optimizer(model, weighting, config, make_large)
+        schedule = Schedule(self.optimizer, config, config.max_epochs * self.steps_per_epoch)
+        losses = TaskLosses(self.tasks, self.rows.fully_observed)
+        self.step = make_step(model, weighting, losses, self.optimizer, schedule=schedule, clip_norm=config.clip_norm)
         self.watch = Watch(self.tasks, device)
+        self.state = State(
+            model=model, weighting=weighting, optimizer=self.optimizer, schedule=schedule, step=self.step,
+            selection=Selection(self.tasks, config.monitor, config.patience), watch=self.watch,
+            streams=Streams(seed, device),
+        )  # fmt: skip
 
     def fit(self, progress: Progress, on_epoch: Callable[[dict[str, Any]], None]) -> Fit:
-        """Trains until `patience` or `max_epochs`; a divergence ends training and is in the result."""
-        config = self.config
-        fit = Fit(selection=Selection(self.tasks, config.monitor, config.patience))
-        fit.shared_parameters = self._count_shared()
-        generator = torch.Generator().manual_seed(derive(self.seed, "shuffle"))
-        with seeded(self.seed, "dropout"):
-            for epoch in range(1, config.max_epochs + 1):
-                try:
-                    seconds = self._train_epoch(fit, generator, progress)
-                    validation = self._validate()
-                except Diverged as diverged:
-                    fit.diverged = diverged
-                    break
-                criterion = fit.selection.update(epoch, validation, self.model)
-                entry = {
-                    "epoch": epoch,
-                    "seconds": seconds,
-                    "learning_rate": self.optimizer.learning_rate,
-                    **self.watch.summary(),
-                    "validation": validation,
-                    "criterion": criterion,
-                }
-                fit.epochs.append(entry)
-                progress.epoch(entry)
-                on_epoch(entry)
-                if fit.selection.is_exhausted(epoch):
-                    break
-        fit.selection.finish()
-        return fit
+        """Trains from where the state stands until `patience` or `max_epochs`; a divergence is in the result.
 
-    def _train_epoch(self, fit: Fit, generator: torch.Generator, progress: Progress) -> float:
-        """One pass over train; the seconds that it took."""
-        start = time.perf_counter()
-        try:
-            self._train_steps(generator, progress)
-        finally:
-            seconds = time.perf_counter() - start
-            fit.train_seconds += seconds
-            fit.steps = self.watch.step
-            epochs, rest = divmod(fit.steps, self.steps_per_epoch)
-            fit.rows = epochs * len(self.rows) + rest * self.config.batch_size
-        return seconds
+        Whenever `step` or `on_epoch` is called, the state is whole: a snapshot of it goes on from there.
+        """
+        state, diverged = self.state, None
+        if state.shared_parameters is None:
+            state.shared_parameters = self._count_shared()
+        with state.streams.in_use():
+            try:
+                while state.epoch < self.config.max_epochs and not state.selection.is_exhausted(state.epoch):
+                    self._train_epoch(progress)
+                    entry = self._judge_epoch()
+                    progress.epoch(entry)
+                    on_epoch(entry)
+            except Diverged as found:
+                diverged = found
+        state.selection.finish()
+        return self._result(diverged)
 
-    def _train_steps(self, generator: torch.Generator, progress: Progress) -> None:
+    def _train_epoch(self, progress: Progress) -> None:
+        """The running epoch, from wherever in it the state stands to its end."""
+        state = self.state
         self.model.train()
-        self.watch.reset()
-        for number, batch in enumerate(self.rows.batches(self.config.batch_size, generator), start=1):
-            self._train_step(batch)
-            if number % STEPS_BETWEEN_READS == 0 or number == self.steps_per_epoch:
-                self.watch.check()
-                progress.step((number - 1) % STEPS_BETWEEN_READS + 1)
-        self.weighting.on_epoch_end(self.watch.mean_losses())
+        shown, start = state.position, time.perf_counter() - state.seconds
+        try:
+            for batch in self.rows.batches(self.config.batch_size, state.streams.order(), state.position):
+                self.watch.add(*self.step(batch))
+                state.position += 1
+                state.seconds = time.perf_counter() - start
+                if state.position % STEPS_BETWEEN_READS == 0 or state.position == self.steps_per_epoch:
+                    self.watch.check()
+                    progress.step(state.position - shown)
+                    shown = state.position
+            self.weighting.on_epoch_end(self.watch.mean_losses())
+        finally:
+            state.seconds = time.perf_counter() - start
 
-    def _train_step(self, batch: Batch) -> None:
-        outputs, auxiliaries = self.model.training_step(batch)
-        losses_T, active_T, extra = self.losses(outputs, auxiliaries, batch)
-        self.optimizer.zero_grad()
-        self.backward(losses_T, active_T, extra, outputs)
-        weights_T = self.weighting.effective_weights()  # those of this update
-        if self.config.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
-        self.optimizer.step()
-        for scheduler in self.schedulers:
-            scheduler.step()
-        losses_T = losses_T.detach()
-        self.watch.add(losses_T, active_T, weights_T, auxiliaries)
-        self.weighting.after_step(losses_T, lambda: self._losses_again(batch))
+    def _judge_epoch(self) -> dict[str, Any]:
+        """Validates and selects; ends the epoch in the state. Its entry, as in `Record.epochs`."""
+        state = self.state
+        epoch, validation = state.epoch + 1, self._validate()
+        entry = {
+            "epoch": epoch,
+            "seconds": state.seconds,
+            "learning_rate": self.optimizer.learning_rate,
+            **self.watch.summary(),
+            "validation": validation,
+            "criterion": state.selection.update(epoch, validation, self.model),
+        }
+        state.end_epoch(entry)
+        return entry
 
-    def _losses_again(self, batch: Batch) -> Tensor:
-        with torch.no_grad():
-            return self.losses(*self.model.training_step(batch), batch)[0]
+    def _result(self, diverged: Diverged | None) -> Fit:
+        state, steps = self.state, self.watch.step
+        epochs, rest = divmod(steps, self.steps_per_epoch)
+        return Fit(
+            selection=state.selection,
+            epochs=state.entries,
+            shared_parameters=state.shared_parameters or 0,
+            train_seconds=sum(entry["seconds"] for entry in state.entries) + state.seconds,
+            steps=steps,
+            rows=epochs * len(self.rows) + rest * self.config.batch_size,
+            diverged=diverged,
+        )
 
     def _count_shared(self) -> int:
         batch = next(self.rows.batches(self.config.batch_size, torch.Generator().manual_seed(0)))

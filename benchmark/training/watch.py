@@ -77,8 +77,32 @@ class Watch:
             step, task = bad[0].tolist()
             self._diverged = Diverged(self.tasks[task].name, first_step + step)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Sums and steps not yet summed apart, as they stand: another grouping would move the sums' last bit."""
+        state: dict[str, Any] = {"step": self.step, "steps": self._steps, "sums": self._sums_3T}
+        state["diverged"] = self._diverged and [self._diverged.task, self._diverged.step]
+        if self._noted:
+            state["noted"] = torch.stack(self._noted)
+        state |= {f"auxiliary.{name}": value for name, value in self._auxiliaries.items()}
+        state |= {f"noted_auxiliary.{name}": torch.stack(values) for name, values in self._noted_auxiliaries.items()}
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse of `state_dict`."""
+        device = self._zero.device
+        self.step, self._steps, self._sums_3T = state["step"], state["steps"], state["sums"].to(device)
+        self._diverged = state["diverged"] and Diverged(*state["diverged"])
+        self._noted = list(state["noted"].to(device)) if "noted" in state else []
+        self._auxiliaries, self._noted_auxiliaries = {}, {}
+        for key, value in state.items():
+            kind, _, name = key.partition(".")
+            if kind == "auxiliary":
+                self._auxiliaries[name] = value.to(device)
+            elif kind == "noted_auxiliary":
+                self._noted_auxiliaries[name] = list(value.to(device))
+
     def mean_losses(self) -> Tensor:
-        """(T,) mean loss of the epoch's steps in which a task was active."""
+        """(T,) mean loss of the epoch's steps in which a task was active; 0 if it was in none."""
         self._sum_up()
         return self._mean(self._sums_3T[0])
 

@@ -25,6 +25,9 @@ register = weightings.register
 class Weighting(nn.Module):
     """Base of all weightings. All state is in buffers and parameters, so that `state_dict` is complete.
 
+    It changes in place (`add_`, `copy_`) and is never replaced: what was captured or compiled sees no new tensor. What the
+    graph of a step holds may not change before its backward.
+
     Args:
         tasks: The tasks, in the order of the losses. Built under the stream `weighting` of the run's seed: a method
             that draws random numbers takes a seed of its own from torch at construction and keeps it in a buffer.
@@ -39,14 +42,20 @@ class Weighting(nn.Module):
         return []
 
     def on_epoch_end(self, mean_losses_T: Tensor) -> None:
-        """Called after every epoch with the mean training loss of each task."""
+        """Called after every epoch with the mean training loss of each task over the steps in which it had a label.
+
+        A task without a label in the whole epoch has a mean of 0.
+        """
 
     def after_step(self, losses_T: Tensor, recompute: Callable[[], Tensor]) -> None:
         """Called after every update; `recompute` gives the losses of the same batch again, without a graph."""
 
     @abstractmethod
     def effective_weights(self) -> Tensor:
-        """(T,): d(update)/d(loss) at the last step, detached; logged each epoch and watched for NaN."""
+        """(T,): d(update)/d(loss) at the last step, detached; logged each epoch and watched for NaN.
+
+        It may be a buffer, which the next step changes: what is kept is a copy.
+        """
 
 
 class LossWeighting(Weighting):

@@ -18,7 +18,8 @@ class DWA(LossWeighting):
         w = T softmax(r / temperature),    r_t = m_t(k - 1) / m_t(k - 2)
 
     m_t(k) is the mean loss of task t in period k, an epoch or a window of steps, over the batches in which it had a
-    label; until two periods have passed, and for a task without a label in one of them, r_t = 1. The weights sum to T.
+    label; until two periods have passed, and for a task without a label in one of them, r_t = 1, so that its weight is
+    that of a task whose loss stands still. The weights sum to T.
 
     Args:
         tasks: The tasks, in the order of the losses.
@@ -57,32 +58,38 @@ class DWA(LossWeighting):
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
     def forward(self, losses_T: Tensor, active_T: Tensor) -> Tensor:
-        total = (self.weights_T * losses_T).sum()
         if self.window:
+            self._end_period()
             self._count(losses_T.detach(), active_T)
-        return total
+        return (self.weights_T * losses_T).sum()
 
     def on_epoch_end(self, mean_losses_T: Tensor) -> None:
         if not self.window:
-            self.means_2T = torch.stack([self.means_2T[1], mean_losses_T.to(self.means_2T)])
-            self.weights_T = self._weights()
+            # a mean of 0 is that of a task which had no label
+            means_T = torch.where(mean_losses_T == 0, torch.nan, mean_losses_T).to(self.means_2T)
+            self.means_2T.copy_(torch.stack([self.means_2T[1], means_T]))
+            self._weigh()
 
     def effective_weights(self) -> Tensor:
         return self.weights_T
 
-    def _count(self, losses_T: Tensor, active_T: Tensor) -> None:
-        # without a branch on a tensor, which on a GPU would wait for the device in every step
-        self.sums_T = self.sums_T + torch.where(active_T, losses_T, 0.0)
-        self.counts_T = self.counts_T + active_T
-        self.steps = self.steps + 1
-        full = self.steps % self.window == 0
-        ended_2T = torch.stack([self.means_2T[1], self.sums_T / self.counts_T])
-        self.means_2T = torch.where(full, ended_2T, self.means_2T)
-        self.sums_T = torch.where(full, 0.0, self.sums_T)
-        self.counts_T = torch.where(full, 0.0, self.counts_T)
-        self.weights_T = self._weights()
+    # Neither of these branches on a tensor, which on a GPU would wait for the device in every step.
 
-    def _weights(self) -> Tensor:
+    def _end_period(self) -> None:
+        """If the steps so far fill a period; here and not after a step, whose backward still needs its weights."""
+        is_full = self.steps % self.window == 0
+        ended_2T = torch.stack([self.means_2T[1], self.sums_T / self.counts_T])
+        self.means_2T.copy_(torch.where(is_full, ended_2T, self.means_2T))
+        self.sums_T.masked_fill_(is_full, 0.0)
+        self.counts_T.masked_fill_(is_full, 0.0)
+        self._weigh()
+
+    def _count(self, losses_T: Tensor, active_T: Tensor) -> None:
+        self.sums_T.add_(torch.where(active_T, losses_T, 0.0))
+        self.counts_T.add_(active_T)
+        self.steps.add_(1)
+
+    def _weigh(self) -> None:
         ratios_T = self.means_2T[1] / self.means_2T[0]
         ratios_T = torch.where(ratios_T.isfinite(), ratios_T, 1.0)
-        return len(self.tasks) * torch.softmax(ratios_T / self.temperature, dim=0)
+        self.weights_T.copy_(len(self.tasks) * torch.softmax(ratios_T / self.temperature, dim=0))

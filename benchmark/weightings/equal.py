@@ -9,7 +9,7 @@ from benchmark.schema import Task
 from benchmark.weightings import LossWeighting, register
 
 
-@register("equal")
+@register("equal", default=True)
 class Equal(LossWeighting):
     """Minimises the sum of the losses, every weight 1.
 

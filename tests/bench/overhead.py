@@ -43,13 +43,13 @@ BARE_IMPORT = [sys.executable, "-c", "import torch, hydra"]
 MTLBENCH = [sys.executable, "-c", "from benchmark.cli import main; main()"]  # as the console script does
 FIRST_STEP = """
 import sys, time
-from benchmark import trainer
-step = trainer.Trainer._train_step
+from benchmark.training.step import EagerStep
+step = EagerStep.__call__
 def first(self, batch):
     print(time.time())
-    trainer.Trainer._train_step = step
-    step(self, batch)
-trainer.Trainer._train_step = first
+    EagerStep.__call__ = step
+    return step(self, batch)
+EagerStep.__call__ = first
 from benchmark.__main__ import main
 main()
 """

@@ -32,9 +32,9 @@ import torch
 from rich.console import Console
 
 from benchmark.datasets import Data
-from benchmark.runs.progress import duration
 from benchmark.runs.runner import environment
 from benchmark.settings.registry import datasets
+from benchmark.text import duration
 from tests.bench.peers_contestants import CONTESTANTS, Contestant, dataset
 from tests.bench.peers_report import DIFFERENCES, MODELS, PEERS, Results, markdown, race_table, target_table
 

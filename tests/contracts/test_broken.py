@@ -161,6 +161,12 @@ class MeanOfActive(Sum):
         return self.last_T
 
 
+class Replaces(MeanOfActive):
+    def forward(self, losses_T: Tensor, active_T: Tensor) -> Tensor:
+        self.last_T = torch.ones(len(self.tasks))
+        return losses_T.sum()
+
+
 class Extra(Sum):
     def get_extra_state(self) -> Any:
         return {"steps": 3}
@@ -193,6 +199,7 @@ WRONG = (
     ("weighting", Forgetful, "a resumed run goes on exactly"),
     ("weighting", Backwards, "with one task it is that loss up to scale"),
     ("weighting", MeanOfActive, "its weights are finite and one a task"),
+    ("weighting", Replaces, "its state changes in place"),
     ("weighting", Extra, "its state is tensors only"),
     ("dataset", WithRunSeed, "it has a seed of its split or none"),
 )

@@ -27,7 +27,7 @@ from benchmark.reporting.figures.canvas import (
 from benchmark.reporting.figures.styles import Style
 from benchmark.schema import Task
 from benchmark.statistics import Interval, Verdict
-from benchmark.text import count, duration, listed, number
+from benchmark.text import count, in_seconds, listed, number
 
 _DECIDED = (Verdict.BETTER, Verdict.WORSE)
 
@@ -207,7 +207,7 @@ def costs(drawn: Drawn) -> Figure | None:
     with drawing():
         canvas, panels = grid(2, height=2.8, labelled=True)
         for axes, values, name, form in (
-            (panels[0], seconds, "seconds of training, median over seeds", duration),
+            (panels[0], seconds, "seconds of training, median over seeds", in_seconds),
             (panels[1], sizes, "parameters", count),
         ):
             found = {method: quality[method] for method in values}
@@ -218,9 +218,9 @@ def costs(drawn: Drawn) -> Figure | None:
         quickest = min(seconds, key=seconds.__getitem__, default=None)
         sign = -1 if title.endswith("lower is better") else 1
         best = max(quality, key=lambda method: sign * quality[method].mean)
-        sentences = [f"Best: {best}, {duration(seconds.get(best))} s, {count(sizes.get(best))} parameters."]
+        sentences = [f"Best: {best}, {in_seconds(seconds.get(best))} s, {count(sizes.get(best))} parameters."]
         if quickest is not None:
-            sentences.append(f"Quickest: {quickest}, {duration(seconds[quickest])} s.")
+            sentences.append(f"Quickest: {quickest}, {in_seconds(seconds[quickest])} s.")
         return figure(
             "Cost against quality", canvas, results.group.name,
             "Seconds depend on the machine and on what else ran there; compare them only within one sweep. "

@@ -89,7 +89,6 @@ def render(
         script_hash=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
         slash=Markup("/<wbr>"),  # where a name may be broken
         most_rows=MOST_ROWS,
-        folded="Configurations of the methods",
         data=_data(results, summary),
     )
 

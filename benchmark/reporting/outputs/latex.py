@@ -23,20 +23,11 @@ _HEAD = 12  # characters of a head that stand on one line, however narrow its co
 
 
 def render(document: Document) -> dict[str, str]:
-    """The tables by file name: `<chapter>_<data set>_<table>.tex`; the data set only where there are several.
+    """The tables by file name, that of `Document.tables` with `.tex`.
 
     `detail` columns are left out, as on a terminal: a page of paper is not wider.
     """
-    named = len({part.name for chapter in document.chapters for part in chapter.parts if part.name}) > 1
-    files: dict[str, str] = {}
-    for chapter, part, table in document.tables():
-        words = [chapter.anchor, *([part.name] if named and part.name else []), table.title]
-        stem, number = _slug("_".join(words)), 2
-        name = stem
-        while name in files:  # names that differ only in signs
-            name, number = f"{stem}_{number}", number + 1
-        files[name] = _table(table, name, part.name, document.legend)
-    return {f"{name}.tex": text for name, text in files.items()}
+    return {f"{name}.tex": _table(table, name, part.name, document.legend) for name, part, table in document.tables()}
 
 
 def escape(text: str) -> str:
@@ -76,11 +67,11 @@ def _table(table: TextTable, name: str, dataset: str, legend: Legend) -> str:
         lines.append(" & ".join(drawn) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}}"]
     every = [row.cells[number] for row in table.rows for number in shown]
-    numbers = [row.cells[n].text for row in table.rows for n in shown if table.columns[n].numeric]
     notes = list(table.notes)  # a table is read on its own, so the legend of what is in it stands below
-    notes += [legend.intervals] if any("±" in text or " [" in text for text in numbers) else []
-    notes += [legend.marks] if any(cell.best or cell.close for cell in every) else []
-    notes += [legend.seconds] if any("train" in table.columns[n].title for n in shown) else []
+    intervals, marks, seconds = legend.lines("underlined")
+    notes += [intervals] if any(table.columns[n].intervals for n in shown) else []
+    notes += [marks] if any(cell.best or cell.close for cell in every) else []
+    notes += [seconds] if any(table.columns[n].key == "seconds" for n in shown) else []
     lines += [rf"\par\smallskip\raggedright\footnotesize {escape(note)}" for note in notes]
     return "\n".join([*lines, r"\end{table}", ""])
 
@@ -127,7 +118,3 @@ def _cell(cell: Cell, column: Column, *, reference: bool, broken: bool) -> str:
 def _begun(text: str) -> str:
     """Text at the start of a line; `[` and `*` would be taken for an argument of the line's end before them."""
     return f"{{}}{text}" if text.startswith(("[", "*")) else text
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:100] or "table"

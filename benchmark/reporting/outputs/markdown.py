@@ -14,21 +14,18 @@ MOST_ROWS = 80
 def render(document: Document) -> str:
     """The document as Markdown."""
     parts = [f"# {escape(document.title)}", *map(escape, document.lines)]
-    named = len({part.name for chapter in document.chapters for part in chapter.parts if part.name}) > 1
     for chapter in document.chapters:
         if not chapter.has_text:
             continue
         parts += [f"## {escape(chapter.title)}", *map(escape, chapter.notes)]
         for part in chapter.parts:
-            if named and part.name and (part.blocks or part.notes):
+            if document.has_parts and part.name and (part.blocks or part.notes):
                 parts.append(f"### {escape(part.name)}")
             for block in part.blocks:
                 parts += _block(block)
             parts += map(escape, part.notes)
         if chapter.anchor == "overview":
-            parts += map(
-                escape, (*(text.replace("underlined", "in italics") for text in document.legend), *document.notes)
-            )
+            parts += map(escape, (*document.legend.lines("in italics"), *document.notes))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -64,8 +61,7 @@ def _table(table: TextTable) -> list[str]:
             texts[0] = f"*{texts[0]}*"
         marks = ["**" if cell.best else "*" if cell.close and not row.reference else "" for cell in row.cells]
         lines.append(_line([f"{mark}{text}{mark}" for text, mark in zip(texts, marks, strict=True)]))
-    notes = [note.replace("(underlined)", "(in italics)") for note in table.notes]
-    notes += [left_out] if left_out else []
+    notes = [*table.notes, *([left_out] if left_out else [])]
     return [f"#### {escape(table.title)}", escape(table.subtitle), "\n".join(lines), *map(escape, notes)]
 
 

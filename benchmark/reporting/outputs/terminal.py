@@ -38,7 +38,7 @@ def render(document: Document, width: int = WIDTH) -> Iterator[RenderableType]:
             yield from drawn
             yield from (Text(note, style="dim") for note in part.notes)
     yield Text()
-    for note in (*document.legend, *document.notes):
+    for note in (*document.legend.lines("underlined"), *document.notes):
         yield Text(note, style="dim")
 
 

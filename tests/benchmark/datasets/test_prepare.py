@@ -1,90 +1,24 @@
-"""What is fitted on train, the checks of labels, the fingerprint, the catalogue and the cache."""
+"""What is fitted on train, the fingerprint, the catalogue and the cache."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
-from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
 import pytest
 
-from benchmark.datasets import Data, Dataset
 from benchmark.datasets._cache import cache_folder, folder_made_once
 from benchmark.datasets._fit import bins, encode, fitted, scale
-from benchmark.datasets.prepare import TEST, TRAIN, VALIDATION, Table, prepare, random_split
+from benchmark.datasets.prepare import TEST, TRAIN, Table, prepare, random_split
 from benchmark.datasets.sources import file_digest
 from benchmark.datasets.table import LEFT_OUT, check_labels
-from benchmark.kinds import BINARY, REGRESSION
+from benchmark.kinds import REGRESSION
 from benchmark.schema import CategoricalField, NumericField, Task
-from benchmark.settings.registry import DatasetConfig
-
-CLICK = Task("click", BINARY)
-PURCHASE = Task("purchase", BINARY, given="click")
-SECONDS = Task("seconds", REGRESSION, unit="seconds")
-
-
-class Toy(Dataset):
-    """A data set that was never registered; what `register` would give it is written out."""
-
-    registered_as: ClassVar[str] = "toy"
-    all_tasks = (CLICK, PURCHASE, SECONDS)
-    user, item = "user", "item"
-
-    @dataclasses.dataclass(kw_only=True, slots=True)
-    class Config(DatasetConfig):
-        """Its only parameter."""
-
-        tasks: tuple[str, ...] = ("click", "purchase")
-        registered_as: ClassVar[str] = "toy"
-
-    def __init__(self, tasks: tuple[str, ...] = ("click", "purchase")) -> None:
-        self._tasks = self.choose(tasks)
-
-    @property
-    def tasks(self) -> tuple[Task, ...]:
-        return self._tasks
-
-    def build(self) -> Data:
-        return prepare(self, read=table, source={})
-
-
-def table(**changes: Any) -> Table:
-    """Eight rows: four of train, two of validation, two of test."""
-    values: dict[str, Any] = {
-        "categorical": {
-            "user": np.array([7, 7, 9, 9, 7, 10, 9, 10]),
-            "item": pl.Series(["b", "a", "b", None, "c", "a", "b", "c"]),
-            "size": pl.Series(["s", "m", "l", "s", "s", "m", "xl", "s"]),
-            "hour": np.array([1, 2, 2, 1, 2, 3, 3, 3]),
-        },
-        "numeric": {"price": np.array([1.0, 2.0, np.nan, 3.0, 9.0, np.nan, 2.0, 2.0])},
-        "labels": {
-            "click": np.array([0, 1, 1, np.nan, 1, 0, 1, 0]),
-            "purchase": np.array([0, 1, 0, np.nan, 0, 0, 1, 0]),
-            "seconds": np.array([1.5, 2, np.nan, 3, 4, 5, 6, 7]),
-        },
-        "split": np.array([TRAIN] * 4 + [VALIDATION] * 2 + [TEST] * 2, np.int8),
-        "user_fields": ("user", "size"),
-        "item_fields": ("item", "price"),
-        "titles": {"a": "Apple", "b": "Book"},
-        "facts": {"rows_read": 8},
-    }
-    return Table(**{**values, **changes})
-
-
-def made(read: Callable[[], Table] = table, tasks: tuple[str, ...] = ("click",), **options: Any) -> Data:
-    """Prepared under a key of its own."""
-    made.calls += 1  # type: ignore[attr-defined]
-    return prepare(Toy(tasks), read=read, source={"call": made.calls}, **options)  # type: ignore[attr-defined]
-
-
-made.calls = 0  # type: ignore[attr-defined]
+from tests.benchmark.datasets.toy import CLICK, Toy, made, table
 
 
 def test_vocabularies_come_from_train_alone() -> None:
@@ -183,47 +117,6 @@ def test_unknown_treatment() -> None:
         made(numeric="log")
 
 
-def test_only_chosen_labels_enter() -> None:
-    data = made(tasks=("seconds",))
-    assert data.schema.task_names == ("seconds",)
-    np.testing.assert_array_equal(data.train.labels, np.array([[1.5], [2], [np.nan], [3]], np.float32))
-
-
-@pytest.mark.parametrize(
-    ("task", "labels", "message"),
-    [
-        ("click", [1, 1, 1, np.nan, 0, 0, 0, 0], "task 'click': all 3 labels in train are of one class, 1"),
-        ("click", [np.nan] * 4 + [0, 1, 0, 1], "task 'click': no label is observed in train"),
-        ("click", [0, 1, 2, 3, 1, 0, 1, 0], "task 'click': a binary label is 0 or 1, found 2 others, first 2"),
-        ("click", [0, 1, 1, 1, 0, 0, 0, 0], "task 'purchase' is given 'click' and cannot be greater, but is on 1 rows"),
-        (
-            "purchase",
-            [1, 1, 0, np.nan, 0, 0, 1, 1],
-            "task 'purchase' is given 'click' and cannot be greater, but is on 2",
-        ),
-        (
-            "purchase",
-            [0, 1, 0, 0, 0, 0, 1, 0],
-            "task 'purchase' is given 'click', but on 1 rows it is observed and 'click'",
-        ),
-        ("seconds", [np.inf] + [1.0] * 7, "task 'seconds': labels must be finite, found 1"),
-    ],
-)
-def test_labels_are_checked(task: str, labels: list[float], message: str) -> None:
-    wrong = table()
-    wrong.labels[task] = np.array(labels)
-    tasks = ("seconds",) if task == "seconds" else ("click", "purchase")
-    with pytest.raises(ValueError, match=message):
-        made(lambda: wrong, tasks)
-
-
-def test_a_child_may_be_unknown_where_its_parent_is_known() -> None:
-    fine = table()
-    fine.labels["purchase"][1] = np.nan
-    fine.labels["purchase"][2] = 1
-    assert np.isnan(made(lambda: fine, ("click", "purchase")).train.labels[1, 1])
-
-
 def test_an_empty_split_is_refused() -> None:
     with pytest.raises(ValueError, match="the validation split has no rows, of 8 in all"):
         made(lambda: table(split=np.array([TRAIN] * 4 + [TEST] * 4, np.int8)))
@@ -311,7 +204,8 @@ def test_the_second_time_comes_from_the_cache_and_is_mapped() -> None:
     first = prepare(Toy(), read=table, source={"of": "twice"})
     second = prepare(Toy(), read=refuse, source={"of": "twice"})
     assert second.schema == first.schema
-    assert second.facts == first.facts == {"rows_read": 8}
+    assert second.facts == first.facts
+    assert first.facts == {"rows_read": 8, "test_rows_in_train": {"same_features": 0, "same_features_and_labels": 0}}
     assert isinstance(second.train.categorical, np.memmap)
     second.train.categorical[:] = -1  # the process's own; the file stays
     np.testing.assert_array_equal(

@@ -42,6 +42,15 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert load_reference(record.write(tmp_path)) == record
 
 
+def test_the_label_is_what_a_report_says_and_no_part_of_the_id(tmp_path: Path) -> None:
+    plain, named = make(), make(label="boosted trees")
+    assert (plain.label, named.label, plain.id) == ("gbdt", "boosted trees", named.id)
+    value = json.loads(named.write(tmp_path).read_text())
+    del value["label"]
+    plain.path(tmp_path).write_text(json.dumps(value))
+    assert load_reference(plain.path(tmp_path)).label == "gbdt"
+
+
 def test_what_is_not_a_number_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
         make(metrics={"test": {"click": {"auc": float("nan")}}}).write(tmp_path)

@@ -230,3 +230,13 @@ def test_a_mistake_is_one_line(capsys: pytest.CaptureFixture[str], words: list[s
     assert stopped.value.code == 1
     assert err.startswith(line)
     assert err.count("\n") == 1
+
+
+def test_what_validation_cannot_judge_is_told_before_the_first_trial(tmp_path: Path) -> None:
+    pytest.importorskip("lightgbm")
+    unjudged = configure("dataset", "shop", num_users=60, num_items=40, num_rows=2000, purchase_rate=0.01, split_seed=1)
+    with pytest.raises(
+        ValueError, match="trials of 'purchase' cannot be compared: no auc on validation, one class only"
+    ):
+        make_references(unjudged, results_dir=str(tmp_path), trials=2, seeds=1, threads=1)
+    assert [record.name for record in load_references(tmp_path)] == ["constant"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import sys
 from typing import Any
 
@@ -16,6 +17,15 @@ from benchmark.schema import CategoricalField, NumericField, Schema, Split, Task
 LIKE, PRICE = Task("like", BINARY), Task("price", REGRESSION)
 SCHEMA = Schema((CategoricalField("shop", 60),), (NumericField("size"),), (LIKE, PRICE))
 PARAMETERS = {"learning_rate": 0.1, "num_leaves": 15, "min_child_samples": 20, "cat_smooth": 10}
+GOLDEN = {
+    "learning_rate": 0.07656,
+    "num_leaves": 136,
+    "min_child_samples": 19,
+    "lambda_l2": 0.01233,
+    "cat_smooth": 86.43,
+    "feature_fraction": 0.3249,
+    "bagging_fraction": 0.7708,
+}
 SAMPLED = {**PARAMETERS, "feature_fraction": 0.5, "bagging_fraction": 0.5}
 
 
@@ -42,6 +52,10 @@ def test_a_trial_is_drawn_from_task_and_number_alone() -> None:
     assert first == trees.draw_parameters("like", 3)
     assert all(first[name] != trees.draw_parameters("like", 4)[name] for name in first)
     assert all(first[name] != trees.draw_parameters("price", 3)[name] for name in first)
+
+
+def test_what_a_trial_draws_stays_what_published_records_say() -> None:
+    assert trees.draw_parameters("income", 0) == GOLDEN
 
 
 def test_trials_fill_the_space_and_stay_in_it() -> None:
@@ -82,6 +96,16 @@ def test_a_field_of_categories_is_split_by_sets_of_them(data: Data) -> None:
     assert root["split_feature"] == 0
     assert root["decision_type"] == "=="
     assert len(root["threshold"].split("||")) > 5
+
+
+def test_large_targets_are_centred_before_float32_rounds_them(data: Data) -> None:
+    def later(split: Split) -> Split:
+        return dataclasses.replace(split, labels=np.add(split.labels, (0, 1.7e9), dtype=np.float64))
+
+    whole = dataclasses.replace(data, **{name: later(getattr(data, name)) for name in ("train", "validation", "test")})
+    outputs_R = trees.Trees(whole, threads=1).fit(PRICE, PARAMETERS, 0).predict(whole.test)
+    found, _ = evaluate((PRICE,), {"price": outputs_R}, whole.test.labels[:, 1:])
+    assert found["price"]["r2"] > 0.97  # type: ignore[operator]
 
 
 def test_a_category_unseen_in_train_has_an_output(data: Data) -> None:

@@ -25,8 +25,8 @@ def made() -> Report:
     return report(study())
 
 
-def table(made: Report, dataset: str, title: str) -> TextTable:
-    return next(t for _, part, t in made.document.tables() if part.name == dataset and t.title == title)
+def table(made: Report, dataset: str, key: str) -> TextTable:
+    return next(t for _, part, t in made.document.tables() if part.name == dataset and t.key == key)
 
 
 def notes(made: Report, dataset: str, chapter: str = "overview") -> tuple[str, ...]:
@@ -41,7 +41,7 @@ def sentences(made: Report, dataset: str) -> list[str]:
 
 
 def cell(drawn: TextTable, row: str, column: str) -> Cell:
-    number = next(n for n, c in enumerate(drawn.columns) if c.title.startswith(column))
+    number = next(n for n, c in enumerate(drawn.columns) if c.key == column)
     return next(r for r in drawn.rows if r.cells[0].text == row).cells[number]
 
 
@@ -78,7 +78,7 @@ def test_differences_pair_seeds_and_leave_out_what_has_no_partner(made: Report) 
 
 
 def test_diverged_failed_and_missing_runs_are_shown(made: Report) -> None:
-    found = {part.name: t for chapter, part, t in made.document.tables() if chapter.anchor == "trouble"}
+    found = {part.name: t for _, part, t in made.document.tables() if t.key == "trouble"}
     rows = {name: [[c.text for c in row.cells] for row in trouble.rows] for name, trouble in found.items()}
     assert rows["videos"] == [
         ["ple/pcgrad", "diverged", "3", "Diverged: the loss became NaN (task play_time, epoch 4, step 812)"]
@@ -87,34 +87,34 @@ def test_diverged_failed_and_missing_runs_are_shown(made: Report) -> None:
         ["mmoe/uncertainty", "failed", "1", "RuntimeError: out of memory"],
         ["shared_bottom/equal", "missing", "4", "no record; other methods have one"],
     ]
-    assert cell(table(made, "videos", "click"), "ple/pcgrad", "seeds").text == "4 of 5"
+    assert cell(table(made, "videos", "task_click"), "ple/pcgrad", "seeds").text == "4 of 5"
 
 
 def test_a_method_with_a_diverged_seed_is_not_marked_best(made: Report) -> None:
-    drawn = table(made, "videos", "click")
+    drawn = table(made, "videos", "task_click")
     assert drawn.rows[0].cells[0].text == "ple/pcgrad"  # it has the best mean
     assert [row.cells[0].text for row in drawn.rows if row.cells[2].best] == ["mmoe/equal"]
 
 
 def test_tables_are_sorted_by_the_headline_metric_best_first(made: Report) -> None:
-    for name, column, sign in (("click", "AUC", 1), ("play_time", "MSE", -1)):
-        drawn = table(made, "videos", name)
-        number = next(n for n, c in enumerate(drawn.columns) if c.title.startswith(column))
+    for name, column, sign in (("click", "auc", 1), ("play_time", "mse", -1)):
+        drawn = table(made, "videos", f"task_{name}")
+        number = next(n for n, c in enumerate(drawn.columns) if c.key == column)
         means = [float(row.cells[number].text.split()[0]) for row in drawn.rows if not row.reference]
         assert means == sorted(means, reverse=sign > 0)
 
 
 def test_the_unit_of_a_regression_is_printed(made: Report) -> None:
-    titles = [column.title for column in table(made, "videos", "play_time").columns]
+    titles = [column.title for column in table(made, "videos", "task_play_time").columns]
     assert "MSE [log1p(seconds)²]" in titles and "MAE [seconds]" in titles and "R²" in titles
-    assert "log1p(seconds)" in table(made, "videos", "play_time").subtitle
+    assert "log1p(seconds)" in table(made, "videos", "task_play_time").subtitle
 
 
 def test_references_are_lines_of_their_own(made: Report) -> None:
-    drawn = table(made, "shop", "purchase")
-    assert cell(drawn, "constant (mean of train)", "AUC").text == "0.5000"
-    assert cell(drawn, "best reachable", "AUC[purchase|click]").text == "0.6900"
-    assert "best reachable" not in [row.cells[0].text for row in table(made, "videos", "click").rows]
+    drawn = table(made, "shop", "task_purchase")
+    assert cell(drawn, "constant (mean of train)", "auc").text == "0.5000"
+    assert cell(drawn, "best reachable", "auc[purchase|click]").text == "0.6900"
+    assert "best reachable" not in [row.cells[0].text for row in table(made, "videos", "task_click").rows]
 
 
 def test_an_undefined_metric_is_a_dash_with_its_reason() -> None:
@@ -122,27 +122,27 @@ def test_an_undefined_metric_is_a_dash_with_its_reason() -> None:
     for run in runs:
         if run.method == "mmoe/equal":
             undefine(run, "like", "auc", "one class only: all 9 labels are 0")
-    drawn = table(report(runs), "videos", "like")
-    assert cell(drawn, "mmoe/equal", "AUC").text == "—"
-    assert cell(drawn, "mmoe/equal", "Δ AUC").text == "—"
+    drawn = table(report(runs), "videos", "task_like")
+    assert cell(drawn, "mmoe/equal", "auc").text == "—"
+    assert cell(drawn, "mmoe/equal", "difference").text == "—"
     assert any("one class only: all 9 labels are 0 (mmoe/equal)" in note for note in drawn.notes)
     assert drawn.rows[-2].cells[0].text == "mmoe/equal"  # last of the methods, before the constant
 
 
 def test_a_metric_undefined_on_some_seeds_keeps_the_others_and_the_note(made: Report) -> None:
-    drawn = table(made, "videos", "like")
+    drawn = table(made, "videos", "task_like")
     assert any("no user has both classes (mmoe/uncertainty)" in note for note in drawn.notes)
-    assert cell(drawn, "mmoe/uncertainty", "GAUC").text.startswith("0.7")
+    assert cell(drawn, "mmoe/uncertainty", "gauc").text.startswith("0.7")
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_too_few_seeds_make_no_interval_anywhere(seeds: int) -> None:
     made = report(records(("shop",), seeds))
     assert made.summary["low"].is_null().all() and made.summary["difference_low"].is_null().all()
-    for chapter, _, drawn in made.document.tables():
-        for row in drawn.rows if chapter.anchor != "compared" else ():
+    for _, _, drawn in made.document.tables():
+        for row in drawn.rows if drawn.key != "configurations" else ():
             assert not any("±" in c.text or ("[" in c.text and "," in c.text) for c in row.cells)
-    difference = cell(table(made, "shop", "click"), "mmoe/equal", "Δ AUC").text
+    difference = cell(table(made, "shop", "task_click"), "mmoe/equal", "difference").text
     assert difference.endswith("too few seeds")
 
 
@@ -150,7 +150,7 @@ def test_without_the_baseline_one_line_names_what_could_be_it() -> None:
     made = report(records(("shop",), 3), baseline="single_task/equl")
     (note,) = [note for note in notes(made, "shop") if "baseline" in note]
     assert "single_task/equl has no finished run" in note and "single_task/equal" in note and "ple/pcgrad" in note
-    assert not any(column.title.startswith("Δ") for column in table(made, "shop", "click").columns)
+    assert "difference" not in [column.key for column in table(made, "shop", "task_click").columns]
     assert "0.73" in str(made)
 
 
@@ -163,27 +163,27 @@ def test_identical_runs_are_called_so() -> None:
             twin.metrics, twin.metrics_per_task, twin.shared_parameters = run.metrics, run.metrics_per_task, 0
             twins.append(twin)
     made = report([*runs, *twins])
-    assert cell(table(made, "shop", "click"), "single_task/pcgrad", "Δ AUC").text == "identical"
+    assert cell(table(made, "shop", "task_click"), "single_task/pcgrad", "difference").text == "identical"
     assert any("single_task/pcgrad: no parameter is shared" in note for note in notes(made, "shop"))
 
 
 def test_the_gain_names_its_sign_and_the_task_that_gains_least(made: Report) -> None:
-    drawn = table(made, "shop", "All tasks")
+    drawn = table(made, "shop", "overview")
     assert any("+ is better" in column.title for column in drawn.columns)
     assert cell(drawn, "single_task/equal", "gain").text == "baseline"
     assert cell(drawn, "mmoe/equal", "gain").text.startswith("+")
-    assert cell(drawn, "mmoe/equal", "task that gains least").text.startswith("duration +")
+    assert cell(drawn, "mmoe/equal", "least").text.startswith("duration +")
     assert "(B − 0.5)" in drawn.notes[0]
 
 
 def test_both_selections_are_shown_where_they_differ(made: Report) -> None:
-    drawn = table(made, "videos", "Joint against per-task selection")
-    joint, own = (float(cell(drawn, "mmoe/equal", column).text) for column in ("joint epoch", "like epoch"))
+    drawn = table(made, "videos", "selection")
+    joint, own = (float(cell(drawn, "mmoe/equal", column).text) for column in ("epoch", "epoch:like"))
     assert own > joint + 2
-    before, after = cell(drawn, "mmoe/equal", "like AUC").text.split(" → ")
+    before, after = cell(drawn, "mmoe/equal", "task:like").text.split(" → ")
     assert float(after) > float(before)
     same = record(num_epochs=1)
-    assert "Joint against" not in str([t.title for _, _, t in report([same]).document.tables()])
+    assert "selection" not in [t.key for _, _, t in report([same]).document.tables()]
 
 
 def test_selection_changes_the_numbers_for_all_methods_alike(made: Report) -> None:
@@ -274,8 +274,8 @@ def test_no_verdict_is_cut_off_on_a_terminal(width: int) -> None:
     console = Console(width=width, file=io.StringIO(), record=True)
     made.print(console)
     printed = Counter(console.export_text().partition("Task by task")[2].split())
-    tables = [drawn for chapter, _, drawn in made.document.tables() if chapter.anchor == "tasks"]
-    places = [(drawn, [column.title for column in drawn.columns].index("verdict")) for drawn in tables[:3]]
+    tables = [drawn for _, _, drawn in made.document.tables() if drawn.key.startswith("task_")]
+    places = [(drawn, [column.key for column in drawn.columns].index("verdict")) for drawn in tables]
     words = Counter(word for drawn, n in places for row in drawn.rows for word in row.cells[n].narrow.split())
     assert words["distinguishable"] and words["p"]
     assert words <= printed

@@ -14,12 +14,12 @@ from benchmark.reporting.notes import dataset_notes
 from tests.benchmark.reporting.fabricate import METHODS, record, records, searched, study, trees, undefine
 
 
-def table(made: Report, dataset: str, title: str) -> TextTable:
-    return next(t for _, part, t in made.document.tables() if part.name == dataset and t.title == title)
+def table(made: Report, dataset: str, key: str) -> TextTable:
+    return next(t for _, part, t in made.document.tables() if part.name == dataset and t.key == key)
 
 
 def cell(drawn: TextTable, row: str, column: str) -> Cell:
-    number = next(n for n, c in enumerate(drawn.columns) if c.title.startswith(column))
+    number = next(n for n, c in enumerate(drawn.columns) if c.key == column)
     return next(r for r in drawn.rows if r.cells[0].text == row).cells[number]
 
 
@@ -51,11 +51,11 @@ def test_a_difference_is_said_with_its_size_interval_and_p() -> None:
         "mmoe/equal beats single_task/equal on click by 0.0100 AUC [0.0098, 0.0102], adjusted p < 0.001"
     )
     assert "they are identical on purchase and duration" in text
-    drawn = table(made, "shop", "click")
+    drawn = table(made, "shop", "task_click")
     assert cell(drawn, "mmoe/equal", "verdict").text == "better"
-    assert cell(drawn, "mmoe/equal", "adjusted p").text == "< 0.001"
-    assert cell(drawn, "mmoe/equal", "against the best").text == "best"
-    assert cell(drawn, "single_task/equal", "against the best").text == "worse"
+    assert cell(drawn, "mmoe/equal", "p").text == "< 0.001"
+    assert cell(drawn, "mmoe/equal", "to_best").text == "best"
+    assert cell(drawn, "single_task/equal", "to_best").text == "worse"
 
 
 def test_equivalence_hangs_on_the_margin() -> None:
@@ -64,7 +64,7 @@ def test_equivalence_hangs_on_the_margin() -> None:
     assert "equivalent on click within 0.001 AUC (adjusted p = " in said
     strict = report(runs, margins={"auc": Margin(1e-5)})
     assert "not distinguishable with 5 seeds on click (" in sentences(strict)["mmoe/equal"]
-    assert cell(table(strict, "shop", "click"), "mmoe/equal", "verdict").text == "not distinguishable"
+    assert cell(table(strict, "shop", "task_click"), "mmoe/equal", "verdict").text == "not distinguishable"
     with pytest.raises(ValueError, match=r"unknown headline metric 'gauc'.* known: auc, mse"):
         report(runs, margins={"gauc": Margin(1e-5)})
 
@@ -91,24 +91,24 @@ def test_methods_of_which_the_same_is_said_share_a_sentence() -> None:
 
 def test_what_is_not_told_from_the_best_is_marked() -> None:
     made = report([*BASE, *shifted("mmoe/equal", 0.01, 1e-3), *shifted("ple/equal", 0.0101, 3e-4)])
-    drawn = table(made, "shop", "click")
-    assert cell(drawn, "ple/equal", "AUC").best
-    assert cell(drawn, "mmoe/equal", "AUC").close and not cell(drawn, "single_task/equal", "AUC").close
-    assert any("Best: ple/equal. Not told from it (underlined): 1 of 2 methods, mmoe/equal." in n for n in drawn.notes)
-    assert 'class="close"' in made.html() and "(in italics)" in made.markdown()
+    drawn = table(made, "shop", "task_click")
+    assert cell(drawn, "ple/equal", "auc").best
+    assert cell(drawn, "mmoe/equal", "auc").close and not cell(drawn, "single_task/equal", "auc").close
+    assert any("Best: ple/equal. Not told from it: 1 of 2 methods, mmoe/equal." in n for n in drawn.notes)
+    assert 'class="close"' in made.html() and "in italics is what cannot be told from it" in made.markdown()
 
 
 def test_the_best_that_is_the_baseline_has_one_verdict_against_others() -> None:
-    drawn = table(report([*BASE, *shifted("mmoe/equal", -0.01, 1e-3)]), "shop", "click")
-    against = [cell(drawn, "mmoe/equal", column).text for column in ("verdict", "against the best")]
+    drawn = table(report([*BASE, *shifted("mmoe/equal", -0.01, 1e-3)]), "shop", "task_click")
+    against = [cell(drawn, "mmoe/equal", column).text for column in ("verdict", "to_best")]
     assert against == ["worse", "worse"]
 
 
 def test_a_method_with_a_diverged_seed_is_shown_and_not_ranked() -> None:
     made = report(study())
-    drawn = table(made, "videos", "click")
+    drawn = table(made, "videos", "task_click")
     assert cell(drawn, "ple/pcgrad", "verdict").text == "not ranked: diverged on seed 3"
-    assert cell(drawn, "ple/pcgrad", "AUC").text.startswith("0.7")
+    assert cell(drawn, "ple/pcgrad", "auc").text.startswith("0.7")
     assert sentences(made, "videos")["ple/pcgrad"] == "ple/pcgrad is not ranked: diverged on seed 3."
     assert made.ranking is not None and "ple/pcgrad" not in made.ranking.methods
 
@@ -189,15 +189,15 @@ def test_of_equals_the_best_is_the_one_that_was_tested_against() -> None:
 
 def test_who_was_not_compared_with_the_best_is_not_called_worse() -> None:
     made = report(study())
-    (note,) = [note for note in table(made, "videos", "click").notes if "not compared" in note]
+    (note,) = [note for note in table(made, "videos", "task_click").notes if "not compared" in note]
     assert "1 is not compared with it" in note and "Every" not in note
 
 
 def test_trees_are_a_line_with_an_interval_and_an_answer() -> None:
     made = report(records(("videos",), 3), references=trees(shift=0.05))
-    drawn = table(made, "videos", "click")
+    drawn = table(made, "videos", "task_click")
     name = "boosted trees (gbdt), a model a task"
-    assert " ± " in cell(drawn, name, "AUC").text
+    assert " ± " in cell(drawn, name, "auc").text
     said = [text for text in sentences_of(made) if text.startswith(f"{name} on click")]
     assert (
         len(said) == 1
@@ -213,12 +213,12 @@ def test_trees_are_a_line_with_an_interval_and_an_answer() -> None:
 
 def test_trees_have_their_difference_to_the_baseline_in_the_table_and_in_the_summary() -> None:
     made = report(records(("videos",), 3), baseline="mmoe/equal", references=trees(shift=0.05))
-    drawn, name = table(made, "videos", "click"), "boosted trees (gbdt), a model a task"
+    drawn, name = table(made, "videos", "task_click"), "boosted trees (gbdt), a model a task"
     family = made.results[0].against_lines["gbdt"]
     baseline = family.get("click", "mmoe/equal")
     assert baseline is not None and baseline.verdict == "worse" and baseline.p_adjusted is not None
     assert cell(drawn, name, "verdict").text == "better"
-    assert cell(drawn, name, "adjusted p").value == baseline.p_adjusted
+    assert cell(drawn, name, "p").value == baseline.p_adjusted
     assert cell(drawn, name, "seeds").text == "3"
     assert any(name in note for note in drawn.notes)
     rows = made.summary.filter((pl.col("task") == "click") & pl.col("method").str.starts_with("reference/"))
@@ -229,8 +229,19 @@ def test_trees_have_their_difference_to_the_baseline_in_the_table_and_in_the_sum
     assert trained["verdict"] == "better" and trained["p_adjusted"] == baseline.p_adjusted and trained["pairs"] == 3
     assert trained["difference"] == pytest.approx(-difference.mean)
     assert trained["difference_high"] == pytest.approx(-difference.low)
-    assert cell(drawn, name, "Δ AUC").text.startswith(f"{trained['difference']:+.4f} [")
+    assert cell(drawn, name, "difference").text.startswith(f"{trained['difference']:+.4f} [")
     assert constant["mean"] == 0.5 and constant["verdict"] is None and constant["difference"] is None
+
+
+def test_a_report_calls_a_reference_what_its_records_say() -> None:
+    lines = trees(trials=2)
+    for line in lines:
+        line.name, line.label = "knn", "nearest neighbours"
+    made = report(records(("videos",), 3), references=lines)
+    assert cell(table(made, "videos", "task_click"), "nearest neighbours", "seeds").text == "3"
+    assert table(made, "videos", "trials").rows[-1].cells[0].text == "nearest neighbours"
+    assert sentences(made, "videos")[None].startswith("nearest neighbours on ")
+    assert "reference/knn" in made.summary["method"].to_list()
 
 
 def test_seeds_that_only_the_trees_have_keep_no_method_from_its_verdict() -> None:
@@ -345,7 +356,7 @@ def sentences_of(made: Report) -> list[str]:
 def test_ranks_are_tested_only_with_blocks_enough() -> None:
     few = report(records(("videos", "shop"), 3))
     assert few.ranking is not None and few.ranking.blocks == 6
-    assert any("No test of ranks: 6 blocks of 10" in note for note in table(few, "", "Mean ranks").notes)
+    assert any("No test of ranks: 6 blocks of 10" in note for note in table(few, "", "ranks").notes)
     assert "critical difference" not in few.html()
     many = report([
         record(dataset, method, seed, options={"part": part})

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.records.run import Record
-from benchmark.runs.progress import SWEEP, RunProgress, duration, line_of, sweep_progress
+from benchmark.runs.progress import SWEEP, RunProgress, line_of, sweep_progress
 
 
 def make_record(seed: int = 0) -> Record:
@@ -58,8 +58,3 @@ def test_a_worker_of_a_sweep_shows_no_bar(tmp_path: Path, monkeypatch: pytest.Mo
     file.write_text(json.dumps({"pid": -1, "started": 0.0, "records": []}))
     monkeypatch.setenv(SWEEP, str(file))
     assert RunProgress("a run", 3)._bar.disable
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(7.4, "7 s"), (240.0, "4 min"), (7500.0, "2 h 5 min")])
-def test_durations_are_for_people(seconds: float, text: str) -> None:
-    assert duration(seconds) == text

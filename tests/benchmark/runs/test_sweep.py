@@ -12,6 +12,7 @@ import pytest
 
 from benchmark import RunConfig, configure, load_record, load_records, run
 from benchmark.records.run import record_files
+from tests.outside import install
 
 SHOP = ["dataset.num_users=60", "dataset.num_items=40", "dataset.num_rows=4000"]
 SHORT = ["trainer.max_epochs=2", "trainer.batch_size=256", "threads=1"]
@@ -102,26 +103,6 @@ def test_a_learning_rate_that_explodes_ends_as_diverged_with_task_and_step(tmp_p
     assert record.error["step"] >= 1
 
 
-def install(folder: Path, name: str, forward: str) -> None:
-    """Makes an outside package with an architecture with this body of its forward; `folder` goes on PYTHONPATH."""
-    (folder / f"{name}-1.dist-info").mkdir(parents=True)
-    (folder / f"{name}.py").write_text(
-        "import glob, os, time\n"
-        "import torch\n"
-        "from architectures import Architecture, Batch, Schema, register\n"
-        f"@register('{name}')\n"
-        "class Net(Architecture):\n"
-        "    '''Never gives an output.'''\n"
-        "    def __init__(self, schema: Schema, *, width: int = 3) -> None:\n"
-        "        super().__init__(schema)\n"
-        "        self.layer = torch.nn.Linear(width, 1)\n"
-        "    def forward(self, batch):\n"
-        f"        {forward}\n"
-    )
-    (folder / f"{name}-1.dist-info" / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
-    (folder / f"{name}-1.dist-info" / "entry_points.txt").write_text(f"[mtlbench.architectures]\n{name} = {name}\n")
-
-
 def test_a_run_that_fails_is_recorded_and_the_others_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path / "plugin", "broken_net", "raise RuntimeError('no forward today')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "plugin"))
@@ -132,25 +113,6 @@ def test_a_run_that_fails_is_recorded_and_the_others_go_on(tmp_path: Path, monke
     statuses = {record.method: record.status for record in load_records(results)}
     assert statuses == {"broken_net/equal": "failed", "shared_bottom/equal": "finished"}
     assert "no forward today" in json.dumps([record.error for record in load_records(results)])
-
-
-def test_a_worker_that_dies_is_one_line_and_the_records_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="needs joblib's plugin")
-    # as the system kills it when memory is short; once the other run is done, as a dead worker ends all
-    record = f"{tmp_path}/results/shop/shared_bottom/equal/*.json"
-    wait = f"[time.sleep(0.05) for _ in range(2000) if not glob.glob({record!r})]"
-    install(tmp_path / "plugin", "lethal_net", f"{wait}; os.kill(os.getpid(), 9)")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "plugin"))
-    joblib = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
-    sweep = ["dataset=shop", *SHOP, *SHORT, "architecture=lethal_net,shared_bottom", f"results_dir={tmp_path}/results"]
-    ended = bench(*sweep, *joblib)
-    assert ended.returncode == 1
-    assert "mtlbench: 1 finished, 0 skipped, 0 diverged, 0 failed, 1 without a record" in ended.stderr
-    assert "mtlbench: the same command goes on where this one stopped" in ended.stderr
-    assert "mtlbench: the launcher gave up: TerminatedWorkerError: A worker process" in ended.stderr
-    assert "Traceback" not in ended.stderr
-    assert "leaked" not in ended.stderr
-    assert [record.method for record in load_records(tmp_path / "results")] == ["shared_bottom/equal"]
 
 
 @pytest.mark.parametrize(
@@ -171,6 +133,17 @@ def test_what_is_wrong_is_one_line(arguments: list[str], expected: str) -> None:
     assert expected in done.stderr
     assert "Traceback" not in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+def test_what_validation_cannot_judge_is_told_once_and_before_any_run(tmp_path: Path) -> None:
+    unjudged = ["dataset=shop", *SHOP, *SHORT, "dataset.purchase_rate=0.005", "dataset.split_seed=0"]
+    done = bench(*unjudged, "architecture=shared_bottom,mmoe", "seed=0,1", f"results_dir={tmp_path / 'runs'}")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(
+        "mtlbench: trainer.monitor=mean cannot be judged on the 400 rows of validation: purchase.auc"
+    )
+    assert not (tmp_path / "runs").exists()
 
 
 def test_fixed_weights_checkpoint_report_and_recommendations(tmp_path: Path) -> None:

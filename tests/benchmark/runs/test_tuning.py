@@ -262,6 +262,33 @@ def test_ties_and_methods_without_any_result_take_the_first_trial(tmp_path: Path
     assert (told["trial"], told["criterion"]) == (0, None)
 
 
+def test_a_method_whose_trials_all_failed_has_no_tuned_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def ending(config: RunConfig) -> float | str:
+        return "failed" if config.purpose == "trial" and config.architecture.name == "mmoe" else 0.5
+
+    launcher = Launcher(ending)
+    with pytest.raises(SystemExit):
+        search(tmp_path, launcher, methods=("shared_bottom", "mmoe"))
+    assert {record.method for record in of(tmp_path, "tuned")} == {"shared_bottom/equal"}
+    assert {record.method for record in of(tmp_path, "default")} == {"shared_bottom/equal", "mmoe/equal"}
+    assert "mmoe/equal: all 4 trials failed, so it has no tuned runs" in capsys.readouterr().err
+
+
+def test_what_validation_cannot_judge_is_told_before_the_first_trial(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    launcher = Launcher()
+    unjudged = ("dataset.purchase_rate=0.01", "dataset.split_seed=1")
+    with pytest.raises(
+        ValueError, match=r"^trainer.monitor=mean cannot be judged .* \(one class only: all 200 labels are 0\)"
+    ):
+        search(tmp_path, launcher, *unjudged)
+    assert not launcher.launched and not load_records(tmp_path)
+    assert "failed" not in capsys.readouterr().err
+    search(tmp_path, launcher, *unjudged, "trainer.monitor=click.auc", methods=("mmoe",))
+    assert len(of(tmp_path, "tuned")) == 2
+
+
 def test_nothing_is_chosen_while_a_trial_has_no_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     class Forgetful(Launcher):
         def _write(self, config: RunConfig) -> None:

@@ -48,6 +48,17 @@ def test_the_signature_is_the_config(toys: Registry) -> None:
     assert toys.build(config, "schema").got == ("schema", 2.0, (2, 3), "blue", {}, None)
 
 
+def test_one_entry_may_be_the_default(toys: Registry) -> None:
+    assert toys.default is None
+    toys.register("ball")(type("Ball", (), {"__init__": lambda self: None}))
+    assert toys.default is None
+    toys.register("kite", default=True)(type("Kite", (), {"__init__": lambda self: None}))
+    assert toys.default == "kite"
+    with pytest.raises(ValueError, match="the default toy is kite, and drum claims to be it too"):
+        toys.register("drum", default=True)(type("Drum", (), {"__init__": lambda self: None}))
+    assert toys.names() == ["ball", "kite"]
+
+
 def test_two_configs_do_not_share_a_default(toys: Registry) -> None:
     @toys.register("bag")
     class Bag:

@@ -299,8 +299,8 @@ def test_a_report_is_a_run_of_its_own_with_page_tables_and_files(tmp_path: Path)
     (logged,) = run.history
     assert logged["report_type"] == "html-file"
     assert logged["summary_type"] == "table-file" and logged["summarynrows"] == made.summary.height
-    assert logged["tables/overview_all_tasks_type"] == "table-file"
-    assert {"report.html", "report.md", "report.csv", "report.parquet", "latex/tasks_click.tex"} <= set(run.artifacts)
+    assert logged["tables/overview_type"] == "table-file"
+    assert {"report.html", "report.md", "report.csv", "report.parquet", "latex/task_click.tex"} <= set(run.artifacts)
     (page,) = tmp_path.rglob("media/html/report*.html")
     assert "Head-to-head report" in page.read_text(encoding="utf-8")
 

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from hydra.core.config_store import ConfigStore
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from safetensors import safe_open
 from torch import Tensor, nn
 
@@ -20,7 +19,7 @@ from benchmark.kinds import BINARY, REGRESSION, Transform
 from benchmark.records.run import Record
 from benchmark.schema import Batch, CategoricalField, NumericField, Schema, Task
 from benchmark.settings.registry import architectures
-from benchmark.trained.checkpoint import _written, load, save_checkpoint
+from benchmark.trained.checkpoint import load, save_checkpoint
 from benchmark.training.prediction import in_unit, predict
 
 if TYPE_CHECKING:
@@ -227,11 +226,3 @@ def test_the_config_of_a_record_in_memory_has_the_same_command(tmp_path: Path) -
     record.config["architecture"] = asdict(architectures.config("test_tiny", dims=(8, 4)))
     with pytest.raises(FileNotFoundError, match=r"'architecture.dims=\[8,4\]' weighting=equal"):
         load(record)
-
-
-@pytest.mark.parametrize(
-    "value", [True, None, 3, 1e-4, "adam", "a b, c='d'", ["x", "y z"], {"click": 1.5, "stay": None}]
-)
-def test_the_command_is_written_as_hydra_reads_it(value: object) -> None:
-    override = OverridesParser.create().parse_override(f"key={_written(value)}")
-    assert override.value() == value

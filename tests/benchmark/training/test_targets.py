@@ -51,6 +51,11 @@ def test_a_target_that_does_not_vary_is_refused(target: float, found: str) -> No
         TargetScale.of(make_split([[0, target], [1, target]]), TASKS)
 
 
+def test_a_constant_whose_mean_is_rounded_does_not_vary() -> None:
+    with pytest.raises(ValueError, match=r"found the constant 0\.1"):
+        TargetScale.of(Split(np.zeros((7, 0)), np.zeros((7, 0)), np.full((7, 1), 0.1)), (RATING,))
+
+
 def test_features_are_shared_and_not_copied() -> None:
     split = make_split([[row % 2, row] for row in range(10)])
     (batch,) = TrainingRows(split, TargetScale.of(split, TASKS), torch.device("cpu")).slices()

@@ -16,6 +16,7 @@ from benchmark import RunConfig, TrainerConfig, configure
 from benchmark.datasets import Data
 from benchmark.runs.runner import build_model, run
 from benchmark.settings.registry import datasets
+from benchmark.training.step import StepOutcome
 from benchmark.training.targets import TargetScale
 from benchmark.training.trainer import Fit, Trainer
 
@@ -65,14 +66,14 @@ class Training:
         return built
 
     def _watch_steps(self) -> None:
-        step = self.trainer._train_step
+        step = self.trainer.step
 
-        def noted(batch: Batch) -> None:
+        def noted(batch: Batch) -> StepOutcome:
             self.batches.append(torch.cat([batch.categorical.float(), batch.labels], dim=1))
             self.learning_rates.append(self.trainer.optimizer.learning_rate)
-            step(batch)
+            return step(batch)
 
-        self.trainer._train_step = noted  # type: ignore[method-assign]
+        self.trainer.step = noted  # type: ignore[assignment]
 
     def fit(self) -> Fit:
         return self.trainer.fit(self.progress, lambda entry: None)

@@ -102,3 +102,20 @@ def test_the_summary_has_the_epoch_s_means() -> None:
         "auxiliary": {"order": 1.0},
         "effective_weights": {"liked": 1.5, "rating": 2.0},
     }
+
+
+def test_a_state_holds_what_is_summed_what_is_not_and_the_divergence() -> None:
+    watch, other = make(), make()
+    add(watch, (1.0, 4.0), weights=(1, 3), auxiliaries={"a.b": 0.5})
+    watch.check()
+    add(watch, (3.0, NAN), weights=(2, 1), auxiliaries={"a.b": 1.5, "late": 1.0})
+    other.load_state_dict(watch.state_dict())
+    with pytest.raises(Diverged) as found:
+        other.check()
+    assert (found.value.task, found.value.step) == ("rating", 2)
+    assert other.summary()["auxiliary"] == {"a.b": 1.0, "late": 0.5}
+    again = make()
+    again.load_state_dict(other.state_dict())  # now all is summed
+    assert again.summary()["auxiliary"] == {"a.b": 1.0, "late": 0.5}
+    with pytest.raises(Diverged, match="step 2"):
+        again.check()

@@ -14,13 +14,16 @@ TASKS = tuple(Task(name, BINARY) for name in "abc")
 ACTIVE = torch.tensor([True, True, True])
 FIRST, SECOND = torch.tensor([0.5, 0.9, 0.8]), torch.tensor([0.4, 0.85, 0.4])
 WEIGHTS = torch.tensor([1.0219368420, 1.0984739667, 0.8795891913])
+WITHOUT_THIRD = 3 * torch.softmax(torch.tensor([0.4 / 0.5, 0.85 / 0.9, 1.0]) / 2, dim=0)
 
 
 def run_window(weighting: DWA, steps: list[Tensor], active: Tensor = ACTIVE) -> list[Tensor]:
+    """The weights that each step says it had."""
     weights = []
     for losses_T in steps:
-        weights.append(weighting.effective_weights())
-        assert weighting(losses_T, active) == pytest.approx(float((weights[-1] * losses_T).sum()))
+        total = weighting(losses_T, active)
+        weights.append(weighting.effective_weights().clone())
+        assert total == pytest.approx(float((weights[-1] * losses_T).sum()))
     return weights
 
 
@@ -60,17 +63,37 @@ def test_weights_sum_to_the_number_of_tasks_and_a_high_temperature_evens_them() 
 def test_a_window_takes_means_over_the_steps_with_a_label() -> None:
     weighting = DWA(TASKS, window=2)
     missing = torch.tensor([True, True, False])
-    for losses_T, active in ((FIRST, missing), (FIRST, ACTIVE), (SECOND, ACTIVE), (SECOND, missing)):
+    for losses_T, active in ((FIRST, missing), (FIRST, ACTIVE), (SECOND, ACTIVE), (SECOND, missing), (FIRST, ACTIVE)):
         weighting(losses_T * active, active)
     torch.testing.assert_close(weighting.effective_weights(), WEIGHTS)
 
 
 def test_a_task_without_a_label_in_a_window_has_a_ratio_of_one() -> None:
     weighting, never = DWA(TASKS, window=1), torch.tensor([True, True, False])
-    for losses_T in (FIRST, SECOND):
+    for losses_T in (FIRST, SECOND, FIRST):
         weighting(losses_T * never, never)
-    expected = 3 * torch.softmax(torch.tensor([0.4 / 0.5, 0.85 / 0.9, 1.0]) / 2, dim=0)
-    torch.testing.assert_close(weighting.effective_weights(), expected)
+    torch.testing.assert_close(weighting.effective_weights(), WITHOUT_THIRD)
+
+
+@pytest.mark.parametrize("without", [1, 2])
+def test_a_task_without_a_label_in_an_epoch_has_a_ratio_of_one(without: int) -> None:
+    """The trainer gives it a mean of 0; the others' ratios are what they are."""
+    weighting, never = DWA(TASKS), torch.tensor([True, True, False])
+    for epoch, mean_losses_T in enumerate((FIRST, SECOND), start=1):
+        weighting.on_epoch_end(mean_losses_T * never if epoch == without else mean_losses_T)
+    torch.testing.assert_close(weighting.effective_weights(), WITHOUT_THIRD)
+
+
+def test_a_window_changes_its_state_in_place_and_does_not_disturb_the_backward() -> None:
+    weighting, losses_T = DWA(TASKS, window=2), torch.ones(3, requires_grad=True)
+    buffers = dict(weighting.named_buffers())
+    places = {name: buffer.data_ptr() for name, buffer in buffers.items()}
+    for scale in (FIRST, SECOND, FIRST, SECOND, FIRST):
+        losses_T.grad = None
+        torch.autograd.backward(weighting(losses_T * scale, ACTIVE))
+        torch.testing.assert_close(losses_T.grad, weighting.effective_weights() * scale)
+    assert all(buffer is buffers[name] for name, buffer in weighting.named_buffers())
+    assert {name: buffer.data_ptr() for name, buffer in weighting.named_buffers()} == places
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,11 @@ With `trials` it is a search as well: `hydra/sweeper=tuning` (conf/hydra/sweeper
 No `from __future__ import annotations`: Hydra loads plugins without entering them in sys.modules, where dataclasses look.
 """
 
+import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
@@ -39,6 +42,32 @@ class SweeperConfig:
     space: dict[str, Any] = field(default_factory=dict)
 
 
+class Portable:
+    """Hydra's task function, which brings along the sweep's working folder, command line and variables MTLBENCH_*.
+
+    The workers of a cluster that was there before the sweep inherit none of them. A worker takes them over as it unpickles
+    this: before Hydra makes the run's folder, which is relative.
+    """
+
+    def __init__(self, task: TaskFunction) -> None:
+        self.task = task
+
+    def __call__(self, config: DictConfig) -> Any:
+        """As the function itself."""
+        return self.task(config)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        variables = {name: value for name, value in os.environ.items() if name.startswith("MTLBENCH_")}
+        return _unpacked, (self.task, str(Path.cwd()), sys.argv, variables)
+
+
+def _unpacked(task: TaskFunction, folder: str, command_line: list[str], variables: dict[str, str]) -> Portable:
+    os.chdir(folder)
+    sys.argv = command_line
+    os.environ.update(variables)
+    return Portable(task)
+
+
 class Sweeper(BasicSweeper):
     """Lists the jobs, and hands them to `benchmark.runs.sweep` or `benchmark.runs.tuning`."""
 
@@ -53,7 +82,7 @@ class Sweeper(BasicSweeper):
         from benchmark.settings.composition import check_launcher
 
         check_launcher(config)
-        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        super().setup(hydra_context=hydra_context, task_function=Portable(task_function), config=config)
 
     def sweep(self, arguments: list[str]) -> Any:
         """Runs the product of all swept values."""

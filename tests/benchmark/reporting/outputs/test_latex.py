@@ -32,11 +32,7 @@ def test_special_characters_are_text(text: str, expected: str) -> None:
 
 def test_every_table_is_a_file_that_closes_what_it_opens() -> None:
     files = report(study()).latex()
-    assert {
-        "overview_shop_all_tasks.tex",
-        "tasks_videos_click.tex",
-        "trouble_shop_runs_that_are_in_no_mean.tex",
-    } <= set(files)
+    assert {"shop_overview.tex", "videos_task_click.tex", "shop_trouble.tex", "ranks.tex"} <= set(files)
     for text in files.values():
         assert text.count(r"\begin{") == text.count(r"\end{") == 2 + text.count(r"\begin{tabular}[b]")
         assert r"\toprule" in text and r"\midrule" in text and r"\bottomrule" in text
@@ -49,22 +45,22 @@ def test_every_table_is_a_file_that_closes_what_it_opens() -> None:
 
 def test_a_table_says_what_its_intervals_are_and_that_they_are_not_adjusted() -> None:
     files = report(study()).latex()
-    for name in ("tasks_videos_click.tex", "overview_shop_all_tasks.tex"):
+    for name in ("videos_task_click.tex", "shop_overview.tex"):
         assert r"95 \% t interval" in files[name] and "Intervals are not adjusted" in files[name]
-        assert ("medians over seeds" in files[name]) == (name.startswith("overview"))
+        assert ("medians over seeds" in files[name]) == (name == "shop_overview.tex")
         assert "underlined is what cannot be told from it" in files[name]
-    assert "Intervals are not adjusted" in files["gains_shop_gain_of_each_task.tex"]
-    assert "Intervals are not adjusted" not in files["trouble_shop_runs_that_are_in_no_mean.tex"]
+    assert "Intervals are not adjusted" in files["shop_gains.tex"]
+    assert "Intervals are not adjusted" not in files["shop_trouble.tex"]
 
 
 def test_the_best_is_bold_and_what_is_close_underlined() -> None:
-    text = report(records(("videos",), 5)).latex()["tasks_click.tex"]
+    text = report(records(("videos",), 5)).latex()["task_click.tex"]
     assert text.count(r"\textbf{") == 1 and r"\underline{" in text
 
 
 def test_hostile_names_stay_text() -> None:
     runs = [record(method=f"{EVIL}/equal", seed=seed, architecture={"name": EVIL}) for seed in range(3)]
-    text = report(runs, baseline=f"{EVIL}/equal").latex()["tasks_click.tex"]
+    text = report(runs, baseline=f"{EVIL}/equal").latex()["task_click.tex"]
     assert r"\input" not in text and r"\textbackslash{}input\{x\}\%\$a\_1" in text
     assert not re.search(
         r"(?<!\\)[%#$](?!\\)", re.sub(r"^%.*|\{%$|\$\\?(pm|Delta|rightarrow|-|\^2)\$", "", text, flags=re.M)
@@ -72,14 +68,14 @@ def test_hostile_names_stay_text() -> None:
 
 
 def test_a_long_head_is_broken_into_lines_and_a_bracket_begins_none() -> None:
-    text = report(records(("videos",), 3)).latex()["tasks_play_time.tex"]
+    text = report(records(("videos",), 3)).latex()["task_play_time.tex"]
     assert r"\begin{tabular}[b]{@{}r@{}}MSE \\ {}[log1p(seconds)$^2$]\end{tabular}" in text
     assert not re.search(r"\\\\ *[\[*]", text)
 
 
 def test_a_minus_is_no_hyphen_and_a_name_keeps_its_own() -> None:
     runs = [record(m, n, s) for m, n in (("videos", "single_task/equal"), ("videos", "a-1/equal")) for s in range(3)]
-    text = report(runs).latex()["tasks_click.tex"]
+    text = report(runs).latex()["task_click.tex"]
     assert "a-1/equal" in text and "[$-$0." in text and not re.search(r"[ \[]-\d", text)
 
 
