@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+collect_ignore = ["benchmark/classes.py"]  # looking for doctests would import it, and so register what is in it
+
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:

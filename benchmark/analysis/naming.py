@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Hashable, Mapping
 from typing import Any, TypeVar
+
+from benchmark.settings.hydra_text import value_text
 
 Key = TypeVar("Key", bound=Hashable)
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested plain values as dotted keys with JSON values: `{"trainer.learning_rate": "0.001"}`."""
+    """Nested plain values as dotted keys, values as one types them: `{"trainer.learning_rate": "0.001"}`; texts as they are."""
     flat: dict[str, str] = {}
     for key, value in config.items():
         if isinstance(value, Mapping) and value:
             flat |= flatten(value, f"{prefix}{key}.")
         else:
-            flat[f"{prefix}{key}"] = value if isinstance(value, str) else json.dumps(value)
+            flat[f"{prefix}{key}"] = value if isinstance(value, str) else value_text(value)
     return flat
 
 

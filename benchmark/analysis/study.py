@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from benchmark.analysis.naming import distinguish
 from benchmark.kinds import kind_of_metrics
 from benchmark.records.files import digest
-from benchmark.records.run import TRIAL, Record
+from benchmark.records.run import TRIAL, TUNED, Record
 from benchmark.schema import Task
 from benchmark.text import numbers
 
@@ -22,7 +22,6 @@ Replicate: TypeAlias = tuple[str, int]
 """The same as far as the configuration says it: the data set's seeds, and the seed."""
 Purpose: TypeAlias = Literal["all", "default", "tuned"]
 
-TUNED = "tuned"
 _PREFERENCE = {"finished": 2, "diverged": 1, "failed": 0}
 
 
@@ -174,7 +173,7 @@ class Study:
         """
         if purpose not in get_args(Purpose):
             raise ValueError(f"purpose must be one of {', '.join(get_args(Purpose))}, found {purpose!r}")
-        wanted = ("default", "tuned") if purpose == "all" else (purpose,)
+        wanted = ("default", TUNED) if purpose == "all" else (purpose,)
         counts = Counter(record.purpose for record in records)
         chosen = [record for record in records if record.purpose in wanted]
         if not chosen:

@@ -24,6 +24,7 @@ BASELINE = "single_task/equal"
 REQUIRED = ("format", "id", "status", "method", "purpose", "seed", "config")
 STATUSES = ("finished", "diverged", "failed")
 TRIAL = "trial"  # the purpose whose runs never read the test split
+TUNED = "tuned"  # the purpose of runs with the parameters that a search found
 FIRST_TRIAL_SEED = 10_000  # no seed of a run that is reported has had a part in the choice of its parameters
 REFERENCE = "reference"  # the folder of records of another kind, those of benchmark.reference
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmark import metrics
 from benchmark.records.reference import ReferenceRecord
-from benchmark.records.run import FIRST_TRIAL_SEED, TRIAL
+from benchmark.records.run import FIRST_TRIAL_SEED, TRIAL, TUNED
 from benchmark.reference import trees
 from benchmark.reference.maker import Maker, ReferenceLine
 from benchmark.runs.progress import RunProgress
@@ -74,7 +74,7 @@ class _Boosting:
         return self.maker.find(record) or self._fitted(record, drawn, ("validation",))
 
     def tuned(self, seed: int, best: dict[str, dict[str, Any]], tuning: dict[str, Any]) -> ReferenceRecord:
-        record = self.maker.plan(self.line, "tuned", seed, {"trials": tuning["trials"], **_search()})
+        record = self.maker.plan(self.line, TUNED, seed, {"trials": tuning["trials"], **_search()})
         record.tuning = tuning
         return self.maker.find(record) or self._fitted(record, best, ("validation", "test"))
 

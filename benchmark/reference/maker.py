@@ -13,7 +13,7 @@ import numpy as np
 from benchmark import metrics
 from benchmark.datasets import Data
 from benchmark.records.reference import ReferenceRecord, load_reference
-from benchmark.records.run import FIRST_TRIAL_SEED, TRIAL
+from benchmark.records.run import FIRST_TRIAL_SEED, TRIAL, TUNED
 from benchmark.runs.described import describe, identify
 from benchmark.runs.machine import environment
 from benchmark.runs.progress import say
@@ -146,7 +146,7 @@ class Maker:
 
     def called(self, record: ReferenceRecord) -> str:
         """What a record is called while it is made."""
-        place = {TRIAL: f" trial {record.seed - FIRST_TRIAL_SEED}", "tuned": f" seed {record.seed}"}
+        place = {TRIAL: f" trial {record.seed - FIRST_TRIAL_SEED}", TUNED: f" seed {record.seed}"}
         return f"{self.config.name} {record.name}{place.get(record.purpose, '')}"
 
     def sum_up(self) -> None:

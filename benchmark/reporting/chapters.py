@@ -10,7 +10,7 @@ from benchmark.analysis.fronts import heading
 from benchmark.analysis.results import Results
 from benchmark.analysis.study import Study
 from benchmark.analysis.values import SelectionName
-from benchmark.records.run import STATUSES
+from benchmark.records.run import STATUSES, TUNED
 from benchmark.reporting import provenance
 from benchmark.reporting.costs import cost_table
 from benchmark.reporting.fronts import front_table
@@ -136,7 +136,7 @@ def _headline(study: Study, selection: SelectionName) -> tuple[str, ...]:
 
 def _reading(study: Study) -> tuple[str, ...]:
     notes = []
-    if any(run.record.purpose == "tuned" for run in study.runs):
+    if any(run.record.purpose == TUNED for run in study.runs):
         notes.append(
             "(tuned): with the parameters that did best on validation in the method's trials, a number that the "
             "ledger under Tuning shows; the same method without it has the default parameters."

@@ -18,6 +18,9 @@ MOST = 40
 """Methods of a data set that have a sentence; the tables have all verdicts."""
 FEWEST_TOGETHER = 3
 """So many methods of which the same is said share a sentence."""
+BOTH_FAMILIES = (
+    "5 to 8 %"  # 4 or 10 methods, 2 tasks, 3 to 10 seeds, simulated: see tests/benchmark/statistics/test_null.py
+)
 _SAME = {Verdict.EQUIVALENT: "to", Verdict.IDENTICAL: "to", Verdict.UNDECIDED: "from"}  # where no difference was found
 
 
@@ -56,6 +59,11 @@ def verdicts(results: Results) -> tuple[Sentences | None, tuple[str, ...]]:
             notes.append(f"The {len(methods) - MOST} methods that gain least have their verdicts in the tables only.")
         if results.family.tests:
             notes.append(_family_note(results, results.family))
+            if results.against_best is not None and results.against_best.tests and _differs_from_best(results):
+                notes.append(
+                    "The comparisons with the best method, in the tables of the tasks, are a second family with an error of 5 % "
+                    f"of its own. Of equal methods, {BOTH_FAMILIES} of studies have a false difference in one of the two."
+                )
     for key, family in results.against_lines.items():
         sentences += _line_sentences(results, results.lines[key], family)
     if any(family.tests for family in results.against_lines.values()):
@@ -118,6 +126,12 @@ def _family_note(results: Results, family: Family) -> str:
         f"about so many, {POWER:.0%} of all sweeps would find a true difference as large as the margin, and {POWER:.0%} would "
         "place equal methods inside it, with the spread seen here; the difference seen here plays no part."
     )
+
+
+def _differs_from_best(results: Results) -> bool:
+    """Whether another method than the baseline is the best on some task."""
+    best = {results.best.get((task.name, metrics.primary(task))) for task in results.group.tasks}
+    return bool(best - {results.baseline, None})
 
 
 def _number(value: float) -> str:

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from benchmark.kinds import kind_of_metrics
 from benchmark.metrics import METRICS
 from benchmark.records.files import write_json
-from benchmark.records.run import TRIAL, Record
+from benchmark.records.run import TRIAL, TUNED, Record
 from benchmark.text import duration
 
 SWEEP = "MTLBENCH_SWEEP"
@@ -69,10 +69,10 @@ class RunProgress:
 
 
 @contextmanager
-def sweep_progress(records: Sequence[Path] = ()) -> Iterator[Callable[[Sequence[Path]], None]]:
-    """While inside, `line_of` counts these records, in this process and in its workers.
+def sweep_progress() -> Iterator[Callable[[Sequence[Path]], None]]:
+    """While inside, `line_of` counts the records of the sweep's present stage, in this process and in its workers.
 
-    Yields a function that takes the records of the sweep's next stage. Workers outlive a stage, so all have one file.
+    Yields a function that takes the records of the next stage. Workers outlive a stage, so all have one file.
     """
     with tempfile.NamedTemporaryFile("w", suffix=".json", delete=False) as file:
         path = Path(file.name)
@@ -85,7 +85,7 @@ def sweep_progress(records: Sequence[Path] = ()) -> Iterator[Callable[[Sequence[
         }
         write_json(path, state)
 
-    follow(records)
+    follow(())
     os.environ[SWEEP] = file.name
     try:
         yield follow
@@ -99,7 +99,7 @@ def line_of(record: Record) -> str:
     trial = record.config.get("tuning", {}).get("trial") if record.purpose == TRIAL else None
     which = f"seed {record.seed}" if trial is None else f"trial {trial}"
     what = f"{record.dataset.get('name', record.config['dataset']['name'])} {record.method} {which}"
-    if record.purpose == "tuned":
+    if record.purpose == TUNED:
         what += " (tuned)"
     place, left = _place()
     return " ".join(part for part in (place, what + ":", _outcome(record), left) if part)

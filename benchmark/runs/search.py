@@ -16,7 +16,7 @@ import optuna
 from omegaconf import DictConfig, OmegaConf
 
 from benchmark.records.files import digest
-from benchmark.records.run import FIRST_TRIAL_SEED, TRIAL, Record
+from benchmark.records.run import FIRST_TRIAL_SEED, TRIAL, TUNED, Record
 from benchmark.runs.runner import check
 from benchmark.runs.space import Parameter
 from benchmark.runs.sweep import Compose, Job
@@ -143,7 +143,7 @@ class MethodSearch:
             "criterion": best.value if math.isfinite(best.value) else None,
             "ids": [trial.job.config.id for trial in self.trials],
         }
-        return [self._job(best.parameters, purpose="tuned", seed=seed, tuning=tuning) for seed in self.seeds]
+        return [self._job(best.parameters, purpose=TUNED, seed=seed, tuning=tuning) for seed in self.seeds]
 
     @property
     def has_failed(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -204,7 +205,7 @@ class Sweep:
             if any(job.config.purpose == TRIAL for job in self._jobs.values()):
                 say(f"mtlbench: the trials' records are in {Path(folder, 'trials')}")
             if has_results:
-                say(f"mtlbench: compare with: mtlbench report {folder}")
+                say(f"mtlbench: compare with: mtlbench report {shlex.quote(folder)}")
 
 
 def compose_all(overrides: Sequence[list[str]], compose: Compose) -> list[Job]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.records.files import digest
-from benchmark.records.run import load_record, record_files
+from benchmark.records.run import TUNED, load_record, record_files
 from benchmark.runs.progress import say
 from benchmark.runs.search import SAMPLERS, MethodSearch, searches_of
 from benchmark.runs.space import parse_space
@@ -124,7 +124,7 @@ def _warn_of_other_choices(tuned: Sequence[Job]) -> None:
     sizes = {job.config.tuning["study"]: job.config.tuning["trials"] for job in tuned}
     larger: dict[str, int] = {}
     for path, record in records.items():
-        is_of_the_data = record.purpose == "tuned" and digest(record.config["dataset"]) in data
+        is_of_the_data = record.purpose == TUNED and digest(record.config["dataset"]) in data
         size = sizes.get(record.config.get("tuning", {}).get("study", ""))
         if is_of_the_data and size is not None and record.num_trials != size:
             if record.num_trials > size:  # of fewer trials, reports leave it out by themselves

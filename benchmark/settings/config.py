@@ -14,7 +14,7 @@ from typing import Any
 from omegaconf import MISSING
 
 from benchmark.records.files import digest
-from benchmark.records.run import RESULTS_DIR
+from benchmark.records.run import RESULTS_DIR, TRIAL, TUNED
 from benchmark.settings import registry
 from benchmark.settings.registry import ArchitectureConfig, DatasetConfig, TrackerConfig, WeightingConfig, plain
 
@@ -22,7 +22,7 @@ IDENTITY = ("dataset", "architecture", "weighting", "trainer", "purpose", "seed"
 CHOICES = {
     "optimizer": ("adam", "adamw"),
     "scheduler": ("none", "cosine"),
-    "purpose": ("default", "trial", "tuned"),
+    "purpose": ("default", TRIAL, TUNED),
 }
 
 

@@ -31,8 +31,7 @@ class Ranking:
         p: Of Friedman's test.
         f: Iman and Davenport's (1980), less conservative.
         p_f: Of theirs.
-        critical_difference: Nemenyi's: mean ranks that are further apart differ at `alpha`, all pairs together.
-        pairwise_p: {(first, second): Nemenyi's p}, in order of `methods`.
+        critical_difference: Nemenyi's: mean ranks that are at least so far apart differ at `alpha`, all pairs together.
         reason: Why there is no test; None where there is one.
     """
 
@@ -44,18 +43,17 @@ class Ranking:
     f: float | None = None
     p_f: float | None = None
     critical_difference: float | None = None
-    pairwise_p: dict[tuple[str, str], float] | None = None
     reason: str | None = None
 
     @property
     def groups(self) -> list[tuple[str, ...]]:
-        """The bars of a critical-difference diagram: the largest sets within the critical difference, best first."""
+        """The bars of a critical-difference diagram, best first: the largest sets of which no two methods differ."""
         if self.critical_difference is None:
             return []
         order = sorted(zip(self.mean_ranks, self.methods, strict=True))
         bars: list[tuple[int, int]] = []
         for first, (rank, _) in enumerate(order):
-            last = max(n for n, (other, _) in enumerate(order) if other - rank <= self.critical_difference)
+            last = max(n for n, (other, _) in enumerate(order) if other - rank < self.critical_difference)
             if last > first and (not bars or last > bars[-1][1]):
                 bars.append((first, last))
         return [tuple(method for _, method in order[first : last + 1]) for first, last in bars]
@@ -102,9 +100,4 @@ def rank(
         names, mean_ranks, blocks, chi_squared, float(found.pvalue), f,
         float(f_distribution.sf(f, k - 1, (k - 1) * (blocks - 1))),
         critical_difference=float(studentized_range.ppf(1 - alpha, k, np.inf)) * error,
-        pairwise_p={
-            (names[i], names[j]): float(studentized_range.sf(abs(mean_ranks[i] - mean_ranks[j]) / error, k, np.inf))
-            for i in range(k)
-            for j in range(i + 1, k)
-        },
     )  # fmt: skip

@@ -64,13 +64,13 @@ def grid(panels: int, height: float = 2.5, *, labelled: bool = False) -> tuple[C
     return canvas, _prepared(canvas, axes, panels)
 
 
-def rows(names: Sequence[str], panels: int, row_height: float = 0.2) -> tuple[Canvas, list[Axes]]:
+def rows(names: Sequence[str], panels: int) -> tuple[Canvas, list[Axes]]:
     """A canvas with a line for each name, the first on top, and so many panels beside each other, four in a row."""
     columns = min(panels, _MOST_COLUMNS)
     lines = -(-panels // columns)
     labels = [shortened(name) for name in names]
     left = 0.2 + 0.066 * max(map(len, labels))
-    size = (left + (2.4 * columns if columns > 1 else 4.6), (0.78 + row_height * len(names)) * lines)
+    size = (left + (2.4 * columns if columns > 1 else 4.6), (0.78 + 0.2 * len(names)) * lines)
     canvas = Canvas(figsize=size)
     axes = canvas.subplots(lines, columns, squeeze=False, sharey=True).ravel().tolist()
     _margins(canvas, size, (lines, columns), left=left, right=0.15, gaps=(0.22, 0.78))

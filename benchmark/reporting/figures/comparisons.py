@@ -29,8 +29,6 @@ from benchmark.schema import Task
 from benchmark.statistics import Interval, Verdict
 from benchmark.text import count, in_seconds, listed, number
 
-_DECIDED = (Verdict.BETTER, Verdict.WORSE)
-
 
 @dataclass(frozen=True, slots=True)
 class Drawn:

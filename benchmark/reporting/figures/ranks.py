@@ -12,7 +12,7 @@ MOST = 40
 
 
 def critical_difference(ranking: Ranking, styles: Mapping[str, Style]) -> Figure | None:
-    """The methods by mean rank; a bar joins those that are not further apart than the critical difference."""
+    """The methods by mean rank; a bar joins those that are less than the critical difference apart."""
     if ranking.critical_difference is None or len(ranking.methods) > MOST:
         return None
     order = [method for _, method in sorted(zip(ranking.mean_ranks, ranking.methods, strict=True))]
@@ -35,6 +35,7 @@ def critical_difference(ranking: Ranking, styles: Mapping[str, Style]) -> Figure
         )
         return figure(
             "Mean ranks with the critical difference", canvas, "",
-            "A bar on the right joins methods whose mean ranks are not told apart (Nemenyi, 5 %, all pairs together).",
+            "A bar on the right joins methods whose mean ranks are less than the critical difference apart, and so not told apart "
+            "(Nemenyi, 5 %, all pairs together).",
             [f"{method}: {ranks[method]:.2f}." for method in order],
         )  # fmt: skip

@@ -332,6 +332,20 @@ def test_defaults_beside_a_tuned_baseline_are_said_to_differ_by_tuning_too() -> 
     assert not any("(tuned) too" in note for note in dataset_notes(report(runs, purpose="tuned").results[0]))
 
 
+@pytest.mark.parametrize(("shift", "said"), [(0.01, True), (-0.01, False)])
+def test_two_families_of_tests_on_a_page_are_said_to_err_together(shift: float, said: bool) -> None:
+    worse = shifted("mmoe/equal", shift, 1e-4)
+    if not said:  # the baseline is the best on every task
+        for run in worse:
+            for split in run.metrics.values():
+                split["purchase"]["auc"] += shift
+                split["duration"]["mse"] -= shift
+    made = report([*BASE, *worse])
+    chapter = next(c for c in made.document.chapters if c.anchor == "verdicts")
+    notes = [note for part in chapter.parts for note in part.notes]
+    assert any("Of equal methods, 5 to 8 % of studies have a false difference" in note for note in notes) is said
+
+
 def test_a_method_that_is_not_ranked_on_a_task_has_no_rank() -> None:
     runs = records(("videos",))
     undefine(next(r for r in runs if (r.method, r.seed) == ("mmoe/uncertainty", 2)), "click", "auc", "one class")

@@ -35,7 +35,8 @@ def test_a_run_on_its_own_has_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_run_of_a_sweep_has_its_place_and_the_time_left(tmp_path: Path) -> None:
     records = [make_record(seed) for seed in (0, 1)]
-    with sweep_progress([record.path(tmp_path) for record in records]):
+    with sweep_progress() as follow:
+        follow([record.path(tmp_path) for record in records])
         records[0].write(tmp_path)
         assert line_of(records[0]).startswith("[1/2] shop")
         assert line_of(records[0]).endswith(" left")

@@ -5,12 +5,15 @@ Bands are exact binomial ones of 99.9 %: a right program falls outside once in a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy.stats import binom
 
+from benchmark.reporting.verdicts import BOTH_FAMILIES
 from benchmark.statistics import (
     Endpoint,
     Family,
@@ -78,6 +81,17 @@ def any_firm(family: Family) -> bool:
 def test_hardly_any_study_of_equal_methods_finds_a_difference(judged: Callable[..., Family], seeds: int) -> None:
     share = np.mean([any_firm(family) for family in studies(seeds, judged=judged)])
     assert band(0.02)[0] <= share <= band(0.05)[1]  # below 5 %, as the comparisons share their baseline
+
+
+@pytest.mark.parametrize("seeds", [3, 10])
+def test_the_families_of_the_baseline_and_of_the_best_err_together_as_often_as_reports_say(seeds: int) -> None:
+    def both(*measured: Any) -> Any:
+        return versus_baseline(*measured), against_best(*measured)
+
+    share = np.mean([any(map(any_firm, families)) for families in studies(seeds, judged=both)])
+    low, high = (int(word) / 100 for word in re.findall(r"\d+", BOTH_FAMILIES))
+    assert band(low)[0] <= share <= band(high)[1]
+    assert share > np.mean([any_firm(family) for family in studies(seeds)])
 
 
 def test_one_comparison_errs_exactly_as_often_as_it_says() -> None:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from benchmark.statistics import rank
+from benchmark.statistics import Ranking, rank
 
 BLOCKS = np.array([
     [0.80, 0.81, 0.83, 0.82], [0.70, 0.72, 0.74, 0.71], [0.65, 0.64, 0.69, 0.68],
@@ -20,8 +22,28 @@ def test_worked_elsewhere() -> None:
     assert (found.chi_squared, found.p) == pytest.approx((11.6, 0.0088869), rel=1e-5)
     assert (found.f, found.p_f) == pytest.approx((9.0625, 0.00114996), rel=1e-5)
     assert found.critical_difference == pytest.approx(1.914843, abs=5e-7)
-    assert found.pairwise_p is not None and found.pairwise_p["a", "c"] == pytest.approx(0.0095, abs=5e-5)
     assert found.groups == [("c", "d", "b"), ("d", "b", "a")]
+
+
+def test_methods_that_are_the_critical_difference_apart_differ() -> None:
+    """Demšar 2006, section 3.2.2: different if the average ranks differ by at least the critical difference."""
+    exact = Ranking(("a", "b", "c"), (1.0, 2.0, 3.0), 10, critical_difference=1.0)
+    assert exact.groups == []
+    assert replace(exact, critical_difference=math.nextafter(1.0, 2.0)).groups == [("a", "b"), ("b", "c")]
+    assert replace(exact, critical_difference=2.0).groups == [("a", "b"), ("b", "c")]
+
+
+def test_groups_and_p_agree() -> None:
+    found = rank(np.random.default_rng(4).normal(size=(20, 6)) + np.arange(6) / 3, "abcdef")
+    ranks = dict(zip(found.methods, found.mean_ranks, strict=True))
+    error = math.sqrt(6 * 7 / (12 * 20))
+    ps = {
+        (a, b): float(stats.studentized_range.sf(abs(ranks[a] - ranks[b]) / error, 6, np.inf))
+        for a, b in combinations("abcdef", 2)
+    }
+    together = {pair for group in found.groups for pair in combinations(sorted(group), 2)}
+    assert together == {pair for pair, p in ps.items() if p > 0.05}
+    assert 0 < len(together) < len(ps)
 
 
 def test_friedman_of_demsars_formula() -> None:
