@@ -69,10 +69,10 @@ class ESMM(Architecture):
         children = [task for task in schema.tasks if task.given is not None]
         if not children:
             return "needs a funnel: a task that is given another"
-        for task in children:
+        for task in children:  # whose parents are binary in any schema
             # E[value | exposure] = p(parent) * value holds where 0 is "nothing happened", not in standardised units
-            if not all(KINDS[step.kind].is_binary for step in (task, schema.task(str(task.given)))):
-                return f"needs a funnel of binary tasks: {task.name!r} or its parent {task.given!r} is not binary"
+            if not KINDS[task.kind].is_binary:
+                return f"needs a funnel of binary tasks, and {task.name!r} is not binary"
         return None
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:

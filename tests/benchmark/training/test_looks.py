@@ -139,6 +139,5 @@ def test_what_was_found_goes_into_a_state_and_comes_back() -> None:
     losses_T = torch.stack([output.square().mean() for output in outputs.values()])
     per_task = [torch.autograd.grad(loss, list(other.parameters()), retain_graph=True) for loss in losses_T]
     resumed.backward(losses_T, ALL_ACTIVE, None, outputs)
-    assert not resumed.is_equal
     for parameter, first, second in zip(other.parameters(), *per_task, strict=True):
         torch.testing.assert_close(parameter.grad, 2 * first + 3 * second)
