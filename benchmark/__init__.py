@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from benchmark.records.run import Record, load_record, load_records
+from benchmark.records.record import Record, load_record, load_records
 from benchmark.settings.config import RunConfig, TrainerConfig
 from benchmark.settings.registry import configure
 

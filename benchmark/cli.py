@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 import benchmark
-from benchmark.records.run import BASELINE, RESULTS_DIR
+from benchmark.records.record import BASELINE, RESULTS_DIR
 
 if TYPE_CHECKING:
     from benchmark.analysis.answer import Answer

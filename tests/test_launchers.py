@@ -16,7 +16,7 @@ from hydra.core.plugins import Plugins
 from omegaconf import OmegaConf
 
 from benchmark import load_records
-from benchmark.records.run import Record
+from benchmark.records.record import Record
 from benchmark.settings import composition
 from tests.outside import install
 

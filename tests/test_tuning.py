@@ -16,7 +16,7 @@ import pytest
 
 from benchmark import RunConfig, TrainerConfig, configure, load_records, run
 from benchmark.datasets import Data, Dataset
-from benchmark.records.run import Record, record_files
+from benchmark.records.record import Record, record_files
 
 SEARCH = [
     "hydra/sweeper=tuning", "hydra.sweeper.trials=2", "dataset=shop", "dataset.num_users=60", "dataset.num_items=40",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from benchmark import metrics
 from benchmark.analysis.study import Group, Pair, draw_of
-from benchmark.records.run import TRIAL
+from benchmark.records.record import TRIAL
 from benchmark.schema import Task
 from benchmark.statistics import Interval, t_interval
 

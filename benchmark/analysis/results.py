@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from benchmark import metrics
-from benchmark.analysis.judging import margin_of, not_ranked
+from benchmark.analysis.families import margin_of, not_ranked
 from benchmark.analysis.lines import Line
 from benchmark.analysis.study import Group
 from benchmark.analysis.values import Estimate, Gain, SelectionName

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from benchmark.analysis.naming import distinguish
 from benchmark.kinds import kind_of_metrics
 from benchmark.records.files import digest
-from benchmark.records.run import TRIAL, TUNED, Record
+from benchmark.records.record import TRIAL, TUNED, Record
 from benchmark.schema import Task
 from benchmark.text import numbers
 

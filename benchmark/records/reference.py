@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.records.files import digest, known_keys, read_json, write_json
-from benchmark.records.run import REFERENCE, TRIAL
+from benchmark.records.record import REFERENCE, TRIAL
 from benchmark.schema import Metrics
 
 FORMAT = 1

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from benchmark import metrics
+from benchmark.records.record import FIRST_TRIAL_SEED, TRIAL, TUNED
 from benchmark.records.reference import ReferenceRecord
-from benchmark.records.run import FIRST_TRIAL_SEED, TRIAL, TUNED
 from benchmark.reference import trees
 from benchmark.reference.maker import Maker, ReferenceLine
 from benchmark.runs.progress import RunProgress

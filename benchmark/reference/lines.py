@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from benchmark.datasets import Dataset
+from benchmark.records.record import RESULTS_DIR
 from benchmark.records.reference import ReferenceRecord
-from benchmark.records.run import RESULTS_DIR
 from benchmark.reference.boosted import BoostedLine
 from benchmark.reference.constant import ConstantLine
 from benchmark.reference.maker import Maker, ReferenceLine

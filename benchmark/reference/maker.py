@@ -12,8 +12,8 @@ import numpy as np
 
 from benchmark import metrics
 from benchmark.datasets import Data
+from benchmark.records.record import FIRST_TRIAL_SEED, TRIAL, TUNED
 from benchmark.records.reference import ReferenceRecord, load_reference
-from benchmark.records.run import FIRST_TRIAL_SEED, TRIAL, TUNED
 from benchmark.runs.described import describe, identify
 from benchmark.runs.machine import environment
 from benchmark.runs.progress import say

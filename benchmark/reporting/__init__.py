@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, get_args
 
 import polars as pl
 
-from benchmark.analysis import judging
+from benchmark.analysis import families
 from benchmark.analysis import values as tables
 from benchmark.analysis.answer import Answer
 from benchmark.analysis.lines import reference_lines
@@ -22,8 +22,8 @@ from benchmark.analysis.summary import summary
 from benchmark.analysis.values import SelectionName
 from benchmark.kinds import check_headlines
 from benchmark.records.files import no_garbage_collection
+from benchmark.records.record import BASELINE, RESULTS_DIR, Record, load_records
 from benchmark.records.reference import ReferenceRecord, load_references
-from benchmark.records.run import BASELINE, RESULTS_DIR, Record, load_records
 from benchmark.reporting.chapters import document as chapters
 from benchmark.reporting.layout import Document
 from benchmark.reporting.ranks import ranking
@@ -200,18 +200,18 @@ def _make(
         baseline, values = find_baseline(group, wanted), chosen.get(group.name, {})
         several = len(group.by_method) > 1
         lines = reference_lines(group, references)
-        ratio, averaged = judging.resampling(group), judging.compared(group, values)
+        ratio, averaged = families.resampling(group), families.compared(group, values)
         results.append(
             Results(
                 group, selection, baseline, wanted, margins,
                 estimates=tables.estimates(averaged, baseline, ratio),
-                other=tables.estimates(judging.compared(group, other.get(group.name, {})), None, ratio),
+                other=tables.estimates(families.compared(group, other.get(group.name, {})), None, ratio),
                 gains=tables.gains(averaged, group.tasks, baseline, ratio),
-                family=judging.to_baseline(group, averaged, baseline, margins) if baseline is not None and several else None,
-                against_best=judging.to_best(group, averaged, margins) if several else None,
+                family=families.to_baseline(group, averaged, baseline, margins) if baseline is not None and several else None,
+                against_best=families.to_best(group, averaged, margins) if several else None,
                 lines=lines,
                 against_lines={
-                    key: judging.against_line(group, values, line, margins)
+                    key: families.against_line(group, values, line, margins)
                     for key, line in lines.items()
                     if line.values
                 },

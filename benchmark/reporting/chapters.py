@@ -10,7 +10,7 @@ from benchmark.analysis.fronts import heading
 from benchmark.analysis.results import Results
 from benchmark.analysis.study import Study
 from benchmark.analysis.values import SelectionName
-from benchmark.records.run import STATUSES, TUNED
+from benchmark.records.record import STATUSES, TUNED
 from benchmark.reporting import provenance
 from benchmark.reporting.costs import cost_table
 from benchmark.reporting.fronts import front_table
@@ -21,8 +21,8 @@ from benchmark.reporting.ledger import ledger
 from benchmark.reporting.notes import dataset_notes, trouble
 from benchmark.reporting.overview import gain_table, overview
 from benchmark.reporting.ranks import rank_table
+from benchmark.reporting.sentences import verdicts
 from benchmark.reporting.tasks import selection_table, task_table
-from benchmark.reporting.verdicts import verdicts
 from benchmark.statistics import FEWEST, Ranking
 from benchmark.text import counted
 

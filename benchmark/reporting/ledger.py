@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.analysis.lines import fitting, trained
 from benchmark.analysis.study import Group, draw_of
-from benchmark.records.run import STATUSES, TRIAL, TUNED, Record
+from benchmark.records.record import STATUSES, TRIAL, TUNED, Record
 from benchmark.reporting.layout import Block, Cell, Column, Facts, Row, TextTable
 from benchmark.reporting.notes import at_the_limit
 from benchmark.settings.hydra_text import value_text

@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from benchmark import metrics
-from benchmark.analysis.judging import resampling, several_seeds_a_draw
+from benchmark.analysis.families import resampling, several_seeds_a_draw
 from benchmark.analysis.results import Results, label
 from benchmark.analysis.study import Group, Replicate
-from benchmark.records.run import TUNED, Record
+from benchmark.records.record import TUNED, Record
 from benchmark.reporting.layout import Cell, Column, Row, TextTable
 from benchmark.schema import Task
 from benchmark.text import ABSENT, counted, listed, shortened

@@ -12,7 +12,7 @@ from benchmark.kinds import KINDS
 from benchmark.reporting.cells import cost_cells, is_close, metric_cell, seeds_cell
 from benchmark.reporting.layout import Cell, Column, Row, TextTable
 from benchmark.reporting.notes import task_notes
-from benchmark.reporting.verdicts import p_cell, verdict_cell
+from benchmark.reporting.sentences import p_cell, verdict_cell
 from benchmark.schema import Task
 from benchmark.statistics import Verdict
 from benchmark.text import ABSENT, listed, number, signed_interval, with_interval

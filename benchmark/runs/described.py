@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmark import metrics
 from benchmark.datasets import Data
-from benchmark.records.run import TRIAL
+from benchmark.records.record import TRIAL
 
 
 def identify(data: Data, purpose: str) -> dict[str, Any]:

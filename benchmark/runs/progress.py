@@ -23,7 +23,7 @@ from tqdm import tqdm
 from benchmark.kinds import kind_of_metrics
 from benchmark.metrics import METRICS
 from benchmark.records.files import write_json
-from benchmark.records.run import TRIAL, TUNED, Record
+from benchmark.records.record import TRIAL, TUNED, Record
 from benchmark.text import duration
 
 SWEEP = "MTLBENCH_SWEEP"

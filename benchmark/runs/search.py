@@ -16,7 +16,7 @@ import optuna
 from omegaconf import DictConfig, OmegaConf
 
 from benchmark.records.files import digest
-from benchmark.records.run import FIRST_TRIAL_SEED, TRIAL, TUNED, Record
+from benchmark.records.record import FIRST_TRIAL_SEED, TRIAL, TUNED, Record
 from benchmark.runs.runner import check
 from benchmark.runs.space import Parameter
 from benchmark.runs.sweep import Compose, Job

@@ -16,7 +16,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from benchmark.records.files import digest
-from benchmark.records.run import TRIAL, Record, load_record, record_path
+from benchmark.records.record import TRIAL, Record, load_record, record_path
 from benchmark.runs.described import identify
 from benchmark.runs.progress import line_of, say, sweep_progress
 from benchmark.runs.runner import build_dataset, check, check_data, finished_before, run

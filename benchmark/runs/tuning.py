@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.records.files import digest
-from benchmark.records.run import TUNED, load_record, record_files
+from benchmark.records.record import TUNED, load_record, record_files
 from benchmark.runs.progress import say
 from benchmark.runs.search import SAMPLERS, MethodSearch, searches_of
 from benchmark.runs.space import parse_space

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from benchmark.records.run import Record
+from benchmark.records.record import Record
 from benchmark.settings.registry import trackers
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from benchmark.records.run import Record
+from benchmark.records.record import Record
 from benchmark.trackers import Tracker, register
 
 if TYPE_CHECKING:

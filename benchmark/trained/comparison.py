@@ -14,7 +14,7 @@ from benchmark.analysis.compare import require, study_of
 from benchmark.analysis.study import Pair, draw_options, find_method
 from benchmark.kinds import KINDS
 from benchmark.metrics import AUC
-from benchmark.records.run import RESULTS_DIR, Record, load_record, record_files
+from benchmark.records.record import RESULTS_DIR, Record, load_record, record_files
 from benchmark.statistics import DeLong, Interval, delong
 from benchmark.statistics.wording import bracketed, p_number, two_digits
 from benchmark.text import counted

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmark.datasets import Catalogue, Data, Entities
-    from benchmark.records.run import Record
+    from benchmark.records.record import Record
 
 FORMATS = ("table", "json", "csv")
 ITEM_BLOCK = 16 * BATCH_SIZE  # whole batches, so that blocks do not move the last bit

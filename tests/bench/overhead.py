@@ -27,7 +27,7 @@ from benchmark import Record, RunConfig, load_records, metrics, run
 from benchmark.datasets import Data
 from benchmark.kinds import BINARY
 from benchmark.records.files import digest
-from benchmark.records.run import record_files
+from benchmark.records.record import record_files
 from benchmark.rows import Split
 from benchmark.runs.runner import build_dataset, build_model, environment
 from benchmark.settings.composition import compose_run

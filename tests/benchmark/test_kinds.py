@@ -23,7 +23,7 @@ from benchmark.analysis.fronts import fronts
 from benchmark.datasets.table import TRAIN, check_labels
 from benchmark.kinds import BINARY, KINDS, REGRESSION
 from benchmark.metrics import METRICS, Metric
-from benchmark.records.run import Record, load_records
+from benchmark.records.record import Record, load_records
 from benchmark.reference.lines import make_references
 from benchmark.rows import Batch, Features
 from benchmark.runs.progress import line_of

@@ -10,7 +10,7 @@ import pytest
 from benchmark import compare
 from benchmark.analysis.study import Study
 from benchmark.cli import main
-from benchmark.records.run import Record
+from benchmark.records.record import Record
 from benchmark.statistics import Margin, Verdict
 from tests.benchmark.reporting.fabricate import METHODS, record, records, searched, undefine
 

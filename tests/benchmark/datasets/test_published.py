@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.datasets import Data
-from benchmark.records.run import TRIAL, load_records
+from benchmark.records.record import TRIAL, load_records
 from benchmark.runs.described import identify
 from benchmark.settings.registry import datasets
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from benchmark import load_record, load_records
+from benchmark.records.record import Record
 from benchmark.records.reference import ReferenceRecord, load_reference, load_references
-from benchmark.records.run import Record
 
 DATASET = {"name": "shop", "num_rows": 100}
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from benchmark.kinds import BINARY, REGRESSION, Transform
 from benchmark.records.files import digest
+from benchmark.records.record import Record
 from benchmark.records.reference import ReferenceRecord
-from benchmark.records.run import Record
 from benchmark.schema import CategoricalField, NumericField, Schema, Task
 from benchmark.settings.config import TrainerConfig
 

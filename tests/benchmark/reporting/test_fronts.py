@@ -8,7 +8,7 @@ import pytest
 
 from benchmark.analysis.fronts import Front, fronts
 from benchmark.kinds import BINARY, REGRESSION
-from benchmark.records.run import Record
+from benchmark.records.record import Record
 from benchmark.reporting import report
 from benchmark.reporting.figures import comparisons, figures
 from benchmark.reporting.figures.styles import styles

@@ -15,7 +15,7 @@ import matplotlib as mpl
 import pytest
 from markdown_it import MarkdownIt
 
-from benchmark.records.run import Record
+from benchmark.records.record import Record
 from benchmark.reporting import Report, report
 from benchmark.reporting.figures import figures
 from benchmark.reporting.figures.canvas import drawing, grid, log_axis

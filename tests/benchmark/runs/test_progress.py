@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.records.run import Record
+from benchmark.records.record import Record
 from benchmark.runs.progress import SWEEP, RunProgress, line_of, sweep_progress
 
 

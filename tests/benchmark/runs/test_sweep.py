@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmark import RunConfig, configure, load_record, load_records, run
-from benchmark.records.run import record_files
+from benchmark.records.record import record_files
 from tests.outside import install
 
 SHOP = ["dataset.num_users=60", "dataset.num_items=40", "dataset.num_rows=4000"]

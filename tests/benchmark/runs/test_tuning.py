@@ -14,7 +14,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
 from benchmark.datasets import Data
-from benchmark.records.run import FIRST_TRIAL_SEED, Record, load_records
+from benchmark.records.record import FIRST_TRIAL_SEED, Record, load_records
 from benchmark.runs.runner import build_dataset, identify, new_record
 from benchmark.runs.tuning import tune
 from benchmark.settings.composition import CONFIG_MODULE, prepare, typed

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from benchmark.reporting.verdicts import BOTH_FAMILIES
+from benchmark.reporting.sentences import BOTH_FAMILIES
 from benchmark.statistics import (
     Endpoint,
     Family,

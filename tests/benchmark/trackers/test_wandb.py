@@ -17,7 +17,7 @@ import torch
 from click.testing import CliRunner
 
 from benchmark.cli import mtlbench
-from benchmark.records.run import Record
+from benchmark.records.record import Record
 from benchmark.reporting import report
 from benchmark.settings.registry import trackers
 from benchmark.trackers import Guarded, Tracker, guarded

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from architectures import Architecture
 from benchmark.kinds import BINARY, REGRESSION, Transform
-from benchmark.records.run import Record
+from benchmark.records.record import Record
 from benchmark.rows import Batch, Features
 from benchmark.schema import CategoricalField, NumericField, Schema, Task
 from benchmark.settings.registry import architectures

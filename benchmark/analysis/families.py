@@ -12,7 +12,7 @@ from benchmark.analysis.lines import Line
 from benchmark.analysis.study import Group, Pair
 from benchmark.analysis.values import Values
 from benchmark.kinds import KINDS
-from benchmark.records.run import BASELINE
+from benchmark.records.record import BASELINE
 from benchmark.schema import Task
 from benchmark.statistics import Endpoint, Family, Margin, against_baseline, against_best
 

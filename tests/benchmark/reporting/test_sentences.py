@@ -7,7 +7,7 @@ from statistics import fmean
 import polars as pl
 import pytest
 
-from benchmark.records.run import Record
+from benchmark.records.record import Record
 from benchmark.reporting import Margin, Report, report
 from benchmark.reporting.layout import Cell, Sentences, TextTable
 from benchmark.reporting.notes import dataset_notes

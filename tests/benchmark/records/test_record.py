@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.records.run import FORMAT, Record, load_record, load_records
+from benchmark.records.record import FORMAT, Record, load_record, load_records
 
 NAMES = {"dataset": {"name": "shop"}, "architecture": {"name": "mmoe"}, "weighting": {"name": "equal"}}
 
