@@ -29,7 +29,7 @@ from benchmark.datasets.table import (
 )
 from benchmark.records.files import digest, write_json
 from benchmark.rows import Features, FeatureWriter, Split
-from benchmark.schema import Schema, Task
+from benchmark.schema import CategoricalField, NumericField, Schema, Task
 
 __all__ = ["LEFT_OUT", "SPLITS", "TEST", "TRAIN", "VALIDATION", "Table", "prepare", "random_split"]
 
@@ -135,7 +135,10 @@ def _write_features(
     folder: Path, dataset: Dataset, table: Table, numeric: str, rows: dict[str, np.ndarray]
 ) -> tuple[Schema, dict[str, list[str]] | None]:
     """Writes the features of splits, users, items and context, field by field; the schema, and the fields of the last three."""
-    columns = {*table.columns}
+    codes, numbers = (CategoricalField(name, 1) for name in table.categorical), map(NumericField, table.numeric)
+    # refuses names and roles before anything is fitted
+    known = Schema(tuple(codes), tuple(numbers), dataset.tasks, dataset.user, dataset.item, tuple(table.others))
+    columns = {field.name for field in known.fields}
     parts: dict[str, tuple[np.ndarray, set[str]]] = {name: (chosen, columns) for name, chosen in rows.items()}
     entities: list[str] = []
     if dataset.user is not None and dataset.item is not None:

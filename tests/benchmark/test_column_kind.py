@@ -209,6 +209,16 @@ def test_rows_that_differ_in_it_alone_are_not_the_same(data: Data) -> None:
     assert data.facts["test_rows_in_train"]["same_features"] == counted
 
 
+def test_alone_it_makes_a_data_set() -> None:
+    class Alone(Tagged):
+        user = item = None
+
+    alone = dataclasses.replace(tagged(), categorical={}, numeric={}, user_fields=(), item_fields=())
+    data = prepare(Alone(), read=lambda: alone, source={"alone": True})
+    assert [field.name for field in data.schema.fields] == ["tags", "moods"]
+    assert len(data.test.features) == len(data.test) == ROWS // 10
+
+
 def test_the_fingerprint_sees_it() -> None:
     same, other = tagged(), tagged()
     other.others[Tags("moods")] = other.others[Tags("moods")].reverse()

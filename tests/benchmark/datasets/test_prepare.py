@@ -185,6 +185,13 @@ def test_a_value_may_be_greater_than_the_click_that_it_is_given() -> None:
         check_labels(labels_RT, np.full(5, TRAIN), (CLICK, seconds))
 
 
+@pytest.mark.parametrize("name", ["price", "nobody"])
+def test_a_role_that_is_no_categorical_column_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(Toy, "user", name)
+    with pytest.raises(ValueError, match=f"the user field '{name}' is not a categorical field of this schema"):
+        made()
+
+
 def test_without_roles_there_is_no_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Toy, "user", None)
     assert made().catalogue is None
