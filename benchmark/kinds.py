@@ -183,7 +183,8 @@ class Binary(Kind):
             raise ValueError(f"task {task.name!r}: a binary label is 0 or 1, found {found}")
         if (train_R == train_R[0]).all():
             raise ValueError(
-                f"task {task.name!r}: all {len(train_R)} labels in train are of one class, {train_R[0]:.0f}"
+                f"task {task.name!r}: all {len(train_R)} labels in train are of one class, {train_R[0]:.0f}; leave the task out of "
+                "dataset.tasks, or split otherwise"
             )
 
     def describe(self, task: TaskLike) -> str:

@@ -6,6 +6,7 @@ R rows, of which B are in a batch; F categorical and N numeric fields, T tasks.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -101,6 +102,10 @@ class Features:
         Raises:
             ValueError: if the fields are others, an array has another shape, or a value is outside its field's range.
         """
+        if not schema.fields:
+            raise ValueError(
+                f"{what}: expected at least one field in the schema, found none: a model would see nothing"
+            )
         for expected, found in zip_longest(schema.fields, self.fields):
             if found != expected:
                 raise ValueError(f"{what}: expected the field {expected}, found {found}")
@@ -110,6 +115,7 @@ class Features:
         ):
             if array.shape != (len(self), columns):
                 raise ValueError(f"{what}: {name} must be ({len(self)}, {columns}), found {tuple(array.shape)}")
+        self._check_values(what)
         if len(self):
             least_F, most_F = self.categorical.min(axis=0), self.categorical.max(axis=0)
             for known, least, most in zip(schema.categorical, least_F, most_F, strict=True):
@@ -124,6 +130,22 @@ class Features:
             if rows != len(self):
                 raise ValueError(f"{what}: field {other.name!r} must have {len(self)} rows, found {rows}")
             other.check(self.others[other], what)
+
+    def _check_values(self, what: str) -> None:
+        """Codes are whole numbers, and numbers are finite."""
+        if "int" not in str(self.categorical.dtype):
+            raise ValueError(
+                f"{what}: categorical codes must be integers, found {self.categorical.dtype}; cast them, or make numeric fields"
+            )
+        if self.numeric.shape[1] and len(self):
+            # a sum is finite where all its terms are, and reads the column once
+            for known, total in zip(
+                self.fields[self.categorical.shape[1] :], self.numeric.sum(axis=0, dtype=np.float64), strict=False
+            ):
+                if not math.isfinite(total):
+                    raise ValueError(
+                        f"{what}: field {known.name!r} must be finite, found {total:g} in its sum; fill in what is missing"
+                    )
 
     @classmethod
     def join(cls, fields: Sequence[Field], parts: Sequence[Features]) -> Features:

@@ -133,6 +133,12 @@ def test_the_three_run_from_the_command_line_and_stand_in_the_report(installed: 
     assert "store_log" in report
 
 
+def test_the_contracts_are_there_without_a_checkout(installed: Installed) -> None:
+    (line,) = [line for block in blocks("bash") for line in block.splitlines() if "benchmark.contracts" in line]
+    _, *arguments = shlex.split(line)
+    assert installed.python(*arguments, cwd=installed.folder) == ""
+
+
 def test_the_three_go_through_the_contract_tests(installed: Installed) -> None:
     (line,) = [line for block in blocks("bash") for line in block.splitlines() if "pytest" in line]
     _, *arguments = shlex.split(line)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import socket
-from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any, NoReturn
 from unittest.mock import patch
@@ -17,12 +16,7 @@ from benchmark.settings import registry
 from benchmark.settings.composition import compose_run
 from benchmark.settings.config import RunConfig
 
-
-def _settings(name: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    yield "", ()
-
-
-contracts = Contracts(_settings)
+contracts = Contracts()
 
 
 def declare(name: str) -> Dataset:

@@ -74,10 +74,13 @@ class Contracts:
     """The contracts of one registry, in the order in which they were written.
 
     Args:
-        settings: By an entry's name: the settings in which it is tried, each a title and the arguments after the name.
+        settings: By an entry's name: the settings in which it is tried `everywhere`, each a title and the arguments after the
+            name.
     """
 
-    def __init__(self, settings: Callable[[str], Iterator[tuple[str, tuple[Any, ...]]]]) -> None:
+    def __init__(
+        self, settings: Callable[[str], Iterator[tuple[str, tuple[Any, ...]]]] = lambda name: iter(())
+    ) -> None:
         self.settings = settings
         self._checks: list[tuple[Callable[..., None], bool]] = []
 

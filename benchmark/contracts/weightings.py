@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,11 +30,7 @@ TASKS = tuple(
 STEPS_PER_EPOCH = 4
 
 
-def _settings(name: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    yield "", ()
-
-
-contracts = Contracts(_settings)
+contracts = Contracts()
 
 
 class ToyModel(nn.Module):

@@ -7,7 +7,7 @@ NaN. What is plainly meant is taken as that; the rest is refused with the column
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
 from dataclasses import replace
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from benchmark.datasets.table import LEFT_OUT, SPLITS, TRAIN, Table
+from benchmark.datasets.table import LEFT_OUT, SPLITS, TRAIN, Table, is_coarse
 from benchmark.kinds import KINDS
 from benchmark.schema import Task
 
@@ -123,9 +123,9 @@ def check_precision(table: Table, tasks: Sequence[Task]) -> None:
         seen = label[(table.split == TRAIN) & np.isfinite(label)]
         if not len(seen):
             continue
-        largest, deviation = float(np.abs(seen).max()), float(seen.std(dtype=np.float64))
-        step = float(np.spacing(np.float32(largest)))
-        if 0 < deviation < 10 * step:
+        if is_coarse(seen):
+            largest, deviation = float(np.abs(seen).max()), float(seen.std(dtype=np.float64))
+            step = float(np.spacing(np.float32(largest)))
             raise ValueError(
                 f"label {task.name!r}: came as float32, which has steps of {step:g} at {largest:g}, while the labels have a "
                 f"standard deviation of {deviation:.3g} in train; give float64"
@@ -139,14 +139,17 @@ def split_numbers(values: Any) -> np.ndarray:
         ValueError: for anything else.
     """
     array = _array("split", values)
-    if array.dtype == object:
-        array = np.array(array.tolist())
     known = {number: name for name, number in SPLITS.items()} | {LEFT_OUT: "left out"}
-    wrong = array if array.dtype.kind not in "iu" else array[~np.isin(array, list(known))]
+    is_known = np.isin(array, list(known)) if array.dtype.kind in "iu" else [_is_split(value, known) for value in array]
+    wrong = array[~np.asarray(is_known, dtype=bool)]
     if len(wrong):
         meaning = ", ".join(f"{number} ({name})" for number, name in known.items())
         raise ValueError(f"split: expected one of {meaning} for each row, found {wrong.tolist()[0]!r}")
     return array.astype(np.int8, copy=False)
+
+
+def _is_split(value: Any, known: Mapping[int, str]) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) in known
 
 
 def _series(what: str, values: Any) -> pl.Series:
@@ -193,7 +196,9 @@ def _number(what: str, row: int, value: Any) -> float:
     if _is_missing(value):
         return float("nan")
     if isinstance(value, Real | Decimal | np.bool_):
-        return float(value)
+        with suppress(OverflowError):
+            return float(value)
+        raise ValueError(f"{what}: {_NUMBERS}, found a number beyond float64 in row {row}; {_CONVERT}")
     found = repr(value) if isinstance(value, str) else type(value).__name__
     raise ValueError(f"{what}: {_NUMBERS}, found {found} in row {row}; {_CONVERT}")
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from benchmark import metrics
 from benchmark.datasets import Data
+from benchmark.datasets.table import is_coarse
 from benchmark.records.record import TRIAL
 
 
@@ -51,7 +52,11 @@ def describe(name: str, data: Data, identity: dict[str, Any]) -> dict[str, Any]:
 def _hash_rows(data: Data) -> str:
     """Of the test rows: equal in two records if they were judged on the same rows."""
     hashed = hashlib.sha256()
-    labels = np.asarray(data.test.labels, dtype=np.float32)  # as records have it from when labels were float32
-    for array in (*data.test.features.arrays(), labels):
+    for array in data.test.features.arrays():
         hashed.update(np.ascontiguousarray(array).tobytes())
+    labels_RT = np.ascontiguousarray(data.test.labels)
+    hashed.update(labels_RT.astype("<f4").tobytes())  # as records have it from when labels were float32
+    for label in labels_RT.T:
+        if is_coarse(label):
+            hashed.update(label.astype("<f8").tobytes())
     return hashed.hexdigest()[:16]

@@ -57,7 +57,13 @@ class Tracker:
         """Called last, whatever happened; without a `finish` before it, the run was broken off by an exception."""
 
 
-class Guarded:
+if TYPE_CHECKING:
+    _Hooks = Tracker  # a type checker knows the hooks; at run time each is looked up in the inner tracker
+else:
+    _Hooks = object
+
+
+class Guarded(_Hooks):
     """A tracker whose hooks cannot end a run: its first exception is a line on stderr, later ones are silent.
 
     Every hook of `Tracker` goes through it, those that are added later too.

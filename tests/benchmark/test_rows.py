@@ -8,6 +8,7 @@ import torch
 
 from benchmark.contracts.toys import LIKE, make_schema
 from benchmark.rows import Batch, Features
+from benchmark.schema import Schema
 
 SCHEMA = make_schema(LIKE, cardinalities=(3, 5), num_numeric=1)
 CODES, NUMBERS = np.array([[0, 4], [2, 0], [1, 1]], np.int32), np.array([[0.5], [1.5], [2.5]], np.float32)
@@ -83,3 +84,30 @@ def test_other_fields_or_another_number_of_columns_or_rows_are_named() -> None:
     wider = make_schema(LIKE, cardinalities=(3, 6), num_numeric=1)
     with pytest.raises(ValueError, match=r"test: expected the field .*cardinality=6\), found .*cardinality=5\)"):
         features().check(wider, "test")
+
+
+@pytest.mark.parametrize(
+    ("codes", "numbers", "message"),
+    [
+        (CODES + 0.5, NUMBERS, "train: categorical codes must be integers, found float64; cast them"),
+        (
+            CODES,
+            np.array([[0.5], [np.nan], [2.5]], np.float32),
+            "train: field 'n0' must be finite, found nan in its sum",
+        ),
+        (
+            CODES,
+            np.array([[0.5], [np.inf], [2.5]], np.float32),
+            "train: field 'n0' must be finite, found inf in its sum",
+        ),
+    ],
+)
+def test_values_that_a_model_cannot_take_are_refused(codes: np.ndarray, numbers: np.ndarray, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        features(codes, numbers).check(SCHEMA, "train")
+
+
+def test_a_schema_without_fields_is_refused() -> None:
+    empty = Features((), np.empty((3, 0), np.int32), np.empty((3, 0), np.float32))
+    with pytest.raises(ValueError, match="train: expected at least one field in the schema, found none"):
+        empty.check(Schema((), (), (LIKE,)), "train")

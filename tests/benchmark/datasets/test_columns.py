@@ -131,11 +131,24 @@ def test_a_split_is_the_numbers_of_its_parts() -> None:
     for values in ([0, 1, -1], pl.Series([0, 1, -1]), np.array([0, 1, -1])):
         found = split_numbers(values)
         assert found.dtype == np.int8 and found.tolist() == [0, 1, -1]
-    for wrong in ([0, 1, 3], ["train", "test"], [0.0, 1.0], [0, None]):
+    wrong: tuple[tuple[list[Any], str], ...] = (
+        ([0, 1, 3], "3"),
+        ([0, "test"], "'test'"),
+        ([1.0, 0], "1.0"),
+        ([0, None, 1], "None"),
+        ([0, True], "True"),
+    )
+    for values, found in wrong:
         with pytest.raises(
-            ValueError, match=r"^split: expected one of 0 \(train\), 1 \(validation\), 2 \(test\), -1 \(left out\)"
+            ValueError,
+            match=rf"^split: expected one of 0 \(train\), 1 \(validation\), 2 \(test\), -1 \(left out\) .*, found {found}$",
         ):
-            split_numbers(wrong)
+            split_numbers(values)
+
+
+def test_a_number_beyond_float64_is_told_by_its_column() -> None:
+    with pytest.raises(ValueError, match=r"column 'x': expected .*, found a number beyond float64 in row 1"):
+        floats("column 'x'", [1, 10**400], 2)
 
 
 def test_the_same_data_in_other_containers_are_the_same_data() -> None:

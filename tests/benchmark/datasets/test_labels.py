@@ -12,7 +12,7 @@ import torch
 from benchmark.datasets import Data
 from benchmark.datasets.prepare import prepare
 from benchmark.datasets.shop import Shop
-from benchmark.datasets.table import SPLITS, fill_children
+from benchmark.datasets.table import SPLITS, fill_children, label_bytes
 from benchmark.kinds import BINARY
 from benchmark.schema import Task
 from benchmark.training.targets import TargetScale, TrainingRows
@@ -127,3 +127,11 @@ def test_a_child_that_is_only_ever_1_or_empty_has_both_classes() -> None:
     data = made(lambda: fine, ("click", "purchase"))
     np.testing.assert_array_equal(data.train.labels[:, 1], [0, 1, np.nan, np.nan])
     assert data.facts["zeros_filled_in"] == {"purchase": 3}
+
+
+def test_labels_that_float32_cannot_tell_apart_have_a_fingerprint_of_their_own() -> None:
+    start = np.array([1.7e9, 1.7e9 + 40.0, 1.7e9 + 90.0, np.nan])
+    assert label_bytes(start) != label_bytes(start + 8.0)
+    assert (start.astype(np.float32) == (start + 8.0).astype(np.float32))[:3].all()
+    fine = np.array([0.5, 1.25, np.nan])
+    assert label_bytes(fine) == fine.astype("<f4").tobytes()  # as it always was

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
-import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import polars as pl
@@ -326,15 +327,36 @@ def many(count: int) -> list[Any]:
     return made
 
 
-def test_a_thousand_records_are_quick() -> None:
-    runs = many(1000)
-    start = time.perf_counter()
-    made = report(runs)
-    str(made)
-    page = made.html()
-    assert time.perf_counter() - start < 20  # a few seconds on an idle machine; a quadratic loop takes minutes
+def calls_of(work: Callable[[], object]) -> int:
+    """How many functions of Python are called: the same on a busy machine."""
+    calls = 0
+
+    def count(_: FrameType, event: str, __: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    return calls
+
+
+def test_work_grows_with_the_records_and_no_faster() -> None:
+    def work(count: int) -> Callable[[], object]:
+        runs = many(count)
+        return lambda: report(runs).html()
+
+    work(100)()  # imports and caches
+    assert calls_of(work(400)) < 2.5 * calls_of(work(200))
+
+
+def test_a_page_of_a_thousand_records_is_small() -> None:
+    made = report(many(1000))
     assert len(made.study.methods) == 100
-    assert len(page) < 1_200_000
+    assert len(made.html()) < 1_200_000
 
 
 def test_importing_it_imports_no_torch() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,10 @@ from hydra.core.config_store import ConfigStore
 
 from architectures import Architecture, Schema
 from benchmark import RunConfig, TrainerConfig, configure
+from benchmark.records.reference import load_reference
 from benchmark.settings import config as settings
 from benchmark.settings.composition import compose_run
-from benchmark.settings.registry import Neutral, architectures, plain, restored
+from benchmark.settings.registry import Neutral, architectures, datasets, plain, restored
 
 RECORDS = Path(__file__).parents[3] / "results" / "records"
 
@@ -34,6 +36,16 @@ def assert_ids(published: list[dict[str, Any]]) -> None:
 def test_every_published_run_has_its_id(published: list[dict[str, Any]]) -> None:
     assert len(published) > 500
     assert_ids(published)
+
+
+def test_every_published_reference_line_has_its_id() -> None:
+    files = [path for path in sorted(RECORDS.rglob("*.json")) if "reference" in path.parts]
+    assert len(files) > 20
+    for path in files:
+        record = load_reference(path)
+        dataset = plain(datasets.restored(record.config["dataset"]))
+        again = dataclasses.replace(record, id="", config={**record.config, "dataset": dataset})
+        assert again.id == json.loads(path.read_text())["id"], path
 
 
 @pytest.fixture

@@ -125,7 +125,7 @@ class Sweeper(BasicSweeper):
     def _left_out(self, job: list[str]) -> bool:
         chosen = dict(override.split("=", 1) for override in job)
         return any(
-            all(chosen.get(key) in map(str.strip, str(values).split(",")) for key, values in rule.items())
+            all(chosen.get(key, "") in map(str.strip, str(values).split(",")) for key, values in rule.items())
             for rule in self.leave_out
         )
 
