@@ -71,7 +71,7 @@ class Kind(ABC):
         headline: The metric by which methods are compared and epochs chosen; its direction stands in `metrics.METRICS`.
         criterion: The metric that enters the monitor `mean`, as a share of the way from its `chance` to its `best`.
         margin: The default margin of the headline metric, as `--margin` takes it: "0.001", or "1%" of the baseline's mean.
-        fewest_outputs: How many outputs a task has at least.
+        fewest_outputs, most_outputs: How many outputs a task has at least, and at most; None: any number.
         is_binary: Is the label 0 or 1, and the output the logit of p(label = 1 | exposure)? Such a task can be a step of
             a funnel, and DeLong's test compares its scores.
         is_standardised: Is the target standardised on train? Then the output is a value, and is put back into the
@@ -85,6 +85,7 @@ class Kind(ABC):
     criterion: ClassVar[str]
     margin: ClassVar[str]
     fewest_outputs: ClassVar[int] = 1
+    most_outputs: ClassVar[int | None] = None
     is_binary: ClassVar[bool] = False
     is_standardised: ClassVar[bool] = False
     likelihood_factor: ClassVar[float] = 1.0
@@ -144,6 +145,7 @@ class Binary(Kind):
 
     name, plural = BINARY, "binary tasks"
     headline, criterion, margin = "auc", "auc", "0.001"
+    most_outputs = 1
     is_binary = True
 
     def loss(self, output: Tensor, label_B: Tensor, *, reduction: Reduction) -> Tensor:
@@ -200,6 +202,7 @@ class Regression(Kind):
 
     name, plural = REGRESSION, "regressions"
     headline, criterion, margin = "mse", "r2", "1%"
+    most_outputs = 1
     is_standardised = True
     likelihood_factor = 0.5
 

@@ -106,13 +106,25 @@ def test_an_unknown_kind_is_answered_with_the_known_ones() -> None:
         Task("click", "binry")
 
 
-def test_too_few_outputs_are_refused() -> None:
-    with pytest.raises(
-        ValueError, match="task 'colour': num_outputs of a task of kind classes must be at least 2, fou"
-    ):
-        Task("colour", "classes")
-    with pytest.raises(ValueError, match="task 'click': num_outputs of a task of kind binary must be at least 1, foun"):
-        Task("click", BINARY, num_outputs=0)
+@pytest.mark.parametrize(
+    ("kind", "num_outputs", "expected"),
+    [
+        ("classes", 1, "at least 2"),
+        (BINARY, 0, "1"),
+        (BINARY, 3, "1"),
+        (REGRESSION, 4, "1"),
+        ("few", 1, "from 2 to 3"),
+        ("few", 4, "from 2 to 3"),
+    ],
+)
+def test_a_number_of_outputs_that_the_kind_does_not_have_is_refused(
+    classes: ModuleType, monkeypatch: pytest.MonkeyPatch, kind: str, num_outputs: int, expected: str
+) -> None:
+    few = type("Few", (classes.Classes,), {"name": "few", "most_outputs": 3})
+    monkeypatch.setitem(KINDS, "few", few())
+    said = f"task 't': num_outputs of a task of kind {kind} must be {expected}, found {num_outputs}$"
+    with pytest.raises(ValueError, match=said):
+        Task("t", kind, num_outputs=num_outputs)
 
 
 def test_names_are_taken_once(classes: ModuleType) -> None:
