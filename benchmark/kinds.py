@@ -232,16 +232,22 @@ class Regression(Kind):
         return {"objective": "regression", "metric": "l2"}
 
 
-KINDS: dict[str, Kind] = {}
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (Binary(), Regression())}
 """{name: kind}, in the order in which reports name them. `get` also looks among installed packages."""
 
 
 def register(kind: Kind) -> None:
-    """Adds a kind.
+    """Adds a kind. Its metrics may be registered before or after it; they are looked up when they are needed.
 
     Raises:
-        ValueError: if another one has the name, or gives the same headline metric another margin.
+        ValueError: if another one has the name, or gives the same headline metric another margin, or if the margin is none.
     """
+    from benchmark.statistics import Margin  # brings numpy
+
+    try:
+        Margin.parse(kind.margin)
+    except ValueError as error:
+        raise ValueError(f"kind {kind.name!r}: {error}") from None
     for other in KINDS.values():
         if type(other).__qualname__ == type(kind).__qualname__ and type(other).__module__ == type(kind).__module__:
             continue  # a module may be imported twice
@@ -252,10 +258,6 @@ def register(kind: Kind) -> None:
                 f"kind {kind.name!r}: the margin of {kind.headline} is {other.margin} (kind {other.name}), found {kind.margin}"
             )
     KINDS[kind.name] = kind
-
-
-for _kind in (Binary(), Regression()):
-    register(_kind)
 
 
 def get(name: str) -> Kind:

@@ -15,8 +15,9 @@ from functools import cached_property
 import numpy as np
 from scipy.special import expit
 
-from benchmark.kinds import BINARY, KINDS, REGRESSION, Transform
+from benchmark.kinds import BINARY, KINDS, REGRESSION, Kind, Transform
 from benchmark.schema import Task
+from benchmark.text import unknown
 
 AUC = "auc"
 """The key of the metric that DeLong's test is about."""
@@ -253,13 +254,66 @@ for _metric in (
 
 
 def headline(task: Task) -> Metric:
-    """What methods are compared by on the task, and epochs chosen."""
-    return METRICS[KINDS[task.kind].headline]
+    """What methods are compared by on the task, and epochs chosen.
+
+    Raises:
+        ValueError: as `headline_of`.
+    """
+    return headline_of(KINDS[task.kind])
 
 
-def primary(task: Task) -> str:
+def headline_name(task: Task) -> str:
     """The name of the headline metric: `auc`, `mse`."""
     return headline(task).name
+
+
+primary = headline_name  # the name that some of `benchmark.reporting` still calls it by
+
+
+def headline_of(kind: Kind) -> Metric:
+    """The headline metric of a kind.
+
+    Raises:
+        ValueError: if the kind has no such metric, or it has no better direction.
+    """
+    metric = _named_by(kind, "headline")
+    if metric.direction == 0:
+        raise ValueError(
+            f"kind {kind.name!r}: headline metric {metric.name!r} must have direction +1 or -1, found 0; "
+            "register it with one, or name another metric"
+        )
+    return metric
+
+
+def criterion_of(kind: Kind) -> Metric:
+    """The metric that enters the monitor `mean`.
+
+    Raises:
+        ValueError: if the kind has no such metric, or the way from its `chance` (or 0) to its `best` has no length.
+    """
+    metric = _named_by(kind, "criterion")
+    if metric.best is None or metric.best == (metric.chance or 0.0):
+        raise ValueError(
+            f"kind {kind.name!r}: criterion metric {metric.name!r} must have a `best` other than its `chance` (0 where it "
+            f"has none), found {metric.best}; register it with both, or name another metric"
+        )
+    return metric
+
+
+def _named_by(kind: Kind, role: str) -> Metric:
+    name = getattr(kind, role)
+    metric = METRICS.get(name)
+    if metric is None:
+        raise ValueError(
+            f"kind {kind.name!r}: {unknown(f'{role} metric', name, METRICS)}; register the metric first, with "
+            "benchmark.metrics.register"
+        )
+    if metric.kinds is not None and kind.name not in metric.kinds:
+        raise ValueError(
+            f"kind {kind.name!r}: {role} metric {name!r} is for tasks of kind {', '.join(metric.kinds)} only; register the "
+            f"metric with {kind.name!r} among its kinds, or name another"
+        )
+    return metric
 
 
 def shown(task: Task) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -143,6 +144,52 @@ def test_names_are_taken_once(classes: ModuleType) -> None:
     with pytest.raises(ValueError, match=r"metric 'auc' is registered twice: benchmark\.metrics\.table and "):
         metrics.register(Metric("auc", None, 1, lambda rows: 0.0, ""))
     assert "more_classes" not in KINDS
+
+
+@pytest.mark.parametrize(
+    ("margin", "said"),
+    [
+        ("lots", "a margin is a number or a percentage, such as 0.001 or 1%, found 'lots'"),
+        ("0", "a margin must be a finite number above 0, found 0.0"),
+        ("-1%", "a margin must be a finite number above 0, found -0.01"),
+    ],
+)
+def test_a_margin_that_is_none_is_refused_at_once(classes: ModuleType, margin: str, said: str) -> None:
+    other = type("Other", (classes.Classes,), {"name": "other", "headline": "other", "margin": margin})
+    with pytest.raises(ValueError, match=re.escape(f"kind 'other': {said}")):
+        kinds.register(other())
+    assert "other" not in KINDS
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        ({"headline": "acuracy"}, "unknown headline metric 'acuracy'; did you mean accuracy? known: accuracy, auc, "),
+        ({"criterion": "f1"}, "unknown criterion metric 'f1'; known: accuracy, auc, "),
+        ({"headline": "auc"}, "headline metric 'auc' is for tasks of kind binary only; register the metric with 'other' "),
+        ({"headline": "rows"}, "headline metric 'rows' must have direction +1 or -1, found 0; register it with one, or "),
+        ({"criterion": "rows"}, "criterion metric 'rows' must have a `best` other than its `chance` (0 where it has none)"),
+        ({"criterion": "entropy"}, "criterion metric 'entropy' must have a `best` other than its `chance` (0 where it "),
+    ],
+)  # fmt: skip
+def test_a_kind_with_metrics_that_cannot_be_used_is_refused_before_training(
+    classes: ModuleType, monkeypatch: pytest.MonkeyPatch, named: dict[str, str], said: str
+) -> None:
+    for metric in (
+        Metric("score", ("other",), +1, lambda rows: 0.0, "", best=1.0),
+        Metric("entropy", None, -1, lambda rows: 0.0, "", best=0.0),
+    ):
+        monkeypatch.setitem(METRICS, metric.name, metric)
+    namespace = {"name": "other", "headline": "score", "criterion": "score", "margin": "1%"}
+    monkeypatch.setitem(KINDS, "other", type("Good", (classes.Classes,), namespace)())
+    task = Task("t", "other", num_outputs=2)
+    metrics.check_monitor("mean", [task])
+    monkeypatch.setitem(KINDS, "other", type("Bad", (classes.Classes,), namespace | named)())
+    with pytest.raises(ValueError, match=re.escape(f"kind 'other': {said}")) as error:
+        metrics.check_monitor("mean", [task])
+    assert "register" in str(error.value) and "\n" not in str(error.value)
+    with pytest.raises(ValueError, match=f"{re.escape(said)}"):
+        metrics.headline_name(task) if "headline" in named else metrics.needed([task], "mean")
 
 
 def test_what_a_schema_says_of_known_kinds_is_what_older_records_have() -> None:
