@@ -18,7 +18,7 @@ from benchmark.text import ABSENT, counted, listed, shortened
 def task_notes(results: Results, task: Task, shown: Sequence[str]) -> list[str]:
     """Notes under a task's table: what is undefined and why, and what some columns are over."""
     notes = []
-    for metric in (metrics.primary(task), *shown):
+    for metric in (metrics.headline_name(task), *shown):
         reasons = results.undefined.get((task.name, metric))
         if reasons:
             which = "; ".join(f"{why} ({listed(sorted(set(names)))})" for why, names in reasons.items())

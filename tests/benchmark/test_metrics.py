@@ -241,7 +241,7 @@ def test_every_key_is_listed_and_has_a_direction() -> None:
     found, _ = metrics.evaluate(tasks, outputs, rng.integers(0, 2, (20, 3)).astype(float), rng.integers(0, 3, 20))
     for task in tasks:
         assert list(found[task.name]) == metrics.metric_names(task)
-        assert metrics.direction(metrics.primary(task)) != 0
+        assert metrics.direction(metrics.headline_name(task)) != 0
     assert metrics.direction("auc[purchase|click]") == 1
     assert metrics.direction("mae[seconds]") == -1
     with pytest.raises(ValueError, match="known: auc"):
