@@ -23,6 +23,7 @@ from benchmark.metrics.table import (
     headline_name,
     headline_of,
     metric_names,
+    notes,
     primary,
     register,
     shown,
@@ -32,5 +33,5 @@ from benchmark.schema import Metrics
 __all__ = [
     "AUC", "METRICS", "Metric", "Metrics", "Rows", "Undefined", "View", "auc_by_user", "check_monitor",
     "constant_outputs", "criterion", "direction", "evaluate", "headline", "headline_name", "headline_of", "metric_names",
-    "needed", "primary", "register", "shown", "unknown_apart",
+    "needed", "notes", "primary", "register", "shown", "unknown_apart",
 ]  # fmt: skip

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from string import Formatter
 
 import numpy as np
 from scipy.special import expit
@@ -82,6 +83,8 @@ class Metric:
         chance: What a constant gets, if the data do not matter. A gain is a share of what the baseline has beyond it.
         unit_power: It is in the unit of the target to this power; 0: without unit.
         best_of_truth: Is no prediction better than the true probability or mean, up to the luck of the labels?
+        note: What reports say under a task's table, as `str.format` takes it: `{gauc_users:,.0f}` is the value of that metric
+            on the same rows, `{task.given}` an attribute of the task, `{suffix}` the view's.
     """
 
     name: str
@@ -97,6 +100,7 @@ class Metric:
     chance: float | None = None
     unit_power: int = 0
     best_of_truth: bool = False
+    note: str = ""
 
     def __post_init__(self) -> None:
         if self.direction not in (-1, 0, 1):
@@ -219,6 +223,7 @@ for _metric in (
     Metric(
         "gauc", _BINARY, +1, _gauc, "mean AUC within a user, weighted by impressions", _USERS,
         title="GAUC", is_shown=True, best=1.0, chance=0.5, best_of_truth=True,
+        note="GAUC is over the {gauc_users:,.0f} users with both classes, who have {gauc_rows:.1%} of the rows.",
     ),
     Metric("gauc_users", _BINARY, 0, _gauc_users, "users with both classes: gauc's", _USERS, empty=0.0),
     Metric("gauc_rows", _BINARY, 0, _gauc_rows, "share of rows that belong to these users", _USERS),
@@ -247,7 +252,10 @@ for _metric in (
         "r2", _REGRESSION, +1, _r2, "share of the target's variance that is explained",
         title="R²", is_shown=True, best=1.0, chance=0.0, best_of_truth=True,
     ),
-    Metric("rows", None, 0, lambda rows: float(len(rows.labels)), "rows with parent label 1", (View.GIVEN,), empty=0.0),
+    Metric(
+        "rows", None, 0, lambda rows: float(len(rows.labels)), "rows with parent label 1", (View.GIVEN,), empty=0.0,
+        note="Conditional metrics, {suffix}, are over the {rows:,.0f} test rows where {task.given} is 1.",
+    ),
     Metric("incoherent", _BINARY, -1, _incoherent, "share of rows with p(child) above p(parent)", (View.PAIR,), best=0.0),
 ):  # fmt: skip
     register(_metric)
@@ -319,6 +327,23 @@ def _named_by(kind: Kind, role: str) -> Metric:
 def shown(task: Task) -> list[str]:
     """The metrics of the task that have a column in reports, in their order."""
     return [metric.name for metric in METRICS.values() if metric.is_shown and _suits(metric, task)]
+
+
+def notes(task: Task, value: Callable[[str], float | None]) -> list[str]:
+    """The notes of the task's metrics, filled in; without those that speak of an unknown value.
+
+    Args:
+        task: The task.
+        value: Gives the value of a metric by its key (see `metric_names`), None where it is unknown.
+    """
+    found = []
+    for view in views_of(task):
+        for metric in metrics_of(task, view):
+            fields = {name.partition(".")[0] for _, name, _, _ in Formatter().parse(metric.note) if name}
+            values = {name: value(name + suffix(task, view)) for name in fields - {"task", "suffix"}}
+            if metric.note and None not in values.values():
+                found.append(metric.note.format(task=task, suffix=suffix(task, view), **values))
+    return found
 
 
 def direction(metric: str) -> int:
