@@ -76,7 +76,8 @@ class Kind(ABC):
             a funnel, and DeLong's test compares its scores.
         is_standardised: Is the target standardised on train? Then the output is a value, and is put back into the
             target's unit before anything but the loss sees it.
-        likelihood_factor: What makes a negative log likelihood of the loss: 1 for a cross entropy, 1/2 for a squared error.
+        likelihood_factor: The factor that turns the loss into a negative log likelihood: 1 for a cross entropy, 1/2 for a
+            squared error.
     """
 
     name: ClassVar[str]
