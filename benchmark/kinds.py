@@ -71,12 +71,13 @@ class Kind(ABC):
         headline: The metric by which methods are compared and epochs chosen; its direction stands in `metrics.METRICS`.
         criterion: The metric that enters the monitor `mean`, as a share of the way from its `chance` to its `best`.
         margin: The default margin of the headline metric, as `--margin` takes it: "0.001", or "1%" of the baseline's mean.
-        fewest_outputs: How many outputs a task has at least.
+        fewest_outputs, most_outputs: How many outputs a task has at least, and at most; None: any number.
         is_binary: Is the label 0 or 1, and the output the logit of p(label = 1 | exposure)? Such a task can be a step of
             a funnel, and DeLong's test compares its scores.
         is_standardised: Is the target standardised on train? Then the output is a value, and is put back into the
             target's unit before anything but the loss sees it.
-        likelihood_factor: What makes a negative log likelihood of the loss: 1 for a cross entropy, 1/2 for a squared error.
+        likelihood_factor: The factor that turns the loss into a negative log likelihood: 1 for a cross entropy, 1/2 for a
+            squared error.
     """
 
     name: ClassVar[str]
@@ -85,6 +86,7 @@ class Kind(ABC):
     criterion: ClassVar[str]
     margin: ClassVar[str]
     fewest_outputs: ClassVar[int] = 1
+    most_outputs: ClassVar[int | None] = None
     is_binary: ClassVar[bool] = False
     is_standardised: ClassVar[bool] = False
     likelihood_factor: ClassVar[float] = 1.0
@@ -144,6 +146,7 @@ class Binary(Kind):
 
     name, plural = BINARY, "binary tasks"
     headline, criterion, margin = "auc", "auc", "0.001"
+    most_outputs = 1
     is_binary = True
 
     def loss(self, output: Tensor, label_B: Tensor, *, reduction: Reduction) -> Tensor:
@@ -201,6 +204,7 @@ class Regression(Kind):
 
     name, plural = REGRESSION, "regressions"
     headline, criterion, margin = "mse", "r2", "1%"
+    most_outputs = 1
     is_standardised = True
     likelihood_factor = 0.5
 
@@ -230,16 +234,22 @@ class Regression(Kind):
         return {"objective": "regression", "metric": "l2"}
 
 
-KINDS: dict[str, Kind] = {}
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (Binary(), Regression())}
 """{name: kind}, in the order in which reports name them. `get` also looks among installed packages."""
 
 
 def register(kind: Kind) -> None:
-    """Adds a kind.
+    """Adds a kind. Its metrics may be registered before or after it; they are looked up when they are needed.
 
     Raises:
-        ValueError: if another one has the name, or gives the same headline metric another margin.
+        ValueError: if another one has the name, or gives the same headline metric another margin, or if the margin is none.
     """
+    from benchmark.statistics import Margin  # brings numpy
+
+    try:
+        Margin.parse(kind.margin)
+    except ValueError as error:
+        raise ValueError(f"kind {kind.name!r}: {error}") from None
     for other in KINDS.values():
         if type(other).__qualname__ == type(kind).__qualname__ and type(other).__module__ == type(kind).__module__:
             continue  # a module may be imported twice
@@ -250,10 +260,6 @@ def register(kind: Kind) -> None:
                 f"kind {kind.name!r}: the margin of {kind.headline} is {other.margin} (kind {other.name}), found {kind.margin}"
             )
     KINDS[kind.name] = kind
-
-
-for _kind in (Binary(), Regression()):
-    register(_kind)
 
 
 def get(name: str) -> Kind:

@@ -38,7 +38,7 @@ class Task:
         num_outputs: K, how many numbers a model gives for a row.
 
     Raises:
-        ValueError: for an unknown kind, with the known ones, or fewer outputs than the kind needs.
+        ValueError: for an unknown kind, with the known ones, or a number of outputs that the kind does not have.
     """
 
     name: str
@@ -50,13 +50,16 @@ class Task:
 
     def __post_init__(self) -> None:
         try:
-            fewest = kinds.get(self.kind).fewest_outputs
+            kind = kinds.get(self.kind)
         except ValueError as error:
             raise ValueError(f"task {self.name!r}: {error}") from None
-        if self.num_outputs < fewest:
+        fewest, most = kind.fewest_outputs, kind.most_outputs
+        if self.num_outputs < fewest or (most is not None and self.num_outputs > most):
+            expected = (
+                f"at least {fewest}" if most is None else f"from {fewest} to {most}" if fewest < most else f"{most}"
+            )
             raise ValueError(
-                f"task {self.name!r}: num_outputs of a task of kind {self.kind} must be at least {fewest}, "
-                f"found {self.num_outputs}"
+                f"task {self.name!r}: num_outputs of a task of kind {self.kind} must be {expected}, found {self.num_outputs}"
             )
 
     @property

@@ -321,7 +321,7 @@ def _judge(
 
 def headlines(group: Group) -> dict[str, str]:
     """The headline metric of every task with its unit: `AUC`, `MSE [seconds²]`."""
-    return {task.name: label(metrics.primary(task), task) for task in group.tasks}
+    return {task.name: label(metrics.headline_name(task), task) for task in group.tasks}
 
 
 def study_of(results: str | Path | Sequence[Record]) -> Study:

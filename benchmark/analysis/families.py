@@ -75,7 +75,7 @@ def compared(group: Group, values: Values) -> Values:
 
 
 def _expected(group: Group, values: Values) -> set[Pair]:
-    """Those of the values' pairs that are expected of every method; of a draw's means all."""
+    """The pairs that every method should have; where values are means over a draw, all pairs."""
     expected = set(group.expected)
     return {pair for pair in _pairs(values) if pair[3] == EVERY_SEED or (pair[1], pair[3]) in expected}
 

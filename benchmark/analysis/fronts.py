@@ -89,7 +89,7 @@ def pairs(tasks: Sequence[Task]) -> list[tuple[Task, Task]]:
         (task, against)
         for against in tasks
         for task in tasks
-        if metrics.primary(task) != metrics.primary(against) and order(task) < order(against)
+        if metrics.headline_name(task) != metrics.headline_name(against) and order(task) < order(against)
     ]
 
 

@@ -49,7 +49,7 @@ class Line:
 
     def of(self, task: Task) -> Interval | None:
         """The mean of a task's headline metric, if it is known."""
-        return self.get(task.name, metrics.primary(task))
+        return self.get(task.name, metrics.headline_name(task))
 
 
 def reference_lines(group: Group, references: Sequence[ReferenceRecord]) -> dict[str, Line]:

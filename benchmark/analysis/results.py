@@ -57,7 +57,7 @@ class Results:
 
     def headline(self, task: Task, method: str) -> Estimate:
         """What is known of the task's headline metric."""
-        return self.estimate(task.name, metrics.primary(task), method)
+        return self.estimate(task.name, metrics.headline_name(task), method)
 
     def comparison(self, task: Task, method: str) -> Comparison | None:
         """The method against the baseline; None for the baseline itself and where there is none."""
@@ -70,7 +70,7 @@ class Results:
 
     def to_best(self, task: Task, method: str) -> Comparison | None:
         """The method against the best on the task; where either is the baseline, the comparison planned beforehand."""
-        best = self.best.get((task.name, metrics.primary(task)))
+        best = self.best.get((task.name, metrics.headline_name(task)))
         if best is not None and best == self.baseline:
             return self.comparison(task, method)
         if best is not None and method == self.baseline:
@@ -101,7 +101,7 @@ class Results:
 
     def ranked(self, task: Task) -> list[str]:
         """Methods by the mean of the task's headline metric, best first; those without one last."""
-        sign = direction(metrics.primary(task))
+        sign = direction(metrics.headline_name(task))
 
         def order(method: str) -> tuple[bool, float, str]:
             mean = self.headline(task, method).mean

@@ -37,7 +37,7 @@ def _rows(results: Results) -> Iterator[tuple[Any, ...]]:
     order = {name: number for number, name in enumerate(tasks)}
     for (name, metric), methods in sorted(results.estimates.items(), key=lambda item: order.get(item[0][0], math.inf)):
         task = tasks.get(name)
-        headline_of = task if task is not None and metrics.primary(task) == metric else None
+        headline_of = task if task is not None and metrics.headline_name(task) == metric else None
         place = (results.group.name, name, metric)
         for method, estimate in sorted(methods.items()):
             judged = results.comparison(headline_of, method) if headline_of is not None else None

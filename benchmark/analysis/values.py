@@ -137,7 +137,7 @@ def gains(
     """
     if baseline is None:
         return {}
-    methods = sorted({method for task in tasks for method in values.get((task.name, metrics.primary(task)), {})})
+    methods = sorted({method for task in tasks for method in values.get((task.name, metrics.headline_name(task)), {})})
     result: dict[str, Gain] = {}
     for method in methods:
         if method == baseline:

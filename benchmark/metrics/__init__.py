@@ -20,7 +20,10 @@ from benchmark.metrics.table import (
     auc_by_user,
     direction,
     headline,
+    headline_name,
+    headline_of,
     metric_names,
+    notes,
     primary,
     register,
     shown,
@@ -29,6 +32,6 @@ from benchmark.schema import Metrics
 
 __all__ = [
     "AUC", "METRICS", "Metric", "Metrics", "Rows", "Undefined", "View", "auc_by_user", "check_monitor",
-    "constant_outputs", "criterion", "direction", "evaluate", "headline", "metric_names", "needed", "primary", "register", "shown",
-    "unknown_apart",
+    "constant_outputs", "criterion", "direction", "evaluate", "headline", "headline_name", "headline_of", "metric_names",
+    "needed", "notes", "primary", "register", "shown", "unknown_apart",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmark.kinds import KINDS
-from benchmark.metrics.table import METRICS, direction, metric_names, primary
+from benchmark.metrics.table import criterion_of, direction, headline, headline_name, metric_names
 from benchmark.schema import Metrics, Task
 
 
@@ -16,10 +16,12 @@ def check_monitor(monitor: str, tasks: Sequence[Task]) -> None:
 
     Raises:
         ValueError: for a form other than `mean` and `task.metric`, an unknown task, a metric that the task does not
-            have, or one that has no better direction; with the known names.
+            have, or one that has no better direction, with the known names; for a kind whose headline or criterion
+            metric cannot be used.
     """
-    if monitor != "mean":
-        _split_monitor(monitor, tasks)
+    needed(tasks, monitor)
+    for task in tasks:
+        headline(task)  # selects the task's own epoch
 
 
 def criterion(metrics: Metrics, tasks: Sequence[Task], monitor: str) -> float:
@@ -35,7 +37,7 @@ def criterion(metrics: Metrics, tasks: Sequence[Task], monitor: str) -> float:
     if monitor != "mean":
         ((_, metric, value),) = found
         return direction(metric) * value
-    return float(np.mean([_share_of_the_way(task, metric, value) for task, metric, value in found]))
+    return float(np.mean([_share_of_the_way(task, value) for task, _, value in found]))
 
 
 def needed(tasks: Sequence[Task], monitor: str) -> list[tuple[Task, str]]:
@@ -46,13 +48,13 @@ def needed(tasks: Sequence[Task], monitor: str) -> list[tuple[Task, str]]:
     """
     if monitor != "mean":
         return [_split_monitor(monitor, tasks)]
-    return [(task, KINDS[task.kind].criterion) for task in tasks]
+    return [(task, criterion_of(KINDS[task.kind]).name) for task in tasks]
 
 
 def _split_monitor(monitor: str, tasks: Sequence[Task]) -> tuple[Task, str]:
     task = next((task for task in tasks if monitor.startswith(f"{task.name}.")), None)
     if task is None:
-        known = ", ".join(["mean", *(f"{task.name}.{primary(task)}" for task in tasks)])
+        known = ", ".join(["mean", *(f"{task.name}.{headline_name(task)}" for task in tasks)])
         raise ValueError(f"trainer.monitor must be `mean` or `task.metric`, such as {known}; found {monitor!r}")
     metric = monitor.removeprefix(f"{task.name}.")
     directed = [name for name in metric_names(task) if direction(name) != 0]
@@ -61,10 +63,11 @@ def _split_monitor(monitor: str, tasks: Sequence[Task]) -> tuple[Task, str]:
     return task, metric
 
 
-def _share_of_the_way(task: Task, metric: str, value: float) -> float:
+def _share_of_the_way(task: Task, value: float) -> float:
     """A task's part of `mean`: how far its metric is from chance to the best."""
-    chance, best = METRICS[metric].chance or 0.0, METRICS[metric].best
-    assert best is not None, f"{metric}: the criterion of kind {task.kind} needs a best value"
+    metric = criterion_of(KINDS[task.kind])
+    chance, best = metric.chance or 0.0, metric.best
+    assert best is not None
     return (value - chance) / (best - chance)
 
 

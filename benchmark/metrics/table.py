@@ -11,12 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from string import Formatter
 
 import numpy as np
 from scipy.special import expit
 
-from benchmark.kinds import BINARY, KINDS, REGRESSION, Transform
+from benchmark.kinds import BINARY, KINDS, REGRESSION, Kind, Transform
 from benchmark.schema import Task
+from benchmark.text import unknown
 
 AUC = "auc"
 """The key of the metric that DeLong's test is about."""
@@ -81,6 +83,8 @@ class Metric:
         chance: What a constant gets, if the data do not matter. A gain is a share of what the baseline has beyond it.
         unit_power: It is in the unit of the target to this power; 0: without unit.
         best_of_truth: Is no prediction better than the true probability or mean, up to the luck of the labels?
+        note: What reports say under a task's table, as `str.format` takes it: `{gauc_users:,.0f}` is the value of that metric
+            on the same rows, `{task.given}` an attribute of the task, `{suffix}` the view's.
     """
 
     name: str
@@ -96,6 +100,7 @@ class Metric:
     chance: float | None = None
     unit_power: int = 0
     best_of_truth: bool = False
+    note: str = ""
 
     def __post_init__(self) -> None:
         if self.direction not in (-1, 0, 1):
@@ -218,6 +223,7 @@ for _metric in (
     Metric(
         "gauc", _BINARY, +1, _gauc, "mean AUC within a user, weighted by impressions", _USERS,
         title="GAUC", is_shown=True, best=1.0, chance=0.5, best_of_truth=True,
+        note="GAUC is over the {gauc_users:,.0f} users with both classes, who have {gauc_rows:.1%} of the rows.",
     ),
     Metric("gauc_users", _BINARY, 0, _gauc_users, "users with both classes: gauc's", _USERS, empty=0.0),
     Metric("gauc_rows", _BINARY, 0, _gauc_rows, "share of rows that belong to these users", _USERS),
@@ -246,25 +252,98 @@ for _metric in (
         "r2", _REGRESSION, +1, _r2, "share of the target's variance that is explained",
         title="R²", is_shown=True, best=1.0, chance=0.0, best_of_truth=True,
     ),
-    Metric("rows", None, 0, lambda rows: float(len(rows.labels)), "rows with parent label 1", (View.GIVEN,), empty=0.0),
+    Metric(
+        "rows", None, 0, lambda rows: float(len(rows.labels)), "rows with parent label 1", (View.GIVEN,), empty=0.0,
+        note="Conditional metrics, {suffix}, are over the {rows:,.0f} test rows where {task.given} is 1.",
+    ),
     Metric("incoherent", _BINARY, -1, _incoherent, "share of rows with p(child) above p(parent)", (View.PAIR,), best=0.0),
 ):  # fmt: skip
     register(_metric)
 
 
 def headline(task: Task) -> Metric:
-    """What methods are compared by on the task, and epochs chosen."""
-    return METRICS[KINDS[task.kind].headline]
+    """What methods are compared by on the task, and epochs chosen.
+
+    Raises:
+        ValueError: as `headline_of`.
+    """
+    return headline_of(KINDS[task.kind])
 
 
-def primary(task: Task) -> str:
+def headline_name(task: Task) -> str:
     """The name of the headline metric: `auc`, `mse`."""
     return headline(task).name
+
+
+primary = headline_name  # the name that some of `benchmark.reporting` still calls it by
+
+
+def headline_of(kind: Kind) -> Metric:
+    """The headline metric of a kind.
+
+    Raises:
+        ValueError: if the kind has no such metric, or it has no better direction.
+    """
+    metric = _named_by(kind, "headline")
+    if metric.direction == 0:
+        raise ValueError(
+            f"kind {kind.name!r}: headline metric {metric.name!r} must have direction +1 or -1, found 0; "
+            "register it with one, or name another metric"
+        )
+    return metric
+
+
+def criterion_of(kind: Kind) -> Metric:
+    """The metric that enters the monitor `mean`.
+
+    Raises:
+        ValueError: if the kind has no such metric, or the way from its `chance` (or 0) to its `best` has no length.
+    """
+    metric = _named_by(kind, "criterion")
+    if metric.best is None or metric.best == (metric.chance or 0.0):
+        raise ValueError(
+            f"kind {kind.name!r}: criterion metric {metric.name!r} must have a `best` other than its `chance` (0 where it "
+            f"has none), found {metric.best}; register it with both, or name another metric"
+        )
+    return metric
+
+
+def _named_by(kind: Kind, role: str) -> Metric:
+    name = getattr(kind, role)
+    metric = METRICS.get(name)
+    if metric is None:
+        raise ValueError(
+            f"kind {kind.name!r}: {unknown(f'{role} metric', name, METRICS)}; register the metric first, with "
+            "benchmark.metrics.register"
+        )
+    if metric.kinds is not None and kind.name not in metric.kinds:
+        raise ValueError(
+            f"kind {kind.name!r}: {role} metric {name!r} is for tasks of kind {', '.join(metric.kinds)} only; register the "
+            f"metric with {kind.name!r} among its kinds, or name another"
+        )
+    return metric
 
 
 def shown(task: Task) -> list[str]:
     """The metrics of the task that have a column in reports, in their order."""
     return [metric.name for metric in METRICS.values() if metric.is_shown and _suits(metric, task)]
+
+
+def notes(task: Task, value: Callable[[str], float | None]) -> list[str]:
+    """The notes of the task's metrics, filled in; without those that speak of an unknown value.
+
+    Args:
+        task: The task.
+        value: Gives the value of a metric by its key (see `metric_names`), None where it is unknown.
+    """
+    found = []
+    for view in views_of(task):
+        for metric in metrics_of(task, view):
+            fields = {name.partition(".")[0] for _, name, _, _ in Formatter().parse(metric.note) if name}
+            values = {name: value(name + suffix(task, view)) for name in fields - {"task", "suffix"}}
+            if metric.note and None not in values.values():
+                found.append(metric.note.format(task=task, suffix=suffix(task, view), **values))
+    return found
 
 
 def direction(metric: str) -> int:

@@ -38,7 +38,7 @@ class BoostedLine(ReferenceLine):
     def make(self, maker: Maker, trials: int, seeds: int) -> list[ReferenceRecord]:
         """Tries, chooses by task, and trains the chosen on every seed; the seeds' records."""
         trees.check(maker.data.schema)
-        wanted = [(task, metrics.primary(task)) for task in maker.tasks]
+        wanted = [(task, metrics.headline_name(task)) for task in maker.tasks]
         for (task, metric), reason in undefined(maker.data, wanted).items():
             raise ValueError(f"trials of {task.name!r} cannot be compared: no {metric} on validation, {reason}")
         boosting = _Boosting(self, maker)
@@ -102,7 +102,7 @@ class _Boosting:
 
 def _best(task: Task, tried: list[ReferenceRecord]) -> dict[str, Any]:
     """The trial of a task with the best metric on validation; the first of equals."""
-    metric = metrics.primary(task)
+    metric = metrics.headline_name(task)
     sign = metrics.direction(metric)
     scores = []
     for record in tried:

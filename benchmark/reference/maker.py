@@ -132,7 +132,7 @@ class Maker:
 
     def _line(self, record: ReferenceRecord) -> str:
         place, split = self._made + self._found, "test" if "test" in record.metrics else "validation"
-        values = [(task, record.metrics[split][task.name][metrics.primary(task)]) for task in self.tasks]
+        values = [(task, record.metrics[split][task.name][metrics.headline_name(task)]) for task in self.tasks]
         shown = [
             f"{task.name} {metrics.headline(task).title} {value:.4f}" for task, value in values if value is not None
         ]

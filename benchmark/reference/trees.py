@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmark.datasets import Data
 from benchmark.kinds import KINDS
-from benchmark.metrics import primary
+from benchmark.metrics import headline_name
 from benchmark.rows import Split
 from benchmark.runs.space import Range
 from benchmark.schema import Schema, Task
@@ -182,4 +182,4 @@ class Trees:
 
 def criteria(tasks: tuple[Task, ...]) -> dict[str, str]:
     """{task: the metric on validation by which its trials are compared}."""
-    return {task.name: primary(task) for task in tasks}
+    return {task.name: headline_name(task) for task in tasks}

@@ -18,26 +18,17 @@ from benchmark.text import ABSENT, counted, listed, shortened
 def task_notes(results: Results, task: Task, shown: Sequence[str]) -> list[str]:
     """Notes under a task's table: what is undefined and why, and what some columns are over."""
     notes = []
-    for metric in (metrics.primary(task), *shown):
+    for metric in (metrics.headline_name(task), *shown):
         reasons = results.undefined.get((task.name, metric))
         if reasons:
             which = "; ".join(f"{why} ({listed(sorted(set(names)))})" for why, names in reasons.items())
             notes.append(f"{label(metric, task)} is undefined where it shows {ABSENT} or has fewer seeds: {which}.")
-    users = [results.estimate(task.name, "gauc_users", m).mean for m in results.group.by_method]
-    rows = [results.estimate(task.name, "gauc_rows", m).mean for m in results.group.by_method]
-    used, share = next((u for u in users if u), None), next((r for r in rows if r), None)
-    if used is not None and share is not None:
-        notes.append(
-            f"GAUC is over the {used.mean:,.0f} users with both classes, who have {share.mean:.1%} of the rows."
-        )
-    reached = results.estimates.get((task.name, f"rows[{task.name}|{task.given}]"), {})
-    mean = next((e.mean for e in reached.values() if e.mean), None)
-    if mean is not None:
-        notes.append(
-            f"Conditional metrics, [{task.name}|{task.given}], are over the {mean.mean:,.0f} test rows "
-            f"where {task.given} is 1."
-        )
-    return notes
+
+    def of_any_method(metric: str) -> float | None:
+        means = (results.estimate(task.name, metric, method).mean for method in results.group.by_method)
+        return next((mean.mean for mean in means if mean), None)
+
+    return notes + metrics.notes(task, of_any_method)
 
 
 def trouble(group: Group) -> TextTable | None:

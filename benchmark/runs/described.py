@@ -14,7 +14,7 @@ from benchmark.records.record import TRIAL
 
 
 def identify(data: Data, purpose: str) -> dict[str, Any]:
-    """What runs share that were trained on the same rows: data, splits, schema, and but for trials a hash of the test rows."""
+    """What is equal in runs on the same rows: fingerprint, splits, schema and, except in trials, a hash of the test rows."""
     splits = {"train": data.train, "validation": data.validation, "test": data.test}
     return {
         "fingerprint": data.fingerprint,

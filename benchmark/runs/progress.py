@@ -21,7 +21,7 @@ from typing import Any
 from tqdm import tqdm
 
 from benchmark.kinds import kind_of_metrics
-from benchmark.metrics import METRICS
+from benchmark.metrics import headline_of
 from benchmark.records.files import write_json
 from benchmark.records.record import TRIAL, TUNED, Record
 from benchmark.text import duration
@@ -139,7 +139,7 @@ def _outcome(record: Record) -> str:
     for task, values in record.metrics.get("test", {}).items():
         kind = kind_of_metrics(values)
         if kind is not None and (value := values[kind.headline]) is not None:
-            parts.append(f"{task} {METRICS[kind.headline].title} {value:.4f}")
+            parts.append(f"{task} {headline_of(kind).title} {value:.4f}")
     return f"{', '.join(parts)} | epoch {record.best_epoch} of {len(record.epochs)}, {duration(record.cost['train_seconds'])}"
 
 

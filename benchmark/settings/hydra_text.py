@@ -26,7 +26,7 @@ def value_text(value: Any) -> str:
     >>> value_text({"a.b": [1, 2.5], "c": "log(2)", "d": None, "e": "adam", "f": "1e4"})
     "{a.b:[1,2.5],c:'log(2)',d:null,e:adam,f:'1e4'}"
 
-    The grammar has no quotes for keys: what one may not be (`true`, `7`, a letter beyond ASCII), Hydra refuses.
+    Keys cannot be quoted: Hydra refuses keys such as `true`, `7` or non-ASCII letters.
     """
     if isinstance(value, Mapping):
         keys = (_SPECIAL.sub(r"\\\1", str(key)) for key in value)

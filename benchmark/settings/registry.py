@@ -39,10 +39,10 @@ D = TypeVar("D")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Neutral:
-    """In `Annotated`: the value of a later parameter at which a run is what it was before there was the parameter.
+    """The value at which a parameter that was added later changes nothing.
 
-    Identity leaves out a key at its neutral value, so the ids of earlier runs stay; a configuration that lacks the key is
-    one from before, and has that value whatever the default is.
+    It stands in `Annotated`. Identity leaves out a key at its neutral value, so the ids of earlier runs stay; a configuration
+    that lacks the key is one from before, and has that value whatever the default is.
     """
 
     value: Any

@@ -80,16 +80,16 @@ class GradientEngine:
 
     For each active task one backward gives its gradient in scope, a row of a matrix, and the gradients of its own
     parameters. `GramWeighting.weights` gets the matrix times its transpose, and the update is weights times matrix;
-    `JacobianWeighting.combine` gets the matrix. Shared parameters outside the scope get the weighted sum; under a
-    Jacobian method, which has no weights, the sum. With scope `representation` the matrix holds the gradients of the
-    embeddings' outputs, and all shared parameters get the weighted sum; under a Jacobian method the embeddings get
-    what its update sends on to them. Where nothing in scope is shared, the update is that of the plain sum.
+    `JacobianWeighting.combine` gets the matrix. Shared parameters outside the scope get the weighted sum, or the plain sum
+    under a Jacobian method, which has no weights. If nothing in scope is shared, the update is the plain sum. With scope
+    `representation` the matrix holds the gradients of the embeddings' outputs, and all shared parameters get the weighted
+    sum; under a Jacobian method the embeddings get what its update sends on to them.
 
-    What a task reaches can grow: a gate leaves zero, a unit comes to life. So steps 1, 2 and 3, those whose number is a
-    power of two and every hundredth look at it anew, whatever was found before; what was found stays. What opens at step n
-    is found by step 2n, and within 100 steps. Until then the parameter has the gradients of those tasks alone that were
-    known to reach it, or none. A look costs .8 to .9 of a step (MMoE and PLE, three tasks, batches of 256 and 1024), so all
-    looks together 1 % of training.
+    What a task reaches can grow: a gate leaves zero, a unit comes to life. The engine looks again at steps 1, 2 and 3, at
+    every power of two and every hundredth step. What it has found it keeps. What opens at step n is found by step 2n, and
+    within 100 steps. Until then the parameter has the gradients of those tasks alone that were known to reach it, or none.
+    A look costs .8 to .9 of a step (MMoE and PLE, three tasks, batches of 256 and 1024), so all looks together 1 % of
+    training.
 
     Args:
         model: What the losses come from. Its embeddings are the parameters of its `nn.Embedding` modules.

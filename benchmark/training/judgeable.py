@@ -19,7 +19,7 @@ def check_judgeable(data: Data, monitor: str) -> None:
     """
     tasks = data.schema.tasks
     needed = metrics.needed(tasks, monitor)
-    headlines = [(task, metrics.primary(task)) for task in tasks]
+    headlines = [(task, metrics.headline_name(task)) for task in tasks]
     reasons = undefined(data, [*needed, *headlines])
     missing = {f"{task.name}.{metric}": reasons[task, metric] for task, metric in needed if (task, metric) in reasons}
     if not missing:

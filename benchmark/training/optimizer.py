@@ -72,7 +72,8 @@ class Optimizer:
         weighting: Of the losses; its `param_groups` come as they are, without weight decay unless they name one.
         config: Which one, and its settings.
         make_large: Makes the optimizer of the large tables (see `large_tables`), if the model has some, from them and the
-            learning rate; weight decay is its own affair. It sees dense gradients. None: they are as other embeddings.
+            learning rate. It sets its own weight decay and sees dense gradients. None: large tables are updated like the
+            others.
     """
 
     def __init__(

@@ -45,11 +45,11 @@ class Selection:
         if self._improves("", joint):
             self.best_epoch = epoch
         for task in self.tasks:
-            primary = metrics.primary(task)
-            value = validation[task.name][primary]
+            headline = metrics.headline_name(task)
+            value = validation[task.name][headline]
             if value is None:
                 continue  # one class only in validation: this task has no best epoch of its own
-            if self._improves(task.name, value * metrics.direction(primary)):
+            if self._improves(task.name, value * metrics.direction(headline)):
                 self.best_epoch_per_task[task.name] = epoch
         chosen = self._chosen()
         if epoch in chosen:

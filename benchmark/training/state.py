@@ -48,7 +48,7 @@ class Streams:
                 self._global, self._is_in_use = self._read(), False
 
     def order(self) -> torch.Generator:
-        """The generator of the running epoch's order, as it stands at the start of the epoch: the same is drawn again."""
+        """The generator of the batch order, reset to the start of the running epoch, so that the same order is drawn again."""
         return self._order.set_state(self._epoch_start)
 
     def end_epoch(self) -> None:

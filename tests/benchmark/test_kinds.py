@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -29,7 +30,7 @@ from benchmark.rows import Batch, Features
 from benchmark.runs.progress import line_of
 from benchmark.schema import CategoricalField, Schema, Task
 from benchmark.seeding import initialise
-from benchmark.settings.registry import architectures, configure, datasets
+from benchmark.settings.registry import REGISTRIES, architectures, configure, datasets
 from benchmark.statistics import Margin
 from benchmark.trained.checkpoint import data_of
 from benchmark.training.prediction import in_unit
@@ -106,13 +107,25 @@ def test_an_unknown_kind_is_answered_with_the_known_ones() -> None:
         Task("click", "binry")
 
 
-def test_too_few_outputs_are_refused() -> None:
-    with pytest.raises(
-        ValueError, match="task 'colour': num_outputs of a task of kind classes must be at least 2, fou"
-    ):
-        Task("colour", "classes")
-    with pytest.raises(ValueError, match="task 'click': num_outputs of a task of kind binary must be at least 1, foun"):
-        Task("click", BINARY, num_outputs=0)
+@pytest.mark.parametrize(
+    ("kind", "num_outputs", "expected"),
+    [
+        ("classes", 1, "at least 2"),
+        (BINARY, 0, "1"),
+        (BINARY, 3, "1"),
+        (REGRESSION, 4, "1"),
+        ("few", 1, "from 2 to 3"),
+        ("few", 4, "from 2 to 3"),
+    ],
+)
+def test_a_number_of_outputs_that_the_kind_does_not_have_is_refused(
+    classes: ModuleType, monkeypatch: pytest.MonkeyPatch, kind: str, num_outputs: int, expected: str
+) -> None:
+    few = type("Few", (classes.Classes,), {"name": "few", "most_outputs": 3})
+    monkeypatch.setitem(KINDS, "few", few())
+    said = f"task 't': num_outputs of a task of kind {kind} must be {expected}, found {num_outputs}$"
+    with pytest.raises(ValueError, match=said):
+        Task("t", kind, num_outputs=num_outputs)
 
 
 def test_names_are_taken_once(classes: ModuleType) -> None:
@@ -133,6 +146,52 @@ def test_names_are_taken_once(classes: ModuleType) -> None:
     assert "more_classes" not in KINDS
 
 
+@pytest.mark.parametrize(
+    ("margin", "said"),
+    [
+        ("lots", "a margin is a number or a percentage, such as 0.001 or 1%, found 'lots'"),
+        ("0", "a margin must be a finite number above 0, found 0.0"),
+        ("-1%", "a margin must be a finite number above 0, found -0.01"),
+    ],
+)
+def test_a_margin_that_is_none_is_refused_at_once(classes: ModuleType, margin: str, said: str) -> None:
+    other = type("Other", (classes.Classes,), {"name": "other", "headline": "other", "margin": margin})
+    with pytest.raises(ValueError, match=re.escape(f"kind 'other': {said}")):
+        kinds.register(other())
+    assert "other" not in KINDS
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        ({"headline": "acuracy"}, "unknown headline metric 'acuracy'; did you mean accuracy? known: accuracy, auc, "),
+        ({"criterion": "f1"}, "unknown criterion metric 'f1'; known: accuracy, auc, "),
+        ({"headline": "auc"}, "headline metric 'auc' is for tasks of kind binary only; register the metric with 'other' "),
+        ({"headline": "rows"}, "headline metric 'rows' must have direction +1 or -1, found 0; register it with one, or "),
+        ({"criterion": "rows"}, "criterion metric 'rows' must have a `best` other than its `chance` (0 where it has none)"),
+        ({"criterion": "entropy"}, "criterion metric 'entropy' must have a `best` other than its `chance` (0 where it "),
+    ],
+)  # fmt: skip
+def test_a_kind_with_metrics_that_cannot_be_used_is_refused_before_training(
+    classes: ModuleType, monkeypatch: pytest.MonkeyPatch, named: dict[str, str], said: str
+) -> None:
+    for metric in (
+        Metric("score", ("other",), +1, lambda rows: 0.0, "", best=1.0),
+        Metric("entropy", None, -1, lambda rows: 0.0, "", best=0.0),
+    ):
+        monkeypatch.setitem(METRICS, metric.name, metric)
+    namespace = {"name": "other", "headline": "score", "criterion": "score", "margin": "1%"}
+    monkeypatch.setitem(KINDS, "other", type("Good", (classes.Classes,), namespace)())
+    task = Task("t", "other", num_outputs=2)
+    metrics.check_monitor("mean", [task])
+    monkeypatch.setitem(KINDS, "other", type("Bad", (classes.Classes,), namespace | named)())
+    with pytest.raises(ValueError, match=re.escape(f"kind 'other': {said}")) as error:
+        metrics.check_monitor("mean", [task])
+    assert "register" in str(error.value) and "\n" not in str(error.value)
+    with pytest.raises(ValueError, match=f"{re.escape(said)}"):
+        metrics.headline_name(task) if "headline" in named else metrics.needed([task], "mean")
+
+
 def test_what_a_schema_says_of_known_kinds_is_what_older_records_have() -> None:
     schema = Schema((CategoricalField("user", 3),), (), (Task("click", BINARY), colour()), user="user")
     plain, several = schema.to_json()["tasks"]
@@ -143,11 +202,19 @@ def test_what_a_schema_says_of_known_kinds_is_what_older_records_have() -> None:
     assert Schema.from_json(schema.to_json()) == schema
 
 
-def test_nobody_else_knows_the_names_of_headline_metrics() -> None:
+def test_nobody_else_knows_the_names_of_kinds_and_metrics_nor_of_what_is_registered() -> None:
     knowing = {ROOT / "benchmark/kinds.py", ROOT / "benchmark/metrics/table.py"}
+    words = {"rows", "none"}  # of a metric and a tracker, and plain words of Python and its libraries elsewhere
+    in_tables = {*METRICS, *KINDS} - words
+    registered = {name for registry in REGISTRIES.values() for name in registry.names()} - words
+    assert {"gauc_users", "r2", BINARY} <= in_tables and {"mmoe", "equal", "shop", "wandb"} <= registered
     for path in set(HARNESS) - knowing:
-        constants = {node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)}
-        assert not constants & {"auc", "mse"}, path
+        constants = [node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)]
+        texts = {value for value in constants if isinstance(value, str)}
+        assert not texts & in_tables, path
+        assert not [text for text in texts if text.startswith(tuple(f"{name}[" for name in METRICS))], path
+        if path.parent.name != "contracts":  # which build what they test from one of each
+            assert not texts & registered - {path.stem}, path
 
 
 # the kind from outside ------------------------------------------------------------------------------------------------

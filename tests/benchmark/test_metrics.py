@@ -244,11 +244,29 @@ def test_every_key_is_listed_and_has_a_direction() -> None:
     found, _ = metrics.evaluate(tasks, outputs, rng.integers(0, 2, (20, 3)).astype(float), rng.integers(0, 3, 20))
     for task in tasks:
         assert list(found[task.name]) == metrics.metric_names(task)
-        assert metrics.direction(metrics.primary(task)) != 0
+        assert metrics.direction(metrics.headline_name(task)) != 0
     assert metrics.direction("auc[purchase|click]") == 1
     assert metrics.direction("mae[seconds]") == -1
     with pytest.raises(ValueError, match="known: auc"):
         metrics.direction("accuracy")
+
+
+def test_notes_have_the_values_of_their_metrics_and_are_left_out_without_them() -> None:
+    of_clicks = {"gauc_users": 804.0, "gauc_rows": 0.9132}
+    about_users = "GAUC is over the 804 users with both classes, who have 91.3% of the rows."
+    about_rows = "Conditional metrics, [purchase|click], are over the 2,104 test rows where click is 1."
+    assert metrics.notes(CLICK, of_clicks.get) == [about_users]
+    assert metrics.notes(PURCHASE, {**of_clicks, "rows[purchase|click]": 2104.0}.get) == [about_users, about_rows]
+    assert metrics.notes(PURCHASE, {"gauc_users": 804.0, "rows": 3.0}.get) == []
+    assert metrics.notes(STARS, {**of_clicks, "rows[purchase|click]": 1.0}.get) == []
+
+
+def test_a_note_speaks_of_metrics_that_there_are() -> None:
+    asked: set[str] = set()
+    for task in (CLICK, PURCHASE, SECONDS):
+        assert metrics.notes(task, asked.add) == []  # type: ignore[arg-type]
+    assert asked == {"gauc_users", "gauc_rows", "rows[purchase|click]"}
+    assert asked <= set(metrics.metric_names(PURCHASE))
 
 
 @pytest.mark.parametrize(
