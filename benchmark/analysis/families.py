@@ -41,22 +41,23 @@ def to_best(group: Group, found: Values, margins: Mapping[str, Margin]) -> Famil
     return against_best(found, endpoints(group, margins), **_terms(group, found))
 
 
-def against_line(group: Group, values: Values, line: Line, margins: Mapping[str, Margin]) -> Family:
+def against_line(group: Group, values: Values, key: str, line: Line, margins: Mapping[str, Margin]) -> Family:
     """All methods against a reference that was trained on the same seeds: a family of its own, on the seeds of both.
 
-    Seeds that the reference alone has are no runs that a method lacks, nor the other way round.
+    Its comparisons know the reference by its key, which is no method's, as it is no `architecture/weighting`. Seeds that the
+    reference alone has are no runs that a method lacks, nor the other way round.
     """
     asked = endpoints(group, margins)
     joined: Values = {}
-    for key in ((endpoint.task, endpoint.metric) for endpoint in asked):
-        methods = values.get(key, {})
-        theirs, own = {pair for row in methods.values() for pair in row}, line.values.get(key, {})
+    for of in ((endpoint.task, endpoint.metric) for endpoint in asked):
+        methods = values.get(of, {})
+        theirs, own = {pair for row in methods.values() for pair in row}, line.values.get(of, {})
         common = {
             method: {pair: value for pair, value in row.items() if pair in own} for method, row in methods.items()
         }
-        joined[key] = {**common, line.name: {pair: value for pair, value in own.items() if pair in theirs}}
+        joined[of] = {**common, key: {pair: value for pair, value in own.items() if pair in theirs}}
     found = compared(group, joined)
-    return against_baseline(found, asked, line.name, **_terms(group, found))
+    return against_baseline(found, asked, key, **_terms(group, found))
 
 
 def compared(group: Group, values: Values) -> Values:

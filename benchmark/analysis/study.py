@@ -146,12 +146,14 @@ class Study:
         groups: One a data set, in order of name.
         purpose: default, tuned, or all: both side by side.
         left_out: Number of records of every purpose that is neither compared nor in the ledger of trials.
+        overtaken: Tuned runs dropped because their search was extended and has chosen among more trials.
         repeated: Records dropped because another has the same data, method and seed.
     """
 
     groups: tuple[Group, ...]
     purpose: Purpose
     left_out: dict[str, int] = field(default_factory=dict)
+    overtaken: int = 0
     repeated: int = 0
 
     @property
@@ -193,13 +195,13 @@ class Study:
             by_data[name].append(trial)
         in_ledger = sum(len(by_data[name]) for name in kept)
         left = {name: count for name, count in sorted(counts.items()) if name not in wanted}
-        left |= {"tuned, chosen among fewer trials": sum(old)}
         if TRIAL in left:
             left[TRIAL] -= in_ledger
         return cls(
             groups=tuple(Group(name, tuple(kept[name]), tuple(by_data[name])) for name in sorted(kept)),
             purpose=purpose,
             left_out={name: count for name, count in left.items() if count},
+            overtaken=sum(old),
             repeated=len(runs) - sum(map(len, kept.values())),
         )
 

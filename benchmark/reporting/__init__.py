@@ -211,7 +211,7 @@ def _make(
                 against_best=families.to_best(group, averaged, margins) if several else None,
                 lines=lines,
                 against_lines={
-                    key: families.against_line(group, values, line, margins)
+                    key: families.against_line(group, values, key, line, margins)
                     for key, line in lines.items()
                     if line.values
                 },

@@ -74,23 +74,20 @@ def _what_happened(record: Record) -> str:
     return f"{told} ({where})" if where else told
 
 
-def at_the_limit(records: Mapping[str, Sequence[Record]], what: str) -> str | None:
+def at_the_limit(records: Sequence[tuple[str, Sequence[Record]]], what: str) -> str | None:
     """Which records were ended by `max_epochs`, and not by their patience.
 
     Args:
-        records: Finished ones, by method.
+        records: Finished ones, with what they are called.
         what: Are they: `run`, `trial`.
     """
-    ended = {
-        method: sum(len(record.epochs) >= record.config["trainer"]["max_epochs"] for record in own)
-        for method, own in records.items()
-    }
-    if not any(ended.values()):
+    ended = [sum(len(record.epochs) >= record.config["trainer"]["max_epochs"] for record in own) for _, own in records]
+    if not any(ended):
         return None
-    total = sum(map(len, records.values()))
-    which = listed(f"{method} {count} of {len(records[method])}" for method, count in ended.items() if count)
+    total = sum(len(own) for _, own in records)
+    which = listed(f"{name} {count} of {len(own)}" for (name, own), count in zip(records, ended, strict=True) if count)
     return (
-        f"{sum(ended.values())} of {counted(total, what)} used all epochs that trainer.max_epochs allows, and might have "
+        f"{sum(ended)} of {counted(total, what)} used all epochs that trainer.max_epochs allows, and might have "
         f"become better with more: {which}."
     )
 
@@ -114,7 +111,7 @@ def dataset_notes(results: Results) -> list[str]:
         notes.append(
             f"Runs are judged on {len(rows)} different sets of test rows; differences pair runs on the same rows only."
         )
-    finished = {method: [run.record for run in runs] for method, runs in group.finished.items()}
+    finished = [(method, [run.record for run in runs]) for method, runs in group.finished.items()]
     if at_limit := at_the_limit(finished, "run"):
         notes.append(at_limit)
     purposes = {method: runs[0].record.purpose for method, runs in group.by_method.items()}
