@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from benchmark import metrics
 from benchmark.analysis.families import resampling, several_seeds_a_draw
@@ -111,6 +112,7 @@ def dataset_notes(results: Results) -> list[str]:
         notes.append(
             f"Runs are judged on {len(rows)} different sets of test rows; differences pair runs on the same rows only."
         )
+    notes += [*_rows_in_train(group), *_zeros_filled_in(group)]
     finished = [(method, [run.record for run in runs]) for method, runs in group.finished.items()]
     if at_limit := at_the_limit(finished, "run"):
         notes.append(at_limit)
@@ -134,3 +136,44 @@ def dataset_notes(results: Results) -> list[str]:
             "nothing to balance and is exactly the equal weighting."
         )
     return notes
+
+
+def _rows_in_train(group: Group) -> list[str]:
+    """How many test rows a model has seen in train: on those a memory does well."""
+
+    def found(data: Mapping[str, Any]) -> dict[str, int]:
+        return data["facts"].get("test_rows_in_train") or {"same_features": 0}
+
+    data, varies = _most(group, lambda data: found(data)["same_features"])
+    if data is None:
+        return []
+    counts, up_to = found(data), "Up to " if varies else ""
+    of = f"{counts['same_features']:,} of {data['splits']['test']:,} test rows"
+    too = f"{counts['same_features_and_labels']:,} with the same labels too"
+    return [f"{up_to}{of} occur in train with the same features ({too})."]
+
+
+def _zeros_filled_in(group: Group) -> list[str]:
+    """On how many rows a funnel's child was not observed and counts as 0."""
+    notes = []
+    for task in group.tasks:
+
+        def zeros(data: Mapping[str, Any], name: str = task.name) -> int:
+            return int((data["facts"].get("zeros_filled_in") or {}).get(name, 0))
+
+        data, varies = _most(group, zeros)
+        if data is not None:
+            what = counted(zeros(data), "missing label")
+            notes.append(
+                f"{task.name}: {'up to ' if varies else ''}{what} counted as 0, since {task.given} is 0 there."
+            )
+    return notes
+
+
+def _most(group: Group, count: Callable[[Mapping[str, Any]], int]) -> tuple[Mapping[str, Any] | None, bool]:
+    """What records say of the draw of the data with the largest count, None if that is 0, and whether draws differ in it."""
+    known = [run.record.dataset for runs in group.finished.values() for run in runs if run.record.dataset.get("facts")]
+    counts = [count(data) for data in known]
+    if not any(counts):
+        return None, False
+    return known[counts.index(max(counts))], len(set(counts)) > 1
