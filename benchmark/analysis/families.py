@@ -12,7 +12,7 @@ from benchmark.analysis.lines import Line
 from benchmark.analysis.study import Group, Pair
 from benchmark.analysis.values import Values
 from benchmark.kinds import KINDS
-from benchmark.records.record import BASELINE
+from benchmark.records.record import PLAIN_WEIGHTING
 from benchmark.schema import Task
 from benchmark.statistics import Endpoint, Family, Margin, against_baseline, against_best
 
@@ -100,11 +100,10 @@ class _Terms(TypedDict):
 def not_ranked(group: Group) -> dict[str, str]:
     """{method: why it is shown and not ranked}.
 
-    Where tasks share no parameter, a weighting has nothing to balance: of such an architecture the weighting of the default
-    baseline alone is ranked, if it is there.
+    Where tasks share no parameter, a weighting has nothing to balance: of such an architecture the plain one alone is ranked,
+    if it is there.
     """
     reasons: dict[str, str] = {}
-    plain = BASELINE.partition("/")[2]
     unshared = {group.by_method[method][0].record.method for method in group.unshared}
     for method, runs in group.by_method.items():
         for status in ("diverged", "failed"):
@@ -114,8 +113,12 @@ def not_ranked(group: Group) -> dict[str, str]:
         if group.missing[method]:
             reasons.setdefault(method, f"no run of seed {group.seeds_of(group.missing[method])}")
         architecture, _, weighting = runs[0].record.method.partition("/")
-        if method in group.unshared and weighting != plain and f"{architecture}/{plain}" in unshared:
-            reasons.setdefault(method, f"it shares no parameter and is compared with {plain} weighting only")
+        if (
+            method in group.unshared
+            and weighting != PLAIN_WEIGHTING
+            and f"{architecture}/{PLAIN_WEIGHTING}" in unshared
+        ):
+            reasons.setdefault(method, f"it shares no parameter and is compared with {PLAIN_WEIGHTING} weighting only")
     return reasons
 
 

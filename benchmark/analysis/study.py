@@ -7,12 +7,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, TypeAlias, get_args
 
 from benchmark.analysis.naming import distinguish
 from benchmark.kinds import kind_of_metrics
 from benchmark.records.files import digest
-from benchmark.records.record import TRIAL, TUNED, Record
+from benchmark.records.record import TRIAL, TUNED, Purpose, Record
 from benchmark.schema import Task
 from benchmark.text import numbers
 
@@ -20,7 +20,6 @@ Pair: TypeAlias = tuple[str, str, str, int]
 """What two runs share when they are compared: fingerprint, the data set's seeds, hash of the test rows, seed."""
 Replicate: TypeAlias = tuple[str, int]
 """The same as far as the configuration says it: the data set's seeds, and the seed."""
-Purpose: TypeAlias = Literal["all", "default", "tuned"]
 
 _PREFERENCE = {"finished": 2, "diverged": 1, "failed": 0}
 

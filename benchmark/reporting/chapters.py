@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from benchmark.analysis.fronts import heading
 from benchmark.analysis.results import Results
 from benchmark.analysis.study import Study
-from benchmark.analysis.values import SelectionName
-from benchmark.records.record import STATUSES, TUNED
+from benchmark.records.record import STATUSES, TUNED, SelectionName
 from benchmark.reporting import provenance
 from benchmark.reporting.costs import cost_table
 from benchmark.reporting.fronts import front_table

@@ -10,7 +10,7 @@ from benchmark import metrics
 from benchmark.analysis.families import resampling, several_seeds_a_draw
 from benchmark.analysis.results import Results, label
 from benchmark.analysis.study import Group, Replicate
-from benchmark.records.record import TUNED, Record
+from benchmark.records.record import PLAIN_WEIGHTING, TUNED, Record
 from benchmark.reporting.layout import Cell, Column, Row, TextTable
 from benchmark.schema import Task
 from benchmark.text import ABSENT, counted, listed, shortened
@@ -133,7 +133,7 @@ def dataset_notes(results: Results) -> list[str]:
     if group.unshared:
         notes.append(
             f"{listed(sorted(group.unshared))}: no parameter is shared between tasks, so a weighting of gradients has "
-            "nothing to balance and is exactly the equal weighting."
+            f"nothing to balance and is exactly the {PLAIN_WEIGHTING} weighting."
         )
     return notes
 
