@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import click
 
 import benchmark
-from benchmark.records.record import BASELINE, RESULTS_DIR
+from benchmark.records.record import BASELINE, RESULTS_DIR, Purpose, SelectionName
 
 if TYPE_CHECKING:
     from benchmark.analysis.answer import Answer
@@ -112,14 +112,14 @@ _margin = click.option(
 @_baseline
 @click.option(
     "--selection",
-    type=click.Choice(["joint", "per_task"]),
+    type=click.Choice(get_args(SelectionName)),
     default="joint",
     show_default=True,
     help="The epoch that is reported: one for all tasks, or each task's best.",
 )
 @click.option(
     "--purpose",
-    type=click.Choice(["all", "default", "tuned"]),
+    type=click.Choice(get_args(Purpose)),
     default="all",
     show_default=True,
     help="Runs with default parameters, tuned ones, or both side by side.",
@@ -157,7 +157,7 @@ def report(results: str, margin: tuple[str, ...], tracker: tuple[str, ...], **op
 
 _selection = click.option(
     "--selection",
-    type=click.Choice(["joint", "per_task"]),
+    type=click.Choice(get_args(SelectionName)),
     default="joint",
     show_default=True,
     help="The epoch that is compared: one for all tasks, or each task's best.",
@@ -184,7 +184,7 @@ def compare(
     margin: tuple[str, ...],
     fail_if_worse: bool,
     delong: bool,
-    selection: Literal["joint", "per_task"],
+    selection: SelectionName,
 ) -> None:
     """Judge one method by another, the answer first.
 
@@ -231,7 +231,7 @@ def power(
     *,
     baseline: str,
     difference: tuple[str, ...],
-    selection: Literal["joint", "per_task"],
+    selection: SelectionName,
 ) -> None:
     """Show what more seeds would show.
 

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
+import click
 import pytest
 
 from benchmark import load_records
-from benchmark.cli import main
+from benchmark.analysis.compare import compare
+from benchmark.analysis.power import power
+from benchmark.cli import main, mtlbench
+from benchmark.records.record import Purpose, SelectionName
+from benchmark.reference.lines import make_references
+from benchmark.reporting import report
 from benchmark.settings.help import EXAMPLES, help_text
 from benchmark.settings.registry import architectures, datasets
 
@@ -149,6 +159,29 @@ def test_run_help_is_ours(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "Hydra Flags" not in done.stdout
     assert all(command in done.stdout for command, _ in EXAMPLES)
+
+
+@pytest.mark.parametrize(
+    ("verb", "function", "name", "known"),
+    [
+        ("report", report, "selection", SelectionName),
+        ("report", report, "purpose", Purpose),
+        ("compare", compare, "selection", SelectionName),
+        ("power", power, "selection", SelectionName),
+    ],
+)
+def test_an_option_has_the_names_and_the_default_of_its_function(
+    verb: str, function: Callable[..., object], name: str, known: object
+) -> None:
+    (option,) = (option for option in mtlbench.commands[verb].params if option.name == name)
+    assert isinstance(option.type, click.Choice) and [*option.type.choices] == [*get_args(known)]
+    assert option.default == inspect.signature(function).parameters[name].default
+
+
+@pytest.mark.parametrize("name", ["trials", "seeds"])
+def test_the_help_of_reference_has_the_defaults_of_its_function(name: str) -> None:
+    told, default = mtlbench.commands["reference"].help, inspect.signature(make_references).parameters[name].default
+    assert told is not None and re.search(rf"^ *{name}={default} ", told, re.MULTILINE)
 
 
 def test_help_of_mtlbench_is_quick_because_it_imports_little() -> None:

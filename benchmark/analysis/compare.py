@@ -17,9 +17,9 @@ from benchmark.analysis.answer import Answer
 from benchmark.analysis.families import endpoints, replicates, resampling
 from benchmark.analysis.results import label
 from benchmark.analysis.study import Group, Run, Study, find_method, short_name, tuned_name
-from benchmark.analysis.values import SelectionName, Values, long_table, values_on_test
+from benchmark.analysis.values import Values, long_table, values_on_test
 from benchmark.kinds import check_headlines
-from benchmark.records.record import RESULTS_DIR, TUNED, Record, load_records
+from benchmark.records.record import RESULTS_DIR, TUNED, Record, SelectionName, load_records
 from benchmark.statistics import Comparison, Endpoint, Family, Margin, Verdict, judge, sentence, unranked
 from benchmark.statistics.wording import WORDS, bracketed, p_number, places
 from benchmark.text import ABSENT, unknown

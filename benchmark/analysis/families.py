@@ -12,7 +12,7 @@ from benchmark.analysis.lines import Line
 from benchmark.analysis.study import Group, Pair
 from benchmark.analysis.values import Values
 from benchmark.kinds import KINDS
-from benchmark.records.record import BASELINE
+from benchmark.records.record import PLAIN_WEIGHTING
 from benchmark.schema import Task
 from benchmark.statistics import Endpoint, Family, Margin, against_baseline, against_best
 
@@ -41,22 +41,23 @@ def to_best(group: Group, found: Values, margins: Mapping[str, Margin]) -> Famil
     return against_best(found, endpoints(group, margins), **_terms(group, found))
 
 
-def against_line(group: Group, values: Values, line: Line, margins: Mapping[str, Margin]) -> Family:
+def against_line(group: Group, values: Values, key: str, line: Line, margins: Mapping[str, Margin]) -> Family:
     """All methods against a reference that was trained on the same seeds: a family of its own, on the seeds of both.
 
-    Seeds that the reference alone has are no runs that a method lacks, nor the other way round.
+    Its comparisons know the reference by its key, which is no method's, as it is no `architecture/weighting`. Seeds that the
+    reference alone has are no runs that a method lacks, nor the other way round.
     """
     asked = endpoints(group, margins)
     joined: Values = {}
-    for key in ((endpoint.task, endpoint.metric) for endpoint in asked):
-        methods = values.get(key, {})
-        theirs, own = {pair for row in methods.values() for pair in row}, line.values.get(key, {})
+    for of in ((endpoint.task, endpoint.metric) for endpoint in asked):
+        methods = values.get(of, {})
+        theirs, own = {pair for row in methods.values() for pair in row}, line.values.get(of, {})
         common = {
             method: {pair: value for pair, value in row.items() if pair in own} for method, row in methods.items()
         }
-        joined[key] = {**common, line.name: {pair: value for pair, value in own.items() if pair in theirs}}
+        joined[of] = {**common, key: {pair: value for pair, value in own.items() if pair in theirs}}
     found = compared(group, joined)
-    return against_baseline(found, asked, line.name, **_terms(group, found))
+    return against_baseline(found, asked, key, **_terms(group, found))
 
 
 def compared(group: Group, values: Values) -> Values:
@@ -99,11 +100,10 @@ class _Terms(TypedDict):
 def not_ranked(group: Group) -> dict[str, str]:
     """{method: why it is shown and not ranked}.
 
-    Where tasks share no parameter, a weighting has nothing to balance: of such an architecture the weighting of the default
-    baseline alone is ranked, if it is there.
+    Where tasks share no parameter, a weighting has nothing to balance: of such an architecture the plain one alone is ranked,
+    if it is there.
     """
     reasons: dict[str, str] = {}
-    plain = BASELINE.partition("/")[2]
     unshared = {group.by_method[method][0].record.method for method in group.unshared}
     for method, runs in group.by_method.items():
         for status in ("diverged", "failed"):
@@ -113,8 +113,12 @@ def not_ranked(group: Group) -> dict[str, str]:
         if group.missing[method]:
             reasons.setdefault(method, f"no run of seed {group.seeds_of(group.missing[method])}")
         architecture, _, weighting = runs[0].record.method.partition("/")
-        if method in group.unshared and weighting != plain and f"{architecture}/{plain}" in unshared:
-            reasons.setdefault(method, f"it shares no parameter and is compared with {plain} weighting only")
+        if (
+            method in group.unshared
+            and weighting != PLAIN_WEIGHTING
+            and f"{architecture}/{PLAIN_WEIGHTING}" in unshared
+        ):
+            reasons.setdefault(method, f"it shares no parameter and is compared with {PLAIN_WEIGHTING} weighting only")
     return reasons
 
 

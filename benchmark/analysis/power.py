@@ -16,9 +16,9 @@ from benchmark.analysis.answer import Answer
 from benchmark.analysis.compare import headlines, require, study_of
 from benchmark.analysis.families import compared, to_baseline
 from benchmark.analysis.study import Group, find_baseline
-from benchmark.analysis.values import SelectionName, Values, long_table, values_on_test
+from benchmark.analysis.values import Values, long_table, values_on_test
 from benchmark.kinds import check_headlines
-from benchmark.records.record import BASELINE, RESULTS_DIR, Record
+from benchmark.records.record import BASELINE, RESULTS_DIR, Record, SelectionName
 from benchmark.statistics import Comparison, Margin
 from benchmark.statistics.intervals import FEWEST
 from benchmark.statistics.planning import POWER

@@ -11,7 +11,8 @@ from benchmark import metrics
 from benchmark.analysis.families import margin_of, not_ranked
 from benchmark.analysis.lines import Line
 from benchmark.analysis.study import Group
-from benchmark.analysis.values import Estimate, Gain, SelectionName
+from benchmark.analysis.values import Estimate, Gain
+from benchmark.records.record import SelectionName
 from benchmark.schema import Task
 from benchmark.statistics import Comparison, Family, Margin, Verdict
 from benchmark.text import decimals

@@ -7,12 +7,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, TypeAlias, get_args
 
 from benchmark.analysis.naming import distinguish
 from benchmark.kinds import kind_of_metrics
 from benchmark.records.files import digest
-from benchmark.records.record import TRIAL, TUNED, Record
+from benchmark.records.record import TRIAL, TUNED, Purpose, Record
 from benchmark.schema import Task
 from benchmark.text import numbers
 
@@ -20,7 +20,6 @@ Pair: TypeAlias = tuple[str, str, str, int]
 """What two runs share when they are compared: fingerprint, the data set's seeds, hash of the test rows, seed."""
 Replicate: TypeAlias = tuple[str, int]
 """The same as far as the configuration says it: the data set's seeds, and the seed."""
-Purpose: TypeAlias = Literal["all", "default", "tuned"]
 
 _PREFERENCE = {"finished": 2, "diverged": 1, "failed": 0}
 
@@ -146,12 +145,14 @@ class Study:
         groups: One a data set, in order of name.
         purpose: default, tuned, or all: both side by side.
         left_out: Number of records of every purpose that is neither compared nor in the ledger of trials.
+        overtaken: Tuned runs dropped because their search was extended and has chosen among more trials.
         repeated: Records dropped because another has the same data, method and seed.
     """
 
     groups: tuple[Group, ...]
     purpose: Purpose
     left_out: dict[str, int] = field(default_factory=dict)
+    overtaken: int = 0
     repeated: int = 0
 
     @property
@@ -193,13 +194,13 @@ class Study:
             by_data[name].append(trial)
         in_ledger = sum(len(by_data[name]) for name in kept)
         left = {name: count for name, count in sorted(counts.items()) if name not in wanted}
-        left |= {"tuned, chosen among fewer trials": sum(old)}
         if TRIAL in left:
             left[TRIAL] -= in_ledger
         return cls(
             groups=tuple(Group(name, tuple(kept[name]), tuple(by_data[name])) for name in sorted(kept)),
             purpose=purpose,
             left_out={name: count for name, count in left.items() if count},
+            overtaken=sum(old),
             repeated=len(runs) - sum(map(len, kept.values())),
         )
 

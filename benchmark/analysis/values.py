@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import polars as pl
 
 from benchmark import metrics
 from benchmark.analysis.study import Pair, Run, Study
+from benchmark.records.record import SelectionName
 from benchmark.schema import Task
 from benchmark.statistics import Interval, interval, multi_task_gain, relative_gain, t_interval
 
-SelectionName: TypeAlias = Literal["joint", "per_task"]
 Values: TypeAlias = dict[tuple[str, str], dict[str, dict[Pair, float]]]
 """{(task, metric): {method: {pair: value}}} on the test rows of one data set."""
 

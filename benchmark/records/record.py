@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from benchmark.records.files import known_keys, no_garbage_collection, read_json, write_json
 from benchmark.schema import Metrics
@@ -19,12 +19,18 @@ from benchmark.schema import Metrics
 FORMAT = 1
 RESULTS_DIR = "results/runs"
 """Where records are, if nothing else is said."""
-BASELINE = "single_task/equal"
+PLAIN_WEIGHTING = "equal"
+"""The weighting that is the plain sum of the losses: what every other is where tasks share nothing."""
+BASELINE = f"single_task/{PLAIN_WEIGHTING}"
 """The method that others are compared to, if nothing else is said."""
 REQUIRED = ("format", "id", "status", "method", "purpose", "seed", "config")
 STATUSES = ("finished", "diverged", "failed")
 TRIAL = "trial"  # the purpose whose runs never read the test split
 TUNED = "tuned"  # the purpose of runs with the parameters that a search found
+SelectionName: TypeAlias = Literal["joint", "per_task"]
+"""Which epoch's metrics are meant: those of `Record.metrics`, one epoch for all tasks, or of `Record.metrics_per_task`."""
+Purpose: TypeAlias = Literal["all", "default", "tuned"]
+"""Which runs are compared; `all` are the default and the tuned ones."""
 FIRST_TRIAL_SEED = 10_000  # no seed of a run that is reported has had a part in the choice of its parameters
 REFERENCE = "reference"  # the folder of records of another kind, those of benchmark.reference
 

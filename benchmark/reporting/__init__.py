@@ -5,8 +5,9 @@ records -> Study (names, groups) -> long table -> Results (estimates, verdicts) 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -17,12 +18,11 @@ from benchmark.analysis import values as tables
 from benchmark.analysis.answer import Answer
 from benchmark.analysis.lines import reference_lines
 from benchmark.analysis.results import Results
-from benchmark.analysis.study import Purpose, Study, find_baseline
+from benchmark.analysis.study import Study, find_baseline
 from benchmark.analysis.summary import summary
-from benchmark.analysis.values import SelectionName
 from benchmark.kinds import check_headlines
-from benchmark.records.files import no_garbage_collection
-from benchmark.records.record import BASELINE, RESULTS_DIR, Record, load_records
+from benchmark.records.files import no_garbage_collection, written_whole
+from benchmark.records.record import BASELINE, RESULTS_DIR, Purpose, Record, SelectionName, load_records
 from benchmark.records.reference import ReferenceRecord, load_references
 from benchmark.reporting.chapters import document as chapters
 from benchmark.reporting.layout import Document
@@ -146,22 +146,28 @@ def report(
     files = []
     for target, text in ((html, made.html), (markdown, made.markdown), (csv, made.csv)):
         if target is not None:
-            files.append(_written(Path(target), text()))
+            files.append(_written(Path(target), partial(_write_text, text())))
     if latex is not None:
         for name, tex in made.latex().items():
-            _written(Path(latex, name), tex)
+            _written(Path(latex, name), partial(_write_text, tex))
         files.append(Path(latex))
     if parquet is not None:
-        Path(parquet).parent.mkdir(parents=True, exist_ok=True)
-        made.table.write_parquet(parquet)
-        files.append(Path(parquet))
+        files.append(_written(Path(parquet), made.table.write_parquet))
     return replace(made, files=tuple(files))
 
 
-def _written(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+def _written(path: Path, write: Callable[[Path], object]) -> Path:
+    """Writes a file whole; a device, a pipe or a link, such as /dev/stdout, is written to and not replaced."""
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        write(path)
+    else:
+        with written_whole(path) as file:
+            write(file)
     return path
+
+
+def _write_text(text: str, path: Path) -> None:
+    path.write_text(text, encoding="utf-8")
 
 
 def _load(records: str | Path | Sequence[Record]) -> Sequence[Record]:
@@ -211,7 +217,7 @@ def _make(
                 against_best=families.to_best(group, averaged, margins) if several else None,
                 lines=lines,
                 against_lines={
-                    key: families.against_line(group, values, line, margins)
+                    key: families.against_line(group, values, key, line, margins)
                     for key, line in lines.items()
                     if line.values
                 },

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from benchmark.analysis.fronts import heading
 from benchmark.analysis.results import Results
 from benchmark.analysis.study import Study
-from benchmark.analysis.values import SelectionName
-from benchmark.records.record import STATUSES, TUNED
+from benchmark.records.record import STATUSES, TUNED, SelectionName
 from benchmark.reporting import provenance
 from benchmark.reporting.costs import cost_table
 from benchmark.reporting.fronts import front_table
@@ -141,9 +140,11 @@ def _reading(study: Study) -> tuple[str, ...]:
             "(tuned): with the parameters that did best on validation in the method's trials, a number that the "
             "ledger under Tuning shows; the same method without it has the default parameters."
         )
-    if study.left_out:
-        others = ", ".join(f"{number} of purpose {name}" for name, number in study.left_out.items())
-        notes.append(f"Left out: {others}.")
+    others = [f"{number} of purpose {name}" for name, number in study.left_out.items()]
+    if study.overtaken:
+        others.append(f"{study.overtaken} of purpose {TUNED}, chosen among fewer trials")
+    if others:
+        notes.append(f"Left out: {', '.join(others)}.")
     if study.repeated:
         records = counted(study.repeated, "record")
         notes.append(

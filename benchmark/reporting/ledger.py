@@ -24,7 +24,7 @@ class Search:
     """The trials of one method on one data set.
 
     Args:
-        name: The method that they chose, or whose search has not ended.
+        name: To print: the method that they chose, or whose search has not ended. Two searches may have the same.
         trials: Their records, as far as they are there.
         asked: How many there should be; None while the search goes on.
         tuning: What a record says of the search: sampler, space, and of the chosen trial its number and parameters.
@@ -71,9 +71,11 @@ def _searches(group: Group) -> list[Search]:
     for trial in group.trials:
         if trial.id not in used:
             open_[trial.method, (trial.config.get("tuning") or {}).get("study", "")].append(trial)
-    for (method, _), found_trials in sorted(open_.items()):
+    open_of = Counter(method for method, _ in open_)
+    for (method, study), found_trials in sorted(open_.items()):
         tuning = found_trials[0].config.get("tuning") or {}
-        searches.append(Search(f"{method}: nothing chosen yet", tuple(found_trials), None, tuning))
+        which = f" (search {study})" if open_of[method] > 1 and study else ""
+        searches.append(Search(f"{method}{which}: nothing chosen yet", tuple(found_trials), None, tuning))
     return searches
 
 
@@ -85,13 +87,13 @@ def _subtitle(group: Group) -> str:
 
 def _notes(searches: Sequence[Search], lines: Mapping[str, Sequence[ReferenceRecord]]) -> list[str]:
     notes = []
-    asked = {search.name: search.asked for search in searches if search.asked is not None}
-    sizes = sorted(set(asked.values()))
+    asked = [(search.name, search.asked) for search in searches if search.asked is not None]
+    sizes = sorted({size for _, size in asked})
     total = len({trial.id for search in searches for trial in search.trials})
     if len(sizes) == 1:
         notes.append(f"{total} trials: {sizes[0]} for each of {len(asked)} tuned methods.")
     elif sizes:
-        few = listed(name for name, size in asked.items() if size == sizes[0])
+        few = listed(name for name, size in asked if size == sizes[0])
         notes.append(
             f"{total} trials, not as many for every tuned method: {sizes[0]} for {few}, up to {sizes[-1]} for others."
         )
@@ -100,7 +102,7 @@ def _notes(searches: Sequence[Search], lines: Mapping[str, Sequence[ReferenceRec
         of, size = (f" on each of {len(draws)} draws of the data" if len(draws) > 1 else ""), max(draws.values())
         unlike = f", where methods have {listed(map(str, sizes))}" if sizes and sizes != [size] else ""
         notes.append(f"{records[0].label}: {size} trials{of}{unlike}, each with one model a task.")
-    finished = {search.name: [t for t in search.trials if t.status == "finished"] for search in searches}
+    finished = [(search.name, [t for t in search.trials if t.status == "finished"]) for search in searches]
     if at_limit := at_the_limit(finished, "trial"):
         notes.append(at_limit)
     for search in searches:
@@ -171,16 +173,15 @@ def _parameters(values: Mapping[str, Any]) -> str:
 
 def _spaces(searches: Sequence[Search]) -> list[Block]:
     """The spaces as they were written: what all methods share once, then what each has of its own."""
-    spaces = {search.name: search.tuning.get("space") or {} for search in searches}
-    if not any(spaces.values()):
+    spaces: list[Mapping[str, Any]] = [search.tuning.get("space") or {} for search in searches]
+    if not any(spaces):
         return []
-    first = next(iter(spaces.values()))
-    shared = {key: text for key, text in first.items() if all(space.get(key) == text for space in spaces.values())}
+    shared = {key: text for key, text in spaces[0].items() if all(space.get(key) == text for space in spaces)}
     pairs = [("all methods", _space(shared))] if shared and len(spaces) > 1 else []
-    for name, space in spaces.items():
+    for search, space in zip(searches, spaces, strict=True):
         own = {key: text for key, text in space.items() if key not in shared or len(spaces) == 1}
         if own:
-            pairs.append((name, _space(own)))
+            pairs.append((search.name, _space(own)))
     samplers = sorted({str(search.tuning["sampler"]) for search in searches if "sampler" in search.tuning})
     return [Facts("What was searched", (*((("sampler", ", ".join(samplers)),) if samplers else ()), *pairs))]
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from benchmark import metrics
 from benchmark.analysis.families import resampling, several_seeds_a_draw
 from benchmark.analysis.results import Results, label
 from benchmark.analysis.study import Group, Replicate
-from benchmark.records.record import TUNED, Record
+from benchmark.records.record import PLAIN_WEIGHTING, TUNED, Record
 from benchmark.reporting.layout import Cell, Column, Row, TextTable
 from benchmark.schema import Task
 from benchmark.text import ABSENT, counted, listed, shortened
@@ -65,23 +66,20 @@ def _what_happened(record: Record) -> str:
     return f"{told} ({where})" if where else told
 
 
-def at_the_limit(records: Mapping[str, Sequence[Record]], what: str) -> str | None:
+def at_the_limit(records: Sequence[tuple[str, Sequence[Record]]], what: str) -> str | None:
     """Which records were ended by `max_epochs`, and not by their patience.
 
     Args:
-        records: Finished ones, by method.
+        records: Finished ones, with what they are called.
         what: Are they: `run`, `trial`.
     """
-    ended = {
-        method: sum(len(record.epochs) >= record.config["trainer"]["max_epochs"] for record in own)
-        for method, own in records.items()
-    }
-    if not any(ended.values()):
+    ended = [sum(len(record.epochs) >= record.config["trainer"]["max_epochs"] for record in own) for _, own in records]
+    if not any(ended):
         return None
-    total = sum(map(len, records.values()))
-    which = listed(f"{method} {count} of {len(records[method])}" for method, count in ended.items() if count)
+    total = sum(len(own) for _, own in records)
+    which = listed(f"{name} {count} of {len(own)}" for (name, own), count in zip(records, ended, strict=True) if count)
     return (
-        f"{sum(ended.values())} of {counted(total, what)} used all epochs that trainer.max_epochs allows, and might have "
+        f"{sum(ended)} of {counted(total, what)} used all epochs that trainer.max_epochs allows, and might have "
         f"become better with more: {which}."
     )
 
@@ -105,7 +103,8 @@ def dataset_notes(results: Results) -> list[str]:
         notes.append(
             f"Runs are judged on {len(rows)} different sets of test rows; differences pair runs on the same rows only."
         )
-    finished = {method: [run.record for run in runs] for method, runs in group.finished.items()}
+    notes += [*_rows_in_train(group), *_zeros_filled_in(group)]
+    finished = [(method, [run.record for run in runs]) for method, runs in group.finished.items()]
     if at_limit := at_the_limit(finished, "run"):
         notes.append(at_limit)
     purposes = {method: runs[0].record.purpose for method, runs in group.by_method.items()}
@@ -125,6 +124,47 @@ def dataset_notes(results: Results) -> list[str]:
     if group.unshared:
         notes.append(
             f"{listed(sorted(group.unshared))}: no parameter is shared between tasks, so a weighting of gradients has "
-            "nothing to balance and is exactly the equal weighting."
+            f"nothing to balance and is exactly the {PLAIN_WEIGHTING} weighting."
         )
     return notes
+
+
+def _rows_in_train(group: Group) -> list[str]:
+    """How many test rows a model has seen in train: on those a memory does well."""
+
+    def found(data: Mapping[str, Any]) -> dict[str, int]:
+        return data["facts"].get("test_rows_in_train") or {"same_features": 0}
+
+    data, varies = _most(group, lambda data: found(data)["same_features"])
+    if data is None:
+        return []
+    counts, up_to = found(data), "Up to " if varies else ""
+    of = f"{counts['same_features']:,} of {data['splits']['test']:,} test rows"
+    too = f"{counts['same_features_and_labels']:,} with the same labels too"
+    return [f"{up_to}{of} occur in train with the same features ({too})."]
+
+
+def _zeros_filled_in(group: Group) -> list[str]:
+    """On how many rows a funnel's child was not observed and counts as 0."""
+    notes = []
+    for task in group.tasks:
+
+        def zeros(data: Mapping[str, Any], name: str = task.name) -> int:
+            return int((data["facts"].get("zeros_filled_in") or {}).get(name, 0))
+
+        data, varies = _most(group, zeros)
+        if data is not None:
+            what = counted(zeros(data), "missing label")
+            notes.append(
+                f"{task.name}: {'up to ' if varies else ''}{what} counted as 0, since {task.given} is 0 there."
+            )
+    return notes
+
+
+def _most(group: Group, count: Callable[[Mapping[str, Any]], int]) -> tuple[Mapping[str, Any] | None, bool]:
+    """What records say of the draw of the data with the largest count, None if that is 0, and whether draws differ in it."""
+    known = [run.record.dataset for runs in group.finished.values() for run in runs if run.record.dataset.get("facts")]
+    counts = [count(data) for data in known]
+    if not any(counts):
+        return None, False
+    return known[counts.index(max(counts))], len(set(counts)) > 1

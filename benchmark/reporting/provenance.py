@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.analysis.lines import fitting
 from benchmark.analysis.naming import flatten
 from benchmark.analysis.study import Group, Study, draw_options
-from benchmark.analysis.values import SelectionName
+from benchmark.records.record import SelectionName
 from benchmark.reporting.layout import Cell, Column, Row, TextTable
 from benchmark.text import numbers
 

@@ -45,7 +45,7 @@ def p_cell(comparison: Comparison | None) -> Cell:
 
 
 def verdicts(results: Results) -> tuple[Sentences | None, tuple[str, ...]]:
-    """A sentence for every method against the baseline and for every reference, and how they were come by."""
+    """One sentence for each method against the baseline, one for each reference, and notes on the tests."""
     sentences: list[Sentence] = []
     notes: list[str] = []
     if results.family is not None:

@@ -28,7 +28,15 @@ from benchmark.text import counted
 from benchmark.trackers import guarded
 
 Compose = Callable[[list[str]], DictConfig]
-OUTCOMES = ("finished", "skipped", "diverged", "failed", "without a record")
+SKIPPED, NO_RECORD = "skipped", "no_record"
+OUTCOMES = {
+    "finished": "finished",
+    SKIPPED: "skipped",
+    "diverged": "diverged",
+    "failed": "failed",
+    NO_RECORD: "without a record",
+}
+"""How a job may end, a record's status or one of these two, in the words of the summary."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -154,23 +162,23 @@ class Sweep:
         for job in self._jobs.values():
             record, counts = self.record(job), outcomes.setdefault(job.config.purpose, Counter())
             if record is None:
-                counts["without a record"] += 1
+                counts[NO_RECORD] += 1
             else:
-                counts[record.status if job.record in self._before else "skipped"] += 1
+                counts[record.status if job.record in self._before else SKIPPED] += 1
                 versions.add((record.environment.get("mtlbench"), record.environment.get("torch")))
         for purpose, counts in outcomes.items():
             label = f"{'trials' if purpose == TRIAL else purpose}: " if len(outcomes) > 1 or purpose == TRIAL else ""
-            told = [f"{counts[name]} {name}" for name in OUTCOMES if counts[name] or name in OUTCOMES[:4]]
+            told = [f"{counts[key]} {words}" for key, words in OUTCOMES.items() if counts[key] or key != NO_RECORD]
             say(f"mtlbench: {label}{', '.join(told)}")
         if len(versions) > 1:
             made = "; ".join(sorted(f"mtlbench {mtlbench} with torch {torch}" for mtlbench, torch in versions))
             say(f"mtlbench: warning: these records were made by different versions: {made}")
         total: Counter[str] = sum(outcomes.values(), Counter())
-        if total["without a record"]:
+        if total[NO_RECORD]:
             without = " without rerun=true" if any(job.config.rerun for job in self._jobs.values()) else ""
             say(f"mtlbench: the same command{without} goes on where this one stopped")
         self._point_to_records(has_results=set(outcomes) != {TRIAL})
-        return not (total["failed"] or total["without a record"])
+        return not (total["failed"] or total[NO_RECORD])
 
     def _track_report(self) -> None:
         from benchmark.reporting import report  # a second, and only for sweeps that end well

@@ -196,7 +196,7 @@ def _line_marks(axes: Axes, drawn: Drawn, task: Task) -> None:
 def costs(drawn: Drawn) -> Figure | None:
     """Quality against seconds of training and against parameters."""
     results = drawn.results
-    quality, title = _quality(drawn)
+    quality, direction, title = _quality(drawn)
     known = {method: cost(results.group.finished[method]) for method in quality}
     seconds = {m: float(s) for m, (_, _, s) in known.items() if s}
     sizes = {m: float(p) for m, (p, _, _) in known.items() if p}
@@ -214,8 +214,7 @@ def costs(drawn: Drawn) -> Figure | None:
             axes.set_xlabel(name)
             axes.set_ylabel(title)
         quickest = min(seconds, key=seconds.__getitem__, default=None)
-        sign = -1 if title.endswith("lower is better") else 1
-        best = max(quality, key=lambda method: sign * quality[method].mean)
+        best = max(quality, key=lambda method: direction * quality[method].mean)
         sentences = [f"Best: {best}, {in_seconds(seconds.get(best))} s, {count(sizes.get(best))} parameters."]
         if quickest is not None:
             sentences.append(f"Quickest: {quickest}, {in_seconds(seconds[quickest])} s.")
@@ -227,17 +226,22 @@ def costs(drawn: Drawn) -> Figure | None:
         )  # fmt: skip
 
 
-def _quality(drawn: Drawn) -> tuple[dict[str, Interval], str]:
-    """What stands for a method's quality: its gain over tasks, or without a baseline the first task's metric."""
+def _quality(drawn: Drawn) -> tuple[dict[str, Interval], int, str]:
+    """What stands for a method's quality: its gain over tasks, or without a baseline the first task's metric.
+
+    Returns:
+        {method: mean}, +1 if higher is better and -1 if lower is, and the title of its axis.
+    """
     results = drawn.results
     gains = {m: g.total for m in drawn.methods if (g := results.gains.get(m)) is not None and g.total is not None}
     if gains and results.baseline is not None:
-        return {results.baseline: Interval(0.0, None, None, 1), **gains}, "gain over tasks, %"
+        return {results.baseline: Interval(0.0, None, None, 1), **gains}, 1, "gain over tasks, %"
     task = results.group.tasks[0]
     metric = metrics.headline(task)
     means = {m: results.headline(task, m).mean for m in drawn.methods}
     better = "higher" if metric.direction > 0 else "lower"
-    return {m: mean for m, mean in means.items() if mean}, f"{task.name} {metric.title}, {better} is better"
+    title = f"{task.name} {metric.title}, {better} is better"
+    return {m: mean for m, mean in means.items() if mean}, metric.direction, title
 
 
 def _row(interval: Interval, row: int, style: Style, *, filled: bool = True) -> Mark:

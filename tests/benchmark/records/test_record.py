@@ -8,13 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.records.record import FORMAT, Record, load_record, load_records
+from benchmark.records.record import BASELINE, FORMAT, PLAIN_WEIGHTING, Record, load_record, load_records
+from benchmark.settings.registry import architectures, weightings
 
 NAMES = {"dataset": {"name": "shop"}, "architecture": {"name": "mmoe"}, "weighting": {"name": "equal"}}
 
 
 def make_record() -> Record:
     return Record(id="0" * 12, status="finished", method="mmoe/equal", purpose="default", seed=3, config=NAMES)
+
+
+def test_the_plain_weighting_is_the_one_that_a_run_has_by_default_and_the_baseline_has_it() -> None:
+    assert weightings.default == PLAIN_WEIGHTING
+    architecture, weighting = BASELINE.split("/")
+    assert architecture in architectures.names() and weighting == PLAIN_WEIGHTING
 
 
 def test_a_record_is_read_back_as_it_was_written(tmp_path: Path) -> None:

@@ -54,6 +54,33 @@ def test_a_search_that_goes_on_is_shown() -> None:
     assert ledger(report([*base(), *trials])).rows[0].cells[0].text == "mmoe/equal: nothing chosen yet"
 
 
+def test_two_searches_of_one_method_that_go_on_keep_their_rows_notes_and_spaces() -> None:
+    first, second = ([run for run in searched(trials=n) if run.purpose == "trial"] for n in (4, 3))
+    for run in second:
+        run.id, run.config["tuning"] = (
+            f"{run.id}b",
+            {**run.config["tuning"], "study": "b", "space": {"trainer.l2": "x"}},
+        )
+    for run in first:
+        run.config["tuning"] = {**run.config["tuning"], "study": "a"}
+    for run in (first[0], second[0], second[1]):
+        run.config["trainer"] = {**run.config["trainer"], "max_epochs": len(run.epochs)}
+    made = report([*base(), *first, *second])
+    names = [f"mmoe/equal (search {study}): nothing chosen yet" for study in "ab"]
+    assert [(row.cells[0].text, row.cells[1].text) for row in ledger(made).rows] == [(names[0], "4"), (names[1], "3")]
+    assert any(f"{names[0]} 1 of 3, {names[1]} 2 of 2." in note for note in ledger(made).notes)
+    chapter = next(c for c in made.document.chapters if c.anchor == "tuning")
+    (facts,) = [block for part in chapter.parts for block in part.blocks if isinstance(block, Facts)]
+    assert [name for name, _ in facts.pairs] == ["sampler", *names]
+    assert facts.pairs[1][1].startswith("trainer.learning_rate: ") and facts.pairs[2][1] == "trainer.l2: x"
+
+
+def test_what_an_extended_search_leaves_behind_is_said() -> None:
+    made = report([*base(), record(purpose="bench"), *searched(trials=4), *searched(trials=6, diverged=0)])
+    said = "Left out: 1 of purpose bench, 3 of purpose tuned, chosen among fewer trials."
+    assert said in made.document.notes
+
+
 def test_trials_are_in_no_mean() -> None:
     made = report([*base(), *searched()])
     assert set(made.table["purpose"]) == {"default", "tuned"}

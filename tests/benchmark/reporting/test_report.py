@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -221,6 +222,36 @@ def test_it_reads_a_folder_of_records_and_writes_files(tmp_path: Path) -> None:
     assert made.summary.equals(report(study()).summary)
     assert pl.read_csv(tmp_path / "r.csv").height == made.summary.height
     assert "written:" in str(made)
+
+
+@pytest.mark.parametrize("output", ["html", "markdown", "csv", "parquet", "latex"])
+def test_a_file_that_cannot_be_written_to_its_end_leaves_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str
+) -> None:
+    def half(*args: Any, **_: Any) -> None:
+        next(arg for arg in args if isinstance(arg, Path)).write_bytes(b"half")
+        raise OSError("no space left on device")
+
+    runs, target = records(("shop",), 1), tmp_path / "r"
+    before = target / "overview.tex" if output == "latex" else target
+    before.parent.mkdir(exist_ok=True)
+    before.write_bytes(b"before")
+    monkeypatch.setattr(Path, "write_text", half)
+    monkeypatch.setattr(pl.DataFrame, "write_parquet", half)
+    with pytest.raises(OSError, match="no space left"):
+        report(runs, **{output: target})
+    assert before.read_bytes() == b"before" and [*before.parent.iterdir()] == [before]
+
+
+def test_what_is_no_file_of_its_own_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    link, target, pipe = tmp_path / "link.md", tmp_path / "target.md", tmp_path / "pipe"
+    link.symlink_to(target)
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    made = report(records(("shop",), 1), markdown=link, csv=pipe)
+    assert link.is_symlink() and target.read_text(encoding="utf-8") == made.markdown()
+    assert os.read(reader, 1 << 16).decode() == made.csv()
+    os.close(reader)
 
 
 def test_an_empty_or_missing_folder_says_what_to_run(tmp_path: Path) -> None:

@@ -332,6 +332,46 @@ def test_defaults_beside_a_tuned_baseline_are_said_to_differ_by_tuning_too() -> 
     assert not any("(tuned) too" in note for note in dataset_notes(report(runs, purpose="tuned").results[0]))
 
 
+def with_facts(runs: list[Record], **facts: object) -> list[Record]:
+    for run in runs:
+        run.dataset["facts"] = {**run.dataset["facts"], **facts}
+    return runs
+
+
+def repeated(features: int, labels: int) -> dict[str, int]:
+    return {"same_features": features, "same_features_and_labels": labels}
+
+
+def test_test_rows_that_train_has_and_labels_that_count_as_zero_are_said() -> None:
+    runs = with_facts(
+        records(("shop",), 3), test_rows_in_train=repeated(1_204, 310), zeros_filled_in={"purchase": 5_020}
+    )
+    notes = dataset_notes(report(runs).results[0])
+    assert "1,204 of 10,000 test rows occur in train with the same features (310 with the same labels too)." in notes
+    assert "purchase: 5,020 missing labels counted as 0, since click is 0 there." in notes
+
+
+def test_of_several_draws_the_most_rows_in_train_and_zeros_are_said() -> None:
+    runs = [
+        run
+        for seed, count in enumerate((7, 3))
+        for method in ("single_task/equal", "mmoe/equal")
+        for run in with_facts(
+            [record("shop", method, seed, options={"data_seed": seed})],
+            test_rows_in_train=repeated(count, 0), zeros_filled_in={"purchase": count},
+        )
+    ]  # fmt: skip
+    notes = dataset_notes(report(runs).results[0])
+    assert "Up to 7 of 10,000 test rows occur in train with the same features (0 with the same labels too)." in notes
+    assert "purchase: up to 7 missing labels counted as 0, since click is 0 there." in notes
+
+
+def test_of_no_row_in_train_and_no_zero_nothing_is_said() -> None:
+    plain = dataset_notes(report(records(("shop",), 3)).results[0])
+    runs = with_facts(records(("shop",), 3), test_rows_in_train=repeated(0, 0))
+    assert dataset_notes(report(runs).results[0]) == plain
+
+
 @pytest.mark.parametrize(("shift", "said"), [(0.01, True), (-0.01, False)])
 def test_two_families_of_tests_on_a_page_are_said_to_err_together(shift: float, said: bool) -> None:
     worse = shifted("mmoe/equal", shift, 1e-4)

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from benchmark.datasets import Data
 from benchmark.records.record import FIRST_TRIAL_SEED, Record, load_records
 from benchmark.runs.runner import build_dataset, identify, new_record
+from benchmark.runs.sweep import NO_RECORD, OUTCOMES
 from benchmark.runs.tuning import tune
 from benchmark.settings.composition import CONFIG_MODULE, prepare, typed
 from benchmark.settings.config import RunConfig
@@ -289,7 +290,12 @@ def test_what_validation_cannot_judge_is_told_before_the_first_trial(
     assert len(of(tmp_path, "tuned")) == 2
 
 
-def test_nothing_is_chosen_while_a_trial_has_no_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("words", ["without a record", "lost"])
+def test_nothing_is_chosen_while_a_trial_has_no_record(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    monkeypatch.setitem(OUTCOMES, NO_RECORD, words)
+
     class Forgetful(Launcher):
         def _write(self, config: RunConfig) -> None:
             if config.seed != FIRST_TRIAL_SEED + 1:
@@ -298,7 +304,8 @@ def test_nothing_is_chosen_while_a_trial_has_no_record(tmp_path: Path, capsys: p
     with pytest.raises(SystemExit):
         search(tmp_path, Forgetful(), methods=("mmoe",))
     assert not of(tmp_path, "tuned")
-    assert "1 without a record" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"1 {words}" in told and "goes on where this one stopped" in told
 
 
 def test_one_summary_says_how_every_stage_went(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

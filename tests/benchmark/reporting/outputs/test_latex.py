@@ -43,6 +43,13 @@ def test_every_table_is_a_file_that_closes_what_it_opens() -> None:
         assert {len(re.findall(r"(?<!\\)&", row)) + 1 for row in rows} == {columns}
 
 
+def test_the_tables_that_the_readme_takes_in_are_files_of_a_report() -> None:
+    readme = Path(__file__).parents[4] / "README.md"
+    named = [f"{name}.tex" for name in re.findall(r"\\input\{tables/(\w+)\}", readme.read_text(encoding="utf8"))]
+    one, several = (report(records(data, 1)).latex() for data in (("shop",), ("shop", "videos")))
+    assert [[name in files for files in (one, several)] for name in named] == [[True, False], [False, True]]
+
+
 def test_a_table_says_what_its_intervals_are_and_that_they_are_not_adjusted() -> None:
     files = report(study()).latex()
     for name in ("videos_task_click.tex", "shop_overview.tex"):
