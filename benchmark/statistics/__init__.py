@@ -6,6 +6,8 @@
 - `significance`: paired t and its correction for varying test rows, sign flips, equivalence, Holm.
 - `comparison`: one paired comparison, its endpoint and margin.
 - `verdicts`: better, worse, equivalent, identical, undecided; families against a baseline and against the best.
+- `arms`: methods on the same rows, unpaired, with spreads estimated together; `looks`: judged again as seeds come in, at moments
+  announced before. Tested; no verdict rests on them yet.
 - `wording`: a comparison as a sentence.
 - `planning`: which difference S seeds can show, and how many seeds a difference needs.
 - `gains`: multi-task gain, seesaw, Pareto front and hypervolume.

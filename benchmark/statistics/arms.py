@@ -1,0 +1,182 @@
+"""Tests between methods whose spreads over seeds are estimated together.
+
+An arm is one method's values of one number (an AUC, the gain over tasks), one a seed. With five seeds an arm's own
+variance has four degrees of freedom, so that a verdict goes to whoever has a small spread by accident. So what is common to
+the variances of all arms is estimated (empirical Bayes, Smyth 2004, doi:10.2202/1544-6115.1027), and a spread below it is
+raised towards it. With z_i = log s_i^2, f_i = n_i - 1, psi the digamma and psi' the trigamma function,
+
+    e_i = z_i - psi(f_i / 2) + log(f_i / 2)
+    psi'(d_0 / 2) = var(e) - mean psi'(f_i / 2)
+    s_0^2 = exp(mean e + psi(d_0 / 2) - log(d_0 / 2))
+    d_i = min(d_0, f_i / 2)
+    v_i = max(s_i^2, (d_i s_0^2 + f_i s_i^2) / (d_i + f_i)),  with d_i + f_i degrees of freedom
+
+Where var(e) is no larger than the mean of psi', d_0 is infinite and s_0^2 the mean of the s_i^2. A contrast
+sum_i c_i m_i of means has the squared error sum_i c_i^2 v_i / n_i and Satterthwaite's degrees of freedom, at most
+sum_i f_i. With two arms this is Welch's test. Fewer than four arms say too little of their spreads: d_i = 0.
+
+Two things differ from Smyth: what is common counts at most half as much as an arm's own seeds, and it lowers no spread.
+Both are needed here, where spreads of methods do differ and all are compared with one baseline: without them, a family of
+three seeds errs in 9 to 13 %.
+
+What it promises, by simulation (`tests/benchmark/statistics/test_arms.py`): in a family of 4 to 10 methods and 1 to 4 tasks
+against one baseline, with Holm and 3 to 8 seeds, a false claim is made with probability 5 %, and up to 8 % where the true
+spreads of methods differ as much as samples of five seeds do (the largest six times the least). It finds .38 to .58 of KuaiRand's
+tuned effects in a family of 36 tests with five seeds, where the paired t test finds .17 to .26. Runs are not paired by
+seed: on our records that takes half of the degrees of freedom and gives nothing back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.special import polygamma, psi, stdtr, stdtrit
+
+from benchmark.statistics.intervals import FEWEST, Interval, spread
+
+FEWEST_ARMS = 4
+"""Arms below which variances are not shared."""
+
+MOST_WEIGHT = 0.5
+"""What is common to the arms counts at most so much, relative to the degrees of freedom of an arm's own values."""
+
+_FLOOR = 1e-5
+"""Of the median variance: a variance of zero is a tie, and has no logarithm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One method's values of one number.
+
+    Args:
+        n: How many.
+        mean: Their mean.
+        variance: Their variance, n - 1 in the denominator; NaN for one value.
+    """
+
+    n: int
+    mean: float
+    variance: float
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> Arm:
+        """From the values, at least one."""
+        n, mean, sd = spread(values)
+        return cls(n, mean, sd**2)
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """What the arms have in common: d_0 degrees of freedom, and the variance s_0^2 that they are shrunk to."""
+
+    df: float
+    variance: float
+
+
+def fit_prior(variances: Iterable[float], dfs: Iterable[float]) -> Prior:
+    """Fits d_0 and s_0^2 to the variances of arms.
+
+    Args:
+        variances: s_i^2, not all of them zero.
+        dfs: f_i, above 0.
+    """
+    s2, f = np.asarray([*variances], dtype=np.float64), np.asarray([*dfs], dtype=np.float64)
+    s2 = np.maximum(s2, _FLOOR * (np.median(s2) or np.median(s2[s2 > 0])))
+    e = np.log(s2) - psi(f / 2) + np.log(f / 2)
+    excess = float(e.var(ddof=1) - polygamma(1, f / 2).mean()) if len(e) > 1 else 0.0
+    if excess <= 0:
+        return Prior(math.inf, float(s2.mean()))
+    df = 2 * _inverse_trigamma(excess)
+    return Prior(df, math.exp(e.mean() + psi(df / 2) - math.log(df / 2)))
+
+
+def _inverse_trigamma(value: float) -> float:
+    """X with trigamma(x) = value, by Newton's method on 1 / trigamma, which is convex: it approaches from one side."""
+    x = 0.5 + 1 / value
+    for _ in range(50):
+        now = float(polygamma(1, x))
+        step = now * (1 - now / value) / float(polygamma(2, x))
+        x += step
+        if -step < 1e-10 * x:
+            break
+    return x
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """A weighted sum of the arms' means, and how well it is known.
+
+    Args:
+        value: sum_i c_i m_i.
+        error: Its standard error; 0 where no arm varies.
+        df: Degrees of freedom of the error.
+        n: The fewest values of an arm that takes part.
+    """
+
+    value: float
+    error: float
+    df: float
+    n: int
+
+    @property
+    def p(self) -> float | None:
+        """Two-sided, of no difference; None where nothing varies."""
+        return 2 * float(stdtr(self.df, -abs(self.value) / self.error)) if self.error > 0 else None
+
+    def p_equivalence(self, margin: float) -> float | None:
+        """The larger p of the two one-sided tests that it is inside `±margin`; None where nothing varies."""
+        return float(stdtr(self.df, (abs(self.value) - margin) / self.error)) if self.error > 0 else None
+
+    def interval(self, confidence: float = 0.95, *, adjusted: bool = False) -> Interval:
+        """The interval that agrees with `p`; the value alone where nothing varies."""
+        if not self.error > 0:
+            return Interval(self.value, None, None, self.n, confidence, "t", adjusted)
+        half = float(stdtrit(self.df, (1 + confidence) / 2)) * self.error
+        return Interval(self.value, self.value - half, self.value + half, self.n, confidence, "t", adjusted)
+
+
+class Arms:
+    """All methods' values of one number, and what their variances have in common.
+
+    Args:
+        values: {method: its values}; a method with fewer than `FEWEST` takes no part in the fit, and in no contrast.
+    """
+
+    def __init__(self, values: Mapping[str, Iterable[float]]) -> None:
+        found = {method: Arm.of(row) for method, row in values.items()}
+        self.arms = {method: arm for method, arm in found.items() if arm.n >= FEWEST}
+
+    @cached_property
+    def prior(self) -> Prior:
+        """What the arms have in common; nothing where fewer than four vary."""
+        arms = self.arms.values()
+        if sum(arm.variance > 0 for arm in arms) < FEWEST_ARMS:
+            return Prior(0.0, 0.0)
+        return fit_prior([arm.variance for arm in arms], [arm.n - 1 for arm in arms])
+
+    def moderated(self, method: str) -> tuple[float, float]:
+        """v_i and its degrees of freedom."""
+        arm, f = self.arms[method], self.arms[method].n - 1
+        shared = min(self.prior.df, MOST_WEIGHT * f)
+        shrunk = (shared * self.prior.variance + f * arm.variance) / (shared + f)
+        return max(arm.variance, shrunk), shared + f
+
+    def contrast(self, weights: Mapping[str, float]) -> Contrast:
+        """A weighted sum of means: `{"mmoe/equal": 1, "single_task/equal": -1}`.
+
+        Args:
+            weights: {method: c_i}, of methods that have `FEWEST` values.
+        """
+        arms = {method: self.arms[method] for method in weights}
+        known = {method: self.moderated(method) for method in weights}
+        parts = {method: weights[method] ** 2 * known[method][0] / arm.n for method, arm in arms.items()}
+        squared = math.fsum(parts.values())
+        inverse = math.fsum(part**2 / known[method][1] for method, part in parts.items())
+        most = sum(arm.n - 1 for arm in self.arms.values())
+        df = min(squared**2 / inverse, most) if inverse > 0 else float(most)
+        value = math.fsum(weights[method] * arm.mean for method, arm in arms.items())
+        return Contrast(value, math.sqrt(squared), df, min(arm.n for arm in arms.values()))
