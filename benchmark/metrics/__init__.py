@@ -24,7 +24,6 @@ from benchmark.metrics.table import (
     headline_of,
     metric_names,
     notes,
-    primary,
     register,
     shown,
 )
@@ -33,5 +32,5 @@ from benchmark.schema import Metrics
 __all__ = [
     "AUC", "METRICS", "Metric", "Metrics", "Rows", "Undefined", "View", "auc_by_user", "check_monitor",
     "constant_outputs", "criterion", "direction", "evaluate", "headline", "headline_name", "headline_of", "metric_names",
-    "needed", "notes", "primary", "register", "shown", "unknown_apart",
+    "needed", "notes", "register", "shown", "unknown_apart",
 ]  # fmt: skip

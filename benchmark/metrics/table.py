@@ -275,9 +275,6 @@ def headline_name(task: Task) -> str:
     return headline(task).name
 
 
-primary = headline_name  # the name that some of `benchmark.reporting` still calls it by
-
-
 def headline_of(kind: Kind) -> Metric:
     """The headline metric of a kind.
 

@@ -21,7 +21,7 @@ def metric_cell(results: Results, task: Task, metric: str, method: str, few: str
     text = with_interval(mean, results.places[task.name, metric])
     if mean is not None and mean.n < FEWEST and few:
         text = f"{text}, {few}"
-    close = metric == metrics.primary(task) and is_close(results.to_best(task, method))
+    close = metric == metrics.headline_name(task) and is_close(results.to_best(task, method))
     return Cell(text, best=results.best.get((task.name, metric)) == method, close=close)
 
 

@@ -43,7 +43,7 @@ def overview(results: Results) -> TextTable:
             cells.append(Cell(f"{len(found.better)} / {len(found.worse)}" if found else ""))
         rows.append(Row((*cells, *cost_cells(group, method))))
     rows += [row for line in results.lines.values() if (row := _line(results, line, columns)) is not None]
-    headline = ", ".join(f"{task.name} {label(metrics.primary(task), task)}" for task in group.tasks)
+    headline = ", ".join(f"{task.name} {label(metrics.headline_name(task), task)}" for task in group.tasks)
     return TextTable(
         "overview",
         "All tasks",
@@ -95,7 +95,7 @@ def _notes(results: Results, *, gains: bool) -> tuple[str, ...]:
 
 def _gain_note(results: Results) -> str:
     here = {task.kind for task in results.group.tasks}
-    kinds = {kind.plural: metrics.METRICS[kind.headline] for name, kind in KINDS.items() if name in here}
+    kinds = {kind.plural: metrics.headline_of(kind) for name, kind in KINDS.items() if name in here}
     formulas = [f"{_gain_formula(metric)} for {plural}" for plural, metric in kinds.items()]
     least = [f"an {m.title} of the baseline is not above {m.chance:g}" for m in kinds.values() if m.chance]
     none = f"; there is none where {' or '.join(least)}" if least else ""
@@ -131,8 +131,8 @@ def _short(interval: Interval) -> str:
 
 def _metric(results: Results, task: Task, method: str) -> Cell:
     mean = results.headline(task, method).mean
-    places = results.places[task.name, metrics.primary(task)]
-    cell = metric_cell(results, task, metrics.primary(task), method)
+    places = results.places[task.name, metrics.headline_name(task)]
+    cell = metric_cell(results, task, metrics.headline_name(task), method)
     return replace(cell, short=number(mean.mean if mean else None, places))
 
 
@@ -144,7 +144,7 @@ def _line(results: Results, line: Line, columns: list[Column]) -> Row | None:
     cells = [Cell(line.name)]
     for column in columns[1:]:
         task, mean = known.get(column.key, (None, None))
-        places = results.places[task.name, metrics.primary(task)] if task is not None else 4
+        places = results.places[task.name, metrics.headline_name(task)] if task is not None else 4
         text = "" if task is None else with_interval(mean, places)
         if column.key == "seeds" and line.seeds is not None:
             text = str(line.seeds)

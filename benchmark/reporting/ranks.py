@@ -22,7 +22,7 @@ def ranking(all_results: Sequence[Results]) -> Ranking | None:
         return None
     scores = []
     for r, task in blocks:
-        sign = direction(metrics.primary(task))
+        sign = direction(metrics.headline_name(task))
         means = [r.headline(task, method).mean for method in methods]
         scores.append([sign * mean.mean for mean in means if mean is not None])
     return rank(scores, methods)
@@ -30,7 +30,7 @@ def ranking(all_results: Sequence[Results]) -> Ranking | None:
 
 def _is_ranked(results: Results, task: Task, method: str) -> bool:
     """Whether the method is the best on the task, or was judged by it."""
-    if results.best.get((task.name, metrics.primary(task))) == method:
+    if results.best.get((task.name, metrics.headline_name(task))) == method:
         return True
     found = results.to_best(task, method)
     return found is not None and found.verdict is not None

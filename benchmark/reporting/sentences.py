@@ -114,7 +114,7 @@ def _sentence_of_all(results: Results, members: Sequence[Sequence[Comparison]]) 
 
 def _family_note(results: Results, family: Family) -> str:
     margins = "; ".join(
-        f"{task.name} {_number(margin)} {label(metrics.primary(task), task)}"
+        f"{task.name} {_number(margin)} {label(metrics.headline_name(task), task)}"
         for task in results.group.tasks
         if (margin := results.margin(task)) is not None
     )
@@ -130,7 +130,7 @@ def _family_note(results: Results, family: Family) -> str:
 
 def _differs_from_best(results: Results) -> bool:
     """Whether another method than the baseline is the best on some task."""
-    best = {results.best.get((task.name, metrics.primary(task))) for task in results.group.tasks}
+    best = {results.best.get((task.name, metrics.headline_name(task))) for task in results.group.tasks}
     return bool(best - {results.baseline, None})
 
 
@@ -215,7 +215,7 @@ def _line_sentences(results: Results, line: Line, family: Family) -> Iterable[Se
         counts = {word: sum(c.verdict is verdict for c in found) for verdict, word in WORDS.items()}
         said = ", ".join(f"{number} {word}" for word, number in counts.items() if number)
         text = f"{line.name} on {task.name}: of {len(found)} methods against it {said}."
-        best = results.best.get((task.name, metrics.primary(task)))
+        best = results.best.get((task.name, metrics.headline_name(task)))
         against = family.get(task.name, best) if best is not None else None
         if against is not None and against.verdict is not None and against.difference is not None:
             of = places(against)

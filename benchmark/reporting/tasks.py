@@ -63,13 +63,13 @@ def task_table(results: Results, task: Task) -> TextTable:
 def _difference_cell(results: Results, task: Task, method: str) -> Cell:
     if method == results.baseline:
         return Cell("baseline", value=0.0)
-    places = results.places[task.name, metrics.primary(task)]
+    places = results.places[task.name, metrics.headline_name(task)]
     return Cell(signed_interval(results.headline(task, method).difference, places))
 
 
 def _shown_metrics(results: Results, task: Task) -> list[str]:
     """The metrics beside the headline metric that have a column: its conditional form first, then the others."""
-    primary, order = metrics.primary(task), metrics.shown(task)
+    primary, order = metrics.headline_name(task), metrics.shown(task)
     known = {metric for name, metric in (*results.estimates, *results.undefined) if name == task.name} - {primary}
     conditional = sorted(metric for metric in known if "|" in metric and metric.startswith(f"{primary}["))
     plain = (metric for metric in known if "|" not in metric and metric.partition("[")[0] in order)
@@ -81,7 +81,7 @@ def _knows(line: Line, task: Task) -> bool:
 
 
 def _line(results: Results, task: Task, key: str, shown: Sequence[str]) -> Row:
-    line, primary = results.lines[key], metrics.primary(task)
+    line, primary = results.lines[key], metrics.headline_name(task)
     comparison = results.line_to_baseline(key, task)
     cells = [Cell(line.name), Cell("" if line.seeds is None else str(line.seeds))]
     cells.append(_mean_cell(results, task, primary, line))
@@ -112,7 +112,7 @@ def _line_notes(results: Results, task: Task) -> list[str]:
 
 def _close_note(results: Results, task: Task) -> list[str]:
     """Which methods cannot be told from the best."""
-    best = results.best.get((task.name, metrics.primary(task)))
+    best = results.best.get((task.name, metrics.headline_name(task)))
     if best is None or results.against_best is None:
         return []
     group = results.group
@@ -158,7 +158,7 @@ def selection_table(results: Results) -> TextTable | None:
             continue
         cells = [Cell(method, method=method), Cell(_epoch([run.record.best_epoch for run in runs]))]
         for task in group.tasks:
-            metric = metrics.primary(task)
+            metric = metrics.headline_name(task)
             pair = [side.get((task.name, metric), {}).get(method, Estimate(None)).mean for side in (joint, own)]
             apart = apart or any(run.record.best_epoch_per_task.get(task.name) != run.record.best_epoch for run in runs)
             places = results.places[task.name, metric]

@@ -54,7 +54,7 @@ def differences(drawn: Drawn) -> Figure | None:
         canvas, panels = rows(methods, len(results.group.tasks))
         sentences = []
         for axes, task in zip(panels, results.group.tasks, strict=True):
-            metric = metrics.primary(task)
+            metric = metrics.headline_name(task)
             better = {m for m in methods if results.verdict(task, m) is Verdict.BETTER}
             worse = {m for m in methods if results.verdict(task, m) is Verdict.WORSE}
             found = {row: d for row, m in enumerate(methods) if (d := results.headline(task, m).difference) is not None}

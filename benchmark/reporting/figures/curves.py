@@ -22,7 +22,7 @@ def curves(group: Group, shown: Mapping[str, list[Run]], styles: Mapping[str, St
     """The headline metric of every task on validation."""
 
     def of(task: Task) -> Callable[[dict[str, Any]], float | None]:
-        return lambda epoch: epoch["validation"].get(task.name, {}).get(metrics.primary(task))
+        return lambda epoch: epoch["validation"].get(task.name, {}).get(metrics.headline_name(task))
 
     if not any(run.record.epochs for runs in shown.values() for run in runs):
         return None
@@ -34,7 +34,7 @@ def curves(group: Group, shown: Mapping[str, list[Run]], styles: Mapping[str, St
             for method, values in lines.items():
                 best = median([run.record.best_epoch for run in shown[method]])
                 _band(axes, values, styles[method], mark=None if best is None else round(best))
-            sign = metrics.direction(metrics.primary(task))
+            sign = metrics.direction(metrics.headline_name(task))
             _limit(axes, [values for values in lines.values() if values.size], sign)
             axes.set_title(f"{task.name}: {metrics.headline(task).title}")
             axes.set_xlabel("epoch")
