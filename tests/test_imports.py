@@ -22,12 +22,12 @@ FILES = {
 
 # a unit imports only what stands before it
 ORDER = (
-    "statistics", "plugins", "text", "kinds", "schema", "rows", "seeding", "metrics", "records", "settings",
+    "statistics", "files", "plugins", "text", "kinds", "schema", "rows", "seeding", "metrics", "records", "settings",
     "architectures", "datasets", "weightings", "analysis", "reporting", "trackers", "training", "trained", "runs",
     "reference", "contracts", "_plugins", "__main__", "cli",
 )  # fmt: skip
 NO_TORCH = (
-    "benchmark", "cli", "analysis", "kinds", "records", "reporting", "rows", "settings", "statistics", "text", "metrics",
+    "benchmark", "cli", "analysis", "kinds", "records", "reporting", "rows", "settings", "statistics", "files", "text", "metrics",
 )  # fmt: skip
 
 

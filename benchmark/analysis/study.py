@@ -10,8 +10,8 @@ from functools import cached_property
 from typing import Any, TypeAlias, get_args
 
 from benchmark.analysis.naming import distinguish
+from benchmark.files import digest
 from benchmark.kinds import kind_of_metrics
-from benchmark.records.files import digest
 from benchmark.records.record import TRIAL, TUNED, Purpose, Record
 from benchmark.schema import Task
 from benchmark.text import numbers

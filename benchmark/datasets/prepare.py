@@ -27,7 +27,7 @@ from benchmark.datasets.table import (
     fill_children,
     random_split,
 )
-from benchmark.records.files import digest, write_json
+from benchmark.files import digest, write_json
 from benchmark.rows import Features, FeatureWriter, Split
 from benchmark.schema import CategoricalField, NumericField, Schema, Task
 

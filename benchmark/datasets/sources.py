@@ -18,7 +18,7 @@ from typing import IO
 import pooch
 
 from benchmark.datasets._cache import cache_folder, folder_made_once
-from benchmark.records.files import write_json
+from benchmark.files import write_json
 
 ARCHIVES = (".zip", ".tar.gz", ".tgz", ".tar")
 

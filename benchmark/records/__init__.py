@@ -1,1 +1,1 @@
-"""Records: the JSON that a run or a reference line leaves, its checks, and the one atomic write. Imports no torch."""
+"""Records: the JSON that a run (`record`) or a reference line (`reference`) leaves, and its checks. Imports no torch."""

@@ -13,16 +13,16 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from benchmark.records.files import known_keys, no_garbage_collection, read_json, write_json
+from benchmark.files import known_keys, no_garbage_collection, read_json, write_json
 from benchmark.schema import Metrics
 
 FORMAT = 1
 RESULTS_DIR = "results/runs"
 """Where records are, if nothing else is said."""
-PLAIN_WEIGHTING = "equal"
-"""The weighting that is the plain sum of the losses: what every other is where tasks share nothing."""
-BASELINE = f"single_task/{PLAIN_WEIGHTING}"
+BASELINE = "single_task/equal"
 """The method that others are compared to, if nothing else is said."""
+PLAIN_WEIGHTING = BASELINE.partition("/")[2]
+"""The weighting that is the plain sum of the losses: what every other is where tasks share nothing."""
 REQUIRED = ("format", "id", "status", "method", "purpose", "seed", "config")
 STATUSES = ("finished", "diverged", "failed")
 TRIAL = "trial"  # the purpose whose runs never read the test split

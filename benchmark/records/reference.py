@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from benchmark.records.files import digest, known_keys, read_json, write_json
+from benchmark.files import digest, known_keys, read_json, write_json
 from benchmark.records.record import REFERENCE, TRIAL
 from benchmark.schema import Metrics
 

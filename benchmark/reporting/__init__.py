@@ -20,8 +20,8 @@ from benchmark.analysis.lines import reference_lines
 from benchmark.analysis.results import Results
 from benchmark.analysis.study import Study, find_baseline
 from benchmark.analysis.summary import summary
+from benchmark.files import no_garbage_collection, written_whole
 from benchmark.kinds import check_headlines
-from benchmark.records.files import no_garbage_collection, written_whole
 from benchmark.records.record import BASELINE, RESULTS_DIR, Purpose, Record, SelectionName, load_records
 from benchmark.records.reference import ReferenceRecord, load_references
 from benchmark.reporting.chapters import document as chapters

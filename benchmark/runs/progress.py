@@ -20,9 +20,9 @@ from typing import Any
 
 from tqdm import tqdm
 
+from benchmark.files import write_json
 from benchmark.kinds import kind_of_metrics
 from benchmark.metrics import headline_of
-from benchmark.records.files import write_json
 from benchmark.records.record import TRIAL, TUNED, Record
 from benchmark.text import duration
 

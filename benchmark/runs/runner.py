@@ -13,7 +13,7 @@ from torch import nn
 
 from benchmark import metrics
 from benchmark.datasets import Data, Dataset
-from benchmark.records.files import digest
+from benchmark.files import digest
 from benchmark.records.record import TRIAL, Record, load_record, record_path
 from benchmark.runs.described import describe, identify
 from benchmark.runs.machine import cost, environment, limited_threads, reset_peak_memory

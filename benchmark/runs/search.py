@@ -15,7 +15,7 @@ from typing import Any
 import optuna
 from omegaconf import DictConfig, OmegaConf
 
-from benchmark.records.files import digest
+from benchmark.files import digest
 from benchmark.records.record import FIRST_TRIAL_SEED, TRIAL, TUNED, Record
 from benchmark.runs.runner import check
 from benchmark.runs.space import Parameter

@@ -15,7 +15,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from benchmark.records.files import digest
+from benchmark.files import digest
 from benchmark.records.record import TRIAL, Record, load_record, record_path
 from benchmark.runs.described import identify
 from benchmark.runs.progress import line_of, say, sweep_progress

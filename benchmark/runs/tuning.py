@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmark.records.files import digest
+from benchmark.files import digest
 from benchmark.records.record import TUNED, load_record, record_files
 from benchmark.runs.progress import say
 from benchmark.runs.search import SAMPLERS, MethodSearch, searches_of

@@ -13,7 +13,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from benchmark.records.files import digest
+from benchmark.files import digest
 from benchmark.records.record import RESULTS_DIR, TRIAL, TUNED
 from benchmark.settings import registry
 from benchmark.settings.registry import ArchitectureConfig, DatasetConfig, TrackerConfig, WeightingConfig, plain

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from benchmark.records.files import written_whole
+from benchmark.files import written_whole
 from benchmark.records.record import Record, load_record, record_files
 from benchmark.rows import Features
 from benchmark.schema import Schema

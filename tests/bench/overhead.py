@@ -25,8 +25,8 @@ from torch.nn import functional as F
 
 from benchmark import Record, RunConfig, load_records, metrics, run
 from benchmark.datasets import Data
+from benchmark.files import digest
 from benchmark.kinds import BINARY
-from benchmark.records.files import digest
 from benchmark.records.record import record_files
 from benchmark.rows import Split
 from benchmark.runs.runner import build_dataset, build_model, environment

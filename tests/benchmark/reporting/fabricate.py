@@ -7,8 +7,8 @@ from dataclasses import asdict
 from random import Random
 from typing import Any
 
+from benchmark.files import digest
 from benchmark.kinds import BINARY, REGRESSION, Transform
-from benchmark.records.files import digest
 from benchmark.records.record import Record
 from benchmark.records.reference import ReferenceRecord
 from benchmark.schema import CategoricalField, NumericField, Schema, Task

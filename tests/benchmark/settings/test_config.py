@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from benchmark import RunConfig, TrainerConfig
-from benchmark.records.files import digest
+from benchmark.files import digest
 from benchmark.settings.composition import compose_run
 from benchmark.settings.registry import architectures, datasets, weightings
 

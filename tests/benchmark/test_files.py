@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.records.files import read_json, write_json, written_whole
+from benchmark.files import read_json, write_json, written_whole
 
 
 def test_the_old_file_stands_until_the_new_one_is_whole(tmp_path: Path) -> None:
