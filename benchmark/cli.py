@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import click
 
@@ -17,6 +18,7 @@ from benchmark.records.record import BASELINE, RESULTS_DIR, Purpose, SelectionNa
 if TYPE_CHECKING:
     from benchmark.analysis.answer import Answer
     from benchmark.statistics import Margin
+    from benchmark.trackers import Tracker
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
 
@@ -143,16 +145,21 @@ def report(results: str, margin: tuple[str, ...], tracker: tuple[str, ...], **op
     """
     from benchmark.reporting import report as make
 
+    chosen = _tracker(tracker) if tracker else None  # a misspelt one is told before the work
     made = make(results, margins=_margins("--margin", margin), **options)
     made.print()
-    if tracker:
-        from benchmark.settings.composition import compose_run
-        from benchmark.settings.registry import trackers
+    place = chosen.report(lambda: made) if chosen is not None else None
+    if place is not None:
+        click.echo(f"tracked: {place}")
 
-        config = compose_run([f"tracker.{word}" if "=" in word else f"tracker={word}" for word in tracker])
-        place = trackers.build(config.tracker).report(lambda: made)
-        if place is not None:
-            click.echo(f"tracked: {place}")
+
+def _tracker(words: Sequence[str]) -> Tracker:
+    """The tracker of `--tracker wandb --tracker mode=online`."""
+    from benchmark.settings.composition import compose_run
+    from benchmark.settings.registry import trackers
+
+    config = compose_run([f"tracker.{word}" if "=" in word else f"tracker={word}" for word in words])
+    return cast("Tracker", trackers.build(config.tracker))
 
 
 _selection = click.option(

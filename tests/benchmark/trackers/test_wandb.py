@@ -314,3 +314,5 @@ def test_the_command_tracks_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyP
     )
     assert found.exit_code == 0 and "tracked: " in found.output
     assert len(written(tmp_path / "results")) == 1
+    with pytest.raises(ValueError, match="unknown tracker 'wandbb'; did you mean wandb"):
+        CliRunner().invoke(mtlbench, ["report", str(tmp_path), "--tracker", "wandbb"], catch_exceptions=False)
