@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 import torch
@@ -98,8 +99,4 @@ class Contracts:
         """All that the entry of this name has to keep to."""
         for check, is_everywhere in self._checks:
             for setting, arguments in self.settings(name) if is_everywhere else [("", ())]:
-                yield Case(check.__name__.replace("_", " "), setting, _bound(check, name, *arguments))
-
-
-def _bound(check: Callable[..., None], *arguments: Any) -> Callable[[], None]:
-    return lambda: check(*arguments)
+                yield Case(check.__name__.replace("_", " "), setting, partial(check, name, *arguments))

@@ -86,9 +86,13 @@ class Table:
 
 
 def label_bytes(label: np.ndarray) -> bytes:
-    """What is hashed of a label or several: float32, as ever, and float64 where float32 would tell too few values apart."""
-    coarse = is_coarse(label) if label.dtype == np.float64 else False
-    return label.astype("<f4").tobytes() + (label.astype("<f8").tobytes() if coarse else b"")
+    """What is hashed of a label: float32, as ever, and `exact_bytes`."""
+    return label.astype("<f4").tobytes() + exact_bytes(label)
+
+
+def exact_bytes(label: np.ndarray) -> bytes:
+    """The label as float64 where float32 would tell too few of its values apart, else nothing."""
+    return label.astype("<f8").tobytes() if label.dtype == np.float64 and is_coarse(label) else b""
 
 
 def is_coarse(label: np.ndarray) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmark import metrics
 from benchmark.datasets import Data
-from benchmark.datasets.table import is_coarse
+from benchmark.datasets.table import exact_bytes
 from benchmark.records.record import TRIAL
 
 
@@ -57,6 +57,5 @@ def _hash_rows(data: Data) -> str:
     labels_RT = np.ascontiguousarray(data.test.labels)
     hashed.update(labels_RT.astype("<f4").tobytes())  # as records have it from when labels were float32
     for label in labels_RT.T:
-        if is_coarse(label):
-            hashed.update(label.astype("<f8").tobytes())
+        hashed.update(exact_bytes(label))
     return hashed.hexdigest()[:16]

@@ -201,7 +201,7 @@ class Sweep:
             else:
                 done.append(before)
         for job in todo:
-            judged = digest([dataclasses.asdict(job.config.dataset), job.config.trainer.monitor])
+            judged = digest([plain(job.config.dataset), job.config.trainer.monitor])
             if judged not in self._checked:
                 check_data(job.config, build_dataset(job.config).build())
                 self._checked.add(judged)
