@@ -21,7 +21,7 @@ Values: TypeAlias = dict[tuple[str, str], dict[str, dict[Pair, float]]]
 RUN_COLUMNS: dict[str, type[pl.DataType]] = {
     "dataset": pl.String, "method": pl.String, "architecture": pl.String, "weighting": pl.String, "purpose": pl.String,
     "id": pl.String, "status": pl.String, "seed": pl.Int64, "draw": pl.String, "fingerprint": pl.String,
-    "test_rows": pl.String, "best_epoch": pl.Int64, "parameters": pl.Int64, "shared_parameters": pl.Int64,
+    "test_rows": pl.String, "best_epoch": pl.Float64, "parameters": pl.Int64, "shared_parameters": pl.Int64,
     "train_seconds": pl.Float64,
 }  # fmt: skip
 VALUE_COLUMNS: dict[str, type[pl.DataType]] = {

@@ -45,19 +45,21 @@ class Record:
         status: finished, diverged (a loss or weight became NaN) or failed (an exception).
         method: `architecture/weighting`.
         config: The RunConfig as plain values, without keys at their neutral value (`benchmark.settings.registry.plain`).
-            `config["tuning"]` of a trial has study (the search's id), trial (its number), sampler, space {parameter: text} and
-            parameters {parameter: value}; of a tuned run those of the best trial, and trials (how many), criterion (the best's,
-            None if none finished) and ids (of the trials' records).
+            `config["tuning"]` of a trial has study (the procedure's id), trial (its number), sampler, space {parameter: text}
+            and parameters {parameter: value}; of a tuned run those of the best trial, and trials (how many), criterion (the
+            best's, None if none finished), ends {parameter: lowest or highest of the trials} and ids (of the trials' records).
         dataset: name, fingerprint, test_rows (hash of the test labels and features), splits {split: rows}, fields (names),
             schema, tasks, facts, best_reachable, and constant {task: {metric: value}}: the mean of train as prediction of test.
             A trial has nothing that its test rows decide: no test_rows, best_reachable and constant.
         selected_by: {split: "validation", criterion: monitor}.
-        best_epoch: Counted from 1; of the joint selection. best_epoch_per_task: each task's own best.
+        best_epoch: Epochs trained at the joint selection, a fraction where validation was within one (2.25).
+            best_epoch_per_task: the same at each task's own best.
         metrics: {"validation" | "test": Metrics} at best_epoch. metrics_per_task: each task at its own best epoch. A trial
             has those of validation only.
         undefined: {"test.like.auc": reason} for metrics that are None.
-        epochs: One dict an epoch: epoch, seconds, learning_rate, train_losses {task: value, standardised}, auxiliary
-            {name: value}, validation Metrics, criterion, effective_weights {task: value}.
+        epochs: One dict a validation: epoch (how many were trained), seconds (of training since the last validation),
+            learning_rate, validation Metrics, criterion, and means of the running epoch so far: train_losses {task: value,
+            standardised}, auxiliary {name: value}, effective_weights {task: value}.
         shared_parameters: Number of parameters that two or more tasks reach.
         gates: {gate: {expert: mean weight on validation}}.
         cost: parameters, embedding_parameters, train_seconds, rows_per_second, peak_memory_bytes, threads, device.
@@ -74,8 +76,8 @@ class Record:
     config: dict[str, Any]
     dataset: dict[str, Any] = field(default_factory=dict)
     selected_by: dict[str, str] = field(default_factory=dict)
-    best_epoch: int | None = None
-    best_epoch_per_task: dict[str, int] = field(default_factory=dict)
+    best_epoch: float | None = None
+    best_epoch_per_task: dict[str, float] = field(default_factory=dict)
     metrics: dict[str, Metrics] = field(default_factory=dict)
     metrics_per_task: dict[str, Metrics] = field(default_factory=dict)
     undefined: dict[str, str] = field(default_factory=dict)
@@ -92,12 +94,25 @@ class Record:
         return {key: self.config[key] for key in ("architecture", "weighting", "trainer", "purpose")}
 
     @property
+    def selected(self) -> dict[str, Any]:
+        """The entry of `epochs` that was selected; empty if none was."""
+        return next((entry for entry in self.epochs if entry.get("epoch") == self.best_epoch), {})
+
+    @property
     def criterion(self) -> float | None:
         """The criterion on validation at the selected epoch, higher being better; None if the run did not finish."""
-        if self.status != "finished" or self.best_epoch is None:
-            return None
-        value = self.epochs[self.best_epoch - 1].get("criterion")
+        value = self.selected.get("criterion") if self.status == "finished" else None
         return None if value is None else float(value)
+
+    @property
+    def search_seed(self) -> int:
+        """Which search a trial or a tuned run is of."""
+        return int(self.config.get("search_seed", 0))
+
+    @property
+    def study(self) -> str:
+        """The id of the procedure by which its parameters were searched, whatever the search's seed; empty if by none."""
+        return str((self.config.get("tuning") or {}).get("study", ""))
 
     @property
     def num_trials(self) -> int:

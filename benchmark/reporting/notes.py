@@ -73,7 +73,7 @@ def at_the_limit(records: Sequence[tuple[str, Sequence[Record]]], what: str) -> 
         records: Finished ones, with what they are called.
         what: Are they: `run`, `trial`.
     """
-    ended = [sum(len(record.epochs) >= record.config["trainer"]["max_epochs"] for record in own) for _, own in records]
+    ended = [sum(bool(record.epochs) and record.epochs[-1]["epoch"] >= record.config["trainer"]["max_epochs"] for record in own) for _, own in records]
     if not any(ended):
         return None
     total = sum(len(own) for _, own in records)

@@ -181,6 +181,6 @@ def selection_table(results: Results) -> TextTable | None:
     )  # fmt: skip
 
 
-def _epoch(epochs: Sequence[int | None]) -> str:
+def _epoch(epochs: Sequence[float | None]) -> str:
     middle = median(epochs)
     return ABSENT if middle is None else f"{middle:g}"

@@ -63,9 +63,9 @@ class RunProgress:
         self._bar.update(count)
 
     def epoch(self, entry: dict[str, Any]) -> None:
-        """Shows the epoch's losses."""
+        """Shows the losses of the epoch so far."""
         losses = " ".join(f"{task} {loss:.4f}" for task, loss in entry["train_losses"].items())
-        self._bar.set_postfix_str(f"epoch {entry['epoch']}, loss {losses}, criterion {entry['criterion']:.4f}")
+        self._bar.set_postfix_str(f"epoch {entry['epoch']:g}, loss {losses}, criterion {entry['criterion']:.4f}")
 
 
 @contextmanager
@@ -140,7 +140,7 @@ def _outcome(record: Record) -> str:
         kind = kind_of_metrics(values)
         if kind is not None and (value := values[kind.headline]) is not None:
             parts.append(f"{task} {headline_of(kind).title} {value:.4f}")
-    return f"{', '.join(parts)} | epoch {record.best_epoch} of {len(record.epochs)}, {duration(record.cost['train_seconds'])}"
+    return f"{', '.join(parts)} | epoch {record.best_epoch:g} of {record.epochs[-1]['epoch']:g}, {duration(record.cost['train_seconds'])}"
 
 
 def say(line: str) -> None:

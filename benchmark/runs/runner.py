@@ -180,14 +180,14 @@ def _execute(config: RunConfig, data: Data, record: Record) -> None:
                 "message": str(fit.diverged),
                 "task": fit.diverged.task,
                 "step": fit.diverged.step,
-                "epoch": len(fit.epochs) + 1,
+                "epoch": int(fit.epochs[-1]["epoch"]) + 1 if fit.epochs else 1,
             }
         else:
             _evaluate_selected(trainer, fit, record)
             record.status = "finished"
             if config.save_checkpoint:
                 path = record.path(config.results_dir).with_suffix(".safetensors")
-                save_checkpoint(path, fit.selection.state(fit.selection.best_epoch), scale.mean_T, scale.std_T)
+                save_checkpoint(path, fit.selection.state(fit.selection.best), scale.mean_T, scale.std_T)
         tracker.finish(record)
 
 
@@ -203,22 +203,22 @@ def build_model(config: RunConfig, data: Data) -> tuple[Any, Weighting]:
 
 def _evaluate_selected(trainer: Trainer, fit: Fit, record: Record) -> None:
     """Validation and test, once, at the jointly selected epoch, and each task at its own best epoch; of a trial, no test."""
-    selection = fit.selection
-    record.best_epoch, record.best_epoch_per_task = selection.best_epoch, selection.best_epoch_per_task
+    selection, epochs = fit.selection, [entry["epoch"] for entry in fit.epochs]
+    record.best_epoch = epochs[selection.best - 1]
+    record.best_epoch_per_task = {task: epochs[number - 1] for task, number in selection.best_per_task.items()}
     splits = {"validation": trainer.data.validation}
     if record.purpose != TRIAL:
         splits["test"] = trainer.data.test
-    by_epoch: dict[int, dict[str, Metrics]] = {}
-    for epoch in sorted({selection.best_epoch, *selection.best_epoch_per_task.values()}):
-        trainer.model.load_state_dict(selection.state(epoch))
-        by_epoch[epoch] = {}
+    found: dict[int, dict[str, Metrics]] = {}
+    for number in sorted(selection.chosen):
+        trainer.model.load_state_dict(selection.state(number))
+        found[number] = {}
         for name, split in splits.items():
-            by_epoch[epoch][name], undefined = trainer.evaluate(split)
+            found[number][name], undefined = trainer.evaluate(split)
             record.undefined |= {f"{name}.{key}": reason for key, reason in undefined.items()}
-    record.metrics = by_epoch[selection.best_epoch]
+    record.metrics = found[selection.best]
     record.metrics_per_task = {
-        name: {task: by_epoch[epoch][name][task] for task, epoch in selection.best_epoch_per_task.items()}
-        for name in splits
+        name: {task: found[number][name][task] for task, number in selection.best_per_task.items()} for name in splits
     }
-    trainer.model.load_state_dict(selection.state(selection.best_epoch))
+    trainer.model.load_state_dict(selection.state(selection.best))
     record.gates = trainer.mean_gates(trainer.data.validation)

@@ -1,6 +1,11 @@
-"""The search of one method: what each trial tries, what came of it, and which was best.
+"""One search of one method: what each trial tries, what came of it, and which was best.
 
-There is no store beside the records: what a trial tries follows from the method, the trial's number and, for TPE, the
+All methods try the same values: trial n of search s stands at the nth point of a scrambled Sobol sequence (Owen 1998) that
+s alone seeds. The parameters of the trainer, which every method has, come from one sequence; those of architectures and
+weightings from a second, with a coordinate for each parameter of the space, so that no method's own parameters move what it
+shares with others. TPE begins with the same points.
+
+There is no store beside the records: what a trial tries follows from the search's seed, the trial's number and, for TPE, the
 trials before it, so a search that was interrupted is built again by proposing anew and finding the records.
 """
 
@@ -12,8 +17,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import optuna
 from omegaconf import DictConfig, OmegaConf
+from scipy.stats import qmc
 
 from benchmark.files import digest
 from benchmark.records.record import FIRST_TRIAL_SEED, TRIAL, TUNED, Record
@@ -26,8 +33,11 @@ from benchmark.settings.config import RunConfig
 from benchmark.settings.hydra_text import value_text
 from benchmark.settings.registry import plain
 
-STARTUP_TRIALS = 4  # of TPE: drawn at random before it models; Optuna's 10 would be a whole budget
-SAMPLERS = ("random", "tpe")
+STARTUP_TRIALS = 4  # of TPE: points of the sequence before it models; Optuna's 10 would be a whole budget
+SAMPLERS = ("sobol", "tpe")
+MOST_TRIALS = FIRST_TRIAL_SEED  # of a search: so many seeds are its own
+REPLICATES = ("search", "seed")
+"""What is repeated of a tuned method: a search with one run of what it chose, or that run alone, of one search."""
 
 
 @dataclass(slots=True)
@@ -55,21 +65,23 @@ class Trial:
 
 @dataclass(slots=True)
 class MethodSearch:
-    """The search of one method on one data set.
+    """One search of one method on one data set.
 
     Args:
         overrides: Hydra's overrides of the method, without a seed.
         node: What they compose, with the default parameters.
         config: The same, typed.
-        seeds: Of its tuned and default runs.
-        sampler: random or tpe.
-        space: The parameters that this method has.
+        search_seed: Decides what its trials try.
+        seeds: Of the runs of what it chose.
+        sampler: sobol or tpe.
+        space: All parameters that any method tries.
         trials: Those so far, in order of number.
     """
 
     overrides: list[str]
     node: DictConfig
     config: RunConfig
+    search_seed: int
     seeds: list[int]
     sampler: str
     space: tuple[Parameter, ...]
@@ -82,34 +94,44 @@ class MethodSearch:
 
     @property
     def id(self) -> str:
-        """12 hex digits of what decides its trials. The values that are tried in place of the defaults have no part."""
+        """12 hex digits of the procedure, the same for every search seed: of what decides its trials but that.
+
+        The values that are tried in place of the defaults have no part.
+        """
         groups = ("dataset", "architecture", "weighting", "trainer")
         identity = {key: plain(getattr(self.config, key)) for key in groups}
-        for parameter in self.space:
+        for parameter in self.own:
             group, _, name = parameter.key.partition(".")
             identity[group].pop(name, None)
         return digest({**identity, "sampler": self.sampler, "space": self._space})[:12]
 
     @property
+    def own(self) -> list[Parameter]:
+        """The parameters that this method has."""
+        return [parameter for parameter in self.space if parameter.suits(self.config)]
+
+    @property
     def _space(self) -> dict[str, str]:
-        return {parameter.key: parameter.text for parameter in self.space}
+        return {parameter.key: parameter.text for parameter in self.own}
 
     def propose(self, number: int) -> dict[str, Any]:
-        """What a trial tries: drawn from the method and the number alone, and with TPE from the trials before it."""
+        """What a trial tries."""
+        if self.sampler == "tpe" and number >= STARTUP_TRIALS:
+            return self._modelled(number)
+        points = sobol_point(self.space, self.search_seed, number)
+        return {parameter.key: parameter.at(points[parameter.key]) for parameter in self.own}
+
+    def _modelled(self, number: int) -> dict[str, Any]:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        seed = derive(number, "tuning", self.sampler, self.method) % 2**32  # as wide as Optuna's samplers take it
-        sampler = (
-            optuna.samplers.RandomSampler(seed)
-            if self.sampler == "random"
-            else optuna.samplers.TPESampler(n_startup_trials=STARTUP_TRIALS, seed=seed)
-        )
+        seed = derive(number, "tuning", str(self.search_seed)) % 2**32  # as wide as Optuna's samplers take it
+        sampler = optuna.samplers.TPESampler(n_startup_trials=STARTUP_TRIALS, seed=seed)
         study = optuna.create_study(direction="maximize", sampler=sampler)
-        distributions = {parameter.key: parameter.distribution for parameter in self.space}
+        distributions = {parameter.key: parameter.distribution for parameter in self.own}
         for trial in self.trials[:number]:
-            drawn = {parameter.key: parameter.drawn(trial.parameters[parameter.key]) for parameter in self.space}
+            drawn = {parameter.key: parameter.drawn(trial.parameters[parameter.key]) for parameter in self.own}
             study.add_trial(optuna.create_trial(params=drawn, distributions=distributions, value=trial.value))
         asked = study.ask(distributions).params
-        return {parameter.key: parameter.value(asked[parameter.key]) for parameter in self.space}
+        return {parameter.key: parameter.value(asked[parameter.key]) for parameter in self.own}
 
     def ask(self, number: int) -> Trial:
         """Adds the trial of this number, which is the next.
@@ -121,7 +143,8 @@ class MethodSearch:
         job = self._job(
             parameters,
             purpose=TRIAL,
-            seed=FIRST_TRIAL_SEED + number,
+            seed=FIRST_TRIAL_SEED * (1 + self.search_seed) + number,
+            search_seed=self.search_seed,
             tuning=self._tuning(number, parameters),
             save_checkpoint=False,
         )
@@ -135,15 +158,23 @@ class MethodSearch:
         return trial
 
     def tuned(self) -> list[Job]:
-        """The runs of the best trial's parameters, one a seed."""
+        """The runs of the best trial's parameters, one a seed. Their ledger is in `Record.config`."""
         best = self.best
         tuning = {
             **self._tuning(best.number, best.parameters),
             "trials": len(self.trials),
             "criterion": best.value if math.isfinite(best.value) else None,
+            "ends": self.ends,
             "ids": [trial.job.config.id for trial in self.trials],
         }
-        return [self._job(best.parameters, purpose=TUNED, seed=seed, tuning=tuning) for seed in self.seeds]
+        chosen = {"purpose": TUNED, "search_seed": self.search_seed, "tuning": tuning}
+        return [self._job(best.parameters, seed=seed, **chosen) for seed in self.seeds]
+
+    @property
+    def ends(self) -> dict[str, str]:
+        """{parameter: lowest or highest}, of those of the best trial at an end of what its trials tried."""
+        found = {p.key: p.end(self.best.parameters[p.key], [t.parameters[p.key] for t in self.trials]) for p in self.own}
+        return {key: end for key, end in found.items() if end is not None}
 
     @property
     def has_failed(self) -> bool:
@@ -177,21 +208,36 @@ class MethodSearch:
         return Job([*self.overrides, *overrides, f"++tuning={value_text(tuning)}"], config)
 
 
+def sobol_point(space: Sequence[Parameter], search_seed: int, number: int) -> dict[str, float]:
+    """{key: coordinate in [0, 1)} of a trial, of all parameters of a space, which come in order of their keys."""
+    point: dict[str, float] = {}
+    for name, is_shared in (("shared", True), ("own", False)):
+        keys = [parameter.key for parameter in space if parameter.is_shared is is_shared]
+        if keys:
+            sequence = qmc.Sobol(len(keys), rng=np.random.default_rng(derive(search_seed, "tuning", name)))
+            if number:
+                sequence.fast_forward(number)
+            point |= zip(keys, sequence.random(1)[0].tolist(), strict=True)
+    return point
+
+
 def searches_of(
-    jobs: Sequence[Job], space: tuple[Parameter, ...], sampler: str, compose: Compose
+    jobs: Sequence[Job], space: tuple[Parameter, ...], sampler: str, compose: Compose, replicate: str = "search"
 ) -> list[MethodSearch]:
-    """The methods of a sweep, each with its seeds, in order of first appearance.
+    """The searches of a sweep, in order of first appearance: one a method and seed, or one a method with all its seeds.
 
     Args:
         jobs: Its default runs.
         space: What is tried.
-        sampler: random or tpe.
+        sampler: sobol or tpe.
         compose: Makes a configuration of overrides.
+        replicate: One of `REPLICATES`.
 
     Raises:
         ValueError: if a seed is one of the trials', the runs have a purpose already, or two searches are the same.
     """
-    searches: dict[tuple[str, ...], MethodSearch] = {}
+    nodes: dict[tuple[str, ...], DictConfig] = {}
+    searches: dict[tuple[tuple[str, ...], int], MethodSearch] = {}
     for job in jobs:
         config = job.config
         if config.seed >= FIRST_TRIAL_SEED:
@@ -199,11 +245,14 @@ def searches_of(
         if config.purpose != "default" or config.tuning:
             raise ValueError(f"purpose and tuning are set by the search, found {config.purpose} and {config.tuning}")
         shape = tuple(override for override in job.overrides if not override.startswith("seed="))
-        if shape not in searches:
-            own = tuple(parameter for parameter in space if parameter.suits(config))
-            searches[shape] = MethodSearch(list(shape), compose(list(shape)), config, [], sampler, own)
-        searches[shape].seeds.append(config.seed)
-    ids = [search.id for search in searches.values()]
+        if shape not in nodes:
+            nodes[shape] = compose(list(shape))
+        search_seed = config.seed if replicate == "search" else config.search_seed
+        key = (shape, search_seed)
+        if key not in searches:
+            searches[key] = MethodSearch(list(shape), nodes[shape], config, search_seed, [], sampler, space)
+        searches[key].seeds.append(config.seed)
+    ids = [(search.id, search.search_seed) for search in searches.values()]
     if len(set(ids)) < len(ids):
         raise ValueError(
             "a parameter is both swept and searched: take it out of hydra.sweeper.space, or out of the sweep"

@@ -12,10 +12,10 @@ A parameter is tried for every method that has one of this name, over the same v
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, QuotedString, RangeSweep
 from hydra.errors import HydraException
@@ -34,7 +34,7 @@ DIGITS = 4  # significant ones of a drawn number: readable, and the same whereve
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Range:
-    """Numbers from one end to another, both included, all as likely: by their value, or by their logarithm.
+    """Numbers from one end to another, both included, all as likely by their value, or by their logarithm, and then rounded.
 
     Args:
         low: The smaller end.
@@ -66,11 +66,11 @@ class Range:
             return IntDistribution(int(self.low), int(self.high), log=self.log, step=self.step)
         return FloatDistribution(self.low, self.high, log=self.log)
 
-    def draw(self, rng: np.random.Generator) -> float:
-        """One value, where no sampler learns from others."""
-        low, high = (np.log(self.low), np.log(self.high)) if self.log else (self.low, self.high)
-        drawn = float(rng.uniform(low, high))
-        return self.rounded(float(np.exp(drawn)) if self.log else drawn)
+    def at(self, share: float) -> float:
+        """The number below which this share of the range lies."""
+        low, high = (math.log(self.low), math.log(self.high)) if self.log else (self.low, self.high)
+        point = low + (high - low) * share
+        return self.rounded(math.exp(point) if self.log else point)
 
     def rounded(self, drawn: float) -> float:
         """The number that a draw stands for: short, and inside the ends."""
@@ -97,6 +97,21 @@ class Parameter:
         """Has this method the parameter?"""
         group, _, name = self.key.partition(".")
         return name in _names(type(getattr(config, group)))
+
+    @property
+    def is_shared(self) -> bool:
+        """Has every method the parameter?"""
+        return self.key.startswith("trainer.")
+
+    def at(self, share: float) -> Any:
+        """The value at a point of [0, 1): of a choice, each has an equal part."""
+        return self.tried.at(share) if isinstance(self.tried, Range) else self.tried[int(share * len(self.tried))]
+
+    def end(self, value: Any, tried: Sequence[Any]) -> str | None:
+        """`lowest` or `highest`, if the value is at an end of those that were tried; of a choice, no value is."""
+        if not isinstance(self.tried, Range) or min(tried) == max(tried):
+            return None
+        return "lowest" if value == min(tried) else "highest" if value == max(tried) else None
 
     @property
     def distribution(self) -> BaseDistribution:

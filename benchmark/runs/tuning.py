@@ -1,12 +1,16 @@
-"""Equal tuning: the same number of trials for every method, judged on validation; then its best and its default parameters.
+"""Equal tuning: every method tries as many values, and the same; judged on validation; then its best, and its defaults.
 
 1. Trials: records of purpose `trial` under `<results_dir>/trials`, with seeds of their own. The test split is not read.
-2. Runs of each method with its best trial's parameters (purpose `tuned`), and with the defaults (purpose `default`), on the
-   same seeds.
+2. Runs of each method with its best trial's parameters (purpose `tuned`), and, if asked for, with the defaults (purpose
+   `default`), on the same seeds.
 
-All three stages are jobs of one command, with any launcher. Random trials (the default) all run at once, and are the same
-in parallel as one by one, since each is drawn from its method and number alone. TPE learns from a method's own earlier
-trials: it runs in rounds of one trial a method, the methods of a round at once, and so is the same in parallel too.
+A search is luck as well, as much as the seed is, and more seeds of what one search chose do not lessen it. So a replicate
+of a tuned method is a search of its own and one run of what it chose, with one seed for both. `replicate: seed` is one search
+and all seeds of what it chose: cheaper, and its intervals leave the search out.
+
+All stages are jobs of one command, with any launcher. Trials of a Sobol sequence (the default) all run at once, and are the
+same in parallel as one by one. TPE learns from a search's own earlier trials: it runs in rounds of one trial a search, the
+searches of a round at once, and so is the same in parallel too.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from typing import Any
 from benchmark.files import digest
 from benchmark.records.record import TUNED, load_record, record_files
 from benchmark.runs.progress import say
-from benchmark.runs.search import SAMPLERS, MethodSearch, searches_of
+from benchmark.runs.search import MOST_TRIALS, REPLICATES, SAMPLERS, MethodSearch, searches_of
 from benchmark.runs.space import parse_space
 from benchmark.runs.sweep import Compose, Job, Sweep, compose_all
 from benchmark.settings.hydra_text import value_text
@@ -30,7 +34,7 @@ from benchmark.text import counted
 
 def tune(
     overrides: Sequence[list[str]], *, compose: Compose, launch: Callable[[Any], Any],
-    trials: int, sampler: str, space: Mapping[str, Any],
+    trials: int, sampler: str, space: Mapping[str, Any], replicate: str = "search", with_defaults: bool = True,
 ) -> None:  # fmt: skip
     """Searches for every method of a sweep, runs the best and the default parameters, and sums up.
 
@@ -38,47 +42,49 @@ def tune(
         overrides: One list of overrides per default run: methods times seeds.
         compose: Makes the configuration of one.
         launch: Hydra's launcher.
-        trials: For every method.
-        sampler: random or tpe.
+        trials: Of every search.
+        sampler: sobol or tpe.
         space: See `benchmark.runs.space`.
+        replicate: search or seed: what is repeated of a tuned method.
+        with_defaults: Whether the default parameters run too.
 
     Raises:
         ValueError, FileNotFoundError: if anything cannot run; then nothing of that stage is started.
         SystemExit: 1, if a run failed or left no record.
     """
-    if trials < 1:
-        raise ValueError(f"hydra.sweeper.trials must be at least 1, or 0 for a plain sweep, found {trials}")
-    if sampler not in SAMPLERS:
-        raise ValueError(f"hydra.sweeper.sampler must be one of {', '.join(SAMPLERS)}, found {sampler!r}")
+    if not 1 <= trials <= MOST_TRIALS:
+        raise ValueError(
+            f"hydra.sweeper.trials must be from 1 to {MOST_TRIALS:,}, or 0 for a plain sweep, found {trials}"
+        )
+    for name, value, known in (("sampler", sampler, SAMPLERS), ("replicate", replicate, REPLICATES)):
+        if value not in known:
+            raise ValueError(f"hydra.sweeper.{name} must be one of {', '.join(known)}, found {value!r}")
     parameters = parse_space(space)
     if not parameters:
         raise ValueError(f"hydra.sweeper.trials={trials}, but hydra.sweeper.space has no parameter to try")
     default = compose_all(overrides, compose)
-    searches = searches_of(default, parameters, sampler, compose)
+    searches = searches_of(default, parameters, sampler, compose, replicate)
     with Sweep(launch) as sweep:
-        if _search(searches, trials, sweep):
+        if _search(searches, trials, sweep, _plan(searches, trials, with_defaults=with_defaults)):
             for search in searches:
                 say(_chosen(search))
             tuned = [job for search in searches if not search.has_failed for job in search.tuned()]
-            sweep.run([*tuned, *default])
+            sweep.run([*tuned, *(default if with_defaults else [])])
             _renew_ledgers(tuned, sweep)
             _warn_of_other_choices(tuned)
     if not sweep.is_complete:
         sys.exit(1)
 
 
-def _search(searches: Sequence[MethodSearch], trials: int, sweep: Sweep) -> bool:
+def _search(searches: Sequence[MethodSearch], trials: int, sweep: Sweep, plan: str) -> bool:
     """Runs all trials that are not there; False if one left no record, so that there is nothing to choose by."""
     numbers = range(trials)
-    is_random = searches[0].sampler == "random"
-    for rounds in [numbers] if is_random else [[number] for number in numbers]:
+    at_once = searches[0].sampler == "sobol"
+    for rounds in [numbers] if at_once else [[number] for number in numbers]:
         asked = [search.ask(number) for number in rounds for search in searches]
         if rounds[0] == 0:  # now that everything is known to compose
-            say(
-                f"mtlbench: tuning {counted(len(searches), 'method')}: {counted(trials, 'trial')} each "
-                f"({searches[0].sampler}), then the best and the default parameters on the same seeds"
-            )
-        sweep.run([trial.job for trial in asked], "trial", "" if is_random else f"round {rounds[0] + 1} of {trials}: ")
+            say(plan)
+        sweep.run([trial.job for trial in asked], "trial", "" if at_once else f"round {rounds[0] + 1} of {trials}: ")
         for trial in asked:
             trial.record = sweep.record(trial.job)
         if any(trial.record is None for trial in asked):
@@ -86,9 +92,20 @@ def _search(searches: Sequence[MethodSearch], trials: int, sweep: Sweep) -> bool
     return True
 
 
+def _plan(searches: Sequence[MethodSearch], trials: int, *, with_defaults: bool) -> str:
+    methods = len({tuple(search.overrides) for search in searches})
+    several = f" in each of {len(searches) // methods} searches" if len(searches) > methods else ""
+    runs = "the best and the default parameters on the same seeds" if with_defaults else "the best parameters"
+    return (
+        f"mtlbench: tuning {counted(methods, 'method')}: {counted(trials, 'trial')} each{several} "
+        f"({searches[0].sampler}), then {runs}"
+    )
+
+
 def _chosen(search: MethodSearch) -> str:
+    who = f"mtlbench: {search.method}" + (f", search {search.search_seed}" if search.search_seed else "")
     if search.has_failed:
-        return f"mtlbench: {search.method}: all {counted(len(search.trials), 'trial')} failed, so it has no tuned runs"
+        return f"{who}: all {counted(len(search.trials), 'trial')} failed, so it has no tuned runs"
     best, statuses = search.best, Counter(trial.record.status for trial in search.trials if trial.record is not None)
     ended = ", ".join(f"{number} {status}" for status, number in sorted(statuses.items()) if status != "finished")
     found = (
@@ -99,7 +116,8 @@ def _chosen(search: MethodSearch) -> str:
         or "nothing of the space is its own"
     )
     facts = "; ".join(part for part in (found, ended) if part)
-    return f"mtlbench: {search.method}: trial {best.number} of {len(search.trials)} is the best ({facts}): {values}"
+    ends = "".join(f"; {key} is the {end} that it tried" for key, end in search.ends.items())
+    return f"{who}: trial {best.number} of {len(search.trials)} is the best ({facts}): {values}{ends}"
 
 
 def _renew_ledgers(tuned: Sequence[Job], sweep: Sweep) -> None:
@@ -121,15 +139,19 @@ def _warn_of_other_choices(tuned: Sequence[Job]) -> None:
     records = {Path(path): load_record(path) for folder in folders for path in record_files(folder)}
     chosen = {digest(records[path].method_config) for path in current & records.keys()}
     data = {digest(plain(job.config.dataset)) for job in tuned}
-    sizes = {job.config.tuning["study"]: job.config.tuning["trials"] for job in tuned}
+    sizes = {(job.config.tuning["study"], job.config.search_seed): job.config.tuning["trials"] for job in tuned}
+    studies = {study for study, _ in sizes}
     larger: dict[str, int] = {}
     for path, record in records.items():
-        is_of_the_data = record.purpose == TUNED and digest(record.config["dataset"]) in data
-        size = sizes.get(record.config.get("tuning", {}).get("study", ""))
-        if is_of_the_data and size is not None and record.num_trials != size:
-            if record.num_trials > size:  # of fewer trials, reports leave it out by themselves
+        if record.purpose != TUNED or digest(record.config["dataset"]) not in data:
+            continue
+        search = record.study, record.search_seed
+        if search in sizes and record.num_trials != sizes[search]:
+            if record.num_trials > sizes[search]:  # of fewer trials, reports leave it out by themselves
                 larger[record.method] = max(larger.get(record.method, 0), record.num_trials)
-        elif is_of_the_data and digest(record.method_config) not in chosen:
+        elif record.study in studies and search not in sizes:
+            continue  # another search of the same procedure: a replicate
+        elif digest(record.method_config) not in chosen:
             say(
                 f"mtlbench: warning: {path} is a tuned run that this search did not choose; delete it, "
                 "or give each search a results_dir"

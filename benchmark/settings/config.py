@@ -9,16 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 from omegaconf import MISSING
 
 from benchmark.files import digest
 from benchmark.records.record import RESULTS_DIR, TRIAL, TUNED
 from benchmark.settings import registry
-from benchmark.settings.registry import ArchitectureConfig, DatasetConfig, TrackerConfig, WeightingConfig, plain
+from benchmark.settings.registry import ArchitectureConfig, DatasetConfig, Neutral, TrackerConfig, WeightingConfig, plain
 
-IDENTITY = ("dataset", "architecture", "weighting", "trainer", "purpose", "seed")
+IDENTITY = ("dataset", "architecture", "weighting", "trainer", "purpose", "seed", "search_seed")
 CHOICES = {
     "optimizer": ("adam", "adamw"),
     "scheduler": ("none", "cosine"),
@@ -40,6 +40,7 @@ class TrainerConfig:
         scheduler: none, or cosine (per step, from learning_rate to 0 over max_epochs).
         clip_norm: Clip the gradient's global norm to this; null: no clipping.
         patience: Stop when neither the monitor nor any task's own metric has improved for so many epochs.
+        validations_per_epoch: Validate so often an epoch, evenly; less often where fewer than 25 steps would lie between two.
         monitor: What selects the epoch, on validation: `mean` (over tasks of 2 AUC - 1 and of R²) or one metric, `income.auc`.
     """
 
@@ -52,6 +53,7 @@ class TrainerConfig:
     scheduler: str = "none"
     clip_norm: float | None = None
     patience: int = 3
+    validations_per_epoch: Annotated[int, Neutral(1)] = 4
     monitor: str = "mean"
 
     def __post_init__(self) -> None:
@@ -61,7 +63,7 @@ class TrainerConfig:
                 setattr(self, name, float(value))  # 1 and 1.0 are the same configuration, and have to hash alike
             if isinstance(value, float) and not math.isfinite(value):
                 raise ValueError(f"trainer.{name} must be a finite number, found {value}")
-        for name, least in (("max_epochs", 1), ("batch_size", 1), ("patience", 1)):
+        for name, least in (("max_epochs", 1), ("batch_size", 1), ("patience", 1), ("validations_per_epoch", 1)):
             _at_least(f"trainer.{name}", getattr(self, name), least)
         if not self.learning_rate > 0:
             raise ValueError(f"trainer.learning_rate must be greater than 0, found {self.learning_rate}")
@@ -84,6 +86,7 @@ class RunConfig:
         trainer: How the model is trained.
         purpose: default, trial or tuned: what the run is for; records and reports keep them apart.
         seed: Initial values, order of batches, dropout, weighting. The split hangs on `dataset.split_seed` alone.
+        search_seed: Which search a trial or a tuned run is of: it decides what the trials try. Set by the search.
         device: auto (cuda if there is one), cpu or cuda.
         threads: Of torch on the CPU; 0: all cores. The last bit of a result depends on it.
         tracker: A registered name, or `configure("tracker", name, ...)`.
@@ -99,6 +102,7 @@ class RunConfig:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     purpose: str = "default"
     seed: int = 0
+    search_seed: Annotated[int, Neutral(0)] = 0
     device: str = "auto"
     threads: int = 0
     tracker: TrackerConfig = MISSING
@@ -116,6 +120,7 @@ class RunConfig:
         _one_of("purpose", self.purpose, CHOICES["purpose"])
         _one_of("device", self.device, ("auto", "cpu", "cuda"))
         _at_least("seed", self.seed, 0)
+        _at_least("search_seed", self.search_seed, 0)
         _at_least("threads", self.threads, 0)
 
     @property

@@ -38,7 +38,7 @@ class Tracker:
         """
 
     def epoch(self, entry: dict[str, Any]) -> None:
-        """Called after every epoch with one item of `Record.epochs`."""
+        """Called after every validation with one item of `Record.epochs`."""
 
     def finish(self, record: Record) -> None:
         """Called with the record of a finished or diverged run, before it is written; `record.status` says which."""

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from benchmark.records.record import Record
 
 FORMATS = ("table", "json", "csv")
-ITEM_BLOCK = 16 * BATCH_SIZE  # whole batches, so that blocks do not move the last bit
+ITEM_BLOCK = 64 * BATCH_SIZE  # whole batches, so that blocks do not move the last bit
 _COLUMNS = ("user", "rank", "item", "title", "score")
 
 

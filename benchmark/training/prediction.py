@@ -18,7 +18,7 @@ from benchmark.schema import Task
 if TYPE_CHECKING:
     from architectures import Architecture
 
-BATCH_SIZE = 4096  # the last bit of a matrix product may depend on its number of rows
+BATCH_SIZE = 1024  # fits in the cache of a core: a third faster than 4096. The last bit of a product may depend on it
 
 
 def predict(

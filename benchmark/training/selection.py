@@ -1,7 +1,7 @@
-"""Which epoch's weights count: chosen on validation only, by one rule for every method.
+"""Which validation's weights count: chosen on validation only, by one rule for every method.
 
-Two selections come from one run: `joint`, one epoch for all tasks by `trainer.monitor`, and `per_task`, each task's own
-best epoch by its headline metric. Training stops when neither has improved for `patience` epochs. Ties go to the earlier epoch.
+Two selections come from one run: `joint`, one moment for all tasks by `trainer.monitor`, and `per_task`, each task's own
+best by its headline metric. Training stops when neither has improved for `patience`. Ties go to the earlier one.
 """
 
 from __future__ import annotations
@@ -19,83 +19,93 @@ Weights = dict[str, "Tensor"]
 
 
 class Selection:
-    """Follows the epochs of a run and keeps the weights of the best ones, on the CPU.
+    """Follows the validations of a run, counted from 1, and keeps the weights of the best ones, on the CPU.
 
     Args:
         tasks: The tasks.
         monitor: `mean` or one metric, `income.auc`.
-        patience: Epochs without any improvement after which training stops.
+        patience: Validations without any improvement after which training stops.
+
+    Attributes:
+        best: The number of the jointly selected validation; 0: none yet.
+        best_per_task: Each task's own.
     """
 
     def __init__(self, tasks: Sequence[Task], monitor: str, patience: int) -> None:
         self.tasks, self.monitor, self.patience = tasks, monitor, patience
-        self.best_epoch = 0
-        self.best_epoch_per_task: dict[str, int] = {}
-        self._best: dict[str, float] = {}
+        self.best = 0
+        self.best_per_task: dict[str, int] = {}
+        self._values: dict[str, float] = {}
         self._states: dict[int, Weights] = {}
+        self._last = 0
         self._last_gain = 0
 
-    def update(self, epoch: int, validation: Metrics, model: nn.Module) -> float:
-        """Takes an epoch (counted from 1) into account and returns the joint criterion, higher is better.
+    def update(self, number: int, validation: Metrics, model: nn.Module) -> float:
+        """Takes a validation into account and returns the joint criterion, higher is better.
 
         Raises:
             ValueError: if the monitor needs a metric that is undefined on validation.
         """
+        self._last = number
         joint = metrics.criterion(validation, self.tasks, self.monitor)
         if self._improves("", joint):
-            self.best_epoch = epoch
+            self.best = number
         for task in self.tasks:
             headline = metrics.headline_name(task)
             value = validation[task.name][headline]
             if value is None:
-                continue  # one class only in validation: this task has no best epoch of its own
+                continue  # one class only in validation: this task has no best of its own
             if self._improves(task.name, value * metrics.direction(headline)):
-                self.best_epoch_per_task[task.name] = epoch
-        chosen = self._chosen()
-        if epoch in chosen:
-            self._last_gain = epoch
-            self._states[epoch] = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+                self.best_per_task[task.name] = number
+        chosen = self.chosen
+        if number in chosen:
+            self._last_gain = number
+            self._states[number] = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
         self._states = {kept: state for kept, state in self._states.items() if kept in chosen}
         return joint
 
     def _improves(self, what: str, value: float) -> bool:
-        better = value > self._best.get(what, float("-inf"))
+        better = value > self._values.get(what, float("-inf"))
         if better:
-            self._best[what] = value
+            self._values[what] = value
         return better
 
-    def _chosen(self) -> set[int]:
-        return {self.best_epoch, *self.best_epoch_per_task.values()}
+    @property
+    def chosen(self) -> set[int]:
+        """The validations whose weights are kept."""
+        return {self.best, *self.best_per_task.values()}
 
-    def is_exhausted(self, epoch: int) -> bool:
-        """Has nothing improved for `patience` epochs?"""
-        return epoch - self._last_gain >= self.patience
+    @property
+    def is_exhausted(self) -> bool:
+        """Has nothing improved for `patience` validations?"""
+        return self._last - self._last_gain >= self.patience
 
     def finish(self) -> None:
-        """A task without an epoch of its own takes the joint one."""
+        """A task without a best of its own takes the joint one."""
         for task in self.tasks:
-            self.best_epoch_per_task.setdefault(task.name, self.best_epoch)
+            self.best_per_task.setdefault(task.name, self.best)
 
-    def state(self, epoch: int) -> Weights:
-        """The model's weights after this (chosen) epoch."""
-        return self._states[epoch]
+    def state(self, number: int) -> Weights:
+        """The model's weights at this (chosen) validation."""
+        return self._states[number]
 
     def state_dict(self) -> dict[str, Any]:
-        """Best values and chosen epochs, and their weights as `<epoch>.<name>`."""
+        """Best values, chosen validations, and their weights as `<number>.<name>`."""
         plain = {
-            "best": self._best,
-            "best_epoch": self.best_epoch,
-            "best_epoch_per_task": self.best_epoch_per_task,
+            "values": self._values,
+            "best": self.best,
+            "best_per_task": self.best_per_task,
+            "last": self._last,
             "last_gain": self._last_gain,
         }
-        return plain | {f"{epoch}.{name}": t for epoch, weights in self._states.items() for name, t in weights.items()}
+        return plain | {f"{number}.{name}": t for number, weights in self._states.items() for name, t in weights.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The inverse of `state_dict`."""
-        self._best, self._last_gain = state["best"], state["last_gain"]
-        self.best_epoch, self.best_epoch_per_task = state["best_epoch"], state["best_epoch_per_task"]
+        self._values, self._last, self._last_gain = state["values"], state["last"], state["last_gain"]
+        self.best, self.best_per_task = state["best"], state["best_per_task"]
         self._states = {}
         for key, value in state.items():
-            epoch, dot, name = key.partition(".")
+            number, dot, name = key.partition(".")
             if dot:
-                self._states.setdefault(int(epoch), {})[name] = value
+                self._states.setdefault(int(number), {})[name] = value

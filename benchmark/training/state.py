@@ -97,14 +97,14 @@ class State:
         optimizer: The optimizer.
         schedule: Of the learning rate.
         step: With what it has found out, such as which parameters are shared.
-        selection: The chosen epochs and their weights.
+        selection: The chosen validations and their weights.
         watch: The sums of the running epoch, and the number of steps.
         streams: The random numbers.
 
     Attributes:
         epoch: Finished epochs.
         position: Batches of the running epoch that are done.
-        seconds: Time that the running epoch has spent in training steps.
+        seconds: Time spent in training steps since the last validation.
         entries: As in `Record.epochs`.
         shared_parameters: Number of parameters that two or more tasks reached at the start; None: not yet counted.
     """
@@ -125,10 +125,14 @@ class State:
         self.entries: list[dict[str, Any]] = []
         self.shared_parameters: int | None = None
 
-    def end_epoch(self, entry: dict[str, Any]) -> None:
-        """The running epoch is done, and this is what is told of it."""
+    def note(self, entry: dict[str, Any]) -> None:
+        """A validation is done, and this is what is told of it."""
         self.entries.append(entry)
-        self.epoch, self.position, self.seconds = self.epoch + 1, 0, 0.0
+        self.seconds = 0.0
+
+    def end_epoch(self) -> None:
+        """The running epoch is done."""
+        self.epoch, self.position = self.epoch + 1, 0
         self.watch.reset()
         self.streams.end_epoch()
 

@@ -69,16 +69,21 @@ class TrainingRows:
         return len(self._batch)
 
     def batches(self, batch_size: int, generator: torch.Generator, start: int = 0) -> Iterator[Batch]:
-        """One pass in a new random order, from batch `start`; the last may be smaller. `observed` is not to be written to."""
+        """One pass in a new random order, from batch `start`; the last may be smaller. `observed` is not to be written to.
+
+        The order is drawn at once, the batches are gathered one by one.
+        """
+        order = torch.randperm(len(self), generator=generator).to(self._batch.labels.device)
+        return map(self._gather, order.split(batch_size)[start:])
+
+    def _gather(self, index: Tensor) -> Batch:
         rows = self._batch
-        order = torch.randperm(len(self), generator=generator).to(rows.labels.device)
-        every = rows.observed[:batch_size] if all(self.fully_observed) else None  # then, no need to gather them
-        for index in order.split(batch_size)[start:]:
-            yield Batch(
-                rows.features.take(index),
-                rows.labels.index_select(0, index),
-                rows.observed.index_select(0, index) if every is None else every[: len(index)],
-            )
+        return Batch(
+            rows.features.take(index),
+            rows.labels.index_select(0, index),
+            # where every label is known, there is no need to gather this
+            rows.observed[: len(index)] if all(self.fully_observed) else rows.observed.index_select(0, index),
+        )
 
     def slices(self, batch_size: int = 4096) -> Iterator[Batch]:
         """One pass in the rows' own order."""

@@ -7,8 +7,9 @@ the device and read now and then. Axes: R rows, T tasks.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -16,7 +17,7 @@ import torch
 
 from benchmark import metrics
 from benchmark.datasets import Data
-from benchmark.rows import Split
+from benchmark.rows import Batch, Split
 from benchmark.schema import Metrics
 from benchmark.settings.config import TrainerConfig
 from benchmark.training.gradients import count_shared
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from architectures import Architecture
 
 STEPS_BETWEEN_READS = 100  # of the register of divergence, and of the progress bar
+STEPS_BETWEEN_VALIDATIONS = 25  # at least
 
 
 class Progress(Protocol):
@@ -42,7 +44,7 @@ class Progress(Protocol):
         """`count` more steps are done."""
 
     def epoch(self, entry: dict[str, Any]) -> None:
-        """An epoch is done; `entry` is as in `Record.epochs`."""
+        """A validation is done; `entry` is as in `Record.epochs`."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -50,7 +52,7 @@ class Fit:
     """How training went.
 
     Args:
-        selection: The chosen epochs and their weights.
+        selection: The chosen validations and their weights.
         epochs: As in `Record.epochs`.
         shared_parameters: Number of parameters that two or more tasks reach.
         train_seconds: Time spent in training steps, evaluation apart.
@@ -66,6 +68,15 @@ class Fit:
     steps: int
     rows: int
     diverged: Diverged | None
+
+
+def validation_stops(steps: int, validations: int) -> tuple[int, ...]:
+    """After how many steps of an epoch to validate: evenly, the last at its end.
+
+    Fewer than asked for where less than 25 steps would lie between two.
+    """
+    number = max(min(validations, steps // STEPS_BETWEEN_VALIDATIONS), 1)
+    return tuple(-(-steps * k // number) for k in range(1, number + 1))
 
 
 class Trainer:
@@ -97,6 +108,7 @@ class Trainer:
             split.features.check(data.schema, name)
         self.rows = TrainingRows(data.train, scale, device)
         self.steps_per_epoch = -(-len(self.rows) // config.batch_size)
+        self.stops = validation_stops(self.steps_per_epoch, config.validations_per_epoch)
         self.optimizer = Optimizer(model, weighting, config, make_large)
         schedule = Schedule(self.optimizer, config, config.max_epochs * self.steps_per_epoch)
         losses = TaskLosses(self.tasks, self.rows.fully_observed)
@@ -104,7 +116,7 @@ class Trainer:
         self.watch = Watch(self.tasks, device)
         self.state = State(
             model=model, weighting=weighting, optimizer=self.optimizer, schedule=schedule, step=self.step,
-            selection=Selection(self.tasks, config.monitor, config.patience), watch=self.watch,
+            selection=Selection(self.tasks, config.monitor, config.patience * len(self.stops)), watch=self.watch,
             streams=Streams(seed, device),
         )  # fmt: skip
 
@@ -113,53 +125,66 @@ class Trainer:
 
         Whenever `step` or `on_epoch` is called, the state is whole: a snapshot of it goes on from there.
         """
-        state, diverged = self.state, None
+        state, selection, diverged = self.state, self.state.selection, None
         if state.shared_parameters is None:
             state.shared_parameters = self._count_shared()
         with state.streams.in_use():
             try:
-                while state.epoch < self.config.max_epochs and not state.selection.is_exhausted(state.epoch):
-                    self._train_epoch(progress)
-                    entry = self._judge_epoch()
-                    progress.epoch(entry)
-                    on_epoch(entry)
+                while state.epoch < self.config.max_epochs and not selection.is_exhausted:
+                    batches = self.rows.batches(self.config.batch_size, state.streams.order(), state.position)
+                    for stop in self.stops[len(state.entries) % len(self.stops) :]:
+                        self._train(batches, stop, progress)
+                        entry = self._judge()
+                        progress.epoch(entry)
+                        on_epoch(entry)
+                        if selection.is_exhausted:
+                            break
             except Diverged as found:
                 diverged = found
-        state.selection.finish()
+        selection.finish()
         return self._result(diverged)
 
-    def _train_epoch(self, progress: Progress) -> None:
-        """The running epoch, from wherever in it the state stands to its end."""
+    def _train(self, batches: Iterator[Batch], stop: int, progress: Progress) -> None:
+        """The running epoch, from wherever in it the state stands to this position."""
         state = self.state
         self.model.train()
         shown, start = state.position, time.perf_counter() - state.seconds
         try:
-            for batch in self.rows.batches(self.config.batch_size, state.streams.order(), state.position):
+            for batch in islice(batches, stop - state.position):
                 self.watch.add(*self.step(batch))
                 state.position += 1
                 state.seconds = time.perf_counter() - start
-                if state.position % STEPS_BETWEEN_READS == 0 or state.position == self.steps_per_epoch:
+                if state.position % STEPS_BETWEEN_READS == 0 or state.position == stop:
                     self.watch.check()
                     progress.step(state.position - shown)
                     shown = state.position
-            self.weighting.on_epoch_end(self.watch.mean_losses())
+            if stop == self.steps_per_epoch:
+                self.weighting.on_epoch_end(self.watch.mean_losses())
         finally:
             state.seconds = time.perf_counter() - start
 
-    def _judge_epoch(self) -> dict[str, Any]:
-        """Validates and selects; ends the epoch in the state. Its entry, as in `Record.epochs`."""
+    def _judge(self) -> dict[str, Any]:
+        """Validates and selects; at the end of an epoch, ends it in the state. The entry, as in `Record.epochs`."""
         state = self.state
-        epoch, validation = state.epoch + 1, self._validate()
+        validation = self._validate()
+        number = len(state.entries) + 1
         entry = {
-            "epoch": epoch,
+            "epoch": self._epoch(number),
             "seconds": state.seconds,
             "learning_rate": self.optimizer.learning_rate,
             **self.watch.summary(),
             "validation": validation,
-            "criterion": state.selection.update(epoch, validation, self.model),
+            "criterion": state.selection.update(number, validation, self.model),
         }
-        state.end_epoch(entry)
+        state.note(entry)
+        if state.position == self.steps_per_epoch:
+            state.end_epoch()
         return entry
+
+    def _epoch(self, number: int) -> float:
+        """How many epochs had been trained at this validation (counted from 1); a whole number is an int."""
+        whole, part = divmod(number, len(self.stops))
+        return whole + round(part / len(self.stops), 4) if part else whole
 
     def _result(self, diverged: Diverged | None) -> Fit:
         state, steps = self.state, self.watch.step

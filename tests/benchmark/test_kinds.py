@@ -271,9 +271,9 @@ def test_a_run_learns_it_and_its_record_says_so(record: Record) -> None:
     assert list(found) == ["accuracy", "cross_entropy"]
     assert found["accuracy"] > 0.6 > 0.5 > constant["accuracy"]  # type: ignore[operator]
     assert found["cross_entropy"] < constant["cross_entropy"]  # type: ignore[operator]
-    validation = record.epochs[record.best_epoch - 1]["validation"]
+    validation = record.selected["validation"]
     expected = [validation["colour"]["accuracy"], 2 * validation["returned"]["auc"] - 1, validation["price"]["r2"]]
-    assert record.epochs[record.best_epoch - 1]["criterion"] == pytest.approx(np.mean(expected))
+    assert record.selected["criterion"] == pytest.approx(np.mean(expected))
     assert f"colour accuracy {found['accuracy']:.4f}, returned AUC " in line_of(record)
 
 

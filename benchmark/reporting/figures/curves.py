@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,11 +32,10 @@ def curves(group: Group, shown: Mapping[str, list[Run]], styles: Mapping[str, St
         sentences = []
         for axes, task in zip(panels, group.tasks, strict=True):
             lines = {method: _series(runs, of(task)) for method, runs in shown.items()}
-            for method, values in lines.items():
-                best = median([run.record.best_epoch for run in shown[method]])
-                _band(axes, values, styles[method], mark=None if best is None else round(best))
+            for method, line in lines.items():
+                _band(axes, line, styles[method], mark=median([run.record.best_epoch for run in shown[method]]))
             sign = metrics.direction(metrics.headline_name(task))
-            _limit(axes, [values for values in lines.values() if values.size], sign)
+            _limit(axes, [line.values_ES for line in lines.values() if line.epochs], sign)
             axes.set_title(f"{task.name}: {metrics.headline(task).title}")
             axes.set_xlabel("epoch")
             axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
@@ -43,23 +43,23 @@ def curves(group: Group, shown: Mapping[str, list[Run]], styles: Mapping[str, St
         return figure(
             "Learning curves on validation", canvas, group.name,
             "Mean over seeds; the band spans the seeds. Where some seeds have stopped, the mean of the rest is faint, "
-            "without a band. The marker is the median jointly selected epoch. The first epochs may lie out of frame.",
+            "without a band. The marker is the median jointly selected epoch. The first validations may lie out of frame.",
             sentences,
         )  # fmt: skip
 
 
-def _best_sentence(task: Task, lines: Mapping[str, np.ndarray], sign: int) -> str:
+def _best_sentence(task: Task, lines: Mapping[str, Series], sign: int) -> str:
     found = []
-    for method, values in lines.items():
-        means = sign * _mean(values)
+    for method, line in lines.items():
+        means = sign * _mean(line.values_ES)
         if np.isfinite(means).any():
-            epoch = int(np.nanargmax(means))
-            found.append((float(means[epoch]), method, epoch + 1))
+            best = int(np.nanargmax(means))
+            found.append((float(means[best]), method, line.epochs[best]))
     if not found:
         return f"{task.name}: no values."
     value, method, epoch = max(found)
     metric = metrics.headline(task).title
-    return f"{task.name}: the best mean {metric} is {number(sign * value)}, of {method} at epoch {epoch}."
+    return f"{task.name}: the best mean {metric} is {number(sign * value)}, of {method} at epoch {epoch:g}."
 
 
 def weights(group: Group, shown: Mapping[str, list[Run]], styles: Mapping[str, Style]) -> Figure | None:
@@ -78,36 +78,49 @@ def weights(group: Group, shown: Mapping[str, list[Run]], styles: Mapping[str, S
         for axes, task in zip(panels, group.tasks, strict=True):
             for method, tasks in moving.items():
                 _band(axes, tasks[task.name], styles[method])
-                means = _mean(tasks[task.name])
+                means = _mean(tasks[task.name].values_ES)
                 if means.size:
                     sentences.append(f"{task.name}, {method}: from {means[0]:.2g} to {means[-1]:.2g}.")
-            values = np.concatenate([tasks[task.name].ravel() for tasks in moving.values()])
+            values = np.concatenate([tasks[task.name].values_ES.ravel() for tasks in moving.values()])
             log_axis(axes, "y", values[np.isfinite(values)].tolist(), "{:g}".format)
             axes.set_title(f"{task.name}: effective weight")
             axes.set_xlabel("epoch")
             axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
         return figure(
             "Effective task weights", canvas, group.name,
-            "The derivative of the update by each task's loss, mean of an epoch, of methods whose weights move; "
+            "The derivative of the update by each task's loss, mean of the epoch so far, of methods whose weights move; "
             "the band spans the seeds.",
             sentences,
         )  # fmt: skip
 
 
-def _moves(values_ES: np.ndarray) -> bool:
-    steps = np.abs(np.diff(values_ES, axis=0))
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One number of a method's validations.
+
+    Args:
+        epochs: (E,) how many epochs were trained at each.
+        values_ES: (E, S) by validation and seed, NaN where undefined or where the seed has stopped.
+    """
+
+    epochs: list[float]
+    values_ES: np.ndarray
+
+
+def _moves(line: Series) -> bool:
+    steps = np.abs(np.diff(line.values_ES, axis=0))
     return bool((steps[np.isfinite(steps)] > 1e-9).any())
 
 
-def _series(runs: Sequence[Run], value: Callable[[dict[str, Any]], float | None]) -> np.ndarray:
-    """(E, S) values by epoch and seed, NaN where undefined or where the seed has stopped."""
-    length = max((len(run.record.epochs) for run in runs), default=0)
-    table = np.full((length, len(runs)), np.nan)
+def _series(runs: Sequence[Run], value: Callable[[dict[str, Any]], float | None]) -> Series:
+    epochs = sorted({entry["epoch"] for run in runs for entry in run.record.epochs})
+    rows = {epoch: row for row, epoch in enumerate(epochs)}
+    table = np.full((len(epochs), len(runs)), np.nan)
     for seed, run in enumerate(runs):
-        for row, epoch in enumerate(run.record.epochs):
-            found = value(epoch)
-            table[row, seed] = np.nan if found is None else found
-    return table
+        for entry in run.record.epochs:
+            found = value(entry)
+            table[rows[entry["epoch"]], seed] = np.nan if found is None else found
+    return Series(epochs, table)
 
 
 def _mean(values_ES: np.ndarray) -> np.ndarray:
@@ -117,10 +130,11 @@ def _mean(values_ES: np.ndarray) -> np.ndarray:
     return means
 
 
-def _band(axes: Axes, values_ES: np.ndarray, style: Style, mark: int | None = None) -> None:
+def _band(axes: Axes, series: Series, style: Style, mark: float | None = None) -> None:
+    epochs, values_ES = series.epochs, series.values_ES
     if not values_ES.size:
         return
-    epochs, means, ink = np.arange(1, len(values_ES) + 1), _mean(values_ES), colour(style)
+    means, ink = _mean(values_ES), colour(style)
     line: dict[str, Any] = {"color": ink, "linewidth": 1.4, **({"dashes": style.dash} if style.dash else {})}
     complete = int(np.isfinite(values_ES).all(axis=1).cumprod().sum())
     axes.plot(epochs[:complete], means[:complete], **line)
@@ -130,8 +144,9 @@ def _band(axes: Axes, values_ES: np.ndarray, style: Style, mark: int | None = No
     if values_ES.shape[1] > 1 and complete:
         low, high = values_ES[:complete].min(axis=1), values_ES[:complete].max(axis=1)
         axes.fill_between(epochs[:complete], low, high, color=ink, alpha=0.13, linewidth=0)
-    if mark is not None and 1 <= mark <= len(means):
-        axes.plot([mark], [means[mark - 1]], marker=style.marker, markersize=5, color=ink, linestyle="none")
+    if mark is not None:
+        at = min(range(len(epochs)), key=lambda row: abs(epochs[row] - mark))
+        axes.plot([epochs[at]], [means[at]], marker=style.marker, markersize=5, color=ink, linestyle="none")
 
 
 def _limit(axes: Axes, lines: Sequence[np.ndarray], sign: int) -> None:

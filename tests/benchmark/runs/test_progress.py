@@ -22,7 +22,7 @@ def make_record(seed: int = 0) -> Record:
         seed=seed,
         config={group: {"name": name} for group, name in names.items()},
         best_epoch=2,
-        epochs=[{}, {}, {}],
+        epochs=[{"epoch": 1}, {"epoch": 2}, {"epoch": 3}],
         metrics={"test": {"click": {"auc": 0.75}, "duration": {"mse": None}}},
         cost={"train_seconds": 5.0},
     )

@@ -103,7 +103,7 @@ class Training:
         for entry in snapshot["entries"]:
             del entry["seconds"]
         selection = self.state.selection
-        self.model.load_state_dict(selection.state(selection.best_epoch))
+        self.model.load_state_dict(selection.state(selection.best))
         return snapshot | {"metrics": self.trainer.evaluate(self.trainer.data.test)[0]}
 
 

@@ -276,7 +276,7 @@ def test_training_stops_when_patience_is_spent() -> None:
     training = Training(max_epochs=30, learning_rate=0.05, patience=2)
     fit = training.fit()
     selection = fit.selection
-    last_gain = max(selection.best_epoch, *selection.best_epoch_per_task.values())
+    last_gain = max(selection.best, *selection.best_per_task.values())
     assert len(fit.epochs) == last_gain + 2 < 30
 
 
