@@ -33,12 +33,12 @@ def endpoints(group: Group, margins: Mapping[str, Margin]) -> list[Endpoint]:
 
 def to_baseline(group: Group, found: Values, baseline: str, margins: Mapping[str, Margin]) -> Family:
     """All methods against the baseline, by what `compared` found."""
-    return against_baseline(found, endpoints(group, margins), baseline, **_terms(group, found))
+    return against_baseline(found, endpoints(group, margins), baseline, **terms(group, found))
 
 
 def to_best(group: Group, found: Values, margins: Mapping[str, Margin]) -> Family:
     """On each task all methods against the best, by what `compared` found."""
-    return against_best(found, endpoints(group, margins), **_terms(group, found))
+    return against_best(found, endpoints(group, margins), **terms(group, found))
 
 
 def against_line(group: Group, values: Values, key: str, line: Line, margins: Mapping[str, Margin]) -> Family:
@@ -57,7 +57,7 @@ def against_line(group: Group, values: Values, key: str, line: Line, margins: Ma
         }
         joined[of] = {**common, key: {pair: value for pair, value in own.items() if pair in theirs}}
     found = compared(group, joined)
-    return against_baseline(found, asked, key, **_terms(group, found))
+    return against_baseline(found, asked, key, **terms(group, found))
 
 
 def compared(group: Group, values: Values) -> Values:
@@ -85,16 +85,28 @@ def _pairs(values: Values) -> set[Pair]:
     return {pair for methods in values.values() for row in methods.values() for pair in row}
 
 
-def _terms(group: Group, found: Values) -> _Terms:
-    return _Terms(expected=_expected(group, found), excluded=not_ranked(group), test_train_ratio=resampling(group))
-
-
-class _Terms(TypedDict):
-    """Under which all families of a data set are judged."""
+class Terms(TypedDict):
+    """Under which all families of a data set are judged, and all its differences estimated."""
 
     expected: set[Pair]
     excluded: dict[str, str]
+    paired: bool
     test_train_ratio: float
+
+
+def terms(group: Group, found: Values) -> Terms:
+    """Runs are paired where their data differ, by the rule of `benchmark.statistics.verdicts`."""
+    return Terms(
+        expected=_expected(group, found),
+        excluded=not_ranked(group),
+        paired=have_several_draws(group),
+        test_train_ratio=resampling(group),
+    )
+
+
+def have_several_draws(group: Group) -> bool:
+    """Do runs differ in their data: drawn anew, or split anew?"""
+    return len({run.pair[:3] for runs in group.finished.values() for run in runs}) > 1
 
 
 def not_ranked(group: Group) -> dict[str, str]:

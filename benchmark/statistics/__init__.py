@@ -1,13 +1,13 @@
 """Statistics of comparisons: pure functions of numbers. Imports numpy and scipy, nothing else of mtlbench, no torch.
 
-    values {(task, metric): {method: {pair: value}}} -> a family of paired comparisons -> one verdict each
+    values {(task, metric): {method: {pair: value}}} -> a family of comparisons -> one verdict each
 
 - `intervals`: of a mean, over seeds.
-- `significance`: paired t and its correction for varying test rows, sign flips, equivalence, Holm.
-- `comparison`: one paired comparison, its endpoint and margin.
+- `significance`: paired t and its correction for varying test rows, sign flips, Holm.
+- `comparison`: one comparison, its endpoint and margin.
 - `verdicts`: better, worse, equivalent, identical, undecided; families against a baseline and against the best.
-- `arms`: methods on the same rows, unpaired, with spreads estimated together; `looks`: judged again as seeds come in, at moments
-  announced before. Tested; no verdict rests on them yet.
+- `arms`: methods on the same rows, unpaired, with spreads estimated together; `looks`: judged again as seeds come in, at
+  moments announced before.
 - `wording`: a comparison as a sentence.
 - `planning`: which difference S seeds can show, and how many seeds a difference needs.
 - `gains`: multi-task gain, seesaw, Pareto front and hypervolume.
@@ -29,14 +29,14 @@ from benchmark.statistics.planning import (
     seeds_needed,
 )
 from benchmark.statistics.ranks import Ranking, rank
-from benchmark.statistics.significance import Outcome, equivalence_test, holm, paired_t_test, sign_flip_test
+from benchmark.statistics.significance import Outcome, holm, paired_t_test, sign_flip_test
 from benchmark.statistics.verdicts import Family, against_baseline, against_best, judge, unranked
 from benchmark.statistics.wording import sentence
 
 __all__ = [
     "FEWEST", "Comparison", "DeLong", "Endpoint", "Family", "Interval", "Margin", "Outcome", "Ranking", "Seesaw",
     "Verdict", "against_baseline", "against_best", "bca_interval", "delong", "detectable_difference",
-    "equivalence_power", "equivalence_test", "holm", "hypervolume", "interval", "judge", "multi_task_gain",
+    "equivalence_power", "holm", "hypervolume", "interval", "judge", "multi_task_gain",
     "paired_t_test", "pareto_front", "power_of_test", "rank", "relative_gain", "seeds_for_equivalence",
     "seeds_needed", "seesaw", "sentence", "sign_flip_test", "t_interval", "unranked",
 ]  # fmt: skip

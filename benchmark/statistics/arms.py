@@ -29,20 +29,24 @@ seed: on our records that takes half of the degrees of freedom and gives nothing
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from scipy.special import polygamma, psi, stdtr, stdtrit
 
 from benchmark.statistics.intervals import FEWEST, Interval, spread
+from benchmark.statistics.planning import PAIRED, Degrees
 
 FEWEST_ARMS = 4
 """Arms below which variances are not shared."""
 
 MOST_WEIGHT = 0.5
 """What is common to the arms counts at most so much, relative to the degrees of freedom of an arm's own values."""
+
+_SAME = 1e-12
+"""Relative to a difference, an error of no more than this is none: the values are the same to rounding."""
 
 _FLOOR = 1e-5
 """Of the median variance: a variance of zero is a tie, and has no logarithm."""
@@ -112,27 +116,52 @@ class Contrast:
 
     Args:
         value: sum_i c_i m_i.
-        error: Its standard error; 0 where no arm varies.
+        error: Its standard error; 0 where no arm varies; NaN where an arm has fewer than `FEWEST` values.
         df: Degrees of freedom of the error.
-        n: The fewest values of an arm that takes part.
+        n: The fewest values of an arm that takes part, or the number of pairs.
+        sd: Standard deviation of the same sum of single runs.
+        degrees: What `df` would be with other numbers of seeds.
     """
 
     value: float
     error: float
     df: float
     n: int
+    sd: float = math.nan
+    degrees: Degrees = PAIRED
+
+    @classmethod
+    def paired(cls, differences: Iterable[float], test_train_ratio: float = 0.0) -> Contrast:
+        """The mean of paired differences, at least one, as `paired_t_test` takes it.
+
+        Args:
+            differences: One a pair.
+            test_train_ratio: As for `paired_t_test`.
+        """
+        n, mean, sd = spread(differences)
+        error = sd * math.sqrt(1 / n + test_train_ratio) if n >= FEWEST else math.nan
+        return cls(mean, 0.0 if error <= _SAME * abs(mean) else error, n - 1, n, sd)
+
+    def turned(self) -> Contrast:
+        """The same from the other side."""
+        return replace(self, value=-self.value)
 
     @property
     def p(self) -> float | None:
-        """Two-sided, of no difference; None where nothing varies."""
+        """Two-sided, of no difference; None where nothing varies, or too little is known."""
         return 2 * float(stdtr(self.df, -abs(self.value) / self.error)) if self.error > 0 else None
 
     def p_equivalence(self, margin: float) -> float | None:
-        """The larger p of the two one-sided tests that it is inside `±margin`; None where nothing varies."""
+        """The larger p of the two one-sided tests that it is inside `±margin` (Schuirmann 1987); None as for `p`.
+
+        It is below `alpha` exactly where the interval at `1 - 2 alpha` lies inside the margin.
+        """
         return float(stdtr(self.df, (abs(self.value) - margin) / self.error)) if self.error > 0 else None
 
     def interval(self, confidence: float = 0.95, *, adjusted: bool = False) -> Interval:
-        """The interval that agrees with `p`; the value alone where nothing varies."""
+        """The interval that agrees with `p`; the value alone below `FEWEST`, and of no width where nothing varies."""
+        if self.error == 0:
+            return Interval(self.value, self.value, self.value, self.n, confidence, "t", adjusted)
         if not self.error > 0:
             return Interval(self.value, None, None, self.n, confidence, "t", adjusted)
         half = float(stdtrit(self.df, (1 + confidence) / 2)) * self.error
@@ -143,17 +172,18 @@ class Arms:
     """All methods' values of one number, and what their variances have in common.
 
     Args:
-        values: {method: its values}; a method with fewer than `FEWEST` takes no part in the fit, and in no contrast.
+        values: {method: its values}, at least one each. A method with fewer than `FEWEST` takes no part in the fit.
+        left_out: Methods that take no part in it either, such as those that are not ranked.
     """
 
-    def __init__(self, values: Mapping[str, Iterable[float]]) -> None:
-        found = {method: Arm.of(row) for method, row in values.items()}
-        self.arms = {method: arm for method, arm in found.items() if arm.n >= FEWEST}
+    def __init__(self, values: Mapping[str, Iterable[float]], left_out: Collection[str] = ()) -> None:
+        self.arms = {method: Arm.of(row) for method, row in values.items()}
+        self.fitted = {m: arm for m, arm in self.arms.items() if arm.n >= FEWEST and m not in left_out}
 
     @cached_property
     def prior(self) -> Prior:
         """What the arms have in common; nothing where fewer than four vary."""
-        arms = self.arms.values()
+        arms = self.fitted.values()
         if sum(arm.variance > 0 for arm in arms) < FEWEST_ARMS:
             return Prior(0.0, 0.0)
         return fit_prior([arm.variance for arm in arms], [arm.n - 1 for arm in arms])
@@ -169,14 +199,27 @@ class Arms:
         """A weighted sum of means: `{"mmoe/equal": 1, "single_task/equal": -1}`.
 
         Args:
-            weights: {method: c_i}, of methods that have `FEWEST` values.
+            weights: {method: c_i}.
         """
         arms = {method: self.arms[method] for method in weights}
+        value = math.fsum(weights[method] * arm.mean for method, arm in arms.items())
+        fewest = min(arm.n for arm in arms.values())
+        if fewest < FEWEST:
+            return Contrast(value, math.nan, math.nan, fewest)
         known = {method: self.moderated(method) for method in weights}
         parts = {method: weights[method] ** 2 * known[method][0] / arm.n for method, arm in arms.items()}
         squared = math.fsum(parts.values())
         inverse = math.fsum(part**2 / known[method][1] for method, part in parts.items())
-        most = sum(arm.n - 1 for arm in self.arms.values())
+        most = sum(arm.n - 1 for arm in {**self.fitted, **arms}.values())
         df = min(squared**2 / inverse, most) if inverse > 0 else float(most)
-        value = math.fsum(weights[method] * arm.mean for method, arm in arms.items())
-        return Contrast(value, math.sqrt(squared), df, min(arm.n for arm in arms.values()))
+        error = math.sqrt(squared)
+        if error <= _SAME * abs(value):  # the same to rounding
+            return Contrast(value, 0.0, df, fewest)
+        return Contrast(value, error, df, fewest, *self._planned(weights))
+
+    def _planned(self, weights: Mapping[str, float]) -> tuple[float, Degrees]:
+        """Spread of a single run, and degrees of freedom by the number of seeds."""
+        parts = [weight**2 * self.moderated(method)[0] for method, weight in weights.items()]
+        factor = math.fsum(parts) ** 2 / math.fsum(part**2 for part in parts)
+        many = len(self.fitted.keys() | weights.keys())
+        return math.sqrt(math.fsum(parts)), Degrees(factor, self.prior.df, MOST_WEIGHT, many)

@@ -1,4 +1,4 @@
-"""One paired comparison: what is compared, what was found, and what follows from the spread of its differences."""
+"""One comparison: what is compared, what was found, and what follows from the spread over seeds."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
-from benchmark.statistics.intervals import FEWEST, Interval, spread, t_interval
+from benchmark.statistics.arms import Arms, Contrast
+from benchmark.statistics.intervals import FEWEST, Interval, spread
 from benchmark.statistics.planning import POWER, detectable_difference, seeds_for_equivalence, seeds_needed
-from benchmark.statistics.significance import Outcome, sign_flip_test
+from benchmark.statistics.significance import Outcome, paired_t_test, sign_flip_test
 
 
 class Verdict(StrEnum):
@@ -92,17 +94,18 @@ class Comparison:
         method: Whose verdict it is.
         baseline: What it is compared to.
         differences: `method - baseline` in the metric's unit, one a pair, in order of the pairs.
-        baseline_mean: Mean of the baseline over these pairs; relative margins are shares of it.
+        baseline_mean: Mean of the baseline over its runs; relative margins are shares of it.
         test_train_ratio: Rows of test over rows of train where test rows vary between pairs, else 0.
         excluded: Why it is shown and not ranked, such as a diverged seed; None if it is ranked.
         verdict: None if excluded, without pairs, or not judged yet.
         reason: Why there is no verdict, or no test behind it; None otherwise.
         tests: Number of tests of the family, by which p is adjusted.
         alpha: The family's error.
-        p: Of the paired t test; None where there is no test.
+        p: Of a difference; None where there is no test.
         p_adjusted: By Holm.
         p_equivalence: The larger of the two one-sided tests'.
         p_equivalence_adjusted: By Holm.
+        contrast: The difference of the means of two arms; None where runs are paired, and the differences speak.
     """
 
     endpoint: Endpoint
@@ -120,9 +123,10 @@ class Comparison:
     p_adjusted: float | None = None
     p_equivalence: float | None = None
     p_equivalence_adjusted: float | None = None
+    contrast: Contrast | None = None
 
     @classmethod
-    def paired(
+    def of(
         cls,
         endpoint: Endpoint,
         method: str,
@@ -130,10 +134,11 @@ class Comparison:
         baseline: str,
         other: Mapping[Any, float],
         *,
+        arms: Arms | None = None,
         excluded: str | None = None,
         test_train_ratio: float = 0.0,
     ) -> Comparison:
-        """Pairs the values of two methods.
+        """From the values of two methods.
 
         Args:
             endpoint: What the values are of.
@@ -141,16 +146,20 @@ class Comparison:
             mine: {pair: value} of the method.
             baseline: What it is compared to.
             other: {pair: value} of the baseline.
+            arms: All methods on the same rows, if runs are not to be paired.
             excluded: As for the class.
             test_train_ratio: As for the class.
         """
         pairs = [pair for pair in other if pair in mine]
+        known = arms is not None and bool(mine) and bool(other)
+        judged = list(other.values()) if known else [other[pair] for pair in pairs]
         return cls(
             endpoint, method, baseline,
             differences=tuple(mine[pair] - other[pair] for pair in pairs),
-            baseline_mean=spread(other[pair] for pair in pairs)[1] if pairs else math.nan,
+            baseline_mean=spread(judged)[1] if judged else math.nan,
             test_train_ratio=test_train_ratio,
             excluded=excluded,
+            contrast=arms.contrast({method: 1, baseline: -1}) if arms is not None and known else None,
         )  # fmt: skip
 
     def turned(self) -> Comparison:
@@ -161,7 +170,8 @@ class Comparison:
             method=self.baseline,
             baseline=self.method,
             differences=tuple(-d for d in self.differences),
-            baseline_mean=self.baseline_mean + math.fsum(self.differences) / max(self.n, 1),
+            contrast=self.contrast.turned() if self.contrast is not None else None,
+            baseline_mean=self.baseline_mean + (self.estimate.value if self.estimate is not None else 0.0),
             verdict=other.get(self.verdict, self.verdict) if self.verdict is not None else None,
         )
 
@@ -175,10 +185,22 @@ class Comparison:
         """The endpoint's metric."""
         return self.endpoint.metric
 
+    @cached_property
+    def estimate(self) -> Contrast | None:
+        """`method - baseline`, and how well it is known; None where there is nothing to compare."""
+        if self.contrast is not None or not self.differences:
+            return self.contrast
+        return Contrast.paired(self.differences, self.test_train_ratio)
+
     @property
     def n(self) -> int:
-        """Number of pairs."""
-        return len(self.differences)
+        """Number of pairs, or of seeds of the method that has fewer."""
+        return self.estimate.n if self.estimate is not None else 0
+
+    @property
+    def is_identical(self) -> bool:
+        """Are all runs with the same seed the same, to the last bit?"""
+        return 0 < len(self.differences) == self.n and not any(self.differences)
 
     @property
     def margin(self) -> float:
@@ -197,11 +219,11 @@ class Comparison:
 
     @property
     def difference(self) -> Interval | None:
-        """`method - baseline` with its 95 % t interval, not adjusted; None without pairs.
+        """`method - baseline` with its interval at `1 - alpha`, not adjusted; None where there is nothing to compare.
 
-        Student's for any number of pairs, as the verdict's test is: an interval and a p that disagree help nobody.
+        Of the same estimate as the verdict: an interval and a p that disagree help nobody.
         """
-        return t_interval(self.differences, 1 - self.alpha, test_train_ratio=self.test_train_ratio)
+        return self.estimate.interval(1 - self.alpha) if self.estimate is not None else None
 
     @property
     def difference_adjusted(self) -> Interval | None:
@@ -210,7 +232,7 @@ class Comparison:
         Holm decides by steps and can see a difference where this interval still covers 0; never the other way.
         """
         confidence = 1 - self.alpha / max(self.tests, 1)
-        return t_interval(self.differences, confidence, test_train_ratio=self.test_train_ratio, adjusted=True)
+        return self.estimate.interval(confidence, adjusted=True) if self.estimate is not None else None
 
     @property
     def improvement(self) -> Interval | None:
@@ -219,8 +241,20 @@ class Comparison:
 
     @property
     def sd(self) -> float | None:
-        """Standard deviation of the differences; None below two pairs."""
-        return spread(self.differences)[2] if self.n > 1 else None
+        """Standard deviation of the difference of two runs; None where it is not known, 0 where nothing varies."""
+        if self.estimate is None or self.estimate.n < FEWEST:
+            return None
+        return self.estimate.sd if self.estimate.error > 0 else 0.0
+
+    @property
+    def p_paired(self) -> float | None:
+        """Of the paired t test of the runs with the same seed: no verdict rests on it unless runs are paired."""
+        return paired_t_test(self.differences, test_train_ratio=self.test_train_ratio).p
+
+    @property
+    def _terms(self) -> dict[str, Any]:
+        assert self.estimate is not None
+        return {"test_train_ratio": self.test_train_ratio, "degrees": self.estimate.degrees}
 
     def seeds_needed(self, difference: float | None = None, power: float = POWER) -> int | None:
         """Seeds with which a true difference of this size is found with this power at the family's adjusted level.
@@ -232,12 +266,10 @@ class Comparison:
         Returns:
             None where the spread is unknown, or where no number would do, as test rows vary.
         """
-        if self.n < FEWEST or not self.sd:
+        if not self.sd:
             return None
         size = self.margin if difference is None else difference
-        return seeds_needed(
-            size, self.sd, self.alpha / max(self.tests, 1), power, test_train_ratio=self.test_train_ratio
-        )
+        return seeds_needed(size, self.sd, self.alpha / max(self.tests, 1), power, **self._terms)
 
     @property
     def seeds_to_decide(self) -> int | None:
@@ -249,16 +281,15 @@ class Comparison:
         if different is None or self.sd is None:
             return None
         level = self.alpha / max(self.tests, 1)
-        equal = seeds_for_equivalence(self.margin, self.sd, level, test_train_ratio=self.test_train_ratio)
+        equal = seeds_for_equivalence(self.margin, self.sd, level, **self._terms)
         return None if equal is None else max(different, equal)
 
     def detectable(self, seeds: int | None = None, power: float = POWER) -> float | None:
         """The difference that so many seeds (by default those there are) find with this power at the adjusted level."""
         seeds = self.n if seeds is None else seeds
-        if self.n < FEWEST or not self.sd or seeds < FEWEST:
+        if not self.sd or seeds < FEWEST:
             return None
-        level = self.alpha / max(self.tests, 1)
-        return detectable_difference(self.sd, seeds, level, power, test_train_ratio=self.test_train_ratio)
+        return detectable_difference(self.sd, seeds, self.alpha / max(self.tests, 1), power, **self._terms)
 
     @property
     def sign_flip(self) -> Outcome:

@@ -1,13 +1,15 @@
-"""How many seeds: the power of the paired t test and of the equivalence test, and what follows from it.
+"""How many seeds: the power of the t test and of the equivalence test, and what follows from it.
 
-`sd` is the standard deviation of paired differences, `level` the error of one test: `alpha / m` in a family of m, which
-is what Holm asks of its smallest p; all others have more power than is said here.
+`sd` is the standard deviation of a difference between one run of each method, `level` the error of one test: `alpha / m` in a
+family of m, which is what Holm asks of its smallest p; all others have more power than is said here. `degrees` says how many
+degrees of freedom so many seeds give.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 
 from scipy.integrate import quad
@@ -23,37 +25,66 @@ MOST = 100_000
 """Seeds beyond which nobody is told a number."""
 
 
-def power_of_test(
-    difference: float, sd: float, seeds: int, level: float = 0.05, *, test_train_ratio: float = 0.0
-) -> float:
-    """Probability that the two-sided paired t test finds a true difference, for normal differences.
+@dataclass(frozen=True, slots=True)
+class Degrees:
+    """Degrees of freedom of a contrast, by the number of seeds of each arm; by default those of paired differences.
 
     Args:
-        difference: The true mean of the differences.
-        sd: Their standard deviation, above 0.
-        seeds: Number of pairs, two at least.
+        factor: Satterthwaite's, of the arms in the contrast: 1 for one arm, 2 for two of equal spread.
+        shared: d_0 of the arms' prior.
+        weight: It counts at most so much, relative to an arm's own degrees of freedom.
+        arms: How many there are in the fit: together their degrees of freedom are the most.
+    """
+
+    factor: float = 1.0
+    shared: float = 0.0
+    weight: float = 0.0
+    arms: int = 1
+
+    def __call__(self, seeds: int) -> float:
+        """With so many seeds, two at least."""
+        own = seeds - 1
+        return min(self.factor * (own + min(self.shared, self.weight * own)), self.arms * own)
+
+
+PAIRED = Degrees()
+"""One less than there are pairs."""
+
+
+def power_of_test(
+    difference: float, sd: float, seeds: int, level: float = 0.05, *,
+    test_train_ratio: float = 0.0, degrees: Degrees = PAIRED,
+) -> float:  # fmt: skip
+    """Probability that the two-sided t test finds a true difference, for normal values.
+
+    Args:
+        difference: The true one.
+        sd: Standard deviation of the difference of two runs, above 0.
+        seeds: Of each method, two at least.
         level: The test's error.
         test_train_ratio: As for `paired_t_test`.
+        degrees: Degrees of freedom.
     """
-    return _power(abs(difference) / (sd * math.sqrt(1 / seeds + test_train_ratio)), seeds - 1, level)
+    return _power(abs(difference) / (sd * math.sqrt(1 / seeds + test_train_ratio)), degrees(seeds), level)
 
 
-def _power(noncentrality: float, df: int, level: float) -> float:
+def _power(noncentrality: float, df: float, level: float) -> float:
     critical = float(stdtrit(df, 1 - level / 2))
     lower = float(nctdtr(df, noncentrality, -critical))
     return float(1 - nctdtr(df, noncentrality, critical)) + (lower if lower > 0 else 0.0)  # NaN where it is tiny
 
 
 def detectable_difference(
-    sd: float, seeds: int, level: float = 0.05, power: float = POWER, *, test_train_ratio: float = 0.0
-) -> float:
+    sd: float, seeds: int, level: float = 0.05, power: float = POWER, *,
+    test_train_ratio: float = 0.0, degrees: Degrees = PAIRED,
+) -> float:  # fmt: skip
     """The true difference that so many seeds find with this power."""
     assert level < power < 1
-    return _noncentrality(seeds - 1, level, power) * sd * math.sqrt(1 / seeds + test_train_ratio)
+    return _noncentrality(degrees(seeds), level, power) * sd * math.sqrt(1 / seeds + test_train_ratio)
 
 
 @lru_cache(maxsize=4096)
-def _noncentrality(df: int, level: float, power: float) -> float:
+def _noncentrality(df: float, level: float, power: float) -> float:
     high = float(stdtrit(df, 1 - level / 2)) + 1
     while _power(high, df, level) < power:
         high *= 2
@@ -62,8 +93,9 @@ def _noncentrality(df: int, level: float, power: float) -> float:
 
 @lru_cache(maxsize=4096)
 def seeds_needed(
-    difference: float, sd: float, level: float = 0.05, power: float = POWER, *, test_train_ratio: float = 0.0
-) -> int | None:
+    difference: float, sd: float, level: float = 0.05, power: float = POWER, *,
+    test_train_ratio: float = 0.0, degrees: Degrees = PAIRED,
+) -> int | None:  # fmt: skip
     """The fewest seeds that find a true difference of this size with this power; `FEWEST` at least.
 
     Returns:
@@ -74,7 +106,9 @@ def seeds_needed(
     if sd == 0:
         return FEWEST
     return _smallest(
-        lambda seeds: power_of_test(difference, sd, seeds, level, test_train_ratio=test_train_ratio) >= power
+        lambda seeds: (
+            power_of_test(difference, sd, seeds, level, test_train_ratio=test_train_ratio, degrees=degrees) >= power
+        )
     )
 
 
@@ -86,21 +120,23 @@ def equivalence_power(
     *,
     difference: float = 0.0,
     test_train_ratio: float = 0.0,
+    degrees: Degrees = PAIRED,
 ) -> float:
-    """Probability that `equivalence_test` claims equivalence, for normal differences.
+    """Probability that two one-sided tests claim equivalence, for normal values.
 
     The mean's distance from either end of the margin is integrated over the distribution of the observed sd
     (Owen 1965; Phillips 1990).
 
     Args:
         margin: Above 0.
-        sd: Standard deviation of the differences, above 0.
-        seeds: Number of pairs, two at least.
+        sd: Standard deviation of the difference of two runs, above 0.
+        seeds: Of each method, two at least.
         level: The test's error.
-        difference: The true mean of the differences.
+        difference: The true one.
         test_train_ratio: As for `paired_t_test`.
+        degrees: Degrees of freedom.
     """
-    df = seeds - 1
+    df = degrees(seeds)
     error = sd * math.sqrt(1 / seeds + test_train_ratio)
     critical = float(stdtrit(df, 1 - level))
     low, high = (-margin - difference) / error, (margin - difference) / error
@@ -117,14 +153,17 @@ def equivalence_power(
 
 @lru_cache(maxsize=4096)
 def seeds_for_equivalence(
-    margin: float, sd: float, level: float = 0.05, power: float = POWER, *, test_train_ratio: float = 0.0
-) -> int | None:
+    margin: float, sd: float, level: float = 0.05, power: float = POWER, *,
+    test_train_ratio: float = 0.0, degrees: Degrees = PAIRED,
+) -> int | None:  # fmt: skip
     """The fewest seeds that claim equivalence of two equal methods with this power; None above `MOST`."""
     assert margin > 0
     if sd == 0:
         return FEWEST
     return _smallest(
-        lambda seeds: equivalence_power(margin, sd, seeds, level, test_train_ratio=test_train_ratio) >= power
+        lambda seeds: (
+            equivalence_power(margin, sd, seeds, level, test_train_ratio=test_train_ratio, degrees=degrees) >= power
+        )
     )
 
 

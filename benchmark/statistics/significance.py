@@ -1,4 +1,4 @@
-"""Tests of paired differences, and what many of them together may claim."""
+"""Tests of paired differences, and what many tests together may claim."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import numpy as np
 from scipy.special import stdtr
 
 from benchmark.statistics.intervals import FEWEST, spread
+
+SAME = "the seeds vary nothing, they are no repetition"
+"""Why there is no test where all runs, or all differences, are the same."""
 
 _EXACT = 16
 """Pairs up to which all sign patterns are counted: 65,536."""
@@ -47,34 +50,9 @@ def paired_t_test(differences: Sequence[float], *, test_train_ratio: float = 0.0
         return Outcome(None, reason=too_few(n))
     _, mean, sd = spread(differences)
     if sd <= 1e-12 * abs(mean):  # the same to rounding; all zero included
-        return Outcome(
-            None, reason="every pair has the same difference: the seeds vary nothing, they are no repetition"
-        )
+        return Outcome(None, reason=SAME)
     t = mean / (sd * math.sqrt(1 / n + test_train_ratio))
     return Outcome(2 * float(stdtr(n - 1, -abs(t))), t)
-
-
-def equivalence_test(differences: Sequence[float], margin: float, *, test_train_ratio: float = 0.0) -> Outcome:
-    """Two one-sided t tests that the mean difference is inside `±margin` (Schuirmann 1987); p is the larger of them.
-
-    p is below `alpha` exactly where the `1 - 2 alpha` t interval lies inside the margin.
-
-    Args:
-        differences: One a pair.
-        margin: Above 0, in the unit of the differences.
-        test_train_ratio: As for `paired_t_test`.
-    """
-    n = len(differences)
-    if n < FEWEST:
-        return Outcome(None, reason=too_few(n))
-    _, mean, sd = spread(differences)
-    error = sd * math.sqrt(1 / n + test_train_ratio)
-    distance = margin - abs(mean)
-    if error == 0:
-        return Outcome(
-            None, reason="every pair has the same difference: the seeds vary nothing, they are no repetition"
-        )
-    return Outcome(float(stdtr(n - 1, -distance / error)), distance / error)
 
 
 def sign_flip_test(differences: Sequence[float], *, level: float = 1.0) -> Outcome:
@@ -129,6 +107,6 @@ def holm(ps: Sequence[float], tests: int | None = None) -> list[float]:
     return adjusted
 
 
-def too_few(n: int) -> str:
-    """Why so few pairs have no test."""
-    return f"{n} {'pair' if n == 1 else 'pairs'} of runs; a test needs {FEWEST}"
+def too_few(n: int, what: str = "pair") -> str:
+    """Why so few pairs or seeds have no test."""
+    return f"{n} {what if n == 1 else f'{what}s'}; a test needs {FEWEST}"

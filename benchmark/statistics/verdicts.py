@@ -1,9 +1,11 @@
-"""Verdicts: what a family of paired comparisons says, one word each.
+"""Verdicts: what a family of comparisons says, one word each.
 
 A family is every comparison of which any may be quoted: all methods times all tasks of one data set against the
-baseline, on each task's headline metric. Two kinds of claim are made, each with an error of `alpha` over the family:
+baseline, on each task's headline metric. By a fixed rule, runs are paired where their data differ, as there a seed's data
+move all methods alike, and are not where all have the same rows (`benchmark.statistics.arms`). Two kinds of claim are made,
+each with an error of `alpha` over the family:
 
-- better or worse: the paired t test's p, adjusted by Holm, is below `alpha`. With probability `1 - alpha` none is false.
+- better or worse: the test's p, adjusted by Holm, is below `alpha`. With probability `1 - alpha` none is false.
 - equivalent: both one-sided tests place the difference inside the margin; the larger p, adjusted by Holm over the
   family's equivalence tests, is below `alpha`. The same care for the same number of claims: ten chances of a false
   "equivalent" are no better than ten of a false "better". One Holm over both kinds would cost every "better" its
@@ -15,14 +17,14 @@ exists, and is too small to matter by the declared margin. "equivalent" is said 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from benchmark.statistics.arms import Arms
 from benchmark.statistics.comparison import Comparison, Endpoint, Verdict
 from benchmark.statistics.intervals import FEWEST, spread
-from benchmark.statistics.significance import Outcome, equivalence_test, holm, paired_t_test, too_few
+from benchmark.statistics.significance import SAME, holm, too_few
 
 Measured = Mapping[tuple[str, str], Mapping[str, Mapping[Any, float]]]
 """{(task, metric): {method: {pair: value}}}; a pair is what two runs share: data, split and seed."""
@@ -69,9 +71,9 @@ def judge(comparisons: Sequence[Comparison], *, alpha: float = 0.05, tests: int 
     settled = [_without_test(c) for c in comparisons]
     tested = [c for c, done in zip(comparisons, settled, strict=True) if done is None]
     count = len(tested) if tests is None else max(tests, len(tested))
-    differ = [paired_t_test(c.differences, test_train_ratio=c.test_train_ratio) for c in tested]
-    equal = [equivalence_test(c.differences, c.margin, test_train_ratio=c.test_train_ratio) for c in tested]
-    ps, qs = [_p(test) for test in differ], [_p(test) for test in equal]
+    estimates = [c.estimate for c in tested]
+    ps = [_known(e and e.p) for e in estimates]
+    qs = [_known(e and e.p_equivalence(c.margin)) for c, e in zip(tested, estimates, strict=True)]
     rows = zip(tested, ps, holm(ps, count), qs, holm(qs, count), strict=True)
     judged = iter(
         replace(
@@ -87,14 +89,14 @@ def judge(comparisons: Sequence[Comparison], *, alpha: float = 0.05, tests: int 
     )
 
 
-def _p(test: Outcome) -> float:
-    assert test.p is not None, test.reason
-    return test.p
+def _known(p: float | None) -> float:
+    assert p is not None
+    return p
 
 
 def _verdict(comparison: Comparison, p: float, p_equivalence: float, alpha: float) -> Verdict:
-    if p < alpha:
-        better = math.fsum(comparison.differences) * comparison.endpoint.direction > 0
+    if p < alpha and comparison.estimate is not None:
+        better = comparison.estimate.value * comparison.endpoint.direction > 0
         return Verdict.BETTER if better else Verdict.WORSE
     return Verdict.EQUIVALENT if p_equivalence < alpha else Verdict.UNDECIDED
 
@@ -103,15 +105,15 @@ def _without_test(comparison: Comparison) -> Comparison | None:
     """The comparison with the verdict that needs no test; None if one is to be made."""
     if comparison.excluded is not None:
         return replace(comparison, reason=comparison.excluded)
-    n = comparison.n
-    if n == 0:
+    estimate = comparison.estimate
+    if estimate is None:
         return replace(comparison, reason="no pair of runs has the same data and seed")
-    if not any(comparison.differences):
+    if comparison.is_identical:
         return replace(comparison, verdict=Verdict.IDENTICAL)
-    if n < FEWEST:
-        return replace(comparison, verdict=Verdict.UNDECIDED, reason=too_few(n))
-    reason = paired_t_test(comparison.differences).reason
-    return None if reason is None else replace(comparison, verdict=Verdict.UNDECIDED, reason=reason)
+    if estimate.n < FEWEST:
+        what = "pair" if comparison.contrast is None else "seed"
+        return replace(comparison, verdict=Verdict.UNDECIDED, reason=too_few(estimate.n, what))
+    return replace(comparison, verdict=Verdict.UNDECIDED, reason=SAME) if estimate.p is None else None
 
 
 def against_baseline(
@@ -121,12 +123,14 @@ def against_baseline(
     *,
     expected: Collection[Any] | None = None,
     excluded: Mapping[str, str] | None = None,
+    paired: bool = False,
     test_train_ratio: float = 0.0,
     alpha: float = 0.05,
+    tests: int | None = None,
 ) -> Family:
     """Every other method against the baseline on every endpoint, as one family.
 
-    A method is compared on all pairs that it shares with the baseline. One that lacks a value of an endpoint on an expected
+    A method is compared on all its runs; where runs are paired, on all pairs that it shares with the baseline. One that lacks a value of an endpoint on an expected
     pair where another has one is not ranked on it.
 
     Args:
@@ -135,16 +139,18 @@ def against_baseline(
         baseline: The method that the others are compared to.
         expected: The pairs that every method should have; by default those that any has.
         excluded: {method: reason} of methods that are not ranked. If the baseline is among them, nobody is.
+        paired: Whether runs are paired: where their data differ.
         test_train_ratio: Rows of test over rows of train if pairs have different test rows, else 0.
         alpha: The family's error.
+        tests: As for `judge`.
     """
     excluded = excluded or {}
     asked: list[Comparison] = []
     for endpoint in endpoints:
         methods = values.get((endpoint.task, endpoint.metric), {})
         out = unranked(endpoint, methods, excluded, expected)
-        asked += _asked(endpoint, methods, baseline, out, test_train_ratio)
-    return judge(asked, alpha=alpha)
+        asked += _asked(endpoint, methods, baseline, out, paired=paired, test_train_ratio=test_train_ratio)
+    return judge(asked, alpha=alpha, tests=tests)
 
 
 def against_best(
@@ -153,6 +159,7 @@ def against_best(
     *,
     expected: Collection[Any] | None = None,
     excluded: Mapping[str, str] | None = None,
+    paired: bool = False,
     test_train_ratio: float = 0.0,
     alpha: float = 0.05,
 ) -> Family:
@@ -177,7 +184,7 @@ def against_best(
         pairs += len(ranked) * (len(ranked) - 1) // 2
         if ranked:
             best = min(ranked, key=lambda m: (-endpoint.direction * ranked[m], m))
-            asked += _asked(endpoint, methods, best, out, test_train_ratio)
+            asked += _asked(endpoint, methods, best, out, paired=paired, test_train_ratio=test_train_ratio)
     return judge(asked, alpha=alpha, tests=pairs)
 
 
@@ -211,12 +218,16 @@ def _asked(
     methods: Mapping[str, Mapping[Any, float]],
     baseline: str,
     out: Mapping[str, str],
+    *,
+    paired: bool,
     test_train_ratio: float,
 ) -> list[Comparison]:
+    assert paired or not test_train_ratio, "runs with test rows of their own are paired"
+    arms = None if paired else Arms({method: row.values() for method, row in methods.items() if row}, out)
     missing = f"the baseline {baseline} is not ranked: {out[baseline]}" if baseline in out else None
     return [
-        Comparison.paired(
-            endpoint, method, methods.get(method, {}), baseline, methods.get(baseline, {}),
+        Comparison.of(
+            endpoint, method, methods.get(method, {}), baseline, methods.get(baseline, {}), arms=arms,
             excluded=out.get(method, missing), test_train_ratio=test_train_ratio,
         )
         for method in sorted({*methods, *out} - {baseline})

@@ -69,7 +69,7 @@ def beyond(comparison: Comparison) -> str:
 def places(comparison: Comparison) -> int:
     """Decimals of a comparison's numbers: two digits of the margin at least, and of the difference."""
     sizes = [comparison.margin]
-    if comparison.n and (mean := abs(math.fsum(comparison.differences)) / comparison.n) > 0:
+    if comparison.estimate is not None and (mean := abs(comparison.estimate.value)) > 0:
         sizes.append(mean)
     return max(two_digits(size) for size in sizes)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import binom, ttest_ind
+from scipy.stats import binom, ttest_1samp, ttest_ind
 
 from benchmark.statistics.arms import Arms, Contrast, fit_prior
 from benchmark.statistics.significance import holm
@@ -91,8 +91,30 @@ def test_a_contrast_of_several_arms_has_satterthwaites_degrees_of_freedom() -> N
 
 
 def test_an_arm_with_too_few_values_is_in_no_fit() -> None:
-    arms = Arms({"a": [1.0, 2.0], "b": [1.0, 2.0, 3.0]})
-    assert set(arms.arms) == {"b"}
+    arms = Arms({"a": [1.0, 2.0], "b": [1.0, 2.0, 3.0], "c": [0.0, 4.0, 1.0]}, left_out=["c"])
+    assert set(arms.fitted) == {"b"}
+    found = arms.contrast({"a": 1, "b": -1})
+    assert (found.value, found.p, found.n, found.interval().half_width) == (-0.5, None, 2, None)
+    assert arms.contrast({"c": 1, "b": -1}).p is not None
+
+
+def test_pairs_are_students_test() -> None:
+    differences = [0.3, -0.1, 0.2, 0.4]
+    found = Contrast.paired(differences)
+    assert found.p == pytest.approx(ttest_1samp(differences, 0).pvalue, rel=1e-9)
+    between = ttest_1samp(differences, 0).confidence_interval(0.95)
+    assert (found.interval().low, found.interval().high) == pytest.approx((between.low, between.high), rel=1e-9)
+    corrected = Contrast.paired(differences, test_train_ratio=0.25)
+    assert corrected.error == pytest.approx(found.error * math.sqrt((1 / 4 + 0.25) / (1 / 4)))
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 8])
+def test_degrees_of_freedom_are_planned_as_they_come_out(seeds: int) -> None:
+    rng = np.random.default_rng(6)
+    arms = Arms({name: rng.normal(0, 1 + number, seeds) for number, name in enumerate("abcde")})
+    found = arms.contrast({"a": 1, "b": -1})
+    assert found.degrees(seeds) == pytest.approx(found.df)
+    assert found.sd / math.sqrt(seeds) == pytest.approx(found.error)
 
 
 def test_what_does_not_vary_has_no_test() -> None:
@@ -100,7 +122,7 @@ def test_what_does_not_vary_has_no_test() -> None:
     found = arms.contrast({"a": 1, "b": -1})
     assert found.p is None
     assert found.p_equivalence(1.0) is None
-    assert found.interval().half_width is None
+    assert found.interval().half_width == 0
 
 
 # simulations -----------------------------------------------------------------------------------------------------------

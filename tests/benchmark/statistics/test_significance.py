@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from benchmark.statistics import equivalence_test, holm, paired_t_test, sign_flip_test, t_interval
+from benchmark.statistics import holm, paired_t_test, sign_flip_test, t_interval
+from benchmark.statistics.arms import Contrast
 from tests.benchmark.statistics.test_intervals import A, B, D, spread_out
 
 ps = st.lists(st.floats(0, 1), min_size=1, max_size=8)
@@ -38,16 +39,16 @@ def test_p_knows_neither_unit_nor_order_nor_direction(values: list[float], unit:
         assert one.p == pytest.approx(other.p, rel=1e-6, abs=1e-12)
 
 
-@pytest.mark.parametrize("test", [paired_t_test, sign_flip_test, lambda d: equivalence_test(d, 0.1)])
+@pytest.mark.parametrize("test", [paired_t_test, sign_flip_test])
 def test_two_pairs_are_no_test(test: object) -> None:
     found = test([0.1, 0.2])  # type: ignore[operator]
-    assert found.p is None and found.reason == "2 pairs of runs; a test needs 3"
+    assert found.p is None and found.reason == "2 pairs; a test needs 3"
 
 
 def test_seeds_that_vary_nothing_are_no_repetition() -> None:
     same = [0.1 + 0.2, 0.3, 0.3]  # equal to rounding
     assert paired_t_test(same).p is None and "vary nothing" in str(paired_t_test(same).reason)
-    assert equivalence_test([0.0] * 3, 0.1).p is None
+    assert Contrast.paired(same).p is None and Contrast.paired(same).interval().half_width == 0
 
 
 def test_the_least_p_of_sign_flips_of_five_is_a_sixteenth() -> None:
@@ -87,17 +88,17 @@ def test_sign_flips_equal_scipy_beyond_what_is_counted() -> None:
 
 @given(spread_out, st.floats(0.01, 10))
 def test_equivalence_is_the_ninety_percent_interval_inside_the_margin(values: list[float], margin: float) -> None:
-    found, ninety = equivalence_test(values, margin), t_interval(values, 0.90)
-    assert ninety is not None and ninety.low is not None and ninety.high is not None and found.p is not None
+    found, ninety = Contrast.paired(values).p_equivalence(margin), t_interval(values, 0.90)
+    assert ninety is not None and ninety.low is not None and ninety.high is not None and found is not None
     inside = min(margin - ninety.high, margin + ninety.low)
     if abs(inside) > 1e-6:
-        assert (found.p < 0.05) == (inside > 0)
+        assert (found < 0.05) == (inside > 0)
 
 
 def test_equivalence_equals_two_one_sided_tests_of_scipy() -> None:
-    found = equivalence_test(D, 0.003)
+    found = Contrast.paired(D).p_equivalence(0.003)
     above, below = stats.ttest_1samp(D, -0.003, alternative="greater"), stats.ttest_1samp(D, 0.003, alternative="less")
-    assert found.p == pytest.approx(max(above.pvalue, below.pvalue), rel=1e-10)
+    assert found == pytest.approx(max(above.pvalue, below.pvalue), rel=1e-10)
 
 
 def test_holm_worked_elsewhere() -> None:

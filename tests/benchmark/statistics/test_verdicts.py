@@ -4,6 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scipy.stats import ttest_ind
+
 from benchmark.statistics import (
     Comparison,
     Endpoint,
@@ -107,7 +109,7 @@ def test_a_method_without_a_value_on_some_pair_is_never_the_best() -> None:
 
 def test_methods_without_a_common_pair_are_not_compared() -> None:
     values = {("income", "auc"): {"b": {0: 0.8}, "m": {1: 0.8}}}
-    found = against_baseline(values, [AUC], "b").comparisons[0]
+    found = against_baseline(values, [AUC], "b", paired=True).comparisons[0]
     assert found.verdict is None and found.reason == "no auc in 1 of 2 runs where another method has one"
     assert found.difference is None and found.seeds_needed() is None and found.detectable() is None
 
@@ -128,7 +130,7 @@ def test_the_best_is_judged_as_one_of_all_pairs() -> None:
     values = table(
         {"a": list(A), "b": list(B), "c": [a + 1e-5 * n for n, a in enumerate(A)], "d": [0.9, 0.1, 0.9, 0.9, 0.9]}
     )
-    found = against_best(values, [AUC], excluded={"d": "seed 1 diverged"})
+    found = against_best(values, [AUC], excluded={"d": "seed 1 diverged"}, paired=True)
     assert {c.baseline for c in found.comparisons} == {"b"} and found.tests == 3
     worse = found.get("income", "a")
     assert worse is not None and worse.verdict is Verdict.WORSE
@@ -137,9 +139,40 @@ def test_the_best_is_judged_as_one_of_all_pairs() -> None:
     assert lower.comparisons[0].baseline == "a" and lower.comparisons[0].verdict is Verdict.WORSE
 
 
+def test_runs_on_the_same_rows_are_not_paired() -> None:
+    """Two methods: Welch's test, its interval and the old paired p beside it."""
+    found = against_baseline(table({"b": list(A), "m": list(B)}), [AUC], "b").comparisons[0]
+    welch = ttest_ind(B, A, equal_var=False)
+    assert found.p == pytest.approx(welch.pvalue, rel=1e-9)
+    assert found.p_paired == pytest.approx(paired_t_test(D).p)
+    between = welch.confidence_interval(0.95)
+    assert found.difference is not None
+    assert (found.difference.low, found.difference.high) == pytest.approx((between.low, between.high))
+    turned = found.turned()
+    assert turned.difference is not None and turned.difference.low == pytest.approx(-between.high)
+    assert turned.baseline_mean == pytest.approx(sum(B) / len(B))
+
+
+def test_more_runs_of_a_method_count_where_runs_are_not_paired() -> None:
+    more = [*B, 0.81, 0.805]
+    found = against_baseline(table({"b": list(A), "m": more}), [AUC], "b", expected=range(len(A))).comparisons[0]
+    assert found.n == len(A)
+    assert found.p == pytest.approx(ttest_ind(more, A, equal_var=False).pvalue, rel=1e-9)
+
+
+def test_a_method_that_is_not_ranked_does_not_move_the_others_spreads() -> None:
+    rows = {"b": list(A), "m": list(B), "n": [0.80, 0.81, 0.79, 0.82, 0.80], "o": [0.7, 0.72, 0.69, 0.7, 0.71]}
+    wild = {**rows, "w": [0.1, 0.9, 0.2, 0.8, 0.5]}
+    plain = against_baseline(table(rows), [AUC], "b")
+    beside = against_baseline(table(wild), [AUC], "b", excluded={"w": "seed 3 diverged"})
+    assert [c.p for c in plain.comparisons] == [c.p for c in beside.comparisons if c.method != "w"]
+
+
 def test_varying_test_rows_make_it_harder() -> None:
     values = table({"b": list(A), "m": list(B)})
-    plain, corrected = (against_baseline(values, [AUC], "b", test_train_ratio=r).comparisons[0] for r in (0.0, 0.25))
+    plain, corrected = (
+        against_baseline(values, [AUC], "b", paired=True, test_train_ratio=r).comparisons[0] for r in (0.0, 0.25)
+    )
     assert plain.p == pytest.approx(0.0026285, rel=1e-4) and corrected.p == pytest.approx(0.0112876, rel=1e-4)
 
 
@@ -199,7 +232,7 @@ def test_a_direction_is_up_or_down() -> None:
             [0.004, -0.003, 0.001, 0.002, -0.001],
             "m and b on income: not distinguishable with 5 seeds; about 64 would tell a difference of 0.0010 AUC from none.",
         ),
-        ([0.1, 0.2], "m and b on income: not distinguishable with 2 seeds (2 pairs of runs; a test needs 3)."),
+        ([0.1, 0.2], "m and b on income: not distinguishable with 2 seeds (2 pairs; a test needs 3)."),
         ([], "m is not compared with b on income: no pair of runs has the same data and seed."),
     ],
 )
