@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 import click
 
 import benchmark
-from benchmark.records.record import BASELINE, RESULTS_DIR, Purpose, SelectionName
+from benchmark.records.record import BASELINE, GAIN, RESULTS_DIR, Purpose, SelectionName
 
 if TYPE_CHECKING:
     from benchmark.analysis.answer import Answer
@@ -78,8 +78,8 @@ class MarginOption(click.Option):
         return record and (record[0], f"{record[1]}  [default: {defaults}]")
 
 
-def _margins(option: str, words: tuple[str, ...]) -> dict[str, Margin]:
-    """The words given to a `MarginOption`, by metric."""
+def _margins(option: str, words: tuple[str, ...], also: tuple[str, ...] = ()) -> dict[str, Margin]:
+    """The words given to a `MarginOption`, by metric; `also` are known beside the headline metrics."""
     from benchmark.kinds import check_headlines
     from benchmark.statistics import Margin
 
@@ -89,7 +89,7 @@ def _margins(option: str, words: tuple[str, ...]) -> dict[str, Margin]:
         if not equals:
             raise ValueError(f"{option} {word}: expected METRIC=VALUE, such as auc=0.001 or mse=1%")
         try:
-            check_headlines([metric])
+            check_headlines([] if metric in also else [metric])
             margins[metric] = Margin.parse(size)
         except ValueError as error:
             raise ValueError(f"{option} {word}: {error}") from None
@@ -105,7 +105,8 @@ _margin = click.option(
     cls=MarginOption,
     multiple=True,
     metavar="METRIC=VALUE",
-    help="Differences up to this size count as equivalent; 1% is one percent of the mean compared with. May be repeated.",
+    help="Differences up to this size count as equivalent; 1% is one percent of the mean compared with; gain=0.5% is that of "
+    "the gain over tasks, and its default. May be repeated.",
 )
 
 
@@ -146,7 +147,7 @@ def report(results: str, margin: tuple[str, ...], tracker: tuple[str, ...], **op
     from benchmark.reporting import report as make
 
     chosen = _tracker(tracker) if tracker else None  # a misspelt one is told before the work
-    made = make(results, margins=_margins("--margin", margin), **options)
+    made = make(results, margins=_margins("--margin", margin, (GAIN,)), **options)
     made.print()
     place = chosen.report(lambda: made) if chosen is not None else None
     if place is not None:
@@ -204,7 +205,7 @@ def compare(
     from benchmark.analysis.compare import are_folders
     from benchmark.analysis.compare import compare as judge
 
-    margins = _margins("--margin", margin)
+    margins = _margins("--margin", margin, (GAIN,))
     if delong and selection != "joint":
         raise ValueError(f"--delong: checkpoints are of the joint selection, found --selection {selection}")
     if delong and are_folders(first, second, results):
@@ -247,7 +248,7 @@ def power(
     """
     from benchmark.analysis.power import power as plan
 
-    differences = _margins("--difference", difference)
+    differences = _margins("--difference", difference, (GAIN,))
     plan(results, baseline=baseline, differences=differences, selection=selection).print()
 
 

@@ -1,26 +1,40 @@
 """`mtlbench compare`: two methods of one folder of records, or two folders of records. Imports no torch.
 
-The first is judged by the second: `compare mmoe/equal single_task/equal`, `compare results/after results/before`.
+The first is judged by the second: `compare mmoe/equal single_task/equal`, `compare results/after results/before`. Methods of
+one folder are compared as its report does; a method of two folders, by its runs with the same data and seed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from benchmark import metrics
+from benchmark.analysis import estimates, families, gain
 from benchmark.analysis.answer import Answer
-from benchmark.analysis.families import endpoints, replicates, resampling
+from benchmark.analysis.families import endpoints, replicates
+from benchmark.analysis.gain import TASKS
 from benchmark.analysis.results import label
 from benchmark.analysis.study import Group, Run, Study, find_method, short_name, tuned_name
 from benchmark.analysis.values import Values, long_table, values_on_test
 from benchmark.kinds import check_headlines
-from benchmark.records.record import RESULTS_DIR, TUNED, Record, SelectionName, load_records
-from benchmark.statistics import Comparison, Endpoint, Family, Margin, Verdict, judge, sentence, unranked
+from benchmark.records.record import GAIN, RESULTS_DIR, TUNED, Record, SelectionName, load_records
+from benchmark.statistics import (
+    Arms,
+    Comparison,
+    Contrast,
+    Endpoint,
+    Family,
+    Margin,
+    Verdict,
+    judge,
+    sentence,
+    unranked,
+)
 from benchmark.statistics.wording import WORDS, bracketed, p_number, places
 from benchmark.text import ABSENT, unknown
 
@@ -32,7 +46,7 @@ COLUMNS: dict[str, type[pl.DataType]] = {
     "dataset": pl.String, "task": pl.String, "metric": pl.String, "method": pl.String, "baseline": pl.String,
     "pairs": pl.Int64, "difference": pl.Float64, "low": pl.Float64, "high": pl.Float64, "low_adjusted": pl.Float64,
     "high_adjusted": pl.Float64, "p": pl.Float64, "p_adjusted": pl.Float64, "p_equivalence_adjusted": pl.Float64,
-    "p_sign_flip": pl.Float64,
+    "p_paired": pl.Float64, "p_sign_flip": pl.Float64,
     "margin": pl.Float64, "tests": pl.Int64, "verdict": pl.String, "reason": pl.String, "seeds_to_decide": pl.Int64,
 }  # fmt: skip
 SHOWN: dict[Verdict | None, str] = dict([*WORDS.items(), (None, "not compared")])
@@ -48,7 +62,7 @@ class Judged:
         dataset: Its name.
         sides: What was compared: two methods, or two folders.
         names: {method as the comparisons name it: its name}; where folders are compared, they name the folder too.
-        family: The comparisons, judged together.
+        families: The comparisons: the gain over tasks, if there is one, and the tasks.
         labels: {task: metric with its unit}.
         notes: Which runs are in no pair.
         lost: Whether the second has a run that the first has not.
@@ -57,23 +71,28 @@ class Judged:
     dataset: str
     sides: tuple[str, str]
     names: dict[str, str]
-    family: Family
+    families: tuple[Family, ...]
     labels: dict[str, str]
     notes: tuple[str, ...] = ()
     lost: bool = False
 
     @property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """Of all families."""
+        return tuple(c for family in self.families for c in family.comparisons)
+
+    @property
     def methods(self) -> dict[str, list[Comparison]]:
         """The comparisons of each method, in order."""
         found: dict[str, list[Comparison]] = {}
-        for comparison in self.family.comparisons:
+        for comparison in self.comparisons:
             found.setdefault(comparison.method, []).append(comparison)
         return found
 
     @property
     def answer(self) -> str:
         """All verdicts in one sentence."""
-        comparisons, one = self.family.comparisons, len(self.methods) == 1
+        comparisons, one = self.comparisons, len(self.methods) == 1
         parts = []
         for verdict, word in SHOWN.items():
             of = [c for c in comparisons if c.verdict is verdict]
@@ -113,7 +132,7 @@ class HeadToHead(Answer):
     @property
     def comparisons(self) -> tuple[Comparison, ...]:
         """Of all data sets."""
-        return tuple(c for judged in self.judged for c in judged.family.comparisons)
+        return tuple(c for judged in self.judged for c in judged.comparisons)
 
     @property
     def worse(self) -> bool:
@@ -130,12 +149,12 @@ class HeadToHead(Answer):
         """One row a comparison, with all its numbers; differences are first minus second, in the metric's unit."""
         rows = []
         for judged in self.judged:
-            for c in judged.family.comparisons:
+            for c in judged.comparisons:
                 d, a = c.difference, c.difference_adjusted
                 rows.append((
                     judged.dataset, c.task, c.metric, c.method, c.baseline, c.n,
                     *((d.mean, d.low, d.high) if d else (None,) * 3), *((a.low, a.high) if a else (None,) * 2),
-                    c.p, c.p_adjusted, c.p_equivalence_adjusted, c.sign_flip.p, c.margin if c.n else None, c.tests, c.verdict,
+                    c.p, c.p_adjusted, c.p_equivalence_adjusted, c.p_paired, c.sign_flip.p, c.margin if c.n else None, c.tests, c.verdict,
                     c.reason, c.seeds_to_decide,
                 ))  # fmt: skip
         return pl.DataFrame(rows, schema=COLUMNS, orient="row")
@@ -150,7 +169,7 @@ class HeadToHead(Answer):
                 yield _table(judged)
             if len(judged.methods) > 1 and identical:
                 yield Text(f"Identical on every task: {', '.join(identical)}.")
-            for line in (*judged.sentences(), *judged.notes, _reading(judged.family)):
+            for line in (*judged.sentences(), *judged.notes, *_reading(judged)):
                 yield Text(line)
             yield Text()
         for note in self.notes:
@@ -167,8 +186,9 @@ def compare(
 ) -> HeadToHead:
     """Judges one method by another, or the records of one folder by those of another, paired by data and seed.
 
-    All tasks, and of two folders all methods, of a data set are one family. Seeds that only one of the two has are left
-    out; a seed that failed or diverged in either leaves the method without verdict.
+    All tasks, and of two folders all methods, of a data set are one family; the gain of two methods over the tasks is a test of
+    its own. Where runs are paired, seeds that only one of the two has are left out; a seed that failed or diverged in either
+    leaves the method without verdict.
 
     Args:
         first: A method as the report names it, or a folder of records.
@@ -184,7 +204,8 @@ def compare(
         ValueError: if a method or a metric is unknown, with the known names, or nothing is in both.
     """
     margins = margins or {}
-    check_headlines(margins)
+    check_headlines(margins.keys() - {GAIN})
+    gain.endpoint(margins)  # refuses a wrong margin
     if are_folders(first, second, results):
         return _folders(Path(first), Path(second), margins, selection)
     return _methods(str(first), str(second), RESULTS_DIR if results is None else results, margins, selection)
@@ -237,11 +258,41 @@ def _methods(
                 _Side(_as_asked(method, wanted, group), group.by_method[method], values)
                 for method, wanted in ((mine, first), (other, second))
             )
-            judged.append(_judge([group], (one.name, two.name), [(one, two)], margins))
+            arms = _arms(group, values.get(group.name, {}))
+            found = _judge([group], (one.name, two.name), [(one, two)], margins, arms)
+            overall = _gain(group, values.get(group.name, {}), one, two, margins, found)
+            judged.append(replace(found, families=(*overall, *found.families)))
             notes += _tuned_too(group, mine, other)
     if not judged:
         raise ValueError(f"no data set has both {first} and {second}")
     return HeadToHead(tuple(judged), tuple(notes))
+
+
+def _arms(group: Group, values: Values) -> dict[tuple[str, str], Arms] | None:
+    """All methods of the group, whose spreads are estimated together; None where runs are paired."""
+    terms = families.terms(group, values)
+    if terms["paired"]:
+        return None
+    return {key: estimates.arms(key[1], rows, terms) for key, rows in values.items()}
+
+
+def _gain(
+    group: Group, values: Values, one: _Side, two: _Side, margins: Mapping[str, Margin], tasks: Judged
+) -> list[Family]:
+    """The first's gain over the second, on all tasks together; none where a task has no comparison."""
+    mine, other = one.runs[0].method, two.runs[0].method
+    found = families.compared(group, values)
+    scores, terms = gain.scores(group, found, other), families.terms(group, found)
+    if any(c.verdict is None for c in tasks.comparisons) or not {mine, other} <= scores.totals.keys():
+        return []
+    rows = scores.totals
+    weights = {mine: 1, other: -1}
+    contrast = None if terms["paired"] else estimates.arms(GAIN, rows, terms).contrast(weights)
+    asked = Comparison.of(
+        gain.endpoint(margins), one.name, rows[mine], two.name, rows[other], contrast=contrast,
+        test_train_ratio=terms["test_train_ratio"],
+    )  # fmt: skip
+    return [judge([asked])]
 
 
 def _tuned_too(group: Group, *compared: str) -> list[str]:
@@ -291,6 +342,7 @@ def _judge(
     names: tuple[str, str],
     sides: Iterable[tuple[_Side, _Side]],
     margins: Mapping[str, Margin],
+    arms: Mapping[tuple[str, str], Arms] | None = None,
 ) -> Judged:
     asked: list[Comparison] = []
     methods: dict[str, str] = {}
@@ -298,30 +350,36 @@ def _judge(
     for one, two in sides:
         methods[one.name] = one.runs[0].method
         common = one.finished & two.finished
-        alone = len(one.finished ^ two.finished)
-        if common and alone:
+        used, alone = common if arms is None else one.finished | two.finished, len(one.finished ^ two.finished)
+        if common and alone and arms is None:
             runs = "run has" if alone == 1 else "runs have"
             notes.append(f"{one.name}, {two.name}: {alone} {runs} no counterpart of the same data and seed.")
         stopped = [side.stopped for side in (one, two) if side.stopped is not None]
         for endpoint in endpoints(groups[0], margins):
             key = (endpoint.task, endpoint.metric)
-            found = {s.name: {pair: v for pair, v in s.of(endpoint).items() if pair in common} for s in (one, two)}
-            undefined = unranked(endpoint, found, {})
+            found = {s.name: {pair: v for pair, v in s.of(endpoint).items() if pair in used} for s in (one, two)}
+            undefined = unranked(endpoint.metric, found, {}, common)
             reasons = stopped or [f"{name}: {reason}" for name, reason in undefined.items()]
             rows = replicates({key: found})[key]
             asked.append(
-                Comparison.paired(
+                Comparison.of(
                     endpoint, one.name, rows[one.name], two.name, rows[two.name], excluded="; ".join(reasons) or None,
-                    test_train_ratio=max(map(resampling, groups)),
+                    contrast=_contrast(arms, key, one, two) if arms is not None else None,
+                    test_train_ratio=max(map(families.resampling, groups)),
                 )
             )  # fmt: skip
         lost = lost or bool(two.finished - one.finished)
-    return Judged(groups[0].name, names, methods, judge(asked), headlines(groups[0]), tuple(notes), lost)
+    return Judged(groups[0].name, names, methods, (judge(asked),), headlines(groups[0]), tuple(notes), lost)
+
+
+def _contrast(arms: Mapping[tuple[str, str], Arms], key: tuple[str, str], one: _Side, two: _Side) -> Contrast | None:
+    weights = {one.runs[0].method: 1, two.runs[0].method: -1}
+    return arms[key].contrast(weights) if key in arms and weights.keys() <= arms[key].arms.keys() else None
 
 
 def headlines(group: Group) -> dict[str, str]:
     """The headline metric of every task with its unit: `AUC`, `MSE [seconds²]`."""
-    return {task.name: label(metrics.headline_name(task), task) for task in group.tasks}
+    return {TASKS: "%", **{task.name: label(metrics.headline_name(task), task) for task in group.tasks}}
 
 
 def study_of(results: str | Path | Sequence[Record]) -> Study:
@@ -329,7 +387,7 @@ def study_of(results: str | Path | Sequence[Record]) -> Study:
     records = load_records(results) if isinstance(results, (str, Path)) else results
     if not records:
         raise ValueError(f"no records under {results}")
-    return Study.of(records)
+    return Study.of(records, apart=False)
 
 
 def require(study: Study, *methods: str, what: str = "method") -> None:
@@ -352,7 +410,7 @@ def _table(judged: Judged) -> Table:
     for title in ("task",) if one else ("method", "task"):
         table.add_column(title, overflow="fold")
     table.add_column("metric")
-    for title in ("pairs", "difference [95 %]", "adjusted\np"):
+    for title in ("seeds", "difference [95 %]", "adjusted\np"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("verdict", overflow="fold")
     for of in judged.methods.values():
@@ -361,7 +419,14 @@ def _table(judged: Judged) -> Table:
         for number, c in enumerate(of):
             name = [] if one else [judged.names[c.method] if number == 0 else ""]
             within = ", within the margin" if c.verdict in FIRM and c.within_margin else ""
-            cells = [*name, c.task, metrics.METRICS[c.metric].title, str(c.n), _size(c), _p(c)]
+            cells = [
+                *name,
+                c.task,
+                "gain" if c.metric == GAIN else metrics.METRICS[c.metric].title,
+                str(c.n),
+                _size(c),
+                _p(c),
+            ]
             verdict = Text(SHOWN[c.verdict] + within, style=STYLES.get(c.verdict, ""))
             table.add_row(*map(Text, cells), verdict, end_section=not one and c is of[-1])
     return table
@@ -374,7 +439,7 @@ def _identical(comparisons: Sequence[Comparison]) -> bool:
 def _size(comparison: Comparison) -> str:
     if comparison.difference is None:
         return ABSENT
-    return "0" if not any(comparison.differences) else bracketed(comparison.difference, places(comparison), sign="+")
+    return "0" if comparison.is_identical else bracketed(comparison.difference, places(comparison), sign="+")
 
 
 def _p(comparison: Comparison) -> str:
@@ -382,13 +447,26 @@ def _p(comparison: Comparison) -> str:
     return ABSENT if p is None else p_number(p)
 
 
-def _reading(family: Family) -> str:
-    text = "Differences are first minus second, paired by data and seed."
-    if not family.tests:
-        return text
-    adjusted = f"adjusted for {family.tests} tests (Holm)" if family.tests > 1 else "of the only test, so not adjusted"
-    return (
-        f"{text} Intervals are Student's, each of one comparison alone, not adjusted; p is {adjusted}. Equivalent: inside "
-        "the margin by two one-sided tests, their p adjusted alike. That holds for a pair named beforehand; of a pair picked "
+def _reading(judged: Judged) -> Iterator[str]:
+    paired = all(c.contrast is None for c in judged.comparisons)
+    how = (
+        "paired by data and seed; intervals are Student's"
+        if paired
+        else "of means over seeds, not paired; spreads are estimated over all methods of the folder together"
+    )
+    tests = judged.families[-1].tests
+    text = f"Differences are first minus second, {how}."
+    if not tests:
+        yield text
+        return
+    adjusted = f"adjusted for {tests} tests (Holm)" if tests > 1 else "of the only test, so not adjusted"
+    yield (
+        f"{text} Intervals are of one comparison alone, not adjusted; the p of tasks is {adjusted}. Equivalent: inside the "
+        "margin by two one-sided tests, their p adjusted alike. That holds for a pair named beforehand; of a pair picked "
         "from a report, the report's p, adjusted for all its methods, is the one to quote."
     )
+    if len(judged.families) > 1:
+        yield (
+            f"Gain over tasks: mean of what the first is better, in per cent of what {judged.sides[1]} has learnt beyond a "
+            "constant; a test of its own."
+        )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import TypedDict
 
 from benchmark import metrics
+from benchmark.analysis.estimates import Terms
 from benchmark.analysis.lines import Line
 from benchmark.analysis.study import Group, Pair
 from benchmark.analysis.values import Values
@@ -29,11 +29,6 @@ def endpoints(group: Group, margins: Mapping[str, Margin]) -> list[Endpoint]:
     """What methods are compared by: the headline metric of every task."""
     headlines = {task: metrics.headline(task) for task in group.tasks}
     return [Endpoint(task.name, m.name, m.direction, margin_of(task, margins)) for task, m in headlines.items()]
-
-
-def to_baseline(group: Group, found: Values, baseline: str, margins: Mapping[str, Margin]) -> Family:
-    """All methods against the baseline, by what `compared` found."""
-    return against_baseline(found, endpoints(group, margins), baseline, **terms(group, found))
 
 
 def to_best(group: Group, found: Values, margins: Mapping[str, Margin]) -> Family:
@@ -85,19 +80,13 @@ def _pairs(values: Values) -> set[Pair]:
     return {pair for methods in values.values() for row in methods.values() for pair in row}
 
 
-class Terms(TypedDict):
-    """Under which all families of a data set are judged, and all its differences estimated."""
-
-    expected: set[Pair]
-    excluded: dict[str, str]
-    paired: bool
-    test_train_ratio: float
-
-
 def terms(group: Group, found: Values) -> Terms:
-    """Runs are paired where their data differ, by the rule of `benchmark.statistics.verdicts`."""
+    """Runs are paired where their data differ, by the rule of `benchmark.statistics.verdicts`.
+
+    A method that stopped at a look, decided, lacks no run: there nothing is expected.
+    """
     return Terms(
-        expected=_expected(group, found),
+        expected=_expected(group, found) if not group.looks else set(),
         excluded=not_ranked(group),
         paired=have_several_draws(group),
         test_train_ratio=resampling(group),

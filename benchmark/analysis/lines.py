@@ -56,7 +56,7 @@ def reference_lines(group: Group, references: Sequence[ReferenceRecord]) -> dict
     """The references of a data set by key: those in the runs' records, and those that were trained on the same rows."""
     lines = {}
     for key in (CONSTANT, BEST):
-        found = _stated(group, key)
+        found = stated(group, key)
         if found:
             lines[key] = Line(LABELS[key], trivial=key == CONSTANT, bound=key == BEST, estimates=found)
     labels: dict[str, str] = {}
@@ -96,7 +96,7 @@ def _rows_of(record: ReferenceRecord) -> tuple[str, str, str]:
     return data.get("fingerprint", ""), draw_of(record.config["dataset"]), data.get("test_rows", "")
 
 
-def _stated(group: Group, key: str) -> dict[tuple[str, str], Interval]:
+def stated(group: Group, key: str) -> dict[tuple[str, str], Interval]:
     """Metrics that the runs' own records state of their data; over several draws of the data, their mean."""
     by_rows = {run.pair[:3]: run.record.dataset.get(key) or {} for runs in group.finished.values() for run in runs}
     values: dict[tuple[str, str], list[float]] = defaultdict(list)

@@ -14,11 +14,13 @@ from scipy.special import chdtri
 
 from benchmark.analysis.answer import Answer
 from benchmark.analysis.compare import headlines, require, study_of
-from benchmark.analysis.families import compared, to_baseline
+from benchmark.analysis.families import compared, terms
+from benchmark.analysis.gain import endpoint, scores
+from benchmark.analysis.question import Question, answered
 from benchmark.analysis.study import Group, find_baseline
 from benchmark.analysis.values import Values, long_table, values_on_test
 from benchmark.kinds import check_headlines
-from benchmark.records.record import BASELINE, RESULTS_DIR, Record, SelectionName
+from benchmark.records.record import BASELINE, GAIN, RESULTS_DIR, Record, SelectionName
 from benchmark.statistics import Comparison, Margin
 from benchmark.statistics.intervals import FEWEST
 from benchmark.statistics.planning import POWER
@@ -67,12 +69,12 @@ class SeedPlan(Answer):
         """One row a comparison: `detectable_S` with S seeds, `seeds` that find `difference`; null where unknown."""
         columns: dict[str, type[pl.DataType]] = {
             "dataset": pl.String, "task": pl.String, "metric": pl.String, "method": pl.String, "baseline": pl.String,
-            "pairs": pl.Int64, "tests": pl.Int64, "sd": pl.Float64,
+            "seeds_so_far": pl.Int64, "tests": pl.Int64, "sd": pl.Float64,
             **{f"detectable_{seeds}": pl.Float64 for seeds in SEEDS}, "difference": pl.Float64, "seeds": pl.Int64,
         }  # fmt: skip
         rows = [
             (
-                spreads.dataset, c.task, c.metric, c.method, c.baseline, c.n, c.tests, c.sd if c.n >= FEWEST else None,
+                spreads.dataset, c.task, c.metric, c.method, c.baseline, c.n, c.tests, c.sd,
                 *(c.detectable(seeds) for seeds in SEEDS), c.margin, c.seeds_needed(),
             )
             for spreads in self.spreads
@@ -86,6 +88,8 @@ class SeedPlan(Answer):
         for spreads in self.spreads:
             for task, name in spreads.labels.items():
                 of = [c for c in spreads.comparisons if c.task == task]
+                if not of:
+                    continue
                 yield Text(_answer(spreads, task, name), style="bold")
                 yield _table(of)
             for line in _reading(spreads):
@@ -104,22 +108,23 @@ def power(
 ) -> SeedPlan:
     """Which differences from the baseline 3, 5, 10 and 20 seeds can show, and how many seeds a given difference needs.
 
-    With 80 % power by the paired t test, at the level that the family of all methods and tasks of a data set leaves.
+    With 80 % power by the test of reports, at the level that the family of all methods and tasks of a data set leaves.
 
     Args:
         results: Folder of records, or the records.
         baseline: The method that the others are compared to.
-        differences: Those that seeds are counted for, by headline metric (`auc`, `mse`); those left out are the
-            margins of the kinds of task.
+        differences: Those that seeds are counted for, by headline metric (`auc`, `mse`) and of the gain over tasks (`gain`);
+            those left out are the margins.
         selection: The epoch that is compared: one for all tasks, or each task's best.
 
     Raises:
         FileNotFoundError: if there is no folder `results`.
         ValueError: for an unknown metric, with the known ones, or if no data set has the baseline and another method in
-            three pairs of runs.
+            three runs.
     """
     differences = differences or {}
-    check_headlines(differences)
+    check_headlines(differences.keys() - {GAIN})
+    endpoint(differences)  # refuses a wrong one
     study = study_of(results)
     require(study, baseline, what="baseline")
     values = values_on_test(long_table(study), selection)
@@ -133,17 +138,20 @@ def power(
         if any(c.n >= FEWEST for c in found.comparisons):
             spreads.append(found)
         else:
-            notes.append(f"{group.name}: left out, as no method has {FEWEST} runs paired with {name}.")
+            notes.append(f"{group.name}: left out, as no method has {FEWEST} runs, as {name} has.")
     if not spreads:
         raise ValueError(f"no spread to plan by: {' '.join(notes)}")
     return SeedPlan(tuple(spreads), tuple(notes))
 
 
 def _spreads(group: Group, baseline: str, values: Values, differences: Mapping[str, Margin]) -> Spreads:
+    averaged = compared(group, values)
+    asked = group, Question.of(group), averaged, scores(group, averaged, baseline), baseline, differences
+    found = answered(*asked, terms(group, averaged))
     return Spreads(
         group.name,
         baseline,
-        to_baseline(group, compared(group, values), baseline, differences).comparisons,
+        tuple(c for family in (found.primary, found.tasks) if family is not None for c in family.comparisons),
         headlines(group),
     )
 
@@ -173,7 +181,7 @@ def _table(comparisons: Sequence[Comparison]) -> Table:
 
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("method", overflow="fold")
-    for title in ("pairs", "sd", *(f"{seeds} seeds\nshow" for seeds in SEEDS), "seeds\nneeded"):
+    for title in ("seeds", "sd", *(f"{seeds} seeds\nshow" for seeds in SEEDS), "seeds\nneeded"):
         table.add_column(title, justify="right")
     shown = [c.sd if c.n >= FEWEST else None for c in comparisons]
     known = [size for size in shown if size]
@@ -186,16 +194,16 @@ def _table(comparisons: Sequence[Comparison]) -> Table:
 
 
 def _reading(spreads: Spreads) -> tuple[str, str]:
-    pairs = [c.n for c in spreads.comparisons if c.n >= FEWEST]
-    few, tests = min(pairs), spreads.comparisons[0].tests
+    seeds = [c.n for c in spreads.comparisons if c.n >= FEWEST]
+    few, tests = min(seeds), spreads.comparisons[-1].tests
     low, high = (math.sqrt((few - 1) / float(chdtri(few - 1, tail))) for tail in (0.025, 0.975))
     found = (
-        "sd is that of paired differences. Shown or found means a verdict of better or worse with "
-        f"{100 * POWER:.0f} % power: paired t test at 0.05 / {tests}, the family's level before Holm's steps, which "
-        "leave more power and never less."
+        "sd is that of the difference of two runs. Shown or found means a verdict of better or worse with "
+        f"{100 * POWER:.0f} % power, by the test of reports at 0.05 / m for a family of m tests ({tests} for the tasks): the "
+        "level before Holm's steps, which leave more power and never less."
     )
     known = (
-        f"An sd of {few} differences is itself known to a factor of {low:.1f} to {high:.1f} (95 %), and the number of "
+        f"An sd of {few} runs is itself known to a factor of {low:.1f} to {high:.1f} (95 %), and the number of "
         "seeds to its square: read them as orders of magnitude."
     )
     return found, known

@@ -9,9 +9,11 @@ from functools import cached_property
 
 from benchmark import metrics
 from benchmark.analysis.families import margin_of, not_ranked
+from benchmark.analysis.gain import TASKS, Gain
 from benchmark.analysis.lines import Line
+from benchmark.analysis.question import Answered, Question
 from benchmark.analysis.study import Group
-from benchmark.analysis.values import Estimate, Gain
+from benchmark.analysis.values import Estimate
 from benchmark.records.record import SelectionName
 from benchmark.schema import Task
 from benchmark.statistics import Comparison, Family, Margin, Verdict
@@ -33,7 +35,10 @@ class Results:
         estimates: Of every task, metric and method, under `selection`.
         other: The same under the other selection.
         gains: Of every method but the baseline.
-        family: All methods against the baseline.
+        other_gains: The same under the other selection.
+        no_gains: Why there are no gains, if there are none.
+        question: What the runs were made to answer.
+        answers: All methods against the baseline; None without one.
         against_best: On each task, all methods against the best.
         lines: References by their keys.
         against_lines: {key of a reference that was trained on seeds: all methods against it}.
@@ -46,11 +51,33 @@ class Results:
     margins: Mapping[str, Margin]
     estimates: Estimates
     other: Estimates
-    gains: Mapping[str, Gain]
-    family: Family | None = None
+    gains: Mapping[str, Gain] = field(default_factory=dict)
+    other_gains: Mapping[str, Gain] = field(default_factory=dict)
+    no_gains: str | None = None
+    question: Question = field(default_factory=Question)
+    answers: Answered | None = None
     against_best: Family | None = None
     lines: Mapping[str, Line] = field(default_factory=dict)
     against_lines: Mapping[str, Family] = field(default_factory=dict)
+
+    @property
+    def primary(self) -> Family | None:
+        """All methods against the baseline on the primary endpoint."""
+        return self.answers.primary if self.answers is not None else None
+
+    @property
+    def family(self) -> Family | None:
+        """All methods against the baseline on the tasks, but one that is the primary endpoint."""
+        return self.answers.tasks if self.answers is not None else None
+
+    @property
+    def contrasts(self) -> Family | None:
+        """The declared contrasts."""
+        return self.answers.contrasts if self.answers is not None else None
+
+    def of_gain(self, method: str) -> Comparison | None:
+        """The method against the baseline on the gain over tasks, where that is the primary endpoint."""
+        return self.primary.get(TASKS, method) if self.primary is not None else None
 
     def estimate(self, task: str, metric: str, method: str) -> Estimate:
         """What is known of this metric; an estimate without a mean where it is undefined."""
@@ -62,7 +89,8 @@ class Results:
 
     def comparison(self, task: Task, method: str) -> Comparison | None:
         """The method against the baseline; None for the baseline itself and where there is none."""
-        return self.family.get(task.name, method) if self.family is not None else None
+        families = [family for family in (self.family, self.primary) if family is not None]
+        return next((c for family in families if (c := family.get(task.name, method)) is not None), None)
 
     def verdict(self, task: Task, method: str) -> Verdict | None:
         """Of the method against the baseline."""

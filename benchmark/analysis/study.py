@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeAlias, get_args
 
@@ -76,6 +76,12 @@ class Group:
         """Draws of the data and seeds that any method has, whatever became of the run."""
         return sorted({run.replicate for run in self.runs})
 
+    @cached_property
+    def looks(self) -> tuple[int, ...]:
+        """The numbers of seeds at which its runs were judged, as they were announced; none if once, when all were there."""
+        plans = (run.record.config.get("looks") or {} for run in self.runs)
+        return max((tuple(plan.get("seeds", ())) for plan in plans), key=len, default=())
+
     @property
     def seeds(self) -> list[int]:
         """Seeds that any method has."""
@@ -89,9 +95,12 @@ class Group:
 
     @cached_property
     def missing(self) -> dict[str, list[Replicate]]:
-        """For each method what is expected and it has not."""
+        """For each method what is expected and it has not. With looks, a method may stop at any of them."""
         have = {method: {run.replicate for run in runs} for method, runs in self.by_method.items()}
-        return {method: [r for r in self.expected if r not in own] for method, own in have.items()}
+        ends = {
+            method: min((look for look in self.looks if look >= len(own)), default=None) for method, own in have.items()
+        }
+        return {method: [r for r in self.expected[: ends[method]] if r not in own] for method, own in have.items()}
 
     def seeds_of(self, replicates: Iterable[Replicate]) -> str:
         """`0–4, 7`; where the data were drawn several times, also of which draw: `0 (data_seed=3)`."""
@@ -142,7 +151,7 @@ class Study:
     """What a report is made of.
 
     Args:
-        groups: One a data set, in order of name.
+        groups: One a data set, in order of name; two where tuned and default runs stand apart.
         purpose: default, tuned, or all: both side by side.
         left_out: Number of records of every purpose that is neither compared nor in the ledger of trials.
         overtaken: Tuned runs dropped because their search was extended and has chosen among more trials.
@@ -166,8 +175,14 @@ class Study:
         return sorted({run.method for run in self.runs})
 
     @classmethod
-    def of(cls, records: Sequence[Record], purpose: Purpose = "all") -> Study:
+    def of(cls, records: Sequence[Record], purpose: Purpose = "all", *, apart: bool = True) -> Study:
         """Names and groups the records.
+
+        Args:
+            records: Of any purpose.
+            purpose: Those that are compared.
+            apart: Of a data set that has both, tuned and default runs are two groups: what was tuned is judged by what was
+                tuned alike, and by another baseline tuning itself would pass for a gain.
 
         Raises:
             ValueError: if there is no record of this purpose, or there is no such purpose.
@@ -196,8 +211,17 @@ class Study:
         left = {name: count for name, count in sorted(counts.items()) if name not in wanted}
         if TRIAL in left:
             left[TRIAL] -= in_ledger
+        groups = []
+        for name in sorted(kept):
+            tuned = [run for run in kept[name] if run.record.purpose == TUNED]
+            default = [run for run in kept[name] if run.record.purpose != TUNED]
+            if apart and tuned and default:
+                alike = tuple(replace(run, dataset=tuned_name(name)) for run in tuned)
+                groups += [Group(tuned_name(name), alike, tuple(by_data[name])), Group(name, tuple(default))]
+            else:
+                groups.append(Group(name, tuple(kept[name]), tuple(by_data[name])))
         return cls(
-            groups=tuple(Group(name, tuple(kept[name]), tuple(by_data[name])) for name in sorted(kept)),
+            groups=tuple(groups),
             purpose=purpose,
             left_out={name: count for name, count in left.items() if count},
             overtaken=sum(old),
@@ -291,7 +315,7 @@ def _named(records: Sequence[Record], datasets: Sequence[str]) -> list[Run]:
 
 
 def tuned_name(method: str) -> str:
-    """What a method is called with its tuned parameters."""
+    """What a method is called with its tuned parameters, and a data set as far as methods were tuned on it."""
     return f"{method} ({TUNED})"
 
 

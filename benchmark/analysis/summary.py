@@ -9,8 +9,10 @@ from typing import Any
 import polars as pl
 
 from benchmark import metrics
+from benchmark.analysis.gain import TASKS
 from benchmark.analysis.results import Results
 from benchmark.analysis.values import cost
+from benchmark.records.record import GAIN
 from benchmark.statistics import Comparison, Interval
 
 COLUMNS: dict[str, type[pl.DataType]] = {
@@ -25,7 +27,8 @@ COLUMNS: dict[str, type[pl.DataType]] = {
 def summary(results: Sequence[Results]) -> pl.DataFrame:
     """One row for each data set, task, metric and method, sorted; null where there is no interval or difference.
 
-    References follow the methods as `reference/<name>`. Intervals are not adjusted for the number of comparisons; p values
+    References follow the methods as `reference/<name>`; last come the gain over tasks, in per cent, and the declared
+    contrasts, whose method and baseline are what was contrasted. Intervals are not adjusted for the number of comparisons; p values
     are. Verdicts are of the headline metrics, and so are a reference's differences.
     """
     return pl.DataFrame([row for of in results for row in _rows(of)], schema=COLUMNS, orient="row")
@@ -55,6 +58,32 @@ def _rows(results: Results) -> Iterator[tuple[Any, ...]]:
                     *_interval(judged.difference if judged is not None else None, unknown=None), *_verdict(judged),
                     None, None, None,
                 )  # fmt: skip
+    yield from _of_gain(results)
+
+
+def _of_gain(results: Results) -> Iterator[tuple[Any, ...]]:
+    place = (results.group.name, TASKS, GAIN)
+    for method, gain in results.gains.items():
+        verdict = _verdict(results.of_gain(method))
+        runs = results.group.finished[method]
+        yield (
+            *place,
+            method,
+            len(runs),
+            None,
+            None,
+            None,
+            results.baseline,
+            *_interval(gain.total, None),
+            *verdict,
+            *cost(runs),
+        )
+    for c in results.contrasts.comparisons if results.contrasts is not None else ():
+        where = (results.group.name, c.task, c.metric)
+        yield (
+            *where, c.method, None, None, None, None, c.baseline, *_interval(c.difference, None), *_verdict(c),
+            None, None, None,
+        )  # fmt: skip
 
 
 def _interval(found: Interval | None, unknown: int | None = 0) -> tuple[Any, ...]:

@@ -9,11 +9,9 @@ from typing import Any, TypeAlias
 
 import polars as pl
 
-from benchmark import metrics
 from benchmark.analysis.study import Pair, Run, Study
 from benchmark.records.record import SelectionName
-from benchmark.schema import Task
-from benchmark.statistics import Interval, interval, multi_task_gain, relative_gain, t_interval
+from benchmark.statistics import Interval
 
 Values: TypeAlias = dict[tuple[str, str], dict[str, dict[Pair, float]]]
 """{(task, metric): {method: {pair: value}}} on the test rows of one data set."""
@@ -36,7 +34,7 @@ class Estimate:
 
     Args:
         mean: Over seeds; None if no seed has a value.
-        difference: To the baseline, paired; None without baseline or pairs, and for the baseline itself.
+        difference: To the baseline; None where there is none to compare, and for the baseline itself.
     """
 
     mean: Interval | None
@@ -80,91 +78,6 @@ def values_on_test(table: pl.DataFrame, selection: SelectionName) -> dict[str, V
     for dataset, task, metric, method, *pair, value in chosen.iter_rows():
         values[dataset][task, metric][method][tuple(pair)] = value
     return {dataset: {key: dict(methods) for key, methods in rows.items()} for dataset, rows in values.items()}
-
-
-def estimates(
-    values: Values, baseline: str | None, test_train_ratio: float = 0.0
-) -> dict[tuple[str, str], dict[str, Estimate]]:
-    """Means with intervals, and paired differences to the baseline: {(task, metric): {method: Estimate}}.
-
-    Args:
-        values: Of one data set.
-        baseline: What the others are compared to.
-        test_train_ratio: Where the test rows of one data set vary between runs, else 0; see `t_interval`.
-    """
-    result: dict[tuple[str, str], dict[str, Estimate]] = {}
-    for key, methods in values.items():
-        reference = methods.get(baseline, {}) if baseline is not None else {}
-        result[key] = {
-            method: Estimate(
-                t_interval(row.values(), test_train_ratio=test_train_ratio),
-                None
-                if method == baseline
-                else t_interval(
-                    (row[p] - reference[p] for p in row if p in reference), test_train_ratio=test_train_ratio
-                ),
-            )
-            for method, row in methods.items()
-        }
-    return result
-
-
-@dataclass(frozen=True, slots=True)
-class Gain:
-    """A method's gain over the tasks, in percent of the baseline; positive is better.
-
-    Args:
-        total: Mean over tasks, its interval over seeds.
-        parts: The same of each task.
-    """
-
-    total: Interval | None
-    parts: dict[str, Interval]
-
-    @property
-    def worst(self) -> tuple[str, Interval] | None:
-        """The task that gains least: a mean over tasks hides a ruined one."""
-        return min(self.parts.items(), key=lambda item: item[1].mean) if self.parts else None
-
-
-def gains(
-    values: Values, tasks: tuple[Task, ...], baseline: str | None, test_train_ratio: float = 0.0
-) -> dict[str, Gain]:
-    """The gain of every method over the baseline of the same seed, so that the baseline's own spread counts.
-
-    Of each task its headline metric is taken: an AUC's gain is relative to what the baseline has over chance, 0.5; an
-    MSE's to the baseline's MSE.
-    """
-    if baseline is None:
-        return {}
-    methods = sorted({method for task in tasks for method in values.get((task.name, metrics.headline_name(task)), {})})
-    result: dict[str, Gain] = {}
-    for method in methods:
-        if method == baseline:
-            continue
-        parts = {task.name: _gain_parts(values, task, method, baseline) for task in tasks}
-        pairs = set.intersection(*(set(part) for part in parts.values()))
-        totals = (multi_task_gain([part[pair] for part in parts.values()]) for pair in sorted(pairs))
-        means = {
-            name: interval((v for v in part.values() if v is not None), test_train_ratio=test_train_ratio)
-            for name, part in parts.items()
-        }
-        result[method] = Gain(
-            interval((total for total in totals if total is not None), test_train_ratio=test_train_ratio),
-            {name: mean for name, mean in means.items() if mean is not None},
-        )
-    return result
-
-
-def _gain_parts(values: Values, task: Task, method: str, baseline: str) -> dict[Pair, float | None]:
-    metric = metrics.headline(task)
-    methods = values.get((task.name, metric.name), {})
-    mine, reference = methods.get(method, {}), methods.get(baseline, {})
-    return {
-        pair: relative_gain(value, reference[pair], higher_is_better=metric.direction > 0, chance=metric.chance or 0.0)
-        for pair, value in mine.items()
-        if pair in reference
-    }
 
 
 def cost(runs: list[Run]) -> tuple[int | None, int | None, float | None]:

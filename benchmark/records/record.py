@@ -27,6 +27,8 @@ REQUIRED = ("format", "id", "status", "method", "purpose", "seed", "config")
 STATUSES = ("finished", "diverged", "failed")
 TRIAL = "trial"  # the purpose whose runs never read the test split
 TUNED = "tuned"  # the purpose of runs with the parameters that a search found
+GAIN = "gain"
+"""What methods are compared by first, if nothing else is declared: the gain over all tasks."""
 SelectionName: TypeAlias = Literal["joint", "per_task"]
 """Which epoch's metrics are meant: those of `Record.metrics`, one epoch for all tasks, or of `Record.metrics_per_task`."""
 Purpose: TypeAlias = Literal["all", "default", "tuned"]

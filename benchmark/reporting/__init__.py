@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING, get_args
 
 import polars as pl
 
-from benchmark.analysis import families
+from benchmark.analysis import families, gain
 from benchmark.analysis import values as tables
 from benchmark.analysis.answer import Answer
+from benchmark.analysis.estimates import estimates
 from benchmark.analysis.lines import reference_lines
+from benchmark.analysis.question import Question, answered
 from benchmark.analysis.results import Results
 from benchmark.analysis.study import Study, find_baseline
 from benchmark.analysis.summary import summary
 from benchmark.files import no_garbage_collection, written_whole
 from benchmark.kinds import check_headlines
-from benchmark.records.record import BASELINE, RESULTS_DIR, Purpose, Record, SelectionName, load_records
+from benchmark.records.record import BASELINE, GAIN, RESULTS_DIR, Purpose, Record, SelectionName, load_records
 from benchmark.records.reference import ReferenceRecord, load_references
 from benchmark.reporting.chapters import document as chapters
 from benchmark.reporting.layout import Document
@@ -44,8 +46,9 @@ class Report(Answer):
     Args:
         table: The long table: one row a run, selection, split, task and metric.
         summary: One row a data set, task, metric and method, on test under `selection`: the mean with its 95 % t
-            interval, the paired difference to the baseline with its own, and of headline metrics the verdict with its
-            adjusted p; null below three seeds or pairs. References follow the methods, as `reference/gbdt`.
+            interval, the difference to the baseline with its own, and of headline metrics the verdict with its
+            adjusted p; null below three seeds. References follow the methods, as `reference/gbdt`; the gain over tasks and
+            the declared contrasts are the last rows.
         selection: joint or per_task.
         document: The same as text in cells, which every output draws.
         study: The records behind it.
@@ -122,8 +125,8 @@ def report(
         selection: `joint`, one epoch for all tasks, or `per_task`, each task's own best; for all methods alike.
         purpose: Which runs: `default` parameters, `tuned` ones, or `all`: both, the tuned named `(tuned)`. Trials are
             in the ledger of tuned runs and in nothing else.
-        margins: Inside which two methods are equivalent, by headline metric (`auc`, `mse`); those left out are as the kinds
-            of task have them.
+        margins: Inside which two methods are equivalent, by headline metric (`auc`, `mse`) and of the gain over tasks
+            (`gain`); those left out are as the kinds of task have them, and 0.5 % for the gain.
         references: Lines to compare with; by default those of the folder.
         html: Where to write the page.
         markdown: Where to write the tables as Markdown.
@@ -138,7 +141,8 @@ def report(
     if selection not in get_args(SelectionName):
         raise ValueError(f"selection must be one of {', '.join(get_args(SelectionName))}, found {selection!r}")
     margins = margins or {}
-    check_headlines(margins)
+    check_headlines(margins.keys() - {GAIN})
+    gain.endpoint(margins)  # refuses a wrong margin
     loaded = _load(records)
     if references is None:
         references = _references(records)
@@ -206,15 +210,20 @@ def _make(
         baseline, values = find_baseline(group, wanted), chosen.get(group.name, {})
         several = len(group.by_method) > 1
         lines = reference_lines(group, references)
-        ratio, averaged = families.resampling(group), families.compared(group, values)
+        found, others = (families.compared(group, of) for of in (values, other.get(group.name, {})))
+        terms, question = families.terms(group, found), Question.of(group)
+        scores, other_scores = (gain.scores(group, of, baseline) for of in (found, others))
         results.append(
             Results(
                 group, selection, baseline, wanted, margins,
-                estimates=tables.estimates(averaged, baseline, ratio),
-                other=tables.estimates(families.compared(group, other.get(group.name, {})), None, ratio),
-                gains=tables.gains(averaged, group.tasks, baseline, ratio),
-                family=families.to_baseline(group, averaged, baseline, margins) if baseline is not None and several else None,
-                against_best=families.to_best(group, averaged, margins) if several else None,
+                estimates=estimates(found, baseline, terms),
+                other=estimates(others, None, terms),
+                gains=gain.gains(scores, baseline, terms),
+                other_gains=gain.gains(other_scores, baseline, terms),
+                no_gains=scores.reason,
+                question=question,
+                answers=answered(group, question, found, scores, baseline, margins, terms) if baseline and several else None,
+                against_best=families.to_best(group, found, margins) if several else None,
                 lines=lines,
                 against_lines={
                     key: families.against_line(group, values, key, line, margins)

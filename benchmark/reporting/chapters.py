@@ -11,11 +11,23 @@ from benchmark.analysis.results import Results
 from benchmark.analysis.study import Study
 from benchmark.records.record import STATUSES, TUNED, SelectionName
 from benchmark.reporting import provenance
+from benchmark.reporting.answer import answer
 from benchmark.reporting.costs import cost_table
 from benchmark.reporting.fronts import front_table
 from benchmark.reporting.gates import NOTE as GATES
 from benchmark.reporting.gates import gate_tables
-from benchmark.reporting.layout import Block, Chapter, Code, Document, Facts, Legend, Part, TextTable
+from benchmark.reporting.layout import (
+    Block,
+    Chapter,
+    Code,
+    Document,
+    Facts,
+    Legend,
+    Part,
+    Sentence,
+    Sentences,
+    TextTable,
+)
 from benchmark.reporting.ledger import ledger
 from benchmark.reporting.notes import dataset_notes, trouble
 from benchmark.reporting.overview import gain_table, overview
@@ -30,10 +42,9 @@ if TYPE_CHECKING:
 
 
 LEGEND = Legend(
-    intervals="a ± b is a mean over seeds and the half-width of its 95 % t interval; Δ is the mean of paired differences (same "
-    "data, same seed) with its 95 % t interval. Intervals are not adjusted for the number of comparisons; p values are, by "
-    "Holm over all methods and tasks of the data set. A p is of equivalence where that is the verdict, else of a difference. "
-    f"Below {FEWEST} seeds or pairs there is no interval and no test.",
+    intervals="a ± b is a mean over seeds and the half-width of its 95 % interval; Δ is the difference of two means with its "
+    "95 % interval. Intervals are not adjusted for the number of comparisons; p values are, by Holm within their family. A p is "
+    f"of equivalence where that is the verdict, else of a difference. Below {FEWEST} seeds there is no interval and no test.",
     marks="Bold is the best mean of a column among methods that finished every seed; {close} is what cannot be told from it.",
     seconds="Seconds of training are medians over seeds.",
 )
@@ -48,6 +59,7 @@ def document(
 ) -> Document:
     """Everything a report says but its figures."""
     chapters = [
+        _each("answer", "Answer", results, _answer),
         _each("overview", "Overview", results, lambda r: ([overview(r)], dataset_notes(r))),
         Chapter(
             "compared",
@@ -92,6 +104,11 @@ def _each(
 
 def _nothing(_: Results) -> tuple[list[Block], tuple[str, ...]]:
     return [], ()
+
+
+def _answer(results: Results) -> tuple[list[Block | None], tuple[str, ...]]:
+    found = answer(results)
+    return [Sentences(tuple(map(Sentence, found))) if found else None], ()
 
 
 def _verdicts(results: Results) -> tuple[list[Block | None], tuple[str, ...]]:

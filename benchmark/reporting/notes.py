@@ -10,7 +10,7 @@ from benchmark import metrics
 from benchmark.analysis.families import resampling, several_seeds_a_draw
 from benchmark.analysis.results import Results, label
 from benchmark.analysis.study import Group, Replicate
-from benchmark.records.record import PLAIN_WEIGHTING, TUNED, Record
+from benchmark.records.record import PLAIN_WEIGHTING, Record
 from benchmark.reporting.layout import Cell, Column, Row, TextTable
 from benchmark.schema import Task
 from benchmark.text import ABSENT, counted, listed, shortened
@@ -73,7 +73,13 @@ def at_the_limit(records: Sequence[tuple[str, Sequence[Record]]], what: str) -> 
         records: Finished ones, with what they are called.
         what: Are they: `run`, `trial`.
     """
-    ended = [sum(bool(record.epochs) and record.epochs[-1]["epoch"] >= record.config["trainer"]["max_epochs"] for record in own) for _, own in records]
+    ended = [
+        sum(
+            bool(record.epochs) and record.epochs[-1]["epoch"] >= record.config["trainer"]["max_epochs"]
+            for record in own
+        )
+        for _, own in records
+    ]
     if not any(ended):
         return None
     total = sum(len(own) for _, own in records)
@@ -107,12 +113,6 @@ def dataset_notes(results: Results) -> list[str]:
     finished = [(method, [run.record for run in runs]) for method, runs in group.finished.items()]
     if at_limit := at_the_limit(finished, "run"):
         notes.append(at_limit)
-    purposes = {method: runs[0].record.purpose for method, runs in group.by_method.items()}
-    if results.baseline is not None and purposes[results.baseline] == TUNED and set(purposes.values()) != {TUNED}:
-        notes.append(
-            f"Methods that are not tuned are compared with {results.baseline} too: their differences are of method and tuning "
-            "together. --purpose tuned and --purpose default compare like with like, each as a smaller family of tests."
-        )
     if ratio := resampling(group):
         notes.append(
             "The splits are redrawn from the same rows, so that their train rows overlap: every interval and test is Nadeau "

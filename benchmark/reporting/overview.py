@@ -10,6 +10,7 @@ from benchmark.analysis.results import Results, label
 from benchmark.kinds import KINDS
 from benchmark.reporting.cells import cost_cells, metric_cell, seeds_cell
 from benchmark.reporting.layout import Cell, Column, Row, TextTable
+from benchmark.reporting.sentences import verdict_cell
 from benchmark.schema import Task
 from benchmark.statistics import Interval, Verdict, seesaw
 from benchmark.text import ABSENT, TOO_FEW, listed, number, signed_interval, with_interval
@@ -23,6 +24,7 @@ def overview(results: Results) -> TextTable:
     if gains:
         columns += [
             Column("gain", "gain over tasks, % (+ is better)", intervals=True),
+            *([Column("verdict", numeric=False)] if _judges_gain(results) else []),
             Column("least", "task that gains least", detail=True),
         ]
     columns += [
@@ -52,6 +54,10 @@ def overview(results: Results) -> TextTable:
         f"test rows; {headline}",
         notes=_notes(results, gains=gains),
     )
+
+
+def _judges_gain(results: Results) -> bool:
+    return results.primary is not None and any(results.of_gain(method) for method in results.group.by_method)
 
 
 def gain_table(results: Results) -> TextTable | None:
@@ -94,33 +100,37 @@ def _notes(results: Results, *, gains: bool) -> tuple[str, ...]:
 
 
 def _gain_note(results: Results) -> str:
+    if results.no_gains is not None:
+        return f"No gain over tasks: {results.no_gains}."
     here = {task.kind for task in results.group.tasks}
     kinds = {kind.plural: metrics.headline_of(kind) for name, kind in KINDS.items() if name in here}
     formulas = [f"{_gain_formula(metric)} for {plural}" for plural, metric in kinds.items()]
-    least = [f"an {m.title} of the baseline is not above {m.chance:g}" for m in kinds.values() if m.chance]
-    none = f"; there is none where {' or '.join(least)}" if least else ""
     return (
-        f"Gain over tasks: mean over tasks of {' and '.join(formulas)}, with B the value of {results.baseline} with the "
-        "same seed; then mean and 95 % interval over seeds (Student's t below 10 seeds, BCa bootstrap from 10 on, which "
-        f"covers about 90 % at 10). A positive gain is an improvement{none}."
+        f"Gain over tasks: mean over tasks of {' and '.join(formulas)}, in per cent of what {results.baseline} has learnt: B is "
+        "its mean, C the value of the constant predictor. A positive gain is an improvement."
     )
 
 
 def _gain_formula(metric: metrics.Metric) -> str:
-    """`100 (AUC − B) / (B − 0.5)`, `100 (B − MSE) / B`."""
-    better = f"{metric.title} − B" if metric.direction > 0 else f"B − {metric.title}"
-    return f"100 ({better}) / {f'(B − {metric.chance:g})' if metric.chance else 'B'}"
+    """`100 (AUC − B) / (B − 0.5)`, `100 (B − MSE) / (C − B)`."""
+    constant = "C" if metric.chance is None else f"{metric.chance:g}"
+    better, learnt = (f"{metric.title} − B", f"B − {constant}")
+    if metric.direction < 0:
+        better, learnt = f"B − {metric.title}", f"{constant} − B"
+    return f"100 ({better}) / ({learnt})"
 
 
 def _gain_cells(results: Results, method: str) -> list[Cell]:
+    is_judged = _judges_gain(results)
     if method == results.baseline:
-        return [Cell("baseline", value=0.0), Cell("")]
+        return [Cell("baseline", value=0.0), *([Cell("")] if is_judged else []), Cell("")]
+    verdict = [verdict_cell(results.of_gain(method))] if is_judged else []
     gain = results.gains.get(method)
     if gain is None or gain.total is None:
-        return [Cell(ABSENT), Cell(ABSENT)]
+        return [Cell(ABSENT), *verdict, Cell(ABSENT)]
     worst = gain.worst
     least = Cell(f"{worst[0]} {worst[1].mean:+z.2f} %", value=worst[1].mean) if worst else Cell(ABSENT)
-    return [Cell(signed_interval(gain.total, 2), short=_short(gain.total)), least]
+    return [Cell(signed_interval(gain.total, 2), short=_short(gain.total)), *verdict, least]
 
 
 def _short(interval: Interval) -> str:

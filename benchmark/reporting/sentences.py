@@ -6,9 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from benchmark import metrics
+from benchmark.analysis.families import have_several_draws
 from benchmark.analysis.lines import Line
 from benchmark.analysis.results import Results, label
+from benchmark.records.record import GAIN
 from benchmark.reporting.layout import Cell, Sentence, Sentences
+from benchmark.reporting.wording import joined
 from benchmark.statistics import Comparison, Family, Verdict
 from benchmark.statistics.planning import POWER
 from benchmark.statistics.wording import WORDS, beyond, bracketed, p_number, p_value, places
@@ -47,18 +50,18 @@ def p_cell(comparison: Comparison | None) -> Cell:
 def verdicts(results: Results) -> tuple[Sentences | None, tuple[str, ...]]:
     """One sentence for each method against the baseline, one for each reference, and notes on the tests."""
     sentences: list[Sentence] = []
-    notes: list[str] = []
+    notes = [*results.question.notes, *(results.answers.notes if results.answers is not None else ())]
     if results.family is not None:
         methods = [method for method in results.by_gain if method != results.baseline]
         found = [
-            [c for task in results.group.tasks if (c := results.comparison(task, method)) is not None]
+            [c for c in (results.of_gain(method), *(results.comparison(t, method) for t in results.group.tasks)) if c]
             for method in methods[:MOST]
         ]
         sentences += _sentences(results, [comparisons for comparisons in found if comparisons])
         if len(methods) > MOST:
             notes.append(f"The {len(methods) - MOST} methods that gain least have their verdicts in the tables only.")
-        if results.family.tests:
-            notes.append(_family_note(results, results.family))
+        if results.family.tests or (results.primary is not None and results.primary.tests):
+            notes += _family_notes(results)
             if results.against_best is not None and results.against_best.tests and _differs_from_best(results):
                 notes.append(
                     "The comparisons with the best method, in the tables of the tasks, are a second family with an error of 5 % "
@@ -108,23 +111,59 @@ def _sentence_of_all(results: Results, members: Sequence[Sequence[Comparison]]) 
             tasks.append(f"{of[0].task}{size}")
         if tasks:
             seeds = f" with {counted(members[0][0].n, 'seed')}" if verdict is Verdict.UNDECIDED else ""
-            clauses.append(f"{WORDS[verdict]} {preposition} {'it' if clauses else other}{seeds} on {_joined(tasks)}")
-    return f"{_joined([comparisons[0].method for comparisons in members])} are {'; '.join(clauses)}."
+            clauses.append(f"{WORDS[verdict]} {preposition} {'it' if clauses else other}{seeds} on {joined(tasks)}")
+    return f"{joined([comparisons[0].method for comparisons in members])} are {'; '.join(clauses)}."
 
 
-def _family_note(results: Results, family: Family) -> str:
-    margins = "; ".join(
+def _family_notes(results: Results) -> list[str]:
+    primary, tasks, contrasts = results.primary, results.family, results.contrasts
+    margins = [f"{_number(primary.comparisons[0].margin)} % of gain"] if _is_gain(primary) and primary else []
+    margins += [
         f"{task.name} {_number(margin)} {label(metrics.headline_name(task), task)}"
         for task in results.group.tasks
         if (margin := results.margin(task)) is not None
+    ]
+    of = []
+    if primary is not None and primary.tests:
+        what = "the gain over tasks" if _is_gain(primary) else results.question.primary
+        of.append(f"the primary question, {what}, one test a method ({primary.tests})")
+    if tasks is not None and tasks.tests:
+        of.append(f"methods times {'the other ' if of and not _is_gain(primary) else ''}tasks ({tasks.tests})")
+    if contrasts is not None and contrasts.tests:
+        of.append(f"declared contrasts ({contrasts.tests})")
+    share = f"{100 * results.question.level:.2g} %"
+    families = f"{'The family' if len(of) == 1 else 'Families'} of tests against {results.baseline}: {'; '.join(of)}. "
+    families += (
+        f"In each, p values are adjusted by Holm, so that with probability {100 - 100 * results.question.level:.3g} % none of "
+        "the differences that are claimed is false (up to 3 points less where the methods' spreads differ much). Equivalent: "
+        f"two one-sided tests place the difference inside the margin ({'; '.join(margins)}), adjusted in the same way, with an "
+        f"error of {share} of their own."
     )
+    notes = [families, _how(results)]
+    if results.question.looks is not None:
+        seeds = results.question.looks.seeds
+        notes.append(
+            f"Judged at up to {counted(len(seeds), 'look')} announced before, at {joined([str(n) for n in seeds])} seeds, each "
+            f"with {share} of error, 5 % together; a method that was decided got no more seeds and keeps its verdict."
+        )
+    notes.append(
+        f"Seeds for the margin: with about so many, {POWER:.0%} of all sweeps would find a true difference as large as the "
+        f"margin, and {POWER:.0%} would place equal methods inside it, with the spread seen here; the difference seen here "
+        "plays no part."
+    )
+    return notes
+
+
+def _is_gain(primary: Family | None) -> bool:
+    return primary is not None and bool(primary.comparisons) and primary.comparisons[0].metric == GAIN
+
+
+def _how(results: Results) -> str:
+    if have_several_draws(results.group):
+        return "Runs differ in their data, so methods are paired by data and seed: Student's t."
     return (
-        f"{family.tests} paired t tests are one family: all methods times all tasks against {results.baseline}. "
-        "p values are adjusted by Holm, so that with probability 95 % none of the differences that are claimed is false; the "
-        "intervals are of one comparison each and not adjusted. Equivalent: two one-sided tests place the difference inside "
-        f"the margin ({margins}), adjusted in the same way, with an error of 5 % of their own. Seeds for the margin: with "
-        f"about so many, {POWER:.0%} of all sweeps would find a true difference as large as the margin, and {POWER:.0%} would "
-        "place equal methods inside it, with the spread seen here; the difference seen here plays no part."
+        "All runs have the same data, so they are not paired by seed: differences of means, with spreads that are estimated "
+        "over all methods together (empirical Bayes, from four methods on) and Satterthwaite's degrees of freedom."
     )
 
 
@@ -156,7 +195,7 @@ def _sentence(results: Results, comparisons: Sequence[Comparison]) -> str:
         )
     for verdict in (Verdict.EQUIVALENT, Verdict.IDENTICAL, Verdict.UNDECIDED):
         if judged[verdict]:
-            tasks = _joined([f"{c.task}{_size(c, results)}" for c in judged[verdict]])
+            tasks = joined([f"{c.task}{_size(c, results)}" for c in judged[verdict]])
             subject = "they are" if clauses else f"{who} and {other} are"
             counts = {c.n for c in judged[verdict]}
             seeds = (
@@ -165,10 +204,6 @@ def _sentence(results: Results, comparisons: Sequence[Comparison]) -> str:
             clauses.append(f"{subject} {WORDS[verdict]}{seeds} on {tasks}")
     clauses += [f"on {c.task} it is not ranked ({c.reason})" for c in comparisons if c.verdict is None]
     return "; ".join(clauses) + "."
-
-
-def _joined(parts: Sequence[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def _size(comparison: Comparison, results: Results) -> str:
@@ -202,6 +237,8 @@ def _about(seeds: Sequence[float]) -> str:
 
 
 def _label(comparison: Comparison, results: Results) -> str:
+    if comparison.metric == GAIN:
+        return "%"
     task = next(task for task in results.group.tasks if task.name == comparison.task)
     return label(comparison.metric, task)
 

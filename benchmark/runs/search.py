@@ -167,13 +167,15 @@ class MethodSearch:
             "ends": self.ends,
             "ids": [trial.job.config.id for trial in self.trials],
         }
-        chosen = {"purpose": TUNED, "search_seed": self.search_seed, "tuning": tuning}
+        chosen: dict[str, Any] = {"purpose": TUNED, "search_seed": self.search_seed, "tuning": tuning}
         return [self._job(best.parameters, seed=seed, **chosen) for seed in self.seeds]
 
     @property
     def ends(self) -> dict[str, str]:
         """{parameter: lowest or highest}, of those of the best trial at an end of what its trials tried."""
-        found = {p.key: p.end(self.best.parameters[p.key], [t.parameters[p.key] for t in self.trials]) for p in self.own}
+        found = {
+            p.key: p.end(self.best.parameters[p.key], [t.parameters[p.key] for t in self.trials]) for p in self.own
+        }
         return {key: end for key, end in found.items() if end is not None}
 
     @property

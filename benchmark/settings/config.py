@@ -14,9 +14,16 @@ from typing import Annotated, Any
 from omegaconf import MISSING
 
 from benchmark.files import digest
-from benchmark.records.record import RESULTS_DIR, TRIAL, TUNED
+from benchmark.records.record import GAIN, RESULTS_DIR, TRIAL, TUNED
 from benchmark.settings import registry
-from benchmark.settings.registry import ArchitectureConfig, DatasetConfig, Neutral, TrackerConfig, WeightingConfig, plain
+from benchmark.settings.registry import (
+    ArchitectureConfig,
+    DatasetConfig,
+    Neutral,
+    TrackerConfig,
+    WeightingConfig,
+    plain,
+)
 
 IDENTITY = ("dataset", "architecture", "weighting", "trainer", "purpose", "seed", "search_seed")
 CHOICES = {
@@ -93,6 +100,9 @@ class RunConfig:
         results_dir: Where records are written.
         save_checkpoint: Keep the weights of the selected epoch beside the record.
         rerun: Train even if the record is there.
+        primary: What methods are compared by first: `gain`, over all tasks, or a task's headline metric, `income.auc`.
+        contrasts: What reports answer beside it: `mmoe - shared_bottom`, `architecture`, `weighting`.
+        looks: At which numbers of seeds the sweep judges, and by which margin; `hydra/sweeper=decide` writes it.
         tuning: How its parameters were found, of a trial or a tuned run; a search writes it. See `benchmark.runs.tuning`.
     """
 
@@ -109,6 +119,9 @@ class RunConfig:
     results_dir: str = RESULTS_DIR
     save_checkpoint: bool = False
     rerun: bool = False
+    primary: Annotated[str, Neutral(GAIN)] = GAIN
+    contrasts: Annotated[list[str], Neutral([])] = field(default_factory=list)
+    looks: Annotated[dict[str, Any], Neutral({})] = field(default_factory=dict)
     tuning: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -17,10 +17,12 @@
 
 from __future__ import annotations
 
+from benchmark.statistics.arms import Arms, Contrast
 from benchmark.statistics.comparison import Comparison, Endpoint, Margin, Verdict
 from benchmark.statistics.delong import DeLong, delong
 from benchmark.statistics.gains import Seesaw, hypervolume, multi_task_gain, pareto_front, relative_gain, seesaw
-from benchmark.statistics.intervals import FEWEST, Interval, bca_interval, interval, t_interval
+from benchmark.statistics.intervals import FEWEST, Interval, t_interval
+from benchmark.statistics.looks import DECIDED, Looks, over_looks
 from benchmark.statistics.planning import (
     detectable_difference,
     equivalence_power,
@@ -34,9 +36,41 @@ from benchmark.statistics.verdicts import Family, against_baseline, against_best
 from benchmark.statistics.wording import sentence
 
 __all__ = [
-    "FEWEST", "Comparison", "DeLong", "Endpoint", "Family", "Interval", "Margin", "Outcome", "Ranking", "Seesaw",
-    "Verdict", "against_baseline", "against_best", "bca_interval", "delong", "detectable_difference",
-    "equivalence_power", "holm", "hypervolume", "interval", "judge", "multi_task_gain",
-    "paired_t_test", "pareto_front", "power_of_test", "rank", "relative_gain", "seeds_for_equivalence",
-    "seeds_needed", "seesaw", "sentence", "sign_flip_test", "t_interval", "unranked",
+    "DECIDED",
+    "FEWEST",
+    "Arms",
+    "Comparison",
+    "Contrast",
+    "DeLong",
+    "Endpoint",
+    "Family",
+    "Interval",
+    "Looks",
+    "Margin",
+    "Outcome",
+    "Ranking",
+    "Seesaw",
+    "Verdict",
+    "against_baseline",
+    "against_best",
+    "delong",
+    "detectable_difference",
+    "equivalence_power",
+    "holm",
+    "hypervolume",
+    "judge",
+    "multi_task_gain",
+    "over_looks",
+    "paired_t_test",
+    "pareto_front",
+    "power_of_test",
+    "rank",
+    "relative_gain",
+    "seeds_for_equivalence",
+    "seeds_needed",
+    "seesaw",
+    "sentence",
+    "sign_flip_test",
+    "t_interval",
+    "unranked",
 ]  # fmt: skip

@@ -161,11 +161,11 @@ class Contrast:
     def interval(self, confidence: float = 0.95, *, adjusted: bool = False) -> Interval:
         """The interval that agrees with `p`; the value alone below `FEWEST`, and of no width where nothing varies."""
         if self.error == 0:
-            return Interval(self.value, self.value, self.value, self.n, confidence, "t", adjusted)
+            return Interval(self.value, self.value, self.value, self.n, confidence, adjusted)
         if not self.error > 0:
-            return Interval(self.value, None, None, self.n, confidence, "t", adjusted)
+            return Interval(self.value, None, None, self.n, confidence, adjusted)
         half = float(stdtrit(self.df, (1 + confidence) / 2)) * self.error
-        return Interval(self.value, self.value - half, self.value + half, self.n, confidence, "t", adjusted)
+        return Interval(self.value, self.value - half, self.value + half, self.n, confidence, adjusted)
 
 
 class Arms:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
-from benchmark.statistics.arms import Arms, Contrast
+from benchmark.statistics.arms import Contrast
 from benchmark.statistics.intervals import FEWEST, Interval, spread
 from benchmark.statistics.planning import POWER, detectable_difference, seeds_for_equivalence, seeds_needed
 from benchmark.statistics.significance import Outcome, paired_t_test, sign_flip_test
@@ -134,7 +134,7 @@ class Comparison:
         baseline: str,
         other: Mapping[Any, float],
         *,
-        arms: Arms | None = None,
+        contrast: Contrast | None = None,
         excluded: str | None = None,
         test_train_ratio: float = 0.0,
     ) -> Comparison:
@@ -146,20 +146,19 @@ class Comparison:
             mine: {pair: value} of the method.
             baseline: What it is compared to.
             other: {pair: value} of the baseline.
-            arms: All methods on the same rows, if runs are not to be paired.
+            contrast: Of the two methods' arms, if runs are not to be paired.
             excluded: As for the class.
             test_train_ratio: As for the class.
         """
         pairs = [pair for pair in other if pair in mine]
-        known = arms is not None and bool(mine) and bool(other)
-        judged = list(other.values()) if known else [other[pair] for pair in pairs]
+        judged = [other[pair] for pair in (pairs if contrast is None else other)]
         return cls(
             endpoint, method, baseline,
             differences=tuple(mine[pair] - other[pair] for pair in pairs),
             baseline_mean=spread(judged)[1] if judged else math.nan,
             test_train_ratio=test_train_ratio,
             excluded=excluded,
-            contrast=arms.contrast({method: 1, baseline: -1}) if arms is not None and known else None,
+            contrast=contrast,
         )  # fmt: skip
 
     def turned(self) -> Comparison:

@@ -11,27 +11,27 @@ from benchmark.statistics.comparison import Comparison, Verdict
 Point = tuple[float, float]
 
 
-def relative_gain(value: float, baseline: float, *, higher_is_better: bool, chance: float = 0.0) -> float | None:
-    """Improvement over the baseline in percent; positive is better. None where the baseline is not above `chance`.
+def relative_gain(value: float, baseline: float, constant: float) -> float:
+    """Improvement over the baseline, in per cent of what the baseline is better than a constant; positive is better.
 
-    `100 (value - baseline) / (baseline - chance)`, with the sign turned where lower is better. With `chance = 0.5` this
-    is RelaImpr, the relative improvement of an AUC over what a coin gets (Yan et al. 2014); with 0 an AUC's gain looks
-    smaller than it is.
+    `100 (value - baseline) / (baseline - constant)`, whether higher or lower is better. Of an AUC, whose constant is .5, this
+    is RelaImpr (Yan et al. 2014); of an MSE it is the relative change of R squared.
+
+    Args:
+        value: Of the method.
+        baseline: Of what it is compared to, on the better side of the constant.
+        constant: Of who knows nothing.
     """
-    if not baseline > chance:
-        return None
-    sign = 1.0 if higher_is_better else -1.0
-    return sign * 100.0 * (value - baseline) / (baseline - chance)
+    assert baseline != constant
+    return 100.0 * (value - baseline) / (baseline - constant)
 
 
-def multi_task_gain(parts: Sequence[float | None]) -> float | None:
-    """Mean of the tasks' `relative_gain`: the multi-task gain (Maninis et al. 2019, arXiv:1904.08918).
+def multi_task_gain(parts: Sequence[float]) -> float:
+    """Mean of the tasks' `relative_gain`, at least one: the multi-task gain (Maninis et al. 2019, arXiv:1904.08918).
 
-    One metric a task. Positive is better; papers that call it a drop turn the sign. None if a part is: a mean over
-    other tasks than the other methods' would be no comparison.
+    One metric a task. Positive is better; papers that call it a drop turn the sign.
     """
-    known = [part for part in parts if part is not None]
-    return math.fsum(known) / len(known) if known and len(known) == len(parts) else None
+    return math.fsum(parts) / len(parts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,20 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
 
-import numpy as np
 from scipy.special import stdtrit
-from scipy.stats import bootstrap
 
 FEWEST = 3
 """Values below which there is no interval and no test: with two, a 95 % t interval is 18 standard deviations wide."""
-
-FEWEST_RESAMPLED = 10
-"""Values below which nothing is resampled: the bootstrap of five takes their spread 11 % too small."""
-
-_RESAMPLES = 9_999
-_SEED = 20_260_101
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +22,6 @@ class Interval:
         high: Upper end, or None.
         n: Number of values.
         confidence: Probability with which the interval covers the true mean: 0.95, or `1 - alpha / m` where `adjusted`.
-        kind: Student's t, or BCa bootstrap, which need not be symmetric about the mean.
         adjusted: Whether the intervals of a whole family of comparisons cover together with the nominal probability.
     """
 
@@ -40,7 +30,6 @@ class Interval:
     high: float | None
     n: int
     confidence: float = 0.95
-    kind: Literal["t", "bca"] = "t"
     adjusted: bool = False
 
     @property
@@ -52,7 +41,7 @@ class Interval:
         """The interval of `factor` times the values; -1 turns a difference of errors into an improvement."""
         ends = None if self.low is None or self.high is None else sorted((factor * self.low, factor * self.high))
         low, high = ends or (None, None)
-        return Interval(factor * self.mean, low, high, self.n, self.confidence, self.kind, self.adjusted)
+        return Interval(factor * self.mean, low, high, self.n, self.confidence, self.adjusted)
 
 
 def spread(values: Iterable[float]) -> tuple[int, float, float]:
@@ -85,44 +74,6 @@ def t_interval(
         return None
     n, mean, sd = spread(numbers)
     if n < FEWEST:
-        return Interval(mean, None, None, n, confidence, "t", adjusted)
+        return Interval(mean, None, None, n, confidence, adjusted)
     half = float(stdtrit(n - 1, (1 + confidence) / 2)) * sd * math.sqrt(1 / n + test_train_ratio)
-    return Interval(mean, mean - half, mean + half, n, confidence, "t", adjusted)
-
-
-def bca_interval(values: Iterable[float], confidence: float = 0.95, *, adjusted: bool = False) -> Interval | None:
-    """Bias-corrected and accelerated bootstrap interval of the mean (Efron 1987), with a fixed seed.
-
-    It follows skewed values, and pays with coverage where there are few: of ten normal values it covers in 90 % of
-    cases and not in 95 %, and is a sixth narrower than Student's. No verdict rests on it.
-
-    Args:
-        values: Finite numbers; fewer than `FEWEST_RESAMPLED` give a mean without interval.
-        confidence: Nominal probability that the interval covers the mean.
-        adjusted: What the interval says of itself.
-    """
-    assert 0 < confidence < 1
-    numbers = sorted(float(value) for value in values)  # sorted: the order of seeds moves no end
-    if not numbers:
-        return None
-    n, mean, sd = spread(numbers)
-    if n < FEWEST_RESAMPLED:
-        return Interval(mean, None, None, n, confidence, "bca", adjusted)
-    if sd <= 1e-12 * abs(mean):  # BCa divides by the spread
-        return Interval(mean, mean, mean, n, confidence, "bca", adjusted)
-    found = bootstrap(
-        (numbers,), np.mean, n_resamples=_RESAMPLES, confidence_level=confidence, method="BCa", vectorized=True,
-        rng=np.random.default_rng(_SEED),
-    ).confidence_interval  # fmt: skip
-    return Interval(mean, float(found.low), float(found.high), n, confidence, "bca", adjusted)
-
-
-def interval(values: Iterable[float], confidence: float = 0.95, *, test_train_ratio: float = 0.0) -> Interval | None:
-    """BCa from `FEWEST_RESAMPLED` values on, Student's t below, a mean alone below `FEWEST`; None without values.
-
-    With a `test_train_ratio` Student's too: the correction has no bootstrap.
-    """
-    numbers = list(values)
-    if len(numbers) >= FEWEST_RESAMPLED and not test_train_ratio:
-        return bca_interval(numbers, confidence)
-    return t_interval(numbers, confidence, test_train_ratio=test_train_ratio)
+    return Interval(mean, mean - half, mean + half, n, confidence, adjusted)

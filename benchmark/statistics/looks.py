@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from benchmark.statistics.comparison import Verdict
+from benchmark.statistics.comparison import Comparison, Endpoint, Verdict
+from benchmark.statistics.verdicts import Family, against_baseline
 
 DECIDED = (Verdict.BETTER, Verdict.WORSE, Verdict.EQUIVALENT, Verdict.IDENTICAL)
 """Verdicts after which a method gets no more seeds."""
@@ -54,3 +56,38 @@ class Looks:
     def undecided(self, verdicts: Mapping[str, Verdict | None]) -> list[str]:
         """The methods that go on to the next look."""
         return [method for method, verdict in verdicts.items() if verdict not in DECIDED]
+
+
+def over_looks(
+    values: Mapping[tuple[str, str], Mapping[str, Mapping[Any, float]]],
+    endpoint: Endpoint,
+    baseline: str,
+    looks: Looks,
+    *,
+    excluded: Mapping[str, str] | None = None,
+    **terms: Any,
+) -> Family:
+    """All methods against the baseline, judged at every look that they have reached, as the plan announced it.
+
+    At a look every method has its first so many runs, in order of their pairs, or fewer if it was decided before. Each look is
+    a family at the error of one look, adjusted for all methods. Whoever is decided keeps that comparison; of the others the
+    last one stands.
+
+    Args: as `against_baseline`. Methods that stopped early lack no run.
+    """
+    rows = values[endpoint.task, endpoint.metric]
+    tests = len(rows.keys() - {baseline} - (excluded or {}).keys())
+    terms |= {"excluded": excluded, "expected": (), "alpha": looks.level, "tests": tests}
+    found: dict[str, Comparison] = {}
+    reached = looks.reached(len(rows.get(baseline, {})))
+    for look in [look for look in looks.seeds if reached is not None and look <= reached]:
+        cut = {method: dict(sorted(row.items())[:look]) for method, row in rows.items()}
+        family = against_baseline({(endpoint.task, endpoint.metric): cut}, [endpoint], baseline, **terms)
+        for comparison in family.comparisons:
+            before = found.get(comparison.method)
+            is_open = before is None or before.verdict not in DECIDED
+            if is_open and (before is None or len(cut.get(comparison.method, {})) == look):
+                found[comparison.method] = comparison
+    if not found:
+        return against_baseline(values, [endpoint], baseline, **terms)
+    return Family(tuple(found[method] for method in sorted(found)), tests, looks.level)

@@ -21,7 +21,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from benchmark.statistics.arms import Arms
+from benchmark.statistics.arms import Arms, Contrast
 from benchmark.statistics.comparison import Comparison, Endpoint, Verdict
 from benchmark.statistics.intervals import FEWEST, spread
 from benchmark.statistics.significance import SAME, holm, too_few
@@ -71,9 +71,8 @@ def judge(comparisons: Sequence[Comparison], *, alpha: float = 0.05, tests: int 
     settled = [_without_test(c) for c in comparisons]
     tested = [c for c, done in zip(comparisons, settled, strict=True) if done is None]
     count = len(tested) if tests is None else max(tests, len(tested))
-    estimates = [c.estimate for c in tested]
-    ps = [_known(e and e.p) for e in estimates]
-    qs = [_known(e and e.p_equivalence(c.margin)) for c, e in zip(tested, estimates, strict=True)]
+    ps = [_known(_estimate(c).p) for c in tested]
+    qs = [_known(_estimate(c).p_equivalence(c.margin)) for c in tested]
     rows = zip(tested, ps, holm(ps, count), qs, holm(qs, count), strict=True)
     judged = iter(
         replace(
@@ -89,14 +88,19 @@ def judge(comparisons: Sequence[Comparison], *, alpha: float = 0.05, tests: int 
     )
 
 
+def _estimate(comparison: Comparison) -> Contrast:
+    assert comparison.estimate is not None
+    return comparison.estimate
+
+
 def _known(p: float | None) -> float:
     assert p is not None
     return p
 
 
 def _verdict(comparison: Comparison, p: float, p_equivalence: float, alpha: float) -> Verdict:
-    if p < alpha and comparison.estimate is not None:
-        better = comparison.estimate.value * comparison.endpoint.direction > 0
+    if p < alpha:
+        better = _estimate(comparison).value * comparison.endpoint.direction > 0
         return Verdict.BETTER if better else Verdict.WORSE
     return Verdict.EQUIVALENT if p_equivalence < alpha else Verdict.UNDECIDED
 
@@ -130,8 +134,8 @@ def against_baseline(
 ) -> Family:
     """Every other method against the baseline on every endpoint, as one family.
 
-    A method is compared on all its runs; where runs are paired, on all pairs that it shares with the baseline. One that lacks a value of an endpoint on an expected
-    pair where another has one is not ranked on it.
+    A method is compared on all its runs; where runs are paired, on all pairs that it shares with the baseline. One that lacks
+    a value of an endpoint on an expected pair where another has one is not ranked on it.
 
     Args:
         values: Of one data set; may hold other metrics than the endpoints'.
@@ -148,7 +152,7 @@ def against_baseline(
     asked: list[Comparison] = []
     for endpoint in endpoints:
         methods = values.get((endpoint.task, endpoint.metric), {})
-        out = unranked(endpoint, methods, excluded, expected)
+        out = unranked(endpoint.metric, methods, excluded, expected)
         asked += _asked(endpoint, methods, baseline, out, paired=paired, test_train_ratio=test_train_ratio)
     return judge(asked, alpha=alpha, tests=tests)
 
@@ -177,7 +181,7 @@ def against_best(
     pairs = 0
     for endpoint in endpoints:
         methods = values.get((endpoint.task, endpoint.metric), {})
-        out = unranked(endpoint, methods, excluded, expected)
+        out = unranked(endpoint.metric, methods, excluded, expected)
         if expected is not None:
             methods = {m: {pair: row[pair] for pair in row if pair in expected} for m, row in methods.items()}
         ranked = {m: spread(row.values())[1] for m, row in methods.items() if row and m not in out}
@@ -189,7 +193,7 @@ def against_best(
 
 
 def unranked(
-    endpoint: Endpoint,
+    metric: str,
     methods: Mapping[str, Mapping[Any, float]],
     excluded: Mapping[str, str],
     expected: Collection[Any] | None = None,
@@ -197,7 +201,7 @@ def unranked(
     """{method: reason} of those excluded, and of those without a value on an expected pair where another has one.
 
     Args:
-        endpoint: What the values are of.
+        metric: What the values are of.
         methods: {method: {pair: value}}.
         excluded: {method: reason} of methods that are not ranked anyway.
         expected: As for `against_baseline`.
@@ -207,7 +211,7 @@ def unranked(
         wanted &= set(expected)
     lost = {method: len(wanted - row.keys()) for method, row in methods.items() if method not in excluded}
     return dict(excluded) | {
-        method: f"no {endpoint.metric} in {number} of {len(wanted)} runs where another method has one"
+        method: f"no {metric} in {number} of {len(wanted)} runs where another method has one"
         for method, number in lost.items()
         if number
     }
@@ -224,10 +228,12 @@ def _asked(
 ) -> list[Comparison]:
     assert paired or not test_train_ratio, "runs with test rows of their own are paired"
     arms = None if paired else Arms({method: row.values() for method, row in methods.items() if row}, out)
+    known = arms.arms if arms is not None and baseline in arms.arms else {}
     missing = f"the baseline {baseline} is not ranked: {out[baseline]}" if baseline in out else None
     return [
         Comparison.of(
-            endpoint, method, methods.get(method, {}), baseline, methods.get(baseline, {}), arms=arms,
+            endpoint, method, methods.get(method, {}), baseline, methods.get(baseline, {}),
+            contrast=arms.contrast({method: 1, baseline: -1}) if arms is not None and method in known else None,
             excluded=out.get(method, missing), test_train_ratio=test_train_ratio,
         )
         for method in sorted({*methods, *out} - {baseline})

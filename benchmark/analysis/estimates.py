@@ -1,0 +1,67 @@
+"""Means and differences with their intervals, by the same estimates as verdicts rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias, TypedDict
+
+from benchmark.analysis.study import Pair
+from benchmark.analysis.values import Estimate, Values
+from benchmark.statistics import Arms, Contrast, Interval, t_interval, unranked
+
+Rows: TypeAlias = Mapping[str, Mapping[Pair, float]]
+"""{method: {pair: value}} of one number."""
+
+
+class Terms(TypedDict):
+    """Under which all families of a data set are judged, and all its differences estimated."""
+
+    expected: set[Pair]
+    excluded: dict[str, str]
+    paired: bool
+    test_train_ratio: float
+
+
+def means(metric: str, rows: Rows, terms: Terms) -> dict[str, Interval]:
+    """Every method's mean with its interval."""
+    if terms["paired"]:
+        known = {m: t_interval(row.values(), test_train_ratio=terms["test_train_ratio"]) for m, row in rows.items()}
+        return {method: mean for method, mean in known.items() if mean is not None}
+    together = arms(metric, rows, terms)
+    return {method: together.contrast({method: 1}).interval() for method in together.arms}
+
+
+def differences(metric: str, rows: Rows, baseline: str, terms: Terms) -> dict[str, Interval]:
+    """`method - baseline` with its interval, of all other methods: the same estimates as verdicts rest on."""
+    reference = rows.get(baseline, {})
+    if terms["paired"]:
+        found = {m: [row[pair] - reference[pair] for pair in row if pair in reference] for m, row in rows.items()}
+        known = {m: Contrast.paired(d, terms["test_train_ratio"]) for m, d in found.items() if d and m != baseline}
+    else:
+        together = arms(metric, rows, terms)
+        others = together.arms.keys() - {baseline} if baseline in together.arms else ()
+        known = {method: together.contrast({method: 1, baseline: -1}) for method in others}
+    return {method: contrast.interval() for method, contrast in known.items()}
+
+
+def arms(metric: str, rows: Rows, terms: Terms) -> Arms:
+    """All methods' values; those that are not ranked take no part in what is common to the spreads."""
+    out = unranked(metric, rows, terms["excluded"], terms["expected"])
+    return Arms({method: row.values() for method, row in rows.items() if row}, out)
+
+
+def estimates(values: Values, baseline: str | None, terms: Terms) -> dict[tuple[str, str], dict[str, Estimate]]:
+    """Means and differences to the baseline with their intervals: {(task, metric): {method: Estimate}}.
+
+    Args:
+        values: Of one data set.
+        baseline: What the others are compared to.
+        terms: Of `terms`.
+    """
+    result = {}
+    for (task, metric), rows in values.items():
+        beside = differences(metric, rows, baseline, terms) if baseline is not None else {}
+        result[task, metric] = {
+            method: Estimate(mean, beside.get(method)) for method, mean in means(metric, rows, terms).items()
+        }
+    return result

@@ -1,0 +1,130 @@
+"""The gain over the tasks: one number a run, in one currency for tasks of all kinds.
+
+Of a task, a run gains `100 (x - B) / (B - C)` per cent: x is its headline metric, B the baseline's mean, and C what knowing
+nothing gets: chance where the metric has one (.5 of an AUC), else the constant predictor's value (of an MSE). So one per cent
+is one per cent of what the baseline has learnt, of every kind of task. The gain is the mean over tasks.
+
+B is the mean of the baseline's runs, and not its run with the same seed: a run's luck would be in the scores of all methods
+alike, and ten methods that share one run's luck err together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from benchmark import metrics
+from benchmark.analysis.estimates import Rows, Terms, differences
+from benchmark.analysis.lines import stated
+from benchmark.analysis.study import Group
+from benchmark.analysis.values import Values
+from benchmark.records.record import GAIN
+from benchmark.schema import Task
+from benchmark.statistics import Endpoint, Interval, Margin, multi_task_gain, relative_gain
+
+TASKS = "the mean over tasks"
+"""Stands for the task in the comparisons of gains."""
+MARGIN = "0.5%"
+"""Gains up to this size do not matter, if nothing else is declared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """The gains of all runs.
+
+    Args:
+        totals: In per cent, {method: {pair: value}}; the baseline's have the mean 0.
+        parts: The same of each task.
+        reason: Why there are none, if there are none.
+    """
+
+    totals: Rows = field(default_factory=dict)
+    parts: Mapping[str, Rows] = field(default_factory=dict)
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """A method's gain over the tasks, in per cent; positive is better.
+
+    Args:
+        total: Mean over tasks, with its interval.
+        parts: The same of each task: the total is their mean.
+    """
+
+    total: Interval | None
+    parts: dict[str, Interval]
+
+    @property
+    def worst(self) -> tuple[str, Interval] | None:
+        """The task that gains least: a mean over tasks hides a ruined one."""
+        return min(self.parts.items(), key=lambda item: item[1].mean) if self.parts else None
+
+
+def endpoint(margins: Mapping[str, Margin]) -> Endpoint:
+    """The gain as what methods are compared by.
+
+    Raises:
+        ValueError: if its margin is no percentage.
+    """
+    margin = margins.get(GAIN, Margin.parse(MARGIN))
+    if not margin.relative:
+        raise ValueError(f"the margin of {GAIN} must be a percentage, such as {MARGIN}, found {margin.size:g}")
+    return Endpoint(TASKS, GAIN, 1, Margin(100 * margin.size))
+
+
+def scores(group: Group, found: Values, baseline: str | None) -> Scores:
+    """The gains of all runs over a baseline, of data with two tasks or more.
+
+    Args:
+        group: The runs.
+        found: What methods are compared by, of `families.compared`.
+        baseline: The method that others are compared to.
+    """
+    if baseline is None or len(group.tasks) < 2:
+        return Scores(reason="there is no baseline" if baseline is None else "there is one task only")
+    constants = stated(group, "constant")
+    parts: dict[str, Rows] = {}
+    for task in group.tasks:
+        metric = metrics.headline(task)
+        rows = found.get((task.name, metric.name), {})
+        own, constant = rows.get(baseline, {}), metric.chance
+        if constant is None and (task.name, metric.name) in constants:
+            constant = constants[task.name, metric.name].mean
+        if not own or constant is None:
+            who = f"{baseline} has no {metric.title}" if not own else f"no record has the constant's {metric.title}"
+            return Scores(reason=f"{who} on {task.name}")
+        mean = sum(own.values()) / len(own)
+        if not metric.direction * (mean - constant) > 0:
+            return Scores(reason=f"{baseline} is no better than {_knowing_nothing(task)} on {task.name}")
+        parts[task.name] = {
+            method: {pair: relative_gain(value, mean, constant) for pair, value in row.items()}
+            for method, row in rows.items()
+        }
+    return Scores(_totals(parts), parts)
+
+
+def _knowing_nothing(task: Task) -> str:
+    return "chance" if metrics.headline(task).chance is not None else "the constant predictor"
+
+
+def _totals(parts: Mapping[str, Rows]) -> Rows:
+    methods = sorted({method for rows in parts.values() for method in rows})
+    totals = {}
+    for method in methods:
+        own = [rows.get(method, {}) for rows in parts.values()]
+        pairs = set.intersection(*(set(row) for row in own))
+        totals[method] = {pair: multi_task_gain([row[pair] for row in own]) for pair in sorted(pairs)}
+    return {method: row for method, row in totals.items() if row}
+
+
+def gains(of: Scores, baseline: str | None, terms: Terms) -> dict[str, Gain]:
+    """The gain of every method but the baseline, with intervals that agree with its verdict."""
+    if baseline is None or not of.totals:
+        return {}
+    totals = differences(GAIN, of.totals, baseline, terms)
+    parts = {task: differences(GAIN, rows, baseline, terms) for task, rows in of.parts.items()}
+    return {
+        method: Gain(totals.get(method), {task: rows[method] for task, rows in parts.items() if method in rows})
+        for method in sorted({method for rows in parts.values() for method in rows})
+    }

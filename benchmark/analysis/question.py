@@ -1,0 +1,245 @@
+"""What an experiment asks, declared in its runs before they were made: the primary endpoint, contrasts, and looks.
+
+The primary question is one test a method, in a family of its own; the tasks are a second family. Contrasts are a third: a
+pair of methods, `mmoe/equal - shared_bottom/equal`; a pair of architectures or weightings, `mmoe - shared_bottom`, each the
+mean over what both were crossed with; or all pairs of a factor, `architecture`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+from benchmark import metrics
+from benchmark.analysis import gain
+from benchmark.analysis.estimates import Rows, Terms
+from benchmark.analysis.families import endpoints
+from benchmark.analysis.gain import Scores
+from benchmark.analysis.study import Group
+from benchmark.analysis.values import Values
+from benchmark.records.record import GAIN
+from benchmark.statistics import (
+    Arms,
+    Comparison,
+    Contrast,
+    Endpoint,
+    Family,
+    Looks,
+    Margin,
+    against_baseline,
+    judge,
+    over_looks,
+    unranked,
+)
+from benchmark.text import unknown
+
+FACTORS = ("architecture", "weighting")
+BETWEEN = " - "
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the runs of one data set were made to answer.
+
+    Args:
+        primary: `gain`, or a task's headline metric.
+        contrasts: As they were declared.
+        looks: At which numbers of seeds they were judged; None: once, when all were there.
+        margin: Of the gain, as it was declared with the looks.
+        notes: Where runs disagree in what was declared.
+    """
+
+    primary: str = GAIN
+    contrasts: tuple[str, ...] = ()
+    looks: Looks | None = None
+    margin: Margin | None = None
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, group: Group) -> Question:
+        """What the group's records declare. Where they disagree, the gain is primary, and it is said."""
+        configs = [run.record.config for run in group.runs]
+        primaries = list(dict.fromkeys(str(config.get("primary", GAIN)) for config in configs))
+        known = {GAIN, *(f"{task.name}.{metrics.headline_name(task)}" for task in group.tasks)}
+        notes = []
+        if len(primaries) > 1:
+            notes.append(f"Runs declare different primary endpoints ({', '.join(primaries)}); {GAIN} is taken.")
+        elif primaries[0] not in known:
+            notes.append(f"The declared primary endpoint {primaries[0]} is none of {', '.join(sorted(known))}.")
+        primary = primaries[0] if len(primaries) == 1 and primaries[0] in known else GAIN
+        if primary == GAIN and len(group.tasks) == 1:
+            primary = f"{group.tasks[0].name}.{metrics.headline_name(group.tasks[0])}"
+        contrasts = tuple(dict.fromkeys(text for config in configs for text in config.get("contrasts") or ()))
+        margins = {str(config["looks"]["margin"]) for config in configs if config.get("looks")}
+        looks, margin = Looks(group.looks) if group.looks else None, Margin.parse(min(margins)) if margins else None
+        return cls(primary, contrasts, looks, margin, tuple(notes))
+
+    def endpoint(self, group: Group, margins: Mapping[str, Margin]) -> Endpoint:
+        """What methods are compared by first."""
+        if self.primary == GAIN:
+            return gain.endpoint({GAIN: self.margin, **margins} if self.margin is not None else margins)
+        return next(e for e in endpoints(group, margins) if f"{e.task}.{e.metric}" == self.primary)
+
+    def rows(self, found: Values, scores: Scores) -> Rows:
+        """Every run's value of the primary endpoint."""
+        if self.primary == GAIN:
+            return scores.totals
+        task, _, metric = self.primary.rpartition(".")
+        return found.get((task, metric), {})
+
+    @property
+    def level(self) -> float:
+        """The error of a family that is judged with every look."""
+        return self.looks.level if self.looks is not None else 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The families of one data set against its baseline.
+
+    Args:
+        primary: On the primary endpoint, one comparison a method; None where it has no values.
+        tasks: On the headline metrics of the tasks, but the primary one.
+        contrasts: Those that were declared, on the primary endpoint.
+        notes: Of contrasts that cannot be made.
+    """
+
+    primary: Family | None
+    tasks: Family
+    contrasts: Family | None = None
+    notes: tuple[str, ...] = ()
+
+
+def answered(
+    group: Group,
+    question: Question,
+    found: Values,
+    scores: Scores,
+    baseline: str,
+    margins: Mapping[str, Margin],
+    terms: Terms,
+) -> Answered:
+    """Judges the primary question, the tasks and the contrasts, each as a family.
+
+    Args:
+        group: The runs.
+        question: What they were made to answer.
+        found: What methods are compared by.
+        scores: Their gains.
+        baseline: The method that others are compared to.
+        margins: As for `report`.
+        terms: Under which everything is judged.
+    """
+    first, rows = question.endpoint(group, margins), question.rows(found, scores)
+    rest = [e for e in endpoints(group, margins) if (e.task, e.metric) != (first.task, first.metric)]
+    primary = None
+    if baseline in rows and len(rows) > 1:
+        asked: dict[str, Any] = {**terms}
+        values = {(first.task, first.metric): rows}
+        if question.looks is None:
+            primary = against_baseline(values, [first], baseline, **asked)
+        else:
+            primary = over_looks(values, first, baseline, question.looks, **asked)
+    tasks = against_baseline(found, rest, baseline, alpha=question.level, **terms)
+    contrasts, notes = _contrasts(group, question, first, rows, terms)
+    return Answered(primary, tasks, contrasts, notes)
+
+
+def _contrasts(
+    group: Group, question: Question, endpoint: Endpoint, rows: Rows, terms: Terms
+) -> tuple[Family | None, tuple[str, ...]]:
+    if not question.contrasts:
+        return None, ()
+    out = unranked(endpoint.metric, rows, terms["excluded"], terms["expected"])
+    ranked = {method: row for method, row in rows.items() if row and method not in out}
+    cells = {tuple(group.by_method[m][0].record.method.split("/")): m for m in ranked}
+    asked, notes = [], []
+    for text in question.contrasts:
+        try:
+            pairs = _pairs(text, cells)
+        except ValueError as error:
+            notes.append(f"No contrast {text!r}: {error}.")
+            continue
+        asked += [_comparison(endpoint, one, other, methods, ranked, terms) for one, other, methods in pairs]
+    once = {(c.method, c.baseline): c for c in asked}
+    return (judge(list(once.values()), alpha=question.level) if once else None), tuple(notes)
+
+
+Cells = Mapping[tuple[str, ...], str]
+"""{(architecture, weighting): method}."""
+Sides = tuple[list[str], list[str]]
+
+
+def check_contrasts(contrasts: Sequence[str], methods: Collection[str]) -> None:
+    """Refuses a contrast that these methods, `architecture/weighting`, do not allow.
+
+    Raises:
+        ValueError: with what is known.
+    """
+    cells = {tuple(method.split("/")): method for method in methods}
+    for text in contrasts:
+        try:
+            _pairs(text, cells)
+        except ValueError as error:
+            raise ValueError(f"contrasts: {text!r}: {error}") from None
+
+
+def _pairs(text: str, cells: Cells) -> list[tuple[str, str, Sides]]:
+    """(what, against what, methods of each side) of a declared contrast.
+
+    Raises:
+        ValueError: if it names what is not there, or was never crossed.
+    """
+    if text in FACTORS:
+        at = FACTORS.index(text)
+        crossed = _crossed(cells)
+        levels = list(dict.fromkeys(cell[at] for cell in crossed))
+        if len(levels) < 2:
+            raise ValueError(f"fewer than two {text}s have every level of the other factor")
+        return [(one, other, _sides(one, other, at, crossed)) for other, one in combinations(levels, 2)]
+    one, between, other = (part.strip() for part in text.partition(BETWEEN))
+    if not between:
+        raise ValueError(f"expected {' or '.join(FACTORS)}, or a pair such as 'mmoe{BETWEEN}shared_bottom'")
+    if "/" in one or "/" in other:
+        known = {"/".join(cell): method for cell, method in cells.items()}
+        for name in (one, other):
+            if name not in known:
+                raise ValueError(unknown("method", name, known))
+        return [(one, other, ([known[one]], [known[other]]))]
+    for at in range(len(FACTORS)):
+        if {one, other} <= {cell[at] for cell in cells}:
+            sides = _sides(one, other, at, cells)
+            if sides[0]:
+                return [(one, other, sides)]
+            raise ValueError(f"{one} and {other} have no {FACTORS[1 - at]} in common")
+    levels = sorted({level for cell in cells for level in cell})
+    raise ValueError(unknown("architecture or weighting", one if one not in levels else other, levels))
+
+
+def _sides(one: str, other: str, at: int, cells: Cells) -> Sides:
+    """The methods of both sides, over the levels of the other factor that both have."""
+    by_level = [{cell[1 - at]: method for cell, method in cells.items() if cell[at] == level} for level in (one, other)]
+    common = [level for level in by_level[0] if level in by_level[1]]
+    return [by_level[0][level] for level in common], [by_level[1][level] for level in common]
+
+
+def _crossed(cells: Cells) -> Cells:
+    """The cells of the full factorial: of architectures with every weighting that any has."""
+    weightings = {weighting for _, weighting in cells}
+    whole = {a for a, _ in cells if {w for of, w in cells if of == a} == weightings}
+    return {cell: method for cell, method in cells.items() if cell[0] in whole}
+
+
+def _comparison(endpoint: Endpoint, one: str, other: str, sides: Sides, rows: Rows, terms: Terms) -> Comparison:
+    weights = {m: 1 / len(sides[0]) for m in sides[0]} | {m: -1 / len(sides[1]) for m in sides[1]}
+    baseline = [value for method in sides[1] for value in rows[method].values()]
+    if terms["paired"]:
+        common = set.intersection(*(set(rows[method]) for method in weights))
+        sums = [sum(weight * rows[method][pair] for method, weight in weights.items()) for pair in sorted(common)]
+        contrast = Contrast.paired(sums, terms["test_train_ratio"]) if sums else None
+    else:
+        contrast = Arms({method: row.values() for method, row in rows.items()}).contrast(weights)
+    mean = sum(baseline) / len(baseline)
+    return Comparison(endpoint, one, other, (), mean, terms["test_train_ratio"], contrast=contrast)
