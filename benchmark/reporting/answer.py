@@ -39,7 +39,7 @@ def _improvement(comparison: Comparison) -> float:
 
 
 def _where(results: Results, comparison: Comparison) -> str:
-    return f"on {comparison.task}" if comparison.task == TASKS else f"on {comparison.task} {_unit(results, comparison)}"
+    return "over all tasks" if comparison.task == TASKS else f"on {comparison.task} {_unit(results, comparison)}"
 
 
 def _unit(results: Results, comparison: Comparison) -> str:
