@@ -7,7 +7,7 @@ mean over what both were crossed with; or all pairs of a factor, `architecture`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -15,11 +15,11 @@ from typing import Any
 from benchmark import metrics
 from benchmark.analysis import gain
 from benchmark.analysis.estimates import Rows, Terms
-from benchmark.analysis.families import endpoints
+from benchmark.analysis.families import compared, endpoints, terms
 from benchmark.analysis.gain import Scores
-from benchmark.analysis.study import Group
-from benchmark.analysis.values import Values
-from benchmark.records.record import GAIN
+from benchmark.analysis.study import Group, Study, find_baseline
+from benchmark.analysis.values import Values, long_table, values_on_test
+from benchmark.records.record import GAIN, Record
 from benchmark.statistics import (
     Arms,
     Comparison,
@@ -172,18 +172,26 @@ Cells = Mapping[tuple[str, ...], str]
 Sides = tuple[list[str], list[str]]
 
 
-def check_contrasts(contrasts: Sequence[str], methods: Collection[str]) -> None:
-    """Refuses a contrast that these methods, `architecture/weighting`, do not allow.
+def check_contrast(text: str, architectures: Collection[str], weightings: Collection[str]) -> None:
+    """Refuses a contrast that is none, or names what nobody has registered.
 
     Raises:
         ValueError: with what is known.
     """
-    cells = {tuple(method.split("/")): method for method in methods}
-    for text in contrasts:
-        try:
-            _pairs(text, cells)
-        except ValueError as error:
-            raise ValueError(f"contrasts: {text!r}: {error}") from None
+    one, between, other = (part.strip() for part in text.partition(BETWEEN))
+    if text in FACTORS:
+        return
+    if not between:
+        raise ValueError(
+            f"expected {' or '.join(FACTORS)}, or a pair such as 'mmoe{BETWEEN}shared_bottom', found {text!r}"
+        )
+    for name in (one, other):
+        architecture, is_method, weighting = name.partition("/")
+        if is_method and weighting not in weightings:
+            raise ValueError(unknown("weighting", weighting, weightings))
+        known = architectures if is_method or name not in weightings else weightings
+        if architecture not in known:
+            raise ValueError(unknown("architecture", architecture, known))
 
 
 def _pairs(text: str, cells: Cells) -> list[tuple[str, str, Sides]]:
@@ -243,3 +251,17 @@ def _comparison(endpoint: Endpoint, one: str, other: str, sides: Sides, rows: Ro
         contrast = Arms({method: row.values() for method, row in rows.items()}).contrast(weights)
     mean = sum(baseline) / len(baseline)
     return Comparison(endpoint, one, other, (), mean, terms["test_train_ratio"], contrast=contrast)
+
+
+def primary_families(records: Sequence[Record], baseline: str) -> Iterator[tuple[Group, Family | str]]:
+    """The primary question of every data set of some records, each with its group; where it has no answer, why."""
+    study = Study.of(records)
+    values = values_on_test(long_table(study), "joint")
+    for group in study.groups:
+        name, found = find_baseline(group, baseline), compared(group, values.get(group.name, {}))
+        if name is not None:
+            scores = gain.scores(group, found, name)
+            answers = answered(group, Question.of(group), found, scores, name, {}, terms(group, found))
+            yield group, answers.primary or scores.reason or f"{name} has no value of the primary endpoint"
+        else:
+            yield group, f"no run of {baseline} finished"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,18 +13,20 @@ from omegaconf import DictConfig
 from torch import nn
 
 from benchmark import metrics
+from benchmark.analysis.question import check_contrast
 from benchmark.datasets import Data, Dataset
 from benchmark.files import digest
-from benchmark.records.record import TRIAL, Record, load_record, record_path
+from benchmark.records.record import GAIN, TRIAL, Record, load_record, record_path
 from benchmark.runs.described import describe, identify
 from benchmark.runs.machine import cost, environment, limited_threads, reset_peak_memory
 from benchmark.runs.progress import RunProgress
-from benchmark.schema import Metrics
+from benchmark.schema import Metrics, Task
 from benchmark.seeding import initialise, seeded
 from benchmark.settings import registry
 from benchmark.settings.composition import typed
 from benchmark.settings.config import RunConfig
 from benchmark.settings.registry import plain
+from benchmark.text import unknown
 from benchmark.trackers import guarded
 from benchmark.trained.checkpoint import save_checkpoint
 from benchmark.training.judgeable import check_judgeable
@@ -97,12 +100,24 @@ def check(config: RunConfig) -> None:
     with seeded(config.seed, "weighting"):
         registry.weightings.build(config.weighting, declared.tasks)
     metrics.check_monitor(config.trainer.monitor, declared.tasks)
+    _check_question(config, declared.tasks)
     if config.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device=cuda, but torch finds no GPU; use device=cpu or device=auto")
     folder = Path(config.results_dir).absolute()
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         raise ValueError(f"results_dir={config.results_dir} cannot be written: {existing} is not a writable folder")
+
+
+def _check_question(config: RunConfig, tasks: Sequence[Task]) -> None:
+    known = [GAIN, *(f"{task.name}.{metrics.headline_name(task)}" for task in tasks)]
+    if config.primary not in known:
+        raise ValueError(unknown("primary endpoint", config.primary, known))
+    for text in config.contrasts:
+        try:
+            check_contrast(text, registry.architectures.names(), registry.weightings.names())
+        except ValueError as error:
+            raise ValueError(f"contrasts: {error}") from None
 
 
 def check_data(config: RunConfig, data: Data) -> None:

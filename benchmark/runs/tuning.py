@@ -25,7 +25,7 @@ from benchmark.files import digest
 from benchmark.records.record import TUNED, load_record, record_files
 from benchmark.runs.progress import say
 from benchmark.runs.search import MOST_TRIALS, REPLICATES, SAMPLERS, MethodSearch, searches_of
-from benchmark.runs.space import parse_space
+from benchmark.runs.space import Parameter, parse_space
 from benchmark.runs.sweep import Compose, Job, Sweep, compose_all
 from benchmark.settings.hydra_text import value_text
 from benchmark.settings.registry import plain
@@ -52,6 +52,25 @@ def tune(
         ValueError, FileNotFoundError: if anything cannot run; then nothing of that stage is started.
         SystemExit: 1, if a run failed or left no record.
     """
+    parameters = check_tuning(trials, sampler, space, replicate)
+    default = compose_all(overrides, compose)
+    searches = searches_of(default, parameters, sampler, compose, replicate)
+    with Sweep(launch) as sweep:
+        if run_searches(searches, trials, sweep):
+            tuned = [job for search in searches if not search.has_failed for job in search.tuned()]
+            sweep.run([*tuned, *(default if with_defaults else [])])
+            _renew_ledgers(tuned, sweep)
+            _warn_of_other_choices(tuned)
+    if not sweep.is_complete:
+        sys.exit(1)
+
+
+def check_tuning(trials: int, sampler: str, space: Mapping[str, Any], replicate: str) -> tuple[Parameter, ...]:
+    """The parameters of the space.
+
+    Raises:
+        ValueError: for a number of trials, a sampler, a replicate or a space that there cannot be.
+    """
     if not 1 <= trials <= MOST_TRIALS:
         raise ValueError(
             f"hydra.sweeper.trials must be from 1 to {MOST_TRIALS:,}, or 0 for a plain sweep, found {trials}"
@@ -62,43 +81,44 @@ def tune(
     parameters = parse_space(space)
     if not parameters:
         raise ValueError(f"hydra.sweeper.trials={trials}, but hydra.sweeper.space has no parameter to try")
-    default = compose_all(overrides, compose)
-    searches = searches_of(default, parameters, sampler, compose, replicate)
-    with Sweep(launch) as sweep:
-        if _search(searches, trials, sweep, _plan(searches, trials, with_defaults=with_defaults)):
-            for search in searches:
-                say(_chosen(search))
-            tuned = [job for search in searches if not search.has_failed for job in search.tuned()]
-            sweep.run([*tuned, *(default if with_defaults else [])])
-            _renew_ledgers(tuned, sweep)
-            _warn_of_other_choices(tuned)
-    if not sweep.is_complete:
-        sys.exit(1)
+    return parameters
 
 
-def _search(searches: Sequence[MethodSearch], trials: int, sweep: Sweep, plan: str) -> bool:
-    """Runs all trials that are not there; False if one left no record, so that there is nothing to choose by."""
+def run_searches(searches: Sequence[MethodSearch], trials: int, sweep: Sweep, title: str = "") -> bool:
+    """Runs all trials that are not there, and says what each search chose.
+
+    Args:
+        searches: Without trials yet.
+        trials: Of each.
+        sweep: Of all of the command.
+        title: Goes before the line that counts them.
+
+    Returns:
+        False if a trial left no record, so that there is nothing to choose by.
+    """
     numbers = range(trials)
     at_once = searches[0].sampler == "sobol"
     for rounds in [numbers] if at_once else [[number] for number in numbers]:
         asked = [search.ask(number) for number in rounds for search in searches]
         if rounds[0] == 0:  # now that everything is known to compose
-            say(plan)
-        sweep.run([trial.job for trial in asked], "trial", "" if at_once else f"round {rounds[0] + 1} of {trials}: ")
+            say(_plan(searches, trials))
+        which = "" if at_once else f"round {rounds[0] + 1} of {trials}: "
+        sweep.run([trial.job for trial in asked], "trial", f"{title}{which}")
         for trial in asked:
             trial.record = sweep.record(trial.job)
         if any(trial.record is None for trial in asked):
             return False
+    for search in searches:
+        say(_chosen(search))
     return True
 
 
-def _plan(searches: Sequence[MethodSearch], trials: int, *, with_defaults: bool) -> str:
+def _plan(searches: Sequence[MethodSearch], trials: int) -> str:
     methods = len({tuple(search.overrides) for search in searches})
     several = f" in each of {len(searches) // methods} searches" if len(searches) > methods else ""
-    runs = "the best and the default parameters on the same seeds" if with_defaults else "the best parameters"
     return (
         f"mtlbench: tuning {counted(methods, 'method')}: {counted(trials, 'trial')} each{several} "
-        f"({searches[0].sampler}), then {runs}"
+        f"({searches[0].sampler}), then runs of the best parameters"
     )
 
 

@@ -33,6 +33,8 @@ class SweeperConfig:
     `trials` above 0 tunes every method by as many trials of `sampler` (sobol or tpe) over `space`, on validation, before its
     runs. `replicate: search` searches anew for every seed, `replicate: seed` once for all; `with_defaults: false` leaves out
     the runs of the default parameters. See `benchmark.runs.tuning`.
+    `looks` judges at so many seeds, by `margin`, and stops methods that are decided against `baseline`: `hydra/sweeper=decide`
+    sets them. See `benchmark.runs.decide`.
     """
 
     _target_: str = "hydra_plugins.mtlbench.sweeper.Sweeper"
@@ -43,6 +45,9 @@ class SweeperConfig:
     space: dict[str, Any] = field(default_factory=dict)
     replicate: str = "search"
     with_defaults: bool = True
+    looks: list[int] = field(default_factory=list)
+    margin: str = "0.5%"
+    baseline: str = "single_task/equal"
 
 
 class Portable:
@@ -106,10 +111,17 @@ class Sweeper(BasicSweeper):
             "launch": lambda chosen: _launch(launcher, chosen),
         }
         # Hydra loads every plugin for every app: nothing heavy at the top
-        if self.search.get("trials"):
+        looks = {key: self.search.get(key) for key in ("looks", "margin", "baseline")}
+        search = {key: value for key, value in self.search.items() if key not in looks}
+        if looks["looks"]:
+            from benchmark.runs.decide import decide
+
+            search.pop("with_defaults", None)  # the default parameters are a question of their own
+            decide(jobs, **common, **looks, **search)
+        elif search.get("trials"):
             from benchmark.runs.tuning import tune
 
-            tune(jobs, **common, **self.search)
+            tune(jobs, **common, **search)
         else:
             from benchmark.runs.sweep import sweep
 

@@ -1,0 +1,202 @@
+"""Seeds until it is decided: judged at looks that were announced before, methods stop when the primary question is answered.
+
+At each look every open method and the baseline have so many seeds. Whoever is better, worse or equivalent keeps that verdict
+and gets no more; the others go on to the next look. The error of 5 % is split over the looks (`benchmark.statistics.looks`), and
+the records carry them, so that a report judges with the same share. Nothing else is stored: the same command finds the records,
+looks again, and goes on.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmark.analysis.question import primary_families
+from benchmark.analysis.values import median
+from benchmark.files import digest
+from benchmark.records.record import BASELINE
+from benchmark.runs.progress import say
+from benchmark.runs.search import searches_of
+from benchmark.runs.space import Parameter
+from benchmark.runs.sweep import Compose, Job, Sweep, compose_all
+from benchmark.runs.tuning import check_tuning, run_searches
+from benchmark.settings.hydra_text import value_text
+from benchmark.settings.registry import plain
+from benchmark.statistics import DECIDED, Comparison, Looks, Verdict
+from benchmark.statistics.wording import WORDS, bracketed, places
+from benchmark.text import counted, duration, listed
+
+
+@dataclass(slots=True)
+class _Method:
+    """A method on a data set, and how far it is.
+
+    Args:
+        overrides: Hydra's, without a seed.
+        name: `mmoe/equal`.
+        data: The digest of its data set.
+        runs: Those of the looks so far.
+        found: At the last look.
+        stopped: Why it is not judged.
+    """
+
+    overrides: list[str]
+    name: str
+    data: str
+    runs: list[Job] = field(default_factory=list)
+    found: Comparison | None = None
+    stopped: str | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Does it go on to the next look? Who is not judged does not."""
+        return self.stopped is None and (self.found is None or self.found.verdict is Verdict.UNDECIDED)
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """How methods are tuned before they are compared; for the arguments see `benchmark.runs.tuning.tune`."""
+
+    trials: int
+    sampler: str
+    space: tuple[Parameter, ...]
+    replicate: str
+
+
+def decide(
+    overrides: Sequence[list[str]], *, compose: Compose, launch: Callable[[Any], Any],
+    looks: Sequence[int], margin: str, baseline: str = BASELINE,
+    trials: int = 0, sampler: str = "sobol", space: Mapping[str, Any] | None = None, replicate: str = "search",
+) -> None:  # fmt: skip
+    """Runs look by look, and says at each who is decided and what the next one costs.
+
+    Args:
+        overrides: One list of overrides per job; in place of their seeds come those of the looks, from 0 on.
+        compose: Makes the configuration of one.
+        launch: Hydra's launcher.
+        looks: Numbers of seeds at which it is judged.
+        margin: Of the gain over tasks, `0.5%`.
+        baseline: The method that others are compared to.
+        trials: Of every search; 0: the default parameters are compared.
+        sampler: As for `benchmark.runs.tuning.tune`, like those that follow.
+        space: What is tried.
+        replicate: What is repeated of a tuned method.
+
+    Raises:
+        ValueError, FileNotFoundError: if anything cannot run; then nothing of that stage is started.
+        SystemExit: 1, if a run failed or left no record.
+    """
+    plan = Looks(tuple(looks))
+    tuning = (
+        Tuning(trials, sampler, check_tuning(trials, sampler, space or {}, replicate), replicate) if trials else None
+    )
+    announced = f"++looks={value_text({'seeds': list(plan.seeds), 'margin': margin})}"
+    methods = _methods(overrides, announced, baseline, compose)
+    with Sweep(launch) as sweep:
+        say(
+            f"mtlbench: {counted(len(methods), 'method')} until decided: looks at {listed(map(str, plan.seeds), 99)} seeds, "
+            f"each with {100 * plan.level:.3g} % of error; the margin is {margin}"
+        )
+        for look in plan.seeds:
+            going = _going(methods, baseline)
+            if not going or not _run(going, look, compose, sweep, tuning):
+                break
+            records = [record for method in methods for job in method.runs if (record := sweep.record(job)) is not None]
+            ids = {job.config.id: method for method in methods for job in method.runs}
+            for group, family in primary_families(records, baseline):
+                of = {name: ids[runs[0].record.id] for name, runs in group.by_method.items()}
+                if isinstance(family, str):
+                    for method in of.values():
+                        method.stopped = family
+                    continue
+                for comparison in family.comparisons:
+                    method = of[comparison.method]
+                    if method.is_open:
+                        method.found, method.stopped = comparison, comparison.reason
+            _tell(methods, baseline, look, plan, sweep, trials)
+    if not sweep.is_complete:
+        sys.exit(1)
+
+
+def _methods(overrides: Sequence[list[str]], announced: str, baseline: str, compose: Compose) -> list[_Method]:
+    shapes = dict.fromkeys(tuple(o for o in job if not o.startswith("seed=")) for job in overrides)
+    jobs = compose_all([[*shape, announced] for shape in shapes], compose)
+    methods = [
+        _Method(
+            job.overrides,
+            f"{job.config.architecture.name}/{job.config.weighting.name}",
+            digest(plain(job.config.dataset)),
+        )
+        for job in jobs
+    ]
+    for data in {method.data for method in methods}:
+        names = [method.name for method in methods if method.data == data]
+        if names.count(baseline) != 1 or len(names) < 2:
+            raise ValueError(
+                f"hydra/sweeper=decide compares methods with hydra.sweeper.baseline={baseline}: expected it once on every data "
+                f"set and another method beside it, found {', '.join(names)}"
+            )
+    return methods
+
+
+def _going(methods: Sequence[_Method], baseline: str) -> list[_Method]:
+    """The open methods, and the baselines of their data sets."""
+    rivals = [method for method in methods if method.name != baseline and method.is_open]
+    data = {method.data for method in rivals}
+    return [method for method in methods if method in rivals or (method.name == baseline and method.data in data)]
+
+
+def _run(going: Sequence[_Method], look: int, compose: Compose, sweep: Sweep, tuning: Tuning | None) -> bool:
+    """Runs the seeds of a look; False if a run left no record."""
+    asked = [compose_all([[*m.overrides, f"seed={seed}"] for seed in range(look)], compose) for m in going]
+    title = f"look at {look} seeds: "
+    if tuning is None:
+        for method, jobs in zip(going, asked, strict=True):
+            method.runs = jobs
+    else:
+        terms = tuning.space, tuning.sampler, compose, tuning.replicate
+        searches = [searches_of(jobs, *terms) for jobs in asked]
+        if not run_searches([search for own in searches for search in own], tuning.trials, sweep, title):
+            return False
+        for method, own in zip(going, searches, strict=True):
+            method.runs = [job for search in own if not search.has_failed for job in search.tuned()]
+    runs = [job for method in going for job in method.runs]
+    sweep.run(runs, title=title)
+    return all(sweep.record(job) is not None for job in runs)
+
+
+def _tell(methods: Sequence[_Method], baseline: str, look: int, plan: Looks, sweep: Sweep, trials: int) -> None:
+    """Who is decided, who is open, and what the next look costs."""
+    rivals = [method for method in methods if method.name != baseline]
+    parts = []
+    for verdict, word in WORDS.items():
+        of = [m for m in rivals if m.found is not None and m.found.verdict is verdict]
+        if of:
+            parts.append(f"{word if verdict in DECIDED else 'open'}: {listed(map(_said, of), 99)}")
+    if lost := [m for m in rivals if m.found is None or m.found.verdict is None]:
+        parts.append(f"not ranked: {listed(map(_reason, lost))}")
+    say(f"mtlbench: look at {look} seeds: {'; '.join(parts)}")
+    going, following = _going(methods, baseline), plan.after(look)
+    if not going:
+        say(f"mtlbench: no method is open after {look} seeds")
+    elif following is None:
+        say(f"mtlbench: {counted(sum(m.is_open for m in rivals), 'method')} undecided after the last look")
+    else:
+        per_method = (following - look) * (1 + trials)
+        known = [sweep.record(job) for method in going for job in method.runs]
+        each = median([record.cost.get("train_seconds") for record in known if record is not None])
+        runs = per_method * len(going)
+        cost = f", about {duration(runs * each)} of training" if each is not None else ""
+        say(f"mtlbench: the next look, at {following} seeds, takes {counted(runs, 'run')}{cost}")
+
+
+def _said(method: _Method) -> str:
+    assert method.found is not None
+    found = method.found.improvement
+    return method.name if found is None else f"{method.name} ({bracketed(found, places(method.found), sign='+')})"
+
+
+def _reason(method: _Method) -> str:
+    return f"{method.name} ({method.stopped or 'no run finished'})"
