@@ -147,6 +147,7 @@ class MethodSearch:
             search_seed=self.search_seed,
             tuning=self._tuning(number, parameters),
             save_checkpoint=False,
+            save_predictions=False,
         )
         if job.config.dataset != self.config.dataset:
             raise ValueError(
@@ -167,7 +168,7 @@ class MethodSearch:
             "ends": self.ends,
             "ids": [trial.job.config.id for trial in self.trials],
         }
-        chosen = {"purpose": TUNED, "search_seed": self.search_seed, "tuning": tuning}
+        chosen: dict[str, Any] = {"purpose": TUNED, "search_seed": self.search_seed, "tuning": tuning}
         return [self._job(best.parameters, seed=seed, **chosen) for seed in self.seeds]
 
     @property

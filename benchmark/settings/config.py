@@ -16,7 +16,14 @@ from omegaconf import MISSING
 from benchmark.files import digest
 from benchmark.records.record import RESULTS_DIR, TRIAL, TUNED
 from benchmark.settings import registry
-from benchmark.settings.registry import ArchitectureConfig, DatasetConfig, Neutral, TrackerConfig, WeightingConfig, plain
+from benchmark.settings.registry import (
+    ArchitectureConfig,
+    DatasetConfig,
+    Neutral,
+    TrackerConfig,
+    WeightingConfig,
+    plain,
+)
 
 IDENTITY = ("dataset", "architecture", "weighting", "trainer", "purpose", "seed", "search_seed")
 CHOICES = {
@@ -92,6 +99,8 @@ class RunConfig:
         tracker: A registered name, or `configure("tracker", name, ...)`.
         results_dir: Where records are written.
         save_checkpoint: Keep the weights of the selected epoch beside the record.
+        save_predictions: Keep the outputs for the test rows beside the record, and once the rows' labels and users: comparisons
+            then tell how sure the test rows are too. Not of a trial.
         rerun: Train even if the record is there.
         tuning: How its parameters were found, of a trial or a tuned run; a search writes it. See `benchmark.runs.tuning`.
     """
@@ -108,6 +117,7 @@ class RunConfig:
     tracker: TrackerConfig = MISSING
     results_dir: str = RESULTS_DIR
     save_checkpoint: bool = False
+    save_predictions: bool = False
     rerun: bool = False
     tuning: dict[str, Any] = field(default_factory=dict)
 
@@ -128,6 +138,11 @@ class RunConfig:
         """What decides the result, as plain values; the version of a library does not."""
         whole = plain(self)
         return {key: whole[key] for key in IDENTITY if key in whole}
+
+    @property
+    def keeps_predictions(self) -> bool:
+        """Whether the run is to leave its predictions: if they are asked for, and it is no trial, which never reads test."""
+        return self.save_predictions and self.purpose != TRIAL
 
     @property
     def id(self) -> str:
