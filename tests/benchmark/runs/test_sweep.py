@@ -146,6 +146,18 @@ def test_what_validation_cannot_judge_is_told_once_and_before_any_run(tmp_path: 
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_sweep_that_is_done_writes_test_rows_that_are_gone_and_trains_nothing(tmp_path: Path) -> None:
+    sweep = ["dataset=shop", *SHOP, *SHORT, "save_predictions=true", f"results_dir={tmp_path}"]
+    assert bench(*sweep).returncode == 0
+    (rows,) = tmp_path.glob("shop/test_rows/*.safetensors")
+    content = rows.read_bytes()
+    rows.unlink()
+    again = bench(*sweep)
+    assert "0 finished, 1 skipped" in again.stderr
+    assert rows.read_bytes() == content
+    assert len(load_records(tmp_path)) == 1
+
+
 def test_fixed_weights_checkpoint_report_and_recommendations(tmp_path: Path) -> None:
     weights = "weighting.weights={click: 1, purchase: 5, duration: 0.1}"
     done = bench(
