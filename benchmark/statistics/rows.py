@@ -80,7 +80,7 @@ class RowError:
 
     @property
     def floor(self) -> float:
-        """The same with any number of seeds: what of it more seeds do not take away."""
+        """The same with any number of seeds: what of it more seeds do not take away. From two seeds a rough number, even 0."""
         return math.sqrt(max(self.variance - self.shared, 0.0))
 
 
