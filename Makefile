@@ -46,6 +46,7 @@ PUBLISHED = results/records/$(EXPERIMENT)
 publish: $(STAMP)  ## EXPERIMENT=census: copies its records from RUNS=results/runs to results/records, with the report (BASELINE=...)
 	mkdir -p $(PUBLISHED)/trials
 	cp -r $(RUNS)/$(DATASET) $(PUBLISHED)/
+	rm -rf $(PUBLISHED)/$(DATASET)/test_rows  # labels: a part of the data set
 	if test -d $(RUNS)/trials/$(DATASET); then cp -r $(RUNS)/trials/$(DATASET) $(PUBLISHED)/trials/; fi
 	if test -d $(RUNS)/reference; then cp -r $(RUNS)/reference $(PUBLISHED)/; fi
 	rmdir --ignore-fail-on-non-empty $(PUBLISHED)/trials

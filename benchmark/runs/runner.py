@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 from omegaconf import DictConfig
 from torch import nn
@@ -16,7 +17,8 @@ from benchmark import metrics
 from benchmark.analysis.question import check_contrast
 from benchmark.datasets import Data, Dataset
 from benchmark.files import digest
-from benchmark.records.record import GAIN, TRIAL, Record, load_record, record_path
+from benchmark.records.predictions import path_of_predictions, path_of_test_rows, save_predictions, save_test_rows
+from benchmark.records.record import GAIN, TRIAL, Record, SelectionName, load_record, record_path
 from benchmark.runs.described import describe, identify
 from benchmark.runs.machine import cost, environment, limited_threads, reset_peak_memory
 from benchmark.runs.progress import RunProgress
@@ -56,6 +58,7 @@ def run(config: RunConfig | DictConfig) -> Record:
     identity = identify(data, config.purpose)
     before = finished_before(config, identity)
     if before is not None:
+        keep_test_rows(config, identity)
         return before
     check_data(config, data)
     record = new_record(config, data, identity)
@@ -71,10 +74,9 @@ def run(config: RunConfig | DictConfig) -> Record:
         record.write(config.results_dir)
         raise
     path = record.write(config.results_dir)
-    if not config.save_checkpoint:
-        path.with_suffix(".safetensors").unlink(
-            missing_ok=True
-        )  # of an earlier run under this id: it would not fit the record
+    for kept, file in _beside(config, path):
+        if not (kept and record.status == "finished"):
+            file.unlink(missing_ok=True)  # of an earlier run under this id: it would not fit the record
     return record
 
 
@@ -134,7 +136,7 @@ def finished_before(config: RunConfig, identity: dict[str, Any]) -> Record | Non
     """The record of the same run, if it need not be repeated.
 
     That is: same id, same data prepared and split in the same way, finished or diverged (the same would happen again), and
-    the checkpoint is there if one is asked for. `rerun=true` repeats all.
+    checkpoint and predictions are there if they are asked for. `rerun=true` repeats all.
 
     Args:
         config: The run.
@@ -148,8 +150,32 @@ def finished_before(config: RunConfig, identity: dict[str, Any]) -> Record | Non
         digest(record.dataset.get(key, value)) != digest(value) for key, value in identity.items()
     ):
         return None
-    lacks_checkpoint = config.save_checkpoint and not path.with_suffix(".safetensors").is_file()
-    return None if lacks_checkpoint and record.status == "finished" else record
+    lacks_file = any(kept and not file.is_file() for kept, file in _beside(config, path))
+    return None if lacks_file and record.status == "finished" else record
+
+
+def _beside(config: RunConfig, record: Path) -> tuple[tuple[bool, Path], ...]:
+    """The files that a finished run may leave beside its record, each with whether it is to."""
+    return (
+        (config.save_checkpoint, record.with_suffix(".safetensors")),
+        (config.keeps_predictions, path_of_predictions(record)),
+    )
+
+
+def keep_test_rows(config: RunConfig, identity: dict[str, Any]) -> None:
+    """Writes labels and users of the test rows, where predictions are asked for and nobody has written them.
+
+    So records that were published without, as no part of a data set may be, get them from who has the data.
+
+    Args:
+        config: The run.
+        identity: What `identify` says of its data.
+    """
+    if config.keeps_predictions:
+        path = path_of_test_rows(record_path(config.results_dir, config.identity, config.id), identity["test_rows"])
+        if not path.is_file():
+            data = build_dataset(config).build()
+            save_test_rows(path, data.schema.task_names, data.test.labels, data.users(data.test))
 
 
 def new_record(config: RunConfig, data: Data, identity: dict[str, Any]) -> Record:
@@ -198,11 +224,15 @@ def _execute(config: RunConfig, data: Data, record: Record) -> None:
                 "epoch": int(fit.epochs[-1]["epoch"]) + 1 if fit.epochs else 1,
             }
         else:
-            _evaluate_selected(trainer, fit, record)
+            outputs = _evaluate_selected(trainer, fit, record)
             record.status = "finished"
+            path = record.path(config.results_dir)
             if config.save_checkpoint:
-                path = record.path(config.results_dir).with_suffix(".safetensors")
-                save_checkpoint(path, fit.selection.state(fit.selection.best), scale.mean_T, scale.std_T)
+                state = fit.selection.state(fit.selection.best)
+                save_checkpoint(path.with_suffix(".safetensors"), state, scale.mean_T, scale.std_T)
+            if config.keeps_predictions:
+                keep_test_rows(config, record.dataset)
+                save_predictions(path_of_predictions(path), record, outputs)
         tracker.finish(record)
 
 
@@ -216,8 +246,12 @@ def build_model(config: RunConfig, data: Data) -> tuple[Any, Weighting]:
     return model, weighting
 
 
-def _evaluate_selected(trainer: Trainer, fit: Fit, record: Record) -> None:
-    """Validation and test, once, at the jointly selected epoch, and each task at its own best epoch; of a trial, no test."""
+def _evaluate_selected(trainer: Trainer, fit: Fit, record: Record) -> dict[SelectionName, dict[str, np.ndarray]]:
+    """Validation and test, once, at the jointly selected epoch, and each task at its own best epoch; of a trial, no test.
+
+    Returns:
+        The outputs for test, as `save_predictions` takes them; of a trial none.
+    """
     selection, epochs = fit.selection, [entry["epoch"] for entry in fit.epochs]
     record.best_epoch = epochs[selection.best - 1]
     record.best_epoch_per_task = {task: epochs[number - 1] for task, number in selection.best_per_task.items()}
@@ -225,11 +259,12 @@ def _evaluate_selected(trainer: Trainer, fit: Fit, record: Record) -> None:
     if record.purpose != TRIAL:
         splits["test"] = trainer.data.test
     found: dict[int, dict[str, Metrics]] = {}
+    outputs: dict[int, dict[str, np.ndarray]] = {}
     for number in sorted(selection.chosen):
         trainer.model.load_state_dict(selection.state(number))
         found[number] = {}
         for name, split in splits.items():
-            found[number][name], undefined = trainer.evaluate(split)
+            found[number][name], undefined, outputs[number] = trainer.evaluate(split)  # of test, which comes last
             record.undefined |= {f"{name}.{key}": reason for key, reason in undefined.items()}
     record.metrics = found[selection.best]
     record.metrics_per_task = {
@@ -237,3 +272,7 @@ def _evaluate_selected(trainer: Trainer, fit: Fit, record: Record) -> None:
     }
     trainer.model.load_state_dict(selection.state(selection.best))
     record.gates = trainer.mean_gates(trainer.data.validation)
+    if "test" not in splits:
+        return {}
+    others = {task: number for task, number in selection.best_per_task.items() if number != selection.best}
+    return {"joint": outputs[selection.best], "per_task": {task: outputs[n][task] for task, n in others.items()}}

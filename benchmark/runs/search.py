@@ -147,6 +147,7 @@ class MethodSearch:
             search_seed=self.search_seed,
             tuning=self._tuning(number, parameters),
             save_checkpoint=False,
+            save_predictions=False,
         )
         if job.config.dataset != self.config.dataset:
             raise ValueError(

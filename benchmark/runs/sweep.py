@@ -19,7 +19,7 @@ from benchmark.files import digest
 from benchmark.records.record import TRIAL, Record, load_record, record_path
 from benchmark.runs.described import identify
 from benchmark.runs.progress import line_of, say, sweep_progress
-from benchmark.runs.runner import build_dataset, check, check_data, finished_before, run
+from benchmark.runs.runner import build_dataset, check, check_data, finished_before, keep_test_rows, run
 from benchmark.settings import registry
 from benchmark.settings.composition import typed
 from benchmark.settings.config import RunConfig
@@ -199,6 +199,7 @@ class Sweep:
             if before is None:
                 todo.append(job)
             else:
+                keep_test_rows(job.config, self._data[key])
                 done.append(before)
         for job in todo:
             judged = digest([plain(job.config.dataset), job.config.trainer.monitor])

@@ -99,6 +99,8 @@ class RunConfig:
         tracker: A registered name, or `configure("tracker", name, ...)`.
         results_dir: Where records are written.
         save_checkpoint: Keep the weights of the selected epoch beside the record.
+        save_predictions: Keep the outputs for the test rows beside the record, and once the rows' labels and users: comparisons
+            then tell how sure the test rows are too. Not of a trial.
         rerun: Train even if the record is there.
         primary: What methods are compared by first: `gain`, over all tasks, or a task's headline metric, `income.auc`.
         contrasts: What reports answer beside it: `mmoe - shared_bottom`, `architecture`, `weighting`.
@@ -118,6 +120,7 @@ class RunConfig:
     tracker: TrackerConfig = MISSING
     results_dir: str = RESULTS_DIR
     save_checkpoint: bool = False
+    save_predictions: bool = False
     rerun: bool = False
     primary: Annotated[str, Neutral(GAIN)] = GAIN
     contrasts: Annotated[list[str], Neutral([])] = field(default_factory=list)
@@ -141,6 +144,11 @@ class RunConfig:
         """What decides the result, as plain values; the version of a library does not."""
         whole = plain(self)
         return {key: whole[key] for key in IDENTITY if key in whole}
+
+    @property
+    def keeps_predictions(self) -> bool:
+        """Whether the run is to leave its predictions: if they are asked for, and it is no trial, which never reads test."""
+        return self.save_predictions and self.purpose != TRIAL
 
     @property
     def id(self) -> str:

@@ -13,6 +13,7 @@
 - `gains`: multi-task gain, seesaw, Pareto front and hypervolume.
 - `ranks`: mean ranks, Friedman, Nemenyi.
 - `delong`: two scorers on one test set.
+- `rows`: seeds and test rows together, rows in clusters (users).
 """
 
 from __future__ import annotations

@@ -44,6 +44,21 @@ class DeLong:
         return self.first - self.second
 
 
+def placements(positive_R: np.ndarray, scores_R: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(P,) shares of the negatives that each positive is above, (Q,) of the positives that each negative is below; ties half.
+
+    The mean of either is the AUC.
+
+    Args:
+        positive_R: (R,) bool, one of either at least.
+        scores_R: (R,) finite.
+    """
+    everywhere_R, positives = rankdata(scores_R), int(positive_R.sum())
+    above_P = (everywhere_R[positive_R] - rankdata(scores_R[positive_R])) / (len(scores_R) - positives)
+    below_Q = 1 - (everywhere_R[~positive_R] - rankdata(scores_R[~positive_R])) / positives
+    return above_P, below_Q
+
+
 def delong(labels_R: np.ndarray, first_R: np.ndarray, second_R: np.ndarray, *, confidence: float = 0.95) -> DeLong:
     """Compares the AUCs of two scorers on one test set (DeLong et al. 1988), in R log R.
 
@@ -66,11 +81,7 @@ def delong(labels_R: np.ndarray, first_R: np.ndarray, second_R: np.ndarray, *, c
     p_count, q_count = int(positive.sum()), int((~positive).sum())
     if min(p_count, q_count) < 2:
         raise ValueError(f"a class needs two rows at least, found {p_count} positive and {q_count} negative")
-    above_2P, below_2Q = np.empty((2, p_count)), np.empty((2, q_count))
-    for scorer, scores in enumerate((first, second)):
-        everywhere = rankdata(scores)
-        above_2P[scorer] = (everywhere[positive] - rankdata(scores[positive])) / q_count
-        below_2Q[scorer] = 1 - (everywhere[~positive] - rankdata(scores[~positive])) / p_count
+    above_2P, below_2Q = map(np.stack, zip(*(placements(positive, scores) for scores in (first, second)), strict=True))
     aucs = above_2P.mean(axis=1)
     covariance = np.cov(above_2P) / p_count + np.cov(below_2Q) / q_count
     difference = float(aucs[0] - aucs[1])

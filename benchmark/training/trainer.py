@@ -204,9 +204,13 @@ class Trainer:
         self.model.eval()
         return count_shared(self.model(batch), list(self.model.parameters()))
 
-    def evaluate(self, split: Split) -> tuple[Metrics, dict[str, str]]:
-        """Metrics of a split with the weights as they are, and the reasons of those that are undefined."""
-        return metrics.evaluate(self.tasks, self._predict(split), split.labels, self.data.users(split))
+    def evaluate(self, split: Split) -> tuple[Metrics, dict[str, str], dict[str, np.ndarray]]:
+        """Metrics of a split with the weights as they are, the reasons of those that are undefined, and the outputs.
+
+        These are as `benchmark.training.prediction.predict` gives them.
+        """
+        outputs = self._predict(split)
+        return *metrics.evaluate(self.tasks, outputs, split.labels, self.data.users(split)), outputs
 
     def _validate(self) -> Metrics:
         """Metrics of validation.

@@ -11,7 +11,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmark import Record, RunConfig, TrainerConfig, configure, load_record, run
+from benchmark import Record, RunConfig, TrainerConfig, configure, load_record, metrics, run
+from benchmark.records.predictions import load_predictions, load_test_rows, path_of_predictions, path_of_test_rows
 from benchmark.runs import machine, runner
 from benchmark.runs.runner import environment, finished_before
 
@@ -65,6 +66,59 @@ def test_a_checkpoint_of_an_earlier_run_does_not_outlive_its_record(tmp_path: Pa
     assert weights.is_file()
     run(small(tmp_path, rerun=True))
     assert not weights.is_file()
+
+
+def test_predictions_are_what_the_run_was_judged_by(tmp_path: Path) -> None:
+    config = small(tmp_path, save_predictions=True)
+    record = run(config)
+    path, data = path_of_predictions(record.path(tmp_path)), runner.build_dataset(config).build()
+    rows = load_test_rows(path_of_test_rows(path, record.dataset["test_rows"]))
+    for column, task in enumerate(data.schema.tasks):
+        np.testing.assert_array_equal(rows.labels[task.name], data.test.labels[:, column])
+    np.testing.assert_array_equal(rows.users, data.users(data.test))
+    for selection, expected in (("joint", record.metrics), ("per_task", record.metrics_per_task)):
+        found = load_predictions(path, load_record(record.path(tmp_path)), selection)
+        judged, _ = metrics.evaluate(data.schema.tasks, found, data.test.labels)
+        for task, metric in (("click", "auc"), ("purchase", "auc"), ("duration", "mse")):
+            assert judged[task][metric] == pytest.approx(expected["test"][task][metric], rel=1e-3)
+
+
+def test_missing_predictions_repeat_a_run_and_missing_test_rows_are_written_without(tmp_path: Path) -> None:
+    config = small(tmp_path, save_predictions=True)
+    record = run(config)
+    path = path_of_predictions(record.path(tmp_path))
+    rows = path_of_test_rows(path, record.dataset["test_rows"])
+    assert finished_before(config, record.dataset) is not None
+    before = load_test_rows(rows)
+    rows.unlink()
+    assert run(config).environment["started"] == record.environment["started"]
+    np.testing.assert_equal(dataclasses.asdict(load_test_rows(rows)), dataclasses.asdict(before))
+    path.unlink()
+    assert finished_before(config, record.dataset) is None
+    run(config)
+    run(small(tmp_path, rerun=True))
+    assert not path.is_file() and rows.is_file()
+
+
+def test_a_trial_has_no_predictions(tmp_path: Path) -> None:
+    config = small(tmp_path, save_predictions=True, purpose="trial")
+    record = run(config)
+    assert not list(tmp_path.rglob("*.safetensors"))
+    assert finished_before(config, record.dataset) is not None
+
+
+def test_a_diverged_run_keeps_nothing_of_an_earlier_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = small(tmp_path, save_predictions=True, save_checkpoint=True, rerun=True)
+    path = run(config).path(tmp_path)
+    beside = (path.with_suffix(".safetensors"), path_of_predictions(path))
+    assert all(file.is_file() for file in beside)
+
+    def diverged(config: RunConfig, data: object, record: Record) -> None:
+        record.status = "diverged"
+
+    monkeypatch.setattr("benchmark.runs.runner._execute", diverged)
+    run(config)
+    assert not any(file.is_file() for file in beside)
 
 
 def test_an_interrupt_leaves_the_record_as_it_was(

@@ -6,11 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmark import RunConfig, configure, load_record, load_records, run
+from benchmark.records.predictions import load_test_rows
 from benchmark.records.record import record_files
 from tests.outside import install
 
@@ -144,6 +147,18 @@ def test_what_validation_cannot_judge_is_told_once_and_before_any_run(tmp_path: 
         "mtlbench: trainer.monitor=mean cannot be judged on the 400 rows of validation: purchase.auc"
     )
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_sweep_that_is_done_writes_test_rows_that_are_gone_and_trains_nothing(tmp_path: Path) -> None:
+    sweep = ["dataset=shop", *SHOP, *SHORT, "save_predictions=true", f"results_dir={tmp_path}"]
+    assert bench(*sweep).returncode == 0
+    (rows,) = tmp_path.glob("shop/test_rows/*.safetensors")
+    before = load_test_rows(rows)
+    rows.unlink()
+    again = bench(*sweep)
+    assert "0 finished, 1 skipped" in again.stderr
+    np.testing.assert_equal(asdict(load_test_rows(rows)), asdict(before))
+    assert len(load_records(tmp_path)) == 1
 
 
 def test_fixed_weights_checkpoint_report_and_recommendations(tmp_path: Path) -> None:

@@ -319,11 +319,11 @@ def test_one_summary_says_how_every_stage_went(tmp_path: Path, capsys: pytest.Ca
     assert f"mtlbench report {tmp_path}" in told
 
 
-def test_checkpoints_are_of_reported_runs_only(tmp_path: Path) -> None:
+def test_checkpoints_and_predictions_are_of_reported_runs_only(tmp_path: Path) -> None:
     launcher = Launcher()
-    search(tmp_path, launcher, "save_checkpoint=true", methods=("mmoe",))
-    assert {(config.purpose, config.save_checkpoint) for config in launcher.runs} == {
-        ("trial", False), ("tuned", True), ("default", True),
+    search(tmp_path, launcher, "save_checkpoint=true", "save_predictions=true", methods=("mmoe",))
+    assert {(config.purpose, config.save_checkpoint, config.save_predictions) for config in launcher.runs} == {
+        ("trial", False, False), ("tuned", True, True), ("default", True, True),
     }  # fmt: skip
 
 

@@ -46,6 +46,7 @@ def test_the_order_of_keys_is_no_part_of_it() -> None:
         {"tracker": "wandb"},
         {"results_dir": "elsewhere"},
         {"save_checkpoint": True},
+        {"save_predictions": True},
         {"rerun": True},
     ],
     ids=lambda change: next(iter(change)),

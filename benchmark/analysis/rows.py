@@ -1,0 +1,132 @@
+"""How sure the test rows are: the row error of every method's difference to a baseline, from saved predictions.
+
+R rows, S runs of a method.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+from benchmark import metrics
+from benchmark.analysis.study import Group, Run
+from benchmark.records.predictions import SUFFIX, LabelledRows, load_predictions, load_test_rows, path_of_test_rows
+from benchmark.records.record import SelectionName
+from benchmark.schema import Task
+from benchmark.statistics.rows import Deviations, RowError, auc_deviations, mse_deviations, row_error
+
+DEVIATIONS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray | None], Deviations]] = {
+    metrics.AUC: auc_deviations,
+    "mse": mse_deviations,
+}
+"""{headline metric: the rows' part in it}."""
+
+VARIED = "the test rows differ between runs: the interval over seeds has their part already"
+
+Found: TypeAlias = dict[str, Deviations | str]
+"""{task: what the rows do to its headline metric, or why that is unknown}, of one method."""
+
+
+def row_errors(
+    group: Group, results: str | Path, baseline: str, selection: SelectionName = "joint"
+) -> dict[tuple[str, str], RowError | str]:
+    """How well the test rows tell every method's difference to the baseline, by the headline metric of each task.
+
+    Of the finished runs that have predictions; a method may have fewer such runs than seeds. Rows come in clusters by user,
+    where the data set has users. Those whom train does not know cannot be told apart, and each row of theirs is a cluster.
+
+    Args:
+        group: Runs of one data set.
+        results: The folder of records, predictions beside them.
+        baseline: The method that the others are compared to, as the group names it.
+        selection: The epoch that is compared: one for all tasks, or each task's best.
+
+    Returns:
+        {(task, method): its row error, or why there is none, in words}, of every other method that has finished runs.
+    """
+    files: dict[str, list[Path]] = defaultdict(list)
+    for path in sorted(Path(results).rglob(f"*{SUFFIX}")):
+        files[path.name.removesuffix(SUFFIX)].append(path)
+    methods = [method for method, runs in group.finished.items() if runs and method != baseline]
+    known: dict[Path, LabelledRows] = {}
+    other = _found(group, baseline, files, selection, known)
+    errors: dict[tuple[str, str], RowError | str] = {}
+    for method in methods:
+        mine = _found(group, method, files, selection, known)
+        varied = len({run.pair[2] for of in (method, baseline) for run in group.finished.get(of, [])}) > 1
+        for task in (task.name for task in group.tasks):
+            first, second = mine[task], other[task]
+            if varied:
+                errors[task, method] = VARIED
+            elif isinstance(first, str) or isinstance(second, str):
+                errors[task, method] = first if isinstance(first, str) else str(second)
+            else:
+                errors[task, method] = row_error(first, second)
+    return errors
+
+
+def _found(
+    group: Group,
+    method: str,
+    files: dict[str, list[Path]],
+    selection: SelectionName,
+    known: dict[Path, LabelledRows],
+) -> Found:
+    """What the rows do to the metrics of a method; `known` has the test rows that were read so far."""
+    try:
+        outputs, rows = _loaded(group.finished.get(method, []), method, files, selection, known)
+    except ValueError as error:
+        return {task.name: str(error) for task in group.tasks}
+    return {task.name: _deviations(task, method, [of[task.name] for of in outputs], rows) for task in group.tasks}
+
+
+def _loaded(
+    runs: Sequence[Run],
+    method: str,
+    files: dict[str, list[Path]],
+    selection: SelectionName,
+    known: dict[Path, LabelledRows],
+) -> tuple[list[dict[str, np.ndarray]], LabelledRows]:
+    """The predictions of a method's runs and the test rows.
+
+    Raises:
+        ValueError: with the reason, if there are none.
+    """
+    outputs, places, reasons = [], [], []
+    for run in runs:
+        for path in files.get(run.record.id, []):  # one run may lie in several folders
+            try:
+                outputs.append(load_predictions(path, run.record, selection))
+            except ValueError as error:
+                reasons.append(str(error))
+                continue
+            places.append(path_of_test_rows(path, run.pair[2]))
+            break
+    if not outputs:
+        raise ValueError(reasons[0] if reasons else f"{method} has no predictions: save_predictions=true keeps them")
+    place = next((path for path in places if path.is_file()), None)
+    if place is None:
+        raise ValueError(
+            f"there is no {places[0]}, which has labels and users of the test rows: the command of the runs with "
+            "save_predictions=true writes it from the data set"
+        )
+    if place not in known:
+        known[place] = load_test_rows(place)
+    return outputs, known[place]
+
+
+def _deviations(task: Task, method: str, outputs: Sequence[np.ndarray], rows: LabelledRows) -> Deviations | str:
+    metric = metrics.headline_name(task)
+    if metric not in DEVIATIONS:
+        return f"the row error of {metric} is not known, only of {', '.join(DEVIATIONS)}"
+    labels_R = rows.labels[task.name]
+    known_R = ~np.isnan(labels_R)
+    users_R = None if rows.users is None else rows.users[known_R]
+    try:
+        return DEVIATIONS[metric](labels_R[known_R], np.stack(outputs)[:, known_R], users_R)
+    except ValueError as error:
+        return f"{method}: {error}"
