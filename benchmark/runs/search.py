@@ -167,7 +167,7 @@ class MethodSearch:
             "ends": self.ends,
             "ids": [trial.job.config.id for trial in self.trials],
         }
-        chosen = {"purpose": TUNED, "search_seed": self.search_seed, "tuning": tuning}
+        chosen: dict[str, Any] = {"purpose": TUNED, "search_seed": self.search_seed, "tuning": tuning}
         return [self._job(best.parameters, seed=seed, **chosen) for seed in self.seeds]
 
     @property

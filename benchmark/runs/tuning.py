@@ -94,12 +94,10 @@ def _search(searches: Sequence[MethodSearch], trials: int, sweep: Sweep, plan: s
 
 def _plan(searches: Sequence[MethodSearch], trials: int, *, with_defaults: bool) -> str:
     methods = len({tuple(search.overrides) for search in searches})
-    several = f" in each of {len(searches) // methods} searches" if len(searches) > methods else ""
+    size = counted(trials, "trial")
+    each = f"{len(searches) // methods} searches of {size} each" if len(searches) > methods else f"{size} each"
     runs = "the best and the default parameters on the same seeds" if with_defaults else "the best parameters"
-    return (
-        f"mtlbench: tuning {counted(methods, 'method')}: {counted(trials, 'trial')} each{several} "
-        f"({searches[0].sampler}), then {runs}"
-    )
+    return f"mtlbench: tuning {counted(methods, 'method')}: {each} ({searches[0].sampler}), then {runs}"
 
 
 def _chosen(search: MethodSearch) -> str:

@@ -317,7 +317,7 @@ def scripted(training: Training, *qualities: float) -> Training:
 
     def validate() -> Metrics:
         quality = next(told)
-        auc = {name: {"auc": quality} for name in ("click", "purchase")}
+        auc: Metrics = {name: {"auc": quality} for name in ("click", "purchase")}
         return {**auc, "duration": {"mse": 1 - quality, "r2": quality}}
 
     training.trainer._validate = validate  # type: ignore[method-assign]
