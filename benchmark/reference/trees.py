@@ -88,7 +88,10 @@ def objective(task: Task) -> dict[str, Any]:
 
 def draw_parameters(task: str, trial: int) -> dict[str, float]:
     """What trial number `trial` tries for a task: of these two alone, so that trials may run in any order, anywhere."""
-    return {name: where.at(np.random.default_rng(derive(trial, "gbdt", task, name)).uniform()) for name, where in SPACE.items()}
+    return {
+        name: where.at(np.random.default_rng(derive(trial, "gbdt", task, name)).uniform())
+        for name, where in SPACE.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,7 +173,9 @@ class MethodSearch:
     @property
     def ends(self) -> dict[str, str]:
         """{parameter: lowest or highest}, of those of the best trial at an end of what its trials tried."""
-        found = {p.key: p.end(self.best.parameters[p.key], [t.parameters[p.key] for t in self.trials]) for p in self.own}
+        found = {
+            p.key: p.end(self.best.parameters[p.key], [t.parameters[p.key] for t in self.trials]) for p in self.own
+        }
         return {key: end for key, end in found.items() if end is not None}
 
     @property

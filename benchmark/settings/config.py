@@ -16,7 +16,14 @@ from omegaconf import MISSING
 from benchmark.files import digest
 from benchmark.records.record import RESULTS_DIR, TRIAL, TUNED
 from benchmark.settings import registry
-from benchmark.settings.registry import ArchitectureConfig, DatasetConfig, Neutral, TrackerConfig, WeightingConfig, plain
+from benchmark.settings.registry import (
+    ArchitectureConfig,
+    DatasetConfig,
+    Neutral,
+    TrackerConfig,
+    WeightingConfig,
+    plain,
+)
 
 IDENTITY = ("dataset", "architecture", "weighting", "trainer", "purpose", "seed", "search_seed")
 CHOICES = {
