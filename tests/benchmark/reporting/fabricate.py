@@ -186,7 +186,7 @@ def searched(
     found = []
     study = digest([dataset, method, sampler, space])[:12]
     for number in range(trials):
-        rate = 1e-3 * (number + 1) * (1 + search_seed)
+        rate = round(1e-3 * (number + 1) * (1 + search_seed), 6)
         parameters = {"trainer.learning_rate": rate, "architecture.num_experts": 4 + 4 * (number % 2)}
         run = record(
             dataset, method, 10_000 * (1 + search_seed) + number, purpose="trial", search_seed=search_seed,
