@@ -128,7 +128,7 @@ def rates(runs: list[Record]) -> set[float]:
 
 
 def test_a_tuned_method_is_one_whatever_each_of_its_searches_chose() -> None:
-    made = [*searches(seeds=3), *searches("shop", seeds=2)]
+    made = [*searches(seeds=3, best=2), *searches("shop", seeds=2, best=2)]
     assert len(rates(made)) == 3
     study = Study.of([*made, record()])
     assert study.methods == ["mmoe/equal", TUNED]
@@ -167,7 +167,7 @@ def test_two_studies_of_one_method_are_told_apart_by_what_they_differ_in(other: 
 
 
 def test_tuned_runs_without_a_study_are_told_apart_by_their_configuration() -> None:
-    made = searches(seeds=2)
+    made = searches(seeds=2, best=2)
     for run in made:
         del run.config["tuning"]["study"]
     assert [name.partition(" [")[2] for name in Study.of(made).methods] == [
