@@ -98,7 +98,9 @@ class Selection:
             "last": self._last,
             "last_gain": self._last_gain,
         }
-        return plain | {f"{number}.{name}": t for number, weights in self._states.items() for name, t in weights.items()}
+        return plain | {
+            f"{number}.{name}": t for number, weights in self._states.items() for name, t in weights.items()
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The inverse of `state_dict`."""
