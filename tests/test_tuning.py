@@ -48,13 +48,14 @@ def test_killed_and_resumed_and_in_parallel_the_records_are_the_same(tmp_path: P
             time.sleep(0.02)
         process.kill()
     kept = {path: path.read_bytes() for path in record_files(cut)}
-    assert 2 <= len(kept) < 12
+    assert 2 <= len(kept) < 16
     told = search(cut)
-    assert f"{min(len(kept), 4)} done before and skipped" in told
+    assert f"{min(len(kept), 8)} done before and skipped" in told
     assert all(path.read_bytes() == content for path, content in kept.items())
     records = load_records(cut)
-    assert [record.purpose for record in records].count("trial") == 4
-    assert len(records) == 12
+    assert [record.purpose for record in records].count("trial") == 8
+    assert len(records) == 16
+    assert {(r.seed, r.search_seed) for r in records if r.purpose == "tuned"} == {(0, 0), (1, 1)}
     for trial in (record for record in records if record.purpose == "trial"):
         assert list(trial.metrics) == list(trial.metrics_per_task) == ["validation"]
         assert not {"test_rows", "constant", "best_reachable"} & set(trial.dataset)
@@ -63,8 +64,8 @@ def test_killed_and_resumed_and_in_parallel_the_records_are_the_same(tmp_path: P
         pytest.skip("needs joblib's plugin")
     told = search(tmp_path / "parallel", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     lines = [line for line in told.splitlines() if not line.startswith("mtlbench: ")]
-    assert [line.partition("]")[0].partition("/")[2] for line in lines] == ["4"] * 4 + ["8"] * 8, told
-    assert sum("mean " in line and " on validation" in line for line in lines) == 4
+    assert [line.partition("]")[0].partition("/")[2] for line in lines] == ["8"] * 16, told
+    assert sum("mean " in line and " on validation" in line for line in lines) == 8
     assert list(map(result, load_records(tmp_path / "parallel"))) == list(map(result, records))
     assert sorted(entry.name for entry in (tmp_path / "parallel").iterdir()) == ["shop", "trials"]
     assert sorted(entry.name for entry in (tmp_path / "parallel" / "trials").iterdir()) == ["shop"]

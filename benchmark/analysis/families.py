@@ -71,9 +71,9 @@ def compared(group: Group, values: Values) -> Values:
 
 
 def _expected(group: Group, values: Values) -> set[Pair]:
-    """The pairs that every method should have; where values are means over a draw, all pairs."""
+    """The pairs that every method should have, which one more search on a seed is not; of means over a draw, all."""
     expected = set(group.expected)
-    return {pair for pair in _pairs(values) if pair[3] == EVERY_SEED or (pair[1], pair[3]) in expected}
+    return {p for p in _pairs(values) if p[3] == EVERY_SEED or ((p[1], p[3]) in expected and not p[4])}
 
 
 def _pairs(values: Values) -> set[Pair]:
@@ -142,9 +142,9 @@ def several_seeds_a_draw(pairs: Iterable[Pair]) -> bool:
 
 def _by_draw(row: Mapping[Pair, float]) -> dict[Pair, float]:
     by_draw: dict[tuple[str, str, str], list[float]] = defaultdict(list)
-    for (fingerprint, draw, test_rows, _), value in row.items():
+    for (fingerprint, draw, test_rows, *_), value in row.items():
         by_draw[fingerprint, draw, test_rows].append(value)
-    return {(*draw, EVERY_SEED): math.fsum(found) / len(found) for draw, found in by_draw.items()}
+    return {(*draw, EVERY_SEED, 0): math.fsum(found) / len(found) for draw, found in by_draw.items()}
 
 
 def resampling(group: Group) -> float:

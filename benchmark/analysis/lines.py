@@ -64,7 +64,7 @@ def reference_lines(group: Group, references: Sequence[ReferenceRecord]) -> dict
     for record in trained(group, references):
         if record.name not in lines:
             labels[record.name] = record.label
-            pair = (*_rows_of(record), record.seed)
+            pair = (*_rows_of(record), record.seed, 0)
             for task, row in record.metrics.get("test", {}).items():
                 for metric, value in row.items():
                     if value is not None:

@@ -16,8 +16,8 @@ from benchmark.records.record import TRIAL, TUNED, Purpose, Record
 from benchmark.schema import Task
 from benchmark.text import numbers
 
-Pair: TypeAlias = tuple[str, str, str, int]
-"""What two runs share when they are compared: fingerprint, the data set's seeds, hash of the test rows, seed."""
+Pair: TypeAlias = tuple[str, str, str, int, int]
+"""What two runs share when they are compared: fingerprint, the data set's seeds, hash of the test rows, seed, `Run.search`."""
 Replicate: TypeAlias = tuple[str, int]
 """The same as far as the configuration says it: the data set's seeds, and the seed."""
 
@@ -26,18 +26,28 @@ _PREFERENCE = {"finished": 2, "diverged": 1, "failed": 0}
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A record and its names in the report."""
+    """A record and its names in the report.
+
+    Args:
+        record: The record.
+        dataset: Name of its data set.
+        method: Name of its method. What a search chose is no part of it: a tuned method is the procedure.
+        draw: The seeds that drew its data, as text.
+        search: The seed of its search, where its method has runs of several searches on one seed. Else 0, so that a run of
+            any search is paired by its seed, with runs that no search chose as well.
+    """
 
     record: Record
     dataset: str
     method: str
     draw: str
+    search: int = 0
 
     @property
     def pair(self) -> Pair:
         """The key on which runs of two methods are paired."""
         data = self.record.dataset
-        return data.get("fingerprint", ""), self.draw, data.get("test_rows", ""), self.record.seed
+        return data.get("fingerprint", ""), self.draw, data.get("test_rows", ""), self.record.seed, self.search
 
     @property
     def replicate(self) -> Replicate:
@@ -60,9 +70,9 @@ class Group:
 
     @cached_property
     def by_method(self) -> dict[str, list[Run]]:
-        """Runs of each method, in order of seed; methods in order of name."""
+        """Runs of each method, in order of seed and search; methods in order of name."""
         methods: dict[str, list[Run]] = defaultdict(list)
-        for run in sorted(self.runs, key=lambda run: (run.method, run.record.seed, run.draw)):
+        for run in sorted(self.runs, key=lambda run: (run.method, run.record.seed, run.draw, run.search)):
             methods[run.method].append(run)
         return dict(methods)
 
@@ -231,29 +241,31 @@ class Study:
 
 def _overtaken(records: Sequence[Record], datasets: Sequence[str]) -> list[bool]:
     """Which are tuned runs that an earlier, smaller search chose: a search that was extended has chosen again."""
-    most: dict[tuple[str, str, str], int] = defaultdict(int)
-    sizes: list[tuple[tuple[str, str, str], int] | None] = []
-    for record, dataset in zip(records, datasets, strict=True):
-        tuning, size = record.config.get("tuning") or {}, None
-        if record.purpose == TUNED and "study" in tuning:
-            size = (dataset, record.method, tuning["study"]), tuning.get("trials", 0)
-            most[size[0]] = max(most[size[0]], size[1])
-        sizes.append(size)
-    return [size is not None and size[1] < most[size[0]] for size in sizes]
+    searches = [
+        (dataset, record.method, record.study, record.search_seed) if record.purpose == TUNED and record.study else None
+        for record, dataset in zip(records, datasets, strict=True)
+    ]
+    most: dict[tuple[str, str, str, int] | None, int] = defaultdict(int)
+    for record, search in zip(records, searches, strict=True):
+        most[search] = max(most[search], record.num_trials)
+    return [
+        search is not None and record.num_trials < most[search]
+        for record, search in zip(records, searches, strict=True)
+    ]
 
 
 def _once(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """By data set, each method and replicate once: a finished run where there is one, else the last."""
+    """By data set, each method, replicate and search once: a finished run where there is one, else the last."""
     kept: dict[tuple[Any, ...], Run] = {}
     for run in runs:
-        key = (run.dataset, run.method, run.pair if run.finished else run.replicate)
+        key = (run.dataset, run.method, run.pair if run.finished else (run.replicate, run.search))
         known = kept.get(key)
         if known is None or _PREFERENCE[run.record.status] >= _PREFERENCE[known.record.status]:
             kept[key] = run
-    done = {(run.dataset, run.method, run.replicate) for run in kept.values() if run.finished}
+    done = {(run.dataset, run.method, run.replicate, run.search) for run in kept.values() if run.finished}
     groups: dict[str, list[Run]] = defaultdict(list)
     for run in kept.values():
-        if run.finished or (run.dataset, run.method, run.replicate) not in done:
+        if run.finished or (run.dataset, run.method, run.replicate, run.search) not in done:
             groups[run.dataset].append(run)
     return groups
 
@@ -290,11 +302,13 @@ def _dataset_names(records: Sequence[Record]) -> list[str]:
 
 
 def _named(records: Sequence[Record], datasets: Sequence[str]) -> list[Run]:
-    """Runs with their names. A method may have other parameters on every data set, as a tuned one has, and is one method.
+    """Runs with their names. A method may have other parameters on every data set and be one method.
 
-    Where some data set has it with several, they are several methods, on all data sets.
+    Where some data set has it with several, they are several methods, on all data sets. A tuned method is what it is on its
+    own data set: one by each procedure that chose its parameters there.
     """
-    digests = [digest(record.method_config) for record in records]
+    settings = [_settings(record) for record in records]
+    digests = [digest(config) for config in settings]
     variants: dict[tuple[str, str], set[str]] = defaultdict(set)
     for record, dataset, key in zip(records, datasets, digests, strict=True):
         if record.purpose != TUNED:
@@ -302,15 +316,48 @@ def _named(records: Sequence[Record], datasets: Sequence[str]) -> list[Run]:
     several = {method for (method, _), found in variants.items() if len(found) > 1}
     keys = []
     named: dict[str, dict[str, tuple[str, Mapping[str, Any]]]] = defaultdict(dict)
-    for record, dataset, key in zip(records, datasets, digests, strict=True):
+    for record, dataset, config, key in zip(records, datasets, settings, digests, strict=True):
         tuned = record.purpose == TUNED
         scope = dataset if tuned or record.method not in several else ""
         keys.append((scope, key))
-        named[scope][key] = (short_name(record), record.method_config)
+        named[scope][key] = (short_name(record), config)
     names = {scope: distinguish(methods) for scope, methods in named.items()}
-    return [
+    return _told_apart([
         Run(record, dataset, names[scope][key], draw_of(record.config["dataset"]))
         for record, dataset, (scope, key) in zip(records, datasets, keys, strict=True)
+    ])  # fmt: skip
+
+
+def _settings(record: Record) -> Mapping[str, Any]:
+    """What tells a method from others of its name: its configuration.
+
+    Of one that a search chose, that without the parameters that were searched, and how they were.
+    """
+    config = record.method_config
+    if not record.study:
+        return config
+    tuning = record.config["tuning"]
+    space = tuning.get("space") or {}
+    fixed = {
+        group: {name: value for name, value in part.items() if f"{group}.{name}" not in space}
+        for group, part in config.items()
+        if isinstance(part, Mapping)
+    }
+    return {**fixed, "sampler": tuning.get("sampler", ""), "space": space}
+
+
+def _told_apart(runs: Sequence[Run]) -> list[Run]:
+    """The runs, with `search` where it is needed."""
+    searches: dict[tuple[str, str, Replicate], set[int]] = defaultdict(set)
+    for run in runs:
+        if run.record.purpose == TUNED:
+            searches[run.dataset, run.method, run.replicate].add(run.record.search_seed)
+    several = {(dataset, replicate) for (dataset, _, replicate), found in searches.items() if len(found) > 1}
+    return [
+        replace(run, search=run.record.search_seed)
+        if run.record.purpose == TUNED and (run.dataset, run.replicate) in several
+        else run
+        for run in runs
     ]
 
 

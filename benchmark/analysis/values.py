@@ -18,7 +18,7 @@ Values: TypeAlias = dict[tuple[str, str], dict[str, dict[Pair, float]]]
 
 RUN_COLUMNS: dict[str, type[pl.DataType]] = {
     "dataset": pl.String, "method": pl.String, "architecture": pl.String, "weighting": pl.String, "purpose": pl.String,
-    "id": pl.String, "status": pl.String, "seed": pl.Int64, "draw": pl.String, "fingerprint": pl.String,
+    "id": pl.String, "status": pl.String, "seed": pl.Int64, "search": pl.Int64, "draw": pl.String, "fingerprint": pl.String,
     "test_rows": pl.String, "best_epoch": pl.Float64, "parameters": pl.Int64, "shared_parameters": pl.Int64,
     "train_seconds": pl.Float64,
 }  # fmt: skip
@@ -61,10 +61,10 @@ def long_table(study: Study) -> pl.DataFrame:
 
 def _run_row(run: Run) -> tuple[Any, ...]:
     record = run.record
-    fingerprint, draw, test_rows, seed = run.pair
+    fingerprint, draw, test_rows, seed, search = run.pair
     return (
         run.dataset, run.method, record.config["architecture"]["name"], record.config["weighting"]["name"],
-        record.purpose, record.id, record.status, seed, draw, fingerprint, test_rows, record.best_epoch,
+        record.purpose, record.id, record.status, seed, search, draw, fingerprint, test_rows, record.best_epoch,
         record.cost.get("parameters"), record.shared_parameters, record.cost.get("train_seconds"),
     )  # fmt: skip
 
@@ -73,7 +73,7 @@ def values_on_test(table: pl.DataFrame, selection: SelectionName) -> dict[str, V
     """The defined test metrics of a long table, by data set."""
     chosen = table.filter(
         (pl.col("split") == "test") & (pl.col("selection") == selection) & pl.col("value").is_not_null()
-    ).select("dataset", "task", "metric", "method", "fingerprint", "draw", "test_rows", "seed", "value")
+    ).select("dataset", "task", "metric", "method", "fingerprint", "draw", "test_rows", "seed", "search", "value")
     values: dict[str, Values] = defaultdict(lambda: defaultdict(lambda: defaultdict(dict)))
     for dataset, task, metric, method, *pair, value in chosen.iter_rows():
         values[dataset][task, metric][method][tuple(pair)] = value

@@ -154,8 +154,8 @@ def _reading(study: Study) -> tuple[str, ...]:
     notes = []
     if any(run.record.purpose == TUNED for run in study.runs):
         notes.append(
-            "(tuned): with the parameters that did best on validation in the method's trials, a number that the "
-            "ledger under Tuning shows; the same method without it has the default parameters."
+            "(tuned): with the parameters that did best on validation in the trials of a search, which the ledger under "
+            "Tuning counts; the same method without it has the default parameters."
         )
     others = [f"{number} of purpose {name}" for name, number in study.left_out.items()]
     if study.overtaken:

@@ -59,8 +59,9 @@ def _weight(weights: Mapping[str, float], expert: str) -> Cell:
 
 
 def _used(gate: str, runs: Sequence[Run]) -> str:
-    found = t_interval(_in_use(run.record.gates[gate]) for run in runs if gate in run.record.gates)
-    return f"{found.mean:.1f} of {len(runs[0].record.gates[gate])}" if found else ""
+    weights = [run.record.gates[gate] for run in runs if gate in run.record.gates]
+    found = t_interval(map(_in_use, weights))
+    return f"{found.mean:.1f} of {' or '.join(map(str, sorted(set(map(len, weights)))))}" if found else ""
 
 
 def _in_use(weights: Mapping[str, float]) -> float:

@@ -21,62 +21,114 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """The trials of one method on one data set.
+    """One search of one method on one data set.
 
     Args:
-        name: To print: the method that they chose, or whose search has not ended. Two searches may have the same.
+        seed: Which search of its method it is.
         trials: Their records, as far as they are there.
         asked: How many there should be; None while the search goes on.
         tuning: What a record says of the search: sampler, space, and of the chosen trial its number and parameters.
     """
 
-    name: str
+    seed: int
     trials: tuple[Record, ...]
     asked: int | None
     tuning: Mapping[str, Any]
 
+    @property
+    def best(self) -> Record | None:
+        """The best trial; of equal ones the first."""
+        known = [(value, -place) for place, trial in enumerate(self.trials) if (value := trial.criterion) is not None]
+        return self.trials[-max(known)[1]] if known else None
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """All searches of one method on one data set: a row of the ledger.
+
+    Args:
+        name: To print: the method that they chose, or whose searches have not ended. Two may have the same.
+        searches: In order of their seeds; all have ended, or none.
+    """
+
+    name: str
+    searches: tuple[Search, ...]
+
+    @property
+    def trials(self) -> tuple[Record, ...]:
+        """The trials of all searches."""
+        return tuple(trial for search in self.searches for trial in search.trials)
+
+    @property
+    def asked(self) -> int | None:
+        """How many trials there should be; None while the searches go on."""
+        sizes = [search.asked for search in self.searches if search.asked is not None]
+        return sum(sizes) if len(sizes) == len(self.searches) else None
+
+    @property
+    def tuning(self) -> Mapping[str, Any]:
+        """What the searches have in common: sampler and space."""
+        return self.searches[0].tuning
+
+    def name_of(self, search: Search) -> str:
+        """The method, and which of its searches, if there are several."""
+        return f"{self.name}, search {search.seed}" if len(self.searches) > 1 else self.name
+
 
 def ledger(group: Group, references: Sequence[ReferenceRecord]) -> list[Block]:
     """Trials by method: how many, how they ended, and what was chosen; and the spaces that were searched."""
-    searches = _searches(group)
+    methods = _tuned(group)
     lines: dict[str, list[ReferenceRecord]] = defaultdict(list)
     for record in fitting(group, references):
         if record.purpose == TRIAL:
             lines[record.name].append(record)
-    if not searches and not lines:
+    if not methods and not lines:
         return []
     chosen = {record.name: record for record in trained(group, references)}
-    rows = [_row(search) for search in searches]
+    rows = [_row(tuned) for tuned in methods]
     rows += [_reference_row(records, chosen.get(name)) for name, records in sorted(lines.items())]
     columns = (
-        Column("method", numeric=False), *map(Column, ("trials", *STATUSES)), Column("best", "best on validation"),
-        Column("total_seconds", "seconds of all"), Column("chosen", numeric=False, detail=True),
+        Column("method", numeric=False), *map(Column, ("searches", "trials", *STATUSES)),
+        Column("best", "best on validation"), Column("total_seconds", "seconds of all"),
+        Column("chosen", "chosen, by search" if any(len(t.searches) > 1 for t in methods) else "", numeric=False, detail=True),
     )  # fmt: skip
-    table = TextTable("trials", "Trials", columns, tuple(rows), _subtitle(group), notes=tuple(_notes(searches, lines)))
-    return [table, *_spaces(searches)]
+    table = TextTable("trials", "Trials", columns, tuple(rows), _subtitle(group), notes=tuple(_notes(methods, lines)))
+    return [table, *_spaces(methods)]
 
 
-def _searches(group: Group) -> list[Search]:
+def _tuned(group: Group) -> list[Tuned]:
     trials = {trial.id: trial for trial in group.trials}
-    searches: list[Search] = []
+    methods: list[Tuned] = []
     used: set[str] = set()
     for method, runs in group.by_method.items():
-        tuning = runs[0].record.config.get("tuning") or {}
-        if runs[0].record.purpose == TUNED and tuning:
+        tuned = [run.record for run in runs if run.record.purpose == TUNED and run.record.config.get("tuning")]
+        # on another draw of the data the study is another one
+        by_search = {(r.search_seed, r.study): r.config["tuning"] for r in reversed(tuned)}
+        searches = []
+        for (seed, _), tuning in sorted(by_search.items(), key=lambda one: one[0]):
             ids = tuning.get("ids") or []
             used.update(ids)
             found = tuple(trials[id_] for id_ in ids if id_ in trials)
-            searches.append(Search(method, found, tuning.get("trials", len(ids)), tuning))
-    open_: dict[tuple[str, str], list[Record]] = defaultdict(list)
-    for trial in group.trials:
-        if trial.id not in used:
-            open_[trial.method, (trial.config.get("tuning") or {}).get("study", "")].append(trial)
-    open_of = Counter(method for method, _ in open_)
-    for (method, study), found_trials in sorted(open_.items()):
-        tuning = found_trials[0].config.get("tuning") or {}
-        which = f" (search {study})" if open_of[method] > 1 and study else ""
-        searches.append(Search(f"{method}{which}: nothing chosen yet", tuple(found_trials), None, tuning))
-    return searches
+            searches.append(Search(seed, found, tuning.get("trials", len(ids)), tuning))
+        if searches:
+            methods.append(Tuned(method, tuple(searches)))
+    return [*methods, *_open([trial for trial in group.trials if trial.id not in used])]
+
+
+def _open(trials: Sequence[Record]) -> list[Tuned]:
+    """The searches that have chosen nothing yet."""
+    by_study: dict[tuple[str, str], dict[int, list[Record]]] = defaultdict(lambda: defaultdict(list))
+    for trial in trials:
+        by_study[trial.method, trial.study][trial.search_seed].append(trial)
+    studies = Counter(method for method, _ in by_study)
+    found = []
+    for (method, study), by_seed in sorted(by_study.items()):
+        which = f" (search {study})" if studies[method] > 1 and study else ""
+        searches = [
+            Search(n, tuple(own), None, own[0].config.get("tuning") or {}) for n, own in sorted(by_seed.items())
+        ]
+        found.append(Tuned(f"{method}{which}: nothing chosen yet", tuple(searches)))
+    return found
 
 
 def _subtitle(group: Group) -> str:
@@ -85,52 +137,82 @@ def _subtitle(group: Group) -> str:
     return f"{monitor}no trial reads the test split; diverged and failed trials count as the worst"
 
 
-def _notes(searches: Sequence[Search], lines: Mapping[str, Sequence[ReferenceRecord]]) -> list[str]:
-    notes = []
-    asked = [(search.name, search.asked) for search in searches if search.asked is not None]
-    sizes = sorted({size for _, size in asked})
-    total = len({trial.id for search in searches for trial in search.trials})
-    if len(sizes) == 1:
-        notes.append(f"{total} trials: {sizes[0]} for each of {len(asked)} tuned methods.")
-    elif sizes:
-        few = listed(name for name, size in asked if size == sizes[0])
-        notes.append(
-            f"{total} trials, not as many for every tuned method: {sizes[0]} for {few}, up to {sizes[-1]} for others."
-        )
+def _notes(methods: Sequence[Tuned], lines: Mapping[str, Sequence[ReferenceRecord]]) -> list[str]:
+    ended = [tuned for tuned in methods if tuned.asked is not None]
+    sizes = sorted({search.asked for tuned in ended for search in tuned.searches if search.asked is not None})
+    notes = [_budget(ended, len({trial.id for tuned in methods for trial in tuned.trials}))] if ended else []
     for _, records in sorted(lines.items()):
         draws = _by_draw(records)
         of, size = (f" on each of {len(draws)} draws of the data" if len(draws) > 1 else ""), max(draws.values())
         unlike = f", where methods have {listed(map(str, sizes))}" if sizes and sizes != [size] else ""
-        notes.append(f"{records[0].label}: {size} trials{of}{unlike}, each with one model a task.")
-    finished = [(search.name, [t for t in search.trials if t.status == "finished"]) for search in searches]
+        a_search = " a search" if unlike and any(len(tuned.searches) > 1 for tuned in ended) else ""
+        notes.append(f"{records[0].label}: {size} trials{of}{unlike}{a_search}, each with one model a task.")
+    notes += _at_ends(ended)
+    finished = [(tuned.name, [t for t in tuned.trials if t.status == "finished"]) for tuned in methods]
     if at_limit := at_the_limit(finished, "trial"):
         notes.append(at_limit)
-    for search in searches:
-        if search.asked is not None and len(search.trials) < search.asked:
-            notes.append(f"{search.name}: {len(search.trials)} of its {search.asked} trials are among these records.")
-        best = _best(search)
-        chosen = search.tuning.get("trial") if search.asked == len(search.trials) else None
-        if best is not None and chosen is not None and _number(best) != chosen:
-            notes.append(f"{search.name}: trial {chosen} was chosen, and trial {_number(best)} did best.")
-    seen = sorted({trial.method for search in searches for trial in search.trials if "test" in trial.metrics})
+    for tuned in ended:
+        if len(tuned.trials) < (tuned.asked or 0):
+            notes.append(f"{tuned.name}: {len(tuned.trials)} of its {tuned.asked} trials are among these records.")
+        for search in tuned.searches:
+            chosen = search.tuning.get("trial") if search.asked == len(search.trials) else None
+            if search.best is not None and chosen is not None and _number(search.best) != chosen:
+                notes.append(
+                    f"{tuned.name_of(search)}: trial {chosen} was chosen, and trial {_number(search.best)} did best."
+                )
+    seen = sorted({trial.method for tuned in methods for trial in tuned.trials if "test" in trial.metrics})
     if seen:
         notes.append(f"Trials of {listed(seen)} hold test metrics: the choice may have seen the test split.")
     return notes
 
 
-def _row(search: Search) -> Row:
-    best = _best(search)
-    counts = [sum(t.status == status for t in search.trials) for status in STATUSES]
-    seconds = sum(trial.cost.get("train_seconds") or 0.0 for trial in search.trials)
-    size = len(search.trials)
-    cells = [
-        Cell(str(size) if search.asked in (None, size) else f"{size} of {search.asked}"),
-        *(Cell(str(count)) for count in counts),
-        Cell(number(best.criterion) if best else ABSENT),
-        Cell(in_seconds(seconds)),
-        Cell(_chosen(search)),
+def _budget(ended: Sequence[Tuned], total: int) -> str:
+    """How many trials there are, and whether every method had as many."""
+    sizes = {tuned.name: tuned.asked or 0 for tuned in ended}
+    least, most = min(sizes.values()), max(sizes.values())
+    if least < most:
+        few = listed(name for name, size in sizes.items() if size == least)
+        return f"{total} trials, not as many for every tuned method: {least} for {few}, up to {most} for others."
+    numbers = sorted({len(tuned.searches) for tuned in ended})
+    among = f" in {' or '.join(map(str, numbers))} searches" if numbers != [1] else ""
+    return f"{total} trials: {least}{among} for each of {len(ended)} tuned methods."
+
+
+def _at_ends(ended: Sequence[Tuned]) -> list[str]:
+    """Which searches chose a value at an end of what they had tried; a sentence for each parameter and end."""
+    told: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+    counts: Counter[tuple[str, str]] = Counter()
+    asked: Counter[str] = Counter()  # searches that tried the parameter and say so
+    for tuned in ended:
+        searches = [search for search in tuned.searches if "ends" in search.tuning]
+        asked.update(key for search in searches for key in search.tuning["parameters"])
+        own = Counter(place for search in searches for place in search.tuning["ends"].items())
+        for place, times in own.items():
+            counts[place] += times
+            told[place][tuned.name] = f" {times} of {len(searches)}" if len(searches) > 1 else ""
+    return [
+        f"{counts[key, end]} of {asked[key]} {'search' if asked[key] == 1 else 'searches'} chose the {end} {key} of those "
+        f"tried, and the best may lie beyond: {listed(name + part for name, part in names.items())}."
+        for (key, end), names in sorted(told.items())
     ]
-    return Row((Cell(search.name, method=search.name if search.asked is not None else None), *cells))
+
+
+def _row(tuned: Tuned) -> Row:
+    found, asked = tuned.trials, tuned.asked
+    counts = [sum(trial.status == status for trial in found) for status in STATUSES]
+    best = [
+        value for search in tuned.searches if search.best is not None and (value := search.best.criterion) is not None
+    ]
+    ends = sorted({number(value) for value in (min(best), max(best))}, key=float) if best else [ABSENT]
+    cells = [
+        Cell(str(len(tuned.searches))),
+        Cell(str(len(found)) if asked in (None, len(found)) else f"{len(found)} of {asked}"),
+        *(Cell(str(count)) for count in counts),
+        Cell(" to ".join(ends)),
+        Cell(in_seconds(sum(trial.cost.get("train_seconds") or 0.0 for trial in found))),
+        Cell(_chosen(tuned)),
+    ]
+    return Row((Cell(tuned.name, method=tuned.name if asked is not None else None), *cells))
 
 
 def _reference_row(records: Sequence[ReferenceRecord], tuned: ReferenceRecord | None) -> Row:
@@ -138,9 +220,10 @@ def _reference_row(records: Sequence[ReferenceRecord], tuned: ReferenceRecord | 
     size = str(len(records))
     models = tuned.models.items() if tuned is not None else ()
     what = "; ".join(f"{task}: {_parameters(model['parameters'])}" for task, model in models) or ABSENT
-    if len(_by_draw(records)) > 1:
+    draws = len(_by_draw(records))
+    if draws > 1:
         what = "each draw of the data and each task its own"
-    texts = (size, size, "0", "0", ABSENT, in_seconds(seconds), what)
+    texts = (str(draws), size, size, "0", "0", ABSENT, in_seconds(seconds), what)
     return Row((Cell(records[0].label), *map(Cell, texts)), reference=True)
 
 
@@ -153,36 +236,34 @@ def _number(trial: Record) -> int:
     return int((trial.config.get("tuning") or {}).get("trial", trial.seed))
 
 
-def _best(search: Search) -> Record | None:
-    """The best trial; of equal ones the first."""
-    known = [
-        (value, -place, trial) for place, trial in enumerate(search.trials) if (value := trial.criterion) is not None
-    ]
-    return max(known, key=lambda one: one[:2])[2] if known else None
-
-
-def _chosen(search: Search) -> str:
-    if search.asked is None:
+def _chosen(tuned: Tuned) -> str:
+    """Each parameter once, with the value of every search in their order; once, where all chose the same."""
+    if tuned.asked is None:
         return ABSENT
-    return _parameters(search.tuning.get("parameters") or {})
+    chosen: list[Mapping[str, Any]] = [search.tuning.get("parameters") or {} for search in tuned.searches]
+    parts = []
+    for key in dict.fromkeys(key for values in chosen for key in values):
+        texts = [value_text(values[key]) if key in values else ABSENT for values in chosen]
+        parts.append(f"{key}={' / '.join(texts if len(set(texts)) > 1 else texts[:1])}")
+    return ", ".join(parts) or ABSENT
 
 
 def _parameters(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{key}={value_text(value)}" for key, value in values.items()) or ABSENT
 
 
-def _spaces(searches: Sequence[Search]) -> list[Block]:
+def _spaces(methods: Sequence[Tuned]) -> list[Block]:
     """The spaces as they were written: what all methods share once, then what each has of its own."""
-    spaces: list[Mapping[str, Any]] = [search.tuning.get("space") or {} for search in searches]
+    spaces: list[Mapping[str, Any]] = [tuned.tuning.get("space") or {} for tuned in methods]
     if not any(spaces):
         return []
     shared = {key: text for key, text in spaces[0].items() if all(space.get(key) == text for space in spaces)}
     pairs = [("all methods", _space(shared))] if shared and len(spaces) > 1 else []
-    for search, space in zip(searches, spaces, strict=True):
+    for tuned, space in zip(methods, spaces, strict=True):
         own = {key: text for key, text in space.items() if key not in shared or len(spaces) == 1}
         if own:
-            pairs.append((search.name, _space(own)))
-    samplers = sorted({str(search.tuning["sampler"]) for search in searches if "sampler" in search.tuning})
+            pairs.append((tuned.name, _space(own)))
+    samplers = sorted({str(tuned.tuning["sampler"]) for tuned in methods if "sampler" in tuned.tuning})
     return [Facts("What was searched", (*((("sampler", ", ".join(samplers)),) if samplers else ()), *pairs))]
 
 

@@ -10,7 +10,7 @@ from benchmark import metrics
 from benchmark.analysis.families import resampling, several_seeds_a_draw
 from benchmark.analysis.results import Results, label
 from benchmark.analysis.study import Group, Replicate
-from benchmark.records.record import PLAIN_WEIGHTING, Record
+from benchmark.records.record import PLAIN_WEIGHTING, TUNED, Record
 from benchmark.reporting.layout import Cell, Column, Row, TextTable
 from benchmark.schema import Task
 from benchmark.text import ABSENT, counted, listed, shortened
@@ -73,13 +73,7 @@ def at_the_limit(records: Sequence[tuple[str, Sequence[Record]]], what: str) -> 
         records: Finished ones, with what they are called.
         what: Are they: `run`, `trial`.
     """
-    ended = [
-        sum(
-            bool(record.epochs) and record.epochs[-1]["epoch"] >= record.config["trainer"]["max_epochs"]
-            for record in own
-        )
-        for _, own in records
-    ]
+    ended = [sum(map(_used_all_epochs, own)) for _, own in records]
     if not any(ended):
         return None
     total = sum(len(own) for _, own in records)
@@ -88,6 +82,10 @@ def at_the_limit(records: Sequence[tuple[str, Sequence[Record]]], what: str) -> 
         f"{sum(ended)} of {counted(total, what)} used all epochs that trainer.max_epochs allows, and might have "
         f"become better with more: {which}."
     )
+
+
+def _used_all_epochs(record: Record) -> bool:
+    return bool(record.epochs) and bool(record.epochs[-1]["epoch"] >= record.config["trainer"]["max_epochs"])
 
 
 def dataset_notes(results: Results) -> list[str]:
@@ -113,6 +111,7 @@ def dataset_notes(results: Results) -> list[str]:
     finished = [(method, [run.record for run in runs]) for method, runs in group.finished.items()]
     if at_limit := at_the_limit(finished, "run"):
         notes.append(at_limit)
+    notes += _search_luck(group)
     if ratio := resampling(group):
         notes.append(
             "The splits are redrawn from the same rows, so that their train rows overlap: every interval and test is Nadeau "
@@ -127,6 +126,33 @@ def dataset_notes(results: Results) -> list[str]:
             f"nothing to balance and is exactly the {PLAIN_WEIGHTING} weighting."
         )
     return notes
+
+
+def _search_luck(group: Group) -> list[str]:
+    """Whether the intervals of tuned methods have the luck of the search in them, as they have that of the seed."""
+    kinds: dict[str, list[str]] = defaultdict(list)
+    tuned = [
+        m for m, runs in group.finished.items() if runs and runs[0].record.purpose == TUNED and runs[0].record.study
+    ]
+    for method in tuned:
+        runs = group.finished[method]
+        searches = {(run.record.study, run.record.search_seed) for run in runs}
+        if len(runs) > 1:
+            kinds[_ONE if len(searches) == 1 else _OWN if len(searches) == len(runs) else _SOME].append(method)
+
+    def intervals(methods: Sequence[str]) -> str:
+        if len(methods) == len(group.finished):
+            return "These intervals"
+        return "The intervals of tuned methods" if len(methods) == len(tuned) else f"The intervals of {listed(methods)}"
+
+    return [f"{intervals(methods)} {kind}" for kind, methods in kinds.items()]
+
+
+_ONE = "leave the search out: all seeds are of one search (hydra.sweeper.replicate=search repeats it too)."
+_SOME = (
+    "leave a part of the search out: several seeds are of one search (hydra.sweeper.replicate=search repeats it too)."
+)
+_OWN = "are of search and seed together: each seed has a search of its own."
 
 
 def _rows_in_train(group: Group) -> list[str]:

@@ -10,7 +10,7 @@ from benchmark.analysis.naming import flatten
 from benchmark.analysis.study import Group, Study, draw_options
 from benchmark.records.record import SelectionName
 from benchmark.reporting.layout import Cell, Column, Row, TextTable
-from benchmark.text import numbers
+from benchmark.text import ABSENT, numbers
 
 if TYPE_CHECKING:
     from benchmark.records.reference import ReferenceRecord
@@ -82,19 +82,22 @@ def commands(study: Study, references: Sequence[ReferenceRecord]) -> tuple[str, 
 def configurations(study: Study) -> TextTable:
     """The parameters of every method; what belongs to all alike, the trainer, only where it differs.
 
-    A tuned method has its own parameters on every data set, and a row for each.
+    A tuned method has its own parameters on every data set, and a row for each; where its searches chose several values of
+    one, all of them.
     """
-    found: dict[str, dict[str, Mapping[str, Any]]] = {}
+    found: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for run in study.runs:
-        found.setdefault(run.method, {}).setdefault(run.dataset, run.record.method_config)
-    trainers = [flatten(config["trainer"]) for configs in found.values() for config in configs.values()]
+        found.setdefault(run.method, {}).setdefault(run.dataset, []).append(run.record.method_config)
+    trainers = [flatten(run.record.method_config["trainer"]) for run in study.runs]
     differing = {key for key in trainers[0] if len({trainer.get(key) for trainer in trainers}) > 1}
     rows = []
     for method, configs in sorted(found.items()):
         by_options: dict[tuple[str, ...], list[str]] = {}
-        for dataset, config in sorted(configs.items()):
-            trainer = {key: value for key, value in config["trainer"].items() if key in differing}
-            options = (*(_options(config[group]) for group in ("architecture", "weighting")), _options(trainer))
+        for dataset, own in sorted(configs.items()):
+            trainer = [{key: value for key, value in c["trainer"].items() if key in differing} for c in own]
+            options = (
+                *(_options([c[group] for c in own]) for group in ("architecture", "weighting")), _options(trainer),
+            )  # fmt: skip
             by_options.setdefault(options, []).append(dataset)
         for texts, datasets in by_options.items():
             where = ", ".join(datasets) if len(by_options) > 1 else "all" if len(study.groups) > 1 else datasets[0]
@@ -107,8 +110,10 @@ def configurations(study: Study) -> TextTable:
     return TextTable("configurations", "Configurations of the methods", columns, tuple(rows), detail=True, folded=True)
 
 
-def _options(config: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key}={value}" for key, value in flatten(config).items())
+def _options(configs: Sequence[Mapping[str, Any]]) -> str:
+    found = [flatten(config) for config in configs]
+    keys = dict.fromkeys(key for flat in found for key in flat)
+    return ", ".join(f"{key}={' / '.join(dict.fromkeys(flat.get(key, ABSENT) for flat in found))}" for key in keys)
 
 
 def _distinct(values: Iterable[Any]) -> str:

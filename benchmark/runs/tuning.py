@@ -115,11 +115,10 @@ def run_searches(searches: Sequence[MethodSearch], trials: int, sweep: Sweep, ti
 
 def _plan(searches: Sequence[MethodSearch], trials: int) -> str:
     methods = len({tuple(search.overrides) for search in searches})
-    several = f" in each of {len(searches) // methods} searches" if len(searches) > methods else ""
-    return (
-        f"mtlbench: tuning {counted(methods, 'method')}: {counted(trials, 'trial')} each{several} "
-        f"({searches[0].sampler}), then runs of the best parameters"
-    )
+    size = counted(trials, "trial")
+    each = f"{len(searches) // methods} searches of {size} each" if len(searches) > methods else f"{size} each"
+    what = f"{counted(methods, 'method')}: {each} ({searches[0].sampler})"
+    return f"mtlbench: tuning {what}, then runs of the best parameters"
 
 
 def _chosen(search: MethodSearch) -> str:

@@ -179,7 +179,8 @@ def _check_auc(predictor: Predictor, task: str, auc: float, *, pairs: int) -> No
 
 def _seed(pair: Pair, predictor: Predictor, *, several: bool) -> str:
     draws = draw_options(predictor.record.config["dataset"]).items() if several else ()
-    return ", ".join([str(pair[3]), *(f"{key}={value}" for key, value in draws)])
+    search = [f"search {pair[4]}"] if pair[4] else []
+    return ", ".join([str(pair[3]), *search, *(f"{key}={value}" for key, value in draws)])
 
 
 def _numbers(found: DeLong) -> Iterable[str]:

@@ -35,7 +35,7 @@ class Watch:
         self._diverged: Diverged | None = None  # the first
         self._noted: list[Tensor] = []  # (3, T) losses, active, weights: a step each, not yet summed
         self._noted_auxiliaries: dict[str, list[Tensor]] = {}
-        self._zero = torch.zeros(3, len(tasks), device=device)
+        self._zero = torch.zeros(3, len(tasks), dtype=torch.float64, device=device)
         self.reset()
 
     def reset(self) -> None:
@@ -68,9 +68,9 @@ class Watch:
             return
         noted_N3T, first_step = torch.stack(self._noted), self.step - len(self._noted) + 1
         self._noted.clear()
-        self._sums_3T = self._sums_3T + noted_N3T.sum(dim=0)
+        self._sums_3T = _plus(self._sums_3T, noted_N3T)
         for name, values in self._noted_auxiliaries.items():
-            self._auxiliaries[name] = self._auxiliaries.get(name, 0.0) + torch.stack(values).sum()
+            self._auxiliaries[name] = _plus(self._auxiliaries.get(name, self._zero[0, 0]), torch.stack(values))
         self._noted_auxiliaries.clear()
         bad = (~noted_N3T.isfinite()).any(dim=1).nonzero()
         if len(bad) and self._diverged is None:
@@ -78,7 +78,7 @@ class Watch:
             self._diverged = Diverged(self.tasks[task].name, first_step + step)
 
     def state_dict(self) -> dict[str, Any]:
-        """Sums and steps not yet summed apart, as they stand: another grouping would move the sums' last bit."""
+        """Sums and steps not yet summed apart, as they stand."""
         state: dict[str, Any] = {"step": self.step, "steps": self._steps, "sums": self._sums_3T}
         state["diverged"] = self._diverged and [self._diverged.task, self._diverged.step]
         if self._noted:
@@ -107,7 +107,7 @@ class Watch:
         return self._mean(self._sums_3T[0])
 
     def _mean(self, sums_T: Tensor) -> Tensor:
-        return sums_T / self._sums_3T[1].clamp(min=1)
+        return (sums_T / self._sums_3T[1].clamp(min=1)).float()
 
     def summary(self) -> dict[str, Any]:
         """The epoch's means as plain values, as in `Record.epochs`."""
@@ -117,3 +117,8 @@ class Watch:
             "auxiliary": {name: float(value) / self._steps for name, value in self._auxiliaries.items()},
             "effective_weights": dict(zip(names, self._mean(self._sums_3T[2]).tolist(), strict=True)),
         }
+
+
+def _plus(total: Tensor, noted: Tensor) -> Tensor:
+    """A sum and more steps, one after another in float64: when they are read and summed does not move its last bit."""
+    return torch.cat((total[None], noted.double())).cumsum(dim=0)[-1]

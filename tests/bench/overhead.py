@@ -172,7 +172,8 @@ def bare_loop(config: RunConfig, data: Data, selected: int) -> None:
 
 def whole_run(dataset: str, folder: Path, rounds: int, epochs: int) -> Measure:
     """`run(config)`, from reading the prepared arrays to the written record, against the bare loop in the same process."""
-    config = compose_run([f"dataset={dataset}", f"trainer.max_epochs={epochs}", "rerun=true", f"results_dir={folder}"])
+    alike = [f"trainer.max_epochs={epochs}", "trainer.validations_per_epoch=1"]
+    config = compose_run([f"dataset={dataset}", *alike, "rerun=true", f"results_dir={folder}"])
     data = build_dataset(config).build()
     record = run(replace(config, trainer=replace(config.trainer, max_epochs=1)))
     selected = 1

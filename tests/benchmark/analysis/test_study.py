@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from benchmark.analysis.families import to_baseline
 from benchmark.analysis.study import Study, find_baseline, find_method
-from tests.benchmark.reporting.fabricate import record, records, searched
+from benchmark.analysis.values import long_table, values_on_test
+from benchmark.records.record import Record
+from tests.benchmark.reporting.fabricate import record, records, searched, searches
 
 
 def test_names_are_short_where_they_differ_already() -> None:
@@ -113,6 +118,117 @@ def test_a_search_that_was_extended_has_one_choice() -> None:
     study = Study.of([*small, *large])
     assert study.methods == ["mmoe/equal (tuned)"]
     assert study.overtaken == 3 and study.left_out == {}
+
+
+TUNED = "mmoe/equal (tuned)"
+
+
+def rates(runs: list[Record]) -> set[float]:
+    return {run.config["trainer"]["learning_rate"] for run in runs if run.purpose == "tuned"}
+
+
+def test_a_tuned_method_is_one_whatever_each_of_its_searches_chose() -> None:
+    made = [*searches(seeds=3, best=2), *searches("shop", seeds=2, best=2)]
+    assert len(rates(made)) == 3
+    study = Study.of([*made, record()])
+    assert study.methods == ["mmoe/equal", TUNED]
+    found = {group.name: [run.record.seed for run in group.by_method[TUNED]] for group in study.groups}
+    assert found == {"shop": [0, 1], "videos": [0, 1, 2]}
+    assert (study.overtaken, study.repeated) == (0, 0)
+
+
+def changed(runs: list[Record], **trainer: Any) -> list[Record]:
+    """The same search with something else in the trainer that is not searched, and so of another study."""
+    for run in runs:
+        run.config["trainer"] = {**run.config["trainer"], **trainer}
+        run.config["tuning"] = {**run.config["tuning"], "study": f"{run.study} {trainer}"}
+        run.id += "b"
+    return runs
+
+
+@pytest.mark.parametrize(
+    ("other", "names"),
+    [
+        (searches(sampler="random"), ["sampler=random", "sampler=sobol"]),
+        (
+            searches(space={"trainer.learning_rate": "interval(1, 2)", "architecture.num_experts": "choice(4, 8)"}),
+            ["space.trainer.learning_rate=interval(1, 2)", "space.trainer.learning_rate=tag(log, interval(1e-4, 1e-2))"],
+        ),
+        (changed(searches(), batch_size=512), ["trainer.batch_size=1024", "trainer.batch_size=512"]),
+    ],
+    ids=["sampler", "space", "fixed"],
+)  # fmt: skip
+def test_two_studies_of_one_method_are_told_apart_by_what_they_differ_in(other: list[Record], names: list[str]) -> None:
+    study = Study.of([*searches(), *other, *searches("shop")])
+    groups = {group.name: list(group.by_method) for group in study.groups}
+    assert groups["videos"] == [f"{TUNED} [{name}]" for name in names]
+    assert groups["shop"] == [TUNED]  # there is one only
+    assert all(len(runs) == 3 for group in study.groups for runs in group.by_method.values())
+
+
+def test_tuned_runs_without_a_study_are_told_apart_by_their_configuration() -> None:
+    made = searches(seeds=2, best=2)
+    for run in made:
+        del run.config["tuning"]["study"]
+    assert [name.partition(" [")[2] for name in Study.of(made).methods] == [
+        f"trainer.learning_rate={rate}]" for rate in sorted(map(str, rates(made)))
+    ]
+
+
+def test_searches_on_draws_of_the_data_are_one_method() -> None:
+    made = []
+    for seed in range(3):
+        one = searched(search_seed=seed, seeds=1)
+        for run in one:  # a search's study has the data in it
+            run.config["dataset"] = {**run.config["dataset"], "split_seed": seed}
+            run.config["tuning"] = {**run.config["tuning"], "study": f"on {seed}"}
+        made += one
+    (group,) = Study.of(made).groups
+    assert {method: len(runs) for method, runs in group.by_method.items()} == {TUNED: 3}
+
+
+def test_a_run_of_each_search_pairs_by_its_seed_with_runs_of_none() -> None:
+    (group,) = Study.of([*searches(), *(record(seed=seed) for seed in range(3))]).groups
+    default, tuned = ([run.pair for run in group.by_method[method]] for method in ("mmoe/equal", TUNED))
+    assert default == tuned
+    assert [(pair[3], pair[4]) for pair in tuned] == [(0, 0), (1, 0), (2, 0)]
+
+
+def test_several_searches_on_one_seed_are_runs_of_their_own() -> None:
+    untuned = [record(seed=seed) for seed in range(3)]
+    others = [*searches(method="single_task/equal"), *searched(method="single_task/equal")]
+    study = Study.of([*searches(), *searched(seeds=3), *untuned, *others])
+    (group,) = study.groups
+    assert study.repeated == 2  # seed 0 of search 0 is of both, of both methods
+    pairs = {method: [run.pair[3:] for run in runs] for method, runs in group.by_method.items()}
+    assert pairs[TUNED] == pairs["single_task/equal (tuned)"] == [(0, 0), (1, 0), (1, 1), (2, 0), (2, 2)]
+    assert pairs["mmoe/equal"] == [(0, 0), (1, 0), (2, 0)]
+    values = values_on_test(long_table(study), "joint")["videos"]
+    assert {len(row) for row in values["click", "auc"].values()} == {5, 3}
+    found = to_baseline(group, values, "single_task/equal (tuned)", {})
+    assert {(c.method, c.n, c.reason) for c in found.comparisons} == {(TUNED, 5, None), ("mmoe/equal", 3, None)}
+
+
+def test_each_search_is_extended_on_its_own() -> None:
+    small, large = searched(trials=4), searched(trials=6, diverged=0)
+    study = Study.of([*small, *large, *searched(trials=4, search_seed=1), *searched("shop", trials=4)])
+    assert study.overtaken == 3
+    assert [len(group.by_method[TUNED]) for group in study.groups] == [3, 4]  # of search 1 the run of seed 1 stays
+    videos = study.groups[1]
+    assert [(run.record.search_seed, run.record.num_trials) for run in videos.by_method[TUNED]] == [
+        (0, 6), (0, 6), (1, 4), (0, 6),
+    ]  # fmt: skip
+
+
+def test_a_failed_run_of_one_search_stays_beside_the_finished_one_of_another() -> None:
+    one, two = searched(seeds=2), searched(search_seed=1)
+    failed = record(seed=1, purpose="tuned", search_seed=1, status="failed", trainer={"learning_rate": 1.0})
+    failed.config["tuning"] = two[-1].config["tuning"]
+    (group,) = Study.of([*one, *two[:-1], failed]).groups
+    assert [(run.search, run.record.status) for run in group.by_method[TUNED]] == [
+        (0, "finished"), (0, "finished"), (1, "failed"),
+    ]  # fmt: skip
+    assert not group.complete
 
 
 def test_draws_of_the_data_are_replicates_of_one_data_set() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
 from random import Random
 from typing import Any
 
@@ -13,6 +12,7 @@ from benchmark.records.record import Record
 from benchmark.records.reference import ReferenceRecord
 from benchmark.schema import CategoricalField, NumericField, Schema, Task
 from benchmark.settings.config import TrainerConfig
+from benchmark.settings.registry import plain
 
 SCHEMAS = {
     "videos": Schema(
@@ -69,6 +69,7 @@ def record(
     options: dict[str, Any] | None = None,
     gain: float | None = None,
     num_epochs: int = 12,
+    search_seed: int = 0,
 ) -> Record:
     """One record; the same arguments give the same record.
 
@@ -81,6 +82,7 @@ def record(
         trainer, architecture, options: Values of the configuration in place of the defaults.
         gain: The method's quality in place of that in METHODS.
         num_epochs: Epochs trained.
+        search_seed: Which search it is of.
     """
     schema = SCHEMAS[dataset]
     names = method.split("/")
@@ -88,9 +90,10 @@ def record(
         "dataset": {"name": dataset, "split_seed": 0, **(options or {})},
         "architecture": {"name": names[0], "embedding_dim": 16, **(architecture or {})},
         "weighting": {"name": names[1]},
-        "trainer": {**asdict(TrainerConfig()), **(trainer or {})},
+        "trainer": {**plain(TrainerConfig(validations_per_epoch=1)), **(trainer or {})},
         "purpose": purpose,
         "seed": seed,
+        **({"search_seed": search_seed} if search_seed else {}),
     }
     made = Record(
         id=digest(identity)[:12],
@@ -156,41 +159,73 @@ SPACE = {"trainer.learning_rate": "tag(log, interval(1e-4, 1e-2))", "architectur
 
 
 def searched(
-    dataset: str = "videos", method: str = "mmoe/equal", *, trials: int = 4, seeds: int = 3, diverged: int = 1
+    dataset: str = "videos",
+    method: str = "mmoe/equal",
+    *,
+    trials: int = 4,
+    seeds: int = 3,
+    diverged: int = 1,
+    search_seed: int = 0,
+    sampler: str = "sobol",
+    space: dict[str, str] = SPACE,
+    best: int | None = None,
 ) -> list[Record]:
-    """The trials of a search, the last ones diverged, and the tuned runs of the best."""
+    """The trials of a search, the last ones diverged, and the tuned runs of the best.
+
+    Args:
+        dataset: videos or shop.
+        method: `architecture/weighting`.
+        trials: How many.
+        seeds: Of the tuned runs, from 0; of a search with a seed above 0, that seed alone.
+        diverged: How many of the trials.
+        search_seed: Which search it is; others try other values.
+        sampler: Of its trials.
+        space: What they are tried over.
+        best: Number of the trial that does best; by default the last that finished.
+    """
     found = []
+    study = digest([dataset, method, sampler, space])[:12]
     for number in range(trials):
-        parameters = {"trainer.learning_rate": 1e-3 * (number + 1), "architecture.num_experts": 4 + 4 * (number % 2)}
+        rate = round(1e-3 * (number + 1) * (1 + search_seed), 6)
+        parameters = {"trainer.learning_rate": rate, "architecture.num_experts": 4 + 4 * (number % 2)}
         run = record(
-            dataset, method, 10_000 + number, purpose="trial", gain=0.01 * number,
+            dataset, method, 10_000 * (1 + search_seed) + number, purpose="trial", search_seed=search_seed,
+            gain=0.5 if number == best else 0.01 * number,
             status="diverged" if number >= trials - diverged else "finished",
-            trainer={"learning_rate": parameters["trainer.learning_rate"]},
-            architecture={"num_experts": parameters["architecture.num_experts"]},
+            trainer={"learning_rate": rate}, architecture={"num_experts": parameters["architecture.num_experts"]},
         )  # fmt: skip
         for key in ("test_rows", "constant", "best_reachable"):
             run.dataset.pop(key)
         run.metrics.pop("test", None)
         run.metrics_per_task.pop("test", None)
-        study = digest([dataset, method])[:12]
-        shared = {"study": study, "trial": number, "sampler": "random", "space": SPACE, "parameters": parameters}
-        run.config["tuning"] = shared
+        run.config["tuning"] = {
+            "study": study, "trial": number, "sampler": sampler, "space": space, "parameters": parameters,
+        }  # fmt: skip
         found.append(run)
-    done = [trial for trial in found if trial.status == "finished"]
-    best = max(done, key=lambda trial: (trial.epochs[trial.best_epoch - 1]["criterion"], -trial.seed))
+    chosen = max(found, key=lambda trial: (-math.inf if trial.criterion is None else trial.criterion, -trial.seed))
+    values = chosen.config["tuning"]["parameters"]
+    rates = [trial.config["tuning"]["parameters"]["trainer.learning_rate"] for trial in found]
+    place = rates.index(values["trainer.learning_rate"])
+    ends = {} if trials == 1 else {0: "lowest", trials - 1: "highest"}
     tuning = {
-        **best.config["tuning"], "trials": trials, "criterion": best.epochs[best.best_epoch - 1]["criterion"],
+        **chosen.config["tuning"], "trials": trials, "criterion": chosen.criterion,
+        "ends": {"trainer.learning_rate": ends[place]} if place in ends else {},
         "ids": [trial.id for trial in found],
     }  # fmt: skip
-    for seed in range(seeds):
+    for seed in [search_seed] if search_seed else range(seeds):
         run = record(
-            dataset, method, seed, purpose="tuned", gain=0.04,
-            trainer={"learning_rate": tuning["parameters"]["trainer.learning_rate"]},
-            architecture={"num_experts": tuning["parameters"]["architecture.num_experts"]},
+            dataset, method, seed, purpose="tuned", gain=0.04, search_seed=search_seed,
+            trainer={"learning_rate": values["trainer.learning_rate"]},
+            architecture={"num_experts": values["architecture.num_experts"]},
         )  # fmt: skip
         run.config["tuning"] = tuning
         found.append(run)
     return found
+
+
+def searches(dataset: str = "videos", method: str = "mmoe/equal", *, seeds: int = 3, **options: Any) -> list[Record]:
+    """A search for each seed, and one run of what it chose."""
+    return [r for seed in range(seeds) for r in searched(dataset, method, seeds=1, search_seed=seed, **options)]
 
 
 def trees(dataset: str = "videos", seeds: int = 3, trials: int = 2, shift: float = 0.0) -> list[ReferenceRecord]:
@@ -304,10 +339,11 @@ def _select(run: Record, schema: Schema) -> None:
     for task in schema.tasks:
         metric, sign = ("auc", 1) if task.kind == BINARY else ("mse", -1)
         run.best_epoch_per_task[task.name] = last(lambda e, t=task.name, m=metric, s=sign: s * e["validation"][t][m])
+    validations = {entry["epoch"]: entry["validation"] for entry in run.epochs}
     for split in ("validation", "test"):
-        run.metrics[split] = {t.name: dict(run.epochs[run.best_epoch - 1]["validation"][t.name]) for t in schema.tasks}
+        run.metrics[split] = {t.name: dict(validations[run.best_epoch][t.name]) for t in schema.tasks}
         run.metrics_per_task[split] = {
-            name: dict(run.epochs[epoch - 1]["validation"][name]) for name, epoch in run.best_epoch_per_task.items()
+            name: dict(validations[epoch][name]) for name, epoch in run.best_epoch_per_task.items()
         }
 
 

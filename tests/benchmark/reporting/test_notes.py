@@ -1,14 +1,16 @@
-"""Notes under a task's table: what its metrics say of themselves, with values of the records."""
+"""Notes under a task's table: what its metrics say of themselves; and whether intervals have the luck of a search in them."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from benchmark.metrics import METRICS
+from benchmark.records.record import Record
 from benchmark.reporting import Report, report
-from tests.benchmark.reporting.fabricate import records
+from tests.benchmark.reporting.fabricate import record, records, searched, searches
 
 USERS = "GAUC is over the 804 users with both classes, who have 91.3% of the rows."
 ROWS = "Conditional metrics, [purchase|click], are over the 2,104 test rows where click is 1."
@@ -32,3 +34,40 @@ def test_any_metric_may_have_one(monkeypatch: pytest.MonkeyPatch) -> None:
     (results,) = made.results
     mean = results.estimate("duration", "mae", next(iter(results.group.by_method))).mean
     assert mean is not None and f"The first method's mean is {mean.mean:.3f} on duration." in notes(made, "duration")
+
+
+# the luck of the search -----------------------------------------------------------------------------------------------
+
+OWN = "are of search and seed together: each seed has a search of its own."
+ONE = "leave the search out: all seeds are of one search (hydra.sweeper.replicate=search repeats it too)."
+SOME = (
+    "leave a part of the search out: several seeds are of one search (hydra.sweeper.replicate=search repeats it too)."
+)
+BASE = "single_task/equal"
+
+
+def luck(*runs: Record) -> list[str]:
+    (overview,) = [chapter for chapter in report(runs).document.chapters if chapter.anchor == "overview"]
+    return [note for part in overview.parts for note in part.notes if "search" in note]
+
+
+@pytest.mark.parametrize(("make", "expected"), [(searches, OWN), (searched, ONE)])
+def test_what_intervals_of_tuned_methods_are_of_is_said(make: Any, expected: str) -> None:
+    tuned = [*make(method=BASE), *make(method="mmoe/equal")]
+    assert luck(*tuned) == [f"These intervals {expected}"]
+    untuned = [record(method=BASE, seed=seed) for seed in range(3)]
+    assert luck(*tuned, *untuned) == [f"The intervals of tuned methods {expected}"]
+
+
+def test_methods_whose_intervals_are_of_other_things_are_named() -> None:
+    both = [*searched(method="ple/pcgrad"), *searches(method="ple/pcgrad")]
+    assert luck(*searches(method=BASE), *searched(method="mmoe/equal"), *both) == [
+        f"The intervals of mmoe/equal (tuned) {ONE}",
+        f"The intervals of ple/pcgrad (tuned) {SOME}",
+        f"The intervals of {BASE} (tuned) {OWN}",
+    ]
+
+
+def test_of_one_seed_or_of_no_search_nothing_is_said() -> None:
+    assert luck(*records(("videos",), seeds=3)) == []
+    assert luck(*searches(method=BASE, seeds=1), *searched(method="mmoe/equal", seeds=1)) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,7 @@ SPACE = {
     "trainer": {"learning_rate": "tag(log, interval(1e-4, 1e-2))", "weight_decay": "interval(0, 0.1)"},
     "architecture": {"dropout": "choice(0.0, 0.1, 0.2)", "num_experts": "choice(4, 8)"},
 }
+SHARED = ("trainer.learning_rate", "trainer.weight_decay")
 METHODS = ("single_task", "shared_bottom", "mmoe")
 SHOP = ["dataset=shop", "dataset.num_users=60", "dataset.num_items=40", "dataset.num_rows=2000"]
 
@@ -83,7 +85,8 @@ class Launcher:
         record.status = outcome if isinstance(outcome, str) else "finished"
         if not isinstance(outcome, str):
             record.best_epoch = 1
-            record.epochs = [{"criterion": outcome}, {"criterion": 99.0}]  # the selected one counts
+            # the selected one counts
+            record.epochs = [{"epoch": 1, "criterion": outcome}, {"epoch": 2, "criterion": 99.0}]
         record.write(config.results_dir)
 
     @property
@@ -92,14 +95,20 @@ class Launcher:
 
 
 def search(
-    folder: Path, launcher: Launcher, *arguments: str, methods: tuple[str, ...] = METHODS, **changes: Any
+    folder: Path,
+    launcher: Launcher,
+    *arguments: str,
+    methods: tuple[str, ...] = METHODS,
+    seeds: int = 2,
+    **changes: Any,
 ) -> None:
+    """One search a method and so many seeds of what it chose, if nothing else is asked for."""
     jobs = [
         [*SHOP, f"architecture={method}", f"results_dir={folder}", *arguments, f"seed={seed}"]
         for method in methods
-        for seed in (0, 1)
+        for seed in range(seeds)
     ]
-    settings: dict[str, Any] = {"trials": 4, "sampler": "random", "space": SPACE, **changes}
+    settings: dict[str, Any] = {"trials": 4, "sampler": "sobol", "space": SPACE, "replicate": "seed", **changes}
     tune(jobs, compose=compose, launch=launcher, **settings)
 
 
@@ -131,9 +140,9 @@ def test_the_ledger_adds_up(tmp_path: Path) -> None:
             FIRST_TRIAL_SEED + 2,
             FIRST_TRIAL_SEED + 3,
         ]
-        values = [trial.epochs[trial.best_epoch - 1]["criterion"] for trial in own if trial.best_epoch]
+        values = [trial.criterion for trial in own]
         assert told["trials"] == 4
-        assert told["criterion"] == max(values) == values[told["trial"]]
+        assert told["criterion"] == max(values) == values[told["trial"]]  # type: ignore[type-var]
         best = own[told["trial"]].config
         for part in ("architecture", "weighting", "trainer", "dataset"):
             assert tuned.config[part] == best[part]
@@ -154,15 +163,99 @@ def test_shared_parameters_are_tried_for_all_and_own_ones_where_they_are(tmp_pat
     }
 
 
-def test_a_random_trial_depends_on_its_method_and_number_alone(tmp_path: Path) -> None:
+def test_a_trial_depends_on_its_search_and_number_alone(tmp_path: Path) -> None:
     search(tmp_path / "all", Launcher())
     search(tmp_path / "one", Launcher(), methods=("mmoe",), trials=2)
     whole, part = drawn(tmp_path / "all"), drawn(tmp_path / "one")
     assert part == {key: parameters for key, parameters in whole.items() if key[0] == "mmoe/equal" and key[1] < 2}
-    assert len({str(parameters) for parameters in whole.values()}) == len(whole)
+    rows = [
+        {tuple(parameters[key] for key in SHARED) for (_, trial), parameters in whole.items() if trial == number}
+        for number in range(4)
+    ]
+    assert [len(found) for found in rows] == [1] * 4, "methods tried different values of what they share"
+    assert len(set().union(*rows)) == 4, "trials tried the same values"
 
 
-@pytest.mark.parametrize("sampler", ["random", "tpe"])
+@pytest.mark.parametrize("sampler", ["sobol", "tpe"])
+def test_a_replicate_is_a_search_and_a_run_of_what_it_chose(tmp_path: Path, sampler: str) -> None:
+    launcher = Launcher()
+    search(tmp_path, launcher, replicate="search", seeds=3, sampler=sampler)
+    assert [len(batch) for batch in launcher.launched] == ([36, 18] if sampler == "sobol" else [9] * 4 + [18])
+    trials = {trial.id: trial for trial in of(tmp_path, "trial")}
+    assert {(trial.method, trial.seed, trial.search_seed) for trial in trials.values()} == {
+        (f"{method}/equal", FIRST_TRIAL_SEED * (1 + which) + number, which)
+        for method in METHODS for which in range(3) for number in range(4)
+    }  # fmt: skip
+    found = of(tmp_path, "tuned")
+    assert {(tuned.method, tuned.seed) for tuned in found} == {(f"{m}/equal", s) for m in METHODS for s in range(3)}
+    for tuned in found:
+        told = tuned.config["tuning"]
+        own = [trials[name] for name in told["ids"]]
+        assert tuned.search_seed == tuned.seed
+        assert {(trial.method, trial.search_seed, trial.study) for trial in own} == {
+            (tuned.method, tuned.seed, tuned.study)
+        }
+        assert told["criterion"] == max(trial.criterion for trial in own) == own[told["trial"]].criterion  # type: ignore[type-var]
+        assert tuned.config["trainer"] == own[told["trial"]].config["trainer"]
+    assert len({tuned.study for tuned in found}) == len(METHODS)
+    rates = {tuned.search_seed: tuned.config["trainer"]["learning_rate"] for tuned in found}
+    assert len(set(rates.values())) == 3, "another search chose the same"
+    assert {(r.seed, r.search_seed) for r in of(tmp_path, "default")} == {(0, 0), (1, 0), (2, 0)}
+
+
+def test_seeds_of_one_search_are_all_of_the_same(tmp_path: Path) -> None:
+    search(tmp_path, Launcher(), replicate="seed", seeds=3)
+    found = of(tmp_path, "tuned")
+    assert {(tuned.seed, tuned.search_seed) for tuned in found} == {(0, 0), (1, 0), (2, 0)}
+    assert all(
+        len({str(r.config["tuning"]) for r in found if r.method == method}) == 1 for method in {r.method for r in found}
+    )
+    assert len(of(tmp_path, "trial")) == 4 * len(METHODS)
+
+
+def test_both_replicates_are_of_one_study(tmp_path: Path) -> None:
+    search(tmp_path / "search", Launcher(), replicate="search", methods=("mmoe",))
+    search(tmp_path / "seed", Launcher(), replicate="seed", methods=("mmoe",))
+    (study,) = {record.study for name in ("search", "seed") for record in of(tmp_path / name, "tuned")}
+    assert {r.id for r in of(tmp_path / "seed", "trial")} < {r.id for r in of(tmp_path / "search", "trial")}
+    assert study == of(tmp_path / "seed", "trial")[0].study
+
+
+def test_the_default_parameters_run_only_if_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    search(tmp_path, Launcher(), replicate="search", with_defaults=False)
+    assert not of(tmp_path, "default")
+    assert len(of(tmp_path, "tuned")) == 2 * len(METHODS)
+    assert (
+        "tuning 3 methods: 2 searches of 4 trials each (sobol), then runs of the best parameters\n" in capsys.readouterr().err
+    )
+
+
+def test_more_seeds_add_searches_and_warn_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    search(tmp_path, Launcher(), replicate="search", seeds=2)
+    before = {record.id: record for record in load_records(tmp_path)}
+    launcher = Launcher()
+    search(tmp_path, launcher, replicate="search", seeds=3)
+    assert {(config.purpose, config.search_seed) for config in launcher.runs if config.purpose != "default"} == {
+        ("trial", 2), ("tuned", 2),
+    }  # fmt: skip
+    search(tmp_path, Launcher(), replicate="search", seeds=1)  # fewer seeds than are there
+    assert "warning" not in capsys.readouterr().err
+    assert {record.id: record for record in load_records(tmp_path) if record.id in before} == before
+
+
+def test_choices_at_an_end_of_what_was_tried_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    search(tmp_path, Launcher(lambda config: config.trainer.learning_rate), methods=("mmoe",))
+    tried = [parameters for _, parameters in sorted(drawn(tmp_path).items())]
+    best = max(tried, key=lambda parameters: parameters["trainer.learning_rate"])
+    ends = {"trainer.learning_rate": "highest"}
+    for end, choose in (("lowest", min), ("highest", max)):
+        if best["trainer.weight_decay"] == choose(parameters["trainer.weight_decay"] for parameters in tried):
+            ends["trainer.weight_decay"] = end
+    assert [record.config["tuning"]["ends"] for record in of(tmp_path, "tuned")] == [ends, ends]
+    assert "; trainer.learning_rate is the highest that it tried" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("sampler", ["sobol", "tpe"])
 @pytest.mark.parametrize("stop", [1, 7, 15])
 def test_an_interrupted_search_goes_on_to_the_same_records(tmp_path: Path, sampler: str, stop: int) -> None:
     search(tmp_path / "whole", Launcher(), sampler=sampler)
@@ -176,6 +269,17 @@ def test_an_interrupted_search_goes_on_to_the_same_records(tmp_path: Path, sampl
     third = Launcher()
     search(tmp_path / "cut", third, sampler=sampler)
     assert not third.runs
+
+
+@pytest.mark.parametrize("sampler", ["sobol", "tpe"])
+def test_several_searches_that_are_interrupted_go_on_to_the_same_records(tmp_path: Path, sampler: str) -> None:
+    search(tmp_path / "whole", Launcher(), replicate="search", sampler=sampler)
+    with pytest.raises(KeyboardInterrupt):
+        search(tmp_path / "cut", Launcher(stop=11), replicate="search", sampler=sampler)
+    rest = Launcher()
+    search(tmp_path / "cut", rest, replicate="search", sampler=sampler)
+    assert len(rest.runs) == 24 + 12 - 11, "a finished run was repeated"
+    assert [r.id for r in load_records(tmp_path / "cut")] == [r.id for r in load_records(tmp_path / "whole")]
 
 
 def test_more_trials_take_the_first_ones_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -216,14 +320,17 @@ def test_a_longer_search_with_the_same_winner_has_the_longer_ledger(tmp_path: Pa
 
 
 def test_tpe_learns_in_rounds_of_one_trial_a_method(tmp_path: Path) -> None:
-    launcher = Launcher()
+    def upwards(config: RunConfig) -> float:
+        return math.log(config.trainer.learning_rate)
+
+    launcher = Launcher(upwards)
     search(tmp_path, launcher, sampler="tpe", trials=12, methods=("shared_bottom", "mmoe"))
     rounds = launcher.launched[:-1]
     assert [len(batch) for batch in rounds] == [2] * 12
-    values = [[by_learning_rate(config) for config in batch] for batch in rounds]
+    values = [[upwards(config) for config in batch] for batch in rounds]
     first, last = sum(map(sum, values[:4])), sum(map(sum, values[8:]))
     assert last > first, "TPE did no better than at random"
-    reverse = Launcher(lambda config: -by_learning_rate(config))
+    reverse = Launcher(lambda config: -upwards(config))
     search(tmp_path / "reverse", reverse, sampler="tpe", trials=12, methods=("mmoe",))
     told = [config.tuning["parameters"] for config in reverse.runs[:12]]
     same = [config.tuning["parameters"] for batch in rounds for config in batch if config.architecture.name == "mmoe"]
@@ -231,7 +338,7 @@ def test_tpe_learns_in_rounds_of_one_trial_a_method(tmp_path: Path) -> None:
     assert told != same, "what came of the trials made no difference"
 
 
-@pytest.mark.parametrize("sampler", ["random", "tpe"])
+@pytest.mark.parametrize("sampler", ["sobol", "tpe"])
 @pytest.mark.parametrize("status", ["diverged", "failed"])
 def test_a_trial_without_a_result_counts_as_worst(tmp_path: Path, status: str, sampler: str) -> None:
     def all_but_two(config: RunConfig) -> float | str:
@@ -311,7 +418,7 @@ def test_nothing_is_chosen_while_a_trial_has_no_record(
 def test_one_summary_says_how_every_stage_went(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     search(tmp_path, Launcher(), "save_checkpoint=false")
     told = capsys.readouterr().err
-    assert "tuning 3 methods: 4 trials each (random)" in told
+    assert "tuning 3 methods: 4 trials each (sobol), then runs of the best parameters" in told
     assert told.count("is the best (mean ") == 3
     for label, number in (("trials", 12), ("tuned", 6), ("default", 6)):
         assert told.count(f"mtlbench: {label}: {number} finished, 0 skipped, 0 diverged, 0 failed\n") == 1
@@ -330,8 +437,10 @@ def test_checkpoints_and_predictions_are_of_reported_runs_only(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("arguments", "changes", "expected"),
     [
-        ((), {"sampler": "grid"}, "hydra.sweeper.sampler must be one of random, tpe, found 'grid'"),
-        ((), {"trials": -1}, "hydra.sweeper.trials must be at least 1"),
+        ((), {"sampler": "grid"}, "hydra.sweeper.sampler must be one of sobol, tpe, found 'grid'"),
+        ((), {"replicate": "both"}, "hydra.sweeper.replicate must be one of search, seed, found 'both'"),
+        ((), {"trials": -1}, "hydra.sweeper.trials must be from 1 to 10,000, or 0 for a plain sweep, found -1"),
+        ((), {"trials": 10_001}, "hydra.sweeper.trials must be from 1 to 10,000, or 0 for a plain sweep, found 10001"),
         ((), {"space": {}}, "has no parameter to try"),
         ((), {"space": {"architecture.num_expert": "choice(4)"}}, "did you mean num_experts"),
         ((), {"space": {"architecture.num_experts": "interval(4, 8)"}}, "architecture.num_experts"),
@@ -361,6 +470,6 @@ def test_a_seed_of_the_trials_is_refused(tmp_path: Path) -> None:
             compose=compose,
             launch=Launcher(),
             trials=1,
-            sampler="random",
+            sampler="sobol",
             space=SPACE,
         )

@@ -47,7 +47,7 @@ def tasks_for(architecture: str) -> tuple[str, ...]:
 
 
 class Training:
-    """A trainer of a config, built anew, with a snapshot before each of the given steps and after each epoch."""
+    """A trainer of a config, built anew, with snapshots before each of the given steps, after each validation, and at reads."""
 
     def __init__(self, architecture: str, weighting: str, options: dict[str, Any], **trainer: Any) -> None:
         known = {field.name for field in dataclasses.fields(architectures.config(architecture))}
@@ -75,7 +75,8 @@ class Training:
         )
         self.state = self.trainer.state
         self.snapshots: dict[int, Snapshot] = {}
-        self.after_epochs: list[Snapshot] = []
+        self.after_validations: list[Snapshot] = []
+        self.at_reads: list[Snapshot] = []
         self.shown: list[int] = []
 
     def fit(self, *before_steps: int) -> Training:
@@ -87,12 +88,13 @@ class Training:
             return step(batch)
 
         self.trainer.step = noting  # type: ignore[assignment]
-        fit = self.trainer.fit(self, lambda entry: self.after_epochs.append(self.state.snapshot()))
+        fit = self.trainer.fit(self, lambda entry: self.after_validations.append(self.state.snapshot()))
         assert fit.diverged is None
         return self
 
     def step(self, count: int) -> None:
         self.shown.append(count)
+        self.at_reads.append(self.state.snapshot())
 
     def epoch(self, entry: dict[str, Any]) -> None:
         pass
@@ -154,12 +156,52 @@ def test_a_snapshot_disturbs_nothing(architecture: str, monkeypatch: pytest.Monk
 
 def test_an_epoch_s_end_is_where_the_next_one_begins(tmp_path: Path) -> None:
     straight = Training("mmoe", "pcgrad", {}).fit(BOUNDARY)
-    assert_equal(straight.after_epochs[1], straight.snapshots[BOUNDARY])
+    assert_equal(straight.after_validations[1], straight.snapshots[BOUNDARY])
     resumed = Training("mmoe", "pcgrad", {})
-    resumed.state.restore(through_files(straight.after_epochs[-1], tmp_path))
+    resumed.state.restore(through_files(straight.after_validations[-1], tmp_path))
     expected = straight.end()
     assert_equal(resumed.fit().end(), expected)
     assert resumed.shown == []
+
+
+@pytest.mark.parametrize("validations", [2, 4])
+@pytest.mark.parametrize(("architecture", "weighting"), [("mmoe", "dwa"), ("mmoe", "uncertainty"), ("aitm", "pcgrad")])
+def test_resumed_at_any_step_read_or_validation_within_an_epoch_it_ends_alike(
+    architecture: str, weighting: str, validations: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer_module, "STEPS_BETWEEN_READS", 3)
+    monkeypatch.setattr(trainer_module, "STEPS_BETWEEN_VALIDATIONS", 1)
+    options = {"validations_per_epoch": validations}
+    straight = Training(architecture, weighting, {}, **options).fit(*range(EPOCHS * STEPS_PER_EPOCH))
+    expected = straight.end()
+    assert [entry["epoch"] for entry in expected["entries"]] == [
+        (number + 1) / validations for number in range(EPOCHS * validations)
+    ]
+    for snapshot in [*straight.snapshots.values(), *straight.at_reads, *straight.after_validations]:
+        resumed = Training(architecture, weighting, {}, **options)
+        resumed.state.restore(through_files(snapshot, tmp_path))
+        assert_equal(resumed.fit().end(), expected)
+
+
+@pytest.mark.parametrize("weighting", weightings.names())
+def test_validation_within_an_epoch_moves_nothing_that_is_trained(
+    weighting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer_module, "STEPS_BETWEEN_READS", 3)
+    monkeypatch.setattr(trainer_module, "STEPS_BETWEEN_VALIDATIONS", 1)
+    seldom, often = (
+        Training("aitm", weighting, {}, validations_per_epoch=number, batch_size=57, patience=9).fit()
+        for number in (1, 4)
+    )
+    assert [len(training.state.entries) for training in (seldom, often)] == [EPOCHS, 4 * EPOCHS]
+    trained = ("model.", "weighting.", "optimizer.", "schedule.", "step.", "streams.")
+    first, second = (
+        {key: value for key, value in training.state.snapshot().items() if key.startswith(trained)}
+        for training in (seldom, often)
+    )
+    assert_equal(second, first)
+    for entry, like in zip(often.state.entries[3::4], seldom.state.entries, strict=True):
+        assert {**entry, "seconds": 0} == {**like, "seconds": 0}
 
 
 def test_a_snapshot_before_the_start_is_the_start() -> None:

@@ -16,10 +16,12 @@ from benchmark import RunConfig, TrainerConfig, configure
 from benchmark.datasets import Data
 from benchmark.rows import Split
 from benchmark.runs.runner import build_model, run
+from benchmark.schema import Metrics
 from benchmark.settings.registry import datasets
+from benchmark.training import trainer as trainer_module
 from benchmark.training.step import StepOutcome
 from benchmark.training.targets import TargetScale
-from benchmark.training.trainer import Fit, Trainer
+from benchmark.training.trainer import Fit, Trainer, validation_stops
 
 SHOP: dict[str, Any] = {"num_users": 40, "num_items": 30, "num_rows": 2000}
 ROWS, BATCH = 1600, 400  # of train: 4 steps an epoch
@@ -278,6 +280,95 @@ def test_training_stops_when_patience_is_spent() -> None:
     selection = fit.selection
     last_gain = max(selection.best, *selection.best_per_task.values())
     assert len(fit.epochs) == last_gain + 2 < 30
+
+
+# validation within the epoch --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def as_often_as_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Validations may lie one step apart."""
+    monkeypatch.setattr(trainer_module, "STEPS_BETWEEN_VALIDATIONS", 1)
+
+
+@pytest.mark.parametrize(
+    ("steps", "validations", "expected"),
+    [
+        (100, 4, (25, 50, 75, 100)),
+        (103, 4, (26, 52, 78, 103)),
+        (99, 4, (33, 66, 99)),  # of 4, two would lie 24 steps apart
+        (74, 4, (37, 74)),
+        (50, 2, (25, 50)),
+        (49, 2, (49,)),
+        (1, 4, (1,)),
+        (1000, 1, (1000,)),
+        (1000, 3, (334, 667, 1000)),
+    ],
+)
+def test_validations_lie_evenly_and_25_steps_apart_at_least(
+    steps: int, validations: int, expected: tuple[int, ...]
+) -> None:
+    assert validation_stops(steps, validations) == expected
+
+
+def scripted(training: Training, *qualities: float) -> Training:
+    """Validations have these values, one after another, in place of what the model is worth."""
+    told = iter(qualities)
+
+    def validate() -> Metrics:
+        quality = next(told)
+        auc: Metrics = {name: {"auc": quality} for name in ("click", "purchase")}
+        return {**auc, "duration": {"mse": 1 - quality, "r2": quality}}
+
+    training.trainer._validate = validate  # type: ignore[method-assign]
+    return training
+
+
+@pytest.mark.usefixtures("as_often_as_asked")
+@pytest.mark.parametrize(
+    ("validations", "qualities", "epochs"),
+    [
+        (4, (0.5, 0.4, 0.4, 0.4, 0.4), 1.25),  # 4 validations without gain are the epoch of patience
+        (4, (0.5, 0.6, 0.7, 0.7, 0.7, 0.7, 0.7), 1.75),
+        (4, (0.5, 0.4, 0.4, 0.6, 0.4, 0.4, 0.4, 0.4), 2),
+        (2, (0.5, 0.6, 0.4, 0.4), 2),
+        (1, (0.5, 0.4), 2),
+    ],
+)
+def test_patience_is_in_epochs_and_ends_within_one(
+    validations: int, qualities: tuple[float, ...], epochs: float
+) -> None:
+    training = scripted(Training(max_epochs=30, patience=1, validations_per_epoch=validations), *qualities)
+    fit = training.fit()
+    assert len(fit.epochs) == len(qualities)
+    assert fit.epochs[-1]["epoch"] == epochs
+    assert fit.steps == training.progress.steps == epochs * ROWS / BATCH
+    assert fit.rows == epochs * ROWS
+    assert fit.selection.best == 1 + int(np.argmax(qualities))
+
+
+@pytest.mark.usefixtures("as_often_as_asked")
+def test_epochs_are_fractions_in_entries_and_records(tmp_path: Any) -> None:
+    assert [entry["epoch"] for entry in Training(validations_per_epoch=3).fit().epochs] == [
+        0.3333, 0.6667, 1, 1.3333, 1.6667, 2,
+    ]  # fmt: skip
+    config = RunConfig(
+        dataset=configure("dataset", "shop", **SHOP),
+        architecture="shared_bottom",  # type: ignore[arg-type]
+        trainer=TrainerConfig(max_epochs=8, batch_size=BATCH, learning_rate=0.1, validations_per_epoch=4),
+        results_dir=str(tmp_path),
+    )
+    record = run(config)
+    epochs = [entry["epoch"] for entry in record.epochs]
+    assert epochs == [number / 4 for number in range(1, len(epochs) + 1)]
+    best = max(record.epochs, key=lambda entry: entry["criterion"])
+    assert record.best_epoch == best["epoch"] and record.selected == best and record.criterion == best["criterion"]
+    assert record.metrics["validation"]["click"]["auc"] == pytest.approx(best["validation"]["click"]["auc"], abs=1e-9)
+    assert record.best_epoch_per_task == {
+        task: max(record.epochs, key=lambda entry: sign * entry["validation"][task][metric])["epoch"]
+        for task, metric, sign in (("click", "auc", 1), ("purchase", "auc", 1), ("duration", "mse", -1))
+    }
+    assert any(epoch % 1 for epoch in record.best_epoch_per_task.values()), "none was within an epoch"
 
 
 @pytest.mark.parametrize("batch_size", [400, 4096])
