@@ -143,22 +143,23 @@ def answered(
         else:
             primary = over_looks(values, first, baseline, question.looks, **asked)
     tasks = against_baseline(found, rest, baseline, alpha=question.level, **terms)
-    contrasts, notes = _contrasts(group, question, first, rows, terms)
+    contrasts, notes = _contrasts(group, question, first, rows, baseline, terms)
     return Answered(primary, tasks, contrasts, notes)
 
 
 def _contrasts(
-    group: Group, question: Question, endpoint: Endpoint, rows: Rows, terms: Terms
+    group: Group, question: Question, endpoint: Endpoint, rows: Rows, baseline: str, terms: Terms
 ) -> tuple[Family | None, tuple[str, ...]]:
     if not question.contrasts:
         return None, ()
     out = unranked(endpoint.metric, rows, terms["excluded"], terms["expected"])
     ranked = {method: row for method, row in rows.items() if row and method not in out}
     cells = {tuple(group.by_method[m][0].record.method.split("/")): m for m in ranked}
+    factorial = {cell: method for cell, method in cells.items() if method != baseline}  # that is the primary question's
     asked, notes = [], []
     for text in question.contrasts:
         try:
-            pairs = _pairs(text, cells)
+            pairs = _pairs(text, factorial if text in FACTORS else cells)
         except ValueError as error:
             notes.append(f"No contrast {text!r}: {error}.")
             continue

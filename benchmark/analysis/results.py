@@ -16,7 +16,8 @@ from benchmark.analysis.study import Group
 from benchmark.analysis.values import Estimate
 from benchmark.records.record import SelectionName
 from benchmark.schema import Task
-from benchmark.statistics import Comparison, Family, Margin, Verdict
+from benchmark.statistics import Comparison, Family, Interval, Margin, Verdict
+from benchmark.statistics.rows import RowError, combined_interval, least_visible_difference
 from benchmark.text import decimals
 
 Estimates = Mapping[tuple[str, str], Mapping[str, Estimate]]
@@ -39,6 +40,8 @@ class Results:
         no_gains: Why there are no gains, if there are none.
         question: What the runs were made to answer.
         answers: All methods against the baseline; None without one.
+        rows: {(task, method): how well the test rows tell its difference to the baseline, or why that is unknown}; empty where
+            no run has predictions.
         against_best: On each task, all methods against the best.
         lines: References by their keys.
         against_lines: {key of a reference that was trained on seeds: all methods against it}.
@@ -56,6 +59,7 @@ class Results:
     no_gains: str | None = None
     question: Question = field(default_factory=Question)
     answers: Answered | None = None
+    rows: Mapping[tuple[str, str], RowError | str] = field(default_factory=dict)
     against_best: Family | None = None
     lines: Mapping[str, Line] = field(default_factory=dict)
     against_lines: Mapping[str, Family] = field(default_factory=dict)
@@ -78,6 +82,21 @@ class Results:
     def of_gain(self, method: str) -> Comparison | None:
         """The method against the baseline on the gain over tasks, where that is the primary endpoint."""
         return self.primary.get(TASKS, method) if self.primary is not None else None
+
+    def with_rows(self, task: Task, method: str) -> Interval | None:
+        """The difference to the baseline with its interval over seeds and test rows together; None where rows are unknown."""
+        found, comparison = self.rows.get((task.name, method)), self.comparison(task, method)
+        estimate = comparison.estimate if comparison is not None else None
+        if not isinstance(found, RowError) or estimate is None or not estimate.error > 0:
+            return None
+        return combined_interval(estimate.value, estimate.error, estimate.df, found, n=estimate.n)
+
+    def least_visible(self, comparison: Comparison) -> float | None:
+        """The difference below which no number of seeds finds one on these test rows, in the family's care; None if unknown."""
+        found = self.rows.get((comparison.task, comparison.method))
+        if not isinstance(found, RowError):
+            return None
+        return least_visible_difference(found, comparison.alpha / max(comparison.tests, 1))
 
     def estimate(self, task: str, metric: str, method: str) -> Estimate:
         """What is known of this metric; an estimate without a mean where it is undefined."""

@@ -20,10 +20,12 @@ from benchmark.analysis.estimates import estimates
 from benchmark.analysis.lines import reference_lines
 from benchmark.analysis.question import Question, answered
 from benchmark.analysis.results import Results
+from benchmark.analysis.rows import row_errors
 from benchmark.analysis.study import Study, find_baseline
 from benchmark.analysis.summary import summary
 from benchmark.files import no_garbage_collection, written_whole
 from benchmark.kinds import check_headlines
+from benchmark.records.predictions import SUFFIX
 from benchmark.records.record import BASELINE, GAIN, RESULTS_DIR, Purpose, Record, SelectionName, load_records
 from benchmark.records.reference import ReferenceRecord, load_references
 from benchmark.reporting.chapters import document as chapters
@@ -146,7 +148,8 @@ def report(
     loaded = _load(records)
     if references is None:
         references = _references(records)
-    made = _make(Study.of(loaded, purpose), baseline, selection, margins, references)
+    folder = Path(records) if isinstance(records, (str, Path)) and Path(records).is_dir() else None
+    made = _make(Study.of(loaded, purpose), baseline, selection, margins, references, folder)
     files = []
     for target, text in ((html, made.html), (markdown, made.markdown), (csv, made.csv)):
         if target is not None:
@@ -201,11 +204,13 @@ def _make(
     selection: SelectionName,
     margins: Mapping[str, Margin],
     references: Sequence[ReferenceRecord],
+    folder: Path | None,
 ) -> Report:
     table = tables.long_table(study)
     chosen = tables.values_on_test(table, selection)
     other = tables.values_on_test(table, OTHER[selection])
     results = []
+    has_predictions = folder is not None and next(folder.rglob(f"*{SUFFIX}"), None) is not None
     for group in study.groups:
         baseline, values = find_baseline(group, wanted), chosen.get(group.name, {})
         several = len(group.by_method) > 1
@@ -223,6 +228,7 @@ def _make(
                 no_gains=scores.reason,
                 question=question,
                 answers=answered(group, question, found, scores, baseline, margins, terms) if baseline and several else None,
+                rows=row_errors(group, folder, baseline, selection) if folder and has_predictions and baseline else {},
                 against_best=families.to_best(group, found, margins) if several else None,
                 lines=lines,
                 against_lines={

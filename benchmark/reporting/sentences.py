@@ -106,6 +106,8 @@ def _sentence_of_all(results: Results, members: Sequence[Sequence[Comparison]]) 
             if verdict is Verdict.EQUIVALENT:
                 largest = max(c.p_equivalence_adjusted or 0.0 for c in of)
                 size = _within(of[0], results, p_value(largest).replace("=", "≤"))
+            elif least := [v for c in of if (v := results.least_visible(c)) is not None and v > c.margin]:
+                size = f" (least visible difference on these rows: {_number(max(least))} {_label(of[0], results)})"
             elif needed := [c.seeds_to_decide for c in of if c.seeds_to_decide is not None and c.seeds_to_decide > c.n]:
                 size = _about(needed)
             tasks.append(f"{of[0].task}{size}")
@@ -221,6 +223,9 @@ def _size(comparison: Comparison, results: Results) -> str:
         return ""
     if c.reason is not None:
         return f" ({c.reason})"
+    least = results.least_visible(c)
+    if least is not None and least > c.margin:
+        return f" (least visible difference on these rows: {_number(least)} {name})"
     needed = c.seeds_to_decide
     if needed is None:
         return f" ({beyond(c)} would do)"

@@ -15,6 +15,9 @@ from benchmark.reporting.notes import task_notes
 from benchmark.reporting.sentences import p_cell, verdict_cell
 from benchmark.schema import Task
 from benchmark.statistics import Verdict
+from benchmark.statistics.planning import POWER
+from benchmark.statistics.rows import RowError
+from benchmark.statistics.wording import two_digits
 from benchmark.text import ABSENT, listed, number, signed_interval, with_interval
 
 
@@ -32,6 +35,9 @@ def task_table(results: Results, task: Task) -> TextTable:
         columns.append(
             Column("difference", f"Δ {headline.title} to {results.baseline} ({better} is better)", intervals=True)
         )
+    has_rows = any(results.with_rows(task, method) for method in group.by_method)
+    if has_rows:
+        columns.append(Column("with_rows", "Δ over seeds and test rows", intervals=True, detail=True))
     if results.family is not None:
         columns += [Column("verdict", numeric=False), Column("p", "adjusted p", detail=True)]
     if results.against_best is not None:
@@ -46,6 +52,8 @@ def task_table(results: Results, task: Task) -> TextTable:
         cells = [Cell(method, method=method), seeds_cell(group, method), metric_cell(results, task, primary, method)]
         if results.baseline is not None:
             cells.append(_difference_cell(results, task, method))
+        if has_rows:
+            cells.append(_with_rows_cell(results, task, method))
         if results.family is not None:
             is_baseline = method == results.baseline
             comparison = results.comparison(task, method)
@@ -55,8 +63,15 @@ def task_table(results: Results, task: Task) -> TextTable:
             cells.append(Cell("best") if is_best else verdict_cell(results.to_best(task, method)))
         cells += [metric_cell(results, task, metric, method, few="") for metric in shown]
         rows.append(Row((*cells, *cost_cells(group, method))))
-    rows += [_line(results, task, key, shown) for key, line in results.lines.items() if _knows(line, task)]
-    notes = (*_close_note(results, task), *_line_notes(results, task), *task_notes(results, task, shown))
+    rows += [
+        _line(results, task, key, shown, has_rows=has_rows) for key, line in results.lines.items() if _knows(line, task)
+    ]
+    notes = (
+        *_close_note(results, task),
+        *_row_notes(results, task),
+        *_line_notes(results, task),
+        *task_notes(results, task, shown),
+    )
     return TextTable(f"task_{task.name}", task.name, tuple(columns), tuple(rows), subtitle=_describe(task), notes=notes)
 
 
@@ -65,6 +80,31 @@ def _difference_cell(results: Results, task: Task, method: str) -> Cell:
         return Cell("baseline", value=0.0)
     places = results.places[task.name, metrics.headline_name(task)]
     return Cell(signed_interval(results.headline(task, method).difference, places))
+
+
+def _with_rows_cell(results: Results, task: Task, method: str) -> Cell:
+    found = results.with_rows(task, method)
+    return Cell("" if found is None else signed_interval(found, results.places[task.name, metrics.headline_name(task)]))
+
+
+def _row_notes(results: Results, task: Task) -> list[str]:
+    """What the test rows leave open, and why it is unknown of some methods."""
+    found = {m: e for m in results.group.by_method if (e := results.rows.get((task.name, m))) is not None}
+    known = {method: error for method, error in found.items() if isinstance(error, RowError)}
+    notes = []
+    comparisons = [c for method in known if (c := results.comparison(task, method)) is not None]
+    least = [v for c in comparisons if (v := results.least_visible(c)) is not None]
+    if least:
+        error = next(iter(known.values()))
+        of = f"{error.rows:,} rows" + (f" of {error.clusters:,} users" if error.clusters < error.rows else "")
+        size = number(max(least), two_digits(max(least)))
+        notes.append(
+            f"Least visible difference on these rows ({of}): {size} {label(metrics.headline_name(task), task)}, of the method "
+            f"where it is largest. No number of seeds finds a smaller one with {POWER:.0%} power. Δ over seeds and test rows "
+            "says what other test rows could give."
+        )
+    reasons = dict.fromkeys(error for error in found.values() if isinstance(error, str))
+    return [*notes, *(f"No interval over test rows: {reason}." for reason in reasons)]
 
 
 def _shown_metrics(results: Results, task: Task) -> list[str]:
@@ -80,7 +120,7 @@ def _knows(line: Line, task: Task) -> bool:
     return any(name == task.name for name, _ in line.estimates)
 
 
-def _line(results: Results, task: Task, key: str, shown: Sequence[str]) -> Row:
+def _line(results: Results, task: Task, key: str, shown: Sequence[str], *, has_rows: bool) -> Row:
     line, primary = results.lines[key], metrics.headline_name(task)
     comparison = results.line_to_baseline(key, task)
     cells = [Cell(line.name), Cell("" if line.seeds is None else str(line.seeds))]
@@ -89,6 +129,8 @@ def _line(results: Results, task: Task, key: str, shown: Sequence[str]) -> Row:
         difference = comparison.difference if comparison is not None else None
         places = results.places[task.name, primary]
         cells.append(Cell(signed_interval(difference, places) if difference is not None else ""))
+    if has_rows:
+        cells.append(Cell(""))
     if results.family is not None:
         cells += [verdict_cell(comparison) if comparison is not None else Cell(""), p_cell(comparison)]
     if results.against_best is not None:
