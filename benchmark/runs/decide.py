@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from benchmark.analysis.gain import endpoint
 from benchmark.analysis.question import primary_families
 from benchmark.analysis.values import median
 from benchmark.files import digest
-from benchmark.records.record import BASELINE
+from benchmark.records.record import BASELINE, GAIN
 from benchmark.runs.progress import say
 from benchmark.runs.search import searches_of
 from benchmark.runs.space import Parameter
@@ -24,7 +25,7 @@ from benchmark.runs.sweep import Compose, Job, Sweep, compose_all
 from benchmark.runs.tuning import check_tuning, run_searches
 from benchmark.settings.hydra_text import value_text
 from benchmark.settings.registry import plain
-from benchmark.statistics import DECIDED, Comparison, Looks, Verdict
+from benchmark.statistics import DECIDED, Comparison, Looks, Margin, Verdict
 from benchmark.statistics.wording import WORDS, bracketed, places
 from benchmark.text import counted, duration, listed
 
@@ -89,6 +90,7 @@ def decide(
         SystemExit: 1, if a run failed or left no record.
     """
     plan = Looks(tuple(looks))
+    endpoint({GAIN: Margin.parse(margin)})  # refuses a wrong one
     tuning = (
         Tuning(trials, sampler, check_tuning(trials, sampler, space or {}, replicate), replicate) if trials else None
     )
