@@ -69,7 +69,7 @@ class Tuning:
 def decide(
     overrides: Sequence[list[str]], *, compose: Compose, launch: Callable[[Any], Any],
     looks: Sequence[int], margin: str, baseline: str = BASELINE,
-    trials: int = 0, sampler: str = "sobol", space: Mapping[str, Any] | None = None, replicate: str = "search",
+    trials: int = 0, sampler: str = "halton", space: Mapping[str, Any] | None = None, replicate: str = "search",
 ) -> None:  # fmt: skip
     """Runs look by look, and says at each who is decided and what the next one costs.
 

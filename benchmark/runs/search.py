@@ -1,9 +1,11 @@
 """One search of one method: what each trial tries, what came of it, and which was best.
 
-All methods try the same values: trial n of search s stands at the nth point of a scrambled Sobol sequence (Owen 1998) that
-s alone seeds. The parameters of the trainer, which every method has, come from one sequence; those of architectures and
-weightings from a second, with a coordinate for each parameter of the space, so that no method's own parameters move what it
-shares with others. TPE begins with the same points.
+All methods try the same values: trial n of search s stands at the nth point of a scrambled Halton sequence (Owen 2017,
+arXiv:1706.02808) that s alone seeds. The parameters of the trainer, which every method has, come from one sequence; those of
+architectures and weightings from a second, with a coordinate for each parameter of the space, so that no method's own parameters
+move what it shares with others. Every coordinate has a prime base of its own, in both together: few points of a Sobol sequence
+are split into the same halves by some pairs of coordinates, so that a large network would never meet a high learning rate. TPE
+begins with the same points.
 
 There is no store beside the records: what a trial tries follows from the search's seed, the trial's number and, for TPE, the
 trials before it, so a search that was interrupted is built again by proposing anew and finding the records.
@@ -34,7 +36,7 @@ from benchmark.settings.hydra_text import value_text
 from benchmark.settings.registry import plain
 
 STARTUP_TRIALS = 4  # of TPE: points of the sequence before it models; Optuna's 10 would be a whole budget
-SAMPLERS = ("sobol", "tpe")
+SAMPLERS = ("halton", "tpe")
 MOST_TRIALS = FIRST_TRIAL_SEED  # of a search: so many seeds are its own
 REPLICATES = ("search", "seed")
 """What is repeated of a tuned method: a search with one run of what it chose, or that run alone, of one search."""
@@ -73,7 +75,7 @@ class MethodSearch:
         config: The same, typed.
         search_seed: Decides what its trials try.
         seeds: Of the runs of what it chose.
-        sampler: sobol or tpe.
+        sampler: halton or tpe.
         space: All parameters that any method tries.
         trials: Those so far, in order of number.
     """
@@ -118,7 +120,7 @@ class MethodSearch:
         """What a trial tries."""
         if self.sampler == "tpe" and number >= STARTUP_TRIALS:
             return self._modelled(number)
-        points = sobol_point(self.space, self.search_seed, number)
+        points = halton_point(self.space, self.search_seed, number)
         return {parameter.key: parameter.at(points[parameter.key]) for parameter in self.own}
 
     def _modelled(self, number: int) -> dict[str, Any]:
@@ -211,16 +213,15 @@ class MethodSearch:
         return Job([*self.overrides, *overrides, f"++tuning={value_text(tuning)}"], config)
 
 
-def sobol_point(space: Sequence[Parameter], search_seed: int, number: int) -> dict[str, float]:
+def halton_point(space: Sequence[Parameter], search_seed: int, number: int) -> dict[str, float]:
     """{key: coordinate in [0, 1)} of a trial, of all parameters of a space, which come in order of their keys."""
+    shared = [parameter.key for parameter in space if parameter.is_shared]
+    own = [parameter.key for parameter in space if not parameter.is_shared]
     point: dict[str, float] = {}
-    for name, is_shared in (("shared", True), ("own", False)):
-        keys = [parameter.key for parameter in space if parameter.is_shared is is_shared]
-        if keys:
-            sequence = qmc.Sobol(len(keys), rng=np.random.default_rng(derive(search_seed, "tuning", name)))
-            if number:
-                sequence.fast_forward(number)
-            point |= zip(keys, sequence.random(1)[0].tolist(), strict=True)
+    for name, keys, used in (("shared", shared, 0), ("own", own, len(shared))):
+        sequence = qmc.Halton(used + len(keys), rng=np.random.default_rng(derive(search_seed, "tuning", name)))
+        sequence.fast_forward(number)
+        point |= zip(keys, sequence.random(1)[0, used:].tolist(), strict=True)
     return point
 
 
@@ -232,7 +233,7 @@ def searches_of(
     Args:
         jobs: Its default runs.
         space: What is tried.
-        sampler: sobol or tpe.
+        sampler: halton or tpe.
         compose: Makes a configuration of overrides.
         replicate: One of `REPLICATES`.
 

@@ -12,7 +12,6 @@ A parameter is tried for every method that has one of this name, over the same v
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -34,7 +33,7 @@ DIGITS = 4  # significant ones of a drawn number: readable, and the same whereve
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Range:
-    """Numbers from one end to another, both included, all as likely by their value, or by their logarithm, and then rounded.
+    """Numbers from one end to another, both included, all as likely: by their value, or by their logarithm.
 
     Args:
         low: The smaller end.
@@ -68,9 +67,10 @@ class Range:
 
     def at(self, share: float) -> float:
         """The number below which this share of the range lies."""
-        low, high = (math.log(self.low), math.log(self.high)) if self.log else (self.low, self.high)
-        point = low + (high - low) * share
-        return self.rounded(math.exp(point) if self.log else point)
+        beyond = self.step / 2 if self.whole else 0.0  # so that both ends are as likely as what lies between
+        low, high = self.low - beyond, self.high + beyond
+        point = low * (high / low) ** share if self.log else low + (high - low) * share
+        return min(max(self.rounded(point), self.low), self.high)
 
     def rounded(self, drawn: float) -> float:
         """The number that a draw stands for: short, and inside the ends."""
@@ -108,8 +108,9 @@ class Parameter:
         return self.tried.at(share) if isinstance(self.tried, Range) else self.tried[int(share * len(self.tried))]
 
     def end(self, value: Any, tried: Sequence[Any]) -> str | None:
-        """`lowest` or `highest`, if the value is at an end of those that were tried; of a choice, no value is."""
-        if not isinstance(self.tried, Range) or min(tried) == max(tried):
+        """`lowest` or `highest`, if the value is at an end of the numbers that were tried; None of a choice of other things."""
+        is_number = all(isinstance(v, int | float) and not isinstance(v, bool) for v in tried)
+        if not is_number or min(tried) == max(tried):
             return None
         return "lowest" if value == min(tried) else "highest" if value == max(tried) else None
 

@@ -8,7 +8,7 @@ A search is luck as well, as much as the seed is, and more seeds of what one sea
 of a tuned method is a search of its own and one run of what it chose, with one seed for both. `replicate: seed` is one search
 and all seeds of what it chose: cheaper, and its intervals leave the search out.
 
-All stages are jobs of one command, with any launcher. Trials of a Sobol sequence (the default) all run at once, and are the
+All stages are jobs of one command, with any launcher. Trials of a Halton sequence (the default) all run at once, and are the
 same in parallel as one by one. TPE learns from a search's own earlier trials: it runs in rounds of one trial a search, the
 searches of a round at once, and so is the same in parallel too.
 """
@@ -43,7 +43,7 @@ def tune(
         compose: Makes the configuration of one.
         launch: Hydra's launcher.
         trials: Of every search.
-        sampler: sobol or tpe.
+        sampler: halton or tpe.
         space: See `benchmark.runs.space`.
         replicate: search or seed: what is repeated of a tuned method.
         with_defaults: Whether the default parameters run too.
@@ -97,7 +97,7 @@ def run_searches(searches: Sequence[MethodSearch], trials: int, sweep: Sweep, ti
         False if a trial left no record, so that there is nothing to choose by.
     """
     numbers = range(trials)
-    at_once = searches[0].sampler == "sobol"
+    at_once = searches[0].sampler == "halton"
     for rounds in [numbers] if at_once else [[number] for number in numbers]:
         asked = [search.ask(number) for number in rounds for search in searches]
         if rounds[0] == 0:  # now that everything is known to compose

@@ -149,7 +149,7 @@ def changed(runs: list[Record], **trainer: Any) -> list[Record]:
 @pytest.mark.parametrize(
     ("other", "names"),
     [
-        (searches(sampler="random"), ["sampler=random", "sampler=sobol"]),
+        (searches(sampler="random"), ["sampler=random", "sampler=halton"]),
         (
             searches(space={"trainer.learning_rate": "interval(1, 2)", "architecture.num_experts": "choice(4, 8)"}),
             ["space.trainer.learning_rate=interval(1, 2)", "space.trainer.learning_rate=tag(log, interval(1e-4, 1e-2))"],

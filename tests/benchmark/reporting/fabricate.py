@@ -166,7 +166,7 @@ def searched(
     seeds: int = 3,
     diverged: int = 1,
     search_seed: int = 0,
-    sampler: str = "sobol",
+    sampler: str = "halton",
     space: dict[str, str] = SPACE,
     best: int | None = None,
 ) -> list[Record]:

@@ -108,7 +108,7 @@ def search(
         for method in methods
         for seed in range(seeds)
     ]
-    settings: dict[str, Any] = {"trials": 4, "sampler": "sobol", "space": SPACE, "replicate": "seed", **changes}
+    settings: dict[str, Any] = {"trials": 4, "sampler": "halton", "space": SPACE, "replicate": "seed", **changes}
     tune(jobs, compose=compose, launch=launcher, **settings)
 
 
@@ -176,11 +176,11 @@ def test_a_trial_depends_on_its_search_and_number_alone(tmp_path: Path) -> None:
     assert len(set().union(*rows)) == 4, "trials tried the same values"
 
 
-@pytest.mark.parametrize("sampler", ["sobol", "tpe"])
+@pytest.mark.parametrize("sampler", ["halton", "tpe"])
 def test_a_replicate_is_a_search_and_a_run_of_what_it_chose(tmp_path: Path, sampler: str) -> None:
     launcher = Launcher()
     search(tmp_path, launcher, replicate="search", seeds=3, sampler=sampler)
-    assert [len(batch) for batch in launcher.launched] == ([36, 18] if sampler == "sobol" else [9] * 4 + [18])
+    assert [len(batch) for batch in launcher.launched] == ([36, 18] if sampler == "halton" else [9] * 4 + [18])
     trials = {trial.id: trial for trial in of(tmp_path, "trial")}
     assert {(trial.method, trial.seed, trial.search_seed) for trial in trials.values()} == {
         (f"{method}/equal", FIRST_TRIAL_SEED * (1 + which) + number, which)
@@ -226,7 +226,7 @@ def test_the_default_parameters_run_only_if_asked_for(tmp_path: Path, capsys: py
     assert not of(tmp_path, "default")
     assert len(of(tmp_path, "tuned")) == 2 * len(METHODS)
     assert (
-        "tuning 3 methods: 2 searches of 4 trials each (sobol), then runs of the best parameters\n" in capsys.readouterr().err
+        "tuning 3 methods: 2 searches of 4 trials each (halton), then runs of the best parameters\n" in capsys.readouterr().err
     )
 
 
@@ -255,7 +255,7 @@ def test_choices_at_an_end_of_what_was_tried_are_told(tmp_path: Path, capsys: py
     assert "; trainer.learning_rate is the highest that it tried" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("sampler", ["sobol", "tpe"])
+@pytest.mark.parametrize("sampler", ["halton", "tpe"])
 @pytest.mark.parametrize("stop", [1, 7, 15])
 def test_an_interrupted_search_goes_on_to_the_same_records(tmp_path: Path, sampler: str, stop: int) -> None:
     search(tmp_path / "whole", Launcher(), sampler=sampler)
@@ -271,7 +271,7 @@ def test_an_interrupted_search_goes_on_to_the_same_records(tmp_path: Path, sampl
     assert not third.runs
 
 
-@pytest.mark.parametrize("sampler", ["sobol", "tpe"])
+@pytest.mark.parametrize("sampler", ["halton", "tpe"])
 def test_several_searches_that_are_interrupted_go_on_to_the_same_records(tmp_path: Path, sampler: str) -> None:
     search(tmp_path / "whole", Launcher(), replicate="search", sampler=sampler)
     with pytest.raises(KeyboardInterrupt):
@@ -338,7 +338,7 @@ def test_tpe_learns_in_rounds_of_one_trial_a_method(tmp_path: Path) -> None:
     assert told != same, "what came of the trials made no difference"
 
 
-@pytest.mark.parametrize("sampler", ["sobol", "tpe"])
+@pytest.mark.parametrize("sampler", ["halton", "tpe"])
 @pytest.mark.parametrize("status", ["diverged", "failed"])
 def test_a_trial_without_a_result_counts_as_worst(tmp_path: Path, status: str, sampler: str) -> None:
     def all_but_two(config: RunConfig) -> float | str:
@@ -418,7 +418,7 @@ def test_nothing_is_chosen_while_a_trial_has_no_record(
 def test_one_summary_says_how_every_stage_went(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     search(tmp_path, Launcher(), "save_checkpoint=false")
     told = capsys.readouterr().err
-    assert "tuning 3 methods: 4 trials each (sobol), then runs of the best parameters" in told
+    assert "tuning 3 methods: 4 trials each (halton), then runs of the best parameters" in told
     assert told.count("is the best (mean ") == 3
     for label, number in (("trials", 12), ("tuned", 6), ("default", 6)):
         assert told.count(f"mtlbench: {label}: {number} finished, 0 skipped, 0 diverged, 0 failed\n") == 1
@@ -437,7 +437,7 @@ def test_checkpoints_and_predictions_are_of_reported_runs_only(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("arguments", "changes", "expected"),
     [
-        ((), {"sampler": "grid"}, "hydra.sweeper.sampler must be one of sobol, tpe, found 'grid'"),
+        ((), {"sampler": "grid"}, "hydra.sweeper.sampler must be one of halton, tpe, found 'grid'"),
         ((), {"replicate": "both"}, "hydra.sweeper.replicate must be one of search, seed, found 'both'"),
         ((), {"trials": -1}, "hydra.sweeper.trials must be from 1 to 10,000, or 0 for a plain sweep, found -1"),
         ((), {"trials": 10_001}, "hydra.sweeper.trials must be from 1 to 10,000, or 0 for a plain sweep, found 10001"),
@@ -470,6 +470,6 @@ def test_a_seed_of_the_trials_is_refused(tmp_path: Path) -> None:
             compose=compose,
             launch=Launcher(),
             trials=1,
-            sampler="sobol",
+            sampler="halton",
             space=SPACE,
         )

@@ -30,7 +30,7 @@ class SweeperConfig:
 
     `params` is an experiment's sweep, `{seed: "range(0,5)"}`. `leave_out` lists what to leave out of the product:
     `{architecture: single_task, weighting: "uncertainty,pcgrad"}` drops the jobs that match all of its keys.
-    `trials` above 0 tunes every method by as many trials of `sampler` (sobol or tpe) over `space`, on validation, before its
+    `trials` above 0 tunes every method by as many trials of `sampler` (halton or tpe) over `space`, on validation, before its
     runs. `replicate: search` searches anew for every seed, `replicate: seed` once for all; `with_defaults: false` leaves out
     the runs of the default parameters. See `benchmark.runs.tuning`.
     `looks` judges at so many seeds, by `margin`, and stops methods that are decided against `baseline`: `hydra/sweeper=decide`
@@ -41,7 +41,7 @@ class SweeperConfig:
     params: dict[str, str] | None = field(default_factory=dict)
     leave_out: list[dict[str, str]] = field(default_factory=list)
     trials: int = 0
-    sampler: str = "sobol"
+    sampler: str = "halton"
     space: dict[str, Any] = field(default_factory=dict)
     replicate: str = "search"
     with_defaults: bool = True
