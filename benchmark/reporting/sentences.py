@@ -22,7 +22,7 @@ MOST = 40
 FEWEST_TOGETHER = 3
 """So many methods of which the same is said share a sentence."""
 BOTH_FAMILIES = (
-    "5 to 8 %"  # 4 or 10 methods, 2 tasks, 3 to 10 seeds, simulated: see tests/benchmark/statistics/test_null.py
+    "3 to 9 %"  # 4 or 10 methods, 2 tasks, 3 to 10 seeds, simulated: see tests/benchmark/statistics/test_null.py
 )
 _SAME = {Verdict.EQUIVALENT: "to", Verdict.IDENTICAL: "to", Verdict.UNDECIDED: "from"}  # where no difference was found
 
