@@ -74,8 +74,8 @@ class Question:
             primary = f"{group.tasks[0].name}.{metrics.headline_name(group.tasks[0])}"
         contrasts = tuple(dict.fromkeys(text for config in configs for text in config.get("contrasts") or ()))
         plans = [config["looks"] for config in configs if config.get("looks")]
-        seeds = dict.fromkeys(tuple(plan.get("seeds", ())) for plan in plans)
-        margins = list(dict.fromkeys(str(plan["margin"]) for plan in plans if "margin" in plan))
+        seeds = {tuple(plan.get("seeds", ())) for plan in plans}
+        margins = sorted({str(plan["margin"]) for plan in plans if "margin" in plan})
         looks, margin = Looks(group.looks) if group.looks else None, Margin.parse(margins[0]) if margins else None
         if len(seeds) > 1:
             notes.append(f"Runs declare different looks; those at {', '.join(map(str, group.looks))} seeds are taken.")
