@@ -70,7 +70,7 @@ def _verdict(results: Results, found: Sequence[Comparison]) -> str:
     better, worse, first, last = of[Verdict.BETTER], of[Verdict.WORSE], found[0], found[-1]
     if better:
         best = better[0]
-        who = _all(len(found)) if len(better) == len(found) else f"{len(better)} of {len(found)} methods"
+        who = _all(results, len(found)) if len(better) == len(found) else f"{len(better)} of {len(found)} methods"
         said = (
             f"{who} {'beats' if len(better) == 1 else 'beat'} {where}: {best.method} by {_size(results, best)}, "
             f"adjusted {p_value(best.p_adjusted)}{_inside(results, best)}{_then(better[1:])}"
@@ -86,12 +86,14 @@ def _verdict(results: Results, found: Sequence[Comparison]) -> str:
     if len(of[Verdict.EQUIVALENT]) == len(found):
         largest = p_value(max(c.p_equivalence_adjusted or 0.0 for c in found)).replace("=", "≤")
         return (
-            f"{_all(len(found))} are equivalent to {where}, within {_margin(results, first)}: from "
+            f"{_all(results, len(found))} are equivalent to {where}, within {_margin(results, first)}: from "
             f"{_size(results, last, plus=True)} ({last.method}) to {_size(results, first, plus=True)} ({first.method}), "
             f"adjusted {largest}."
         )
     if len(of[Verdict.IDENTICAL]) == len(found):
-        return f"{_all(len(found))} are identical to {where}: no run differs from the baseline's with its seed."
+        return (
+            f"{_all(results, len(found))} are identical to {where}: no run differs from the baseline's with its seed."
+        )
     return (
         f"No method is shown to beat {where}: {_rest(results, of)}; the best mean, of {first.method}, is "
         f"{_size(results, first, plus=True)}."
@@ -114,8 +116,11 @@ def _alone(results: Results, only: Comparison) -> str:
     )
 
 
-def _all(number: int) -> str:
-    return "Both methods" if number == 2 else f"All {number} methods"
+def _all(results: Results, number: int) -> str:
+    """`All 9 methods`, of those that are ranked, as it says where some are not."""
+    assert results.primary is not None
+    what = "methods" if number == len(results.primary.comparisons) else "ranked methods"
+    return f"Both {what}" if number == 2 else f"All {number} {what}"
 
 
 def _inside(results: Results, comparison: Comparison) -> str:

@@ -98,7 +98,7 @@ def _sentence_of_all(results: Results, members: Sequence[Sequence[Comparison]]) 
     other = members[0][0].baseline
     clauses: list[str] = []
     for verdict, preposition in _SAME.items():
-        tasks = []
+        tasks: list[tuple[Comparison, str]] = []
         for of in zip(*members, strict=True):
             if of[0].verdict is not verdict:
                 continue
@@ -108,10 +108,10 @@ def _sentence_of_all(results: Results, members: Sequence[Sequence[Comparison]]) 
                 size = _within(of[0], results, p_value(largest).replace("=", "≤"))
             elif needed := [c.seeds_to_decide for c in of if c.seeds_to_decide is not None and c.seeds_to_decide > c.n]:
                 size = _about(needed)
-            tasks.append(f"{of[0].task}{size}")
+            tasks.append((of[0], size))
         if tasks:
             seeds = f" with {counted(members[0][0].n, 'seed')}" if verdict is Verdict.UNDECIDED else ""
-            clauses.append(f"{WORDS[verdict]} {preposition} {'it' if clauses else other}{seeds} on {joined(tasks)}")
+            clauses.append(f"{WORDS[verdict]} {preposition} {'it' if clauses else other}{seeds} {_where(tasks)}")
     return f"{joined([comparisons[0].method for comparisons in members])} are {'; '.join(clauses)}."
 
 
@@ -182,7 +182,7 @@ def _sentence(results: Results, comparisons: Sequence[Comparison]) -> str:
     reasons = {c.reason for c in comparisons if c.verdict is None}
     who, other = comparisons[0].method, comparisons[0].baseline
     if all(c.verdict is None for c in comparisons):
-        why = [reasons.pop()] if len(reasons) == 1 else [f"on {c.task}, {c.reason}" for c in comparisons]
+        why = [reasons.pop()] if len(reasons) == 1 else [f"{_where([(c, '')])}, {c.reason}" for c in comparisons]
         return f"{who} is not ranked: {'; '.join(map(str, why))}."
     judged = {verdict: [c for c in comparisons if c.verdict is verdict] for verdict in WORDS}
     clauses: list[str] = []
@@ -190,20 +190,26 @@ def _sentence(results: Results, comparisons: Sequence[Comparison]) -> str:
         better = c.verdict is Verdict.BETTER
         verb = (f"{who} beats {other}" if better else f"{who} is worse than {other}") if not clauses else ""
         again = "it is better" if better else "it is worse"
-        clauses.append(
-            f"{verb} on {c.task} {_size(c, results)}" if verb else f"on {c.task} {again} {_size(c, results)}"
-        )
+        on = _where([(c, "")])
+        clauses.append(f"{verb} {on} {_size(c, results)}" if verb else f"{on} {again} {_size(c, results)}")
     for verdict in (Verdict.EQUIVALENT, Verdict.IDENTICAL, Verdict.UNDECIDED):
         if judged[verdict]:
-            tasks = joined([f"{c.task}{_size(c, results)}" for c in judged[verdict]])
+            tasks = _where([(c, _size(c, results)) for c in judged[verdict]])
             subject = "they are" if clauses else f"{who} and {other} are"
             counts = {c.n for c in judged[verdict]}
             seeds = (
                 f" with {counted(counts.pop(), 'seed')}" if verdict is Verdict.UNDECIDED and len(counts) == 1 else ""
             )
-            clauses.append(f"{subject} {WORDS[verdict]}{seeds} on {tasks}")
-    clauses += [f"on {c.task} it is not ranked ({c.reason})" for c in comparisons if c.verdict is None]
+            clauses.append(f"{subject} {WORDS[verdict]}{seeds} {tasks}")
+    clauses += [f"{_where([(c, '')])} it is not ranked ({c.reason})" for c in comparisons if c.verdict is None]
     return "; ".join(clauses) + "."
+
+
+def _where(comparisons: Sequence[tuple[Comparison, str]]) -> str:
+    """`over all tasks and on click and like`, each followed by its text."""
+    gain = [f"over all tasks{text}" for c, text in comparisons if c.metric == GAIN]
+    tasks = [f"{c.task}{text}" for c, text in comparisons if c.metric != GAIN]
+    return " and ".join([*gain, *([f"on {joined(tasks)}"] if tasks else [])])
 
 
 def _size(comparison: Comparison, results: Results) -> str:
