@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from statistics import fmean
 
 import numpy as np
+import polars as pl
 import pytest
 from scipy.stats import t
 
@@ -13,6 +15,7 @@ from benchmark.analysis import families, gain
 from benchmark.analysis.gain import TASKS, Scores
 from benchmark.analysis.study import Group, Study
 from benchmark.analysis.values import Values, long_table, values_on_test
+from benchmark.cli import main
 from benchmark.records.record import GAIN, Record
 from benchmark.reporting import report
 from benchmark.statistics import Margin, Verdict
@@ -209,3 +212,39 @@ def test_the_margin_of_the_gain_is_a_percentage() -> None:
     assert compared is not None and compared.margin == 2.0 and compared.task == TASKS
     with pytest.raises(ValueError, match=r"the margin of gain must be a percentage, such as 0.5%, found 0.5"):
         report(made(), margins={GAIN: Margin(0.5)})
+
+
+def test_the_verb_takes_the_margin_of_the_gain_and_refuses_one_without_a_percent_sign(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for run in made():
+        run.write(tmp_path / "runs")
+    main(["report", str(tmp_path / "runs"), "--margin", "gain=2%", "--csv", str(tmp_path / "table.csv")])
+    rows = pl.read_csv(tmp_path / "table.csv").filter(pl.col("metric") == "gain")
+    assert set(rows["method"]) == VALUES.keys() - {BASELINE} and set(rows["margin"]) == {2.0}
+    capsys.readouterr()
+    for verb in (["report"], ["compare", "mmoe/equal", BASELINE], ["power"]):
+        option = "--difference" if verb == ["power"] else "--margin"
+        with pytest.raises(SystemExit):
+            main([*verb, str(tmp_path / "runs"), option, "gain=0.5"])
+        said = capsys.readouterr().err
+        assert said == "mtlbench: the margin of gain must be a percentage, such as 0.5%, found 0.5\n"
+
+
+def test_the_summary_ends_with_the_gains() -> None:
+    report_of = report(made())
+    (results,) = report_of.results
+    rows = report_of.summary.tail(3)
+    assert rows["method"].to_list() == ["mmoe/equal", "omoe/equal", "ple/equal"]
+    for row in rows.iter_rows(named=True):
+        of = [fmean(by_hand(row["method"], seed)) for seed in range(3)]
+        compared = results.of_gain(row["method"])
+        assert compared is not None and compared.difference is not None
+        assert (row["task"], row["metric"], row["seeds"], row["pairs"], row["tests"]) == (TASKS, "gain", 3, 3, 3)
+        assert row["difference"] == pytest.approx(fmean(of))
+        assert (row["difference_low"], row["p_adjusted"]) == (compared.difference.low, compared.p_adjusted)
+        assert row["verdict"] == compared.verdict and row["margin"] == 0.5
+
+
+def test_no_number_hangs_on_the_order_of_records() -> None:
+    assert report(made()).summary.equals(report(made()[::-1]).summary)

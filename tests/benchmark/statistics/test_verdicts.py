@@ -152,6 +152,12 @@ def test_runs_on_the_same_rows_are_not_paired() -> None:
     assert turned.baseline_mean == pytest.approx(sum(B) / len(B))
 
 
+def test_identical_runs_differ_by_nothing_whatever_their_spread() -> None:
+    (found,) = against_baseline(table({"b": list(A), "m": list(A)}), [AUC], "b").comparisons
+    assert found.verdict is Verdict.IDENTICAL and found.p is None and found.sd == 0
+    assert found.difference is not None and (found.difference.low, found.difference.high) == (0.0, 0.0)
+
+
 def test_more_runs_of_a_method_count_where_runs_are_not_paired() -> None:
     more = [*B, 0.81, 0.805]
     found = against_baseline(table({"b": list(A), "m": more}), [AUC], "b", expected=range(len(A))).comparisons[0]
