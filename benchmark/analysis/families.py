@@ -31,9 +31,9 @@ def endpoints(group: Group, margins: Mapping[str, Margin]) -> list[Endpoint]:
     return [Endpoint(task.name, m.name, m.direction, margin_of(task, margins)) for task, m in headlines.items()]
 
 
-def to_best(group: Group, found: Values, margins: Mapping[str, Margin]) -> Family:
+def to_best(group: Group, found: Values, margins: Mapping[str, Margin], alpha: float) -> Family:
     """On each task all methods against the best, by what `compared` found."""
-    return against_best(found, endpoints(group, margins), **terms(group, found))
+    return against_best(found, endpoints(group, margins), alpha=alpha, **terms(group, found))
 
 
 def against_line(group: Group, values: Values, key: str, line: Line, margins: Mapping[str, Margin]) -> Family:

@@ -223,7 +223,7 @@ def _make(
                 no_gains=scores.reason,
                 question=question,
                 answers=answered(group, question, found, scores, baseline, margins, terms) if baseline and several else None,
-                against_best=families.to_best(group, found, margins) if several else None,
+                against_best=families.to_best(group, found, margins, question.level) if several else None,
                 lines=lines,
                 against_lines={
                     key: families.against_line(group, values, key, line, margins)

@@ -63,9 +63,10 @@ def verdicts(results: Results) -> tuple[Sentences | None, tuple[str, ...]]:
         if results.family.tests or (results.primary is not None and results.primary.tests):
             notes += _family_notes(results)
             if results.against_best is not None and results.against_best.tests and _differs_from_best(results):
+                both = f" Of equal methods, {BOTH_FAMILIES} of studies have a false difference in one of the two."
                 notes.append(
-                    "The comparisons with the best method, in the tables of the tasks, are a second family with an error of 5 % "
-                    f"of its own. Of equal methods, {BOTH_FAMILIES} of studies have a false difference in one of the two."
+                    "The comparisons with the best method, in the tables of the tasks, are a second family with an error of "
+                    f"{_share(results)} of its own.{both if results.question.looks is None else ''}"
                 )
     for key, family in results.against_lines.items():
         sentences += _line_sentences(results, results.lines[key], family)
@@ -131,7 +132,7 @@ def _family_notes(results: Results) -> list[str]:
         of.append(f"methods times {'the other ' if of and not _is_gain(primary) else ''}tasks ({tasks.tests})")
     if contrasts is not None and contrasts.tests:
         of.append(f"declared contrasts ({contrasts.tests})")
-    share = f"{100 * results.question.level:.2g} %"
+    share = _share(results)
     families = f"{'The family' if len(of) == 1 else 'Families'} of tests against {results.baseline}: {'; '.join(of)}. "
     families += (
         f"In each, p values are adjusted by Holm, so that with probability {100 - 100 * results.question.level:.3g} % none of "
@@ -152,6 +153,11 @@ def _family_notes(results: Results) -> list[str]:
         "plays no part."
     )
     return notes
+
+
+def _share(results: Results) -> str:
+    """The error of a family: `5 %`."""
+    return f"{100 * results.question.level:.2g} %"
 
 
 def _is_gain(primary: Family | None) -> bool:

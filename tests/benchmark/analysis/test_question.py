@@ -330,6 +330,14 @@ def test_with_looks_a_method_is_judged_at_its_look_and_the_tasks_at_the_looks_le
     assert all(c.verdict is not None for c in results.family.comparisons)  # who stopped lacks no run
     said = notes_of(runs)
     assert "Judged at up to 3 looks announced before, at 3, 5 and 8 seeds, each with 1.7 % of error" in said
+    assert "click 0.0058 AUC" in said  # the declared .8 % of the baseline's mean, .72
+    assert results.against_best is not None and results.against_best.alpha == pytest.approx(0.05 / 3)
+    best = results.against_best.get(
+        "click", "mmoe/equal"
+    )  # three methods, three tasks: nine pairs that could be tested
+    assert best is not None and best.baseline == "ple/equal" and results.against_best.tests == 9
+    welch = ttest_ind(rows["mmoe/equal"], rows["ple/equal"], equal_var=False)
+    assert best.p == pytest.approx(welch.pvalue) and "with an error of 1.7 % of its own." in said
     assert "a method that was decided got no more seeds and keeps its verdict" in said
     assert "with probability 98.3 % none of the differences that are claimed is false" in said
 
