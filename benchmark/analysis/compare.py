@@ -18,6 +18,7 @@ from benchmark.analysis import estimates, families, gain
 from benchmark.analysis.answer import Answer
 from benchmark.analysis.families import endpoints, replicates
 from benchmark.analysis.gain import TASKS
+from benchmark.analysis.question import Question
 from benchmark.analysis.results import label
 from benchmark.analysis.study import Group, Run, Study, find_method, short_name, tuned_name
 from benchmark.analysis.values import Values, long_table, values_on_test
@@ -281,15 +282,15 @@ def _gain(
 ) -> list[Family]:
     """The first's gain over the second, on all tasks together; none where a task has no comparison."""
     mine, other = one.runs[0].method, two.runs[0].method
-    found = families.compared(group, values)
+    asked_of, found = Question.of(group), families.compared(group, values)
     scores, terms = gain.scores(group, found, other), families.terms(group, found)
     if any(c.verdict is None for c in tasks.comparisons) or not {mine, other} <= scores.totals.keys():
         return []
     rows = scores.totals
-    weights = {mine: 1, other: -1}
-    contrast = None if terms["paired"] else estimates.arms(GAIN, rows, terms).contrast(weights)
+    alone = terms["paired"] or mine == other
+    contrast = None if alone else estimates.arms(GAIN, rows, terms).contrast({mine: 1, other: -1})
     asked = Comparison.of(
-        gain.endpoint(margins), one.name, rows[mine], two.name, rows[other], contrast=contrast,
+        asked_of.gain(margins), one.name, rows[mine], two.name, rows[other], contrast=contrast,
         test_train_ratio=terms["test_train_ratio"],
     )  # fmt: skip
     return [judge([asked])]
@@ -373,8 +374,9 @@ def _judge(
 
 
 def _contrast(arms: Mapping[tuple[str, str], Arms], key: tuple[str, str], one: _Side, two: _Side) -> Contrast | None:
-    weights = {one.runs[0].method: 1, two.runs[0].method: -1}
-    return arms[key].contrast(weights) if key in arms and weights.keys() <= arms[key].arms.keys() else None
+    mine, other = one.runs[0].method, two.runs[0].method
+    known = arms[key].arms.keys() if key in arms and mine != other else ()
+    return arms[key].contrast({mine: 1, other: -1}) if mine in known and other in known else None
 
 
 def headlines(group: Group) -> dict[str, str]:

@@ -40,7 +40,12 @@ def differences(metric: str, rows: Rows, baseline: str, terms: Terms) -> dict[st
     else:
         together = arms(metric, rows, terms)
         others = together.arms.keys() - {baseline} if baseline in together.arms else ()
-        known = {method: together.contrast({method: 1, baseline: -1}) for method in others}
+        known = {
+            method: Contrast.paired([0.0] * len(reference))  # identical runs differ by nothing, whatever their spread
+            if rows[method] == reference
+            else together.contrast({method: 1, baseline: -1})
+            for method in others
+        }
     return {method: contrast.interval() for method, contrast in known.items()}
 
 

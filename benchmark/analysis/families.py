@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from benchmark import metrics
 from benchmark.analysis.estimates import Terms
 from benchmark.analysis.lines import Line
-from benchmark.analysis.study import Group, Pair
+from benchmark.analysis.study import Group, Pair, Run
 from benchmark.analysis.values import Values
 from benchmark.kinds import KINDS
 from benchmark.records.record import PLAIN_WEIGHTING
@@ -31,9 +31,9 @@ def endpoints(group: Group, margins: Mapping[str, Margin]) -> list[Endpoint]:
     return [Endpoint(task.name, m.name, m.direction, margin_of(task, margins)) for task, m in headlines.items()]
 
 
-def to_best(group: Group, found: Values, margins: Mapping[str, Margin]) -> Family:
+def to_best(group: Group, found: Values, margins: Mapping[str, Margin], alpha: float) -> Family:
     """On each task all methods against the best, by what `compared` found."""
-    return against_best(found, endpoints(group, margins), **terms(group, found))
+    return against_best(found, endpoints(group, margins), alpha=alpha, **terms(group, found))
 
 
 def against_line(group: Group, values: Values, key: str, line: Line, margins: Mapping[str, Margin]) -> Family:
@@ -59,9 +59,16 @@ def compared(group: Group, values: Values) -> Values:
     """What methods are compared by: one value a replicate, as `replicates` has it.
 
     More seeds of one method are in its own comparisons, and make no other incomplete. Where seeds are averaged over a draw
-    of the data, only the expected ones are, so that every mean is over the same seeds.
+    of the data, only the expected ones are, so that every mean is over the same seeds. Where all methods have the same data, a
+    stray run on other data is left out.
     """
     expected = _expected(group, values)
+    if not have_several_draws(group):
+        data = {run.pair[:3] for run in _judged(group)}
+        return {
+            key: {method: {pair: row[pair] for pair in row if pair[:3] in data} for method, row in methods.items()}
+            for key, methods in values.items()
+        }
     if not several_seeds_a_draw(expected):
         return values
     return replicates({
@@ -95,7 +102,13 @@ def terms(group: Group, found: Values) -> Terms:
 
 def have_several_draws(group: Group) -> bool:
     """Do runs differ in their data: drawn anew, or split anew?"""
-    return len({run.pair[:3] for runs in group.finished.values() for run in runs}) > 1
+    return len({run.pair[:3] for run in _judged(group)}) > 1
+
+
+def _judged(group: Group) -> list[Run]:
+    """The finished runs of what half of the methods have at least; all of them, where none has a partner."""
+    expected = set(group.expected or group.replicates)
+    return [run for runs in group.finished.values() for run in runs if run.replicate in expected]
 
 
 def not_ranked(group: Group) -> dict[str, str]:
@@ -153,9 +166,8 @@ def resampling(group: Group) -> float:
     Data that are drawn anew for every seed share no training row: there the plain test is right.
     """
     rows: dict[str, set[str]] = {}
-    for runs in group.finished.values():
-        for run in runs:
-            rows.setdefault(run.pair[0], set()).add(run.pair[2])
+    for run in _judged(group):
+        rows.setdefault(run.pair[0], set()).add(run.pair[2])
     splits = group.example.dataset.get("splits", {})
     varies = any(len(found) > 1 for found in rows.values())
     return splits["test"] / splits["train"] if varies and splits.get("train") else 0.0

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from statistics import fmean
 
 from benchmark import metrics
 from benchmark.analysis.estimates import Rows, Terms, differences
@@ -94,7 +95,7 @@ def scores(group: Group, found: Values, baseline: str | None) -> Scores:
         if not own or constant is None:
             who = f"{baseline} has no {metric.title}" if not own else f"no record has the constant's {metric.title}"
             return Scores(reason=f"{who} on {task.name}")
-        mean = sum(own.values()) / len(own)
+        mean = fmean(own.values())
         if not metric.direction * (mean - constant) > 0:
             return Scores(reason=f"{baseline} is no better than {_knowing_nothing(task)} on {task.name}")
         parts[task.name] = {

@@ -8,9 +8,10 @@ mean over what both were crossed with; or all pairs of a factor, `architecture`.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any
+from statistics import fmean
+from typing import Any, TypeAlias
 
 from benchmark import metrics
 from benchmark.analysis import gain
@@ -47,7 +48,7 @@ class Question:
         primary: `gain`, or a task's headline metric.
         contrasts: As they were declared.
         looks: At which numbers of seeds they were judged; None: once, when all were there.
-        margin: Of the gain, as it was declared with the looks.
+        margin: Of the primary endpoint, as it was declared with the looks.
         notes: Where runs disagree in what was declared.
     """
 
@@ -72,15 +73,27 @@ class Question:
         if primary == GAIN and len(group.tasks) == 1:
             primary = f"{group.tasks[0].name}.{metrics.headline_name(group.tasks[0])}"
         contrasts = tuple(dict.fromkeys(text for config in configs for text in config.get("contrasts") or ()))
-        margins = {str(config["looks"]["margin"]) for config in configs if config.get("looks")}
-        looks, margin = Looks(group.looks) if group.looks else None, Margin.parse(min(margins)) if margins else None
+        plans = [config["looks"] for config in configs if config.get("looks")]
+        seeds = {tuple(plan.get("seeds", ())) for plan in plans}
+        margins = sorted({str(plan["margin"]) for plan in plans if "margin" in plan})
+        looks, margin = Looks(group.looks) if group.looks else None, Margin.parse(margins[0]) if margins else None
+        if len(seeds) > 1:
+            notes.append(f"Runs declare different looks; those at {', '.join(map(str, group.looks))} seeds are taken.")
+        if len(margins) > 1:
+            notes.append(f"Runs declare different margins ({', '.join(margins)}); {margins[0]} is taken.")
         return cls(primary, contrasts, looks, margin, tuple(notes))
 
     def endpoint(self, group: Group, margins: Mapping[str, Margin]) -> Endpoint:
         """What methods are compared by first."""
         if self.primary == GAIN:
-            return gain.endpoint({GAIN: self.margin, **margins} if self.margin is not None else margins)
-        return next(e for e in endpoints(group, margins) if f"{e.task}.{e.metric}" == self.primary)
+            return self.gain(margins)
+        found = next(e for e in endpoints(group, margins) if f"{e.task}.{e.metric}" == self.primary)
+        return found if self.margin is None or found.metric in margins else replace(found, margin=self.margin)
+
+    def gain(self, margins: Mapping[str, Margin]) -> Endpoint:
+        """The gain as what methods are compared by, with its declared margin unless another is asked for."""
+        declared = {GAIN: self.margin} if self.margin is not None and self.primary == GAIN else {}
+        return gain.endpoint(declared | dict(margins))
 
     def rows(self, found: Values, scores: Scores) -> Rows:
         """Every run's value of the primary endpoint."""
@@ -143,6 +156,9 @@ def answered(
         else:
             primary = over_looks(values, first, baseline, question.looks, **asked)
     tasks = against_baseline(found, rest, baseline, alpha=question.level, **terms)
+    if question.contrasts and not rows:
+        why = scores.reason or f"no run has {question.primary}"
+        return Answered(primary, tasks, None, (f"No contrasts: {why}.",))
     contrasts, notes = _contrasts(group, question, first, rows, baseline, terms)
     return Answered(primary, tasks, contrasts, notes)
 
@@ -154,23 +170,37 @@ def _contrasts(
         return None, ()
     out = unranked(endpoint.metric, rows, terms["excluded"], terms["expected"])
     ranked = {method: row for method, row in rows.items() if row and method not in out}
-    cells = {tuple(group.by_method[m][0].record.method.split("/")): m for m in ranked}
-    factorial = {cell: method for cell, method in cells.items() if method != baseline}  # that is the primary question's
+    named: dict[tuple[str, ...], list[str]] = {}
+    for method, runs in group.by_method.items():
+        named.setdefault(tuple(runs[0].record.method.split("/")), []).append(method)
+    several = sorted("/".join(cell) for cell, methods in named.items() if len(methods) > 1)
+    everyone = {cell: methods[0] for cell, methods in named.items()}
+    cells = {cell: method for cell, method in everyone.items() if method in ranked}
     asked, notes = [], []
     for text in question.contrasts:
         try:
-            pairs = _pairs(text, factorial if text in FACTORS else cells)
+            wanted = _pairs(text, everyone)
         except ValueError as error:
             notes.append(f"No contrast {text!r}: {error}.")
             continue
+        among = {method for *_, sides in wanted for side in sides for method in side}
+        lost = sorted(among - ranked.keys())
+        if same := [name for name in several if everyone[tuple(name.split("/"))] in among]:
+            notes.append(f"No contrast {text!r}: {', '.join(same)} names several methods.")
+            continue
+        pairs = _without(text, cells) if lost else wanted
+        if lost:
+            what = "The contrast {!r} leaves out {}" if pairs else "No contrast {!r}: it needs {}"
+            notes.append(f"{what.format(text, ', '.join(lost))}, not ranked.")
         asked += [_comparison(endpoint, one, other, methods, ranked, terms) for one, other, methods in pairs]
     once = {(c.method, c.baseline): c for c in asked}
     return (judge(list(once.values()), alpha=question.level) if once else None), tuple(notes)
 
 
-Cells = Mapping[tuple[str, ...], str]
+Cells: TypeAlias = Mapping[tuple[str, ...], str]
 """{(architecture, weighting): method}."""
-Sides = tuple[list[str], list[str]]
+Sides: TypeAlias = tuple[list[str], list[str]]
+"""The methods of both sides."""
 
 
 def check_contrast(text: str, architectures: Collection[str], weightings: Collection[str]) -> None:
@@ -195,6 +225,14 @@ def check_contrast(text: str, architectures: Collection[str], weightings: Collec
             raise ValueError(unknown("architecture", architecture, known))
 
 
+def _without(text: str, ranked: Cells) -> list[tuple[str, str, Sides]]:
+    """What is left of a contrast; nothing, where it cannot do without what is not ranked."""
+    try:
+        return _pairs(text, ranked)
+    except ValueError:
+        return []
+
+
 def _pairs(text: str, cells: Cells) -> list[tuple[str, str, Sides]]:
     """(what, against what, methods of each side) of a declared contrast.
 
@@ -211,6 +249,8 @@ def _pairs(text: str, cells: Cells) -> list[tuple[str, str, Sides]]:
     one, between, other = (part.strip() for part in text.partition(BETWEEN))
     if not between:
         raise ValueError(f"expected {' or '.join(FACTORS)}, or a pair such as 'mmoe{BETWEEN}shared_bottom'")
+    if one == other:
+        raise ValueError(f"{one} is on both sides")
     if "/" in one or "/" in other:
         known = {"/".join(cell): method for cell, method in cells.items()}
         for name in (one, other):
@@ -224,6 +264,8 @@ def _pairs(text: str, cells: Cells) -> list[tuple[str, str, Sides]]:
                 return [(one, other, sides)]
             raise ValueError(f"{one} and {other} have no {FACTORS[1 - at]} in common")
     levels = sorted({level for cell in cells for level in cell})
+    if one in levels and other in levels:
+        raise ValueError(f"{one} and {other} are neither two architectures nor two weightings")
     raise ValueError(unknown("architecture or weighting", one if one not in levels else other, levels))
 
 
@@ -243,15 +285,14 @@ def _crossed(cells: Cells) -> Cells:
 
 def _comparison(endpoint: Endpoint, one: str, other: str, sides: Sides, rows: Rows, terms: Terms) -> Comparison:
     weights = {m: 1 / len(sides[0]) for m in sides[0]} | {m: -1 / len(sides[1]) for m in sides[1]}
-    baseline = [value for method in sides[1] for value in rows[method].values()]
+    means = [fmean(rows[method].values()) for method in sides[1]]
     if terms["paired"]:
         common = set.intersection(*(set(rows[method]) for method in weights))
         sums = [sum(weight * rows[method][pair] for method, weight in weights.items()) for pair in sorted(common)]
         contrast = Contrast.paired(sums, terms["test_train_ratio"]) if sums else None
     else:
         contrast = Arms({method: row.values() for method, row in rows.items()}).contrast(weights)
-    mean = sum(baseline) / len(baseline)
-    return Comparison(endpoint, one, other, (), mean, terms["test_train_ratio"], contrast=contrast)
+    return Comparison(endpoint, one, other, (), fmean(means), terms["test_train_ratio"], contrast=contrast)
 
 
 def primary_families(records: Sequence[Record], baseline: str) -> Iterator[tuple[Group, Family | str]]:

@@ -136,7 +136,11 @@ class Results:
     def margin(self, task: Task) -> float | None:
         """Inside which a method is equivalent to the baseline, in the metric's unit."""
         mean = self.headline(task, self.baseline).mean if self.baseline is not None else None
-        return margin_of(task, self.margins).of(mean.mean) if mean is not None else None
+        if mean is None:
+            return None
+        is_primary = self.question.primary == f"{task.name}.{metrics.headline_name(task)}"
+        declared = self.question.endpoint(self.group, self.margins).margin if is_primary else None
+        return (declared or margin_of(task, self.margins)).of(mean.mean)
 
     @cached_property
     def places(self) -> Mapping[tuple[str, str], int]:

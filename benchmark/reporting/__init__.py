@@ -229,7 +229,7 @@ def _make(
                 question=question,
                 answers=answered(group, question, found, scores, baseline, margins, terms) if baseline and several else None,
                 rows=row_errors(group, folder, baseline, selection) if folder and has_predictions and baseline else {},
-                against_best=families.to_best(group, found, margins) if several else None,
+                against_best=families.to_best(group, found, margins, question.level) if several else None,
                 lines=lines,
                 against_lines={
                     key: families.against_line(group, values, key, line, margins)

@@ -6,7 +6,7 @@ contrasts?  4. At what cost?  5. What limits the answer, and what would decide i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from benchmark.analysis.gain import TASKS
 from benchmark.analysis.results import Results, label
@@ -20,12 +20,17 @@ from benchmark.text import counted
 
 FEW = 3
 """Methods that a sentence names; of more it gives the number."""
+MOST_CONTRASTS = 6
+"""Contrasts that are told."""
 
 
 def answer(results: Results) -> list[str]:
     """The sentences of one data set; none where nothing is compared."""
     family = results.primary
-    found = [c for c in family.comparisons if c.verdict is not None] if family is not None else []
+    if family is None:
+        tasks = _tasks(results)
+        return [f"No answer over all tasks: {results.no_gains}.", tasks] if tasks else []
+    found = [c for c in family.comparisons if c.verdict is not None]
     if not found:
         return []
     found.sort(key=lambda c: -_improvement(c))
@@ -57,83 +62,128 @@ def _size(results: Results, comparison: Comparison, *, plus: bool = False) -> st
 
 
 def _verdict(results: Results, found: Sequence[Comparison]) -> str:
-    baseline, first = results.baseline, found[0]
+    """Who is better than the baseline, and by how much; else who is worse, and who is as good."""
     of = {verdict: [c for c in found if c.verdict is verdict] for verdict in WORDS}
-    better, worse = of[Verdict.BETTER], of[Verdict.WORSE]
+    if len(found) == 1:
+        return f"{_alone(results, found[0])}."
+    where = f"{results.baseline} {_where(results, found[0])}"
+    better, worse, first, last = of[Verdict.BETTER], of[Verdict.WORSE], found[0], found[-1]
     if better:
-        who = "1 method beats" if len(better) == 1 else f"{len(better)} of {len(found)} methods beat"
         best = better[0]
-        return (
-            f"{who} {baseline} {_where(results, best)}: {best.method} by {_size(results, best)}, "
-            f"adjusted {p_value(best.p_adjusted)}{_others(better[1:])}; {_rest(of, (Verdict.BETTER,))}."
-        ).replace("; .", ".")
+        who = _all(results, len(found)) if len(better) == len(found) else f"{len(better)} of {len(found)} methods"
+        said = (
+            f"{who} {'beats' if len(better) == 1 else 'beat'} {where}: {best.method} by {_size(results, best)}, "
+            f"adjusted {p_value(best.p_adjusted)}{_inside(results, best)}{_then(better[1:])}"
+        )
+        rest = _rest(results, of, told=Verdict.BETTER)
+        return f"{said}; {rest}." if rest else f"{said}."
     if len(worse) == len(found):
-        turned = first.turned()
         return (
-            f"No other method reaches {baseline} {_where(results, first)}: the closest, {first.method}, is "
-            f"{_size(results, turned)} behind (adjusted {p_value(first.p_adjusted)}), and the last, {found[-1].method}, "
-            f"{_size(results, found[-1].turned())}."
-            if len(found) > 1
-            else f"{first.method} does not reach {baseline} {_where(results, first)}: it is {_size(results, turned)} behind, "
-            f"adjusted {p_value(first.p_adjusted)}."
+            f"No other method reaches {where}: the closest, {first.method}, is {_size(results, first.turned())} behind, "
+            f"adjusted {p_value(first.p_adjusted)}{_inside(results, first)}, and the last, {last.method}, "
+            f"{_size(results, last.turned())}."
+        )
+    if len(of[Verdict.EQUIVALENT]) == len(found):
+        largest = p_value(max(c.p_equivalence_adjusted or 0.0 for c in found)).replace("=", "≤")
+        return (
+            f"{_all(results, len(found))} are equivalent to {where}, within {_margin(results, first)}: from "
+            f"{_size(results, last, plus=True)} ({last.method}) to {_size(results, first, plus=True)} ({first.method}), "
+            f"adjusted {largest}."
+        )
+    if len(of[Verdict.IDENTICAL]) == len(found):
+        return (
+            f"{_all(results, len(found))} are identical to {where}: no run differs from the baseline's with its seed."
         )
     return (
-        f"No method is shown to beat {baseline} {_where(results, first)}: {_rest(of, ())}; the best mean, of {first.method}, "
-        f"is {_size(results, first, plus=True)}."
+        f"No method is shown to beat {where}: {_rest(results, of)}; the best mean, of {first.method}, is "
+        f"{_size(results, first, plus=True)}."
     )
 
 
-def _others(comparisons: Sequence[Comparison]) -> str:
+def _alone(results: Results, only: Comparison) -> str:
+    """The verdict of the only method."""
+    who, baseline, where = only.method, results.baseline, _where(results, only)
+    if only.verdict is Verdict.IDENTICAL:
+        return f"{who} is identical to {baseline} {where}: no run differs from the baseline's with its seed"
+    if only.verdict is Verdict.EQUIVALENT:
+        p = p_value(only.p_equivalence_adjusted)
+        return f"{who} is equivalent to {baseline} {where}, within {_margin(results, only)}: {_size(results, only, plus=True)}, {p}"
+    if only.verdict is Verdict.UNDECIDED:
+        return f"{who} is not distinguishable from {baseline} {where}: {_size(results, only, plus=True)}"
+    verb, size = ("beats", only) if only.verdict is Verdict.BETTER else ("is worse than", only.turned())
+    return (
+        f"{who} {verb} {baseline} {where} by {_size(results, size)}, {p_value(only.p_adjusted)}{_inside(results, only)}"
+    )
+
+
+def _all(results: Results, number: int) -> str:
+    """`All 9 methods`, of those that are ranked, as it says where some are not."""
+    assert results.primary is not None
+    what = "methods" if number == len(results.primary.comparisons) else "ranked methods"
+    return f"Both {what}" if number == 2 else f"All {number} {what}"
+
+
+def _inside(results: Results, comparison: Comparison) -> str:
+    return f", inside the margin of {_margin(results, comparison)}" if comparison.within_margin else ""
+
+
+def _margin(results: Results, comparison: Comparison) -> str:
+    return f"{rounded(comparison.margin)} {_unit(results, comparison)}"
+
+
+def _then(comparisons: Sequence[Comparison]) -> str:
+    """`, then a, b, c and 2 more`."""
     if not comparisons:
         return ""
-    names = [c.method for c in comparisons]
-    return (
-        f", then {joined(names)}" if len(names) <= FEW else f", then {joined(names[:FEW])} and {len(names) - FEW} more"
-    )
+    names = [c.method for c in comparisons[:FEW]]
+    more = [f"{len(comparisons) - FEW} more"] if len(comparisons) > FEW else []
+    return f", then {joined([*names, *more])}"
 
 
-def _rest(of: dict[Verdict, list[Comparison]], told: Sequence[Verdict]) -> str:
-    """`3 are worse (a, b and c), 1 is equivalent (d)`."""
+def _rest(results: Results, of: Mapping[Verdict, Sequence[Comparison]], told: Verdict | None = None) -> str:
+    """`3 are worse (a, b and c), 1 is equivalent within 0.5 % (d)`."""
     parts = []
     for verdict, word in WORDS.items():
         names = [c.method for c in of[verdict]]
-        if names and verdict not in told:
+        if names and verdict is not told:
             who = f" ({joined(names)})" if len(names) <= FEW else ""
-            within = f" within {of[verdict][0].margin:g} %" if _says_margin(verdict, of[verdict][0]) else ""
+            within = f" within {_margin(results, of[verdict][0])}" if verdict is Verdict.EQUIVALENT else ""
             parts.append(f"{len(names)} {'is' if len(names) == 1 else 'are'} {word}{within}{who}")
     return ", ".join(parts)
 
 
-def _says_margin(verdict: Verdict, comparison: Comparison) -> bool:
-    return verdict is Verdict.EQUIVALENT and comparison.metric == GAIN
-
-
 def _tasks(results: Results) -> str:
+    """How many comparisons are better and worse, task by task."""
     family = results.family
-    if family is None or len(results.group.tasks) < 2 or not family.tests:
+    if family is None or not family.tests:
         return ""
     parts = []
-    for verdict, word in ((Verdict.BETTER, "better"), (Verdict.WORSE, "worse"), (Verdict.EQUIVALENT, "equivalent")):
+    for verdict in (Verdict.BETTER, Verdict.WORSE, Verdict.EQUIVALENT, Verdict.IDENTICAL):
         counts = {t.name: sum(c.task == t.name for c in family.of(verdict)) for t in results.group.tasks}
         if total := sum(counts.values()):
             where = ", ".join(f"{task} {number}" for task, number in counts.items() if number)
-            parts.append(f"{total} {word} ({where})")
-    judged = sum(c.verdict is not None for c in family.comparisons)
-    said = ", ".join(parts) if parts else "none has a verdict"
-    return f"Task by task, of {judged} comparisons with {results.baseline}: {said}."
+            parts.append(f"{total} {WORDS[verdict]} ({where})")
+    judged = counted(sum(c.verdict is not None for c in family.comparisons), "comparison")
+    others = {c.task for c in family.comparisons}
+    where = "Task by task" if len(others) == len(results.group.tasks) else f"On {joined(sorted(others))}"
+    return f"{where}, of {judged} with {results.baseline}: {', '.join(parts) or 'none is decided'}."
 
 
 def _contrasts(results: Results) -> str:
+    """The declared contrasts, those with a difference first."""
     family = results.contrasts
-    if family is None:
+    known = [c for c in family.comparisons if c.verdict is not None and c.improvement is not None] if family else []
+    if not known:
         return ""
+    known.sort(key=lambda c: c.verdict not in (Verdict.BETTER, Verdict.WORSE))
     parts = []
-    for c in family.comparisons:
-        if c.verdict is not None and c.improvement is not None:
-            p = None if c.verdict is Verdict.UNDECIDED else c.p_of_verdict
-            word = WORDS[c.verdict] + (f", adjusted {p_value(p)}" if p is not None else "")
-            parts.append(f"{c.method} against {c.baseline} {_size(results, c, plus=True)} ({word})")
-    return f"Declared contrasts: {'; '.join(parts)}." if parts else ""
+    for c in known[:MOST_CONTRASTS]:
+        p = None if c.verdict is Verdict.UNDECIDED else c.p_of_verdict
+        word = WORDS[c.verdict] + (f", adjusted {p_value(p)}" if p is not None else "")  # type: ignore[index]
+        parts.append(f"{c.method} against {c.baseline} {_size(results, c, plus=True)} ({word})")
+    if len(known) > MOST_CONTRASTS:
+        parts.append(f"{len(known) - MOST_CONTRASTS} more, in the CSV file")
+    return f"{'Declared contrast' if len(known) == 1 else 'Declared contrasts'}: {'; '.join(parts)}."
 
 
 def _cost(results: Results, best: Comparison) -> str:
@@ -148,29 +198,53 @@ def _cost(results: Results, best: Comparison) -> str:
 
 
 def _limits(results: Results, found: Sequence[Comparison]) -> str:
+    """What would change the answer: seeds, searches, rows, methods that are not ranked."""
     fewest, most = min(c.n for c in found), max(c.n for c in found)
     seeds = counted(most, "seed") if fewest == most else f"{fewest} to {most} seeds"
-    parts = [f"{seeds} a method{_searched(results)}"]
-    needed = [c.seeds_to_decide for c in found if c.verdict is Verdict.UNDECIDED]
-    known = [number for number in needed if number is not None]
-    if known:
-        about = f"about {rounded(max(known))} would decide" if max(known) > most else "more would decide"
-        parts.append(
-            f"{about} the {len(needed)} undecided at a margin of {found[0].margin:g} {_unit(results, found[0])}"
-        )
-    elif needed:
-        parts.append(f"no number of seeds up to {MOST:,} would decide the {len(needed)} undecided")
+    parts = [f"{seeds} a method{_searched(results)}", *_undecided(results, found, most)]
+    assert results.primary is not None
+    if unranked := sum(c.verdict is None for c in results.primary.comparisons):
+        parts.append(f"{counted(unranked, 'method')} not ranked")
     parts += [part for part in (_rows(results), _stopping(results, found[0])) if part]
     return f"What limits this: {'; '.join(parts)}."
 
 
+def _undecided(results: Results, found: Sequence[Comparison], most: int) -> list[str]:
+    """What would decide those that are not."""
+    open_ = [c for c in found if c.verdict is Verdict.UNDECIDED]
+    parts = list(dict.fromkeys(c.reason for c in open_ if c.reason is not None))
+    needed = [c.seeds_to_decide for c in open_ if c.reason is None]
+    known = [number for number in needed if number is not None]
+    if known:
+        about = (
+            f"about {rounded(max(known))} seeds would decide" if max(known) > most else "a few more seeds would decide"
+        )
+        parts.append(f"{about} the {_open(len(known))} at the margin of {_margin(results, found[0])}")
+    if len(known) < len(needed):
+        parts.append(
+            f"no number of seeds up to {MOST:,} would decide {'the' if not known else 'another'} {_open(len(needed) - len(known))}"
+        )
+    return parts
+
+
+def _open(number: int) -> str:
+    return "undecided method" if number == 1 else f"{number} undecided methods"
+
+
 def _searched(results: Results) -> str:
-    tuned = [run.record for runs in results.group.finished.values() for run in runs if run.record.study]
-    if not tuned:
+    """Whether a replicate is a search and a seed."""
+    tuned = {
+        method: [run.record for run in runs if run.record.study] for method, runs in results.group.finished.items()
+    }
+    known = [own for own in tuned.values() if own]
+    if not known:
         return ", parameters not tuned"
-    searches = {(record.method, record.search_seed) for record in tuned}
-    repeated = any(len({seed for of, seed in searches if of == method}) > 1 for method, _ in searches)
-    return ", each with a search of its own" if repeated else " of one search each, whose luck no interval covers"
+    searches = [len({record.search_seed for record in own}) for own in known]
+    if all(number == len(own) for number, own in zip(searches, known, strict=True)):
+        return ", each with a search of its own"
+    if min(searches) == 1:
+        return ", all of one search, whose luck no interval covers"
+    return f", of {min(searches)} searches, whose luck intervals cover in part"
 
 
 def _rows(results: Results) -> str:

@@ -22,7 +22,7 @@ MOST = 40
 FEWEST_TOGETHER = 3
 """So many methods of which the same is said share a sentence."""
 BOTH_FAMILIES = (
-    "5 to 8 %"  # 4 or 10 methods, 2 tasks, 3 to 10 seeds, simulated: see tests/benchmark/statistics/test_null.py
+    "3 to 9 %"  # 4 or 10 methods, 2 tasks, 3 to 10 seeds, simulated: see tests/benchmark/statistics/test_null.py
 )
 _SAME = {Verdict.EQUIVALENT: "to", Verdict.IDENTICAL: "to", Verdict.UNDECIDED: "from"}  # where no difference was found
 
@@ -63,9 +63,10 @@ def verdicts(results: Results) -> tuple[Sentences | None, tuple[str, ...]]:
         if results.family.tests or (results.primary is not None and results.primary.tests):
             notes += _family_notes(results)
             if results.against_best is not None and results.against_best.tests and _differs_from_best(results):
+                both = f" Of equal methods, {BOTH_FAMILIES} of studies have a false difference in one of the two."
                 notes.append(
-                    "The comparisons with the best method, in the tables of the tasks, are a second family with an error of 5 % "
-                    f"of its own. Of equal methods, {BOTH_FAMILIES} of studies have a false difference in one of the two."
+                    "The comparisons with the best method, in the tables of the tasks, are a second family with an error of "
+                    f"{_share(results)} of its own.{both if results.question.looks is None else ''}"
                 )
     for key, family in results.against_lines.items():
         sentences += _line_sentences(results, results.lines[key], family)
@@ -98,7 +99,7 @@ def _sentence_of_all(results: Results, members: Sequence[Sequence[Comparison]]) 
     other = members[0][0].baseline
     clauses: list[str] = []
     for verdict, preposition in _SAME.items():
-        tasks = []
+        tasks: list[tuple[Comparison, str]] = []
         for of in zip(*members, strict=True):
             if of[0].verdict is not verdict:
                 continue
@@ -110,10 +111,10 @@ def _sentence_of_all(results: Results, members: Sequence[Sequence[Comparison]]) 
                 size = f" (least visible difference on these rows: {_number(max(least))} {_label(of[0], results)})"
             elif needed := [c.seeds_to_decide for c in of if c.seeds_to_decide is not None and c.seeds_to_decide > c.n]:
                 size = _about(needed)
-            tasks.append(f"{of[0].task}{size}")
+            tasks.append((of[0], size))
         if tasks:
             seeds = f" with {counted(members[0][0].n, 'seed')}" if verdict is Verdict.UNDECIDED else ""
-            clauses.append(f"{WORDS[verdict]} {preposition} {'it' if clauses else other}{seeds} on {joined(tasks)}")
+            clauses.append(f"{WORDS[verdict]} {preposition} {'it' if clauses else other}{seeds} {_where(tasks)}")
     return f"{joined([comparisons[0].method for comparisons in members])} are {'; '.join(clauses)}."
 
 
@@ -133,7 +134,7 @@ def _family_notes(results: Results) -> list[str]:
         of.append(f"methods times {'the other ' if of and not _is_gain(primary) else ''}tasks ({tasks.tests})")
     if contrasts is not None and contrasts.tests:
         of.append(f"declared contrasts ({contrasts.tests})")
-    share = f"{100 * results.question.level:.2g} %"
+    share = _share(results)
     families = f"{'The family' if len(of) == 1 else 'Families'} of tests against {results.baseline}: {'; '.join(of)}. "
     families += (
         f"In each, p values are adjusted by Holm, so that with probability {100 - 100 * results.question.level:.3g} % none of "
@@ -154,6 +155,11 @@ def _family_notes(results: Results) -> list[str]:
         "plays no part."
     )
     return notes
+
+
+def _share(results: Results) -> str:
+    """The error of a family: `5 %`."""
+    return f"{100 * results.question.level:.2g} %"
 
 
 def _is_gain(primary: Family | None) -> bool:
@@ -184,7 +190,7 @@ def _sentence(results: Results, comparisons: Sequence[Comparison]) -> str:
     reasons = {c.reason for c in comparisons if c.verdict is None}
     who, other = comparisons[0].method, comparisons[0].baseline
     if all(c.verdict is None for c in comparisons):
-        why = [reasons.pop()] if len(reasons) == 1 else [f"on {c.task}, {c.reason}" for c in comparisons]
+        why = [reasons.pop()] if len(reasons) == 1 else [f"{_where([(c, '')])}, {c.reason}" for c in comparisons]
         return f"{who} is not ranked: {'; '.join(map(str, why))}."
     judged = {verdict: [c for c in comparisons if c.verdict is verdict] for verdict in WORDS}
     clauses: list[str] = []
@@ -192,20 +198,26 @@ def _sentence(results: Results, comparisons: Sequence[Comparison]) -> str:
         better = c.verdict is Verdict.BETTER
         verb = (f"{who} beats {other}" if better else f"{who} is worse than {other}") if not clauses else ""
         again = "it is better" if better else "it is worse"
-        clauses.append(
-            f"{verb} on {c.task} {_size(c, results)}" if verb else f"on {c.task} {again} {_size(c, results)}"
-        )
+        on = _where([(c, "")])
+        clauses.append(f"{verb} {on} {_size(c, results)}" if verb else f"{on} {again} {_size(c, results)}")
     for verdict in (Verdict.EQUIVALENT, Verdict.IDENTICAL, Verdict.UNDECIDED):
         if judged[verdict]:
-            tasks = joined([f"{c.task}{_size(c, results)}" for c in judged[verdict]])
+            tasks = _where([(c, _size(c, results)) for c in judged[verdict]])
             subject = "they are" if clauses else f"{who} and {other} are"
             counts = {c.n for c in judged[verdict]}
             seeds = (
                 f" with {counted(counts.pop(), 'seed')}" if verdict is Verdict.UNDECIDED and len(counts) == 1 else ""
             )
-            clauses.append(f"{subject} {WORDS[verdict]}{seeds} on {tasks}")
-    clauses += [f"on {c.task} it is not ranked ({c.reason})" for c in comparisons if c.verdict is None]
+            clauses.append(f"{subject} {WORDS[verdict]}{seeds} {tasks}")
+    clauses += [f"{_where([(c, '')])} it is not ranked ({c.reason})" for c in comparisons if c.verdict is None]
     return "; ".join(clauses) + "."
+
+
+def _where(comparisons: Sequence[tuple[Comparison, str]]) -> str:
+    """`over all tasks and on click and like`, each followed by its text."""
+    gain = [f"over all tasks{text}" for c, text in comparisons if c.metric == GAIN]
+    tasks = [f"{c.task}{text}" for c, text in comparisons if c.metric != GAIN]
+    return " and ".join([*gain, *([f"on {joined(tasks)}"] if tasks else [])])
 
 
 def _size(comparison: Comparison, results: Results) -> str:

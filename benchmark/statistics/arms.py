@@ -177,7 +177,9 @@ class Arms:
     """
 
     def __init__(self, values: Mapping[str, Iterable[float]], left_out: Collection[str] = ()) -> None:
-        self.arms = {method: Arm.of(row) for method, row in values.items()}
+        self.arms = {
+            method: Arm.of(values[method]) for method in sorted(values)
+        }  # sorted: no sum hangs on the order of records
         self.fitted = {m: arm for m, arm in self.arms.items() if arm.n >= FEWEST and m not in left_out}
 
     @cached_property

@@ -146,12 +146,15 @@ class Comparison:
             mine: {pair: value} of the method.
             baseline: What it is compared to.
             other: {pair: value} of the baseline.
-            contrast: Of the two methods' arms, if runs are not to be paired.
+            contrast: Of the two methods' arms, if runs are not to be paired; of identical runs it is not taken, as they
+                differ by nothing, whatever their spread.
             excluded: As for the class.
             test_train_ratio: As for the class.
         """
         pairs = [pair for pair in other if pair in mine]
         judged = [other[pair] for pair in (pairs if contrast is None else other)]
+        if mine == other:
+            contrast = None
         return cls(
             endpoint, method, baseline,
             differences=tuple(mine[pair] - other[pair] for pair in pairs),

@@ -174,7 +174,7 @@ def against_best(
     8 of 100 studies of four equal methods would find somebody worse than the best, and more of more.
 
     Args: as `against_baseline`. Excluded methods are never the best. Who is, and the comparisons with it, are of the
-    expected pairs.
+    expected pairs; of all, where nothing is expected.
     """
     excluded = excluded or {}
     asked: list[Comparison] = []
@@ -182,7 +182,7 @@ def against_best(
     for endpoint in endpoints:
         methods = values.get((endpoint.task, endpoint.metric), {})
         out = unranked(endpoint.metric, methods, excluded, expected)
-        if expected is not None:
+        if expected:
             methods = {m: {pair: row[pair] for pair in row if pair in expected} for m, row in methods.items()}
         ranked = {m: spread(row.values())[1] for m, row in methods.items() if row and m not in out}
         pairs += len(ranked) * (len(ranked) - 1) // 2

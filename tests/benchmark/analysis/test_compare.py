@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from statistics import fmean
 
 import pytest
+from scipy.stats import ttest_ind, ttest_rel
 
 from benchmark import compare
+from benchmark.analysis.gain import TASKS
 from benchmark.analysis.study import Study
 from benchmark.cli import main
 from benchmark.records.record import Record
+from benchmark.reporting import report
 from benchmark.statistics import Margin, Verdict
 from tests.benchmark.reporting.fabricate import METHODS, record, records, searched, undefine
 
@@ -35,9 +39,9 @@ def test_the_answer_comes_first_and_every_task_has_its_line() -> None:
     found = compare(A, B, records(("videos",)))
     lines = str(found).splitlines()
     assert lines[0].startswith(f"{A} against {B}, videos: better on ")
-    assert [c.task for c in found.comparisons] == ["click", "like", "play_time"]
-    assert {c.tests for c in found.comparisons} == {3} and {c.n for c in found.comparisons} == {5}
-    assert "p is adjusted for 3 tests" in " ".join(lines)
+    assert [c.task for c in found.comparisons] == [TASKS, "click", "like", "play_time"]
+    assert [c.tests for c in found.comparisons] == [1, 3, 3, 3] and {c.n for c in found.comparisons} == {5}
+    assert "the p of tasks is adjusted for 3 tests" in " ".join(lines)
     assert not found.worse and not found.incomplete
 
 
@@ -47,11 +51,69 @@ def test_the_other_way_round_is_the_other_verdict() -> None:
     turned = {Verdict.BETTER: Verdict.WORSE, Verdict.WORSE: Verdict.BETTER}
     for c, d in zip(one.comparisons, other.comparisons, strict=True):
         assert c.verdict is not None and turned.get(c.verdict, c.verdict) is d.verdict
-        assert c.p_adjusted == pytest.approx(d.p_adjusted)
+        if c.task != TASKS:  # a gain is in per cent of what the other has learnt, so that the two are no mirror images
+            assert c.p_adjusted == pytest.approx(d.p_adjusted, rel=1e-9)
+
+
+def test_methods_of_one_folder_are_compared_as_its_report_does() -> None:
+    made = records(("videos",))
+    found, (results,) = compare(A, B, made), report(made).results
+    assert results.family is not None
+    for c in found.comparisons:
+        reported = results.of_gain(A) if c.task == TASKS else results.family.get(c.task, A)
+        assert reported is not None and (c.p, c.n, c.margin) == (reported.p, reported.n, reported.margin)
+        assert c.difference == reported.difference
+
+
+def test_the_row_of_the_gain_has_its_numbers_and_every_row_the_paired_p() -> None:
+    made = records(("videos",))
+    row = compare(A, B, made).table.row(0, named=True)
+    assert (row["task"], row["metric"], row["tests"], row["margin"]) == (TASKS, "gain", 1, 0.5)
+    of = {(r.method, r.seed): r.metrics["test"] for r in made}
+
+    def mean(method: str, task: str, metric: str) -> float:
+        return fmean(of[method, seed][task][metric] for seed in range(5))  # type: ignore[misc]
+
+    parts = [
+        100 * (mean(A, "click", "auc") - mean(B, "click", "auc")) / (mean(B, "click", "auc") - 0.5),
+        100 * (mean(A, "like", "auc") - mean(B, "like", "auc")) / (mean(B, "like", "auc") - 0.5),
+        100 * (mean(B, "play_time", "mse") - mean(A, "play_time", "mse")) / (2.2 - mean(B, "play_time", "mse")),
+    ]
+    assert row["difference"] == pytest.approx(fmean(parts))
+    click = compare(A, B, made).table.row(1, named=True)
+    aucs = [[of[method, seed]["click"]["auc"] for seed in range(5)] for method in (A, B)]
+    assert click["p_paired"] == pytest.approx(ttest_rel(*aucs).pvalue) and click["p_paired"] != click["p"]
+
+
+def test_two_methods_alone_are_welchs_test() -> None:
+    made = [r for r in records(("videos",)) if r.method in (A, B)]
+    click = compare(A, B, made).comparisons[1]
+    aucs = [[r.metrics["test"]["click"]["auc"] for r in made if r.method == method] for method in (A, B)]
+    welch = ttest_ind(*aucs, equal_var=False)
+    between = welch.confidence_interval()
+    assert click.p == pytest.approx(welch.pvalue) and click.difference is not None
+    assert (click.difference.low, click.difference.high) == pytest.approx((between.low, between.high))
+
+
+def test_the_margin_of_the_gain_is_asked_for_or_declared_or_half_a_per_cent() -> None:
+    made = records(("videos",))
+    assert compare(A, B, made, margins={"gain": Margin.parse("2%")}).comparisons[0].margin == pytest.approx(2)
+    for each in made:
+        each.config["looks"] = {"seeds": [3, 5], "margin": "0.8%"}
+    assert compare(A, B, made).comparisons[0].margin == pytest.approx(0.8)
+    with pytest.raises(ValueError, match=r"the margin of gain must be a percentage, such as 0.5%, found 0.5"):
+        compare(A, B, made, margins={"gain": Margin(0.5)})
+
+
+def test_without_a_gain_the_tasks_are_compared_alone() -> None:
+    made = records(("videos",))
+    for each in made:
+        del each.dataset["constant"]
+    assert [c.task for c in compare(A, B, made).comparisons] == ["click", "like", "play_time"]
 
 
 def test_lower_mse_is_better() -> None:
-    play_time = compare(A, B, records(("videos",))).table.row(2, named=True)
+    play_time = compare(A, B, records(("videos",))).table.row(3, named=True)
     assert play_time["metric"] == "mse" and play_time["difference"] < 0 and play_time["verdict"] == "better"
     assert play_time["margin"] == pytest.approx(0.01 * 1.46, rel=0.3)
 
@@ -59,7 +121,7 @@ def test_lower_mse_is_better() -> None:
 def test_every_data_set_has_its_section_and_family() -> None:
     found = compare(A, B, [*records(), *records(("shop",), options={"size": 3})])
     assert [judged.dataset for judged in found.judged] == ["shop [size=3]", "shop [size=absent]", "videos"]
-    assert {judged.family.tests for judged in found.judged} == {3}
+    assert [[family.tests for family in judged.families] for judged in found.judged] == [[1, 3]] * 3
 
 
 def test_a_data_set_without_one_of_them_is_said() -> None:
@@ -88,9 +150,10 @@ def test_that_there_are_tuned_runs_too_is_said() -> None:
 
 def test_a_margin_can_be_declared_for_one_metric_alone() -> None:
     narrow, wide = (compare("ple/pcgrad", A, records(("videos",)), margins=m) for m in ({}, {"auc": Margin(0.1)}))
-    assert not any(c.within_margin for c in narrow.comparisons[:2])
-    assert all(c.within_margin for c in wide.comparisons[:2])
-    assert narrow.comparisons[2].margin == wide.comparisons[2].margin
+    assert not any(c.within_margin for c in narrow.comparisons[1:3])
+    assert all(c.within_margin for c in wide.comparisons[1:3])
+    for unmoved in (0, 3):
+        assert narrow.comparisons[unmoved].margin == wide.comparisons[unmoved].margin
 
 
 def test_a_diverged_seed_leaves_no_verdict() -> None:
@@ -101,11 +164,26 @@ def test_a_diverged_seed_leaves_no_verdict() -> None:
     assert f"{A} is not compared with {B}: {A}: seed 4 diverged." in " ".join(str(found).split())
 
 
-def test_seeds_of_one_side_only_are_left_out_and_counted() -> None:
+def test_seeds_of_one_side_only_count_where_runs_are_not_paired() -> None:
     made = [*records(("videos",)), record("videos", A, 5), record("videos", A, 6)]
+    click = compare(A, B, made).comparisons[1]
+    assert click.n == 5 and click.difference is not None
+    means = [
+        fmean(r.metrics["test"]["click"]["auc"] for r in made if r.method == method)  # type: ignore[misc]
+        for method in (A, B)
+    ]
+    assert click.difference.mean == pytest.approx(means[0] - means[1])
+    assert "no counterpart" not in str(compare(A, B, made))
+
+
+def test_runs_on_data_drawn_anew_are_paired_and_those_of_one_side_only_are_left_out_and_counted() -> None:
+    made = [record("shop", m, seed, options={"data_seed": seed}) for m in METHODS for seed in range(5)]
+    made += [record("shop", A, seed, options={"data_seed": seed}) for seed in (5, 6)]
     found = compare(A, B, made)
     assert {c.n for c in found.comparisons} == {5}
     assert "2 runs have no counterpart of the same data and seed" in str(found)
+    aucs = [[r.metrics["test"]["click"]["auc"] for r in made if r.method == m and r.seed < 5] for m in (A, B)]
+    assert found.comparisons[1].p == pytest.approx(ttest_rel(*aucs).pvalue)
 
 
 def test_an_undefined_metric_leaves_its_task_without_verdict() -> None:
@@ -133,7 +211,8 @@ def test_an_unknown_method_is_named_beside_the_known_ones() -> None:
 def test_a_method_and_itself_are_identical() -> None:
     found = compare(A, A, records(("videos",)))
     assert {c.verdict for c in found.comparisons} == {Verdict.IDENTICAL}
-    assert "identical on click, like, play_time" in str(found)
+    assert f"identical on {TASKS}, click, like, play_time" in str(found)
+    assert set(found.table["difference"]) == set(found.table["low"]) == set(found.table["high"]) == {0.0}
 
 
 # two folders ----------------------------------------------------------------------------------------------------------
@@ -143,7 +222,9 @@ def test_before_and_after_a_change(tmp_path: Path) -> None:
     before = write(tmp_path / "before", records())
     after = write(tmp_path / "after", shifted(records(), A, "click", -0.004))
     found = compare(after, before)
-    worse = [(judged.dataset, c.task) for judged in found.judged for c in judged.family.of(Verdict.WORSE)]
+    worse = [
+        (judged.dataset, c.task) for judged in found.judged for c in judged.comparisons if c.verdict is Verdict.WORSE
+    ]
     assert worse == [("shop", "click"), ("videos", "click")]
     assert sum(c.verdict is Verdict.IDENTICAL for c in found.comparisons) == 2 * 3 * len(METHODS) - 2
     text = " ".join(str(found).split())
@@ -232,6 +313,7 @@ def test_ci_fails_where_something_was_lost(tmp_path: Path, kept: Callable[[Recor
             ["{folder}", "--margin", "acu=0.1"],
             "--margin acu=0.1: unknown headline metric 'acu'; did you mean auc? known: auc, mse",
         ),
+        (["{folder}", "--margin", "gain=0.5"], "the margin of gain must be a percentage, such as 0.5%, found 0.5"),
     ],
 )
 def test_a_mistake_is_one_line(

@@ -84,10 +84,20 @@ def test_baseline_is_found_by_its_short_name_only_where_that_is_one_method() -> 
     assert all(find_baseline(group, "mmoe/equal") == group.runs[0].method for group in apart)
 
 
-def test_tuned_and_default_runs_stand_side_by_side() -> None:
+def test_tuned_and_default_runs_of_one_data_set_are_two_groups() -> None:
     study = Study.of([record(), *searched(), *searched("shop")])
     assert study.methods == ["mmoe/equal", "mmoe/equal (tuned)"]  # though it has other parameters on shop
-    assert [len(group.trials) for group in study.groups] == [4, 4]
+    assert [(group.name, len(group.trials)) for group in study.groups] == [
+        ("shop", 4), ("videos (tuned)", 4), ("videos", 0),
+    ]  # fmt: skip
+    assert [list(group.by_method) for group in study.groups] == [
+        ["mmoe/equal (tuned)"], ["mmoe/equal (tuned)"], ["mmoe/equal"],
+    ]  # fmt: skip
+    assert all(run.dataset == group.name for group in study.groups for run in group.runs)
+    together = Study.of([record(), *searched(), *searched("shop")], apart=False)
+    assert [(group.name, list(group.by_method)) for group in together.groups] == [
+        ("shop", ["mmoe/equal (tuned)"]), ("videos", ["mmoe/equal", "mmoe/equal (tuned)"]),
+    ]  # fmt: skip
     assert Study.of([record(), *searched()], "tuned").methods == ["mmoe/equal (tuned)"]
 
 
@@ -103,13 +113,14 @@ def test_other_parameters_on_other_data_make_no_other_method() -> None:
 def test_a_short_name_is_the_method_that_was_not_tuned() -> None:
     # so that no method has the short name alone
     elsewhere = [record("shop"), record("shop", trainer={"learning_rate": 1e-2})]
-    (group,) = (group for group in Study.of([record(), *searched(), *elsewhere]).groups if group.trials)
+    runs = [record(), *searched(), *elsewhere]
+    (group,) = (group for group in Study.of(runs, apart=False).groups if group.trials)
     found = find_method(group.by_method, "mmoe/equal")
     assert found is not None and found.startswith("mmoe/equal [")
     assert find_method(group.by_method, "mmoe/equal (tuned)") == "mmoe/equal (tuned)"
     assert find_method(Study.of(searched()).groups[0].by_method, "mmoe/equal") == "mmoe/equal (tuned)"
     slow = record(trainer={"learning_rate": 1e-4}, status="failed")
-    two = Study.of([record(trainer={"learning_rate": 1e-3}), slow, *searched()]).groups[0]
+    two = Study.of([record(trainer={"learning_rate": 1e-3}), slow, *searched()], apart=False).groups[0]
     assert find_method(two.by_method, "mmoe/equal") == "mmoe/equal [trainer.learning_rate=0.001]"
 
 
@@ -246,3 +257,21 @@ def test_more_seeds_of_one_method_make_no_other_incomplete() -> None:
     methods = {"mmoe/equal": 10, "ple/equal": 5, "single_task/equal": 5}
     group = Study.of([record(method=m, seed=s) for m, seeds in methods.items() for s in range(seeds)]).groups[0]
     assert group.complete == set(methods)
+
+
+def looked(method: str, seeds: int) -> list[Record]:
+    runs = [record(method=method, seed=seed) for seed in range(seeds)]
+    for run in runs:
+        run.config["looks"] = {"seeds": [3, 5, 8], "margin": "0.5%"}
+    return runs
+
+
+def test_a_method_that_stopped_at_a_look_lacks_no_run() -> None:
+    early, late = looked("ple/equal", 3), [*looked("mmoe/equal", 8), *looked("single_task/equal", 8)]
+    group = Study.of([*early, *late]).groups[0]
+    assert group.looks == (3, 5, 8) and group.seeds == list(range(8))
+    assert not any(group.missing.values()) and group.complete == {"mmoe/equal", "ple/equal", "single_task/equal"}
+    short = Study.of([*early, *late, *looked("omoe/equal", 4)]).groups[0]  # between two looks: one is missing
+    assert {method: [seed for _, seed in found] for method, found in short.missing.items() if found} == {
+        "omoe/equal": [4]
+    }

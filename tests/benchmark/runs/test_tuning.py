@@ -226,7 +226,8 @@ def test_the_default_parameters_run_only_if_asked_for(tmp_path: Path, capsys: py
     assert not of(tmp_path, "default")
     assert len(of(tmp_path, "tuned")) == 2 * len(METHODS)
     assert (
-        "tuning 3 methods: 2 searches of 4 trials each (halton), then runs of the best parameters\n" in capsys.readouterr().err
+        "tuning 3 methods: 2 searches of 4 trials each (halton), then runs of the best parameters\n"
+        in capsys.readouterr().err
     )
 
 

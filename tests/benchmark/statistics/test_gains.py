@@ -1,43 +1,37 @@
 from __future__ import annotations
 
-import math
-
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.statistics import hypervolume, multi_task_gain, pareto_front, relative_gain
 
-# single-task AUC, AUC and MSE, and a multi-task model's
-BASE, MODEL, HIGHER = (0.75, 0.68, 0.90), (0.76, 0.67, 0.85), (True, True, False)
+# single-task AUC, AUC and MSE, a multi-task model's, and the constant's
+BASE, MODEL, CONSTANT = (0.75, 0.68, 0.90), (0.76, 0.67, 0.85), (0.5, 0.5, 1.0)
 points = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=8)
 
 
-def parts(chance: float) -> list[float | None]:
-    return [
-        relative_gain(m, b, higher_is_better=h, chance=chance if h else 0.0)
-        for m, b, h in zip(MODEL, BASE, HIGHER, strict=True)
-    ]
+def test_the_gain_of_an_auc_is_relaimpr() -> None:
+    """Yan et al. 2014: ((AUC - .5) / (AUC of the base - .5) - 1) x 100 %."""
+    assert relative_gain(0.76, 0.75, 0.5) == pytest.approx(100 * (0.26 / 0.25 - 1))
+    assert relative_gain(0.67, 0.68, 0.5) == pytest.approx(-5.5556, abs=5e-5)
 
 
-def test_multi_task_gain_worked_elsewhere() -> None:
-    assert multi_task_gain(parts(0.0)) == pytest.approx(1.806100, abs=5e-7)
+def test_the_gain_of_an_mse_is_the_relative_change_of_r_squared() -> None:
+    squared = 1 - np.array([0.85, 0.90]) / 1.0
+    assert relative_gain(0.85, 0.90, 1.0) == pytest.approx(100 * (squared[0] / squared[1] - 1)) == pytest.approx(50)
+    assert relative_gain(0.95, 0.90, 1.0) < 0
 
 
-def test_gain_over_a_coin_worked_elsewhere() -> None:
-    assert parts(0.5) == pytest.approx([4.0, -5.5556, 5.5556], abs=5e-5)
-    assert multi_task_gain(parts(0.5)) == pytest.approx(1.3333, abs=5e-5)
+def test_no_unit_decides_the_gain() -> None:
+    assert relative_gain(262.0, 300.0, 410.0) == pytest.approx(relative_gain(2.62, 3.0, 4.1))
 
 
-def test_gain_is_undefined_over_a_baseline_at_chance() -> None:
-    assert relative_gain(0.6, 0.5, higher_is_better=True, chance=0.5) is None
-    assert multi_task_gain([1.0, None]) is None
-    assert multi_task_gain([]) is None
-
-
-def test_gain_is_positive_where_the_error_falls() -> None:
-    gain = relative_gain(0.9, 1.0, higher_is_better=False)
-    assert gain is not None and math.isclose(gain, 10.0)
+def test_the_multi_task_gain_is_the_mean_of_the_tasks() -> None:
+    parts = [relative_gain(*of) for of in zip(MODEL, BASE, CONSTANT, strict=True)]
+    assert parts == pytest.approx([4.0, -5.5556, 50.0], abs=5e-5)
+    assert multi_task_gain(parts) == pytest.approx(16.1481, abs=5e-5)
 
 
 def test_hypervolume_worked_elsewhere() -> None:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from scipy.stats import ttest_ind
 
 from benchmark.statistics import (
@@ -151,6 +150,12 @@ def test_runs_on_the_same_rows_are_not_paired() -> None:
     turned = found.turned()
     assert turned.difference is not None and turned.difference.low == pytest.approx(-between.high)
     assert turned.baseline_mean == pytest.approx(sum(B) / len(B))
+
+
+def test_identical_runs_differ_by_nothing_whatever_their_spread() -> None:
+    (found,) = against_baseline(table({"b": list(A), "m": list(A)}), [AUC], "b").comparisons
+    assert found.verdict is Verdict.IDENTICAL and found.p is None and found.sd == 0
+    assert found.difference is not None and (found.difference.low, found.difference.high) == (0.0, 0.0)
 
 
 def test_more_runs_of_a_method_count_where_runs_are_not_paired() -> None:

@@ -53,7 +53,7 @@ def test_the_tables_that_the_readme_takes_in_are_files_of_a_report() -> None:
 def test_a_table_says_what_its_intervals_are_and_that_they_are_not_adjusted() -> None:
     files = report(study()).latex()
     for name in ("videos_task_click.tex", "shop_overview.tex"):
-        assert r"95 \% t interval" in files[name] and "Intervals are not adjusted" in files[name]
+        assert r"its 95 \% interval" in files[name] and "Intervals are not adjusted" in files[name]
         assert ("medians over seeds" in files[name]) == (name == "shop_overview.tex")
         assert "underlined is what cannot be told from it" in files[name]
     assert "Intervals are not adjusted" in files["shop_gains.tex"]
@@ -81,7 +81,8 @@ def test_a_long_head_is_broken_into_lines_and_a_bracket_begins_none() -> None:
 
 
 def test_a_minus_is_no_hyphen_and_a_name_keeps_its_own() -> None:
-    runs = [record(m, n, s) for m, n in (("videos", "single_task/equal"), ("videos", "a-1/equal")) for s in range(3)]
+    gains = {"single_task/equal": 0.0, "a-1/equal": -0.02}
+    runs = [record("videos", method, seed, gain=gain) for method, gain in gains.items() for seed in range(3)]
     text = report(runs).latex()["task_click.tex"]
     assert "a-1/equal" in text and "[$-$0." in text and not re.search(r"[ \[]-\d", text)
 
