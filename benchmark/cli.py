@@ -89,7 +89,8 @@ def _margins(option: str, words: tuple[str, ...], also: tuple[str, ...] = ()) ->
         if not equals:
             raise ValueError(f"{option} {word}: expected METRIC=VALUE, such as auc=0.001 or mse=1%")
         try:
-            check_headlines([] if metric in also else [metric])
+            if metric not in also:
+                check_headlines([metric], also)
             margins[metric] = Margin.parse(size)
         except ValueError as error:
             raise ValueError(f"{option} {word}: {error}") from None

@@ -280,8 +280,8 @@ def default_margins() -> dict[str, str]:
     return {kind.headline: kind.margin for kind in KINDS.values()}
 
 
-def check_headlines(metrics: Iterable[str]) -> None:
-    """Refuses a metric that is no kind's headline metric.
+def check_headlines(metrics: Iterable[str], also: Iterable[str] = ()) -> None:
+    """Refuses a metric that is no kind's headline metric; `also` are named among the known.
 
     Raises:
         ValueError: with the nearest and all known names.
@@ -290,7 +290,7 @@ def check_headlines(metrics: Iterable[str]) -> None:
     if missing:
         load_plugins("kinds")
     for metric in sorted(missing - set(default_margins())):
-        raise ValueError(unknown("headline metric", metric, default_margins()))
+        raise ValueError(unknown("headline metric", metric, [*default_margins(), *also]))
 
 
 def kind_of_metrics(metrics: Iterable[str]) -> Kind | None:

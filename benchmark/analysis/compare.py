@@ -259,14 +259,25 @@ def _methods(
                 _Side(_as_asked(method, wanted, group), group.by_method[method], values)
                 for method, wanted in ((mine, first), (other, second))
             )
-            arms = _arms(group, values.get(group.name, {}))
-            found = _judge([group], (one.name, two.name), [(one, two)], margins, arms)
-            overall = _gain(group, values.get(group.name, {}), one, two, margins, found)
+            alike = _alike(group, mine, other)
+            known = {key: _of(alike, rows) for key, rows in values.get(group.name, {}).items()}
+            found = _judge([alike], (one.name, two.name), [(one, two)], margins, _arms(alike, known))
+            overall = _gain(alike, known, one, two, margins, found)
             judged.append(replace(found, families=(*overall, *found.families)))
             notes += _tuned_too(group, mine, other)
     if not judged:
         raise ValueError(f"no data set has both {first} and {second}")
     return HeadToHead(tuple(judged), tuple(notes))
+
+
+def _alike(group: Group, *compared: str) -> Group:
+    """The runs that are tuned, or not, as those compared are: the report's group, so that spreads are the report's."""
+    purposes = {run.record.purpose for method in compared for run in group.by_method[method]}
+    return replace(group, runs=tuple(run for run in group.runs if run.record.purpose in purposes))
+
+
+def _of(group: Group, rows: Mapping[str, Mapping[Any, float]]) -> dict[str, Any]:
+    return {method: row for method, row in rows.items() if method in group.by_method}
 
 
 def _arms(group: Group, values: Values) -> dict[tuple[str, str], Arms] | None:
@@ -288,12 +299,12 @@ def _gain(
         return []
     rows = scores.totals
     alone = terms["paired"] or mine == other
-    contrast = None if alone else estimates.arms(GAIN, rows, terms).contrast({mine: 1, other: -1})
     asked = Comparison.of(
-        asked_of.gain(margins), one.name, rows[mine], two.name, rows[other], contrast=contrast,
+        asked_of.gain(margins), one.name, rows[mine], two.name, rows[other],
+        contrast=None if alone else estimates.contrast({mine: 1, other: -1}, GAIN, rows, terms),
         test_train_ratio=terms["test_train_ratio"],
     )  # fmt: skip
-    return [judge([asked])]
+    return [judge([asked], looks=terms["looks"])]
 
 
 def _tuned_too(group: Group, *compared: str) -> list[str]:
@@ -348,6 +359,7 @@ def _judge(
     asked: list[Comparison] = []
     methods: dict[str, str] = {}
     notes, lost = [], False
+    looks = max(1, *(len(group.looks) for group in groups))
     for one, two in sides:
         methods[one.name] = one.runs[0].method
         common = one.finished & two.finished
@@ -370,7 +382,9 @@ def _judge(
                 )
             )  # fmt: skip
         lost = lost or bool(two.finished - one.finished)
-    return Judged(groups[0].name, names, methods, (judge(asked),), headlines(groups[0]), tuple(notes), lost)
+    return Judged(
+        groups[0].name, names, methods, (judge(asked, looks=looks),), headlines(groups[0]), tuple(notes), lost
+    )
 
 
 def _contrast(arms: Mapping[tuple[str, str], Arms], key: tuple[str, str], one: _Side, two: _Side) -> Contrast | None:
@@ -454,7 +468,7 @@ def _reading(judged: Judged) -> Iterator[str]:
     how = (
         "paired by data and seed; intervals are Student's"
         if paired
-        else "of means over seeds, not paired; spreads are estimated over all methods of the folder together"
+        else "of means over seeds, not paired; from four methods on, spreads are estimated over all of them together"
     )
     tests = judged.families[-1].tests
     text = f"Differences are first minus second, {how}."
@@ -469,6 +483,6 @@ def _reading(judged: Judged) -> Iterator[str]:
     )
     if len(judged.families) > 1:
         yield (
-            f"Gain over tasks: mean of what the first is better, in per cent of what {judged.sides[1]} has learnt beyond a "
-            "constant; a test of its own."
+            f"Gain over tasks: mean improvement of the first over the second, in per cent of what {judged.sides[1]} has learnt "
+            "beyond the constant predictor; tested on its own."
         )

@@ -20,6 +20,7 @@ class Terms(TypedDict):
     excluded: dict[str, str]
     paired: bool
     test_train_ratio: float
+    looks: int
 
 
 def means(metric: str, rows: Rows, terms: Terms) -> dict[str, Interval]:
@@ -47,6 +48,24 @@ def differences(metric: str, rows: Rows, baseline: str, terms: Terms) -> dict[st
             for method in others
         }
     return {method: contrast.interval() for method, contrast in known.items()}
+
+
+def contrast(weights: Mapping[str, float], metric: str, rows: Rows, terms: Terms) -> Contrast | None:
+    """A weighted sum of methods' means, paired or not as the terms say; None where a method has no value.
+
+    Args:
+        weights: {method: c_i}.
+        metric: What the values are of.
+        rows: Of all methods, whose spreads are estimated together.
+        terms: Of `families.terms`.
+    """
+    if not all(rows.get(method) for method in weights):
+        return None
+    if not terms["paired"]:
+        return arms(metric, rows, terms).contrast(weights)
+    common = set.intersection(*(set(rows[method]) for method in weights))
+    sums = [sum(weight * rows[method][pair] for method, weight in weights.items()) for pair in sorted(common)]
+    return Contrast.paired(sums, terms["test_train_ratio"]) if sums else None
 
 
 def arms(metric: str, rows: Rows, terms: Terms) -> Arms:

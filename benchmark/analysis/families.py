@@ -31,9 +31,9 @@ def endpoints(group: Group, margins: Mapping[str, Margin]) -> list[Endpoint]:
     return [Endpoint(task.name, m.name, m.direction, margin_of(task, margins)) for task, m in headlines.items()]
 
 
-def to_best(group: Group, found: Values, margins: Mapping[str, Margin], alpha: float) -> Family:
+def to_best(group: Group, found: Values, margins: Mapping[str, Margin]) -> Family:
     """On each task all methods against the best, by what `compared` found."""
-    return against_best(found, endpoints(group, margins), alpha=alpha, **terms(group, found))
+    return against_best(found, endpoints(group, margins), **terms(group, found))
 
 
 def against_line(group: Group, values: Values, key: str, line: Line, margins: Mapping[str, Margin]) -> Family:
@@ -97,6 +97,7 @@ def terms(group: Group, found: Values) -> Terms:
         excluded=not_ranked(group),
         paired=have_several_draws(group),
         test_train_ratio=resampling(group),
+        looks=max(len(group.looks), 1),
     )
 
 
@@ -111,22 +112,24 @@ def _judged(group: Group) -> list[Run]:
     return [run for runs in group.finished.values() for run in runs if run.replicate in expected]
 
 
-def not_ranked(group: Group) -> dict[str, str]:
-    """{method: why it is shown and not ranked}.
+def not_ranked(group: Group, first: int | None = None) -> dict[str, str]:
+    """{method: why it is shown and not ranked}; as it was with the first so many replicates, if a number is given.
 
     Where tasks share no parameter, a weighting has nothing to balance: of such an architecture the plain one alone is ranked,
     if it is there.
     """
     reasons: dict[str, str] = {}
     unshared = {group.by_method[method][0].record.method for method in group.unshared}
-    for method, runs in group.by_method.items():
+    known = set(group.replicates[:first])
+    for method, every in group.by_method.items():
+        runs = [run for run in every if run.replicate in known]
         for status in ("diverged", "failed"):
             stopped = [run.replicate for run in runs if run.record.status == status]
             if stopped:
                 reasons.setdefault(method, f"{status} on seed {group.seeds_of(stopped)}")
-        if group.missing[method]:
-            reasons.setdefault(method, f"no run of seed {group.seeds_of(group.missing[method])}")
-        architecture, _, weighting = runs[0].record.method.partition("/")
+        if missing := [replicate for replicate in group.missing[method] if replicate in known]:
+            reasons.setdefault(method, f"no run of seed {group.seeds_of(missing)}")
+        architecture, _, weighting = every[0].record.method.partition("/")
         if (
             method in group.unshared
             and weighting != PLAIN_WEIGHTING

@@ -21,7 +21,7 @@ from benchmark.analysis.study import Group
 from benchmark.analysis.values import Values
 from benchmark.records.record import GAIN
 from benchmark.schema import Task
-from benchmark.statistics import Endpoint, Interval, Margin, multi_task_gain, relative_gain
+from benchmark.statistics import Endpoint, Family, Interval, Margin, multi_task_gain, relative_gain, t_interval
 
 TASKS = "the mean over tasks"
 """Stands for the task in the comparisons of gains."""
@@ -95,9 +95,11 @@ def scores(group: Group, found: Values, baseline: str | None) -> Scores:
         if not own or constant is None:
             who = f"{baseline} has no {metric.title}" if not own else f"no record has the constant's {metric.title}"
             return Scores(reason=f"{who} on {task.name}")
-        mean = fmean(own.values())
+        mean, reach = fmean(own.values()), t_interval(own.values())
         if not metric.direction * (mean - constant) > 0:
             return Scores(reason=f"{baseline} is no better than {_knowing_nothing(task)} on {task.name}")
+        if reach is not None and reach.half_width is not None and reach.half_width >= abs(mean - constant):
+            return Scores(reason=f"{baseline} is not shown to be better than {_knowing_nothing(task)} on {task.name}")
         parts[task.name] = {
             method: {pair: relative_gain(value, mean, constant) for pair, value in row.items()}
             for method, row in rows.items()
@@ -119,11 +121,21 @@ def _totals(parts: Mapping[str, Rows]) -> Rows:
     return {method: row for method, row in totals.items() if row}
 
 
-def gains(of: Scores, baseline: str | None, terms: Terms) -> dict[str, Gain]:
-    """The gain of every method but the baseline, with intervals that agree with its verdict."""
+def gains(of: Scores, baseline: str | None, terms: Terms, judged: Family | None = None) -> dict[str, Gain]:
+    """The gain of every method but the baseline, with intervals that agree with its verdict.
+
+    Args:
+        of: The scores.
+        baseline: The method that others are compared to.
+        terms: Under which everything is judged.
+        judged: The primary family: a method that was decided at a look has the gain of that look.
+    """
     if baseline is None or not of.totals:
         return {}
     totals = differences(GAIN, of.totals, baseline, terms)
+    for comparison in judged.comparisons if judged is not None else ():
+        if comparison.metric == GAIN and comparison.difference is not None:
+            totals[comparison.method] = comparison.difference
     parts = {task: differences(GAIN, rows, baseline, terms) for task, rows in of.parts.items()}
     return {
         method: Gain(totals.get(method), {task: rows[method] for task, rows in parts.items() if method in rows})

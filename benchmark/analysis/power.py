@@ -195,11 +195,11 @@ def _table(comparisons: Sequence[Comparison]) -> Table:
 
 def _reading(spreads: Spreads) -> tuple[str, str]:
     seeds = [c.n for c in spreads.comparisons if c.n >= FEWEST]
-    few, tests, level = min(seeds), spreads.comparisons[-1].tests, spreads.comparisons[-1].alpha
+    few, tests, looks = min(seeds), spreads.comparisons[-1].tests, spreads.comparisons[-1].looks
     low, high = (math.sqrt((few - 1) / float(chdtri(few - 1, tail))) for tail in (0.025, 0.975))
     found = (
         "sd is that of the difference of two runs. Shown or found means a verdict of better or worse with "
-        f"{100 * POWER:.0f} % power, by the test of reports at {level:g} / m for a family of m tests ({tests} for the tasks): the "
+        f"{100 * POWER:.0f} % power, by the test of reports at {0.05 / looks:g} / m for a family of m tests (here {tests}): the "
         "level before Holm's steps, which leave more power and never less."
     )
     known = (

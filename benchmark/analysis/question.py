@@ -11,20 +11,18 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import fmean
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from benchmark import metrics
 from benchmark.analysis import gain
-from benchmark.analysis.estimates import Rows, Terms
-from benchmark.analysis.families import compared, endpoints, terms
+from benchmark.analysis.estimates import Rows, Terms, contrast
+from benchmark.analysis.families import compared, endpoints, not_ranked, terms
 from benchmark.analysis.gain import Scores
 from benchmark.analysis.study import Group, Study, find_baseline
 from benchmark.analysis.values import Values, long_table, values_on_test
 from benchmark.records.record import GAIN, Record
 from benchmark.statistics import (
-    Arms,
     Comparison,
-    Contrast,
     Endpoint,
     Family,
     Looks,
@@ -34,6 +32,7 @@ from benchmark.statistics import (
     over_looks,
     unranked,
 )
+from benchmark.statistics.looks import first as first_of
 from benchmark.text import unknown
 
 FACTORS = ("architecture", "weighting")
@@ -75,7 +74,7 @@ class Question:
         contrasts = tuple(dict.fromkeys(text for config in configs for text in config.get("contrasts") or ()))
         plans = [config["looks"] for config in configs if config.get("looks")]
         seeds = {tuple(plan.get("seeds", ())) for plan in plans}
-        margins = sorted({str(plan["margin"]) for plan in plans if "margin" in plan})
+        margins = sorted({str(plan["margin"]) for plan in plans if plan.get("margin")}, key=_size)
         looks, margin = Looks(group.looks) if group.looks else None, Margin.parse(margins[0]) if margins else None
         if len(seeds) > 1:
             notes.append(f"Runs declare different looks; those at {', '.join(map(str, group.looks))} seeds are taken.")
@@ -102,11 +101,6 @@ class Question:
         task, _, metric = self.primary.rpartition(".")
         return found.get((task, metric), {})
 
-    @property
-    def level(self) -> float:
-        """The error of a family that is judged with every look."""
-        return self.looks.level if self.looks is not None else 0.05
-
 
 @dataclass(frozen=True, slots=True)
 class Answered:
@@ -123,6 +117,10 @@ class Answered:
     tasks: Family
     contrasts: Family | None = None
     notes: tuple[str, ...] = ()
+
+
+def _size(margin: str) -> float:
+    return Margin.parse(margin).size
 
 
 def answered(
@@ -149,18 +147,30 @@ def answered(
     rest = [e for e in endpoints(group, margins) if (e.task, e.metric) != (first.task, first.metric)]
     primary = None
     if baseline in rows and len(rows) > 1:
-        asked: dict[str, Any] = {**terms}
-        values = {(first.task, first.metric): rows}
         if question.looks is None:
-            primary = against_baseline(values, [first], baseline, **asked)
+            primary = against_baseline({(first.task, first.metric): rows}, [first], baseline, **terms)
         else:
-            primary = over_looks(values, first, baseline, question.looks, **asked)
-    tasks = against_baseline(found, rest, baseline, alpha=question.level, **terms)
+            primary = _over_looks(group, question, question.looks, found, first, baseline, terms)
+    tasks = against_baseline(found, rest, baseline, **terms)
     if question.contrasts and not rows:
         why = scores.reason or f"no run has {question.primary}"
         return Answered(primary, tasks, None, (f"No contrasts: {why}.",))
     contrasts, notes = _contrasts(group, question, first, rows, baseline, terms)
     return Answered(primary, tasks, contrasts, notes)
+
+
+def _over_looks(
+    group: Group, question: Question, looks: Looks, found: Values, endpoint: Endpoint, baseline: str, terms: Terms
+) -> Family | None:
+    def at(look: int) -> tuple[Rows, dict[str, str]]:
+        """What was known at a look: gains over the baseline's mean of then, and who was ranked then."""
+        cut = {key: first_of(rows, look) for key, rows in found.items()}
+        return question.rows(cut, gain.scores(group, cut, baseline)), not_ranked(group, look)
+
+    family = over_looks(
+        at, endpoint, baseline, looks, paired=terms["paired"], test_train_ratio=terms["test_train_ratio"]
+    )
+    return family if family.comparisons else None
 
 
 def _contrasts(
@@ -175,17 +185,20 @@ def _contrasts(
         named.setdefault(tuple(runs[0].record.method.split("/")), []).append(method)
     several = sorted("/".join(cell) for cell, methods in named.items() if len(methods) > 1)
     everyone = {cell: methods[0] for cell, methods in named.items()}
-    cells = {cell: method for cell, method in everyone.items() if method in ranked}
+    # what shares nothing between tasks is no level of the factors that are crossed
+    factorial = {cell: method for cell, method in everyone.items() if method not in group.unshared}
     asked, notes = [], []
     for text in question.contrasts:
+        among = factorial if text in FACTORS else everyone
+        cells = {cell: method for cell, method in among.items() if method in ranked}
         try:
-            wanted = _pairs(text, everyone)
+            wanted = _pairs(text, among)
         except ValueError as error:
             notes.append(f"No contrast {text!r}: {error}.")
             continue
-        among = {method for *_, sides in wanted for side in sides for method in side}
-        lost = sorted(among - ranked.keys())
-        if same := [name for name in several if everyone[tuple(name.split("/"))] in among]:
+        needed = {method for *_, sides in wanted for side in sides for method in side}
+        lost = sorted(needed - ranked.keys())
+        if same := [name for name in several if everyone[tuple(name.split("/"))] in needed]:
             notes.append(f"No contrast {text!r}: {', '.join(same)} names several methods.")
             continue
         pairs = _without(text, cells) if lost else wanted
@@ -194,7 +207,7 @@ def _contrasts(
             notes.append(f"{what.format(text, ', '.join(lost))}, not ranked.")
         asked += [_comparison(endpoint, one, other, methods, ranked, terms) for one, other, methods in pairs]
     once = {(c.method, c.baseline): c for c in asked}
-    return (judge(list(once.values()), alpha=question.level) if once else None), tuple(notes)
+    return (judge(list(once.values()), looks=terms["looks"]) if once else None), tuple(notes)
 
 
 Cells: TypeAlias = Mapping[tuple[str, ...], str]
@@ -216,6 +229,7 @@ def check_contrast(text: str, architectures: Collection[str], weightings: Collec
         raise ValueError(
             f"expected {' or '.join(FACTORS)}, or a pair such as 'mmoe{BETWEEN}shared_bottom', found {text!r}"
         )
+    kinds = []
     for name in (one, other):
         architecture, is_method, weighting = name.partition("/")
         if is_method and weighting not in weightings:
@@ -223,6 +237,11 @@ def check_contrast(text: str, architectures: Collection[str], weightings: Collec
         known = architectures if is_method or name not in weightings else weightings
         if architecture not in known:
             raise ValueError(unknown("architecture", architecture, known))
+        kinds.append("method" if is_method else "weighting" if known is weightings else "architecture")
+    if kinds[0] != kinds[1]:
+        raise ValueError(f"{text!r}: {one} is one {kinds[0]}, {other} one {kinds[1]}; expected two of one kind")
+    if one == other:
+        raise ValueError(f"{text!r}: {one} is on both sides")
 
 
 def _without(text: str, ranked: Cells) -> list[tuple[str, str, Sides]]:
@@ -286,13 +305,8 @@ def _crossed(cells: Cells) -> Cells:
 def _comparison(endpoint: Endpoint, one: str, other: str, sides: Sides, rows: Rows, terms: Terms) -> Comparison:
     weights = {m: 1 / len(sides[0]) for m in sides[0]} | {m: -1 / len(sides[1]) for m in sides[1]}
     means = [fmean(rows[method].values()) for method in sides[1]]
-    if terms["paired"]:
-        common = set.intersection(*(set(rows[method]) for method in weights))
-        sums = [sum(weight * rows[method][pair] for method, weight in weights.items()) for pair in sorted(common)]
-        contrast = Contrast.paired(sums, terms["test_train_ratio"]) if sums else None
-    else:
-        contrast = Arms({method: row.values() for method, row in rows.items()}).contrast(weights)
-    return Comparison(endpoint, one, other, (), fmean(means), terms["test_train_ratio"], contrast=contrast)
+    found = contrast(weights, endpoint.metric, rows, terms)
+    return Comparison(endpoint, one, other, (), fmean(means), terms["test_train_ratio"], contrast=found)
 
 
 def primary_families(records: Sequence[Record], baseline: str) -> Iterator[tuple[Group, Family | str]]:
@@ -303,7 +317,8 @@ def primary_families(records: Sequence[Record], baseline: str) -> Iterator[tuple
         name, found = find_baseline(group, baseline), compared(group, values.get(group.name, {}))
         if name is not None:
             scores = gain.scores(group, found, name)
-            answers = answered(group, Question.of(group), found, scores, name, {}, terms(group, found))
-            yield group, answers.primary or scores.reason or f"{name} has no value of the primary endpoint"
+            primary = answered(group, Question.of(group), found, scores, name, {}, terms(group, found)).primary
+            why = scores.reason or f"{name} has no value of the primary endpoint"
+            yield group, primary if primary is not None and primary.comparisons else why
         else:
             yield group, f"no run of {baseline} finished"

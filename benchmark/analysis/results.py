@@ -96,7 +96,7 @@ class Results:
         found = self.rows.get((comparison.task, comparison.method))
         if not isinstance(found, RowError):
             return None
-        return least_visible_difference(found, comparison.alpha / max(comparison.tests, 1))
+        return least_visible_difference(found, comparison.level)
 
     def estimate(self, task: str, metric: str, method: str) -> Estimate:
         """What is known of this metric; an estimate without a mean where it is undefined."""

@@ -218,18 +218,19 @@ def _make(
         found, others = (families.compared(group, of) for of in (values, other.get(group.name, {})))
         terms, question = families.terms(group, found), Question.of(group)
         scores, other_scores = (gain.scores(group, of, baseline) for of in (found, others))
+        judged = answered(group, question, found, scores, baseline, margins, terms) if baseline and several else None
         results.append(
             Results(
                 group, selection, baseline, wanted, margins,
                 estimates=estimates(found, baseline, terms),
                 other=estimates(others, None, terms),
-                gains=gain.gains(scores, baseline, terms),
+                gains=gain.gains(scores, baseline, terms, judged.primary if judged is not None else None),
                 other_gains=gain.gains(other_scores, baseline, terms),
                 no_gains=scores.reason,
                 question=question,
-                answers=answered(group, question, found, scores, baseline, margins, terms) if baseline and several else None,
+                answers=judged,
                 rows=row_errors(group, folder, baseline, selection) if folder and has_predictions and baseline else {},
-                against_best=families.to_best(group, found, margins, question.level) if several else None,
+                against_best=families.to_best(group, found, margins) if several else None,
                 lines=lines,
                 against_lines={
                     key: families.against_line(group, values, key, line, margins)

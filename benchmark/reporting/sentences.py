@@ -66,7 +66,7 @@ def verdicts(results: Results) -> tuple[Sentences | None, tuple[str, ...]]:
                 both = f" Of equal methods, {BOTH_FAMILIES} of studies have a false difference in one of the two."
                 notes.append(
                     "The comparisons with the best method, in the tables of the tasks, are a second family with an error of "
-                    f"{_share(results)} of its own.{both if results.question.looks is None else ''}"
+                    f"5 % of its own.{both if results.question.looks is None else ''}"
                 )
     for key, family in results.against_lines.items():
         sentences += _line_sentences(results, results.lines[key], family)
@@ -134,20 +134,19 @@ def _family_notes(results: Results) -> list[str]:
         of.append(f"methods times {'the other ' if of and not _is_gain(primary) else ''}tasks ({tasks.tests})")
     if contrasts is not None and contrasts.tests:
         of.append(f"declared contrasts ({contrasts.tests})")
-    share = _share(results)
     families = f"{'The family' if len(of) == 1 else 'Families'} of tests against {results.baseline}: {'; '.join(of)}. "
     families += (
-        f"In each, p values are adjusted by Holm, so that with probability {100 - 100 * results.question.level:.3g} % none of "
-        "the differences that are claimed is false (up to 3 points less where the methods' spreads differ much). Equivalent: "
-        f"two one-sided tests place the difference inside the margin ({'; '.join(margins)}), adjusted in the same way, with an "
-        f"error of {share} of their own."
+        "In each, p values are adjusted by Holm, so that with probability 95 % none of the differences that are claimed is false "
+        "(92 % where the methods' spreads differ very much); each family errs by itself. Equivalent: two one-sided tests place "
+        f"the difference inside the margin ({'; '.join(margins)}), adjusted in the same way, with an error of 5 % of their own."
     )
     notes = [families, _how(results)]
     if results.question.looks is not None:
         seeds = results.question.looks.seeds
         notes.append(
-            f"Judged at up to {counted(len(seeds), 'look')} announced before, at {joined([str(n) for n in seeds])} seeds, each "
-            f"with {share} of error, 5 % together; a method that was decided got no more seeds and keeps its verdict."
+            f"Judged at up to {counted(len(seeds), 'look')}, announced in advance, at {joined([str(n) for n in seeds])} seeds. "
+            f"Each has its share of the 5 % of error: p is adjusted for {len(seeds)} looks too. A method that was decided got no "
+            "more seeds and keeps its verdict."
         )
     notes.append(
         f"Seeds for the margin: with about so many, {POWER:.0%} of all sweeps would find a true difference as large as the "
@@ -155,11 +154,6 @@ def _family_notes(results: Results) -> list[str]:
         "plays no part."
     )
     return notes
-
-
-def _share(results: Results) -> str:
-    """The error of a family: `5 %`."""
-    return f"{100 * results.question.level:.2g} %"
 
 
 def _is_gain(primary: Family | None) -> bool:

@@ -17,7 +17,7 @@ from benchmark.analysis.gain import endpoint
 from benchmark.analysis.question import primary_families
 from benchmark.analysis.values import median
 from benchmark.files import digest
-from benchmark.records.record import BASELINE, GAIN
+from benchmark.records.record import BASELINE, GAIN, Record
 from benchmark.runs.progress import say
 from benchmark.runs.search import searches_of
 from benchmark.runs.space import Parameter
@@ -38,7 +38,9 @@ class _Method:
         overrides: Hydra's, without a seed.
         name: `mmoe/equal`.
         data: The digest of its data set.
+        primary: What it is judged by.
         runs: Those of the looks so far.
+        trials: Those of its searches.
         found: At the last look.
         stopped: Why it is not judged.
     """
@@ -46,7 +48,9 @@ class _Method:
     overrides: list[str]
     name: str
     data: str
+    primary: str
     runs: list[Job] = field(default_factory=list)
+    trials: list[Job] = field(default_factory=list)
     found: Comparison | None = None
     stopped: str | None = None
 
@@ -68,7 +72,7 @@ class Tuning:
 
 def decide(
     overrides: Sequence[list[str]], *, compose: Compose, launch: Callable[[Any], Any],
-    looks: Sequence[int], margin: str, baseline: str = BASELINE,
+    looks: Sequence[int], margin: str | None = None, baseline: str = BASELINE,
     trials: int = 0, sampler: str = "halton", space: Mapping[str, Any] | None = None, replicate: str = "search",
 ) -> None:  # fmt: skip
     """Runs look by look, and says at each who is decided and what the next one costs.
@@ -78,7 +82,7 @@ def decide(
         compose: Makes the configuration of one.
         launch: Hydra's launcher.
         looks: Numbers of seeds at which it is judged.
-        margin: Of the gain over tasks, `0.5%`.
+        margin: Of the primary endpoint, `0.5%` of gain; None: the one it has if nothing is declared.
         baseline: The method that others are compared to.
         trials: Of every search; 0: the default parameters are compared.
         sampler: As for `benchmark.runs.tuning.tune`, like those that follow.
@@ -90,22 +94,26 @@ def decide(
         SystemExit: 1, if a run failed or left no record.
     """
     plan = Looks(tuple(looks))
-    endpoint({GAIN: Margin.parse(margin)})  # refuses a wrong one
+    declared = Margin.parse(margin) if margin is not None else None
     tuning = (
         Tuning(trials, sampler, check_tuning(trials, sampler, space or {}, replicate), replicate) if trials else None
     )
-    announced = f"++looks={value_text({'seeds': list(plan.seeds), 'margin': margin})}"
+    announced: dict[str, Any] = {"seeds": list(plan.seeds), **({"margin": margin} if margin is not None else {})}
     methods = _methods(overrides, announced, baseline, compose)
+    for primary in sorted({method.primary for method in methods}):
+        if primary == GAIN and declared is not None:
+            endpoint({GAIN: declared})  # refuses a wrong one
     with Sweep(launch) as sweep:
         say(
-            f"mtlbench: {counted(len(methods), 'method')} until decided: looks at {listed(map(str, plan.seeds), 99)} seeds, "
-            f"each with {100 * plan.level:.3g} % of error; the margin is {margin}"
+            f"mtlbench: {counted(len(methods), 'method')} until decided by {listed(sorted({m.primary for m in methods}))}: looks "
+            f"at {listed(map(str, plan.seeds), 99)} seeds, each with {100 * plan.level:.3g} % of error"
+            + (f"; the margin is {margin}" if margin is not None else "")
         )
         for look in plan.seeds:
             going = _going(methods, baseline)
             if not going or not _run(going, look, compose, sweep, tuning):
                 break
-            records = [record for method in methods for job in method.runs if (record := sweep.record(job)) is not None]
+            records = [record for method in methods for job in method.runs if (record := _told(sweep, job, announced))]
             ids = {job.config.id: method for method in methods for job in method.runs}
             for group, family in primary_families(records, baseline):
                 of = {name: ids[runs[0].record.id] for name, runs in group.by_method.items()}
@@ -117,19 +125,42 @@ def decide(
                     method = of[comparison.method]
                     if method.is_open:
                         method.found, method.stopped = comparison, comparison.reason
-            _tell(methods, baseline, look, plan, sweep, trials)
+            _tell(methods, baseline, look, plan, sweep, tuning)
     if not sweep.is_complete:
         sys.exit(1)
 
 
-def _methods(overrides: Sequence[list[str]], announced: str, baseline: str, compose: Compose) -> list[_Method]:
+def _told(sweep: Sweep, job: Job, announced: Mapping[str, Any]) -> Record | None:
+    """The record of a job; one of a run that was there already is told of the looks.
+
+    Raises:
+        ValueError: if it was judged at other looks: an error that is spent cannot be split anew.
+    """
+    record = sweep.record(job)
+    if record is None or record.config.get("looks") == announced:
+        return record
+    if other := record.config.get("looks"):
+        raise ValueError(
+            f"{job.record} was judged at looks {other.get('seeds')} with the margin {other.get('margin')}, found "
+            f"{announced.get('seeds')} and {announced.get('margin')}: go on with the same, or take another results_dir"
+        )
+    record.config["looks"] = dict(announced)
+    record.write(job.config.results_dir)
+    return record
+
+
+def _methods(
+    overrides: Sequence[list[str]], announced: Mapping[str, Any], baseline: str, compose: Compose
+) -> list[_Method]:
     shapes = dict.fromkeys(tuple(o for o in job if not o.startswith("seed=")) for job in overrides)
-    jobs = compose_all([[*shape, announced] for shape in shapes], compose)
+    told = f"++looks={value_text(dict(announced))}"
+    jobs = compose_all([[*shape, told] for shape in shapes], compose)
     methods = [
         _Method(
             job.overrides,
             f"{job.config.architecture.name}/{job.config.weighting.name}",
             digest(plain(job.config.dataset)),
+            job.config.primary,
         )
         for job in jobs
     ]
@@ -164,12 +195,15 @@ def _run(going: Sequence[_Method], look: int, compose: Compose, sweep: Sweep, tu
             return False
         for method, own in zip(going, searches, strict=True):
             method.runs = [job for search in own if not search.has_failed for job in search.tuned()]
+            method.trials = [trial.job for search in own for trial in search.trials]
     runs = [job for method in going for job in method.runs]
     sweep.run(runs, title=title)
     return all(sweep.record(job) is not None for job in runs)
 
 
-def _tell(methods: Sequence[_Method], baseline: str, look: int, plan: Looks, sweep: Sweep, trials: int) -> None:
+def _tell(
+    methods: Sequence[_Method], baseline: str, look: int, plan: Looks, sweep: Sweep, tuning: Tuning | None
+) -> None:
     """Who is decided, who is open, and what the next look costs."""
     rivals = [method for method in methods if method.name != baseline]
     parts = []
@@ -186,10 +220,10 @@ def _tell(methods: Sequence[_Method], baseline: str, look: int, plan: Looks, swe
     elif following is None:
         say(f"mtlbench: {counted(sum(m.is_open for m in rivals), 'method')} undecided after the last look")
     else:
-        per_method = (following - look) * (1 + trials)
-        known = [sweep.record(job) for method in going for job in method.runs]
+        again = tuning is not None and tuning.replicate == "search"
+        runs = len(going) * (following - look) * (1 + tuning.trials if tuning is not None and again else 1)
+        known = [sweep.record(job) for method in going for job in [*method.runs, *(method.trials if again else [])]]
         each = median([record.cost.get("train_seconds") for record in known if record is not None])
-        runs = per_method * len(going)
         cost = f", about {duration(runs * each)} of training" if each is not None else ""
         say(f"mtlbench: the next look, at {following} seeds, takes {counted(runs, 'run')}{cost}")
 

@@ -16,7 +16,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from benchmark.files import digest
-from benchmark.records.record import TRIAL, Record, load_record, record_path
+from benchmark.records.record import GAIN, TRIAL, Record, load_record, record_path
 from benchmark.runs.described import identify
 from benchmark.runs.progress import line_of, say, sweep_progress
 from benchmark.runs.runner import build_dataset, check, check_data, finished_before, keep_test_rows, run
@@ -136,7 +136,12 @@ class Sweep:
             say(
                 f"mtlbench: {title}{counted(len(jobs), what)}, {len(skipped)} done before and skipped, {len(todo)} to do"
             )
-        if diverged := sum(record.status == "diverged" for record in skipped):
+        if other := sum(_asks_otherwise(job, record) for job, record in skipped):
+            say(
+                f"mtlbench: warning: {other} of those skipped declared another primary endpoint or other contrasts; their records "
+                "keep what was declared before they ran, and rerun=true runs them again"
+            )
+        if diverged := sum(record.status == "diverged" for _, record in skipped):
             say(
                 f"mtlbench: {diverged} of those skipped had diverged; rerun=true runs them again, as after a change of code"
             )
@@ -188,8 +193,8 @@ class Sweep:
             with guarded(registry.trackers.build(config)) as tracker:
                 tracker.report(partial(report, results_dir))
 
-    def _unfinished(self, jobs: Sequence[Job]) -> tuple[list[Job], list[Record]]:
-        """Prepares and checks every data set once, before any worker needs it; the jobs to do, the records of the others."""
+    def _unfinished(self, jobs: Sequence[Job]) -> tuple[list[Job], list[tuple[Job, Record]]]:
+        """Prepares and checks every data set once, before any worker needs it; the jobs to do, the others with their records."""
         todo, done = [], []
         for job in jobs:
             key = digest(plain(job.config.dataset)), job.config.purpose == TRIAL
@@ -200,7 +205,7 @@ class Sweep:
                 todo.append(job)
             else:
                 keep_test_rows(job.config, self._data[key])
-                done.append(before)
+                done.append((job, before))
         for job in todo:
             judged = digest([plain(job.config.dataset), job.config.trainer.monitor])
             if judged not in self._checked:
@@ -239,6 +244,11 @@ def compose_all(overrides: Sequence[list[str]], compose: Compose) -> list[Job]:
             shapes[shape].seed = int(seeds[0].removeprefix("seed="))
         jobs.append(Job(job, typed(shapes[shape])))
     return list({job.record: job for job in jobs}.values())
+
+
+def _asks_otherwise(job: Job, record: Record) -> bool:
+    asked, now = record.config, job.config
+    return (asked.get("primary", GAIN), asked.get("contrasts", [])) != (now.primary, list(now.contrasts))
 
 
 def _modified(path: Path) -> int:

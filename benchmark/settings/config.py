@@ -138,6 +138,10 @@ class RunConfig:
         _at_least("seed", self.seed, 0)
         _at_least("search_seed", self.search_seed, 0)
         _at_least("threads", self.threads, 0)
+        if self.looks and not self.looks.keys() <= {"seeds", "margin"}:
+            raise ValueError(
+                f"looks has seeds and a margin, and is written by hydra/sweeper=decide; found {dict(self.looks)}"
+            )
 
     @property
     def identity(self) -> dict[str, Any]:

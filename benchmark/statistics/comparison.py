@@ -100,11 +100,12 @@ class Comparison:
         verdict: None if excluded, without pairs, or not judged yet.
         reason: Why there is no verdict, or no test behind it; None otherwise.
         tests: Number of tests of the family, by which p is adjusted.
-        alpha: The family's error.
+        alpha: The family's error, over all looks.
+        looks: How often the family is judged, as announced beforehand; each look has its share of the error.
         p: Of a difference; None where there is no test.
-        p_adjusted: By Holm.
+        p_adjusted: By Holm, times the number of looks.
         p_equivalence: The larger of the two one-sided tests'.
-        p_equivalence_adjusted: By Holm.
+        p_equivalence_adjusted: Adjusted alike.
         contrast: The difference of the means of two arms; None where runs are paired, and the differences speak.
     """
 
@@ -119,6 +120,7 @@ class Comparison:
     reason: str | None = None
     tests: int = 0
     alpha: float = 0.05
+    looks: int = 1
     p: float | None = None
     p_adjusted: float | None = None
     p_equivalence: float | None = None
@@ -229,12 +231,17 @@ class Comparison:
 
     @property
     def difference_adjusted(self) -> Interval | None:
-        """The same at `1 - alpha / tests` (Bonferroni): the family's intervals cover together.
+        """The same at `1 - level` (Bonferroni): the family's intervals cover together.
 
         Holm decides by steps and can see a difference where this interval still covers 0; never the other way.
         """
-        confidence = 1 - self.alpha / max(self.tests, 1)
+        confidence = 1 - self.level
         return self.estimate.interval(confidence, adjusted=True) if self.estimate is not None else None
+
+    @property
+    def level(self) -> float:
+        """The error of one test at one look, before Holm's steps."""
+        return self.alpha / (max(self.tests, 1) * self.looks)
 
     @property
     def improvement(self) -> Interval | None:
@@ -271,7 +278,7 @@ class Comparison:
         if not self.sd:
             return None
         size = self.margin if difference is None else difference
-        return seeds_needed(size, self.sd, self.alpha / max(self.tests, 1), power, **self._terms)
+        return seeds_needed(size, self.sd, self.level, power, **self._terms)
 
     @property
     def seeds_to_decide(self) -> int | None:
@@ -282,7 +289,7 @@ class Comparison:
         different = self.seeds_needed()
         if different is None or self.sd is None:
             return None
-        level = self.alpha / max(self.tests, 1)
+        level = self.level
         equal = seeds_for_equivalence(self.margin, self.sd, level, **self._terms)
         return None if equal is None else max(different, equal)
 
@@ -291,9 +298,9 @@ class Comparison:
         seeds = self.n if seeds is None else seeds
         if not self.sd or seeds < FEWEST:
             return None
-        return detectable_difference(self.sd, seeds, self.alpha / max(self.tests, 1), power, **self._terms)
+        return detectable_difference(self.sd, seeds, self.level, power, **self._terms)
 
     @property
     def sign_flip(self) -> Outcome:
         """The permutation test beside the t test; it assumes symmetry only, and needs more seeds than five to speak."""
-        return sign_flip_test(self.differences, level=self.alpha / max(self.tests, 1))
+        return sign_flip_test(self.differences, level=self.level)

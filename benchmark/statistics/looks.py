@@ -8,9 +8,9 @@ no more seeds; the others go on to the next.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from benchmark.statistics.comparison import Comparison, Endpoint, Verdict
 from benchmark.statistics.verdicts import Family, against_baseline
@@ -53,41 +53,49 @@ class Looks:
         """The next look after so many seeds; None after the last."""
         return min((look for look in self.seeds if look > seeds), default=None)
 
-    def undecided(self, verdicts: Mapping[str, Verdict | None]) -> list[str]:
-        """The methods that go on to the next look."""
-        return [method for method, verdict in verdicts.items() if verdict not in DECIDED]
+
+Rows: TypeAlias = Mapping[str, Mapping[Any, float]]
+"""{method: {pair: value}} of the primary endpoint."""
+
+
+def first(rows: Rows, look: int) -> dict[str, dict[Any, float]]:
+    """The first so many runs of every method, in order of their pairs, or fewer where it has no more."""
+    return {method: dict(sorted(row.items())[:look]) for method, row in rows.items()}
 
 
 def over_looks(
-    values: Mapping[tuple[str, str], Mapping[str, Mapping[Any, float]]],
+    at: Callable[[int], tuple[Rows, Mapping[str, str]]],
     endpoint: Endpoint,
     baseline: str,
     looks: Looks,
-    *,
-    excluded: Mapping[str, str] | None = None,
     **terms: Any,
 ) -> Family:
-    """All methods against the baseline, judged at every look that they have reached, as the plan announced it.
+    """All methods against the baseline, judged at every look that they have reached, by what was known then.
 
-    At a look every method has its first so many runs, in order of their pairs, or fewer if it was decided before. Each look is
-    a family at the error of one look, adjusted for all methods. Whoever is decided keeps that comparison; of the others the
-    last one stands.
+    Each look is a family at the error of one look, adjusted for all methods that were ranked at the first. Whoever is decided
+    keeps that comparison, and who is not ranked any more has none; of the others the last one stands.
 
-    Args: as `against_baseline`. Methods that stopped early lack no run.
+    Args:
+        at: {method: its first so many runs}, fewer of a method that was decided before; and {method: why it is not ranked}.
+        endpoint: What the values are of.
+        baseline: The method that others are compared to.
+        looks: The plan.
+        terms: Further arguments of `against_baseline`.
     """
-    rows = values[endpoint.task, endpoint.metric]
-    tests = len(rows.keys() - {baseline} - (excluded or {}).keys())
-    terms |= {"excluded": excluded, "expected": (), "alpha": looks.level, "tests": tests}
+    key = endpoint.task, endpoint.metric
+    terms |= {"expected": (), "alpha": looks.alpha, "looks": len(looks.seeds)}
     found: dict[str, Comparison] = {}
-    reached = looks.reached(len(rows.get(baseline, {})))
-    for look in [look for look in looks.seeds if reached is not None and look <= reached]:
-        cut = {method: dict(sorted(row.items())[:look]) for method, row in rows.items()}
-        family = against_baseline({(endpoint.task, endpoint.metric): cut}, [endpoint], baseline, **terms)
+    tests: int | None = None
+    for look in looks.seeds:
+        rows, excluded = at(look)
+        if found and len(rows.get(baseline, {})) < look:
+            break
+        if tests is None:
+            tests = len(rows.keys() - {baseline} - excluded.keys())
+        family = against_baseline({key: rows}, [endpoint], baseline, excluded=excluded, tests=tests, **terms)
         for comparison in family.comparisons:
             before = found.get(comparison.method)
-            is_open = before is None or before.verdict not in DECIDED
-            if is_open and (before is None or len(cut.get(comparison.method, {})) == look):
+            is_new = before is None or comparison.method in excluded or len(rows.get(comparison.method, {})) == look
+            if is_new and (before is None or before.verdict not in DECIDED):
                 found[comparison.method] = comparison
-    if not found:
-        return against_baseline(values, [endpoint], baseline, **terms)
-    return Family(tuple(found[method] for method in sorted(found)), tests, looks.level)
+    return Family(tuple(found[method] for method in sorted(found)), tests or 0, looks.alpha)

@@ -57,7 +57,9 @@ class Family:
         return tuple(c for c in self.comparisons if c.verdict is verdict)
 
 
-def judge(comparisons: Sequence[Comparison], *, alpha: float = 0.05, tests: int | None = None) -> Family:
+def judge(
+    comparisons: Sequence[Comparison], *, alpha: float = 0.05, tests: int | None = None, looks: int = 1
+) -> Family:
     """Gives every comparison its verdict, as one family.
 
     Only tests that are made count: excluded methods, identical ones and those of fewer than `FEWEST` pairs have none.
@@ -66,6 +68,7 @@ def judge(comparisons: Sequence[Comparison], *, alpha: float = 0.05, tests: int 
         comparisons: Not judged yet.
         alpha: The family's error.
         tests: Number of tests that could have been made, where those given were picked from more by their results.
+        looks: How often the family is judged, as announced beforehand: each look has its share of the error (Bonferroni).
     """
     assert 0 < alpha < 1
     settled = [_without_test(c) for c in comparisons]
@@ -73,19 +76,25 @@ def judge(comparisons: Sequence[Comparison], *, alpha: float = 0.05, tests: int 
     count = len(tested) if tests is None else max(tests, len(tested))
     ps = [_known(_estimate(c).p) for c in tested]
     qs = [_known(_estimate(c).p_equivalence(c.margin)) for c in tested]
-    rows = zip(tested, ps, holm(ps, count), qs, holm(qs, count), strict=True)
+    rows = zip(tested, ps, _adjusted(ps, count, looks), qs, _adjusted(qs, count, looks), strict=True)
     judged = iter(
         replace(
-            c, verdict=_verdict(c, p_adjusted, q_adjusted, alpha), tests=count, alpha=alpha, p=p,
+            c, verdict=_verdict(c, p_adjusted, q_adjusted, alpha), tests=count, alpha=alpha, looks=looks, p=p,
             p_adjusted=p_adjusted, p_equivalence=q, p_equivalence_adjusted=q_adjusted,
         )
         for c, p, p_adjusted, q, q_adjusted in rows
     )  # fmt: skip
     return Family(
-        tuple(next(judged) if done is None else replace(done, tests=count, alpha=alpha) for done in settled),
+        tuple(
+            next(judged) if done is None else replace(done, tests=count, alpha=alpha, looks=looks) for done in settled
+        ),
         count,
         alpha,
     )
+
+
+def _adjusted(ps: Sequence[float], tests: int, looks: int) -> list[float]:
+    return [min(1.0, looks * p) for p in holm(ps, tests)]
 
 
 def _estimate(comparison: Comparison) -> Contrast:
@@ -131,6 +140,7 @@ def against_baseline(
     test_train_ratio: float = 0.0,
     alpha: float = 0.05,
     tests: int | None = None,
+    looks: int = 1,
 ) -> Family:
     """Every other method against the baseline on every endpoint, as one family.
 
@@ -147,6 +157,7 @@ def against_baseline(
         test_train_ratio: Rows of test over rows of train if pairs have different test rows, else 0.
         alpha: The family's error.
         tests: As for `judge`.
+        looks: As for `judge`.
     """
     excluded = excluded or {}
     asked: list[Comparison] = []
@@ -154,7 +165,7 @@ def against_baseline(
         methods = values.get((endpoint.task, endpoint.metric), {})
         out = unranked(endpoint.metric, methods, excluded, expected)
         asked += _asked(endpoint, methods, baseline, out, paired=paired, test_train_ratio=test_train_ratio)
-    return judge(asked, alpha=alpha, tests=tests)
+    return judge(asked, alpha=alpha, tests=tests, looks=looks)
 
 
 def against_best(
@@ -166,6 +177,7 @@ def against_best(
     paired: bool = False,
     test_train_ratio: float = 0.0,
     alpha: float = 0.05,
+    looks: int = 1,
 ) -> Family:
     """On every endpoint, every other method against the one with the best mean, as one family.
 
@@ -189,7 +201,7 @@ def against_best(
         if ranked:
             best = min(ranked, key=lambda m: (-endpoint.direction * ranked[m], m))
             asked += _asked(endpoint, methods, best, out, paired=paired, test_train_ratio=test_train_ratio)
-    return judge(asked, alpha=alpha, tests=pairs)
+    return judge(asked, alpha=alpha, tests=pairs, looks=looks)
 
 
 def unranked(

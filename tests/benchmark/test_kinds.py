@@ -355,7 +355,7 @@ def test_a_report_in_another_process_finds_the_kind_by_its_entry_point(results: 
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         return done.stdout, done.stderr
 
-    assert told()[1] == "mtlbench: --margin accuracy=70%: unknown headline metric 'accuracy'; known: auc, mse\n"
+    assert told()[1] == "mtlbench: --margin accuracy=70%: unknown headline metric 'accuracy'; known: auc, gain, mse\n"
     (info / "entry_points.txt").write_text(f"[mtlbench.kinds]\nclasses = {OUTSIDE}\n")
     out, err = told()
     assert (

@@ -311,7 +311,7 @@ def test_ci_fails_where_something_was_lost(tmp_path: Path, kept: Callable[[Recor
         ),
         (
             ["{folder}", "--margin", "acu=0.1"],
-            "--margin acu=0.1: unknown headline metric 'acu'; did you mean auc? known: auc, mse",
+            "--margin acu=0.1: unknown headline metric 'acu'; did you mean auc? known: auc, gain, mse",
         ),
         (["{folder}", "--margin", "gain=0.5"], "the margin of gain must be a percentage, such as 0.5%, found 0.5"),
     ],

@@ -72,7 +72,7 @@ def test_the_answer_comes_first() -> None:
     text = " ".join(text.split())
     assert "shop, click: to find a difference of 0.0010 AUC from single_task/equal takes " in text
     assert "MSE [seconds²] from single_task/equal takes " in text
-    assert "by the test of reports at 0.05 / m for a family of m tests (12 for the tasks)" in text
+    assert "by the test of reports at 0.05 / m for a family of m tests (here 12)" in text
 
 
 def test_unfinished_runs_are_no_spread() -> None:

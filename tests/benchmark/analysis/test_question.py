@@ -12,7 +12,7 @@ import pytest
 from scipy.stats import t, ttest_ind, ttest_rel
 
 from benchmark.analysis.gain import TASKS
-from benchmark.analysis.question import Question, check_contrasts
+from benchmark.analysis.question import Question, check_contrast
 from benchmark.analysis.results import Results
 from benchmark.analysis.study import Study
 from benchmark.records.record import Record
@@ -242,9 +242,25 @@ def test_a_contrast_that_cannot_be_made_is_said_with_what_is_known(text: str, wh
     (note,) = results.answers.notes
     assert note.startswith(f"No contrast {text!r}: {why}")
     assert len(contrasts(results)) == 1  # the others are made
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("mmoe", "expected architecture or weighting, or a pair such as 'mmoe - shared_bottom', found 'mmoe'"),
+        ("mmoee - ple", "unknown architecture 'mmoee'; did you mean mmoe?"),
+        ("mmoe/equl - ple/equal", "unknown weighting 'equl'; did you mean equal?"),
+        ("mmoe - mmoe", "'mmoe - mmoe': mmoe is on both sides"),
+        ("mmoe/equal - mmoe", "mmoe/equal is one method, mmoe one architecture; expected two of one kind"),
+        ("mmoe - equal", "mmoe is one architecture, equal one weighting; expected two of one kind"),
+    ],
+)
+def test_a_contrast_that_is_none_is_refused_before_anything_runs(text: str, why: str) -> None:
+    for well in ("architecture", "weighting", "mmoe - ple", "equal - pcgrad", "mmoe/equal - ple/pcgrad"):
+        check_contrast(well, ["mmoe", "ple"], ["equal", "pcgrad"])
     with pytest.raises(ValueError) as refused:
-        check_contrasts(["mmoe - ple", text], [*CELLS, BASELINE])
-    assert str(refused.value).startswith(f"contrasts: {text!r}: {why}")
+        check_contrast(text, ["mmoe", "ple"], ["equal", "pcgrad"])
+    assert why in str(refused.value)
 
 
 def test_architectures_without_a_common_weighting_have_no_contrast() -> None:
@@ -326,20 +342,19 @@ def test_with_looks_a_method_is_judged_at_its_look_and_the_tasks_at_the_looks_le
     assert ple.p == pytest.approx(ttest_ind(rows["ple/equal"], rows[BASELINE][:3], equal_var=False).pvalue)
     assert mmoe.n == 8
     assert mmoe.p == pytest.approx(ttest_ind(rows["mmoe/equal"], rows[BASELINE], equal_var=False).pvalue)
-    assert ple.alpha == pytest.approx(0.05 / 3) and results.family.alpha == pytest.approx(0.05 / 3)
+    assert ple.level == pytest.approx(0.05 / (3 * ple.tests)) and {c.looks for c in results.family.comparisons} == {3}
     assert all(c.verdict is not None for c in results.family.comparisons)  # who stopped lacks no run
     said = notes_of(runs)
-    assert "Judged at up to 3 looks announced before, at 3, 5 and 8 seeds, each with 1.7 % of error" in said
+    assert "Judged at up to 3 looks, announced in advance, at 3, 5 and 8 seeds." in said
     assert "click 0.0058 AUC" in said  # the declared .8 % of the baseline's mean, .72
-    assert results.against_best is not None and results.against_best.alpha == pytest.approx(0.05 / 3)
+    assert results.against_best is not None and {c.looks for c in results.against_best.comparisons} == {3}
     best = results.against_best.get(
         "click", "mmoe/equal"
     )  # three methods, three tasks: nine pairs that could be tested
     assert best is not None and best.baseline == "ple/equal" and results.against_best.tests == 9
     welch = ttest_ind(rows["mmoe/equal"], rows["ple/equal"], equal_var=False)
-    assert best.p == pytest.approx(welch.pvalue) and "with an error of 1.7 % of its own." in said
-    assert "a method that was decided got no more seeds and keeps its verdict" in said
-    assert "with probability 98.3 % none of the differences that are claimed is false" in said
+    assert best.p == pytest.approx(welch.pvalue) and best.p_adjusted == pytest.approx(min(1, 3 * 9 * welch.pvalue))
+    assert "p is adjusted for 3 looks too. A method that was decided got no more seeds and keeps its verdict." in said
 
 
 def test_the_margin_declared_with_looks_is_the_primary_endpoints() -> None:

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from benchmark.analysis.families import to_baseline
+from benchmark.analysis.families import endpoints, terms
 from benchmark.analysis.study import Study, find_baseline, find_method
 from benchmark.analysis.values import long_table, values_on_test
 from benchmark.records.record import Record
+from benchmark.statistics import against_baseline
 from tests.benchmark.reporting.fabricate import record, records, searched, searches
 
 
@@ -141,7 +142,7 @@ def rates(runs: list[Record]) -> set[float]:
 def test_a_tuned_method_is_one_whatever_each_of_its_searches_chose() -> None:
     made = [*searches(seeds=3, best=2), *searches("shop", seeds=2, best=2)]
     assert len(rates(made)) == 3
-    study = Study.of([*made, record()])
+    study = Study.of([*made, record()], apart=False)
     assert study.methods == ["mmoe/equal", TUNED]
     found = {group.name: [run.record.seed for run in group.by_method[TUNED]] for group in study.groups}
     assert found == {"shop": [0, 1], "videos": [0, 1, 2]}
@@ -160,7 +161,7 @@ def changed(runs: list[Record], **trainer: Any) -> list[Record]:
 @pytest.mark.parametrize(
     ("other", "names"),
     [
-        (searches(sampler="random"), ["sampler=random", "sampler=halton"]),
+        (searches(sampler="random"), ["sampler=halton", "sampler=random"]),
         (
             searches(space={"trainer.learning_rate": "interval(1, 2)", "architecture.num_experts": "choice(4, 8)"}),
             ["space.trainer.learning_rate=interval(1, 2)", "space.trainer.learning_rate=tag(log, interval(1e-4, 1e-2))"],
@@ -199,7 +200,7 @@ def test_searches_on_draws_of_the_data_are_one_method() -> None:
 
 
 def test_a_run_of_each_search_pairs_by_its_seed_with_runs_of_none() -> None:
-    (group,) = Study.of([*searches(), *(record(seed=seed) for seed in range(3))]).groups
+    (group,) = Study.of([*searches(), *(record(seed=seed) for seed in range(3))], apart=False).groups
     default, tuned = ([run.pair for run in group.by_method[method]] for method in ("mmoe/equal", TUNED))
     assert default == tuned
     assert [(pair[3], pair[4]) for pair in tuned] == [(0, 0), (1, 0), (2, 0)]
@@ -208,7 +209,7 @@ def test_a_run_of_each_search_pairs_by_its_seed_with_runs_of_none() -> None:
 def test_several_searches_on_one_seed_are_runs_of_their_own() -> None:
     untuned = [record(seed=seed) for seed in range(3)]
     others = [*searches(method="single_task/equal"), *searched(method="single_task/equal")]
-    study = Study.of([*searches(), *searched(seeds=3), *untuned, *others])
+    study = Study.of([*searches(), *searched(seeds=3), *untuned, *others], apart=False)
     (group,) = study.groups
     assert study.repeated == 2  # seed 0 of search 0 is of both, of both methods
     pairs = {method: [run.pair[3:] for run in runs] for method, runs in group.by_method.items()}
@@ -216,7 +217,7 @@ def test_several_searches_on_one_seed_are_runs_of_their_own() -> None:
     assert pairs["mmoe/equal"] == [(0, 0), (1, 0), (2, 0)]
     values = values_on_test(long_table(study), "joint")["videos"]
     assert {len(row) for row in values["click", "auc"].values()} == {5, 3}
-    found = to_baseline(group, values, "single_task/equal (tuned)", {})
+    found = against_baseline(values, endpoints(group, {}), "single_task/equal (tuned)", **terms(group, values))
     assert {(c.method, c.n, c.reason) for c in found.comparisons} == {(TUNED, 5, None), ("mmoe/equal", 3, None)}
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from benchmark import report
 from benchmark.datasets import Data
-from benchmark.records.record import load_records
+from benchmark.records.record import load_record, load_records
 from benchmark.runs.decide import decide
 from benchmark.runs.runner import build_dataset, identify, new_record
 from benchmark.settings.composition import typed
@@ -78,7 +78,9 @@ def test_a_method_that_is_decided_gets_no_more_seeds(tmp_path: Path, capsys: pyt
     assert launcher.of("mmoe") == [0, 1, 2]
     assert launcher.of("single_task") == launcher.of("shared_bottom") == list(range(8))
     told = capsys.readouterr().err
-    assert "3 methods until decided: looks at 3, 5, 8 seeds, each with 1.67 % of error; the margin is 0.5%" in told
+    assert (
+        "3 methods until decided by gain: looks at 3, 5, 8 seeds, each with 1.67 % of error; the margin is 0.5%" in told
+    )
     assert "look at 3 seeds: worse: mmoe/equal (-" in told
     assert "the next look, at 5 seeds, takes 4 runs, about 4 min of training" in told
     assert "1 method undecided after the last look" in told
@@ -89,7 +91,8 @@ def test_the_records_carry_the_looks_and_the_report_judges_by_them(tmp_path: Pat
     assert all(r.config["looks"] == {"seeds": list(LOOKS), "margin": "0.5%"} for r in load_records(tmp_path))
     (results,) = report(tmp_path).results
     assert results.primary is not None and results.family is not None
-    assert results.primary.alpha == results.family.alpha == pytest.approx(0.05 / 3)
+    every = [*results.primary.comparisons, *results.family.comparisons]
+    assert {(c.alpha, c.looks) for c in every} == {(0.05, 3)}
     verdicts = {c.method: (c.verdict, c.n) for c in results.primary.comparisons}
     assert verdicts == {"mmoe/equal": (Verdict.WORSE, 3), "shared_bottom/equal": (Verdict.UNDECIDED, 8)}
     assert results.group.complete == {f"{method}/equal" for method in METHODS}  # who was decided lacks no run
@@ -129,6 +132,29 @@ def test_tuned_methods_have_a_search_for_every_seed_of_every_look(tmp_path: Path
     assert launcher.of("shared_bottom", "tuned") == list(range(8)) and len(launcher.of("shared_bottom", "trial")) == 16
     assert {config.search_seed for config in launcher.runs if config.purpose == "tuned"} == set(range(8))
     assert not launcher.of("mmoe")  # the default parameters are another question
+
+
+def test_runs_that_were_there_already_are_judged_at_the_looks_too(tmp_path: Path) -> None:
+    search(tmp_path, Launcher())
+    for path in tmp_path.rglob("*.json"):  # as a plain sweep leaves them
+        record = load_record(path)
+        del record.config["looks"]
+        record.write(tmp_path)
+    search(tmp_path, launcher := Launcher())
+    assert not launcher.runs
+    (results,) = report(tmp_path).results
+    assert results.primary is not None and {c.looks for c in results.primary.comparisons} == {3}
+    with pytest.raises(ValueError, match=r"was judged at looks \[3, 5, 8\] with the margin 0.5%, found \[3, 5\]"):
+        search(tmp_path, Launcher(), looks=(3, 5))
+
+
+def test_a_declared_task_is_judged_by_its_own_margin(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    jobs = [[*SHOP, f"architecture={m}", f"results_dir={tmp_path}", "primary=click.auc"] for m in METHODS]
+    decide(jobs, compose=compose, launch=Launcher(), looks=LOOKS)
+    assert "until decided by click.auc: looks at 3, 5, 8 seeds, each with 1.67 % of error\n" in capsys.readouterr().err
+    (results,) = report(tmp_path).results
+    assert results.primary is not None
+    assert {(c.task, c.margin) for c in results.primary.comparisons} == {("click", 0.001)}
 
 
 def test_a_baseline_at_chance_has_no_answer_and_costs_no_more_seeds(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from scipy.stats import binom, ttest_ind
 
 from benchmark.statistics import Comparison, Endpoint, Family, Margin, Verdict, over_looks
-from benchmark.statistics.looks import Looks
+from benchmark.statistics.looks import Looks, first
 from benchmark.statistics.significance import holm
 
 STUDIES = 400
@@ -22,10 +23,17 @@ GAIN = Endpoint("all", "gain", 1, Margin(0.5))
 FIRM = (Verdict.BETTER, Verdict.WORSE)
 
 
+def known(
+    rows: dict[str, dict[int, float]], excluded: dict[str, str] | None = None
+) -> Callable[[int], tuple[dict[str, dict[int, float]], dict[str, str]]]:
+    """What is known at every look: the first runs, and who is never ranked."""
+    return lambda look: (first(rows, look), excluded or {})
+
+
 def judged(drawn_MS: np.ndarray, looks: Looks) -> Family:
     """Of gains (M, S) with the baseline in the last row. What a method would have had after its verdict is there, unread."""
     rows = {name: dict(enumerate(row)) for name, row in zip([*METHODS, "b"], drawn_MS.tolist(), strict=True)}
-    return over_looks({("all", "gain"): rows}, GAIN, "b", looks)
+    return over_looks(known(rows), GAIN, "b", looks)
 
 
 @pytest.mark.parametrize("fitted", [True, False], ids=["spreads drawn", "spreads observed"])
@@ -63,8 +71,8 @@ def plan(
 ) -> dict[str, Comparison]:
     """Each method's comparison with `BASELINE`, over these looks."""
     rows = {name: dict(enumerate(row)) for name, row in {"b": BASELINE, **methods}.items()}
-    found = over_looks({("all", "gain"): rows}, GAIN, "b", Looks(seeds, alpha))
-    assert found.alpha == pytest.approx(alpha / len(seeds)) and found.tests == len(methods)
+    found = over_looks(known(rows), GAIN, "b", Looks(seeds, alpha))
+    assert found.alpha == pytest.approx(alpha) and found.tests == len(methods)
     return {c.method: c for c in found.comparisons}
 
 
@@ -74,7 +82,7 @@ def test_who_was_decided_at_the_first_look_keeps_that_verdict() -> None:
         found = plan({"early": (*ahead, *later)})["early"]
         assert (found.verdict, found.n) == (Verdict.BETTER, 3)
         assert found.p == pytest.approx(ttest_ind(ahead, BASELINE[:3], equal_var=False).pvalue)
-        assert found.alpha == pytest.approx(0.02)
+        assert (found.alpha, found.looks, found.level) == (0.06, 3, pytest.approx(0.02))
     assert plan({"early": ahead})["early"].n == 3  # and needs no later seed for it
 
 
@@ -93,8 +101,8 @@ def test_p_is_adjusted_for_all_methods_at_every_look() -> None:
     found = plan(methods)
     first = [ttest_ind(row[:3], BASELINE[:3], equal_var=False).pvalue for row in methods.values()]
     second = [ttest_ind(row[:5], BASELINE[:5], equal_var=False).pvalue for row in methods.values()]
-    assert found["early"].p_adjusted == pytest.approx(holm(first)[0])
-    assert found["late"].p_adjusted == pytest.approx(holm(second)[1])
+    assert found["early"].p_adjusted == pytest.approx(3 * holm(first)[0])
+    assert found["late"].p_adjusted == pytest.approx(min(1.0, 3 * holm(second)[1]))
 
 
 def test_between_two_looks_the_last_one_stands() -> None:
@@ -105,17 +113,32 @@ def test_between_two_looks_the_last_one_stands() -> None:
 
 def test_before_the_first_look_there_is_no_test() -> None:
     rows = {"b": dict(enumerate(BASELINE[:2])), "m": {0: 2.0, 1: 2.1}}
-    (found,) = over_looks({("all", "gain"): rows}, GAIN, "b", Looks((3, 5))).comparisons
+    (found,) = over_looks(known(rows), GAIN, "b", Looks((3, 5))).comparisons
     assert found.verdict is Verdict.UNDECIDED and found.reason == "2 seeds; a test needs 3"
 
 
 def test_who_is_not_ranked_is_in_no_look() -> None:
     rows = {"b": dict(enumerate(BASELINE)), "m": dict.fromkeys(range(8), 2.0), "gone": {0: 1.0}}
-    found = over_looks({("all", "gain"): rows}, GAIN, "b", Looks((3, 5)), excluded={"gone": "diverged on seed 1"})
+    found = over_looks(known(rows, {"gone": "diverged on seed 1"}), GAIN, "b", Looks((3, 5)))
     assert {c.method: (c.verdict, c.reason) for c in found.comparisons} == {
         "gone": (None, "diverged on seed 1"), "m": (Verdict.BETTER, None),
     }  # fmt: skip
     assert found.tests == 1
+
+
+def test_who_stops_being_ranked_keeps_a_verdict_and_gets_none_any_more() -> None:
+    """The baseline diverges on the fourth seed: who was decided before is decided, and nobody else can be."""
+    rows = {name: dict(enumerate(row)) for name, row in {
+        "b": BASELINE, "early": (2.00, 2.05, 1.95), "late": (0.5, 1.9, 1.2, 1.4, 1.1, 1.0, 1.6, 1.3),
+    }.items()}  # fmt: skip
+
+    def at(look: int) -> tuple[dict[str, dict[int, float]], dict[str, str]]:
+        return first(rows, look), {"b": "diverged on seed 3"} if look > 3 else {}
+
+    found = {c.method: c for c in over_looks(at, GAIN, "b", Looks((3, 5, 8))).comparisons}
+    assert (found["early"].verdict, found["early"].n) == (Verdict.BETTER, 3)
+    assert found["late"].verdict is None
+    assert found["late"].reason == "the baseline b is not ranked: diverged on seed 3"
 
 
 def test_the_error_is_split_and_the_looks_are_found() -> None:
@@ -123,8 +146,6 @@ def test_the_error_is_split_and_the_looks_are_found() -> None:
     assert math.isclose(looks.level, 0.02)
     assert [looks.reached(seeds) for seeds in (2, 3, 4, 5, 9)] == [None, 3, 3, 5, 8]
     assert [looks.after(seeds) for seeds in (0, 3, 4, 8)] == [3, 5, 5, None]
-    verdicts = {"a": Verdict.WORSE, "b": Verdict.UNDECIDED, "c": None, "d": Verdict.EQUIVALENT}
-    assert looks.undecided(verdicts) == ["b", "c"]
 
 
 @pytest.mark.parametrize("seeds", [(), (2, 5), (5, 5), (8, 5)])

@@ -46,7 +46,7 @@ class SweeperConfig:
     replicate: str = "search"
     with_defaults: bool = True
     looks: list[int] = field(default_factory=list)
-    margin: str = "0.5%"
+    margin: str | None = None
     baseline: str = "single_task/equal"
 
 
