@@ -36,11 +36,13 @@ class Scores:
     Args:
         totals: In per cent, {method: {pair: value}}; the baseline's have the mean 0.
         parts: The same of each task.
+        scales: Per cent of gain over all tasks for one unit of a task's metric.
         reason: Why there are none, if there are none.
     """
 
     totals: Rows = field(default_factory=dict)
     parts: Mapping[str, Rows] = field(default_factory=dict)
+    scales: Mapping[str, float] = field(default_factory=dict)
     reason: str | None = None
 
 
@@ -86,6 +88,7 @@ def scores(group: Group, found: Values, baseline: str | None) -> Scores:
         return Scores(reason="there is no baseline" if baseline is None else "there is one task only")
     constants = stated(group, "constant")
     parts: dict[str, Rows] = {}
+    scales: dict[str, float] = {}
     for task in group.tasks:
         metric = metrics.headline(task)
         rows = found.get((task.name, metric.name), {})
@@ -104,7 +107,8 @@ def scores(group: Group, found: Values, baseline: str | None) -> Scores:
             method: {pair: relative_gain(value, mean, constant) for pair, value in row.items()}
             for method, row in rows.items()
         }
-    return Scores(_totals(parts), parts)
+        scales[task.name] = 100 / ((mean - constant) * len(group.tasks))
+    return Scores(_totals(parts), parts, scales)
 
 
 def _knowing_nothing(task: Task) -> str:

@@ -83,10 +83,10 @@ class Results:
         """The method against the baseline on the gain over tasks, where that is the primary endpoint."""
         return self.primary.get(TASKS, method) if self.primary is not None else None
 
-    def with_rows(self, task: Task, method: str) -> Interval | None:
-        """The difference to the baseline with its interval over seeds and test rows together; None where rows are unknown."""
-        found, comparison = self.rows.get((task.name, method)), self.comparison(task, method)
+    def with_rows(self, comparison: Comparison | None) -> Interval | None:
+        """A difference to the baseline with its interval over seeds and test rows together; None where rows are unknown."""
         estimate = comparison.estimate if comparison is not None else None
+        found = self.rows.get((comparison.task, comparison.method)) if comparison is not None else None
         if not isinstance(found, RowError) or estimate is None or not estimate.error > 0:
             return None
         return combined_interval(estimate.value, estimate.error, estimate.df, found, n=estimate.n)

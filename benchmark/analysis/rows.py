@@ -6,13 +6,14 @@ R rows, S runs of a method.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 
 from benchmark import metrics
+from benchmark.analysis.gain import TASKS
 from benchmark.analysis.study import Group, Run
 from benchmark.records.predictions import SUFFIX, LabelledRows, load_predictions, load_test_rows, path_of_test_rows
 from benchmark.records.record import SelectionName
@@ -32,7 +33,11 @@ Found: TypeAlias = dict[str, Deviations | str]
 
 
 def row_errors(
-    group: Group, results: str | Path, baseline: str, selection: SelectionName = "joint"
+    group: Group,
+    results: str | Path,
+    baseline: str,
+    selection: SelectionName = "joint",
+    scales: Mapping[str, float] | None = None,
 ) -> dict[tuple[str, str], RowError | str]:
     """How well the test rows tell every method's difference to the baseline, by the headline metric of each task.
 
@@ -44,21 +49,25 @@ def row_errors(
         results: The folder of records, predictions beside them.
         baseline: The method that the others are compared to, as the group names it.
         selection: The epoch that is compared: one for all tasks, or each task's best.
+        scales: Per cent of gain over all tasks for one unit of a task's metric, of `gain.scores`; empty where there is no gain.
 
     Returns:
-        {(task, method): its row error, or why there is none, in words}, of every other method that has finished runs.
+        {(task, method): its row error, or why there is none, in words}, of every other method that has finished runs; of the
+        gain over all tasks under `gain.TASKS`.
     """
+    scales = scales or {}
     files: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(Path(results).rglob(f"*{SUFFIX}")):
         files[path.name.removesuffix(SUFFIX)].append(path)
     methods = [method for method, runs in group.finished.items() if runs and method != baseline]
     known: dict[Path, LabelledRows] = {}
-    other = _found(group, baseline, files, selection, known)
+    terms = files, selection, known, scales
+    other = _found(group, baseline, *terms)
     errors: dict[tuple[str, str], RowError | str] = {}
     for method in methods:
-        mine = _found(group, method, files, selection, known)
+        mine = _found(group, method, *terms)
         varied = len({run.pair[2] for of in (method, baseline) for run in group.finished.get(of, [])}) > 1
-        for task in (task.name for task in group.tasks):
+        for task in mine:
             first, second = mine[task], other[task]
             if varied:
                 errors[task, method] = VARIED
@@ -75,13 +84,39 @@ def _found(
     files: dict[str, list[Path]],
     selection: SelectionName,
     known: dict[Path, LabelledRows],
+    scales: Mapping[str, float],
 ) -> Found:
     """What the rows do to the metrics of a method; `known` has the test rows that were read so far."""
     try:
         outputs, rows = _loaded(group.finished.get(method, []), method, files, selection, known)
     except ValueError as error:
         return {task.name: str(error) for task in group.tasks}
-    return {task.name: _deviations(task, method, [of[task.name] for of in outputs], rows) for task in group.tasks}
+    clusters_R = _clusters(rows)
+    found: Found = {
+        task.name: _deviations(task, method, [of[task.name] for of in outputs], rows, clusters_R)
+        for task in group.tasks
+    }
+    return found | ({TASKS: _overall(found, rows, clusters_R, scales)} if scales else {})
+
+
+def _clusters(rows: LabelledRows) -> np.ndarray:
+    """(R,) numbers of the clusters, from 0 on: the users, or the rows themselves."""
+    if rows.users is None:
+        return np.arange(len(next(iter(rows.labels.values()))))
+    numbers: np.ndarray = np.unique(rows.users, return_inverse=True)[1]
+    return numbers
+
+
+def _overall(found: Found, rows: LabelledRows, clusters_R: np.ndarray, scales: Mapping[str, float]) -> Deviations | str:
+    """What the rows do to the gain: the tasks' parts, each by its scale."""
+    parts = {task: of for task, of in found.items() if isinstance(of, Deviations)}
+    if len(parts) < len(found):
+        return next(of for of in found.values() if isinstance(of, str))
+    runs = len(next(iter(parts.values())).parts_SG)
+    total_SG = np.zeros((runs, int(clusters_R.max()) + 1))
+    for task, of in parts.items():
+        total_SG[:, np.unique(clusters_R[~np.isnan(rows.labels[task])])] += scales[task] * of.parts_SG
+    return Deviations(total_SG, len(clusters_R), min(of.df for of in parts.values()))
 
 
 def _loaded(
@@ -119,14 +154,17 @@ def _loaded(
     return outputs, known[place]
 
 
-def _deviations(task: Task, method: str, outputs: Sequence[np.ndarray], rows: LabelledRows) -> Deviations | str:
+def _deviations(
+    task: Task, method: str, outputs: Sequence[np.ndarray], rows: LabelledRows, clusters_R: np.ndarray
+) -> Deviations | str:
     metric = metrics.headline_name(task)
     if metric not in DEVIATIONS:
         return f"the row error of {metric} is not known, only of {', '.join(DEVIATIONS)}"
+    if task.name not in rows.labels or any(len(values) != len(clusters_R) for values in outputs):
+        return f"the file of test rows is of other data than the predictions of {method} on {task.name}"
     labels_R = rows.labels[task.name]
     known_R = ~np.isnan(labels_R)
-    users_R = None if rows.users is None else rows.users[known_R]
     try:
-        return DEVIATIONS[metric](labels_R[known_R], np.stack(outputs)[:, known_R], users_R)
+        return DEVIATIONS[metric](labels_R[known_R], np.stack(outputs)[:, known_R], clusters_R[known_R])
     except ValueError as error:
         return f"{method}: {error}"

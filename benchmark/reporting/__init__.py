@@ -229,7 +229,7 @@ def _make(
                 no_gains=scores.reason,
                 question=question,
                 answers=judged,
-                rows=row_errors(group, folder, baseline, selection) if folder and has_predictions and baseline else {},
+                rows=row_errors(group, folder, baseline, selection, scores.scales) if folder and has_predictions and baseline else {},
                 against_best=families.to_best(group, found, margins) if several else None,
                 lines=lines,
                 against_lines={

@@ -163,6 +163,8 @@ def _tasks(results: Results) -> str:
         if total := sum(counts.values()):
             where = ", ".join(f"{task} {number}" for task, number in counts.items() if number)
             parts.append(f"{total} {WORDS[verdict]} ({where})")
+    if parts and (open_ := len(family.of(Verdict.UNDECIDED))):
+        parts.append(f"{open_} {WORDS[Verdict.UNDECIDED]}")
     judged = counted(sum(c.verdict is not None for c in family.comparisons), "comparison")
     others = {c.task for c in family.comparisons}
     where = "Task by task" if len(others) == len(results.group.tasks) else f"On {joined(sorted(others))}"
@@ -190,7 +192,7 @@ def _cost(results: Results, best: Comparison) -> str:
     group = results.group
     mine, base = cost(group.finished[best.method]), cost(group.finished[best.baseline])
     ratios = [
-        f"{rounded(own / other)} times the {what}"
+        f"{own / other:.{2 if own < other else 1}f} times the {what}"
         for own, other, what in ((mine[0], base[0], "parameters"), (mine[2], base[2], "training time"))
         if own and other
     ]
@@ -201,11 +203,11 @@ def _limits(results: Results, found: Sequence[Comparison]) -> str:
     """What would change the answer: seeds, searches, rows, methods that are not ranked."""
     fewest, most = min(c.n for c in found), max(c.n for c in found)
     seeds = counted(most, "seed") if fewest == most else f"{fewest} to {most} seeds"
-    parts = [f"{seeds} a method{_searched(results)}", *_undecided(results, found, most)]
+    parts = [f"{seeds} per method{_searched(results)}", *_undecided(results, found, most)]
     assert results.primary is not None
     if unranked := sum(c.verdict is None for c in results.primary.comparisons):
         parts.append(f"{counted(unranked, 'method')} not ranked")
-    parts += [part for part in (_rows(results), _stopping(results, found[0])) if part]
+    parts += [part for part in (_rows(results, found), _stopping(results, found[0])) if part]
     return f"What limits this: {'; '.join(parts)}."
 
 
@@ -243,14 +245,19 @@ def _searched(results: Results) -> str:
     if all(number == len(own) for number, own in zip(searches, known, strict=True)):
         return ", each with a search of its own"
     if min(searches) == 1:
-        return ", all of one search, whose luck no interval covers"
-    return f", of {min(searches)} searches, whose luck intervals cover in part"
+        return ", all from one search, whose luck the intervals leave out"
+    return f", from {min(searches)} searches, whose luck the intervals cover in part"
 
 
-def _rows(results: Results) -> str:
+def _rows(results: Results, found: Sequence[Comparison]) -> str:
+    """How many test rows there are, and what no number of seeds shows on them."""
     rows = {run.pair[2] for runs in results.group.finished.values() for run in runs}
     splits = results.group.example.dataset.get("splits", {})
-    return f"one set of {splits['test']:,} test rows" if len(rows) == 1 and "test" in splits else ""
+    if len(rows) != 1 or "test" not in splits:
+        return ""
+    least = [size for c in found if (size := results.least_visible(c)) is not None]
+    visible = f", on which the least visible difference is {max(least):.2g} {_unit(results, found[0])}" if least else ""
+    return f"one set of {splits['test']:,} test rows{visible}"
 
 
 def _stopping(results: Results, best: Comparison) -> str:
@@ -259,4 +266,4 @@ def _stopping(results: Results, best: Comparison) -> str:
     if results.selection != "joint" or best.metric != GAIN or gain is None or gain.total is None:
         return ""
     size = bracketed(gain.total, places(best), sign="+").replace(" ", " % ", 1)
-    return f"one epoch for all tasks (with each task's own best, {best.method} gains {size})"
+    return f"one stopping point for all tasks (with each task's own, {best.method} is at {size})"

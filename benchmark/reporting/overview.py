@@ -65,8 +65,10 @@ def gain_table(results: Results) -> TextTable | None:
     if results.baseline is None or not results.gains or len(results.group.tasks) < 2:
         return None
     tasks = results.group.tasks
+    has_rows = any(results.with_rows(results.of_gain(method)) for method in results.gains)
     columns = (
         Column("method", numeric=False), Column("gain", "gain over tasks, %", intervals=True),
+        *([Column("with_rows", "over seeds and test rows", intervals=True)] if has_rows else []),
         *(Column(_key(task), f"{task.name}, %", intervals=True) for task in tasks),
     )  # fmt: skip
     rows = []
@@ -75,6 +77,9 @@ def gain_table(results: Results) -> TextTable | None:
         if gain is not None:
             parts = [gain.parts.get(task.name) for task in tasks]
             cells = [Cell(signed_interval(part, 2) if part else ABSENT) for part in (gain.total, *parts)]
+            if has_rows:
+                beside = results.with_rows(results.of_gain(method))
+                cells.insert(1, Cell("" if beside is None else signed_interval(beside, 2)))
             rows.append(Row((Cell(method, method=method), *cells)))
     return TextTable(
         "gains", "Gain of each task", columns, tuple(rows), "+ is better", notes=(_gain_note(results),), detail=True

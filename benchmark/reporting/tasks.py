@@ -35,7 +35,7 @@ def task_table(results: Results, task: Task) -> TextTable:
         columns.append(
             Column("difference", f"Δ {headline.title} to {results.baseline} ({better} is better)", intervals=True)
         )
-    has_rows = any(results.with_rows(task, method) for method in group.by_method)
+    has_rows = any(results.with_rows(results.comparison(task, method)) for method in group.by_method)
     if has_rows:
         columns.append(Column("with_rows", "Δ over seeds and test rows", intervals=True, detail=True))
     if results.family is not None:
@@ -83,7 +83,7 @@ def _difference_cell(results: Results, task: Task, method: str) -> Cell:
 
 
 def _with_rows_cell(results: Results, task: Task, method: str) -> Cell:
-    found = results.with_rows(task, method)
+    found = results.with_rows(results.comparison(task, method))
     return Cell("" if found is None else signed_interval(found, results.places[task.name, metrics.headline_name(task)]))
 
 

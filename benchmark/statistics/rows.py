@@ -177,7 +177,7 @@ def combined_error(seed_error: float, seed_df: float, rows: RowError) -> tuple[f
 def combined_interval(
     difference: float, seed_error: float, seed_df: float, rows: RowError, *, n: int, confidence: float = 0.95
 ) -> Interval:
-    """The interval of a difference over seeds and test rows.
+    """The interval of a difference over seeds and test rows; never narrower than that over seeds alone.
 
     Args:
         difference: Of the two methods' means over seeds.
@@ -189,6 +189,8 @@ def combined_interval(
     """
     error, df = combined_error(seed_error, seed_df, rows)
     half = float(stdtrit(df, (1 + confidence) / 2)) * error
+    # rows bring degrees of freedom along, and could so make the interval of few seeds narrower
+    half = max(half, float(stdtrit(seed_df, (1 + confidence) / 2)) * seed_error)
     return Interval(difference, difference - half, difference + half, n, confidence)
 
 

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import rankdata
 
 from benchmark import RunConfig, TrainerConfig, configure, load_records, run
+from benchmark.analysis.gain import TASKS as GAIN
 from benchmark.analysis.rows import VARIED, row_errors
 from benchmark.analysis.study import Group, Study
 from benchmark.records.predictions import (
@@ -77,6 +79,36 @@ def test_one_run_without_users_is_delong_s_error_and_that_of_squared_errors(
     assert error.variance == pytest.approx(np.var(squares[0] - squares[1], ddof=1) / 200)
 
 
+def auc(labels_R: np.ndarray, scores_R: np.ndarray) -> float:
+    ranks, positive = rankdata(scores_R), labels_R == 1
+    count = positive.sum()
+    return float((ranks[positive].sum() - count * (count + 1) / 2) / (count * (len(labels_R) - count)))
+
+
+def test_the_rows_part_in_the_gain_is_that_of_leaving_each_row_out(folder: Path) -> None:
+    """The jackknife of the whole gain, whose tasks have other rows."""
+    scales = {"click": 130.0, "like": 90.0, "play_time": -15.0}
+    group = group_of(folder)
+    found = row_errors(group, folder, B, "joint", scales)[GAIN, A]
+    assert isinstance(found, RowError) and found.rows == ROWS
+    runs = [group.finished[method][0].record for method in (A, B)]
+    mine, other = (load_predictions(path_of_predictions(of.path(folder)), of, "joint") for of in runs)
+    labels = load_test_rows(next(folder.glob("videos/test_rows/*"))).labels
+
+    def gain(kept_R: np.ndarray) -> float:
+        observed_R = kept_R & ~np.isnan(labels["play_time"])
+        error = [np.mean((of["play_time"] - labels["play_time"])[observed_R] ** 2) for of in (mine, other)]
+        total = scales["play_time"] * (error[0] - error[1])
+        for task in ("click", "like"):
+            total += scales[task] * (
+                auc(labels[task][kept_R], mine[task][kept_R]) - auc(labels[task][kept_R], other[task][kept_R])
+            )
+        return float(total)
+
+    left_out = [gain(np.arange(ROWS) != row) for row in range(ROWS)]
+    assert found.variance == pytest.approx((ROWS - 1) ** 2 / ROWS * np.var(left_out, ddof=1), rel=0.03)
+
+
 def without_predictions(folder: Path) -> None:
     for path in folder.glob("videos/mmoe/**/*.predictions.safetensors"):
         path.unlink()
@@ -127,7 +159,7 @@ def test_a_task_of_one_class_has_none_and_the_others_have(folder: Path) -> None:
     columns = np.stack([labels["click"], np.zeros(ROWS), labels["play_time"]], axis=1)
     save_test_rows(path, TASKS, columns, None)
     found = row_errors(group_of(folder), folder, B)
-    assert found["like", A] == f"{A}: a class needs two rows at least, found 0 positive and {ROWS} negative"
+    assert found["like", A] == f"{A}: a class needs two clusters at least, found 0 positive and {ROWS} negative"
     assert isinstance(found["click", A], RowError)
 
 

@@ -165,7 +165,7 @@ def test_with_too_few_seeds_the_reason_is_said_and_no_number() -> None:
         "the best mean, of a/equal, is +3.00 %."
     )
     assert found[-1].startswith(
-        "What limits this: 2 seeds a method, parameters not tuned; 2 seeds; a test needs 3; one set"
+        "What limits this: 2 seeds per method, parameters not tuned; 2 seeds; a test needs 3; one set"
     )
     assert "would decide" not in found[-1]
 
@@ -230,8 +230,10 @@ def test_what_the_best_costs_is_said() -> None:
 
 def test_what_limits_the_answer() -> None:
     assert said(made({"mmoe/equal": 3.0}))[-1] == (
-        "What limits this: 5 seeds a method, parameters not tuned; one set of 10,000 test rows; one epoch for all tasks (with "
-        "each task's own best, mmoe/equal gains +3.00 % [{}, {}]).".format(*(f"+{end}" for end in shown(3.0)[1:]))
+        "What limits this: 5 seeds per method, parameters not tuned; one set of 10,000 test rows; one stopping point for all "
+        "tasks (with each task's own, mmoe/equal is at +3.00 % [{}, {}]).".format(
+            *(f"+{end}" for end in shown(3.0)[1:])
+        )
     )
 
 
@@ -240,14 +242,14 @@ def test_unequal_numbers_of_seeds_are_said() -> None:
     early = [run for run in runs if run.method != "b/equal" or run.seed < 3]
     for run in early:
         run.config["looks"] = {"seeds": [3, 6], "margin": "0.5%"}
-    assert said(early)[-1].startswith("What limits this: 3 seeds a method")  # both were decided at the first look
+    assert said(early)[-1].startswith("What limits this: 3 seeds per method")  # both were decided at the first look
     noisy = made({"a/equal": 3.0, "b/equal": 0.3}, 1.0, seeds=6)
     for run in noisy:
         run.config["looks"] = {"seeds": [3, 6], "margin": "0.5%"}
         if run.method == "a/equal":
             for task, (metric, base, constant) in LEVELS.items():
                 run.metrics["test"][task][metric] = base + (9.0 + 0.01 * run.seed) / 100 * (base - constant)
-    assert "3 to 6 seeds a method" in said(noisy)[-1]
+    assert "3 to 6 seeds per method" in said(noisy)[-1]
 
 
 def test_methods_that_are_not_ranked_are_counted_in_no_verdict_and_said() -> None:
@@ -272,9 +274,9 @@ def tuned(gains: Mapping[str, float], searches: Sequence[int]) -> list[Record]:
 @pytest.mark.parametrize(
     ("searches", "words"),
     [
-        ((0,) * 5, "5 seeds a method, all of one search, whose luck no interval covers;"),
-        ((0, 1, 2, 3, 4), "5 seeds a method, each with a search of its own;"),
-        ((0, 0, 1, 1, 2), "5 seeds a method, of 3 searches, whose luck intervals cover in part;"),
+        ((0,) * 5, "5 seeds per method, all from one search, whose luck the intervals leave out;"),
+        ((0, 1, 2, 3, 4), "5 seeds per method, each with a search of its own;"),
+        ((0, 0, 1, 1, 2), "5 seeds per method, from 3 searches, whose luck the intervals cover in part;"),
     ],
 )
 def test_of_tuned_methods_it_is_said_whose_luck_intervals_cover(searches: tuple[int, ...], words: str) -> None:
