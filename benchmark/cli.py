@@ -181,7 +181,7 @@ _selection = click.option(
 @click.option(
     "--fail-if-worse",
     is_flag=True,
-    help="Exit with 1 if FIRST is worse anywhere, or if that cannot be ruled out because a verdict, a test or, of folders, a run is missing.",
+    help="Exit with 1 if FIRST is worse anywhere, or if that cannot be ruled out: a verdict, a test or, of folders, a run is missing.",
 )
 @click.option("--delong", is_flag=True, help="Add DeLong's test of the two's checkpoints, seed by seed.")
 @_selection
