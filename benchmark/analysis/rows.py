@@ -15,14 +15,15 @@ import numpy as np
 from benchmark import metrics
 from benchmark.analysis.gain import TASKS
 from benchmark.analysis.study import Group, Run
+from benchmark.kinds import BINARY, KINDS, REGRESSION
 from benchmark.records.predictions import SUFFIX, LabelledRows, load_predictions, load_test_rows, path_of_test_rows
 from benchmark.records.record import SelectionName
 from benchmark.schema import Task
 from benchmark.statistics.rows import Deviations, RowError, auc_deviations, mse_deviations, row_error
 
 DEVIATIONS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray | None], Deviations]] = {
-    metrics.AUC: auc_deviations,
-    "mse": mse_deviations,
+    KINDS[BINARY].headline: auc_deviations,
+    KINDS[REGRESSION].headline: mse_deviations,
 }
 """{headline metric: the rows' part in it}."""
 

@@ -12,6 +12,7 @@ A parameter is tried for every method that has one of this name, over the same v
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -67,9 +68,10 @@ class Range:
 
     def at(self, share: float) -> float:
         """The number below which this share of the range lies."""
+        if self.log:
+            return self.rounded(math.exp(math.log(self.low) + math.log(self.high / self.low) * share))
         beyond = self.step / 2 if self.whole else 0.0  # so that both ends are as likely as what lies between
-        low, high = self.low - beyond, self.high + beyond
-        point = low * (high / low) ** share if self.log else low + (high - low) * share
+        point = self.low - beyond + (self.high - self.low + 2 * beyond) * share
         return min(max(self.rounded(point), self.low), self.high)
 
     def rounded(self, drawn: float) -> float:

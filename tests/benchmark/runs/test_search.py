@@ -13,7 +13,7 @@ from scipy.stats import qmc
 
 from benchmark import RunConfig, TrainerConfig, configure
 from benchmark.records.record import Record
-from benchmark.runs.search import STARTUP_TRIALS, MethodSearch, Trial
+from benchmark.runs.search import STARTUP_TRIALS, MethodSearch, Trial, halton_point
 from benchmark.runs.space import parse_space
 from benchmark.runs.sweep import Job
 from benchmark.seeding import derive
@@ -59,11 +59,11 @@ def test_trials_stand_at_the_points_of_two_halton_sequences(search_seed: int) ->
     def short(value: float) -> float:
         return float(f"{value:.4g}")
 
-    shared, own = sequence(search_seed, "shared", 2), sequence(search_seed, "own", 3)
+    shared, own = sequence(search_seed, "shared", 2), sequence(search_seed, "own", 5)[:, 2:]  # bases of their own
     expected = [
         {
             "architecture.dropout": [0.0, 0.1, 0.2][math.floor(3 * dropout)],
-            "architecture.num_experts": 4 + 4 * round(3 * experts),
+            "architecture.num_experts": 4 + 4 * math.floor(4 * experts),
             "trainer.learning_rate": short(1e-4 * 100**rate),
             "trainer.weight_decay": short(0.1 * decay),
             "weighting.learning_rate": short(0.01 + 0.02 * own_rate),
@@ -159,10 +159,31 @@ def test_ends_are_those_of_what_was_tried() -> None:
     def chosen(best: int) -> dict[str, str]:
         return tried(*((float(number == best), parameters) for number, parameters in enumerate(trials))).ends
 
-    # a choice has no ends, and of a parameter with one value nothing is told
-    assert chosen(0) == {"trainer.learning_rate": "lowest", "trainer.weight_decay": "highest"}
+    # a choice of numbers has ends as well, and of a parameter with one value nothing is told
+    assert chosen(0) == {
+        "trainer.learning_rate": "lowest", "trainer.weight_decay": "highest", "architecture.dropout": "lowest",
+    }  # fmt: skip
     assert chosen(1) == {
         "trainer.learning_rate": "highest", "trainer.weight_decay": "lowest", "architecture.num_experts": "highest",
     }  # fmt: skip
-    assert chosen(2) == {"architecture.num_experts": "lowest"}
+    assert chosen(2) == {"architecture.num_experts": "lowest", "architecture.dropout": "highest"}
+
+
+def test_no_two_parameters_are_tied_to_each_other() -> None:
+    """In halves of 8 trials two coordinates agree as often as not, and not in all trials of a search or in none."""
+    space = parse_space(SPACE)
+    halves = []
+    for search_seed in range(60):
+        points = [list(halton_point(space, search_seed, number).values()) for number in range(8)]
+        halves.append(np.array(points) > np.median(points, axis=0))
+    agree = np.array([(of[:, :, None] == of[:, None, :]).mean(axis=0) for of in halves])
+    apart = ~np.eye(agree.shape[1], dtype=bool)
+    assert np.abs(agree.mean(axis=0)[apart] - 0.5).max() < 0.15
+    assert ((agree == 0) | (agree == 1)).mean(axis=0)[apart].max() < 0.15
+
+
+def test_a_parameter_with_one_value_has_no_end() -> None:
+    trials = [
+        dict(zip(["trainer.learning_rate", "trainer.weight_decay", *OWN], (1e-3, 0.05, 0.0, 8, 0.02), strict=True))
+    ]
     assert tried((1.0, trials[0])).ends == {}

@@ -52,7 +52,7 @@ def test_numbers_are_short_and_stay_inside() -> None:
     [
         ("interval(0.1, 0.5)", {0: 0.1, 0.25: 0.2, 0.5: 0.3, 0.999999: 0.5}),
         ("tag(log, interval(1e-4, 1e-2))", {0: 1e-4, 0.25: 3.162e-4, 0.5: 1e-3, 0.75: 3.162e-3}),
-        ("range(4, 17, 4)", {0: 4, 0.1: 4, 0.2: 8, 0.49: 8, 0.51: 12, 0.99: 16}),
+        ("range(4, 17, 4)", {0: 4, 0.1: 4, 0.2: 4, 0.49: 8, 0.51: 12, 0.99: 16}),
         ("tag(log, int(interval(1, 64)))", {0: 1, 0.5: 8, 0.99: 61}),
         ("choice(4, 8, 16, 32)", {0: 4, 0.2499: 4, 0.25: 8, 0.5: 16, 0.75: 32, 0.9999: 32}),
         ("choice([64], [32, 16])", {0.49: [64], 0.5: [32, 16]}),
@@ -70,7 +70,8 @@ def test_a_share_of_the_range_is_a_value(text: str, values: dict[float, Any]) ->
         ("interval(0, 1)", 0.4, [0.2, 0.4, 0.3], "highest"),
         ("interval(0, 1)", 0.3, [0.2, 0.4, 0.3], None),
         ("range(1, 9)", 3, [3, 3], None),
-        ("choice(1, 2)", 1, [1, 2], None),
+        ("choice(1, 2)", 1, [1, 2], "lowest"),
+        ("choice([64], [32, 16])", [64], [[64], [32, 16]], None),
     ],
 )
 def test_an_end_is_one_of_what_was_tried(text: str, value: Any, tried: list[Any], expected: str | None) -> None:

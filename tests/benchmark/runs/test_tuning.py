@@ -248,10 +248,12 @@ def test_choices_at_an_end_of_what_was_tried_are_told(tmp_path: Path, capsys: py
     search(tmp_path, Launcher(lambda config: config.trainer.learning_rate), methods=("mmoe",))
     tried = [parameters for _, parameters in sorted(drawn(tmp_path).items())]
     best = max(tried, key=lambda parameters: parameters["trainer.learning_rate"])
-    ends = {"trainer.learning_rate": "highest"}
-    for end, choose in (("lowest", min), ("highest", max)):
-        if best["trainer.weight_decay"] == choose(parameters["trainer.weight_decay"] for parameters in tried):
-            ends["trainer.weight_decay"] = end
+    ends = {}
+    for key in best:
+        values = [parameters[key] for parameters in tried]
+        if min(values) < max(values) and best[key] in (min(values), max(values)):
+            ends[key] = "lowest" if best[key] == min(values) else "highest"
+    assert ends["trainer.learning_rate"] == "highest"
     assert [record.config["tuning"]["ends"] for record in of(tmp_path, "tuned")] == [ends, ends]
     assert "; trainer.learning_rate is the highest that it tried" in capsys.readouterr().err
 

@@ -174,7 +174,7 @@ def test_no_checkpoint_says_the_command_that_makes_one(tmp_path: Path) -> None:
     assert str(caught.value) == (
         f"no checkpoint at {path.with_suffix('.safetensors')}; to make one: mtlbench run dataset=shop "
         "architecture=test_tiny architecture.dim=5 weighting=equal trainer.max_epochs=2 trainer.clip_norm=1.5 "
-        f"seed=3 results_dir={tmp_path} save_checkpoint=true"
+        f"trainer.validations_per_epoch=1 seed=3 results_dir={tmp_path} save_checkpoint=true"
     )
 
 
