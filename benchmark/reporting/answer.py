@@ -148,6 +148,8 @@ def _rest(results: Results, of: Mapping[Verdict, Sequence[Comparison]], told: Ve
         if names and verdict is not told:
             who = f" ({joined(names)})" if len(names) <= FEW else ""
             within = f" within {_margin(results, of[verdict][0])}" if verdict is Verdict.EQUIVALENT else ""
+            if verdict in (Verdict.BETTER, Verdict.WORSE) and all(c.within_margin for c in of[verdict]):
+                within = " by less than the margin"
             parts.append(f"{len(names)} {'is' if len(names) == 1 else 'are'} {word}{within}{who}")
     return ", ".join(parts)
 

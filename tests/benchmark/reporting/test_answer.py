@@ -115,6 +115,11 @@ def test_better_by_less_than_the_margin_is_said_to_be_inside_it() -> None:
     assert "a/equal by 0.20 % [" in first and ", inside the margin of 0.5 %; 1 is worse" in first
 
 
+def test_worse_by_less_than_the_margin_is_said_to_be() -> None:
+    first = said(made({"a/equal": -0.2, "b/equal": 0.0001}, 0.01))[0]
+    assert "1 is worse by less than the margin (a/equal), 1 is equivalent within 0.5 % (b/equal)" in first
+
+
 def test_all_are_worse() -> None:
     first = said(made({"a/equal": -2.0, "b/equal": -3.0, "c/equal": -5.0}))[0]
     assert first.startswith(
