@@ -111,8 +111,8 @@ class Sweeper(BasicSweeper):
             "launch": lambda chosen: _launch(launcher, chosen),
         }
         # Hydra loads every plugin for every app: nothing heavy at the top
-        looks = {key: self.search.get(key) for key in ("looks", "margin", "baseline")}
-        search = {key: value for key, value in self.search.items() if key not in looks}
+        looks: dict[str, Any] = {key: self.search.get(key) for key in ("looks", "margin", "baseline")}
+        search: dict[str, Any] = {key: value for key, value in self.search.items() if key not in looks}
         if looks["looks"]:
             from benchmark.runs.decide import decide
 
