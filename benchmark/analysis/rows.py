@@ -91,7 +91,7 @@ def _found(
     try:
         outputs, rows = _loaded(group.finished.get(method, []), method, files, selection, known)
     except ValueError as error:
-        return {task.name: str(error) for task in group.tasks}
+        return dict.fromkeys([*(task.name for task in group.tasks), *([TASKS] if scales else [])], str(error))
     clusters_R = _clusters(rows)
     found: Found = {
         task.name: _deviations(task, method, [of[task.name] for of in outputs], rows, clusters_R)

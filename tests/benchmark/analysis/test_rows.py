@@ -109,6 +109,13 @@ def test_the_rows_part_in_the_gain_is_that_of_leaving_each_row_out(folder: Path)
     assert found.variance == pytest.approx((ROWS - 1) ** 2 / ROWS * np.var(left_out, ddof=1), rel=0.03)
 
 
+def test_without_predictions_of_the_baseline_the_gain_has_none_either(folder: Path) -> None:
+    without_the_baseline_s(folder)
+    found = row_errors(group_of(folder), folder, B, "joint", dict.fromkeys(TASKS, 1.0))
+    assert list(found) == [(task, A) for task in (*TASKS, GAIN)]
+    assert set(found.values()) == {f"{B} has no predictions: save_predictions=true keeps them"}
+
+
 def without_predictions(folder: Path) -> None:
     for path in folder.glob("videos/mmoe/**/*.predictions.safetensors"):
         path.unlink()
