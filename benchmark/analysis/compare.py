@@ -16,6 +16,7 @@ import polars as pl
 from benchmark import metrics
 from benchmark.analysis import estimates, families, gain
 from benchmark.analysis.answer import Answer
+from benchmark.analysis.estimates import Rows, Terms
 from benchmark.analysis.families import endpoints, replicates
 from benchmark.analysis.gain import TASKS
 from benchmark.analysis.question import Question
@@ -25,7 +26,6 @@ from benchmark.analysis.values import Values, long_table, values_on_test
 from benchmark.kinds import check_headlines
 from benchmark.records.record import GAIN, RESULTS_DIR, TUNED, Record, SelectionName, load_records
 from benchmark.statistics import (
-    Arms,
     Comparison,
     Contrast,
     Endpoint,
@@ -261,8 +261,9 @@ def _methods(
             )
             alike = _alike(group, mine, other)
             known = {key: _of(alike, rows) for key, rows in values.get(group.name, {}).items()}
-            found = _judge([alike], (one.name, two.name), [(one, two)], margins, _arms(alike, known))
-            overall = _gain(alike, known, one, two, margins, found)
+            terms = families.terms(alike, known)
+            found = _judge([alike], (one.name, two.name), [(one, two)], margins, (known, terms))
+            overall = _gain(alike, known, one, two, margins, terms, found)
             judged.append(replace(found, families=(*overall, *found.families)))
             notes += _tuned_too(group, mine, other)
     if not judged:
@@ -280,28 +281,31 @@ def _of(group: Group, rows: Mapping[str, Mapping[Any, float]]) -> dict[str, Any]
     return {method: row for method, row in rows.items() if method in group.by_method}
 
 
-def _arms(group: Group, values: Values) -> dict[tuple[str, str], Arms] | None:
-    """All methods of the group, whose spreads are estimated together; None where runs are paired."""
-    terms = families.terms(group, values)
-    if terms["paired"]:
-        return None
-    return {key: estimates.arms(key[1], rows, terms) for key, rows in values.items()}
+def _unpaired(one: _Side, two: _Side, metric: str, rows: Rows, terms: Terms) -> Contrast | None:
+    """The difference of two methods of a folder, by the spreads of all its methods; None where runs are paired."""
+    mine, other = one.runs[0].method, two.runs[0].method
+    alone = terms["paired"] or mine == other
+    return None if alone else estimates.contrast({mine: 1, other: -1}, metric, rows, terms)
 
 
 def _gain(
-    group: Group, values: Values, one: _Side, two: _Side, margins: Mapping[str, Margin], tasks: Judged
+    group: Group,
+    values: Values,
+    one: _Side,
+    two: _Side,
+    margins: Mapping[str, Margin],
+    terms: Terms,
+    tasks: Judged,
 ) -> list[Family]:
     """The first's gain over the second, on all tasks together; none where a task has no comparison."""
     mine, other = one.runs[0].method, two.runs[0].method
-    asked_of, found = Question.of(group), families.compared(group, values)
-    scores, terms = gain.scores(group, found, other), families.terms(group, found)
+    scores = gain.scores(group, families.compared(group, values), other)
     if any(c.verdict is None for c in tasks.comparisons) or not {mine, other} <= scores.totals.keys():
         return []
     rows = scores.totals
-    alone = terms["paired"] or mine == other
     asked = Comparison.of(
-        asked_of.gain(margins), one.name, rows[mine], two.name, rows[other],
-        contrast=None if alone else estimates.contrast({mine: 1, other: -1}, GAIN, rows, terms),
+        Question.of(group).gain(margins), one.name, rows[mine], two.name, rows[other],
+        contrast=_unpaired(one, two, GAIN, rows, terms),
         test_train_ratio=terms["test_train_ratio"],
     )  # fmt: skip
     return [judge([asked], looks=terms["looks"])]
@@ -354,17 +358,18 @@ def _judge(
     names: tuple[str, str],
     sides: Iterable[tuple[_Side, _Side]],
     margins: Mapping[str, Margin],
-    arms: Mapping[tuple[str, str], Arms] | None = None,
+    among: tuple[Values, Terms] | None = None,
 ) -> Judged:
     asked: list[Comparison] = []
     methods: dict[str, str] = {}
     notes, lost = [], False
     looks = max(1, *(len(group.looks) for group in groups))
+    paired = among is None or among[1]["paired"]
     for one, two in sides:
         methods[one.name] = one.runs[0].method
         common = one.finished & two.finished
-        used, alone = common if arms is None else one.finished | two.finished, len(one.finished ^ two.finished)
-        if common and alone and arms is None:
+        used, alone = common if paired else one.finished | two.finished, len(one.finished ^ two.finished)
+        if common and alone and paired:
             runs = "run has" if alone == 1 else "runs have"
             notes.append(f"{one.name}, {two.name}: {alone} {runs} no counterpart of the same data and seed.")
         stopped = [side.stopped for side in (one, two) if side.stopped is not None]
@@ -377,7 +382,7 @@ def _judge(
             asked.append(
                 Comparison.of(
                     endpoint, one.name, rows[one.name], two.name, rows[two.name], excluded="; ".join(reasons) or None,
-                    contrast=_contrast(arms, key, one, two) if arms is not None else None,
+                    contrast=_unpaired(one, two, key[1], among[0].get(key, {}), among[1]) if among is not None else None,
                     test_train_ratio=max(map(families.resampling, groups)),
                 )
             )  # fmt: skip
@@ -385,12 +390,6 @@ def _judge(
     return Judged(
         groups[0].name, names, methods, (judge(asked, looks=looks),), headlines(groups[0]), tuple(notes), lost
     )
-
-
-def _contrast(arms: Mapping[tuple[str, str], Arms], key: tuple[str, str], one: _Side, two: _Side) -> Contrast | None:
-    mine, other = one.runs[0].method, two.runs[0].method
-    known = arms[key].arms.keys() if key in arms and mine != other else ()
-    return arms[key].contrast({mine: 1, other: -1}) if mine in known and other in known else None
 
 
 def headlines(group: Group) -> dict[str, str]:

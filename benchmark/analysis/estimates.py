@@ -34,20 +34,18 @@ def means(metric: str, rows: Rows, terms: Terms) -> dict[str, Interval]:
 
 def differences(metric: str, rows: Rows, baseline: str, terms: Terms) -> dict[str, Interval]:
     """`method - baseline` with its interval, of all other methods: the same estimates as verdicts rest on."""
-    reference = rows.get(baseline, {})
+    others = rows.keys() - {baseline}
     if terms["paired"]:
-        found = {m: [row[pair] - reference[pair] for pair in row if pair in reference] for m, row in rows.items()}
-        known = {m: Contrast.paired(d, terms["test_train_ratio"]) for m, d in found.items() if d and m != baseline}
-    else:
-        together = arms(metric, rows, terms)
-        others = together.arms.keys() - {baseline} if baseline in together.arms else ()
-        known = {
-            method: Contrast.paired([0.0] * len(reference))  # identical runs differ by nothing, whatever their spread
-            if rows[method] == reference
-            else together.contrast({method: 1, baseline: -1})
-            for method in others
-        }
-    return {method: contrast.interval() for method, contrast in known.items()}
+        paired = {method: contrast({method: 1, baseline: -1}, metric, rows, terms) for method in others}
+        return {method: found.interval() for method, found in paired.items() if found is not None}
+    together, reference = arms(metric, rows, terms), rows.get(baseline, {})
+    known = {
+        method: Contrast.paired([0.0] * len(reference))  # identical runs differ by nothing, whatever their spread
+        if rows[method] == reference
+        else together.contrast({method: 1, baseline: -1})
+        for method in (others & together.arms.keys() if reference else ())
+    }
+    return {method: found.interval() for method, found in known.items()}
 
 
 def contrast(weights: Mapping[str, float], metric: str, rows: Rows, terms: Terms) -> Contrast | None:

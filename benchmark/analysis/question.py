@@ -155,7 +155,7 @@ def answered(
     if question.contrasts and not rows:
         why = scores.reason or f"no run has {question.primary}"
         return Answered(primary, tasks, None, (f"No contrasts: {why}.",))
-    contrasts, notes = _contrasts(group, question, first, rows, baseline, terms)
+    contrasts, notes = _contrasts(group, question, first, rows, terms)
     return Answered(primary, tasks, contrasts, notes)
 
 
@@ -174,7 +174,7 @@ def _over_looks(
 
 
 def _contrasts(
-    group: Group, question: Question, endpoint: Endpoint, rows: Rows, baseline: str, terms: Terms
+    group: Group, question: Question, endpoint: Endpoint, rows: Rows, terms: Terms
 ) -> tuple[Family | None, tuple[str, ...]]:
     if not question.contrasts:
         return None, ()

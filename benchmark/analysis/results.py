@@ -14,7 +14,7 @@ from benchmark.analysis.lines import Line
 from benchmark.analysis.question import Answered, Question
 from benchmark.analysis.study import Group
 from benchmark.analysis.values import Estimate
-from benchmark.records.record import SelectionName
+from benchmark.records.record import GAIN, SelectionName
 from benchmark.schema import Task
 from benchmark.statistics import Comparison, Family, Interval, Margin, Verdict
 from benchmark.statistics.rows import RowError, combined_interval, least_visible_difference
@@ -78,6 +78,17 @@ class Results:
     def contrasts(self) -> Family | None:
         """The declared contrasts."""
         return self.answers.contrasts if self.answers is not None else None
+
+    @property
+    def judges_gain(self) -> bool:
+        """Is the gain over tasks the primary endpoint, with methods that are compared on it?"""
+        return self.question.primary == GAIN and self.primary is not None and bool(self.primary.comparisons)
+
+    def unit(self, comparison: Comparison) -> str:
+        """What a comparison's numbers are in: `%` of gain, else the metric with its unit."""
+        if comparison.metric == GAIN:
+            return "%"
+        return next(label(comparison.metric, task) for task in self.group.tasks if task.name == comparison.task)
 
     def of_gain(self, method: str) -> Comparison | None:
         """The method against the baseline on the gain over tasks, where that is the primary endpoint."""

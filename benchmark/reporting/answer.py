@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from benchmark.analysis.compare import FIRM
 from benchmark.analysis.gain import TASKS
-from benchmark.analysis.results import Results, label
+from benchmark.analysis.results import Results
 from benchmark.analysis.values import cost
 from benchmark.records.record import GAIN
 from benchmark.reporting.wording import joined, rounded
@@ -44,13 +45,7 @@ def _improvement(comparison: Comparison) -> float:
 
 
 def _where(results: Results, comparison: Comparison) -> str:
-    return "over all tasks" if comparison.task == TASKS else f"on {comparison.task} {_unit(results, comparison)}"
-
-
-def _unit(results: Results, comparison: Comparison) -> str:
-    if comparison.metric == GAIN:
-        return "%"
-    return next(label(comparison.metric, task) for task in results.group.tasks if task.name == comparison.task)
+    return "over all tasks" if comparison.task == TASKS else f"on {comparison.task} {results.unit(comparison)}"
 
 
 def _size(results: Results, comparison: Comparison, *, plus: bool = False) -> str:
@@ -58,7 +53,7 @@ def _size(results: Results, comparison: Comparison, *, plus: bool = False) -> st
     improvement = comparison.improvement
     assert improvement is not None
     number, _, ends = bracketed(improvement, places(comparison), sign="+" if plus else "-").partition(" ")
-    return f"{number} {_unit(results, comparison)} {ends}".strip()
+    return f"{number} {results.unit(comparison)} {ends}".strip()
 
 
 def _verdict(results: Results, found: Sequence[Comparison]) -> str:
@@ -128,7 +123,7 @@ def _inside(results: Results, comparison: Comparison) -> str:
 
 
 def _margin(results: Results, comparison: Comparison) -> str:
-    return f"{rounded(comparison.margin)} {_unit(results, comparison)}"
+    return f"{rounded(comparison.margin)} {results.unit(comparison)}"
 
 
 def _then(comparisons: Sequence[Comparison]) -> str:
@@ -148,7 +143,7 @@ def _rest(results: Results, of: Mapping[Verdict, Sequence[Comparison]], told: Ve
         if names and verdict is not told:
             who = f" ({joined(names)})" if len(names) <= FEW else ""
             within = f" within {_margin(results, of[verdict][0])}" if verdict is Verdict.EQUIVALENT else ""
-            if verdict in (Verdict.BETTER, Verdict.WORSE) and all(c.within_margin for c in of[verdict]):
+            if verdict in FIRM and all(c.within_margin for c in of[verdict]):
                 within = " by less than the margin"
             parts.append(f"{len(names)} {'is' if len(names) == 1 else 'are'} {word}{within}{who}")
     return ", ".join(parts)
@@ -179,7 +174,7 @@ def _contrasts(results: Results) -> str:
     known = [c for c in family.comparisons if c.verdict is not None and c.improvement is not None] if family else []
     if not known:
         return ""
-    known.sort(key=lambda c: c.verdict not in (Verdict.BETTER, Verdict.WORSE))
+    known.sort(key=lambda c: c.verdict not in FIRM)
     parts = []
     for c in known[:MOST_CONTRASTS]:
         p = None if c.verdict is Verdict.UNDECIDED else c.p_of_verdict
@@ -258,7 +253,7 @@ def _rows(results: Results, found: Sequence[Comparison]) -> str:
     if len(rows) != 1 or "test" not in splits:
         return ""
     least = [size for c in found if (size := results.least_visible(c)) is not None]
-    visible = f", on which the least visible difference is {max(least):.2g} {_unit(results, found[0])}" if least else ""
+    visible = f", on which the least visible difference is {max(least):.2g} {results.unit(found[0])}" if least else ""
     return f"one set of {splits['test']:,} test rows{visible}"
 
 

@@ -24,7 +24,7 @@ def overview(results: Results) -> TextTable:
     if gains:
         columns += [
             Column("gain", "gain over tasks, % (+ is better)", intervals=True),
-            *([Column("verdict", numeric=False)] if _judges_gain(results) else []),
+            *([Column("verdict", numeric=False)] if results.judges_gain else []),
             Column("least", "task that gains least", detail=True),
         ]
     columns += [
@@ -54,10 +54,6 @@ def overview(results: Results) -> TextTable:
         f"test rows; {headline}",
         notes=_notes(results, gains=gains),
     )
-
-
-def _judges_gain(results: Results) -> bool:
-    return results.primary is not None and any(results.of_gain(method) for method in results.group.by_method)
 
 
 def gain_table(results: Results) -> TextTable | None:
@@ -126,10 +122,9 @@ def _gain_formula(metric: metrics.Metric) -> str:
 
 
 def _gain_cells(results: Results, method: str) -> list[Cell]:
-    is_judged = _judges_gain(results)
     if method == results.baseline:
-        return [Cell("baseline", value=0.0), *([Cell("")] if is_judged else []), Cell("")]
-    verdict = [verdict_cell(results.of_gain(method))] if is_judged else []
+        return [Cell("baseline", value=0.0), *([Cell("")] if results.judges_gain else []), Cell("")]
+    verdict = [verdict_cell(results.of_gain(method))] if results.judges_gain else []
     gain = results.gains.get(method)
     if gain is None or gain.total is None:
         return [Cell(ABSENT), *verdict, Cell(ABSENT)]

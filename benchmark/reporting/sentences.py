@@ -108,7 +108,7 @@ def _sentence_of_all(results: Results, members: Sequence[Sequence[Comparison]]) 
                 largest = max(c.p_equivalence_adjusted or 0.0 for c in of)
                 size = _within(of[0], results, p_value(largest).replace("=", "≤"))
             elif least := [v for c in of if (v := results.least_visible(c)) is not None and v > c.margin]:
-                size = f" (least visible difference on these rows: {_number(max(least))} {_label(of[0], results)})"
+                size = f" (least visible difference on these rows: {_number(max(least))} {results.unit(of[0])})"
             elif needed := [c.seeds_to_decide for c in of if c.seeds_to_decide is not None and c.seeds_to_decide > c.n]:
                 size = _about(needed)
             tasks.append((of[0], size))
@@ -120,7 +120,7 @@ def _sentence_of_all(results: Results, members: Sequence[Sequence[Comparison]]) 
 
 def _family_notes(results: Results) -> list[str]:
     primary, tasks, contrasts = results.primary, results.family, results.contrasts
-    margins = [f"{_number(primary.comparisons[0].margin)} % of gain"] if _is_gain(primary) and primary else []
+    margins = [f"{_number(primary.comparisons[0].margin)} % of gain"] if primary and results.judges_gain else []
     margins += [
         f"{task.name} {_number(margin)} {label(metrics.headline_name(task), task)}"
         for task in results.group.tasks
@@ -128,10 +128,10 @@ def _family_notes(results: Results) -> list[str]:
     ]
     of = []
     if primary is not None and primary.tests:
-        what = "the gain over tasks" if _is_gain(primary) else results.question.primary
+        what = "the gain over tasks" if results.judges_gain else results.question.primary
         of.append(f"the primary question, {what}, one test a method ({primary.tests})")
     if tasks is not None and tasks.tests:
-        of.append(f"methods times {'the other ' if of and not _is_gain(primary) else ''}tasks ({tasks.tests})")
+        of.append(f"methods times {'the other ' if of and not results.judges_gain else ''}tasks ({tasks.tests})")
     if contrasts is not None and contrasts.tests:
         of.append(f"declared contrasts ({contrasts.tests})")
     families = f"{'The family' if len(of) == 1 else 'Families'} of tests against {results.baseline}: {'; '.join(of)}. "
@@ -154,10 +154,6 @@ def _family_notes(results: Results) -> list[str]:
         "plays no part."
     )
     return notes
-
-
-def _is_gain(primary: Family | None) -> bool:
-    return primary is not None and bool(primary.comparisons) and primary.comparisons[0].metric == GAIN
 
 
 def _how(results: Results) -> str:
@@ -216,7 +212,7 @@ def _where(comparisons: Sequence[tuple[Comparison, str]]) -> str:
 
 def _size(comparison: Comparison, results: Results) -> str:
     """What follows the task: `by 0.0021 AUC [0.0012, 0.0030], adjusted p = 0.004`, ` (14 seeds would do)`."""
-    c, of, name = comparison, places(comparison), _label(comparison, results)
+    c, of, name = comparison, places(comparison), results.unit(comparison)
     if c.verdict in (Verdict.BETTER, Verdict.WORSE):
         improvement = c.improvement
         assert improvement is not None
@@ -239,19 +235,12 @@ def _size(comparison: Comparison, results: Results) -> str:
 
 
 def _within(comparison: Comparison, results: Results, p: str) -> str:
-    return f" within {_number(comparison.margin)} {_label(comparison, results)} (adjusted {p})"
+    return f" within {_number(comparison.margin)} {results.unit(comparison)} (adjusted {p})"
 
 
 def _about(seeds: Sequence[float]) -> str:
     ends = [f"{float(f'{of:.2g}'):,.0f}" for of in (min(seeds), max(seeds))]
     return f" (about {' to '.join(dict.fromkeys(ends))} seeds for the margin)"
-
-
-def _label(comparison: Comparison, results: Results) -> str:
-    if comparison.metric == GAIN:
-        return "%"
-    task = next(task for task in results.group.tasks if task.name == comparison.task)
-    return label(comparison.metric, task)
 
 
 def _line_sentences(results: Results, line: Line, family: Family) -> Iterable[Sentence]:
@@ -268,6 +257,6 @@ def _line_sentences(results: Results, line: Line, family: Family) -> Iterable[Se
         if against is not None and against.verdict is not None and against.difference is not None:
             of = places(against)
             verdict = _word_and_p(against, against.verdict, "adjusted ")
-            low = f"Δ {bracketed(against.difference, of).strip()} {_label(against, results)}"
+            low = f"Δ {bracketed(against.difference, of).strip()} {results.unit(against)}"
             text += f" The best method, {best}: {low}, {verdict}."
         yield Sentence(text)

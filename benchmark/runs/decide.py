@@ -94,18 +94,19 @@ def decide(
         SystemExit: 1, if a run failed or left no record.
     """
     plan = Looks(tuple(looks))
-    declared = Margin.parse(margin) if margin is not None else None
     tuning = (
         Tuning(trials, sampler, check_tuning(trials, sampler, space or {}, replicate), replicate) if trials else None
     )
     announced: dict[str, Any] = {"seeds": list(plan.seeds), **({"margin": margin} if margin is not None else {})}
     methods = _methods(overrides, announced, baseline, compose)
-    for primary in sorted({method.primary for method in methods}):
-        if primary == GAIN and declared is not None:
+    primaries = sorted({method.primary for method in methods})
+    if margin is not None:
+        declared = Margin.parse(margin)
+        if GAIN in primaries:
             endpoint({GAIN: declared})  # refuses a wrong one
     with Sweep(launch) as sweep:
         say(
-            f"mtlbench: {counted(len(methods), 'method')} until decided by {listed(sorted({m.primary for m in methods}))}: looks "
+            f"mtlbench: {counted(len(methods), 'method')} until decided by {listed(primaries)}: looks "
             f"at {listed(map(str, plan.seeds), 99)} seeds, each with {100 * plan.level:.3g} % of error"
             + (f"; the margin is {margin}" if margin is not None else "")
         )
@@ -194,7 +195,7 @@ def _run(going: Sequence[_Method], look: int, compose: Compose, sweep: Sweep, tu
         if not run_searches([search for own in searches for search in own], tuning.trials, sweep, title):
             return False
         for method, own in zip(going, searches, strict=True):
-            method.runs = [job for search in own if not search.has_failed for job in search.tuned()]
+            method.runs = [job for search in own for job in search.tuned()]
             method.trials = [trial.job for search in own for trial in search.trials]
     runs = [job for method in going for job in method.runs]
     sweep.run(runs, title=title)

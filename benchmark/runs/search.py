@@ -161,7 +161,9 @@ class MethodSearch:
         return trial
 
     def tuned(self) -> list[Job]:
-        """The runs of the best trial's parameters, one a seed. Their ledger is in `Record.config`."""
+        """The runs of the best trial's parameters, one a seed; none if every trial failed. Their ledger is in `Record.config`."""
+        if self.has_failed:
+            return []
         best = self.best
         tuning = {
             **self._tuning(best.number, best.parameters),

@@ -57,7 +57,7 @@ def tune(
     searches = searches_of(default, parameters, sampler, compose, replicate)
     with Sweep(launch) as sweep:
         if run_searches(searches, trials, sweep):
-            tuned = [job for search in searches if not search.has_failed for job in search.tuned()]
+            tuned = [job for search in searches for job in search.tuned()]
             sweep.run([*tuned, *(default if with_defaults else [])])
             _renew_ledgers(tuned, sweep)
             _warn_of_other_choices(tuned)
