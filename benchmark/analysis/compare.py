@@ -26,6 +26,7 @@ from benchmark.analysis.values import Values, long_table, values_on_test
 from benchmark.kinds import check_headlines
 from benchmark.records.record import GAIN, RESULTS_DIR, TUNED, Record, SelectionName, load_records
 from benchmark.statistics import (
+    FIRM,
     Comparison,
     Contrast,
     Endpoint,
@@ -51,7 +52,6 @@ COLUMNS: dict[str, type[pl.DataType]] = {
     "margin": pl.Float64, "tests": pl.Int64, "verdict": pl.String, "reason": pl.String, "seeds_to_decide": pl.Int64,
 }  # fmt: skip
 SHOWN: dict[Verdict | None, str] = dict([*WORDS.items(), (None, "not compared")])
-FIRM = (Verdict.BETTER, Verdict.WORSE)
 STYLES = {Verdict.BETTER: "green", Verdict.WORSE: "red", None: "dim"}
 
 

@@ -14,7 +14,7 @@ from benchmark.analysis.values import Values
 from benchmark.kinds import KINDS
 from benchmark.records.record import PLAIN_WEIGHTING
 from benchmark.schema import Task
-from benchmark.statistics import Endpoint, Family, Margin, against_baseline, against_best
+from benchmark.statistics import Endpoint, Family, Margin, against_baseline
 
 EVERY_SEED = -1  # stands for the seed in the pair of a draw
 
@@ -29,11 +29,6 @@ def endpoints(group: Group, margins: Mapping[str, Margin]) -> list[Endpoint]:
     """What methods are compared by: the headline metric of every task."""
     headlines = {task: metrics.headline(task) for task in group.tasks}
     return [Endpoint(task.name, m.name, m.direction, margin_of(task, margins)) for task, m in headlines.items()]
-
-
-def to_best(group: Group, found: Values, margins: Mapping[str, Margin]) -> Family:
-    """On each task all methods against the best, by what `compared` found."""
-    return against_best(found, endpoints(group, margins), **terms(group, found))
 
 
 def against_line(group: Group, values: Values, key: str, line: Line, margins: Mapping[str, Margin]) -> Family:

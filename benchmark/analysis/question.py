@@ -22,14 +22,17 @@ from benchmark.analysis.study import Group, Study, find_baseline
 from benchmark.analysis.values import Values, long_table, values_on_test
 from benchmark.records.record import GAIN, Record
 from benchmark.statistics import (
+    FIRM,
     Comparison,
     Endpoint,
     Family,
     Looks,
     Margin,
     against_baseline,
+    all_pairs,
     judge,
     over_looks,
+    tiers,
     unranked,
 )
 from benchmark.statistics.looks import first as first_of
@@ -111,12 +114,15 @@ class Answered:
         tasks: On the headline metrics of the tasks, but the primary one.
         contrasts: Those that were declared, on the primary endpoint.
         notes: Of contrasts that cannot be made.
+        tiers: The ranked methods in groups that are not told apart on the primary endpoint, the best first; none below three
+            seeds.
     """
 
     primary: Family | None
     tasks: Family
     contrasts: Family | None = None
     notes: tuple[str, ...] = ()
+    tiers: tuple[tuple[str, ...], ...] = ()
 
 
 def _size(margin: str) -> float:
@@ -156,7 +162,21 @@ def answered(
         why = scores.reason or f"no run has {question.primary}"
         return Answered(primary, tasks, None, (f"No contrasts: {why}.",))
     contrasts, notes = _contrasts(group, question, first, rows, terms)
-    return Answered(primary, tasks, contrasts, notes)
+    return Answered(primary, tasks, contrasts, notes, _tiers(primary, first, rows, baseline, terms))
+
+
+def _tiers(
+    primary: Family | None, endpoint: Endpoint, rows: Rows, baseline: str, terms: Terms
+) -> tuple[tuple[str, ...], ...]:
+    """Methods are told from the baseline by the primary question, and from each other by all pairs of them."""
+    if primary is None or not primary.tests:
+        return ()
+    others = all_pairs({method: row for method, row in rows.items() if method != baseline}, endpoint, **terms)
+    judged = [c for c in (*primary.comparisons, *others.comparisons) if c.verdict is not None]
+    ranked = {baseline, *(c.method for c in primary.comparisons if c.verdict is not None)}
+    means = {method: fmean(rows[method].values()) for method in ranked}
+    ordered = sorted(ranked, key=lambda method: (-endpoint.direction * means[method], method))
+    return tiers(ordered, {frozenset((c.method, c.baseline)) for c in judged if c.verdict in FIRM})
 
 
 def _over_looks(

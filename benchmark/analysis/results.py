@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from statistics import fmean
 
 from benchmark import metrics
 from benchmark.analysis.families import margin_of, not_ranked
@@ -19,6 +20,9 @@ from benchmark.schema import Task
 from benchmark.statistics import Comparison, Family, Interval, Margin, Verdict
 from benchmark.statistics.rows import RowError, combined_interval, least_visible_difference
 from benchmark.text import decimals
+
+RARE = 0.05
+"""The share of positive labels below which a task is called rare."""
 
 Estimates = Mapping[tuple[str, str], Mapping[str, Estimate]]
 
@@ -42,7 +46,6 @@ class Results:
         answers: All methods against the baseline; None without one.
         rows: {(task, method): how well the test rows tell its difference to the baseline, or why that is unknown}; empty where
             no run has predictions.
-        against_best: On each task, all methods against the best.
         lines: References by their keys.
         against_lines: {key of a reference that was trained on seeds: all methods against it}.
     """
@@ -60,7 +63,6 @@ class Results:
     question: Question = field(default_factory=Question)
     answers: Answered | None = None
     rows: Mapping[tuple[str, str], RowError | str] = field(default_factory=dict)
-    against_best: Family | None = None
     lines: Mapping[str, Line] = field(default_factory=dict)
     against_lines: Mapping[str, Family] = field(default_factory=dict)
 
@@ -127,16 +129,15 @@ class Results:
         found = self.comparison(task, method)
         return found.verdict if found is not None else None
 
-    def to_best(self, task: Task, method: str) -> Comparison | None:
-        """The method against the best on the task; where either is the baseline, the comparison planned beforehand."""
-        best = self.best.get((task.name, metrics.headline_name(task)))
-        if best is not None and best == self.baseline:
-            return self.comparison(task, method)
-        if best is not None and method == self.baseline:
-            planned = self.comparison(task, best)
-            return planned.turned() if planned is not None else None
-        found = self.against_best.get(task.name, method) if self.against_best is not None else None
-        return found if found is not None and found.baseline == best else None
+    @cached_property
+    def tiers(self) -> tuple[tuple[str, ...], ...]:
+        """The ranked methods in groups that are not told apart on the primary endpoint, the best first."""
+        return self.answers.tiers if self.answers is not None else ()
+
+    @cached_property
+    def tier_of(self) -> Mapping[str, int]:
+        """{method: number of its tier}, 1 being the best."""
+        return {method: number for number, members in enumerate(self.tiers, start=1) for method in members}
 
     def line_to_baseline(self, key: str, task: Task) -> Comparison | None:
         """A reference that was trained on seeds against the baseline, in the family of all methods against the reference."""
@@ -161,6 +162,25 @@ class Results:
             for key, methods in self.estimates.items()
         }
         return defaultdict(lambda: 4, known)
+
+    def rare(self, task: Task) -> str | None:
+        """How many labels are positive, of a binary task where few are: `1.8 % positive, about 508 of 28,905 rows`."""
+        data = self.group.example.dataset
+        rate = ((data.get("constant") or {}).get(task.name) or {}).get("positive_rate")
+        if rate is None or not 0 < rate < RARE:
+            return None
+        rows = data.get("splits", {}).get("test")
+        return f"{100 * rate:.2g} % positive" + (f", about {round(rate * rows):,} of {rows:,} rows" if rows else "")
+
+    def on_validation(self, task: Task, method: str) -> float | None:
+        """The mean of the task's headline metric on validation, under the same selection."""
+        metric = metrics.headline_name(task)
+        found = []
+        for run in self.group.finished[method]:
+            chosen = run.record.metrics if self.selection == "joint" else run.record.metrics_per_task
+            found.append(chosen.get("validation", {}).get(task.name, {}).get(metric))
+        known = [value for value in found if value is not None]
+        return fmean(known) if known and len(known) == len(found) else None
 
     def ranked(self, task: Task) -> list[str]:
         """Methods by the mean of the task's headline metric, best first; those without one last."""
@@ -200,10 +220,7 @@ class Results:
 
     @cached_property
     def best(self) -> dict[tuple[str, str], str]:
-        """The method with the best mean, among those that are ranked, of metrics that have a better side.
-
-        Of headline metrics the one that the others were tested against.
-        """
+        """The method with the best mean, among those that are ranked, of metrics that have a better side."""
         best = {}
         for key, methods in self.estimates.items():
             score = _score(key[1])
@@ -211,8 +228,6 @@ class Results:
                 means = {m: score(e.mean.mean) for m, e in methods.items() if e.mean and m in self.eligible}
                 if len(means) > 1:
                     best[key] = max(sorted(means), key=means.__getitem__)
-        for comparison in self.against_best.comparisons if self.against_best is not None else ():
-            best[comparison.task, comparison.metric] = comparison.baseline
         return best
 
     @cached_property

@@ -62,11 +62,24 @@ class Run:
 
 @dataclass(frozen=True)
 class Group:
-    """All runs on one configuration of one data set, and the trials that its tuned methods were chosen by."""
+    """All runs on one configuration of one data set, and the trials that its tuned methods were chosen by.
+
+    Args:
+        name: `dataset`, or `dataset (tuned)` where another group has the runs with default parameters.
+        dataset: Name of the data set.
+        runs: Its runs.
+        trials: Of the searches.
+    """
 
     name: str
+    dataset: str
     runs: tuple[Run, ...]
     trials: tuple[Record, ...] = ()
+
+    @cached_property
+    def is_tuned(self) -> bool:
+        """Are all runs tuned?"""
+        return all(run.record.purpose == TUNED for run in self.runs)
 
     @cached_property
     def by_method(self) -> dict[str, list[Run]]:
@@ -191,8 +204,9 @@ class Study:
         Args:
             records: Of any purpose.
             purpose: Those that are compared.
-            apart: Of a data set that has both, tuned and default runs are two groups: what was tuned is judged by what was
-                tuned alike, and by another baseline tuning itself would pass for a gain.
+            apart: Tuned and default runs of a data set are two groups: what was tuned is judged by what was tuned alike, as
+                against an untuned baseline tuning itself would pass for a gain. A method has the same name in both;
+                otherwise the tuned one is called `mmoe/equal (tuned)`.
 
         Raises:
             ValueError: if there is no record of this purpose, or there is no such purpose.
@@ -223,13 +237,15 @@ class Study:
             left[TRIAL] -= in_ledger
         groups = []
         for name in sorted(kept):
-            tuned = [run for run in kept[name] if run.record.purpose == TUNED]
-            default = [run for run in kept[name] if run.record.purpose != TUNED]
-            if apart and tuned and default:
-                alike = tuple(replace(run, dataset=tuned_name(name)) for run in tuned)
-                groups += [Group(tuned_name(name), alike, tuple(by_data[name])), Group(name, tuple(default))]
+            tuned = tuple(run for run in kept[name] if run.record.purpose == TUNED)
+            default = tuple(run for run in kept[name] if run.record.purpose != TUNED)
+            trials = tuple(by_data[name])
+            if not (apart and tuned):
+                groups.append(Group(name, name, tuple(kept[name]), trials))
+            elif not default:
+                groups.append(_alone(name, name, tuned, trials))
             else:
-                groups.append(Group(name, tuple(kept[name]), tuple(by_data[name])))
+                groups += [_alone(tuned_name(name), name, tuned, trials), Group(name, name, default)]
         return cls(
             groups=tuple(groups),
             purpose=purpose,
@@ -237,6 +253,12 @@ class Study:
             overtaken=sum(old),
             repeated=len(runs) - sum(map(len, kept.values())),
         )
+
+
+def _alone(name: str, dataset: str, tuned: Sequence[Run], trials: tuple[Record, ...]) -> Group:
+    """The tuned runs of a data set, which need not be told from others there."""
+    runs = tuple(replace(run, dataset=name, method=run.method.replace(f" ({TUNED})", "", 1)) for run in tuned)
+    return Group(name, dataset, runs, trials)
 
 
 def _overtaken(records: Sequence[Record], datasets: Sequence[str]) -> list[bool]:
@@ -377,6 +399,8 @@ def find_baseline(group: Group, wanted: str) -> str | None:
     What was tuned is judged by what was tuned alike; by a baseline that was not, tuning itself would pass for a gain.
     """
     methods = {method: runs for method, runs in group.finished.items() if runs}
+    if group.is_tuned:
+        wanted = wanted.replace(f" ({TUNED})", "", 1)
     return find_method(methods, tuned_name(wanted)) or find_method(methods, wanted)
 
 

@@ -57,6 +57,7 @@ class Report(Answer):
         results: The numbers, one a data set.
         ranking: Of the methods over all tasks, if they can be ranked.
         files: What was written, and where.
+        folder: Of the records, for the commands that the page copies.
     """
 
     table: pl.DataFrame
@@ -67,12 +68,13 @@ class Report(Answer):
     results: tuple[Results, ...]
     ranking: Ranking | None = None
     files: tuple[Path, ...] = ()
+    folder: str = RESULTS_DIR
 
     def html(self) -> str:
         """One self-contained page: tables, figures, and how it was made."""
         from benchmark.reporting.outputs.html import render
 
-        return render(self.document, self.results, self.ranking, self.summary, self.study.methods)
+        return render(self.document, self.results, self.ranking, self.summary, self.study.methods, self.folder)
 
     def markdown(self) -> str:
         """The tables as Markdown."""
@@ -125,7 +127,7 @@ def report(
         baseline: The method that others are compared to, `architecture/weighting` or a full name of the report. Where it
             was tuned too, the tuned one is meant: `purpose` chooses otherwise.
         selection: `joint`, one epoch for all tasks, or `per_task`, each task's own best; for all methods alike.
-        purpose: Which runs: `default` parameters, `tuned` ones, or `all`: both, the tuned named `(tuned)`. Trials are
+        purpose: Which runs: `default` parameters, `tuned` ones, or `all`: both, each compared among themselves. Trials are
             in the ledger of tuned runs and in nothing else.
         margins: Inside which two methods are equivalent, by headline metric (`auc`, `mse`) and of the gain over tasks
             (`gain`); those left out are as the kinds of task have them, and 0.5 % for the gain.
@@ -150,6 +152,8 @@ def report(
         references = _references(records)
     folder = Path(records) if isinstance(records, (str, Path)) and Path(records).is_dir() else None
     made = _make(Study.of(loaded, purpose), baseline, selection, margins, references, folder)
+    if isinstance(records, (str, Path)):
+        made = replace(made, folder=str(records))
     files = []
     for target, text in ((html, made.html), (markdown, made.markdown), (csv, made.csv)):
         if target is not None:
@@ -230,7 +234,6 @@ def _make(
                 question=question,
                 answers=judged,
                 rows=row_errors(group, folder, baseline, selection, scores.scales) if folder and has_predictions and baseline else {},
-                against_best=families.to_best(group, found, margins) if several else None,
                 lines=lines,
                 against_lines={
                     key: families.against_line(group, values, key, line, margins)

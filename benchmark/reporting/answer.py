@@ -1,23 +1,25 @@
-"""The answer, before anything else: at most five sentences a data set, by rules from its verdicts.
+"""The answer, before anything else: at most six sentences a data set, by rules from its verdicts.
 
-1. Is any method better than the baseline on the primary question, and by how much?  2. On which tasks?  3. What of the declared
-contrasts?  4. At what cost?  5. What limits the answer, and what would decide it?
+1. Does any method beat the baseline on the primary question, and by how much?  2. Which are tied with the best, and which of
+them is cheapest?  3. On which tasks?  4. What of the declared contrasts?  5. And boosted trees?  6. What limits the answer, and
+what would decide it at what cost?
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
-from benchmark.analysis.compare import FIRM
+from benchmark import metrics
 from benchmark.analysis.gain import TASKS
 from benchmark.analysis.results import Results
-from benchmark.analysis.values import cost
+from benchmark.analysis.values import cost, median
 from benchmark.records.record import GAIN
-from benchmark.reporting.wording import joined, rounded
-from benchmark.statistics import Comparison, Verdict
-from benchmark.statistics.planning import MOST
+from benchmark.reporting.wording import PRACTICAL, joined, rounded
+from benchmark.schema import Task
+from benchmark.statistics import FIRM, Comparison, Verdict
 from benchmark.statistics.wording import WORDS, bracketed, p_value, places
-from benchmark.text import counted
+from benchmark.text import counted, duration
 
 FEW = 3
 """Methods that a sentence names; of more it gives the number."""
@@ -35,7 +37,7 @@ def answer(results: Results) -> list[str]:
     if not found:
         return []
     found.sort(key=lambda c: -_improvement(c))
-    parts = [_verdict(results, found), _tasks(results), _contrasts(results), _cost(results, found[0])]
+    parts = [_verdict(results, found), _choice(results), _tasks(results), _contrasts(results), _trees(results)]
     return [part for part in (*parts, _limits(results, found)) if part]
 
 
@@ -73,10 +75,11 @@ def _verdict(results: Results, found: Sequence[Comparison]) -> str:
         rest = _rest(results, of, told=Verdict.BETTER)
         return f"{said}; {rest}." if rest else f"{said}."
     if len(worse) == len(found):
+        lost = _lost(results, first)
         return (
             f"No other method reaches {where}: the closest, {first.method}, is {_size(results, first.turned())} behind, "
-            f"adjusted {p_value(first.p_adjusted)}{_inside(results, first)}, and the last, {last.method}, "
-            f"{_size(results, last.turned())}."
+            f"adjusted {p_value(first.p_adjusted)}{_inside(results, first)}{lost}, and the last, {last.method}, is "
+            f"{_size(results, last.turned())} behind."
         )
     if len(of[Verdict.EQUIVALENT]) == len(found):
         largest = p_value(max(c.p_equivalence_adjusted or 0.0 for c in found)).replace("=", "≤")
@@ -87,10 +90,10 @@ def _verdict(results: Results, found: Sequence[Comparison]) -> str:
         )
     if len(of[Verdict.IDENTICAL]) == len(found):
         return (
-            f"{_all(results, len(found))} are identical to {where}: no run differs from the baseline's with its seed."
+            f"{_all(results, len(found))} are identical to {where}: no run differs from the baseline's with the same seed."
         )
     return (
-        f"No method is shown to beat {where}: {_rest(results, of)}; the best mean, of {first.method}, is "
+        f"No method is shown to beat {where}: {_rest(results, of)}; the best mean is that of {first.method}, "
         f"{_size(results, first, plus=True)}."
     )
 
@@ -99,7 +102,7 @@ def _alone(results: Results, only: Comparison) -> str:
     """The verdict of the only method."""
     who, baseline, where = only.method, results.baseline, _where(results, only)
     if only.verdict is Verdict.IDENTICAL:
-        return f"{who} is identical to {baseline} {where}: no run differs from the baseline's with its seed"
+        return f"{who} is identical to {baseline} {where}: no run differs from the baseline's with the same seed"
     if only.verdict is Verdict.EQUIVALENT:
         p = p_value(only.p_equivalence_adjusted)
         return f"{who} is equivalent to {baseline} {where}, within {_margin(results, only)}: {_size(results, only, plus=True)}, {p}"
@@ -109,6 +112,16 @@ def _alone(results: Results, only: Comparison) -> str:
     return (
         f"{who} {verb} {baseline} {where} by {_size(results, size)}, {p_value(only.p_adjusted)}{_inside(results, only)}"
     )
+
+
+def _lost(results: Results, comparison: Comparison) -> str:
+    """`, losing on like`: the tasks on which a method that is behind over all tasks is worse, by their verdicts."""
+    family = results.family
+    if comparison.task != TASKS or family is None:
+        return ""
+    found = {c.task: c.verdict for c in family.comparisons if c.method == comparison.method}
+    worse = [task.name for task in results.group.tasks if found.get(task.name) is Verdict.WORSE]
+    return f", losing on {joined(worse)}" if 0 < len(worse) < len(results.group.tasks) else ""
 
 
 def _all(results: Results, number: int) -> str:
@@ -128,11 +141,13 @@ def _margin(results: Results, comparison: Comparison) -> str:
 
 def _then(comparisons: Sequence[Comparison]) -> str:
     """`, then a, b, c and 2 more`."""
-    if not comparisons:
-        return ""
-    names = [c.method for c in comparisons[:FEW]]
-    more = [f"{len(comparisons) - FEW} more"] if len(comparisons) > FEW else []
-    return f", then {joined([*names, *more])}"
+    return f", then {_some([c.method for c in comparisons])}" if comparisons else ""
+
+
+def _some(names: Sequence[str]) -> str:
+    """`a, b, c and 2 more`."""
+    more = [f"{len(names) - FEW} more"] if len(names) > FEW else []
+    return joined([*names[:FEW], *more])
 
 
 def _rest(results: Results, of: Mapping[Verdict, Sequence[Comparison]], told: Verdict | None = None) -> str:
@@ -149,11 +164,45 @@ def _rest(results: Results, of: Mapping[Verdict, Sequence[Comparison]], told: Ve
     return ", ".join(parts)
 
 
+def _choice(results: Results) -> str:
+    """Which method to take: the cheapest of those that are not told apart from the best."""
+    if not results.tiers:
+        return ""
+    best, *tied = results.tiers[0]
+    sizes = {method: cost(results.group.finished[method])[0] for method in results.tiers[0]}
+    known = {method: size for method, size in sizes.items() if size is not None}
+    cheapest = min(known, key=lambda method: (known[method], results.tiers[0].index(method)), default=best)
+    beside = _beside(results, cheapest)
+    if not tied:
+        return f"Use {best}: every other ranked method is told apart from it{beside}."
+    many = "all methods" if len(results.tiers) == 1 else f"the {len(tied) + 1} methods that are not told apart from the best"
+    mean = "the best mean and " if cheapest == best else ""
+    who = f" ({_some(results.tiers[0])})" if len(results.tiers) > 1 else ", none of which is told apart from the best"
+    return f"Use {cheapest}: it has {mean}the fewest parameters of {many}{who}{beside}."
+
+
+def _beside(results: Results, method: str) -> str:
+    """`, 0.76 times the parameters and 1.5 times the training time of single_task/equal`."""
+    base = results.baseline
+    if base is None or method == base:
+        return ""
+    mine, theirs = cost(results.group.finished[method]), cost(results.group.finished[base])
+    ratios = [
+        f"{own / other:.{2 if own < other else 1}f} times the {what}"
+        for own, other, what in ((mine[0], theirs[0], "parameters"), (mine[2], theirs[2], "training time"))
+        if own and other
+    ]
+    return f", with {joined(ratios)} of {base}" if ratios else ""
+
+
 def _tasks(results: Results) -> str:
-    """How many comparisons are better and worse, task by task."""
+    """How many comparisons are better and worse, task by task; nothing where all tasks say the same as their mean."""
     family = results.family
     if family is None or not family.tests:
         return ""
+    primary = {c.verdict for c in results.primary.comparisons if c.verdict is not None} if results.primary else set()
+    if len(primary) == 1 and primary == {c.verdict for c in family.comparisons if c.verdict is not None}:
+        return f"The same holds on every task ({joined([task.name for task in _of(results)])})."
     parts = []
     for verdict in (Verdict.BETTER, Verdict.WORSE, Verdict.EQUIVALENT, Verdict.IDENTICAL):
         counts = {t.name: sum(c.task == t.name for c in family.of(verdict)) for t in results.group.tasks}
@@ -163,9 +212,15 @@ def _tasks(results: Results) -> str:
     if parts and (open_ := len(family.of(Verdict.UNDECIDED))):
         parts.append(f"{open_} {WORDS[Verdict.UNDECIDED]}")
     judged = counted(sum(c.verdict is not None for c in family.comparisons), "comparison")
-    others = {c.task for c in family.comparisons}
-    where = "Task by task" if len(others) == len(results.group.tasks) else f"On {joined(sorted(others))}"
+    others = [task.name for task in _of(results)]
+    where = "Task by task" if len(others) == len(results.group.tasks) else f"On {joined(others)}"
     return f"{where}, of {judged} with {results.baseline}: {', '.join(parts) or 'none is decided'}."
+
+
+def _of(results: Results) -> list[Task]:
+    """The tasks that have comparisons beside the primary endpoint."""
+    judged = {c.task for c in results.family.comparisons} if results.family is not None else set()
+    return [task for task in results.group.tasks if task.name in judged]
 
 
 def _contrasts(results: Results) -> str:
@@ -185,15 +240,30 @@ def _contrasts(results: Results) -> str:
     return f"{'Declared contrast' if len(known) == 1 else 'Declared contrasts'}: {'; '.join(parts)}."
 
 
-def _cost(results: Results, best: Comparison) -> str:
-    group = results.group
-    mine, base = cost(group.finished[best.method]), cost(group.finished[best.baseline])
-    ratios = [
-        f"{own / other:.{2 if own < other else 1}f} times the {what}"
-        for own, other, what in ((mine[0], base[0], "parameters"), (mine[2], base[2], "training time"))
-        if own and other
-    ]
-    return f"{best.method} has {' and '.join(ratios)} of {best.baseline}." if ratios else ""
+def _trees(results: Results) -> str:
+    """Each reference that was trained, against the best method of each task."""
+    sentences = []
+    for key, family in results.against_lines.items():
+        tasks: dict[Verdict, list[str]] = {}
+        for task in results.group.tasks:
+            best = results.best.get((task.name, metrics.headline_name(task)))
+            found = family.get(task.name, best) if best is not None else None
+            if found is not None and found.verdict is not None and found.reason is None:
+                tasks.setdefault(found.turned().verdict or found.verdict, []).append(task.name)
+        if tasks:
+            said = [f"{LINES[verdict]} {joined(names)}" for verdict, names in tasks.items()]
+            sentences.append(f"{_begun(results.lines[key].name)}, against each task's best method: {'; '.join(said)}.")
+    return " ".join(sentences)
+
+
+LINES = {
+    Verdict.BETTER: "better on", Verdict.WORSE: "worse on", Verdict.EQUIVALENT: "equivalent on",
+    Verdict.IDENTICAL: "identical on", Verdict.UNDECIDED: "not distinguishable on",
+}  # fmt: skip
+
+
+def _begun(name: str) -> str:
+    return name[:1].upper() + name[1:]
 
 
 def _limits(results: Results, found: Sequence[Comparison]) -> str:
@@ -209,21 +279,38 @@ def _limits(results: Results, found: Sequence[Comparison]) -> str:
 
 
 def _undecided(results: Results, found: Sequence[Comparison], most: int) -> list[str]:
-    """What would decide those that are not."""
+    """What would decide those that are not, and what that costs."""
     open_ = [c for c in found if c.verdict is Verdict.UNDECIDED]
     parts = list(dict.fromkeys(c.reason for c in open_ if c.reason is not None))
-    needed = [c.seeds_to_decide for c in open_ if c.reason is None]
-    known = [number for number in needed if number is not None]
+    needed = {c.method: c.seeds_to_decide for c in open_ if c.reason is None}
+    known = {method: number for method, number in needed.items() if number is not None and number <= PRACTICAL}
     if known:
-        about = (
-            f"about {rounded(max(known))} seeds would decide" if max(known) > most else "a few more seeds would decide"
-        )
-        parts.append(f"{about} the {_open(len(known))} at the margin of {_margin(results, found[0])}")
+        enough = max(known.values())
+        about = f"about {rounded(enough)} seeds would decide" if enough > most else "a few more seeds would decide"
+        price = _price(results, known) if enough > most else ""
+        parts.append(f"{about} the {_open(len(known))} at the margin of {_margin(results, found[0])}{price}")
     if len(known) < len(needed):
-        parts.append(
-            f"no number of seeds up to {MOST:,} would decide {'the' if not known else 'another'} {_open(len(needed) - len(known))}"
-        )
+        which = f"{'the' if not known else 'another'} {_open(len(needed) - len(known))}"
+        parts.append(f"not even {PRACTICAL} seeds would decide {which} at the margin of {_margin(results, found[0])}")
     return parts
+
+
+def _price(results: Results, seeds: Mapping[str, int]) -> str:
+    """` (about 2 h 5 min of training)`: of the seeds that are not there yet, the baseline's with them."""
+    wanted = {**seeds, **({results.baseline: max(seeds.values())} if results.baseline is not None else {})}
+    total = 0.0
+    for method, number in wanted.items():
+        runs = [run.record for run in results.group.finished[method]]
+        seconds = median([record.cost.get("train_seconds") for record in runs])
+        if seconds is None:
+            return ""
+        trials = 0.0
+        if len({(record.study, record.search_seed) for record in runs if record.study}) == len(runs):
+            each = [t.cost.get("train_seconds") for t in results.group.trials if t.method == runs[0].method]
+            known = [value for value in each if value is not None]
+            trials = runs[0].num_trials * fmean(known) if known else 0.0  # a replicate is a search and a run
+        total += max(number - len(runs), 0) * (seconds + trials)
+    return f" ({duration(total)} more of training)" if total else ""
 
 
 def _open(number: int) -> str:
@@ -242,8 +329,8 @@ def _searched(results: Results) -> str:
     if all(number == len(own) for number, own in zip(searches, known, strict=True)):
         return ", each with a search of its own"
     if min(searches) == 1:
-        return ", all from one search, whose luck the intervals leave out"
-    return f", from {min(searches)} searches, whose luck the intervals cover in part"
+        return ", all from one search, so the intervals leave out the luck of the search"
+    return f", from {min(searches)} searches, so the intervals cover a part of the luck of the search"
 
 
 def _rows(results: Results, found: Sequence[Comparison]) -> str:
@@ -253,8 +340,8 @@ def _rows(results: Results, found: Sequence[Comparison]) -> str:
     if len(rows) != 1 or "test" not in splits:
         return ""
     least = [size for c in found if (size := results.least_visible(c)) is not None]
-    visible = f", on which the least visible difference is {max(least):.2g} {results.unit(found[0])}" if least else ""
-    return f"one set of {splits['test']:,} test rows{visible}"
+    visible = f", too few to show a difference below {max(least):.2g} {results.unit(found[0])}" if least else ""
+    return f"one test set of {splits['test']:,} rows{visible}"
 
 
 def _stopping(results: Results, best: Comparison) -> str:
@@ -263,4 +350,4 @@ def _stopping(results: Results, best: Comparison) -> str:
     if results.selection != "joint" or best.metric != GAIN or gain is None or gain.total is None:
         return ""
     size = bracketed(gain.total, places(best), sign="+").replace(" ", " % ", 1)
-    return f"one stopping point for all tasks (with each task's own, {best.method} is at {size})"
+    return f"one epoch for all tasks (at each task's own best epoch, {best.method} is at {size})"

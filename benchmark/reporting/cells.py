@@ -8,26 +8,16 @@ from benchmark.analysis.study import Group
 from benchmark.analysis.values import cost
 from benchmark.reporting.layout import Cell
 from benchmark.schema import Task
-from benchmark.statistics import FEWEST, Comparison, Verdict
-from benchmark.text import ABSENT, TOO_FEW, count, in_seconds, with_interval
-
-CLOSE = (Verdict.UNDECIDED, Verdict.EQUIVALENT, Verdict.IDENTICAL)
-"""The verdicts of a method that cannot be told from the best."""
-
+from benchmark.statistics import FEWEST
+from benchmark.text import TOO_FEW, count, in_seconds, with_interval
 
 def metric_cell(results: Results, task: Task, metric: str, method: str, few: str = TOO_FEW) -> Cell:
-    """A mean with its interval, marked if it is the best or cannot be told from it."""
+    """A mean with its interval, marked if it is the best."""
     mean = results.estimate(task.name, metric, method).mean
     text = with_interval(mean, results.places[task.name, metric])
     if mean is not None and mean.n < FEWEST and few:
         text = f"{text}, {few}"
-    close = metric == metrics.headline_name(task) and is_close(results.to_best(task, method))
-    return Cell(text, best=results.best.get((task.name, metric)) == method, close=close)
-
-
-def is_close(comparison: Comparison | None) -> bool:
-    """Whether a method was compared with the best and not found to be worse."""
-    return comparison is not None and comparison.verdict in CLOSE and comparison.reason is None
+    return Cell(text, best=results.best.get((task.name, metric)) == method)
 
 
 def seeds_cell(group: Group, method: str) -> Cell:
@@ -40,6 +30,5 @@ def seeds_cell(group: Group, method: str) -> Cell:
 
 def cost_cells(group: Group, method: str) -> tuple[Cell, Cell]:
     """Parameters and seconds of training."""
-    parameters, shared, seconds = cost(group.finished[method])
-    size = f"{count(parameters)} ({count(shared)})" if parameters is not None else ABSENT
-    return Cell(size, short=count(parameters), value=parameters), Cell(in_seconds(seconds))
+    parameters, _, seconds = cost(group.finished[method])
+    return Cell(count(parameters), value=parameters), Cell(in_seconds(seconds), value=seconds)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,15 +15,14 @@ from benchmark.reporting import provenance
 from benchmark.reporting.answer import answer
 from benchmark.reporting.costs import cost_table
 from benchmark.reporting.fronts import front_table
-from benchmark.reporting.gates import NOTE as GATES
-from benchmark.reporting.gates import gate_tables
+from benchmark.reporting.gates import gate_table
+from benchmark.reporting.glossary import glossary
 from benchmark.reporting.layout import (
     Block,
     Chapter,
     Code,
     Document,
     Facts,
-    Legend,
     Part,
     Sentence,
     Sentences,
@@ -30,24 +30,19 @@ from benchmark.reporting.layout import (
 )
 from benchmark.reporting.ledger import ledger
 from benchmark.reporting.notes import dataset_notes, trouble
-from benchmark.reporting.overview import gain_table, overview
+from benchmark.reporting.overview import gain_table, grid_table, overview
 from benchmark.reporting.ranks import rank_table
 from benchmark.reporting.sentences import verdicts
 from benchmark.reporting.tasks import selection_table, task_table
-from benchmark.statistics import FEWEST, Ranking
+from benchmark.statistics import Ranking
 from benchmark.text import counted
 
 if TYPE_CHECKING:
     from benchmark.records.reference import ReferenceRecord
 
 
-LEGEND = Legend(
-    intervals="a ± b is a mean over seeds and the half-width of its 95 % interval; Δ is the difference of two means with its "
-    "95 % interval. Intervals are not adjusted for the number of comparisons; p values are, by Holm within their family. A p is "
-    f"of equivalence where that is the verdict, else of a difference. Below {FEWEST} seeds there is no interval and no test.",
-    marks="Bold is the best mean of a column among methods that finished every seed; {close} is what cannot be told from it.",
-    seconds="Seconds of training are medians over seeds.",
-)
+MOST_ANSWERS = 2
+"""Data sets whose answer is told in full at the start; of more the first sentence of each."""
 
 
 def document(
@@ -57,35 +52,37 @@ def document(
     ranking: Ranking | None,
     references: Sequence[ReferenceRecord],
 ) -> Document:
-    """Everything a report says but its figures."""
+    """Everything a report says but its figures, in the order in which a reader asks."""
+    default = {r.group.dataset: r for r in results if not r.group.is_tuned}
+    many = len({r.group.dataset for r in results}) > MOST_ANSWERS
     chapters = [
-        _each("answer", "Answer", results, _answer),
-        _each("overview", "Overview", results, lambda r: ([overview(r)], dataset_notes(r))),
-        Chapter(
-            "compared",
-            "What was compared, and how",
-            tuple(_compared(study, results, selection, references)),
-            detail=True,
-        ),
-        _each("verdicts", "What the numbers say", results, _verdicts),
+        Chapter("answer", "Answer", tuple(_short_answers(results) if many else _answers(results))),
+        _each("forest", "Gain and tasks", results, _nothing),
+        _each("grid", "Architecture by weighting", results, lambda r: ([grid_table(r)], ())),
         _each(
-            "tasks",
-            "Task by task",
+            "overview",
+            "All methods",
             results,
-            lambda r: ([*(task_table(r, t) for t in r.group.tasks), selection_table(r)], ()),
+            lambda r: ([overview(r, default.get(r.group.dataset) if r.group.is_tuned else None)], ()),
         ),
-        _each("differences", "Change of each task", results, _nothing),
+        _each("cost", "Quality against cost", results, lambda r: ([cost_table(r)], ())),
+        _each("selection", "Joint and per-task selection", results, lambda r: ([selection_table(r)], ())),
+        _each("tasks", "Task by task", results, lambda r: ([task_table(r, t) for t in r.group.tasks], ())),
         _each("front", heading(r.group.tasks for r in results), results, lambda r: ([front_table(r)], ())),
-        _each("gains", "Gain of each method", results, lambda r: ([gain_table(r)], ())),
-        Chapter("ranks", "Ranks", (Part("", (rank_table(ranking),)),) if ranking is not None else ()),
+        Chapter("ranks", "Ranks over data sets", (Part("", (rank_table(ranking),)),) if ranking is not None else ()),
         _each("curves", "Learning curves", results, _nothing),
         _each("weights", "Effective task weights", results, _nothing),
-        replace(_each("experts", "Use of experts", results, _gates), notes=(GATES,)),
-        _each("cost", "Cost against quality", results, lambda r: ([cost_table(r)], ())),
-        _each("tuning", "Tuning", results, lambda r: (ledger(r.group, references), ())),
-        _each("trouble", "Missing, failed and diverged runs", results, lambda r: ([trouble(r.group)], ())),
-    ]
-    return Document("Head-to-head report", _headline(study, selection), tuple(chapters), LEGEND, _reading(study))
+        *([Chapter("answers", "Answers in full", tuple(_answers(results)), folded=True)] if many else []),
+        _folded(_each("verdicts", "All comparisons in words", results, _verdicts)),
+        _folded(_each("gains", "Gain of each task", results, lambda r: ([gain_table(r)], ()))),
+        _folded(_each("experts", "Use of experts", results, lambda r: ([gate_table(r)], ()))),
+        _folded(_each("tuning", "Tuning", results, lambda r: (ledger(r.group, references), ()))),
+        Chapter(
+            "compared", "What was compared, and how", tuple(_compared(study, results, selection, references)), folded=True
+        ),
+        _folded(_each("trouble", "Missing, failed and diverged runs", results, lambda r: ([trouble(r.group)], ()))),
+    ]  # fmt: skip
+    return Document("Head-to-head report", _headline(study), tuple(chapters), glossary(results, selection))
 
 
 def _each(
@@ -95,36 +92,63 @@ def _each(
     say: Callable[[Results], tuple[Iterable[Block | None], Iterable[str]]],
 ) -> Chapter:
     """A chapter with a part for every data set: of blocks, those that there are, and notes."""
+    views = _views(results)
     parts = []
     for one in results:
         blocks, notes = say(one)
-        parts.append(Part(one.group.name, tuple(block for block in blocks if block is not None), tuple(notes)))
+        found = tuple(block for block in blocks if block is not None)
+        parts.append(Part(one.group.name, found, tuple(notes), views[one.group.name]))
     return Chapter(anchor, title, tuple(parts))
+
+
+def _folded(chapter: Chapter) -> Chapter:
+    return replace(chapter, folded=True)
+
+
+def _views(results: Sequence[Results]) -> dict[str, str]:
+    """{name of a group: `tuned` or `default`, where its data set has both}."""
+    sizes = Counter(one.group.dataset for one in results)
+    return {
+        one.group.name: "" if sizes[one.group.dataset] < 2 else "tuned" if one.group.is_tuned else "default"
+        for one in results
+    }
 
 
 def _nothing(_: Results) -> tuple[list[Block], tuple[str, ...]]:
     return [], ()
 
 
-def _answer(results: Results) -> tuple[list[Block | None], tuple[str, ...]]:
-    found = answer(results)
-    return [Sentences(tuple(map(Sentence, found))) if found else None], ()
+def _answers(results: Sequence[Results]) -> Iterator[Part]:
+    """The whole answer of every data set; with default parameters, where there are tuned ones too, its first sentence."""
+    views = _views(results)
+    for one in results:
+        found = answer(one)
+        if views[one.group.name] == "default":
+            found = [f"With default parameters: {sentence}" for sentence in found[:1]]
+        yield Part(one.group.name, (Sentences(tuple(map(Sentence, found))),) if found else ())
+
+
+def _short_answers(results: Sequence[Results]) -> Iterator[Part]:
+    """The first sentence of every data set, of the tuned methods where there are any."""
+    views = _views(results)
+    found = [
+        Sentence(f"{one.group.dataset}: {said[0]}")
+        for one in results
+        if views[one.group.name] != "default" and (said := answer(one))
+    ]
+    yield Part("", (Sentences(tuple(found)),) if found else ())
 
 
 def _verdicts(results: Results) -> tuple[list[Block | None], tuple[str, ...]]:
     sentences, notes = verdicts(results)
-    return [sentences], notes
-
-
-def _gates(results: Results) -> tuple[list[TextTable], tuple[str, ...]]:
-    tables, left = gate_tables(results)
-    return tables, (left,) if left else ()
+    return [sentences], (*notes, *dataset_notes(results))
 
 
 def _compared(
     study: Study, results: Sequence[Results], selection: SelectionName, references: Sequence[ReferenceRecord]
 ) -> list[Part]:
-    parts = [Part(one.group.name, (Facts("The data", provenance.dataset_facts(one.group)),)) for one in results]
+    once = {one.group.dataset: one.group for one in reversed(results)}  # tuned and default runs have the same data
+    parts = [Part(name, (Facts("The data", provenance.dataset_facts(once[name])),)) for name in sorted(once)]
     blocks: list[Block] = [Facts("Training and machine", provenance.provenance(study, selection))]
     commands = provenance.commands(study, references)
     if commands:
@@ -132,39 +156,25 @@ def _compared(
     return [*parts, Part("", (*blocks, provenance.configurations(study)))]
 
 
-def _headline(study: Study, selection: SelectionName) -> tuple[str, ...]:
+def _headline(study: Study) -> tuple[str, ...]:
     runs = study.runs
     by_status = {s: sum(run.record.status == s for run in runs) for s in STATUSES}
     status = ", ".join(f"{number} {name}" for name, number in by_status.items() if number)
-    purposes: Mapping[str, int] = {
-        p: sum(run.record.purpose == p for run in runs) for p in dict.fromkeys(run.record.purpose for run in runs)
-    }
+    purposes: Mapping[str, int] = Counter(run.record.purpose for run in runs)
     of = " and ".join(f"{number} {name}" if len(purposes) > 1 else name for name, number in sorted(purposes.items()))
     first = (
         f"{counted(len(runs), 'run')} ({status}) of {counted(len(study.methods), 'method')} on "
-        f"{counted(len(study.groups), 'data set')}; purpose {of}"
+        f"{counted(len({group.dataset for group in study.groups}), 'data set')}; parameters: {of}."
     )
-    return (
-        first,
-        f"Selection {selection}: {provenance.SELECTIONS[selection]}, chosen on validation; all metrics are on test.",
-    )
+    return first, *_left_out(study)
 
 
-def _reading(study: Study) -> tuple[str, ...]:
-    notes = []
-    if any(run.record.purpose == TUNED for run in study.runs):
-        notes.append(
-            "(tuned): with the parameters that did best on validation in the trials of a search, which the ledger under "
-            "Tuning counts; the same method without it has the default parameters."
-        )
+def _left_out(study: Study) -> Iterator[str]:
     others = [f"{number} of purpose {name}" for name, number in study.left_out.items()]
     if study.overtaken:
         others.append(f"{study.overtaken} of purpose {TUNED}, chosen among fewer trials")
     if others:
-        notes.append(f"Left out: {', '.join(others)}.")
+        yield f"Left out: {', '.join(others)}."
     if study.repeated:
         records = counted(study.repeated, "record")
-        notes.append(
-            f"{records} left out because another has the same data, method and seed: a finished one, or the last read."
-        )
-    return tuple(notes)
+        yield f"{records} left out because another has the same data, method and seed: a finished one, or the last read."

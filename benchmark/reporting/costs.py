@@ -36,7 +36,9 @@ def cost_table(results: Results) -> TextTable | None:
         Column("parameters"), Column("shared"),
     )  # fmt: skip
     where = ", ".join(sorted({str(run.record.cost.get("device", "unknown")) for run in group.runs if run.finished}))
-    return TextTable("cost", "Cost", columns, tuple(rows), f"medians over seeds; on {where}", detail=True)
+    return TextTable(
+        "cost", "Cost of each method", columns, tuple(rows), f"medians over seeds; on {where}", detail=True, folded=True,
+    )  # fmt: skip
 
 
 def _median(runs: list[Run], key: str) -> float | None:

@@ -12,7 +12,7 @@ from benchmark.text import listed, number
 
 def front_table(results: Results) -> TextTable | None:
     """What would be lost of the dominated area without each method on a front."""
-    shown = [front for front in fronts(results) if front.means and front.area() is not None]
+    shown = [front for front in fronts(results) if len(front.methods) > 1 and front.area() is not None]
     if not shown:
         return None
     columns = (Column("method", numeric=False), *(Column(front.key, f"{front.title}, %") for front in shown))

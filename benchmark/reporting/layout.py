@@ -6,8 +6,8 @@ A document is chapters in a fixed order; a chapter has a part for each data set;
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 
@@ -18,19 +18,19 @@ class Cell:
     Args:
         text: What stands in it.
         best: Whether it is the best mean of its column.
-        close: Whether it cannot be told from the best.
         method: The method it names, so that a page can draw the method's key beside it.
         short: What a narrow output shows in its place.
-        heat: In [0, 1]: how strongly a page shades it.
+        heat: In [-1, 1]: how strongly a page shades it, and in which of two colours.
+        ends: Both ends of its interval, which a terminal draws.
         value: What a page sorts by, where that is not the first number of the text.
     """
 
     text: str
     best: bool = False
-    close: bool = False
     method: str | None = None
     short: str | None = None
     heat: float | None = None
+    ends: tuple[float, float] | None = None
     value: float | None = None
 
     @property
@@ -47,9 +47,8 @@ class Column:
         key: By which it is found, whatever its title says.
         title: Its head; empty: the key.
         numeric: Whether it stands right.
-        detail: Whether a terminal leaves it out.
+        detail: Whether a terminal and a paper leave it out.
         spare: Whether a narrow terminal leaves it out too.
-        intervals: Whether its numbers have intervals, where there are seeds enough.
     """
 
     key: str
@@ -57,7 +56,6 @@ class Column:
     numeric: bool = True
     detail: bool = False
     spare: bool = False
-    intervals: bool = False
 
     def __post_init__(self) -> None:
         if not self.title:
@@ -66,10 +64,17 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row; a `reference` row is no method but a line to compare with."""
+    """A row.
+
+    Args:
+        cells: One a column.
+        reference: Whether it is no method but a line to compare with.
+        ruled: Whether a line is drawn above it, where a tier begins.
+    """
 
     cells: tuple[Cell, ...]
     reference: bool = False
+    ruled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,22 +146,38 @@ Block: TypeAlias = TextTable | Sentences | Facts | Code
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a chapter says of one data set, or with an empty name of all."""
+    """What a chapter says of one data set, or with an empty name of all.
+
+    Args:
+        name: Of the group: `census_income (tuned)`.
+        blocks: In order.
+        notes: Below them.
+        parameters: `tuned` or `default`, where the report has the data set with both: a page shows one of them at a time.
+    """
 
     name: str
     blocks: tuple[Block, ...] = ()
     notes: tuple[str, ...] = ()
+    parameters: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Chapter:
-    """A chapter; the figures of a page's chapter are found by its anchor. A terminal leaves out `detail` ones."""
+    """A chapter.
+
+    Args:
+        anchor: By which a page finds its figures.
+        title: Its head.
+        parts: One a data set.
+        notes: Of all parts.
+        folded: Whether a page shows it only when it is opened, and a terminal not at all.
+    """
 
     anchor: str
     title: str
     parts: tuple[Part, ...]
     notes: tuple[str, ...] = ()
-    detail: bool = False
+    folded: bool = False
 
     @property
     def has_text(self) -> bool:
@@ -165,33 +186,20 @@ class Chapter:
 
 
 @dataclass(frozen=True, slots=True)
-class Legend:
-    """How numbers are read.
+class Document:
+    """A whole report, before it is drawn.
 
     Args:
-        intervals: Intervals and p.
-        marks: What is marked, with `{close}` where an output says how it marks what cannot be told from the best.
-        seconds: Of training.
+        title: Its head.
+        lines: What was compared.
+        chapters: In the order in which a reader asks.
+        glossary: {term: what it means}, of the terms that occur.
     """
-
-    intervals: str
-    marks: str
-    seconds: str
-
-    def lines(self, close: str) -> tuple[str, str, str]:
-        """All three for an output that marks what cannot be told from the best so: `underlined`."""
-        return self.intervals, self.marks.format(close=close), self.seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A whole report, before it is drawn; `legend` and `notes` say how it is read."""
 
     title: str
     lines: tuple[str, ...]
     chapters: tuple[Chapter, ...]
-    legend: Legend
-    notes: tuple[str, ...] = ()
+    glossary: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def has_parts(self) -> bool:

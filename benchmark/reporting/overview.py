@@ -1,7 +1,8 @@
-"""The first table of a data set: all methods by all tasks, in the order of their gain."""
+"""The first tables of a data set: all methods by all tasks, in tiers, and architecture by weighting."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from benchmark import metrics
@@ -11,49 +12,114 @@ from benchmark.kinds import KINDS
 from benchmark.reporting.cells import cost_cells, metric_cell, seeds_cell
 from benchmark.reporting.layout import Cell, Column, Row, TextTable
 from benchmark.reporting.sentences import verdict_cell
+from benchmark.reporting.wording import joined
 from benchmark.schema import Task
 from benchmark.statistics import Interval, Verdict, seesaw
 from benchmark.text import ABSENT, TOO_FEW, listed, number, signed_interval, with_interval
 
+MOST_INTERVALS = 2
+"""Tasks whose means have intervals in the table of all methods; of more, the tables of the tasks have them."""
+FEWEST_LEVELS = 2
+"""Architectures and weightings that a table of both needs."""
 
-def overview(results: Results) -> TextTable:
-    """Methods by tasks: the headline metrics, the gain over tasks, and what it costs."""
+
+def overview(results: Results, default: Results | None = None) -> TextTable:
+    """Methods by tasks: the gain over tasks with its verdict, the headline metrics, and what it costs.
+
+    Args:
+        results: Of the data set.
+        default: Of tuned methods, the same with default parameters, whose gain has a column.
+    """
     group = results.group
     gains = results.baseline is not None and len(group.tasks) > 1
-    columns = [Column("method", numeric=False), Column("seeds")]
+    columns = [Column("method", numeric=False)]
+    if results.tiers:
+        columns.append(Column("tier", spare=True))
+    if len({len(runs) for runs in group.finished.values()}) > 1 or len(group.complete) < len(group.by_method):
+        columns.append(Column("seeds"))
     if gains:
-        columns += [
-            Column("gain", "gain over tasks, % (+ is better)", intervals=True),
-            *([Column("verdict", numeric=False)] if results.judges_gain else []),
-            Column("least", "task that gains least", detail=True),
-        ]
-    columns += [
-        Column(_key(task), f"{task.name} {metrics.headline(task).title}", intervals=True) for task in group.tasks
-    ]
-    if results.family is not None and len(group.tasks) > 1:
-        columns.append(Column("seesaw", "tasks better / worse", detail=True))
-    columns += [Column("parameters", "parameters (shared)", spare=True), Column("seconds", "train\u00a0s", spare=True)]
-    counted = seesaw(results.family.comparisons) if results.family is not None else {}
-    rows = []
-    for method in results.by_gain:
-        cells = [Cell(method, method=method), seeds_cell(group, method)]
+        columns += [Column("gain", "gain, %"), *([Column("verdict", numeric=False)] if results.judges_gain else [])]
+        if default is not None:
+            columns.append(Column("default", "gain with default parameters", detail=True))
+    columns += [Column(_key(task), f"{task.name} {metrics.headline(task).title}", spare=True) for task in group.tasks]
+    columns += [Column("parameters", spare=True), Column("seconds", "train\u00a0s", spare=True)]
+    rows, above = [], 0
+    for method in _in_tiers(results):
+        tier = results.tier_of.get(method, 0)
+        made = {"method": Cell(method, method=method), "seeds": seeds_cell(group, method)}
+        made["tier"] = Cell(str(tier) if tier else ABSENT, value=tier or None)
         if gains:
-            cells += _gain_cells(results, method)
-        cells += [_metric(results, task, method) for task in group.tasks]
-        if results.family is not None and len(group.tasks) > 1:
-            found = counted.get(method)
-            cells.append(Cell(f"{len(found.better)} / {len(found.worse)}" if found else ""))
-        rows.append(Row((*cells, *cost_cells(group, method))))
+            made |= _gain_cells(results, method)
+        if default is not None:
+            beside = _gain_cells(default, method)["gain"] if method in default.group.by_method else Cell("")
+            made["default"] = replace(beside, text=beside.narrow, ends=None)
+        made |= {_key(task): _metric(results, task, method) for task in group.tasks}
+        made["parameters"], made["seconds"] = cost_cells(group, method)
+        rows.append(Row(tuple(made[column.key] for column in columns), ruled=bool(rows) and tier != above))
+        above = tier
     rows += [row for line in results.lines.values() if (row := _line(results, line, columns)) is not None]
-    headline = ", ".join(f"{task.name} {label(metrics.headline_name(task), task)}" for task in group.tasks)
+    return TextTable("overview", "All methods", tuple(columns), tuple(rows), _about(results), notes=_notes(results, gains=gains))
+
+
+def _in_tiers(results: Results) -> list[str]:
+    """The methods by tier and gain; those without a tier last."""
+    places = results.tier_of
+    return sorted(results.by_gain, key=lambda method: places.get(method, len(places) + 1))
+
+
+def _about(results: Results) -> str:
+    """What the numbers are of; of a rare task, how rare it is."""
+    group = results.group
+    parts = [f"test rows; gain over {results.baseline}" if results.gains else "test rows"]
+    for task in group.tasks:
+        if (rare := results.rare(task)) is not None:
+            parts.append(f"{task.name}: {rare}")
+    return "; ".join(parts)
+
+
+def grid_table(results: Results) -> TextTable | None:
+    """The gain of every architecture under every weighting, where there are two of both."""
+    cells: dict[tuple[str, str], list[str]] = {}
+    for method, runs in results.group.by_method.items():
+        architecture, _, weighting = runs[0].record.method.partition("/")
+        cells.setdefault((architecture, weighting), []).append(method)
+    once = {cell: methods[0] for cell, methods in cells.items() if len(methods) == 1}
+    means = {cell: mean for cell, method in once.items() if (mean := _mean_gain(results, method)) is not None}
+    architectures, weightings = (sorted({cell[axis] for cell in means}) for axis in (0, 1))
+    if len(architectures) < FEWEST_LEVELS or len(weightings) < FEWEST_LEVELS:
+        return None
+    strongest = max(map(abs, means.values())) or 1.0
+    by_mean = sorted(architectures, key=lambda a: -max(mean for cell, mean in means.items() if cell[0] == a))
+    rows = [
+        Row((Cell(a), *(_grid_cell(results, once.get((a, w)), means.get((a, w)), strongest) for w in weightings)))
+        for a in by_mean
+    ]
+    columns = (Column("architecture", numeric=False), *map(Column, weightings))
     return TextTable(
-        "overview",
-        "All tasks",
-        tuple(columns),
-        tuple(rows),
-        f"test rows; {headline}",
-        notes=_notes(results, gains=gains),
-    )
+        "grid", "Architecture by weighting", columns, tuple(rows), f"gain over {results.baseline}, %; + better, \u2212 worse, ≈ equivalent",
+        detail=True,
+    )  # fmt: skip
+
+
+MARKS = {Verdict.BETTER: " +", Verdict.WORSE: " \u2212", Verdict.EQUIVALENT: " ≈", Verdict.IDENTICAL: " ="}
+"""Behind a number: the verdict on it."""
+
+
+def _mean_gain(results: Results, method: str) -> float | None:
+    if method == results.baseline:
+        return 0.0 if results.gains else None
+    gain = results.gains.get(method)
+    return gain.total.mean if gain is not None and gain.total is not None else None
+
+
+def _grid_cell(results: Results, method: str | None, mean: float | None, strongest: float) -> Cell:
+    if method is None or mean is None:
+        return Cell("" if method is None else ABSENT)
+    if method == results.baseline:
+        return Cell("baseline", heat=0.0, value=0.0)
+    found = results.of_gain(method)
+    mark = MARKS.get(found.verdict, "") if found is not None and found.verdict is not None else ""
+    return Cell(f"{mean:+z.2f}{mark}", heat=round(mean / strongest, 3), value=mean)
 
 
 def gain_table(results: Results) -> TextTable | None:
@@ -63,9 +129,9 @@ def gain_table(results: Results) -> TextTable | None:
     tasks = results.group.tasks
     has_rows = any(results.with_rows(results.of_gain(method)) for method in results.gains)
     columns = (
-        Column("method", numeric=False), Column("gain", "gain over tasks, %", intervals=True),
-        *([Column("with_rows", "over seeds and test rows", intervals=True)] if has_rows else []),
-        *(Column(_key(task), f"{task.name}, %", intervals=True) for task in tasks),
+        Column("method", numeric=False), Column("gain", "gain over tasks, %"),
+        *([Column("with_rows", "over seeds and test rows")] if has_rows else []),
+        *(Column(_key(task), f"{task.name}, %") for task in tasks),
     )  # fmt: skip
     rows = []
     for method in results.by_gain:
@@ -78,7 +144,7 @@ def gain_table(results: Results) -> TextTable | None:
                 cells.insert(1, Cell("" if beside is None else signed_interval(beside, 2)))
             rows.append(Row((Cell(method, method=method), *cells)))
     return TextTable(
-        "gains", "Gain of each task", columns, tuple(rows), "+ is better", notes=(_gain_note(results),), detail=True
+        "gains", "Gain of each task", columns, tuple(rows), f"over {results.baseline}; + is better", detail=True
     )
 
 
@@ -88,27 +154,23 @@ def _key(task: Task) -> str:
 
 
 def _notes(results: Results, *, gains: bool) -> tuple[str, ...]:
-    notes = [_gain_note(results)] if gains else []
+    notes = [f"No gain over tasks: {results.no_gains}."] if gains and results.no_gains is not None else []
     if results.family is not None and len(results.group.tasks) > 1:
-        counted = seesaw(results.family.comparisons)
-        both = [method for method, found in counted.items() if found.seesaws]
-        if any(c.verdict is Verdict.BETTER for c in results.family.comparisons) or both:
-            who = f": {listed(both)}" if both else ""
-            notes.append(
-                f"{len(both)} of {len(counted)} methods pay for a better task with a worse one, by their verdicts{who}."
-            )
+        both = [method for method, found in seesaw(results.family.comparisons).items() if found.seesaws]
+        if both:
+            notes.append(f"Better on one task and worse on another, by their verdicts: {listed(both)}.")
     return tuple(notes)
 
 
-def _gain_note(results: Results) -> str:
-    if results.no_gains is not None:
-        return f"No gain over tasks: {results.no_gains}."
-    here = {task.kind for task in results.group.tasks}
+def gain_meaning(all_results: Sequence[Results]) -> str:
+    """What the gain is, for the glossary."""
+    here = {task.kind for results in all_results for task in results.group.tasks}
     kinds = {kind.plural: metrics.headline_of(kind) for name, kind in KINDS.items() if name in here}
     formulas = [f"{_gain_formula(metric)} for {plural}" for plural, metric in kinds.items()]
+    constant = ", and C is the value of the constant predictor" if any("C" in formula for formula in formulas) else ""
     return (
-        f"Gain over tasks: mean over tasks of {' and '.join(formulas)}, in per cent of what {results.baseline} has learnt: B is "
-        "its mean, C the value of the constant predictor. A positive gain is an improvement."
+        f"the mean over tasks of {joined(formulas)}. B is the baseline's mean{constant}. A gain is a percentage of what the "
+        "baseline has learnt; positive is better."
     )
 
 
@@ -121,16 +183,18 @@ def _gain_formula(metric: metrics.Metric) -> str:
     return f"100 ({better}) / ({learnt})"
 
 
-def _gain_cells(results: Results, method: str) -> list[Cell]:
+def _gain_cells(results: Results, method: str) -> dict[str, Cell]:
     if method == results.baseline:
-        return [Cell("baseline", value=0.0), *([Cell("")] if results.judges_gain else []), Cell("")]
-    verdict = [verdict_cell(results.of_gain(method))] if results.judges_gain else []
-    gain = results.gains.get(method)
+        return {"gain": Cell("baseline", value=0.0), "verdict": Cell("")}
+    verdict, gain = verdict_cell(results.of_gain(method)), results.gains.get(method)
     if gain is None or gain.total is None:
-        return [Cell(ABSENT), *verdict, Cell(ABSENT)]
-    worst = gain.worst
-    least = Cell(f"{worst[0]} {worst[1].mean:+z.2f} %", value=worst[1].mean) if worst else Cell(ABSENT)
-    return [Cell(signed_interval(gain.total, 2), short=_short(gain.total)), *verdict, least]
+        return {"gain": Cell(ABSENT), "verdict": verdict}
+    low, high = gain.total.low, gain.total.high
+    ends = (low, high) if low is not None and high is not None else None
+    return {
+        "gain": Cell(signed_interval(gain.total, 2), short=_short(gain.total), ends=ends, value=gain.total.mean),
+        "verdict": verdict,
+    }
 
 
 def _short(interval: Interval) -> str:
@@ -143,7 +207,10 @@ def _metric(results: Results, task: Task, method: str) -> Cell:
     mean = results.headline(task, method).mean
     places = results.places[task.name, metrics.headline_name(task)]
     cell = metric_cell(results, task, metrics.headline_name(task), method)
-    return replace(cell, short=number(mean.mean if mean else None, places))
+    short = number(mean.mean if mean else None, places)
+    if len(results.group.tasks) > MOST_INTERVALS:
+        return replace(cell, text=short)
+    return replace(cell, short=short)
 
 
 def _line(results: Results, line: Line, columns: list[Column]) -> Row | None:

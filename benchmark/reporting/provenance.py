@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from benchmark.analysis.lines import fitting
 from benchmark.analysis.naming import flatten
-from benchmark.analysis.study import Group, Study, draw_options
+from benchmark.analysis.study import Group, Run, Study, draw_options
 from benchmark.records.record import SelectionName
 from benchmark.reporting.layout import Cell, Column, Row, TextTable
 from benchmark.text import ABSENT, numbers
@@ -68,6 +69,16 @@ def provenance(study: Study, selection: SelectionName) -> tuple[tuple[str, str],
     keys = dict.fromkeys(key for environment in environments for key in environment)
     facts += [(key, _distinct(e.get(key) for e in environments)) for key in keys if key != "command"]
     return tuple((label, text) for label, text in facts if text)
+
+
+def command(runs: Sequence[Run]) -> str:
+    """The command that trains one method anew, with every parameter written out."""
+    config = runs[0].record.config
+    words = [f"{group}={config[group]['name']}" for group in ("dataset", "architecture", "weighting")]
+    for group in ("dataset", "architecture", "weighting", "trainer"):
+        words += [f"{group}.{key}={value}" for key, value in flatten(config[group]).items() if key != "name"]
+    words.append(f"seed={','.join(str(seed) for seed in sorted({run.record.seed for run in runs}))}")
+    return " ".join(["mtlbench run", *(shlex.quote(word) for word in words)])
 
 
 def commands(study: Study, references: Sequence[ReferenceRecord]) -> tuple[str, ...]:

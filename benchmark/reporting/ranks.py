@@ -1,39 +1,37 @@
-"""Mean ranks of the methods over all tasks of all data sets, and a test of them only where there are blocks enough."""
+"""Mean ranks of the methods over data sets, by their gain, where there are data sets enough."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmark import metrics
-from benchmark.analysis.results import Results, direction
+from benchmark.analysis.results import Results
 from benchmark.reporting.layout import Cell, Column, Row, TextTable
-from benchmark.schema import Task
 from benchmark.statistics import Ranking, rank
+
+FEWEST_DATASETS = 6
+"""Data sets below which there is no overall rank."""
 
 
 def ranking(all_results: Sequence[Results]) -> Ranking | None:
-    """The ranks of the methods that are ranked on every data set; a block is a task of a data set."""
-    results = [r for r in all_results if r.group.tasks]
-    if not results:
+    """The ranks of the methods that are ranked on every data set; tuned methods, where there are as many data sets of them.
+
+    A data set is a block, whatever its number of tasks: its tasks are not independent.
+    """
+    found = [
+        [r for r in all_results if r.judges_gain and r.group.is_tuned is is_tuned] for is_tuned in (True, False)
+    ]
+    results = max(found, key=len)
+    if len(results) < FEWEST_DATASETS:
         return None
-    blocks = [(r, task) for r in results for task in r.group.tasks]
-    methods = sorted(m for m in results[0].group.by_method if all(_is_ranked(r, task, m) for r, task in blocks))
-    if len(methods) < 2:
-        return None
-    scores = []
-    for r, task in blocks:
-        sign = direction(metrics.headline_name(task))
-        means = [r.headline(task, method).mean for method in methods]
-        scores.append([sign * mean.mean for mean in means if mean is not None])
-    return rank(scores, methods)
+    gains = [_gains(of) for of in results]
+    methods = sorted(set.intersection(*(set(of) for of in gains)))
+    return rank([[of[method] for method in methods] for of in gains], methods) if len(methods) > 1 else None
 
 
-def _is_ranked(results: Results, task: Task, method: str) -> bool:
-    """Whether the method is the best on the task, or was judged by it."""
-    if results.best.get((task.name, metrics.headline_name(task))) == method:
-        return True
-    found = results.to_best(task, method)
-    return found is not None and found.verdict is not None
+def _gains(results: Results) -> dict[str, float]:
+    """The mean gains of the methods that are ranked, the baseline among them."""
+    means = {m: total.mean for m, gain in results.gains.items() if m in results.tier_of and (total := gain.total) is not None}
+    return means | ({results.baseline: 0.0} if results.baseline in results.tier_of else {})
 
 
 def rank_table(found: Ranking) -> TextTable:
@@ -52,7 +50,7 @@ def rank_table(found: Ranking) -> TextTable:
         rows.append(Row(tuple(cells)))
     notes = [_note(found), "Adding or removing a method changes the ranks of the others; a gain does not."]
     return TextTable(
-        "ranks", "Mean ranks", tuple(columns), tuple(rows), f"1 is best; over {found.blocks} tasks of all data sets",
+        "ranks", "Mean ranks", tuple(columns), tuple(rows), f"by gain over tasks, 1 is best; over {found.blocks} data sets",
         tuple(notes), detail=True,
     )  # fmt: skip
 
@@ -62,6 +60,5 @@ def _note(found: Ranking) -> str:
         return f"No test of ranks: {found.reason}."
     return (
         f"Friedman p = {found.p:.3g}, Iman-Davenport p = {found.p_f:.3g}; mean ranks that are at least "
-        f"{found.critical_difference:.2f} apart differ (Nemenyi, all pairs together, 5 %). Tasks of one data set are not "
-        "independent, and the test takes them for such."
+        f"{found.critical_difference:.2f} apart differ (Nemenyi, all pairs together, 5 %)."
     )

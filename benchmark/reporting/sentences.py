@@ -11,19 +11,16 @@ from benchmark.analysis.lines import Line
 from benchmark.analysis.results import Results, label
 from benchmark.records.record import GAIN
 from benchmark.reporting.layout import Cell, Sentence, Sentences
-from benchmark.reporting.wording import joined
+from benchmark.reporting.wording import PRACTICAL, joined
 from benchmark.statistics import Comparison, Family, Verdict
 from benchmark.statistics.planning import POWER
-from benchmark.statistics.wording import WORDS, beyond, bracketed, p_number, p_value, places
+from benchmark.statistics.wording import WORDS, bracketed, p_number, p_value, places
 from benchmark.text import ABSENT, counted
 
 MOST = 40
 """Methods of a data set that have a sentence; the tables have all verdicts."""
 FEWEST_TOGETHER = 3
 """So many methods of which the same is said share a sentence."""
-BOTH_FAMILIES = (
-    "3 to 9 %"  # 4 or 10 methods, 2 tasks, 3 to 10 seeds, simulated: see tests/benchmark/statistics/test_null.py
-)
 _SAME = {Verdict.EQUIVALENT: "to", Verdict.IDENTICAL: "to", Verdict.UNDECIDED: "from"}  # where no difference was found
 
 
@@ -62,12 +59,6 @@ def verdicts(results: Results) -> tuple[Sentences | None, tuple[str, ...]]:
             notes.append(f"The {len(methods) - MOST} methods that gain least have their verdicts in the tables only.")
         if results.family.tests or (results.primary is not None and results.primary.tests):
             notes += _family_notes(results)
-            if results.against_best is not None and results.against_best.tests and _differs_from_best(results):
-                both = f" Of equal methods, {BOTH_FAMILIES} of studies have a false difference in one of the two."
-                notes.append(
-                    "The comparisons with the best method, in the tables of the tasks, are a second family with an error of "
-                    f"5 % of its own.{both if results.question.looks is None else ''}"
-                )
     for key, family in results.against_lines.items():
         sentences += _line_sentences(results, results.lines[key], family)
     if any(family.tests for family in results.against_lines.values()):
@@ -109,7 +100,7 @@ def _sentence_of_all(results: Results, members: Sequence[Sequence[Comparison]]) 
                 size = _within(of[0], results, p_value(largest).replace("=", "≤"))
             elif least := [v for c in of if (v := results.least_visible(c)) is not None and v > c.margin]:
                 size = f" (least visible difference on these rows: {_number(max(least))} {results.unit(of[0])})"
-            elif needed := [c.seeds_to_decide for c in of if c.seeds_to_decide is not None and c.seeds_to_decide > c.n]:
+            elif needed := [c.seeds_to_decide or PRACTICAL + 1 for c in of if (c.seeds_to_decide or PRACTICAL + 1) > c.n]:
                 size = _about(needed)
             tasks.append((of[0], size))
         if tasks:
@@ -163,12 +154,6 @@ def _how(results: Results) -> str:
         "All runs have the same data, so they are not paired by seed: differences of means, with spreads that are estimated "
         "over all methods together (empirical Bayes, from four methods on) and Satterthwaite's degrees of freedom."
     )
-
-
-def _differs_from_best(results: Results) -> bool:
-    """Whether another method than the baseline is the best on some task."""
-    best = {results.best.get((task.name, metrics.headline_name(task))) for task in results.group.tasks}
-    return bool(best - {results.baseline, None})
 
 
 def _number(value: float) -> str:
@@ -228,9 +213,7 @@ def _size(comparison: Comparison, results: Results) -> str:
     least = results.least_visible(c)
     if least is not None and least > c.margin:
         return f" (least visible difference on these rows: {_number(least)} {name})"
-    needed = c.seeds_to_decide
-    if needed is None:
-        return f" ({beyond(c)} would do)"
+    needed = c.seeds_to_decide or PRACTICAL + 1
     return _about([needed]) if needed > c.n else f" (enough for the margin in {POWER:.0%} of sweeps)"
 
 
@@ -238,9 +221,14 @@ def _within(comparison: Comparison, results: Results, p: str) -> str:
     return f" within {_number(comparison.margin)} {results.unit(comparison)} (adjusted {p})"
 
 
-def _about(seeds: Sequence[float]) -> str:
-    ends = [f"{float(f'{of:.2g}'):,.0f}" for of in (min(seeds), max(seeds))]
-    return f" (about {' to '.join(dict.fromkeys(ends))} seeds for the margin)"
+def _about(seeds: Sequence[int]) -> str:
+    """` (about 14 to 40 seeds for the margin)`; of more than anybody trains, only that."""
+    known = [number for number in seeds if number <= PRACTICAL]
+    if not known:
+        return f" (not even {PRACTICAL} seeds would do)"
+    ends = [f"{float(f'{of:.2g}'):,.0f}" for of in (min(known), max(known))]
+    beyond = "" if len(known) == len(seeds) else ", or more"
+    return f" (about {' to '.join(dict.fromkeys(ends))} seeds for the margin{beyond})"
 
 
 def _line_sentences(results: Results, line: Line, family: Family) -> Iterable[Sentence]:

@@ -9,47 +9,40 @@ from benchmark.analysis.lines import Line
 from benchmark.analysis.results import Results, label
 from benchmark.analysis.values import Estimate, median
 from benchmark.kinds import KINDS
-from benchmark.reporting.cells import cost_cells, is_close, metric_cell, seeds_cell
+from benchmark.reporting.cells import metric_cell, seeds_cell
 from benchmark.reporting.layout import Cell, Column, Row, TextTable
 from benchmark.reporting.notes import task_notes
 from benchmark.reporting.sentences import p_cell, verdict_cell
 from benchmark.schema import Task
-from benchmark.statistics import Verdict
 from benchmark.statistics.planning import POWER
 from benchmark.statistics.rows import RowError
 from benchmark.statistics.wording import two_digits
-from benchmark.text import ABSENT, listed, number, signed_interval, with_interval
+from benchmark.text import ABSENT, number, signed_interval, with_interval
 
 
 def task_table(results: Results, task: Task) -> TextTable:
-    """Methods by metrics, best first: with the difference to the baseline, its verdict, and how far the best is."""
+    """Methods by metrics, best first, with the difference to the baseline and its verdict."""
     group, headline = results.group, metrics.headline(task)
     shown, primary = _shown_metrics(results, task), headline.name
     columns = [
         Column("method", numeric=False),
         Column("seeds", spare=True),
-        Column(primary, label(primary, task), intervals=True),
+        Column(primary, label(primary, task)),
+        Column("validation", f"{headline.title} on validation", detail=True),
     ]
     if results.baseline is not None:
         better = "higher" if headline.direction > 0 else "lower"
-        columns.append(
-            Column("difference", f"Δ {headline.title} to {results.baseline} ({better} is better)", intervals=True)
-        )
+        columns.append(Column("difference", f"Δ {headline.title} ({better} is better)"))
     has_rows = any(results.with_rows(results.comparison(task, method)) for method in group.by_method)
     if has_rows:
-        columns.append(Column("with_rows", "Δ over seeds and test rows", intervals=True, detail=True))
+        columns.append(Column("with_rows", "Δ over seeds and test rows", detail=True))
     if results.family is not None:
         columns += [Column("verdict", numeric=False), Column("p", "adjusted p", detail=True)]
-    if results.against_best is not None:
-        columns.append(Column("to_best", "against the best", numeric=False, detail=True))
-    columns += [Column(metric, label(metric, task), detail=True, intervals=True) for metric in shown]
-    columns += [
-        Column("parameters", "parameters (shared)", detail=True),
-        Column("seconds", "train\u00a0s", detail=True),
-    ]
+    columns += [Column(metric, label(metric, task), detail=True) for metric in shown]
     rows = []
     for method in results.ranked(task):
         cells = [Cell(method, method=method), seeds_cell(group, method), metric_cell(results, task, primary, method)]
+        cells.append(Cell(number(results.on_validation(task, method), results.places[task.name, primary])))
         if results.baseline is not None:
             cells.append(_difference_cell(results, task, method))
         if has_rows:
@@ -58,21 +51,23 @@ def task_table(results: Results, task: Task) -> TextTable:
             is_baseline = method == results.baseline
             comparison = results.comparison(task, method)
             cells += [Cell("") if is_baseline else verdict_cell(comparison), p_cell(comparison)]
-        if results.against_best is not None:
-            is_best = results.best.get((task.name, primary)) == method
-            cells.append(Cell("best") if is_best else verdict_cell(results.to_best(task, method)))
-        cells += [metric_cell(results, task, metric, method, few="") for metric in shown]
-        rows.append(Row((*cells, *cost_cells(group, method))))
+        cells += [_secondary_cell(results, task, metric, method) for metric in shown]
+        rows.append(Row(tuple(cells)))
     rows += [
         _line(results, task, key, shown, has_rows=has_rows) for key, line in results.lines.items() if _knows(line, task)
     ]
     notes = (
-        *_close_note(results, task),
         *_row_notes(results, task),
         *_line_notes(results, task),
         *task_notes(results, task, shown),
     )
-    return TextTable(f"task_{task.name}", task.name, tuple(columns), tuple(rows), subtitle=_describe(task), notes=notes)
+    return TextTable(f"task_{task.name}", task.name, tuple(columns), tuple(rows), subtitle=_about(results, task), notes=notes)
+
+
+def _secondary_cell(results: Results, task: Task, metric: str, method: str) -> Cell:
+    mean = results.estimate(task.name, metric, method).mean
+    text = number(mean.mean if mean else None, results.places[task.name, metric])
+    return Cell(text, best=results.best.get((task.name, metric)) == method)
 
 
 def _difference_cell(results: Results, task: Task, method: str) -> Cell:
@@ -124,7 +119,7 @@ def _line(results: Results, task: Task, key: str, shown: Sequence[str], *, has_r
     line, primary = results.lines[key], metrics.headline_name(task)
     comparison = results.line_to_baseline(key, task)
     cells = [Cell(line.name), Cell("" if line.seeds is None else str(line.seeds))]
-    cells.append(_mean_cell(results, task, primary, line))
+    cells += [_mean_cell(results, task, primary, line), Cell("")]
     if results.baseline is not None:
         difference = comparison.difference if comparison is not None else None
         places = results.places[task.name, primary]
@@ -133,10 +128,10 @@ def _line(results: Results, task: Task, key: str, shown: Sequence[str], *, has_r
         cells.append(Cell(""))
     if results.family is not None:
         cells += [verdict_cell(comparison) if comparison is not None else Cell(""), p_cell(comparison)]
-    if results.against_best is not None:
-        cells.append(Cell(""))
-    cells += [_mean_cell(results, task, metric, line) for metric in shown]
-    return Row((*cells, Cell(""), Cell("")), reference=True)
+    for metric in shown:
+        mean = line.get(task.name, metric)
+        cells.append(Cell("" if mean is None else number(mean.mean, results.places[task.name, metric])))
+    return Row(tuple(cells), reference=True)
 
 
 def _mean_cell(results: Results, task: Task, metric: str, line: Line) -> Cell:
@@ -152,40 +147,9 @@ def _line_notes(results: Results, task: Task) -> list[str]:
     ]
 
 
-def _close_note(results: Results, task: Task) -> list[str]:
-    """Which methods cannot be told from the best."""
-    best = results.best.get((task.name, metrics.headline_name(task)))
-    if best is None or results.against_best is None:
-        return []
-    group = results.group
-    found = [c for method in group.by_method if (c := results.to_best(task, method)) is not None]
-    tested = [c for c in found if c.verdict is not None and c.reason is None]
-    close = [c.method for c in tested if is_close(c)]
-    if not tested:
-        return []
-    rest = len(group.by_method) - 1 - len(tested)
-    beside = f" {rest} {'is' if rest == 1 else 'are'} not compared with it." if rest else ""
-    better = listed(c.method for c in tested if c.verdict is Verdict.BETTER)
-    beside += f" On all the seeds that they share, {better} is better." if better else ""
-    if not close and not better:
-        who = "Every other method" if not rest else f"Every one of the {len(tested)} methods compared with it"
-        return [f"{who} is worse than {best}.{beside}"]
-    names = listed(close, 10)
-    family = (
-        ""
-        if best == results.baseline
-        else (
-            " Any method could have come out best, so p is adjusted for all pairs of methods on all tasks, "
-            f"{results.against_best.tests:,} tests."
-        )
-    )
-    return [
-        f"Best: {best}. Not told from it: {len(close)} of {len(tested)} methods{', ' if names else ''}{names}.{beside}{family}"
-    ]
-
-
-def _describe(task: Task) -> str:
-    return f"{KINDS[task.kind].describe(task)}; test rows"
+def _about(results: Results, task: Task) -> str:
+    rare = results.rare(task)
+    return f"{KINDS[task.kind].describe(task)}{f', {rare}' if rare else ''}; test rows"
 
 
 def selection_table(results: Results) -> TextTable | None:
@@ -195,7 +159,8 @@ def selection_table(results: Results) -> TextTable | None:
         (results.estimates, results.other) if results.selection == "joint" else (results.other, results.estimates)
     )
     rows, apart = [], False
-    for method, runs in group.finished.items():
+    for method in results.by_gain:
+        runs = group.finished[method]
         if not runs or not own:
             continue
         cells = [Cell(method, method=method), Cell(_epoch([run.record.best_epoch for run in runs]))]
@@ -217,9 +182,8 @@ def selection_table(results: Results) -> TextTable | None:
         columns.append(Column(f"epoch:{task.name}", f"{task.name} epoch", detail=True))
         columns.append(Column(f"task:{task.name}", f"{task.name} {metrics.headline(task).title}"))
     return TextTable(
-        "selection", "Joint against per-task selection", tuple(columns), tuple(rows),
+        "selection", "Joint and per-task selection", tuple(columns), tuple(rows),
         subtitle="test metric at one epoch for all tasks → at the task's own best epoch; epochs are medians over seeds",
-        notes=("Both are selected on validation. One model serves all tasks only under joint selection.",),
     )  # fmt: skip
 
 

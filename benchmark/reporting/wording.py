@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+PRACTICAL = 100
+"""Seeds beyond which nobody goes on: larger numbers are not printed."""
+
 
 def joined(parts: Sequence[str]) -> str:
     """`a, b and c`."""

@@ -5,7 +5,8 @@
 - `intervals`: of a mean, over seeds.
 - `significance`: paired t and its correction for varying test rows, sign flips, Holm.
 - `comparison`: one comparison, its endpoint and margin.
-- `verdicts`: better, worse, equivalent, identical, undecided; families against a baseline and against the best.
+- `verdicts`: better, worse, equivalent, identical, undecided; families against a baseline.
+- `tiers`: groups of methods that are not told apart.
 - `arms`: methods on the same rows, unpaired, with spreads estimated together; `looks`: judged again as seeds come in, at
   moments announced before.
 - `wording`: a comparison as a sentence.
@@ -19,7 +20,7 @@
 from __future__ import annotations
 
 from benchmark.statistics.arms import Arms, Contrast
-from benchmark.statistics.comparison import Comparison, Endpoint, Margin, Verdict
+from benchmark.statistics.comparison import FIRM, Comparison, Endpoint, Margin, Verdict
 from benchmark.statistics.delong import DeLong, delong
 from benchmark.statistics.gains import Seesaw, hypervolume, multi_task_gain, pareto_front, relative_gain, seesaw
 from benchmark.statistics.intervals import FEWEST, Interval, t_interval
@@ -33,12 +34,14 @@ from benchmark.statistics.planning import (
 )
 from benchmark.statistics.ranks import Ranking, rank
 from benchmark.statistics.significance import Outcome, holm, paired_t_test, sign_flip_test
-from benchmark.statistics.verdicts import Family, against_baseline, against_best, judge, unranked
+from benchmark.statistics.tiers import all_pairs, tiers
+from benchmark.statistics.verdicts import Family, against_baseline, judge, unranked
 from benchmark.statistics.wording import sentence
 
 __all__ = [
     "DECIDED",
     "FEWEST",
+    "FIRM",
     "Arms",
     "Comparison",
     "Contrast",
@@ -53,7 +56,7 @@ __all__ = [
     "Seesaw",
     "Verdict",
     "against_baseline",
-    "against_best",
+    "all_pairs",
     "delong",
     "detectable_difference",
     "equivalence_power",
@@ -73,5 +76,6 @@ __all__ = [
     "sentence",
     "sign_flip_test",
     "t_interval",
+    "tiers",
     "unranked",
 ]  # fmt: skip

@@ -25,6 +25,10 @@ class Verdict(StrEnum):
     UNDECIDED = "undecided"
 
 
+FIRM = (Verdict.BETTER, Verdict.WORSE)
+"""The verdicts that tell two methods apart."""
+
+
 @dataclass(frozen=True, slots=True)
 class Margin:
     """The largest difference that does not matter, declared before the results are seen.

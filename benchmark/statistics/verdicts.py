@@ -23,7 +23,7 @@ from typing import Any
 
 from benchmark.statistics.arms import Arms, Contrast
 from benchmark.statistics.comparison import Comparison, Endpoint, Verdict
-from benchmark.statistics.intervals import FEWEST, spread
+from benchmark.statistics.intervals import FEWEST
 from benchmark.statistics.significance import SAME, holm, too_few
 
 Measured = Mapping[tuple[str, str], Mapping[str, Mapping[Any, float]]]
@@ -166,42 +166,6 @@ def against_baseline(
         out = unranked(endpoint.metric, methods, excluded, expected)
         asked += _asked(endpoint, methods, baseline, out, paired=paired, test_train_ratio=test_train_ratio)
     return judge(asked, alpha=alpha, tests=tests, looks=looks)
-
-
-def against_best(
-    values: Measured,
-    endpoints: Sequence[Endpoint],
-    *,
-    expected: Collection[Any] | None = None,
-    excluded: Mapping[str, str] | None = None,
-    paired: bool = False,
-    test_train_ratio: float = 0.0,
-    alpha: float = 0.05,
-    looks: int = 1,
-) -> Family:
-    """On every endpoint, every other method against the one with the best mean, as one family.
-
-    The best is picked by the same results that then speak for it, so any pair of methods could have come to be tested:
-    p values are adjusted for all pairs, `tasks * k (k - 1) / 2` of them. Adjusted for the `k - 1` of the best alone,
-    8 of 100 studies of four equal methods would find somebody worse than the best, and more of more.
-
-    Args: as `against_baseline`. Excluded methods are never the best. Who is, and the comparisons with it, are of the
-    expected pairs; of all, where nothing is expected.
-    """
-    excluded = excluded or {}
-    asked: list[Comparison] = []
-    pairs = 0
-    for endpoint in endpoints:
-        methods = values.get((endpoint.task, endpoint.metric), {})
-        out = unranked(endpoint.metric, methods, excluded, expected)
-        if expected:
-            methods = {m: {pair: row[pair] for pair in row if pair in expected} for m, row in methods.items()}
-        ranked = {m: spread(row.values())[1] for m, row in methods.items() if row and m not in out}
-        pairs += len(ranked) * (len(ranked) - 1) // 2
-        if ranked:
-            best = min(ranked, key=lambda m: (-endpoint.direction * ranked[m], m))
-            asked += _asked(endpoint, methods, best, out, paired=paired, test_train_ratio=test_train_ratio)
-    return judge(asked, alpha=alpha, tests=pairs, looks=looks)
 
 
 def unranked(

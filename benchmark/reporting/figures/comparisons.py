@@ -219,7 +219,7 @@ def costs(drawn: Drawn) -> Figure | None:
         if quickest is not None:
             sentences.append(f"Quickest: {quickest}, {in_seconds(seconds[quickest])} s.")
         return figure(
-            "Cost against quality", canvas, results.group.name,
+            "Quality against cost", canvas, results.group.name,
             "Seconds depend on the machine and on what else ran there; compare them only within one sweep. "
             "95 % intervals over seeds.",
             sentences,

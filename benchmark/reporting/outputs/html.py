@@ -18,10 +18,13 @@ from benchmark.kinds import default_margins
 from benchmark.reporting.figures import Figure, figures
 from benchmark.reporting.figures.ranks import critical_difference
 from benchmark.reporting.figures.styles import DARK, LIGHT, Style, styles
-from benchmark.reporting.layout import Block, Document
+from benchmark.reporting.layout import Block, Document, Part
 from benchmark.reporting.outputs.markdown import MOST_ROWS
+from benchmark.reporting.provenance import command
 from benchmark.statistics import Ranking
 
+KEYED = ("cost", "front", "curves", "weights")
+"""Chapters whose figures name methods by their keys only."""
 MOST_DATASETS = 8
 """Data sets with figures on a page."""
 _MOST_NUMBERS = 500
@@ -29,12 +32,14 @@ _MOST_NUMBERS = 500
 
 @dataclass(frozen=True, slots=True)
 class PagePart:
-    """A part of a chapter with its figure."""
+    """A part of a chapter with its figure, and the methods whose keys stand below that."""
 
     name: str
     blocks: Sequence[Block]
     notes: Sequence[str]
     figure: Figure | None
+    keys: Sequence[str] = ()
+    parameters: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,7 @@ class PageChapter:
     title: str
     notes: Sequence[str]
     parts: Sequence[PagePart]
+    folded: bool = False
 
 
 def render(
@@ -53,6 +59,7 @@ def render(
     ranking: Ranking | None,
     summary: pl.DataFrame,
     methods: Sequence[str],
+    folder: str,
 ) -> str:
     """The page.
 
@@ -62,6 +69,7 @@ def render(
         ranking: Of the methods over all tasks, if they can be ranked.
         summary: `Report.summary`, whose headline numbers the page carries for programs.
         methods: All of them, in the order of their keys.
+        folder: Where the records are, for the commands that the page copies.
     """
     environment = Environment(
         loader=PackageLoader("benchmark.reporting.outputs", ""),
@@ -80,7 +88,9 @@ def render(
     symbols = list(dict.fromkeys(keys.values()))
     return environment.get_template("report.html").render(
         document=document,
-        datasets=[result.group.name for result in results],
+        datasets=list(dict.fromkeys(result.group.dataset for result in results)),
+        groups=[result.group.name for result in results],
+        has_views=any(part.parameters for chapter in document.chapters for part in chapter.parts),
         chapters=_chapters(document, results, ranking, keys),
         keys={method: symbols.index(style) for method, style in keys.items()},
         symbols=list(enumerate(symbols)),
@@ -90,6 +100,7 @@ def render(
         slash=Markup("/<wbr>"),  # where a name may be broken
         most_rows=MOST_ROWS,
         data=_data(results, summary),
+        runs=_runs(results, folder),
     )
 
 
@@ -101,10 +112,11 @@ def _chapters(
     left_out = len(results) - len(drawn)
     ranks = critical_difference(ranking, keys) if ranking is not None else None
     drawn[""] = {"ranks": ranks} if ranks is not None else {}
+    finished = {r.group.name: [m for m in r.by_gain if r.group.finished[m]] for r in results}
     chapters = []
     for chapter in document.chapters:
         parts = [
-            PagePart(part.name, part.blocks, part.notes, drawn.get(part.name, {}).get(chapter.anchor))
+            _part(part, drawn.get(part.name, {}).get(chapter.anchor), chapter.anchor, finished.get(part.name, ()))
             for part in chapter.parts
         ]
         parts = [part for part in parts if part.blocks or part.notes or part.figure]
@@ -112,8 +124,25 @@ def _chapters(
         if left_out > 0 and any(part.figure and part.name for part in parts):
             notes.append(f"Figures of the first {MOST_DATASETS} of {len(results)} data sets.")
         if parts:
-            chapters.append(PageChapter(chapter.anchor, chapter.title, notes, parts))
+            chapters.append(PageChapter(chapter.anchor, chapter.title, notes, parts, chapter.folded))
     return chapters
+
+
+def _part(part: Part, figure: Figure | None, anchor: str, methods: Sequence[str]) -> PagePart:
+    """With the keys of the methods, where its figure does not name them."""
+    keys = methods if figure is not None and anchor in KEYED else ()
+    return PagePart(part.name, part.blocks, part.notes, figure, keys, part.parameters)
+
+
+def _runs(results: Sequence[Results], folder: str) -> dict[str, dict[str, dict[str, str]]]:
+    """{group: {method: {show: the command that prints its records, run: the one that trains it}}}, for copying."""
+    return {
+        of.group.name: {
+            method: {"show": "\n".join(f"mtlbench show {folder} {run.record.id}" for run in runs), "run": command(runs)}
+            for method, runs in of.group.by_method.items()
+        }
+        for of in results
+    }
 
 
 def _data(results: Sequence[Results], summary: pl.DataFrame) -> dict[str, Any]:

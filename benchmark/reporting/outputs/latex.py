@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from benchmark.reporting.layout import Cell, Column, Document, Legend, TextTable
+from benchmark.reporting.layout import Cell, Column, Document, TextTable
 
 _ESCAPES = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
@@ -27,7 +27,7 @@ def render(document: Document) -> dict[str, str]:
 
     `detail` columns are left out, as on a terminal: a page of paper is not wider.
     """
-    return {f"{name}.tex": _table(table, name, part.name, document.legend) for name, part, table in document.tables()}
+    return {f"{name}.tex": _table(table, name, part.name, document.glossary) for name, part, table in document.tables()}
 
 
 def escape(text: str) -> str:
@@ -41,7 +41,7 @@ def escape(text: str) -> str:
     )
 
 
-def _table(table: TextTable, name: str, dataset: str, legend: Legend) -> str:
+def _table(table: TextTable, name: str, dataset: str, glossary: Mapping[str, str]) -> str:
     shown = [number for number, column in enumerate(table.columns) if not column.detail]
     widths = [max((len(row.cells[n].text) for row in table.rows), default=0) for n in shown]
     letters = _letters([table.columns[number] for number in shown], widths)
@@ -67,11 +67,13 @@ def _table(table: TextTable, name: str, dataset: str, legend: Legend) -> str:
         lines.append(" & ".join(drawn) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}}"]
     every = [row.cells[number] for row in table.rows for number in shown]
-    notes = list(table.notes)  # a table is read on its own, so the legend of what is in it stands below
-    intervals, marks, seconds = legend.lines("underlined")
-    notes += [intervals] if any(table.columns[n].intervals for n in shown) else []
-    notes += [marks] if any(cell.best or cell.close for cell in every) else []
-    notes += [seconds] if any(table.columns[n].key == "seconds" for n in shown) else []
+    notes = list(table.notes)  # a table is read on its own, so the terms that occur in it stand below
+    marks = {
+        "a ± b, [low, high]": any(" ± " in cell.text or " [" in cell.text for cell in every),
+        "bold": any(cell.best for cell in every),
+        "train s": any(table.columns[n].key == "seconds" for n in shown),
+    }
+    notes += [f"{term}: {glossary[term]}" for term, occurs in marks.items() if occurs and term in glossary]
     lines += [rf"\par\smallskip\raggedright\footnotesize {escape(note)}" for note in notes]
     return "\n".join([*lines, r"\end{table}", ""])
 
@@ -107,8 +109,6 @@ def _cell(cell: Cell, column: Column, *, reference: bool, broken: bool) -> str:
     text = _begun(text)
     if cell.best:
         text = rf"\textbf{{{text}}}"
-    elif cell.close:
-        text = rf"\underline{{{text}}}"
     elif reference:
         text = rf"\textit{{{text}}}"
     # ragged, but not by \raggedright, which gives `\\` another meaning

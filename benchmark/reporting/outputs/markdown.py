@@ -24,8 +24,7 @@ def render(document: Document) -> str:
             for block in part.blocks:
                 parts += _block(block)
             parts += map(escape, part.notes)
-        if chapter.anchor == "overview":
-            parts += map(escape, (*document.legend.lines("in italics"), *document.notes))
+    parts += ["## Terms", "\n".join(f"- {escape(term)}: {escape(text)}" for term, text in document.glossary.items())]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -57,9 +56,7 @@ def _table(table: TextTable) -> list[str]:
     rows, left_out = table.first(MOST_ROWS)
     for row in rows:
         texts = [escape(cell.text) for cell in row.cells]
-        if row.reference:
-            texts[0] = f"*{texts[0]}*"
-        marks = ["**" if cell.best else "*" if cell.close and not row.reference else "" for cell in row.cells]
+        marks = ["**" if cell.best else "" for cell in row.cells]
         lines.append(_line([f"{mark}{text}{mark}" for text, mark in zip(texts, marks, strict=True)]))
     notes = [*table.notes, *([left_out] if left_out else [])]
     return [f"#### {escape(table.title)}", escape(table.subtitle), "\n".join(lines), *map(escape, notes)]

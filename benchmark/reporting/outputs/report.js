@@ -1,5 +1,5 @@
 "use strict";
-// Sorts tables by a click on a column's head, and shows the rows of some methods only. Without it the page is whole.
+// Sorts tables by a click on a column's head, shows the rows of some methods only, and copies commands. Without it the page is whole.
 const number = (cell) => {
   if (cell.dataset.value !== undefined) return Number(cell.dataset.value);
   const found = cell.textContent.replace(/[−–]/g, "-").match(/^\s*[<p= ]*([+-]?\d[\d,]*(\.\d+)?(e[+-]?\d+)?)/i);
@@ -36,6 +36,48 @@ for (const table of document.querySelectorAll("table")) {
     button.addEventListener("click", () => sort(table, head));
     head.append(button);
   }
+}
+
+// A click on a number copies the command that shows its runs; the sign beside a method, the command that trains it.
+const runs = JSON.parse(document.querySelector("#runs").textContent);
+const told = document.querySelector("#copied");
+
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    const area = document.createElement("textarea");
+    area.value = text;
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+  told.textContent = `copied: ${text.split("\n")[0]}${text.includes("\n") ? " ..." : ""}`;
+  clearTimeout(copy.timer);
+  copy.timer = setTimeout(() => { told.textContent = ""; }, 4000);
+}
+
+for (const head of document.querySelectorAll("tbody th.method")) {
+  const known = (runs[head.closest("[data-part]").dataset.part] ?? {})[head.textContent];
+  if (!known) continue;
+  for (const cell of head.parentElement.querySelectorAll("td:not(:empty)")) {
+    cell.dataset.copy = "";
+    cell.title = "copy the command that shows these runs";
+    cell.addEventListener("click", () => copy(known.show));
+  }
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "copy";
+  button.title = "copy the command that trains this method";
+  button.ariaLabel = button.title;
+  button.dataset.sign = "⧉";
+  button.addEventListener("click", () => copy(known.run));
+  head.append(button);
+}
+
+for (const link of document.querySelectorAll("nav a")) {
+  link.addEventListener("click", () => { const target = document.querySelector(link.hash); if (target.open === false) target.open = true; });
 }
 
 const form = document.querySelector("nav form");

@@ -1,9 +1,10 @@
-"""A report on the terminal: compact tables that fit into 100 columns, and without their spare columns into 80."""
+"""A report on the terminal: the answer, the overview with its intervals drawn, and compact tables; spare columns as they fit."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from rich.box import SIMPLE_HEAD
 from rich.console import RenderableType
@@ -12,34 +13,47 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.reporting.layout import Column, Document, Part, Sentences, TextTable
+from benchmark.reporting.layout import Cell, Column, Document, Part, Sentences, TextTable
 
 WIDTH = 100
-"""Columns for which the tables are made; narrower terminals get them without the spare ones."""
-MOST_ROWS, MOST_SENTENCES = 60, 20
+"""Columns of a terminal that does not say how wide it is."""
+MOST_ROWS, MOST_SENTENCES = 15, 20
+STRIP = 21  # columns of a drawn interval
 _LEAST_NAME, _LONGEST_WORD = 14, 18  # characters: of a method's column, and of a word in a head that is not broken
+_WHOLE_NAME = 26  # characters: a name up to this is not broken while spare columns are shown
 _NAME_OF_ANY_TERMINAL = 8  # characters that a method's column has, however narrow the terminal is
 _SHORT_TEXT = 24  # characters: a column of so short texts, verdicts for one, is not cut but broken between words
 
 
 def render(document: Document, width: int = WIDTH) -> Iterator[RenderableType]:
-    """The parts of a document for so many columns, one after the other. Names are never read as rich's markup."""
+    """The parts of a document for so many columns, one after the other. Names are never read as rich's markup.
+
+    Of data sets that have both, methods with default parameters are left out, and it is said how to see them.
+    """
     for line in document.lines:
         yield Text(line)
+    left_out = False
     for chapter in document.chapters:
-        parts = [] if chapter.detail else [(part, _blocks(part, width)) for part in chapter.parts]
-        if not any(drawn for _, drawn in parts):
+        if chapter.folded:
+            continue
+        shown = [part for part in chapter.parts if part.parameters != "default"]
+        left_out = left_out or len(shown) < len(chapter.parts)
+        drawn = [(part, blocks) for part in shown if (blocks := _blocks(part, width))]
+        if not drawn:
             continue
         yield Text()
         yield Rule(Text(chapter.title, style="bold"), align="left")
-        for number, (part, drawn) in enumerate((part, drawn) for part, drawn in parts if drawn):
-            if part.name:
+        for number, (part, blocks) in enumerate(drawn):
+            if part.name and document.has_parts:
                 yield Text(f"\n{part.name}" if number else part.name, style="bold")
-            yield from drawn
+            yield from blocks
             yield from (Text(note, style="dim") for note in part.notes)
     yield Text()
-    for note in (*document.legend.lines("underlined"), *document.notes):
-        yield Text(note, style="dim")
+    yield Rule(Text("Terms", style="bold"), align="left")
+    for term, meaning in document.glossary.items():
+        yield Text.assemble((f"{term}: ", ""), (meaning, "dim"))
+    if left_out:
+        yield Text("Methods with default parameters are compared by --purpose default.")
 
 
 def _blocks(part: Part, width: int) -> list[RenderableType]:
@@ -48,15 +62,55 @@ def _blocks(part: Part, width: int) -> list[RenderableType]:
         if isinstance(block, TextTable) and not block.detail:
             drawn.append(_table(block, width))
         elif isinstance(block, Sentences):
-            drawn += [Padding(Text(f"- {sentence.text}"), (0, 0, 0, 0)) for sentence in block.items[:MOST_SENTENCES]]
+            drawn += [Text(f"- {sentence.text}") for sentence in block.items[:MOST_SENTENCES]]
             if len(block.items) > MOST_SENTENCES:
                 drawn.append(Text(f"... and {len(block.items) - MOST_SENTENCES} more", style="dim"))
     return drawn
 
 
-def _table(table: TextTable, width: int, *, spare: bool = True) -> RenderableType:
-    with_spare = spare and width >= WIDTH
-    shown = [n for n, column in enumerate(table.columns) if not column.detail and (with_spare or not column.spare)]
+def _table(table: TextTable, width: int) -> RenderableType:
+    table = _with_strip(table)
+    known = [n for n, column in enumerate(table.columns) if not column.detail]
+    spare = [n for n in known if table.columns[n].spare]
+    drawn, fits = _drawn(table, known, width)
+    while not fits and spare:  # the last first
+        known.remove(spare.pop())
+        drawn, fits = _drawn(table, known, width)
+    return drawn
+
+
+def _with_strip(table: TextTable) -> TextTable:
+    """The table with a column in which intervals are drawn, where a column has them."""
+    place = next((n for n in range(len(table.columns)) if any(row.cells[n].ends for row in table.rows)), None)
+    if place is None:
+        return table
+    every = [end for row in table.rows if (ends := row.cells[place].ends) is not None for end in ends]
+    low, high = min(0.0, *every), max(0.0, *every)
+
+    def strip(cell: Cell) -> Cell:
+        if cell.value is None or not high > low:
+            return Cell("")
+        at = {name: round((value - low) / (high - low) * (STRIP - 1)) for name, value in
+              (("zero", 0.0), ("mean", cell.value), ("left", (cell.ends or (cell.value,) * 2)[0]), ("right", (cell.ends or (cell.value,) * 2)[1]))}
+        line = [" "] * STRIP
+        line[at["zero"]] = "│"
+        for column in range(at["left"], at["right"] + 1):
+            line[column] = "┼" if column == at["zero"] else "─"
+        line[at["mean"]] = "●"
+        return Cell("".join(line))
+
+    columns = list(table.columns)
+    columns.insert(place + 1, Column("strip", f"{low:+.2g} to {high:+.2g}", numeric=False))
+    rows = []
+    for row in table.rows:
+        cells = list(row.cells)
+        cells.insert(place + 1, strip(row.cells[place]))
+        rows.append(replace(row, cells=tuple(cells)))
+    return replace(table, columns=tuple(columns), rows=tuple(rows))
+
+
+def _drawn(table: TextTable, shown: Sequence[int], width: int) -> tuple[RenderableType, bool]:
+    """The table with these columns, and whether they leave room for names."""
     title = Text.assemble((table.title, "bold"), (f"  {table.subtitle}" if table.subtitle else "", "dim"))
     drawn = Table(
         box=SIMPLE_HEAD, title=title, title_justify="left", title_style="", padding=(0, 1, 0, 0), pad_edge=False
@@ -66,8 +120,7 @@ def _table(table: TextTable, width: int, *, spare: bool = True) -> RenderableTyp
     titles = [_title(table.columns[number], [row[place] for row in texts]) for place, number in enumerate(shown)]
     widths = [max(map(len, [*title.split("\n"), *column])) for title, *column in zip(titles, *texts, strict=True)]
     room = width - sum(widths[1:]) - 2 * len(widths)
-    if room < _LEAST_NAME and with_spare and any(column.spare for column in table.columns):
-        return _table(table, width, spare=False)
+    fits = room >= min(widths[0], _WHOLE_NAME)
     numeric = [table.columns[number].numeric for number in shown]
     fixed = [is_number or (place > 0 and widths[place] <= _SHORT_TEXT) for place, is_number in enumerate(numeric)]
     if room < _LEAST_NAME:
@@ -87,11 +140,11 @@ def _table(table: TextTable, width: int, *, spare: bool = True) -> RenderableTyp
         )  # fmt: skip
     for row, cells in zip(rows, texts, strict=True):
         style = "dim" if row.reference else ""
-        marks = ["bold green" if cell.best else "underline" if cell.close else style for cell in row.cells]
+        marks = ["bold green" if cell.best else style for cell in row.cells]
         drawn.add_row(*(Text(text, style=marks[n]) for text, n in zip(cells, shown, strict=True)))
     if left_out:
         drawn.caption = Text(left_out)
-    return Padding(drawn, (1, 0, 0, 0))
+    return Padding(drawn, (1, 0, 0, 0)), fits
 
 
 def _title(column: Column, texts: list[str]) -> str:
