@@ -155,6 +155,15 @@ class FeatureEmbedding(nn.Module):
         finally:
             self._prepared = None
 
+    @contextmanager
+    def plainly(self) -> Iterator[None]:
+        """Within, the first layer takes the product over the concatenation."""
+        before, self.factored = self.factored, False
+        try:
+            yield
+        finally:
+            self.factored = before
+
     def prepared(self, layers: Sequence[nn.Linear], parameters: Sequence[Tensor], plan: Plan) -> Prepared:
         """What the first layer makes of tables and Linears; kept while frozen."""
         kept, key = self._prepared, (id(plan), *map(id, layers))

@@ -19,8 +19,8 @@ Values: TypeAlias = dict[tuple[str, str], dict[str, dict[Pair, float]]]
 RUN_COLUMNS: dict[str, type[pl.DataType]] = {
     "dataset": pl.String, "method": pl.String, "architecture": pl.String, "weighting": pl.String, "purpose": pl.String,
     "id": pl.String, "status": pl.String, "seed": pl.Int64, "search": pl.Int64, "draw": pl.String, "fingerprint": pl.String,
-    "test_rows": pl.String, "best_epoch": pl.Float64, "parameters": pl.Int64, "shared_parameters": pl.Int64,
-    "train_seconds": pl.Float64,
+    "test_rows": pl.String, "best_epoch": pl.Float64, "parameters": pl.Int64, "embedding_parameters": pl.Int64,
+    "shared_parameters": pl.Int64, "multiply_adds": pl.Int64, "train_seconds": pl.Float64,
 }  # fmt: skip
 VALUE_COLUMNS: dict[str, type[pl.DataType]] = {
     "selection": pl.String, "split": pl.String, "task": pl.String, "metric": pl.String, "value": pl.Float64,
@@ -65,7 +65,8 @@ def _run_row(run: Run) -> tuple[Any, ...]:
     return (
         run.dataset, run.method, record.config["architecture"]["name"], record.config["weighting"]["name"],
         record.purpose, record.id, record.status, seed, search, draw, fingerprint, test_rows, record.best_epoch,
-        record.cost.get("parameters"), record.shared_parameters, record.cost.get("train_seconds"),
+        record.cost.get("parameters"), record.cost.get("embedding_parameters"), record.shared_parameters,
+        record.cost.get("multiply_adds"), record.cost.get("train_seconds"),
     )  # fmt: skip
 
 
@@ -82,9 +83,18 @@ def values_on_test(table: pl.DataFrame, selection: SelectionName) -> dict[str, V
 
 def cost(runs: list[Run]) -> tuple[int | None, int | None, float | None]:
     """Parameters, those shared between tasks, and the median of seconds of training."""
-    parameters = next((run.record.cost["parameters"] for run in runs if "parameters" in run.record.cost), None)
     shared = next((run.record.shared_parameters for run in runs), None)
-    return parameters, shared, median([run.record.cost.get("train_seconds") for run in runs])
+    return size(runs, "parameters"), shared, median([run.record.cost.get("train_seconds") for run in runs])
+
+
+def size(runs: Sequence[Run], key: str) -> int | None:
+    """What is equal in all runs of a method, from the first record that has it; None if none has.
+
+    Args:
+        runs: Of one method.
+        key: Of `Record.cost`: parameters, embedding_parameters or multiply_adds (older records lack it).
+    """
+    return next((run.record.cost[key] for run in runs if key in run.record.cost), None)
 
 
 def median(numbers: Sequence[float | None]) -> float | None:

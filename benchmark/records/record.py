@@ -64,7 +64,8 @@ class Record:
             standardised}, auxiliary {name: value}, effective_weights {task: value}.
         shared_parameters: Number of parameters that two or more tasks reach.
         gates: {gate: {expert: mean weight on validation}}.
-        cost: parameters, embedding_parameters, train_seconds, rows_per_second, peak_memory_bytes, threads, device.
+        cost: parameters, embedding_parameters, multiply_adds (of one row's matrix products, the first layer's as over the
+            concatenated embeddings; older records lack it), train_seconds, rows_per_second, peak_memory_bytes, threads, device.
         environment: Versions, machine, command, start time.
         error: None, or {type, message, traceback}; for a diverged run {type: "Diverged", message, task, step, epoch}.
     """

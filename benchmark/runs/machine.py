@@ -9,19 +9,25 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
+from architectures.layers import FeatureEmbedding
 from benchmark.datasets import Data
+from benchmark.rows import Features
 from benchmark.training.embeddings import embeddings
+from benchmark.training.prediction import unlabelled
 from benchmark.training.trainer import Fit
+
+if TYPE_CHECKING:
+    from architectures import Architecture
 
 
 def environment() -> dict[str, Any]:
@@ -75,18 +81,44 @@ def limited_threads(number: int) -> Iterator[int]:
         torch.set_num_threads(before)
 
 
-def cost(model: nn.Module, fit: Fit, data: Data, threads: int, device: torch.device) -> dict[str, Any]:
-    """A record's `cost`: parameters, time, memory, threads, device."""
+def cost(model: Architecture, fit: Fit, data: Data, threads: int, device: torch.device) -> dict[str, Any]:
+    """A record's `cost`: parameters, multiply-adds, time, memory, threads, device."""
     tables = {id(table.weight): table.weight.numel() for table in embeddings(model)}
     return {
         "parameters": sum(p.numel() for p in model.parameters()),
         "embedding_parameters": sum(tables.values()),
+        "multiply_adds": multiply_adds(model, data.train.features.cut(0, 1), device),
         "train_seconds": fit.train_seconds,
         "rows_per_second": fit.rows / fit.train_seconds if fit.train_seconds else None,
         "peak_memory_bytes": _peak_memory(device),
         "threads": threads,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
     }
+
+
+def multiply_adds(model: Architecture, features: Features, device: torch.device | str = "cpu") -> int:
+    """Multiply-adds a row of all matrix products in `forward`: Linears, experts, gates, and the mixing of experts.
+
+    The first layer counts as the product over the concatenated embeddings, whichever way it takes. Lookups and element-wise
+    operations count nothing.
+
+    Args:
+        model: On `device`. It is left as it was.
+        features: Of at least one row; the values do not matter.
+        device: Where to count.
+    """
+    batch = unlabelled(features.to(device), len(model.schema.tasks), device)
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter, ExitStack() as stack:
+            for module in model.modules():
+                if isinstance(module, FeatureEmbedding):
+                    stack.enter_context(module.plainly())
+            model(batch)
+    finally:
+        model.train(training)
+    return int(counter.get_total_flops()) // (2 * len(batch))  # a multiply-add is two operations
 
 
 def reset_peak_memory(device: torch.device) -> None:

@@ -51,7 +51,7 @@ def predict(
     try:
         with torch.inference_mode(), model.frozen():
             for start in range(0, rows, batch_size):
-                batch = _unlabelled(features.cut(start, start + batch_size).to(device), len(tasks), device)
+                batch = unlabelled(features.cut(start, start + batch_size).to(device), len(tasks), device)
                 outputs = model(batch)
                 for task in tasks:
                     output, shape = outputs[task.name], (len(batch.labels), *task.output_shape)
@@ -74,7 +74,7 @@ def in_unit(task: Task, values: np.ndarray) -> np.ndarray:
     return KINDS[task.kind].shown(task, values)
 
 
-def _unlabelled(features: Features, tasks: int, device: torch.device | str) -> Batch:
+def unlabelled(features: Features, tasks: int, device: torch.device | str) -> Batch:
     """A batch whose labels are unknown."""
     shape = len(features), tasks
     return Batch(features, torch.zeros(shape, device=device), torch.zeros(shape, dtype=torch.bool, device=device))

@@ -6,7 +6,7 @@ import pytest
 
 from benchmark.analysis.families import endpoints, terms
 from benchmark.analysis.study import Study, find_baseline, find_method
-from benchmark.analysis.values import long_table, values_on_test
+from benchmark.analysis.values import long_table, size, values_on_test
 from benchmark.records.record import Record
 from benchmark.statistics import against_baseline
 from tests.benchmark.reporting.fabricate import record, records, searched, searches
@@ -276,3 +276,15 @@ def test_a_method_that_stopped_at_a_look_lacks_no_run() -> None:
     assert {method: [seed for _, seed in found] for method, found in short.missing.items() if found} == {
         "omoe/equal": [4]
     }
+
+
+def test_the_long_table_has_sizes_and_nulls_where_a_record_lacks_them() -> None:
+    new, old = record(seed=0), record(seed=1)
+    del old.cost["multiply_adds"]  # as in records from before it was counted
+    study = Study.of([new, old])
+    table = long_table(study).select("seed", "embedding_parameters", "multiply_adds").unique().sort("seed")
+    embedding_parameters = new.cost["embedding_parameters"]
+    assert table.rows() == [(0, embedding_parameters, new.cost["multiply_adds"]), (1, embedding_parameters, None)]
+    (runs,) = study.groups[0].by_method.values()
+    assert size(runs, "multiply_adds") == size(runs[:1], "multiply_adds") == new.cost["multiply_adds"]
+    assert size(runs[1:], "multiply_adds") is None

@@ -114,7 +114,8 @@ def record(
     quality, parameters, shared, seconds = METHODS.get(method, (0.01, 100_000, 80_000, 20.0))
     quality = quality if gain is None else gain
     made.cost = {
-        "parameters": parameters, "embedding_parameters": parameters // 2, "train_seconds": seconds + seed % 3,
+        "parameters": parameters, "embedding_parameters": parameters // 2, "multiply_adds": parameters // 2,
+        "train_seconds": seconds + seed % 3,
         "rows_per_second": 2e6 / seconds, "peak_memory_bytes": 400_000_000, "threads": 1, "device": "cpu",
     }  # fmt: skip
     if status == "failed":

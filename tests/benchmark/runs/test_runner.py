@@ -36,6 +36,13 @@ def test_a_finished_run_is_not_repeated(tmp_path: Path, done: Record) -> None:
     assert finished_before(small(tmp_path), done.dataset) == done
 
 
+def test_a_record_has_the_multiply_adds_of_a_row(tmp_path: Path, done: Record) -> None:
+    config = small(tmp_path)
+    data = runner.build_dataset(config).build()
+    model, _ = runner.build_model(config, data)
+    assert done.cost["multiply_adds"] == machine.multiply_adds(model, data.test.features.cut(0, 5)) > 0
+
+
 def test_other_threads_and_folders_are_the_same_run(done: Record, tmp_path: Path) -> None:
     config = small(tmp_path)
     config.threads = 2
