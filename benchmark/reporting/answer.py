@@ -174,15 +174,15 @@ def _choice(results: Results) -> str:
     cheapest = min(known, key=lambda method: (known[method], results.tiers[0].index(method)), default=best)
     beside = _beside(results, cheapest)
     if not tied:
-        return f"Use {best}: every other ranked method is told apart from it{beside}."
+        return f"Use {best}: every other ranked method is told apart from it.{beside}"
     many = "all methods" if len(results.tiers) == 1 else f"the {len(tied) + 1} methods that are not told apart from the best"
     mean = "the best mean and " if cheapest == best else ""
     who = f" ({_some(results.tiers[0])})" if len(results.tiers) > 1 else ", none of which is told apart from the best"
-    return f"Use {cheapest}: it has {mean}the fewest parameters of {many}{who}{beside}."
+    return f"Use {cheapest}: it has {mean}the fewest parameters of {many}{who}.{beside}"
 
 
 def _beside(results: Results, method: str) -> str:
-    """`, 0.76 times the parameters and 1.5 times the training time of single_task/equal`."""
+    """` It has 0.76 times the parameters and 1.5 times the training time of single_task/equal.`"""
     base = results.baseline
     if base is None or method == base:
         return ""
@@ -192,7 +192,7 @@ def _beside(results: Results, method: str) -> str:
         for own, other, what in ((mine[0], theirs[0], "parameters"), (mine[2], theirs[2], "training time"))
         if own and other
     ]
-    return f", with {joined(ratios)} of {base}" if ratios else ""
+    return f" It has {joined(ratios)} of {base}." if ratios else ""
 
 
 def _tasks(results: Results) -> str:
@@ -201,7 +201,7 @@ def _tasks(results: Results) -> str:
     if family is None or not family.tests:
         return ""
     primary = {c.verdict for c in results.primary.comparisons if c.verdict is not None} if results.primary else set()
-    if len(primary) == 1 and primary == {c.verdict for c in family.comparisons if c.verdict is not None}:
+    if len(primary) == 1 and Verdict.UNDECIDED not in primary and primary == {c.verdict for c in family.comparisons if c.verdict is not None}:
         return f"The same holds on every task ({joined([task.name for task in _of(results)])})."
     parts = []
     for verdict in (Verdict.BETTER, Verdict.WORSE, Verdict.EQUIVALENT, Verdict.IDENTICAL):

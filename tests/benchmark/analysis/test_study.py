@@ -87,19 +87,22 @@ def test_baseline_is_found_by_its_short_name_only_where_that_is_one_method() -> 
 
 def test_tuned_and_default_runs_of_one_data_set_are_two_groups() -> None:
     study = Study.of([record(), *searched(), *searched("shop")])
-    assert study.methods == ["mmoe/equal", "mmoe/equal (tuned)"]  # though it has other parameters on shop
+    assert study.methods == ["mmoe/equal"]  # though it has other parameters on shop
     assert [(group.name, len(group.trials)) for group in study.groups] == [
         ("shop", 4), ("videos (tuned)", 4), ("videos", 0),
     ]  # fmt: skip
     assert [list(group.by_method) for group in study.groups] == [
-        ["mmoe/equal (tuned)"], ["mmoe/equal (tuned)"], ["mmoe/equal"],
+        ["mmoe/equal"], ["mmoe/equal"], ["mmoe/equal"],
+    ]  # fmt: skip
+    assert [(group.dataset, group.is_tuned) for group in study.groups] == [
+        ("shop", True), ("videos", True), ("videos", False),
     ]  # fmt: skip
     assert all(run.dataset == group.name for group in study.groups for run in group.runs)
     together = Study.of([record(), *searched(), *searched("shop")], apart=False)
     assert [(group.name, list(group.by_method)) for group in together.groups] == [
         ("shop", ["mmoe/equal (tuned)"]), ("videos", ["mmoe/equal", "mmoe/equal (tuned)"]),
     ]  # fmt: skip
-    assert Study.of([record(), *searched()], "tuned").methods == ["mmoe/equal (tuned)"]
+    assert Study.of([record(), *searched()], "tuned").methods == ["mmoe/equal"]
 
 
 def test_other_parameters_on_other_data_make_no_other_method() -> None:
@@ -119,7 +122,9 @@ def test_a_short_name_is_the_method_that_was_not_tuned() -> None:
     found = find_method(group.by_method, "mmoe/equal")
     assert found is not None and found.startswith("mmoe/equal [")
     assert find_method(group.by_method, "mmoe/equal (tuned)") == "mmoe/equal (tuned)"
-    assert find_method(Study.of(searched()).groups[0].by_method, "mmoe/equal") == "mmoe/equal (tuned)"
+    assert find_method(Study.of(searched(), apart=False).groups[0].by_method, "mmoe/equal") == "mmoe/equal (tuned)"
+    (alone,) = Study.of(searched()).groups
+    assert find_baseline(alone, "mmoe/equal (tuned)") == find_baseline(alone, "mmoe/equal") == "mmoe/equal"
     slow = record(trainer={"learning_rate": 1e-4}, status="failed")
     two = Study.of([record(trainer={"learning_rate": 1e-3}), slow, *searched()], apart=False).groups[0]
     assert find_method(two.by_method, "mmoe/equal") == "mmoe/equal [trainer.learning_rate=0.001]"
@@ -128,7 +133,7 @@ def test_a_short_name_is_the_method_that_was_not_tuned() -> None:
 def test_a_search_that_was_extended_has_one_choice() -> None:
     small, large = searched(trials=4), searched(trials=6, diverged=0)
     study = Study.of([*small, *large])
-    assert study.methods == ["mmoe/equal (tuned)"]
+    assert study.methods == ["mmoe/equal"]
     assert study.overtaken == 3 and study.left_out == {}
 
 
@@ -173,8 +178,8 @@ def changed(runs: list[Record], **trainer: Any) -> list[Record]:
 def test_two_studies_of_one_method_are_told_apart_by_what_they_differ_in(other: list[Record], names: list[str]) -> None:
     study = Study.of([*searches(), *other, *searches("shop")])
     groups = {group.name: list(group.by_method) for group in study.groups}
-    assert groups["videos"] == [f"{TUNED} [{name}]" for name in names]
-    assert groups["shop"] == [TUNED]  # there is one only
+    assert groups["videos"] == [f"mmoe/equal [{name}]" for name in names]
+    assert groups["shop"] == ["mmoe/equal"]  # there is one only
     assert all(len(runs) == 3 for group in study.groups for runs in group.by_method.values())
 
 
@@ -196,7 +201,7 @@ def test_searches_on_draws_of_the_data_are_one_method() -> None:
             run.config["tuning"] = {**run.config["tuning"], "study": f"on {seed}"}
         made += one
     (group,) = Study.of(made).groups
-    assert {method: len(runs) for method, runs in group.by_method.items()} == {TUNED: 3}
+    assert {method: len(runs) for method, runs in group.by_method.items()} == {"mmoe/equal": 3}
 
 
 def test_a_run_of_each_search_pairs_by_its_seed_with_runs_of_none() -> None:
@@ -225,9 +230,9 @@ def test_each_search_is_extended_on_its_own() -> None:
     small, large = searched(trials=4), searched(trials=6, diverged=0)
     study = Study.of([*small, *large, *searched(trials=4, search_seed=1), *searched("shop", trials=4)])
     assert study.overtaken == 3
-    assert [len(group.by_method[TUNED]) for group in study.groups] == [3, 4]  # of search 1 the run of seed 1 stays
+    assert [len(group.by_method["mmoe/equal"]) for group in study.groups] == [3, 4]  # of search 1 the run of seed 1 stays
     videos = study.groups[1]
-    assert [(run.record.search_seed, run.record.num_trials) for run in videos.by_method[TUNED]] == [
+    assert [(run.record.search_seed, run.record.num_trials) for run in videos.by_method["mmoe/equal"]] == [
         (0, 6), (0, 6), (1, 4), (0, 6),
     ]  # fmt: skip
 
@@ -237,7 +242,7 @@ def test_a_failed_run_of_one_search_stays_beside_the_finished_one_of_another() -
     failed = record(seed=1, purpose="tuned", search_seed=1, status="failed", trainer={"learning_rate": 1.0})
     failed.config["tuning"] = two[-1].config["tuning"]
     (group,) = Study.of([*one, *two[:-1], failed]).groups
-    assert [(run.search, run.record.status) for run in group.by_method[TUNED]] == [
+    assert [(run.search, run.record.status) for run in group.by_method["mmoe/equal"]] == [
         (0, "finished"), (0, "finished"), (1, "failed"),
     ]  # fmt: skip
     assert not group.complete
