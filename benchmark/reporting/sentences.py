@@ -100,8 +100,9 @@ def _sentence_of_all(results: Results, members: Sequence[Sequence[Comparison]]) 
                 size = _within(of[0], results, p_value(largest).replace("=", "≤"))
             elif least := [v for c in of if (v := results.least_visible(c)) is not None and v > c.margin]:
                 size = f" (least visible difference on these rows: {_number(max(least))} {results.unit(of[0])})"
-            elif needed := [c.seeds_to_decide or PRACTICAL + 1 for c in of if (c.seeds_to_decide or PRACTICAL + 1) > c.n]:
-                size = _about(needed)
+            elif verdict is Verdict.UNDECIDED:
+                needed = [number for c in of if (number := c.seeds_to_decide or PRACTICAL + 1) > c.n]
+                size = _about(needed) if needed else ""
             tasks.append((of[0], size))
         if tasks:
             seeds = f" with {counted(members[0][0].n, 'seed')}" if verdict is Verdict.UNDECIDED else ""

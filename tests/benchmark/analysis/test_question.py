@@ -212,9 +212,9 @@ def test_where_runs_are_paired_the_contrast_is_of_each_draws_sum() -> None:
 def test_tuned_methods_are_found_by_architecture_and_weighting() -> None:
     runs = [run for m in ("mmoe/equal", "ple/equal", BASELINE) for run in searched(method=m)]
     results = asked(runs, "mmoe/equal - ple/equal", "mmoe - ple", primary="gain")
-    assert results.baseline == f"{BASELINE} (tuned)"
+    assert results.baseline == BASELINE and results.group.is_tuned
     found = contrasts(results)
-    gains = {m: results.gains[f"{m} (tuned)"].total.mean for m in ("mmoe/equal", "ple/equal")}  # type: ignore[union-attr]
+    gains = {m: results.gains[m].total.mean for m in ("mmoe/equal", "ple/equal")}  # type: ignore[union-attr]
     for pair in (("mmoe/equal", "ple/equal"), ("mmoe", "ple")):
         c = found[pair]
         assert c.estimate is not None and c.estimate.value == pytest.approx(gains["mmoe/equal"] - gains["ple/equal"])
@@ -347,14 +347,6 @@ def test_with_looks_a_method_is_judged_at_its_look_and_the_tasks_at_the_looks_le
     said = notes_of(runs)
     assert "Judged at up to 3 looks, announced in advance, at 3, 5 and 8 seeds." in said
     assert "click 0.0058 AUC" in said  # the declared .8 % of the baseline's mean, .72
-    assert results.against_best is not None and {c.looks for c in results.against_best.comparisons} == {3}
-    best = results.against_best.get(
-        "click", "mmoe/equal"
-    )  # three methods, three tasks: nine pairs that could be tested
-    assert best is not None and best.baseline == "ple/equal" and results.against_best.tests == 9
-    welch = ttest_ind(rows["mmoe/equal"], rows["ple/equal"], equal_var=False)
-    assert best.p == pytest.approx(welch.pvalue)
-    assert best.p_adjusted == pytest.approx(3 * 6 * welch.pvalue)  # three looks; the fourth smallest of nine
     assert "p is adjusted for 3 looks too. A method that was decided got no more seeds and keeps its verdict." in said
 
 

@@ -89,7 +89,7 @@ def test_the_figure_fills_the_marks_on_the_front_and_names_them(monkeypatch: pyt
 
 
 def test_markdown_has_the_table_only_where_there_are_both_kinds_of_task() -> None:
-    assert "## AUC against MSE\n\n#### Methods on the front\n" in report(records(("videos",), seeds=3)).markdown()
+    assert "## AUC against MSE\n\n#### Methods on the front\n" in report(traded()).markdown()
     made = records(("videos",), seeds=3)
     for each in made:
         tasks = each.dataset["schema"]["tasks"]

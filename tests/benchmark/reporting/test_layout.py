@@ -38,7 +38,7 @@ def test_no_output_finds_anything_by_a_title() -> None:
     assert [name for name, _, _ in other.document.tables()] == [name for name, _, _ in made.document.tables()]
     for one, two in zip(made.latex().values(), other.latex().values(), strict=True):
         assert notes(one) == notes(two)
-    assert folded(other) == folded(made) == 1
+    assert folded(other) == folded(made) > 1
 
 
 def rename_what_is_shown(monkeypatch: pytest.MonkeyPatch, references: Sequence[ReferenceRecord]) -> None:
@@ -67,7 +67,7 @@ def test_no_number_and_no_verdict_hangs_on_the_title_of_a_metric_or_the_label_of
 def shape(made: Report) -> list[tuple[str, int, int, int]]:
     """Of every table its name, rows, columns, and how many cells are marked."""
     marked = [
-        sum(cell.best or cell.close for row in table.rows for cell in row.cells)
+        sum(cell.best for row in table.rows for cell in row.cells)
         for _, _, table in made.document.tables()
     ]
     return [
@@ -105,7 +105,7 @@ def folded(made: Report) -> int:
 
 def test_tables_of_one_name_have_files_of_their_own() -> None:
     tables = tuple(TextTable(key, "", (Column("method"),), ()) for key in ("task_a/b", "task_a-b", "task_ä"))
-    document = Document("", (), (Chapter("tasks", "", (Part("shop", tables),)),), report(study()).document.legend)
+    document = Document("", (), (Chapter("tasks", "", (Part("shop", tables),)),), {})
     assert [name for name, _, _ in document.tables()] == ["task_a_b", "task_a_b_2", "task"]
     two = replace(document, chapters=(Chapter("tasks", "", (Part("shop", tables[:1]), Part("videos", tables[:1]))),))
     assert [name for name, _, _ in two.tables()] == ["shop_task_a_b", "videos_task_a_b"]

@@ -1,4 +1,4 @@
-"""What the report claims: verdicts in cells and sentences, what is not told from the best, references, ranks."""
+"""What the report claims: verdicts in cells and sentences, tiers, references, ranks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmark.records.record import Record
 from benchmark.reporting import Margin, Report, report
 from benchmark.reporting.layout import Cell, Sentences, TextTable
 from benchmark.reporting.notes import dataset_notes
-from tests.benchmark.reporting.fabricate import METHODS, record, records, searched, study, trees, undefine
+from tests.benchmark.reporting.fabricate import METHODS, record, records, searched, study, trees
 
 
 def table(made: Report, dataset: str, key: str) -> TextTable:
@@ -65,8 +65,6 @@ def test_a_difference_is_said_with_its_size_interval_and_p() -> None:
     drawn = table(made, "shop", "task_click")
     assert cell(drawn, "mmoe/equal", "verdict").text == "better"
     assert cell(drawn, "mmoe/equal", "p").text == "< 0.001"
-    assert cell(drawn, "mmoe/equal", "to_best").text == "best"
-    assert cell(drawn, "single_task/equal", "to_best").text == "worse"
 
 
 def test_equivalence_hangs_on_the_margin() -> None:
@@ -101,19 +99,26 @@ def test_methods_of_which_the_same_is_said_share_a_sentence() -> None:
     assert len(sentences(report([*BASE, *runs[5:15]]))) == 2  # two have a sentence each
 
 
-def test_what_is_not_told_from_the_best_is_marked() -> None:
-    made = report([*BASE, *shifted("mmoe/equal", 0.01, 1e-3), *shifted("ple/equal", 0.0101, 3e-4)])
-    drawn = table(made, "shop", "task_click")
-    assert cell(drawn, "ple/equal", "auc").best
-    assert cell(drawn, "mmoe/equal", "auc").close and not cell(drawn, "single_task/equal", "auc").close
-    assert any("Best: ple/equal. Not told from it: 1 of 2 methods, mmoe/equal." in n for n in drawn.notes)
-    assert 'class="close"' in made.html() and "in italics is what cannot be told from it" in made.markdown()
+def test_methods_that_are_not_told_apart_share_a_tier() -> None:
+    near = [*shifted("mmoe/equal", 0.0101, 1e-3), *shifted("ple/equal", 0.01, 1e-3)]
+    made = report([*BASE, *near, *shifted("omoe/equal", -0.01, 1e-4)])
+    drawn = table(made, "shop", "overview")
+    assert made.results[0].tiers == (("mmoe/equal", "ple/equal"), ("single_task/equal",), ("omoe/equal",))
+    shown = {row.cells[0].text: (row.ruled, cell(drawn, row.cells[0].text, "tier").text) for row in drawn.rows[:4]}
+    assert list(shown.items()) == [
+        ("mmoe/equal", (False, "1")), ("ple/equal", (False, "1")),
+        ("single_task/equal", (True, "2")), ("omoe/equal", (True, "3")),
+    ]  # fmt: skip
 
 
-def test_the_best_that_is_the_baseline_has_one_verdict_against_others() -> None:
-    drawn = table(report([*BASE, *shifted("mmoe/equal", -0.01, 1e-3)]), "shop", "task_click")
-    against = [cell(drawn, "mmoe/equal", column).text for column in ("verdict", "to_best")]
-    assert against == ["worse", "worse"]
+def test_a_tier_never_contradicts_a_verdict_against_the_baseline() -> None:
+    (results,) = report([*records(("videos",)), *(record(method="omoe/equal", seed=s, gain=0.001) for s in range(5))]).results
+    lead = results.tiers[0][0]
+    for c in results.primary.comparisons:
+        if c.verdict in ("better", "worse") and lead in (c.method, c.baseline):
+            assert results.tier_of[c.method] != results.tier_of[c.baseline]
+        if c.verdict in ("equivalent", "undecided") and lead in (c.method, c.baseline):
+            assert results.tier_of[c.method] == results.tier_of[c.baseline] == 1
 
 
 def test_a_method_with_a_diverged_seed_is_shown_and_not_ranked() -> None:
@@ -122,7 +127,7 @@ def test_a_method_with_a_diverged_seed_is_shown_and_not_ranked() -> None:
     assert cell(drawn, "ple/pcgrad", "verdict").text == "not ranked: diverged on seed 3"
     assert cell(drawn, "ple/pcgrad", "auc").text.startswith("0.7")
     assert sentences(made, "videos")["ple/pcgrad"] == "ple/pcgrad is not ranked: diverged on seed 3."
-    assert made.ranking is not None and "ple/pcgrad" not in made.ranking.methods
+    assert cell(table(made, "videos", "overview"), "ple/pcgrad", "tier").text == "—"
 
 
 def test_what_shares_nothing_is_compared_with_equal_weighting_only() -> None:
@@ -146,10 +151,10 @@ def test_tuned_methods_are_judged_by_the_tuned_baseline() -> None:
     both = [*searched(method="mmoe/equal"), *searched(method="single_task/equal"), *records(("videos",), 3)]
     tuned, default = report(both).results
     assert (tuned.group.name, default.group.name) == ("videos (tuned)", "videos")
-    assert (tuned.baseline, default.baseline) == ("single_task/equal (tuned)", "single_task/equal")
+    assert (tuned.baseline, default.baseline) == ("single_task/equal", "single_task/equal")
     for results in (tuned, default):
         assert {c.baseline for c in results.family.comparisons} == {results.baseline}
-    assert {c.method for c in tuned.family.comparisons} == {"mmoe/equal (tuned)"}
+    assert {c.method for c in tuned.family.comparisons} == {"mmoe/equal"}
     assert {c.method for c in default.family.comparisons} == METHODS.keys() - {"single_task/equal"}
     assert report(both, purpose="default").results[0].baseline == "single_task/equal"
     assert report(records(("videos",), 3)).results[0].baseline == "single_task/equal"
@@ -161,10 +166,10 @@ def test_more_seeds_of_the_baseline_or_the_best_cost_no_verdict() -> None:
         (results,) = report(
             [*records(("videos",)), *(record(method=method, seed=seed) for seed in range(5, 10))]
         ).results
-        for family, known in ((results.family, usual.family), (results.against_best, usual.against_best)):
-            assert [(c.method, c.task, c.n, c.verdict) for c in family.comparisons] == [
-                (c.method, c.task, c.n, c.verdict) for c in known.comparisons
-            ]
+        assert [(c.method, c.task, c.n, c.verdict) for c in results.family.comparisons] == [
+            (c.method, c.task, c.n, c.verdict) for c in usual.family.comparisons
+        ]
+        assert len(results.tier_of) == len(usual.tier_of) == len(METHODS)
 
 
 def test_seeds_on_one_draw_of_the_data_are_one_replicate() -> None:
@@ -189,24 +194,6 @@ def test_seeds_on_one_draw_of_the_data_are_one_replicate() -> None:
     alone = report([r for r in drawn if r.seed == 0]).results[0]
     assert {c.n for c in alone.family.comparisons} == {3}
     assert not any("one replicate" in note for note in dataset_notes(alone))
-
-
-def test_of_equals_the_best_is_the_one_that_was_tested_against() -> None:
-    for order in (1, -1):
-        twins = [
-            *shifted("mmoe/fixed", 0.02, 1e-4), *shifted("mmoe/equal", 0.02, 1e-4), *shifted("ple/equal", -0.02, 3e-4)
-        ]  # fmt: skip
-        (results,) = report([*BASE, *twins][::order]).results
-        task = results.group.tasks[0]
-        assert results.best[task.name, "auc"] == "mmoe/equal"
-        assert results.to_best(task, "mmoe/fixed").verdict == "identical"
-        assert results.to_best(task, "ple/equal").verdict == "worse"
-
-
-def test_who_was_not_compared_with_the_best_is_not_called_worse() -> None:
-    made = report(study())
-    (note,) = [note for note in table(made, "videos", "task_click").notes if "not compared" in note]
-    assert "1 is not compared with it" in note and "Every" not in note
 
 
 def test_trees_are_a_line_with_an_interval_and_an_answer() -> None:
@@ -383,52 +370,44 @@ def test_of_no_row_in_train_and_no_zero_nothing_is_said() -> None:
     assert dataset_notes(report(runs).results[0]) == plain
 
 
-@pytest.mark.parametrize(("shift", "said"), [(0.01, True), (-0.01, False)])
-def test_two_families_of_tests_on_a_page_are_said_to_err_together(shift: float, said: bool) -> None:
-    worse = shifted("mmoe/equal", shift, 1e-4)
-    if not said:  # the baseline is the best on every task
-        for run in worse:
-            for split in run.metrics.values():
-                split["purchase"]["auc"] += shift
-                split["duration"]["mse"] -= shift
-    made = report([*BASE, *worse])
-    chapter = next(c for c in made.document.chapters if c.anchor == "verdicts")
-    notes = [note for part in chapter.parts for note in part.notes]
-    assert any("Of equal methods, 3 to 9 % of studies have a false difference" in note for note in notes) is said
-
-
-def test_a_method_that_is_not_ranked_on_a_task_has_no_rank() -> None:
-    runs = records(("videos",))
-    undefine(next(r for r in runs if (r.method, r.seed) == ("mmoe/uncertainty", 2)), "click", "auc", "one class")
-    ranking = report(runs).ranking
-    assert ranking is not None and "mmoe/uncertainty" not in ranking.methods and len(ranking.methods) == 4
-
-
-def test_a_method_that_is_not_ranked_has_no_rank() -> None:
-    unshared = [record("videos", "single_task/pcgrad", seed) for seed in range(5)]
-    for run in unshared:
-        run.shared_parameters = 0
-    made = report([*records(("videos",)), *unshared])
-    assert made.ranking is not None
-    assert "single_task/pcgrad" not in made.ranking.methods and "single_task/equal" in made.ranking.methods
-
-
 def sentences_of(made: Report) -> list[str]:
     chapter = next(c for c in made.document.chapters if c.anchor == "verdicts")
     return [s.text for part in chapter.parts for b in part.blocks if isinstance(b, Sentences) for s in b.items]
 
 
-def test_ranks_are_tested_only_with_blocks_enough() -> None:
-    few = report(records(("videos", "shop"), 3))
-    assert few.ranking is not None and few.ranking.blocks == 6
-    assert any("No test of ranks: 6 blocks of 10" in note for note in table(few, "", "ranks").notes)
-    assert "critical difference" not in few.html()
-    many = report([
-        record(dataset, method, seed, options={"part": part})
-        for dataset in ("videos", "shop") for part in range(2) for method in METHODS for seed in range(3)
-    ])  # fmt: skip
-    assert many.ranking is not None and many.ranking.blocks == 12 and many.ranking.critical_difference is not None
-    assert "Mean ranks with the critical difference" in many.html()
+def many(number: int, seeds: int = 3) -> list[Record]:
+    """So many data sets with all methods."""
+    return [
+        record("shop", method, seed, options={"part": part})
+        for part in range(number) for method in METHODS for seed in range(seeds)
+    ]  # fmt: skip
+
+
+def test_there_is_no_rank_over_fewer_than_six_data_sets() -> None:
+    assert report(many(5)).ranking is None
+    made = report(many(6))
+    assert made.ranking is not None and made.ranking.blocks == 6 and set(made.ranking.methods) == METHODS.keys()
+    assert any("No test of ranks: 6 blocks of 10" in note for note in table(made, "", "ranks").notes)
+    assert "critical difference" not in made.html()
+
+
+def test_ranks_are_those_of_the_gain_and_tested_from_ten_data_sets_on() -> None:
+    made = report(many(10))
+    assert made.ranking is not None and made.ranking.critical_difference is not None
+    assert "Mean ranks with the critical difference" in made.html()
+    places = []
+    for results in made.results:
+        gains = {m: gain.total.mean for m, gain in results.gains.items()} | {"single_task/equal": 0.0}
+        places.append(1 + sum(value > gains["mmoe/equal"] for value in gains.values()))
+    assert made.ranking.mean_ranks[made.ranking.methods.index("mmoe/equal")] == pytest.approx(fmean(places))
+
+
+def test_a_method_that_is_not_ranked_on_a_data_set_has_no_rank() -> None:
+    runs = many(6)
+    runs[-1].status = "diverged"
+    lost = runs[-1].method
+    ranking = report(runs).ranking
+    assert ranking is not None and lost not in ranking.methods and len(ranking.methods) == len(METHODS) - 1
 
 
 def test_the_summary_has_the_verdicts_of_headline_metrics() -> None:

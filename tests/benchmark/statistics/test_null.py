@@ -5,22 +5,20 @@ Bands are exact binomial ones of 99.9 %: a right program falls outside once in a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 import pytest
 from scipy.stats import binom
 
-from benchmark.reporting.sentences import BOTH_FAMILIES
 from benchmark.statistics import (
+    FIRM,
     Endpoint,
     Family,
     Margin,
     Verdict,
     against_baseline,
-    against_best,
+    all_pairs,
     detectable_difference,
     equivalence_power,
     power_of_test,
@@ -28,7 +26,6 @@ from benchmark.statistics import (
 
 STUDIES = 2_000
 METHODS = ("baseline", "m1", "m2", "m3")
-FIRM = (Verdict.BETTER, Verdict.WORSE)
 SD = 1e-3
 """Of a method's own luck; a pair's difference has sqrt(2) of it, as what both share cancels."""
 
@@ -43,8 +40,8 @@ def versus_baseline(values: dict[tuple[str, str], dict[str, dict[int, float]]], 
     return against_baseline(values, endpoints, "baseline", paired=True)
 
 
-def versus_best(values: dict[tuple[str, str], dict[str, dict[int, float]]], endpoints: list[Endpoint]) -> Family:
-    return against_best(values, endpoints, paired=True)
+def among_all(values: dict[tuple[str, str], dict[str, dict[int, float]]], endpoints: list[Endpoint]) -> Family:
+    return all_pairs(values[endpoints[0].task, endpoints[0].metric], endpoints[0], paired=True)
 
 
 def studies(
@@ -92,7 +89,7 @@ def unpaired(
     shared: float = 0.0,
     sd_M: np.ndarray | None = None,
 ) -> Iterator[tuple[Family, Family]]:
-    """Studies of equal methods: the family against the last, and that against the best.
+    """Studies of equal methods: the family against the last, and that of all pairs of the others on the first task.
 
     Args:
         methods: How many.
@@ -113,7 +110,9 @@ def unpaired(
             (endpoint.task, "auc"): {name: dict(enumerate(row)) for name, row in zip(names, rows, strict=True)}
             for endpoint, rows in zip(endpoints, drawn_TMS.tolist(), strict=True)
         }
-        yield against_baseline(values, endpoints, names[-1]), against_best(values, endpoints)
+        first = values[endpoints[0].task, "auc"]
+        others = {name: row for name, row in first.items() if name != names[-1]}
+        yield against_baseline(values, endpoints, names[-1]), all_pairs(others, endpoints[0])
 
 
 @pytest.mark.parametrize("methods", [4, 10])
@@ -122,15 +121,14 @@ def test_unpaired_families_err_no_more_than_they_say_alone_and_together(methods:
     firm = np.array([[any_firm(family) for family in families] for families in unpaired(methods, seeds)])
     most = band(0.05, FEWER)[1]
     assert firm[:, 0].mean() <= most and firm[:, 1].mean() <= most
-    low, high = said_of_both()
-    assert band(low, FEWER)[0] <= firm.any(axis=1).mean() <= band(high, FEWER)[1]
+    assert firm.any(axis=1).mean() <= band(0.1, FEWER)[1]
 
 
-def test_where_spreads_differ_as_observed_they_err_as_often_as_reports_say() -> None:
+def test_where_spreads_differ_as_observed_they_err_a_little_more() -> None:
     drawn = list(unpaired(4, 5, sd_M=OBSERVED_M[-4:]))
     firm = np.array([[any_firm(family) for family in families] for families in drawn])
     assert firm[:, 0].mean() <= band(0.08, FEWER)[1] and firm[:, 1].mean() <= band(0.08, FEWER)[1]
-    assert firm.any(axis=1).mean() <= band(said_of_both()[1], FEWER)[1]
+    assert firm.any(axis=1).mean() <= band(0.13, FEWER)[1]
 
 
 @pytest.mark.parametrize(("methods", "number"), [(4, FEWER), (10, 400)])
@@ -173,32 +171,15 @@ def test_several_seeds_of_one_search_err_far_more_often() -> None:
 # --------------------------------------------------------------------------------------------------------------------
 
 
-def said_of_both() -> tuple[float, float]:
-    """What reports say of the two families together."""
-    low, high = (int(word) / 100 for word in re.findall(r"\d+", BOTH_FAMILIES))
-    return low, high
-
-
 def any_firm(family: Family) -> bool:
     return any(c.verdict in FIRM for c in family.comparisons)
 
 
-@pytest.mark.parametrize("judged", [versus_baseline, versus_best])
+@pytest.mark.parametrize("judged", [versus_baseline, among_all])
 @pytest.mark.parametrize("seeds", [3, 5, 10])
 def test_hardly_any_study_of_equal_methods_finds_a_difference(judged: Callable[..., Family], seeds: int) -> None:
     share = np.mean([any_firm(family) for family in studies(seeds, judged=judged)])
-    assert band(0.02)[0] <= share <= band(0.05)[1]  # below 5 %, as the comparisons share their baseline
-
-
-@pytest.mark.parametrize("seeds", [3, 10])
-def test_the_families_of_the_baseline_and_of_the_best_err_together_as_often_as_reports_say(seeds: int) -> None:
-    def both(*measured: Any) -> Any:
-        return versus_baseline(*measured), versus_best(*measured)
-
-    share = np.mean([any(map(any_firm, families)) for families in studies(seeds, judged=both)])
-    low, high = said_of_both()
-    assert band(low)[0] <= share <= band(high)[1]
-    assert share > np.mean([any_firm(family) for family in studies(seeds)])
+    assert band(0.02)[0] <= share <= band(0.05)[1]  # below 5 %, as comparisons share a method
 
 
 def test_one_comparison_errs_exactly_as_often_as_it_says() -> None:

@@ -12,7 +12,6 @@ from benchmark.statistics import (
     Margin,
     Verdict,
     against_baseline,
-    against_best,
     judge,
     paired_t_test,
     seesaw,
@@ -98,14 +97,6 @@ def test_a_metric_undefined_in_one_run_leaves_no_verdict() -> None:
     assert turned.verdict is None and turned.reason == f"the baseline m is not ranked: {reason}"
 
 
-def test_a_method_without_a_value_on_some_pair_is_never_the_best() -> None:
-    values = table({"b": list(A), "m": [value + 0.1 for value in A], "n": [0.9 * value for value in A]})
-    del values["income", "auc"]["m"][2]
-    found = against_best(values, [AUC])
-    assert {c.method: c.baseline for c in found.comparisons} == {"m": "b", "n": "b"}
-    assert [c.verdict for c in found.comparisons] == [None, Verdict.WORSE] and found.tests == 1
-
-
 def test_methods_without_a_common_pair_are_not_compared() -> None:
     values = {("income", "auc"): {"b": {0: 0.8}, "m": {1: 0.8}}}
     found = against_baseline(values, [AUC], "b", paired=True).comparisons[0]
@@ -123,19 +114,6 @@ def test_p_is_adjusted_for_all_methods_and_tasks() -> None:
     assert better.difference_adjusted is not None and better.difference is not None
     assert better.difference_adjusted.adjusted and better.difference_adjusted.confidence == 1 - 0.05 / 4
     assert better.difference_adjusted.half_width > better.difference.half_width  # type: ignore[operator]
-
-
-def test_the_best_is_judged_as_one_of_all_pairs() -> None:
-    values = table(
-        {"a": list(A), "b": list(B), "c": [a + 1e-5 * n for n, a in enumerate(A)], "d": [0.9, 0.1, 0.9, 0.9, 0.9]}
-    )
-    found = against_best(values, [AUC], excluded={"d": "seed 1 diverged"}, paired=True)
-    assert {c.baseline for c in found.comparisons} == {"b"} and found.tests == 3
-    worse = found.get("income", "a")
-    assert worse is not None and worse.verdict is Verdict.WORSE
-    assert worse.p_adjusted is not None and worse.p_adjusted >= 2 * paired_t_test(D).p  # type: ignore[operator]
-    lower = against_best(table({"a": list(A), "b": list(B)}, MSE), [MSE])
-    assert lower.comparisons[0].baseline == "a" and lower.comparisons[0].verdict is Verdict.WORSE
 
 
 def test_runs_on_the_same_rows_are_not_paired() -> None:
@@ -209,7 +187,6 @@ def test_seesaws_are_counted_by_verdicts() -> None:
 
 def test_a_family_of_nothing() -> None:
     assert judge([]) == Family((), 0)
-    assert against_best({}, [AUC]).comparisons == ()
 
 
 @pytest.mark.parametrize("size", [0.0, -1.0, float("nan"), float("inf")])
@@ -264,10 +241,3 @@ def test_more_seeds_than_expected_are_used_and_make_no_other_incomplete() -> Non
     lacking = {c.method: c for c in against_baseline(values, [AUC], "b", expected=range(5)).comparisons}
     assert lacking["m"].verdict is not None
     assert lacking["n"].reason == "no auc in 1 of 5 runs where another method has one"
-
-
-def test_the_best_is_picked_and_compared_on_expected_pairs() -> None:
-    values = table({"b": [0.80, 0.81, 0.79, 0.99, 0.99], "m": [0.82, 0.83, 0.81, 0.1, 0.1]})
-    values["income", "auc"]["n"] = dict(enumerate([0.70, 0.71, 0.69]))
-    found = against_best(values, [AUC], expected=range(3)).comparisons
-    assert {(c.baseline, c.n) for c in found} == {("m", 3)}
