@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from benchmark.reporting.layout import Cell, Column, Document, Legend, TextTable
+from benchmark.reporting.layout import Cell, Column, Document, Legend, Row, TextTable
+from benchmark.reporting.names import renamed
+
+NEEDS = r"% needs \usepackage{booktabs,graphicx,textcomp} and \usepackage[T1]{fontenc}"
 
 _ESCAPES = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
@@ -14,7 +18,8 @@ _ESCAPES = {
     "|": r"\textbar{}", '"': r"\textquotedbl{}", "`": r"\textasciigrave{}", "'": r"\textquotesingle{}",
     # signs of ours that pdflatex has no letter for
     "±": r"$\pm$", "Δ": r"$\Delta$", "²": r"$^2$", "→": r"$\rightarrow$", "−": "$-$", "—": "---", "–": "--", "…": r"\dots{}",
-    "\u00a0": "~", "≥": r"$\geq$", "≤": r"$\leq$",
+    "\u00a0": "~", "≥": r"$\geq$", "≤": r"$\leq$", "↑": r"$\uparrow$", "↓": r"$\downarrow$",
+    "†": r"\textdagger{}", "‡": r"\textdaggerdbl{}",
 }  # fmt: skip
 _LIGATURES = re.compile(r"(?<=-)-|(?<=,),|(?<=[?!])`")  # two signs that T1 draws as another one
 _MINUS = re.compile(r"(?<![\w.)])-(?=\d)")
@@ -22,12 +27,45 @@ _BREAKABLE = 40  # characters from which a column of text is broken into lines
 _HEAD = 12  # characters of a head that stand on one line, however narrow its column is
 
 
-def render(document: Document) -> dict[str, str]:
+def render(document: Document, names: Mapping[str, str], *, notes: bool) -> dict[str, str]:
     """The tables by file name, that of `Document.tables` with `.tex`.
 
     `detail` columns are left out, as on a terminal: a page of paper is not wider.
+
+    Args:
+        document: What to draw.
+        names: What to print in place of names: of methods everywhere, of data sets and tasks in titles and heads.
+        notes: Whether notes and the legend stand below the tables.
     """
-    return {f"{name}.tex": _table(table, name, part.name, document.legend) for name, part, table in document.tables()}
+    drawn = {}
+    for name, part, table in document.tables():
+        text = _table(_renamed(table, names), name, renamed(part.name, names), document.legend, notes=notes)
+        drawn[f"{name}.tex"] = text
+    return drawn
+
+
+def _renamed(table: TextTable, names: Mapping[str, str]) -> TextTable:
+    methods = {name: printed for name, printed in names.items() if "/" in name}
+    if not names:
+        return table
+
+    def row(old: Row) -> Row:
+        return replace(
+            old,
+            cells=tuple(
+                replace(c, text=renamed(c.text, methods), short=c.short and renamed(c.short, methods))
+                for c in old.cells
+            ),
+        )
+
+    return replace(
+        table,
+        title=renamed(table.title, names),
+        subtitle=renamed(table.subtitle, names),
+        columns=tuple(replace(column, title=renamed(column.title, names)) for column in table.columns),
+        rows=tuple(map(row, table.rows)),
+        notes=tuple(renamed(note, methods) for note in table.notes),
+    )
 
 
 def escape(text: str) -> str:
@@ -41,7 +79,7 @@ def escape(text: str) -> str:
     )
 
 
-def _table(table: TextTable, name: str, dataset: str, legend: Legend) -> str:
+def _table(table: TextTable, name: str, dataset: str, legend: Legend, *, notes: bool) -> str:
     shown = [number for number, column in enumerate(table.columns) if not column.detail]
     widths = [max((len(row.cells[n].text) for row in table.rows), default=0) for n in shown]
     letters = _letters([table.columns[number] for number in shown], widths)
@@ -49,8 +87,7 @@ def _table(table: TextTable, name: str, dataset: str, legend: Legend) -> str:
     about = f" of {escape(dataset)}" if dataset else ""
     subtitle = f" {escape(table.subtitle[:1].upper() + table.subtitle[1:])}." if table.subtitle else ""
     lines = [
-        r"% needs \usepackage{booktabs,graphicx,textcomp} and \usepackage[T1]{fontenc}",
-        r"\begin{table}", r"\centering\small", rf"\caption{{{escape(table.title)}{about}.{subtitle}}}",
+        NEEDS, r"\begin{table}", r"\centering\small", rf"\caption{{{escape(table.title)}{about}.{subtitle}}}",
         rf"\label{{tab:{name}}}", r"\par\smallskip", r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{@{{}}{letters}@{{}}}}", r"\toprule", rf"{head} \\", r"\midrule",
     ]  # fmt: skip
@@ -66,14 +103,20 @@ def _table(table: TextTable, name: str, dataset: str, legend: Legend) -> str:
         ]
         lines.append(" & ".join(drawn) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}}"]
+    below = _notes(table, shown, legend) if notes else []
+    lines += [rf"\par\smallskip\raggedright\footnotesize {escape(note)}" for note in below]
+    return "\n".join([*lines, r"\end{table}", ""])
+
+
+def _notes(table: TextTable, shown: Sequence[int], legend: Legend) -> list[str]:
+    """A table is read on its own, so the legend of what is in it stands below."""
     every = [row.cells[number] for row in table.rows for number in shown]
-    notes = list(table.notes)  # a table is read on its own, so the legend of what is in it stands below
     intervals, marks, seconds = legend.lines("underlined")
+    notes = [*table.notes]
     notes += [intervals] if any(table.columns[n].intervals for n in shown) else []
     notes += [marks] if any(cell.best or cell.close for cell in every) else []
     notes += [seconds] if any(table.columns[n].key == "seconds" for n in shown) else []
-    lines += [rf"\par\smallskip\raggedright\footnotesize {escape(note)}" for note in notes]
-    return "\n".join([*lines, r"\end{table}", ""])
+    return notes
 
 
 def _letters(columns: Sequence[Column], widths: Sequence[int]) -> str:
@@ -101,7 +144,7 @@ def _cell(cell: Cell, column: Column, *, reference: bool, broken: bool) -> str:
     if not text:
         return ""
     if column.numeric:
-        text = _MINUS.sub("$-$", text)
+        text = minus(text)
     elif broken:  # names are long words: they may end a line at any sign
         text = re.sub(r"\\_|\\text\w+\{\}|[/=.,:](?! )", r"\g<0>\\allowbreak{}", text)
     text = _begun(text)
@@ -113,6 +156,11 @@ def _cell(cell: Cell, column: Column, *, reference: bool, broken: bool) -> str:
         text = rf"\textit{{{text}}}"
     # ragged, but not by \raggedright, which gives `\\` another meaning
     return rf"\rightskip=0pt plus 1fil\relax {text}" if broken and not column.numeric else text
+
+
+def minus(text: str) -> str:
+    """A number's hyphen as a minus; that of a name stays."""
+    return _MINUS.sub("$-$", text)
 
 
 def _begun(text: str) -> str:
