@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
 from benchmark import metrics
 from benchmark.analysis.results import Results, direction, label
+from benchmark.analysis.study import tuned_name
 from benchmark.analysis.values import cost
 from benchmark.records.record import GAIN
 from benchmark.reporting.names import print_names
@@ -16,6 +17,7 @@ from benchmark.statistics import Interval, Verdict
 from benchmark.text import count, in_seconds, listed, unknown
 
 PARAMETERS, SECONDS = "parameters", "seconds"
+_TUNED = tuned_name("")
 _ARROWS = {1: " ↑", -1: " ↓", 0: ""}
 
 
@@ -54,11 +56,12 @@ class PaperCell:
 
 @dataclass(frozen=True, slots=True)
 class PaperColumn:
-    """A column under its data set and its task; `head` is the metric, with an arrow to its better side."""
+    """A column under its data set and its task; `head` is the metric, with an arrow to its better side, and its unit."""
 
     dataset: str
     task: str
     head: str
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,7 @@ class _Column:
     head: str
     of: Callable[[str], PaperCell]
     of_line: Callable[[str], PaperCell] = lambda _: PaperCell()
+    unit: str = ""
 
 
 def paper_table(results: Sequence[Results], paper: Paper) -> PaperTable:
@@ -110,14 +114,17 @@ def paper_table(results: Sequence[Results], paper: Paper) -> PaperTable:
         columns = dict.fromkeys(c for word in wanted or default for c in words.get(word, ()))
         chosen.append((one, list(columns)))
     heads = tuple(
-        PaperColumn(names.get(one.group.name, one.group.name), names.get(column.task, column.task), column.head)
+        PaperColumn(
+            names.get(one.group.name, one.group.name), names.get(column.task, column.task), column.head, column.unit
+        )
         for one, columns in chosen
         for column in columns
     )
     rows = []
-    for method in _order(results):
-        cells = [c.of(method) if method in one.group.by_method else PaperCell() for one, cs in chosen for c in cs]
-        rows.append(PaperRow(names.get(method, method), tuple(cells)))
+    for row, methods in _order(results).items():
+        known_here = [(cs, methods.get(number)) for number, (_, cs) in enumerate(chosen)]
+        cells = [PaperCell() if method is None else c.of(method) for cs, method in known_here for c in cs]
+        rows.append(PaperRow(_printed(row, methods.values(), names), tuple(cells)))
     lines = {key: line for one in results for key, line in one.lines.items()}
     for key, line in lines.items():
         cells = [c.of_line(key) if key in one.lines else PaperCell() for one, cs in chosen for c in cs]
@@ -167,7 +174,8 @@ def _metric(results: Results, task: Task, metric: str) -> _Column:
     def of_line(key: str) -> PaperCell:
         return _cell(results.lines[key].get(task.name, metric), lambda mean: f"{mean:z.{places}f}", places)
 
-    return _Column(task.name, f"{label(metric, task)}{_ARROWS[direction(metric)]}", of, of_line)
+    title, _, unit = label(metric, task).partition(" ")
+    return _Column(task.name, f"{title}{_ARROWS[direction(metric)]}", of, of_line, unit)
 
 
 def _gain(results: Results) -> _Column:
@@ -208,17 +216,27 @@ def _cell(
     return PaperCell(text(mean.mean), half, best, firm)
 
 
-def _order(results: Sequence[Results]) -> list[str]:
-    """Baselines first, then methods by the mean of their gains; without any, by their places on the first data set."""
-    baselines = dict.fromkeys(one.baseline for one in results if one.baseline is not None)
-    others = dict.fromkeys(m for one in results for m in one.by_gain if m not in baselines)
-    places = {method: place for place, method in enumerate(others)}
+def _order(results: Sequence[Results]) -> dict[str, dict[int, str]]:
+    """By row, the method of each data set by its number: baselines first, then by the mean of their gains.
 
-    def order(method: str) -> tuple[float, int]:
-        gains = [g.total.mean for one in results if (g := one.gains.get(method)) is not None and g.total is not None]
-        return (-fmean(gains) if gains else float("inf")), places[method]
+    Tuned and default runs of one data set are apart, as two data sets of which one is called tuned: a method has one row.
+    """
+    rows: dict[str, dict[int, str]] = {}
+    gains: dict[str, list[float]] = {}
+    for number, one in enumerate(results):
+        for method in one.by_gain:
+            row = method.removesuffix(_TUNED) if one.group.name.endswith(_TUNED) else method
+            rows.setdefault(row, {})[number] = method
+            gain = one.gains.get(method)
+            known = [gain.total.mean] if gain is not None and gain.total is not None else []
+            gains.setdefault(row, []).extend([float("inf")] if method == one.baseline else known)
+    return {row: rows[row] for row in sorted(rows, key=lambda row: -fmean(gains[row] or [-float("inf")]))}
 
-    return [*baselines, *sorted(others, key=order)]
+
+def _printed(row: str, methods: Iterable[str], names: Mapping[str, str]) -> str:
+    """The name of a row: its own, or else that of its tuned method."""
+    known = (names[method].removesuffix(_TUNED) for method in (row, *methods) if method in names)
+    return next(known, row)
 
 
 def _caption(results: Sequence[Results], rows: Sequence[PaperRow], names: Mapping[str, str]) -> str:
@@ -235,7 +253,12 @@ def _notes(
 ) -> tuple[str, ...]:
     """What the marks of this table mean, and how its numbers came about."""
     cells = [cell for row in rows for cell in row.cells]
-    baselines = listed(dict.fromkeys(names.get(b, b) for one in results if (b := one.baseline) is not None))
+    baselines = listed(
+        name
+        for row, methods in _order(results).items()
+        if any(results[number].baseline == method for number, method in methods.items())
+        for name in [_printed(row, methods.values(), names)]
+    )
     notes = []
     if any(cell.best for cell in cells):
         notes.append("Bold: the best mean of a column among methods that finished every seed.")

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import pairwise, starmap
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -20,7 +20,7 @@ from benchmark.reporting.figures.svg import svg
 from benchmark.statistics import Interval
 
 _COLUMNS, _MOST_COLUMNS = 3, 4
-_PANEL = {"grid": (3.1, 1.9), "row": (2.4, 1.0), "narrow": (1.6, 0.8)}  # inches a panel: on a page, and at least
+_PANEL = {"grid": (3.1, 1.6), "row": (2.4, 1.0), "narrow": (1.6, 0.8)}  # inches a panel: on a page, and at least
 _ALONE = 4.6  # inches of the only panel beside names
 _LONGEST = 36  # characters of a name beside an axis
 _NAMES = 0.45  # of a width that is given, the most that names beside an axis take
@@ -78,14 +78,22 @@ def _thin(axes: Axes, width: float) -> None:
     """Leaves so few ticks on the x axis that their labels stand apart."""
     axis, letter = axes.xaxis, current().letter
     low, high = sorted(axes.get_xlim())
+    kept: list[tuple[float, int]] = []
+
+    def apart(one: tuple[float, int], other: tuple[float, int]) -> bool:
+        return abs(one[0] - other[0]) / (high - low) * width >= letter * ((one[1] + other[1]) / 2 + 2)
+
     for most in range(5, 0, -1):
         axes.locator_params(axis="x", nbins=most)
-        places = [place for place in axis.get_major_locator()() if low <= place <= high]
+        places = [float(place) for place in axis.get_major_locator()() if low <= place <= high]
         lengths = [len(label) for label in axis.get_major_formatter().format_ticks(places)]
-        room = [(right - left) / (high - low) * width for left, right in pairwise(places)]
-        needed = [letter * (one + other) / 2 + 2 * letter for one, other in pairwise(lengths)]
-        if all(has >= wants for has, wants in zip(room, needed, strict=True)):
+        found = list(zip(places, lengths, strict=True))
+        if all(starmap(apart, pairwise(found))):
             return
+    for tick in sorted(found, key=lambda tick: abs(tick[0])):  # zero before others
+        if all(apart(tick, other) for other in kept):
+            kept.append(tick)
+    axes.set_xticks([place for place, _ in kept])
 
 
 def grid(panels: int, height: float = 2.5, *, labelled: bool = False) -> tuple[Canvas, list[Axes]]:
@@ -99,7 +107,7 @@ def grid(panels: int, height: float = 2.5, *, labelled: bool = False) -> tuple[C
     width = wanted * columns + 0.1
     if medium.width is not None:
         columns, width = min(columns, max(int(medium.width / least), 1)), medium.width
-        height *= max(width / columns / wanted, 0.75)
+        height *= max(width / columns / wanted, 0.6)
     lines = -(-panels // columns)
     left = (0.68 if labelled else 0.5) * medium.scale
     size = width, height * lines

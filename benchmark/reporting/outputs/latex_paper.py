@@ -38,6 +38,9 @@ def _heads(columns: Sequence[PaperColumn]) -> list[str]:
         lines += _spanned([(column.dataset,) for column in columns])
     lines += _spanned([(column.dataset, column.task) for column in columns])
     lines.append(" & ".join(["", *(escape(column.head) for column in columns)]).strip() + r" \\")
+    if any(column.unit for column in columns):
+        units = (rf"{{\scriptsize {escape(column.unit)}}}" if column.unit else "" for column in columns)
+        lines.append(" & ".join(["", *units]).strip() + r" \\")
     return lines
 
 
