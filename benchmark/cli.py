@@ -131,28 +131,85 @@ _margin = click.option(
 @_margin
 @click.option("--html", type=click.Path(dir_okay=False), help="Write one self-contained page.")
 @click.option("--markdown", type=click.Path(dir_okay=False), help="Write the tables as Markdown.")
-@click.option("--latex", type=click.Path(file_okay=False), help="Write the tables into a folder, for booktabs.")
+@click.option(
+    "--latex",
+    type=click.Path(file_okay=False),
+    help="Write the tables into a folder, for booktabs; paper.tex is one over all data sets.",
+)
+@click.option(
+    "--columns",
+    metavar="NAME,...",
+    help="With --latex: columns of paper.tex: tasks, metrics, TASK.METRIC, gain, parameters, seconds.  [default: gain and all tasks]",
+)
+@click.option(
+    "--names",
+    type=click.Path(dir_okay=False),
+    help="With --latex or --figure: a YAML file of print names, of lines such as `single_task/equal: Single-task`.",
+)
+@click.option("--notes/--no-notes", default=None, help="With --latex: notes below the tables.  [default: notes]")
 @click.option("--csv", type=click.Path(dir_okay=False), help="Write means, differences and verdicts as CSV.")
 @click.option("--parquet", type=click.Path(dir_okay=False), help="Write every value of every run as Parquet.")
+@click.option(
+    "--figure", metavar="NAME", help="Write one figure for a paper to --out, such as forest, front or curves."
+)
+@click.option("--out", type=click.Path(dir_okay=False), help="With --figure: its file; .pdf, .svg or .png.")
+@click.option("--dataset", metavar="NAME", help="With --figure: whose; needed where there are several data sets.")
+@click.option(
+    "--width", type=click.Choice(["page", "column"]), help="With --figure: 6.9 or 3.3 inches.  [default: page]"
+)
 @click.option(
     "--tracker",
     multiple=True,
     metavar="NAME|KEY=VALUE",
     help="Send page and tables to a tracker, and set its parameters: --tracker wandb --tracker mode=online.",
 )
-def report(results: str, margin: tuple[str, ...], tracker: tuple[str, ...], **options: Any) -> None:
+def report(
+    results: str,
+    *,
+    margin: tuple[str, ...],
+    tracker: tuple[str, ...],
+    columns: str | None,
+    names: str | None,
+    notes: bool | None,
+    figure: str | None,
+    out: str | None,
+    dataset: str | None,
+    width: Literal["page", "column"] | None,
+    **options: Any,
+) -> None:
     """Compare the records under a folder.
 
     RESULTS is results/runs if it is not given.
     """
+    from benchmark.reporting import Paper
     from benchmark.reporting import report as make
+    from benchmark.reporting.names import read_names
 
+    has_latex, has_figure = options["latex"] is not None, figure is not None
+    _only_with("--latex", {"--columns": columns, "--notes": notes}, there=has_latex)
+    _only_with("--figure", {"--out": out, "--dataset": dataset, "--width": width}, there=has_figure)
+    _only_with("--latex or --figure", {"--names": names}, there=has_latex or has_figure)
+    if has_figure and out is None:
+        raise ValueError("--figure: expected --out, the file to write it to (.pdf, .svg or .png), found none")
     chosen = _tracker(tracker) if tracker else None  # a misspelt one is told before the work
-    made = make(results, margins=_margins("--margin", margin, (GAIN,)), **options)
-    made.print()
+    printed = read_names(names) if names is not None else {}
+    paper = Paper(tuple(columns.split(",")) if columns else (), printed, notes is not False) if has_latex else None
+    made = make(results, margins=_margins("--margin", margin, (GAIN,)), paper=paper, **options)
+    if figure is None or out is None:
+        made.print()
+    else:
+        drawn = made.figure(figure, out, dataset=dataset, width=width or "page", names=printed)
+        click.echo("\n".join([drawn.caption, *(f"written: {path}" for path in (*made.files, out))]))
     place = chosen.report(lambda: made) if chosen is not None else None
     if place is not None:
         click.echo(f"tracked: {place}")
+
+
+def _only_with(option: str, others: dict[str, object], *, there: bool) -> None:
+    """Refuses options that say how another is done, where that other is not there."""
+    for name, value in others.items():
+        if value is not None and not there:
+            raise ValueError(f"{name}: expected {option} beside it, found none")
 
 
 def _tracker(words: Sequence[str]) -> Tracker:

@@ -11,13 +11,13 @@ from statistics import fmean
 from benchmark import metrics
 from benchmark.analysis.families import margin_of, not_ranked
 from benchmark.analysis.gain import TASKS, Gain
-from benchmark.analysis.lines import Line
+from benchmark.analysis.lines import CONSTANT, Line
 from benchmark.analysis.question import Answered, Question
 from benchmark.analysis.study import Group
 from benchmark.analysis.values import Estimate
 from benchmark.records.record import GAIN, SelectionName
 from benchmark.schema import Task
-from benchmark.statistics import Comparison, Family, Interval, Margin, Verdict
+from benchmark.statistics import Comparison, Family, Interval, Margin, Verdict, multi_task_gain, relative_gain
 from benchmark.statistics.rows import RowError, combined_interval, least_visible_difference
 from benchmark.text import decimals
 
@@ -144,6 +144,24 @@ class Results:
         family = self.against_lines.get(key)
         found = family.get(task.name, self.baseline) if family is not None and self.baseline is not None else None
         return found.turned() if found is not None else None
+
+    def line_gain(self, line: Line) -> float | None:
+        """The gain over tasks of a reference's means, in per cent; None where methods have none or a mean is unknown."""
+        if not self.gains or self.baseline is None:
+            return None
+        parts = []
+        for task in self.group.tasks:
+            mean, base, constant = line.of(task), self.headline(task, self.baseline).mean, self._constant(task)
+            if mean is None or base is None or constant is None:
+                return None
+            parts.append(relative_gain(mean.mean, base.mean, constant))
+        return multi_task_gain(parts)
+
+    def _constant(self, task: Task) -> float | None:
+        """What knowing nothing gets on a task: chance where the metric has one, else the constant predictor's value."""
+        chance, line = metrics.headline(task).chance, self.lines.get(CONSTANT)
+        found = line.of(task) if line is not None else None
+        return chance if chance is not None else found.mean if found is not None else None
 
     def margin(self, task: Task) -> float | None:
         """Inside which a method is equivalent to the baseline, in the metric's unit."""

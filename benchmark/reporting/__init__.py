@@ -30,13 +30,18 @@ from benchmark.records.record import BASELINE, GAIN, RESULTS_DIR, Purpose, Recor
 from benchmark.records.reference import ReferenceRecord, load_references
 from benchmark.reporting.chapters import document as chapters
 from benchmark.reporting.layout import Document
+from benchmark.reporting.names import print_names
+from benchmark.reporting.paper import Paper, paper_table
 from benchmark.reporting.ranks import ranking
 from benchmark.statistics import Margin, Ranking
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
-__all__ = ["Margin", "Report", "report"]
+    from benchmark.reporting.figures import Figure
+    from benchmark.reporting.figures.paper import Width
+
+__all__ = ["Margin", "Paper", "Report", "report"]
 
 OTHER: dict[SelectionName, SelectionName] = {"joint": "per_task", "per_task": "joint"}
 
@@ -82,11 +87,50 @@ class Report(Answer):
 
         return render(self.document)
 
-    def latex(self) -> dict[str, str]:
-        """The tables as LaTeX for booktabs, by file name."""
-        from benchmark.reporting.outputs.latex import render
+    def latex(self, paper: Paper | None = None) -> dict[str, str]:
+        """The tables as LaTeX for booktabs, by file name: every one of the report, and `paper.tex`, one over all data sets.
 
-        return render(self.document)
+        Raises:
+            ValueError: if `paper` has a column or a name that these records do not know.
+        """
+        from benchmark.reporting.outputs import latex, latex_paper
+
+        paper = paper or Paper()
+        names = print_names(self.results, paper.names)
+        tables = latex.render(self.document, names, notes=paper.notes)
+        one = latex_paper.render(paper_table(self.results, paper), notes=paper.notes)
+        return {**tables, latex_paper.FILE: one}
+
+    def figure(
+        self,
+        name: str,
+        out: str | Path,
+        *,
+        dataset: str | None = None,
+        width: Width = "page",
+        names: Mapping[str, str] | None = None,
+    ) -> Figure:
+        """Writes a figure for a paper, and returns it, with its caption.
+
+        Args:
+            name: `forest`, or the anchor of a page's chapter that has a figure.
+            out: Where to write it; .pdf, .svg or .png.
+            dataset: Whose figure it is; needed where there are several.
+            width: `page`, 6.9 inches, or `column`, 3.3.
+            names: What to print for methods, architectures, weightings and tasks, as `print_names` takes it.
+
+        Raises:
+            ValueError: if an argument is unknown, or the records do not allow the figure.
+        """
+        from benchmark.reporting.figures import paper
+
+        suffix = paper.check_format(out)
+        printed = print_names(self.results, names or {})
+        figure = paper.paper_figure(
+            name, self.results, self.ranking, self.study.methods, dataset=dataset, width=width, names=printed
+        )
+        _written(Path(out), lambda file: paper.write(figure, file, suffix))
+        return figure
 
     def csv(self) -> str:
         """`summary` as CSV; text that a spreadsheet would take for a formula begins with an apostrophe."""
@@ -117,6 +161,7 @@ def report(
     html: str | Path | None = None,
     markdown: str | Path | None = None,
     latex: str | Path | None = None,
+    paper: Paper | None = None,
     csv: str | Path | None = None,
     parquet: str | Path | None = None,
 ) -> Report:
@@ -134,7 +179,8 @@ def report(
         references: Lines to compare with; by default those of the folder.
         html: Where to write the page.
         markdown: Where to write the tables as Markdown.
-        latex: A folder for the tables as LaTeX, one file each.
+        latex: A folder for the tables as LaTeX, one file each, and `paper.tex`, one table over all data sets.
+        paper: How those are made: columns, names, notes.
         csv: Where to write `Report.summary` as CSV.
         parquet: Where to write the long table, `Report.table`.
 
@@ -144,6 +190,8 @@ def report(
     """
     if selection not in get_args(SelectionName):
         raise ValueError(f"selection must be one of {', '.join(get_args(SelectionName))}, found {selection!r}")
+    if paper is not None and latex is None:
+        raise ValueError("paper is about LaTeX tables: expected latex, the folder to write them to, found None")
     margins = margins or {}
     check_headlines(margins.keys() - {GAIN})
     gain.endpoint(margins)  # refuses a wrong margin
@@ -159,7 +207,7 @@ def report(
         if target is not None:
             files.append(_written(Path(target), partial(_write_text, text())))
     if latex is not None:
-        for name, tex in made.latex().items():
+        for name, tex in made.latex(paper).items():
             _written(Path(latex, name), partial(_write_text, tex))
         files.append(Path(latex))
     if parquet is not None:

@@ -1,48 +1,67 @@
-"""The figures of a page, by the anchor of the chapter in which they stand."""
+"""The figures of a report by name: those of a page stand in the chapter whose anchor that is."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from benchmark.analysis.results import Results
-from benchmark.reporting.figures import comparisons
+from benchmark.reporting.figures import comparisons, forest
 from benchmark.reporting.figures.canvas import Figure
 from benchmark.reporting.figures.comparisons import Drawn
 from benchmark.reporting.figures.curves import curves, weights
 from benchmark.reporting.figures.styles import Style
 
-__all__ = ["Figure", "figures"]
+__all__ = ["FIGURES", "Figure", "Kind", "draw", "figures"]
 
 MOST_LINES, MOST_MARKS = 16, 40
 """Methods in a figure: beyond, lines and marks cannot be told apart."""
 
-_MARKS: dict[str, Callable[[Drawn], Figure | None]] = {
-    "differences": comparisons.differences,
-    "front": comparisons.front,
-    "gains": comparisons.gain,
-    "cost": comparisons.costs,
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A figure that a data set may have.
+
+    Args:
+        draw: Draws it; None where the records do not allow it.
+        most: Methods that it has room for.
+        needs: What it asks of the records, to print.
+    """
+
+    draw: Callable[[Drawn], Figure | None]
+    most: int
+    needs: str
+
+
+FIGURES: Mapping[str, Kind] = {
+    "forest": Kind(forest.forest, MOST_MARKS, "a baseline, and a method to compare with it"),
+    "differences": Kind(forest.differences, MOST_MARKS, "a baseline, and a method to compare with it"),
+    "front": Kind(comparisons.front, MOST_MARKS, "two tasks with different headline metrics, such as AUC and MSE"),
+    "gains": Kind(forest.gain, MOST_MARKS, "two tasks, and a baseline that is better than the constant on both"),
+    "cost": Kind(comparisons.costs, MOST_MARKS, "two methods of which parameters or seconds of training are known"),
+    "curves": Kind(curves, MOST_LINES, "runs with validations"),
+    "weights": Kind(weights, MOST_LINES, "a method whose weights of the tasks move"),
 }
+"""All of them by name. `ranks` is a figure of several data sets together, `ranks.critical_difference`."""
 
 
 def figures(results: Results, styles: Mapping[str, Style]) -> dict[str, Figure]:
     """The figures that the records of one data set allow; of very many methods the best are drawn, and it is said."""
-    group = results.group
-    finished = [method for method in results.by_gain if group.finished[method]]
-    if not finished or not group.tasks:
-        return {}
-    marks = _first(results, finished, MOST_MARKS)
-    lines = _first(results, finished, MOST_LINES)
-    shown = {method: group.finished[method] for method in lines}
-    drawn = Drawn(results, marks, styles)
-    made = {anchor: (draw(drawn), len(marks)) for anchor, draw in _MARKS.items()}
-    made["curves"] = curves(group, shown, styles), len(lines)
-    made["weights"] = weights(group, shown, styles), len(lines)
-    return {
-        anchor: figure if number == len(finished) else replace(figure, caption=_caption(figure, number, len(finished)))
-        for anchor, (figure, number) in made.items()
-        if figure is not None
-    }
+    made = {name: draw(name, results, styles) for name in FIGURES}
+    return {name: figure for name, figure in made.items() if figure is not None}
+
+
+def draw(name: str, results: Results, styles: Mapping[str, Style]) -> Figure | None:
+    """One of them; None where the records do not allow it."""
+    kind = FIGURES[name]
+    finished = [method for method in results.by_gain if results.group.finished[method]]
+    if not finished or not results.group.tasks:
+        return None
+    chosen = _first(results, finished, kind.most)
+    figure = kind.draw(Drawn(results, chosen, styles))
+    if figure is None or len(chosen) == len(finished):
+        return figure
+    return replace(figure, caption=_caption(figure, len(chosen), len(finished)))
 
 
 def _first(results: Results, methods: list[str], most: int) -> list[str]:

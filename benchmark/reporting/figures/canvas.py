@@ -1,52 +1,99 @@
-"""Figures as inline SVG that takes its colours from the page; pyplot, and so its state, is not touched."""
+"""What figures are drawn with: panels, marks and a legend, of a medium's size; pyplot, and so its state, is not touched."""
 
 from __future__ import annotations
 
-import io
-import re
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import textwrap
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise, starmap
 from typing import Any
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
+from benchmark.reporting.figures.medium import Medium, colour, current, named
 from benchmark.reporting.figures.styles import Style
+from benchmark.reporting.figures.svg import svg
 from benchmark.statistics import Interval
 
-# matplotlib knows only fixed colours: these stand for the page's variables, and are exchanged in the finished SVG
-INK, MUTED, GRID = "#0a0a01", "#0a0a02", "#0a0a03"
-_VARIABLES = {INK: "currentColor", MUTED: "var(--muted)", GRID: "var(--grid)"}
-_RC: Any = {
-    "svg.fonttype": "none", "text.parse_math": False, "text.color": INK, "font.family": "sans-serif", "font.size": 8.5,
-    "axes.edgecolor": MUTED, "axes.labelcolor": INK, "axes.titlecolor": INK, "axes.titlesize": 9.5,
-    "axes.titleweight": "bold", "axes.titlelocation": "left", "axes.spines.top": False, "axes.spines.right": False,
-    "axes.grid": True, "axes.axisbelow": True, "axes.linewidth": 0.7, "axes.formatter.useoffset": False,
-    "grid.color": GRID, "grid.linewidth": 0.6, "xtick.color": MUTED, "ytick.color": MUTED, "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK, "xtick.major.width": 0.6, "ytick.major.width": 0.6, "path.simplify_threshold": 0.3,
-}  # fmt: skip
 _COLUMNS, _MOST_COLUMNS = 3, 4
+_PANEL = {"grid": (3.1, 1.6), "row": (2.4, 1.0), "narrow": (1.6, 0.8)}  # inches a panel: on a page, and at least
+_ALONE = 4.6  # inches of the only panel beside names
 _LONGEST = 36  # characters of a name beside an axis
+_NAMES = 0.45  # of a width that is given, the most that names beside an axis take
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Figure:
-    """A figure: title, SVG, caption, and the text that stands for it where it cannot be seen."""
+    """A figure: title, what it is drawn on, caption, and the text that stands for it where it cannot be seen."""
 
     title: str
-    svg: str
+    canvas: Canvas
     caption: str
     alternative: str
+    place: str
+    medium: Medium
+
+    @cached_property
+    def svg(self) -> str:
+        """The figure for a page, if it was drawn on one."""
+        return svg(self.canvas, f"{self.title} {self.place}", self.alternative)
 
 
 def figure(title: str, canvas: Canvas, place: str, caption: str, sentences: Sequence[str]) -> Figure:
     """The finished figure of a canvas; `place` tells its ids from those of other data sets."""
-    alternative = " ".join((f"{title}.", *sentences))
-    return Figure(title, svg(canvas, f"{title} {place}", alternative), caption, alternative)
+    for axes in canvas.axes:
+        _fit(axes, canvas)
+    return Figure(title, canvas, caption, " ".join((f"{title}.", *sentences)), place, current())
+
+
+def _fit(axes: Axes, canvas: Canvas) -> None:
+    """Breaks and shrinks the texts of a panel until they are not wider than it is, and leaves out ticks that have no room."""
+    medium = current()
+    width, height = canvas.get_size_inches() * axes.get_position().size
+    for text, room, put in (
+        (axes.get_xlabel(), width, axes.set_xlabel),
+        (axes.get_ylabel(), height, axes.set_ylabel),
+    ):
+        if text:
+            letters = max(int(room / medium.letter), 8)
+            longest = max(map(len, text.split()))
+            put(textwrap.fill(text, letters, break_long_words=False), fontsize=medium.font * _shrunk(longest, letters))
+    title, letters = axes.get_title(loc="left"), max(int(width / medium.letter / 1.2), 8)  # it is bold, and larger
+    shrunk = _shrunk(len(title), letters)
+    axes.set_title(shortened(title, int(letters / shrunk)), fontsize=(medium.font + 1) * shrunk)
+    if axes.get_xscale() == "linear":
+        _thin(axes, width)
+
+
+def _shrunk(letters: int, room: int) -> float:
+    """The share of its size at which a text of so many letters has room, not less than is readable."""
+    return min(1.0, max(0.7, room / letters)) if letters else 1.0
+
+
+def _thin(axes: Axes, width: float) -> None:
+    """Leaves so few ticks on the x axis that their labels stand apart."""
+    axis, letter = axes.xaxis, current().letter
+    low, high = sorted(axes.get_xlim())
+    kept: list[tuple[float, int]] = []
+
+    def apart(one: tuple[float, int], other: tuple[float, int]) -> bool:
+        return abs(one[0] - other[0]) / (high - low) * width >= letter * ((one[1] + other[1]) / 2 + 2)
+
+    for most in range(5, 0, -1):
+        axes.locator_params(axis="x", nbins=most)
+        places = [float(place) for place in axis.get_major_locator()() if low <= place <= high]
+        lengths = [len(label) for label in axis.get_major_formatter().format_ticks(places)]
+        found = list(zip(places, lengths, strict=True))
+        if all(starmap(apart, pairwise(found))):
+            return
+    for tick in sorted(found, key=lambda tick: abs(tick[0])):  # zero before others
+        if all(apart(tick, other) for other in kept):
+            kept.append(tick)
+    axes.set_xticks([place for place, _ in kept])
 
 
 def grid(panels: int, height: float = 2.5, *, labelled: bool = False) -> tuple[Canvas, list[Axes]]:
@@ -54,35 +101,85 @@ def grid(panels: int, height: float = 2.5, *, labelled: bool = False) -> tuple[C
 
     Margins are fixed: to measure the text of every label takes longer than to draw it.
     """
+    medium = current()
+    wanted, least = _PANEL["grid"]
     columns = panels if panels <= _MOST_COLUMNS else _COLUMNS
+    width = wanted * columns + 0.1
+    if medium.width is not None:
+        columns, width = min(columns, max(int(medium.width / least), 1)), medium.width
+        height *= max(width / columns / wanted, 0.6)
     lines = -(-panels // columns)
-    left = 0.68 if labelled else 0.5
-    size = 3.1 * columns + 0.1, height * lines
+    left = (0.68 if labelled else 0.5) * medium.scale
+    size = width, height * lines
     canvas = Canvas(figsize=size)
     axes = canvas.subplots(lines, columns, squeeze=False).ravel().tolist()
     _margins(canvas, size, (lines, columns), left=left, right=0.12, gaps=(left + 0.14, 0.78))
-    return canvas, _prepared(canvas, axes, panels)
+    for unused in axes[panels:]:
+        unused.remove()
+    return canvas, _prepared(canvas, axes[:panels])
 
 
-def rows(names: Sequence[str], panels: int) -> tuple[Canvas, list[Axes]]:
-    """A canvas with a line for each name, the first on top, and so many panels beside each other, four in a row."""
-    columns = min(panels, _MOST_COLUMNS)
-    lines = -(-panels // columns)
-    labels = [shortened(name) for name in names]
-    left = 0.2 + 0.066 * max(map(len, labels))
-    size = (left + (2.4 * columns if columns > 1 else 4.6), (0.78 + 0.2 * len(names)) * lines)
+def rows(names: Sequence[str], panels: int, *, first_wide: bool = False) -> tuple[Canvas, list[Axes]]:
+    """A canvas with a line for each name, the first on top, and so many panels beside each other, four in a row.
+
+    With `first_wide` the first panel takes twice the place of another, and is not counted among the four.
+    """
+    medium = current()
+    wanted, least = _PANEL["narrow" if first_wide else "row"]
+    columns = min(panels + first_wide, _MOST_COLUMNS + 2 * first_wide)
+    labels = [shortened(named(name)) for name in names]
+    if medium.width is not None:
+        labels = [shortened(name, int(_NAMES * medium.width / medium.letter)) for name in labels]
+    left = 0.2 + medium.letter * max(map(len, labels))
+    width = left + (wanted * columns if columns > 1 else _ALONE)
+    if medium.width is not None:
+        columns, width = min(columns, max(int((medium.width - left) / least), 1)), medium.width
+    first = min(1 + first_wide, columns)
+    lines = -(-(panels - 1 + first) // columns)
+    size = (width, (0.78 + 0.2 * medium.scale * len(names)) * lines)
     canvas = Canvas(figsize=size)
-    axes = canvas.subplots(lines, columns, squeeze=False, sharey=True).ravel().tolist()
+    cells = canvas.add_gridspec(lines, columns)
+    chosen = [canvas.add_subplot(cells[0, :first])]
+    for place in range(first, first + panels - 1):
+        chosen.append(canvas.add_subplot(cells[divmod(place, columns)], sharey=chosen[0]))
+        chosen[-1].tick_params(axis="y", labelleft=place % columns == 0)
     _margins(canvas, size, (lines, columns), left=left, right=0.15, gaps=(0.22, 0.78))
-    chosen = _prepared(canvas, axes, panels)
+    _prepared(canvas, chosen)
     for panel in chosen:
-        panel.locator_params(axis="x", nbins=4 if columns > 1 else 8)
+        panel.xaxis.set_major_formatter(
+            _Plain(lambda value, _: f"{0 if abs(value) < 1e-12 else value:g}".replace("-", "−"))
+        )
         panel.grid(visible=False, axis="y")
         panel.tick_params(axis="y", length=0)
         panel.spines["left"].set_visible(False)
     chosen[0].set_yticks(range(len(names)), labels)
     chosen[0].set_ylim(len(names) - 0.4, -0.6)
     return canvas, chosen
+
+
+def legend(canvas: Canvas, keys: Mapping[str, Style], *, lines: bool = False) -> None:
+    """The key of the methods' marks below the panels of a paper's figure; a page has it beside the names in its tables."""
+    medium = current()
+    if medium.width is None or not keys:
+        return
+    labels = [shortened(named(method)) for method in keys]
+    columns = max(1, min(len(labels), int(medium.width / (medium.letter * max(map(len, labels)) + 0.4))))
+    depth = 0.06 + 0.16 * medium.scale * -(-len(labels) // columns)
+    (width, height), at = canvas.get_size_inches(), canvas.subplotpars
+    taller = height + depth
+    canvas.set_size_inches(width, taller)
+    canvas.subplots_adjust(bottom=(at.bottom * height + depth) / taller, top=(at.top * height + depth) / taller)
+    handles = [
+        Line2D(
+            [], [], color=colour(style), marker=style.marker, markersize=4.5, linewidth=1.2,
+            linestyle=((0, style.dash) if style.dash else "-") if lines else "none",
+        )
+        for style in keys.values()
+    ]  # fmt: skip
+    canvas.legend(
+        handles, labels, loc="lower center", ncols=columns, frameon=False, borderaxespad=0.2, borderpad=0,
+        fontsize=medium.font, handlelength=2.4 if lines else 1.0, columnspacing=1.2, labelspacing=0.3,
+    )  # fmt: skip
 
 
 def _margins(
@@ -105,19 +202,18 @@ def _margins(
     )  # fmt: skip
 
 
-def _prepared(canvas: Canvas, axes: list[Axes], panels: int) -> list[Axes]:
+def _prepared(canvas: Canvas, axes: list[Axes]) -> list[Axes]:
     canvas.patch.set_visible(False)
-    for unused in axes[panels:]:
-        unused.remove()
-    for panel in axes[:panels]:
+    for panel in axes:
         panel.patch.set_visible(False)
         panel.locator_params(nbins=5)
-    return axes[:panels]
+    return axes
 
 
-def shortened(name: str) -> str:
-    """A name that fits beside an axis, its middle left out: the end of a long one tells it from others."""
-    return name if len(name) <= _LONGEST else f"{name[:16]}…{name[-(_LONGEST - 17) :]}"
+def shortened(name: str, most: int = _LONGEST) -> str:
+    """A name of so many characters at most, its middle left out: the end of a long one tells it from others."""
+    start = (most - 3) // 2
+    return name if len(name) <= most else f"{name[:start]}…{name[-(most - start - 1) :]}"
 
 
 def log_axis(axes: Axes, which: str, values: Sequence[float], form: Any) -> None:
@@ -160,7 +256,7 @@ def mark(axes: Axes, marks: Sequence[Mark]) -> None:
     for shape in dict.fromkeys(m.style.marker for m in marks):
         chosen = [m for m in marks if m.style.marker == shape]
         axes.scatter(
-            [m.x for m in chosen], [m.y for m in chosen], marker=shape, s=26, linewidths=1.0, zorder=3,
+            [m.x for m in chosen], [m.y for m in chosen], marker=shape, s=26 * current().scale**2, linewidths=1.0, zorder=3,
             edgecolors=[colour(m.style) for m in chosen],
             facecolors=[colour(m.style) if m.filled else "none" for m in chosen],
         )  # fmt: skip
@@ -169,66 +265,3 @@ def mark(axes: Axes, marks: Sequence[Mark]) -> None:
 def ends(interval: Interval) -> tuple[float, float] | None:
     """The ends of an interval, where it has them."""
     return None if interval.low is None or interval.high is None else (interval.low, interval.high)
-
-
-@contextmanager
-def drawing() -> Iterator[None]:
-    """Matplotlib's settings for a figure, put back afterwards; names in any script are drawn by the browser's fonts."""
-    with mpl.rc_context(_RC), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
-        yield
-
-
-def colour(style: Style) -> str:
-    """The fixed colour that stands for a method's variable."""
-    return f"#0b0b{style.colour:02x}"
-
-
-def svg(canvas: Canvas, salt: str, alternative: str) -> str:
-    """The figure as an `<svg>` element: colours as variables, ids of its own, short numbers, its alternative inside."""
-    text = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": salt}):
-        canvas.savefig(text, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    drawn = text.getvalue()
-    drawn = drawn[drawn.index("<svg") :]
-    drawn = re.sub(r"<metadata>.*?</metadata>", "", drawn, flags=re.DOTALL)
-    drawn = re.sub(r"<!--.*?-->\n?", "", drawn, flags=re.DOTALL)
-    drawn = re.sub(r'<style type="text/css">.*?</style>|font-family: [^;"]*; ', "", drawn, flags=re.DOTALL)
-    drawn = re.sub(r'<g id="[^"]*"', "<g", drawn)
-    drawn = re.sub(r"(?<=[ :])#0b0b([0-9a-f]{2})", lambda found: f"var(--c{int(found[1], 16)})", drawn)
-    for fixed, variable in _VARIABLES.items():
-        drawn = drawn.replace(f": {fixed}", f": {variable}")
-    drawn = re.sub(r'(?<= d=")[^"]*|(?<= points=")[^"]*', lambda found: _path(found[0]), drawn)
-    drawn = re.sub(r'(?<= [xy]=")-?\d+\.\d{2,}', lambda found: f"{float(found[0]):.1f}", drawn)
-    drawn = re.sub(r' transform="rotate\(-0 [^"]*\)"', "", drawn)
-    drawn = re.sub(r"\n\s*", "\n", _ungrouped(drawn))
-    size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', drawn)
-    assert size is not None
-    opening = f'<svg role="img" viewBox="0 0 {size[1]} {size[2]}" style="width:{float(size[1]):.0f}pt"'
-    label = f' aria-label="{_attribute(alternative)}"'
-    return opening + label + ' xmlns:xlink="http://www.w3.org/1999/xlink">' + drawn[drawn.index(">") + 1 :]
-
-
-def _path(text: str) -> str:
-    """A path's commands without the spaces that they do not need, one decimal a number."""
-    text = re.sub(r"(\d+\.\d)\d+", r"\1", text)
-    return re.sub(r"\s*([A-Za-z])\s*", r"\1", text).strip()
-
-
-def _ungrouped(text: str) -> str:
-    """Without the groups that say nothing of what is in them."""
-    parts, open_ = [], []
-    for part in re.split(r"(<g\b[^>]*>|</g>\n?)", text):
-        if part.startswith("<g") and part.endswith("/>"):
-            continue  # an empty one
-        if part.startswith("<g"):
-            open_.append(part != "<g>")
-        keep = open_[-1] if part.startswith("<g") else open_.pop() if part.startswith("</g>") else True
-        parts.append(part if keep else "")
-    return "".join(parts)
-
-
-def _attribute(text: str) -> str:
-    for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;")):
-        text = text.replace(character, entity)
-    return text

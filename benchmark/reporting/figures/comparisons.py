@@ -1,4 +1,4 @@
-"""What compares methods on test: differences to the baseline, gain, fronts of two tasks, cost against quality."""
+"""What compares methods on test by two numbers: fronts of two tasks, cost against quality."""
 
 from __future__ import annotations
 
@@ -11,22 +11,10 @@ from benchmark import metrics
 from benchmark.analysis.fronts import Front, fronts, heading
 from benchmark.analysis.results import Results, label
 from benchmark.analysis.values import cost
-from benchmark.reporting.figures.canvas import (
-    INK,
-    MUTED,
-    Figure,
-    Mark,
-    drawing,
-    ends,
-    figure,
-    grid,
-    log_axis,
-    mark,
-    rows,
-)
+from benchmark.reporting.figures.canvas import Figure, Mark, ends, figure, grid, legend, log_axis, mark
+from benchmark.reporting.figures.medium import INK, MUTED, drawing, named
 from benchmark.reporting.figures.styles import Style
-from benchmark.schema import Task
-from benchmark.statistics import Interval, Verdict
+from benchmark.statistics import Interval
 from benchmark.text import count, in_seconds, listed, number
 
 
@@ -44,69 +32,6 @@ class Drawn:
         return [method for method in self.methods if method != self.results.baseline]
 
 
-def differences(drawn: Drawn) -> Figure | None:
-    """The seesaw: what every task gains or loses against the baseline, method by method."""
-    results, methods = drawn.results, drawn.compared
-    known = any(results.headline(task, m).difference for task in results.group.tasks for m in methods)
-    if results.baseline is None or not known:
-        return None
-    with drawing():
-        canvas, panels = rows(methods, len(results.group.tasks))
-        sentences = []
-        for axes, task in zip(panels, results.group.tasks, strict=True):
-            metric = metrics.headline_name(task)
-            better = {m for m in methods if results.verdict(task, m) is Verdict.BETTER}
-            worse = {m for m in methods if results.verdict(task, m) is Verdict.WORSE}
-            found = {row: d for row, m in enumerate(methods) if (d := results.headline(task, m).difference) is not None}
-            filled = better | worse
-            mark(
-                axes,
-                [_row(d, row, drawn.styles[methods[row]], filled=methods[row] in filled) for row, d in found.items()],
-            )
-            margin = results.margin(task)
-            if margin is not None:
-                axes.axvspan(-margin, margin, color=MUTED, alpha=0.12, linewidth=0)
-            axes.axvline(0, color=MUTED, linewidth=0.8)
-            _line_marks(axes, drawn, task)
-            axes.set_title(task.name)
-            axes.set_xlabel(f"Δ {label(metric, task)}")
-            if metrics.direction(metric) < 0:
-                axes.invert_xaxis()
-            sentences.append(f"{task.name}: {len(better)} of {len(methods)} better, {len(worse)} worse.")
-        return figure(
-            f"Change of each task against {results.baseline}", canvas, results.group.name,
-            f"Paired differences to {results.baseline} on test with 95 % t intervals, not adjusted; right is better on "
-            "every panel. A filled mark is a difference with an adjusted p below 0.05, an open one is not. "
-            "The grey band is the margin inside which two methods count as equivalent. Where near, a dotted line is a "
-            "reference model, a dashed one the best reachable.",
-            sentences,
-        )  # fmt: skip
-
-
-def gain(drawn: Drawn) -> Figure | None:
-    """The mean gain over the tasks, and the task that gains least."""
-    results = drawn.results
-    methods = [m for m in drawn.compared if m in results.gains and results.gains[m].total is not None]
-    if results.baseline is None or not methods or len(results.group.tasks) < 2:
-        return None
-    with drawing():
-        canvas, (axes,) = rows(methods, 1)
-        sentences = []
-        found = [total for method in methods if (total := results.gains[method].total) is not None]
-        mark(axes, [_row(total, row, drawn.styles[methods[row]]) for row, total in enumerate(found)])
-        worst = {row: w[1].mean for row, m in enumerate(methods) if (w := results.gains[m].worst) is not None}
-        axes.plot([*worst.values()], [*worst], marker="|", markersize=8, color=MUTED, linestyle="none")
-        sentences += [f"{method}: {total.mean:+z.2f} %." for method, total in zip(methods, found, strict=True)]
-        axes.axvline(0, color=MUTED, linewidth=0.8)
-        axes.set_xlabel("gain over tasks, %; right is better")
-        return figure(
-            f"Gain over tasks against {results.baseline}", canvas, results.group.name,
-            "The dot is the mean gain over the tasks with its 95 % interval over seeds; the grey tick is the task that "
-            "gains least, which a mean hides.",
-            sentences,
-        )  # fmt: skip
-
-
 def front(drawn: Drawn) -> Figure | None:
     """AUC against MSE, for every pair of tasks with different headline metrics."""
     pairs = fronts(drawn.results)
@@ -118,8 +43,8 @@ def front(drawn: Drawn) -> Figure | None:
         for axes, pair in zip(panels, pairs, strict=True):
             best = _front_points(axes, drawn, pair)
             x, y = metrics.headline(pair.against), metrics.headline(pair.task)
-            axes.set_xlabel(f"{pair.against.name} {label(x.name, pair.against)}")
-            axes.set_ylabel(f"{pair.task.name} {label(y.name, pair.task)}")
+            axes.set_xlabel(f"{named(pair.against.name)} {label(x.name, pair.against)}")
+            axes.set_ylabel(f"{named(pair.task.name)} {label(y.name, pair.task)}")
             axes.set_title(pair.title)
             if x.direction < 0:
                 axes.invert_xaxis()
@@ -134,6 +59,7 @@ def front(drawn: Drawn) -> Figure | None:
                 )
             if pair.methods:
                 sentences.append(f"On the front, the {_best_word(x)} {x.title} first: {listed(pair.methods)}.")
+        legend(canvas, {method: drawn.styles[method] for method in drawn.methods})
         why = f"{', '.join(dict.fromkeys(turned))}, so " if turned else ""
         return figure(
             heading([drawn.results.group.tasks]), canvas, drawn.results.group.name,
@@ -168,29 +94,17 @@ def _front_points(axes: Axes, drawn: Drawn, pair: Front) -> tuple[float, float, 
         y, x = line.of(pair.task), line.of(pair.against)
         if x is None or y is None or line.trivial:
             continue
-        if _near(x.mean, sorted(axes.get_xlim())) and _near(y.mean, sorted(axes.get_ylim())):
+        if near(x.mean, sorted(axes.get_xlim())) and near(y.mean, sorted(axes.get_ylim())):
             shape = "*" if line.bound else "X"
             axes.plot([x.mean], [y.mean], marker=shape, markersize=9 if line.bound else 7, color=INK, linestyle="none")
     sign = metrics.headline(pair.task).direction
     return max(points, key=lambda point: (sign * point[0], *point[1:])) if points else None
 
 
-def _near(value: float, limits: Sequence[float]) -> bool:
+def near(value: float, limits: Sequence[float]) -> bool:
     """Whether a value is not so far off that the methods would shrink to one point."""
     low, high = limits
     return low - 2 * (high - low) <= value <= high + 2 * (high - low)
-
-
-def _line_marks(axes: Axes, drawn: Drawn, task: Task) -> None:
-    """Upright lines where the references stand relative to the baseline's mean."""
-    results = drawn.results
-    base = results.headline(task, results.baseline).mean if results.baseline is not None else None
-    for line in results.lines.values():
-        mean = line.of(task)
-        if base is not None and mean is not None and not line.trivial:
-            place = mean.mean - base.mean
-            if _near(place, sorted(axes.get_xlim())):
-                axes.axvline(place, color=INK, linewidth=1.2, linestyle="--" if line.bound else ":")
 
 
 def costs(drawn: Drawn) -> Figure | None:
@@ -213,6 +127,7 @@ def costs(drawn: Drawn) -> Figure | None:
             log_axis(axes, "x", list(values.values()), form)
             axes.set_xlabel(name)
             axes.set_ylabel(title)
+        legend(canvas, {method: drawn.styles[method] for method in quality})
         quickest = min(seconds, key=seconds.__getitem__, default=None)
         best = max(quality, key=lambda method: direction * quality[method].mean)
         sentences = [f"Best: {best}, {in_seconds(seconds.get(best))} s, {count(sizes.get(best))} parameters."]
@@ -240,9 +155,5 @@ def _quality(drawn: Drawn) -> tuple[dict[str, Interval], int, str]:
     metric = metrics.headline(task)
     means = {m: results.headline(task, m).mean for m in drawn.methods}
     better = "higher" if metric.direction > 0 else "lower"
-    title = f"{task.name} {metric.title}, {better} is better"
+    title = f"{named(task.name)} {metric.title}, {better} is better"
     return {m: mean for m, mean in means.items() if mean}, metric.direction, title
-
-
-def _row(interval: Interval, row: int, style: Style, *, filled: bool = True) -> Mark:
-    return Mark(interval.mean, row, style, ends(interval), filled=filled)

@@ -13,14 +13,17 @@ from matplotlib.ticker import MaxNLocator
 from benchmark import metrics
 from benchmark.analysis.study import Group, Run
 from benchmark.analysis.values import median
-from benchmark.reporting.figures.canvas import Figure, colour, drawing, figure, grid, log_axis
+from benchmark.reporting.figures.canvas import Figure, figure, grid, legend, log_axis
+from benchmark.reporting.figures.comparisons import Drawn
+from benchmark.reporting.figures.medium import colour, drawing, named
 from benchmark.reporting.figures.styles import Style
 from benchmark.schema import Task
 from benchmark.text import number
 
 
-def curves(group: Group, shown: Mapping[str, list[Run]], styles: Mapping[str, Style]) -> Figure | None:
+def curves(drawn: Drawn) -> Figure | None:
     """The headline metric of every task on validation."""
+    group, shown, styles = _runs(drawn)
 
     def of(task: Task) -> Callable[[dict[str, Any]], float | None]:
         return lambda epoch: epoch["validation"].get(task.name, {}).get(metrics.headline_name(task))
@@ -36,10 +39,11 @@ def curves(group: Group, shown: Mapping[str, list[Run]], styles: Mapping[str, St
                 _band(axes, line, styles[method], mark=median([run.record.best_epoch for run in shown[method]]))
             sign = metrics.direction(metrics.headline_name(task))
             _limit(axes, [line.values_ES for line in lines.values() if line.epochs], sign)
-            axes.set_title(f"{task.name}: {metrics.headline(task).title}")
+            axes.set_title(f"{named(task.name)}: {metrics.headline(task).title}")
             axes.set_xlabel("epoch")
             axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
             sentences.append(_best_sentence(task, lines, sign))
+        legend(canvas, {method: styles[method] for method in shown}, lines=True)
         return figure(
             "Learning curves on validation", canvas, group.name,
             "Mean over seeds; the band spans the seeds. Where some seeds have stopped, the mean of the rest is faint, "
@@ -62,8 +66,9 @@ def _best_sentence(task: Task, lines: Mapping[str, Series], sign: int) -> str:
     return f"{task.name}: the best mean {metric} is {number(sign * value)}, of {method} at epoch {epoch:g}."
 
 
-def weights(group: Group, shown: Mapping[str, list[Run]], styles: Mapping[str, Style]) -> Figure | None:
+def weights(drawn: Drawn) -> Figure | None:
     """The effective weight of every task, of the methods that change it."""
+    group, shown, styles = _runs(drawn)
 
     def of(task: Task) -> Callable[[dict[str, Any]], float | None]:
         return lambda epoch: epoch.get("effective_weights", {}).get(task.name)
@@ -83,15 +88,21 @@ def weights(group: Group, shown: Mapping[str, list[Run]], styles: Mapping[str, S
                     sentences.append(f"{task.name}, {method}: from {means[0]:.2g} to {means[-1]:.2g}.")
             values = np.concatenate([tasks[task.name].values_ES.ravel() for tasks in moving.values()])
             log_axis(axes, "y", values[np.isfinite(values)].tolist(), "{:g}".format)
-            axes.set_title(f"{task.name}: effective weight")
+            axes.set_title(f"{named(task.name)}: effective weight")
             axes.set_xlabel("epoch")
             axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+        legend(canvas, {method: styles[method] for method in moving}, lines=True)
         return figure(
             "Effective task weights", canvas, group.name,
             "The derivative of the update by each task's loss, mean of the epoch so far, of methods whose weights move; "
             "the band spans the seeds.",
             sentences,
         )  # fmt: skip
+
+
+def _runs(drawn: Drawn) -> tuple[Group, dict[str, list[Run]], Mapping[str, Style]]:
+    group = drawn.results.group
+    return group, {method: group.finished[method] for method in drawn.methods}, drawn.styles
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from benchmark.reporting.figures.canvas import INK, MUTED, Figure, colour, drawing, figure, rows
+from benchmark.reporting.figures.canvas import Figure, figure, rows
+from benchmark.reporting.figures.medium import INK, MUTED, colour, drawing
 from benchmark.reporting.figures.styles import Style
 from benchmark.statistics import Ranking
 

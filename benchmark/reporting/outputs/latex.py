@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from benchmark.reporting.layout import Cell, Column, Document, TextTable
+from benchmark.reporting.layout import Cell, Column, Document, Row, TextTable
+from benchmark.reporting.names import renamed
+
+NEEDS = r"% needs \usepackage{booktabs,graphicx,textcomp} and \usepackage[T1]{fontenc}"
 
 _ESCAPES = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
@@ -14,7 +18,8 @@ _ESCAPES = {
     "|": r"\textbar{}", '"': r"\textquotedbl{}", "`": r"\textasciigrave{}", "'": r"\textquotesingle{}",
     # signs of ours that pdflatex has no letter for
     "±": r"$\pm$", "Δ": r"$\Delta$", "²": r"$^2$", "→": r"$\rightarrow$", "−": "$-$", "—": "---", "–": "--", "…": r"\dots{}",
-    "\u00a0": "~", "≥": r"$\geq$", "≤": r"$\leq$",
+    "\u00a0": "~", "≥": r"$\geq$", "≤": r"$\leq$", "↑": r"$\uparrow$", "↓": r"$\downarrow$",
+    "†": r"\textdagger{}", "‡": r"\textdaggerdbl{}",
 }  # fmt: skip
 _LIGATURES = re.compile(r"(?<=-)-|(?<=,),|(?<=[?!])`")  # two signs that T1 draws as another one
 _MINUS = re.compile(r"(?<![\w.)])-(?=\d)")
@@ -22,12 +27,45 @@ _BREAKABLE = 40  # characters from which a column of text is broken into lines
 _HEAD = 12  # characters of a head that stand on one line, however narrow its column is
 
 
-def render(document: Document) -> dict[str, str]:
+def render(document: Document, names: Mapping[str, str], *, notes: bool) -> dict[str, str]:
     """The tables by file name, that of `Document.tables` with `.tex`.
 
     `detail` columns are left out, as on a terminal: a page of paper is not wider.
+
+    Args:
+        document: What to draw.
+        names: What to print in place of names: of methods everywhere, of data sets and tasks in titles and heads.
+        notes: Whether notes and the legend stand below the tables.
     """
-    return {f"{name}.tex": _table(table, name, part.name, document.glossary) for name, part, table in document.tables()}
+    drawn = {}
+    for name, part, table in document.tables():
+        text = _table(_renamed(table, names), name, renamed(part.name, names), document.glossary, notes=notes)
+        drawn[f"{name}.tex"] = text
+    return drawn
+
+
+def _renamed(table: TextTable, names: Mapping[str, str]) -> TextTable:
+    methods = {name: printed for name, printed in names.items() if "/" in name}
+    if not names:
+        return table
+
+    def row(old: Row) -> Row:
+        return replace(
+            old,
+            cells=tuple(
+                replace(c, text=renamed(c.text, methods), short=c.short and renamed(c.short, methods))
+                for c in old.cells
+            ),
+        )
+
+    return replace(
+        table,
+        title=renamed(table.title, names),
+        subtitle=renamed(table.subtitle, names),
+        columns=tuple(replace(column, title=renamed(column.title, names)) for column in table.columns),
+        rows=tuple(map(row, table.rows)),
+        notes=tuple(renamed(note, methods) for note in table.notes),
+    )
 
 
 def escape(text: str) -> str:
@@ -41,7 +79,7 @@ def escape(text: str) -> str:
     )
 
 
-def _table(table: TextTable, name: str, dataset: str, glossary: Mapping[str, str]) -> str:
+def _table(table: TextTable, name: str, dataset: str, glossary: Mapping[str, str], *, notes: bool) -> str:
     shown = [number for number, column in enumerate(table.columns) if not column.detail]
     widths = [max((len(row.cells[n].text) for row in table.rows), default=0) for n in shown]
     letters = _letters([table.columns[number] for number in shown], widths)
@@ -49,8 +87,7 @@ def _table(table: TextTable, name: str, dataset: str, glossary: Mapping[str, str
     about = f" of {escape(dataset)}" if dataset else ""
     subtitle = f" {escape(table.subtitle[:1].upper() + table.subtitle[1:])}." if table.subtitle else ""
     lines = [
-        r"% needs \usepackage{booktabs,graphicx,textcomp} and \usepackage[T1]{fontenc}",
-        r"\begin{table}", r"\centering\small", rf"\caption{{{escape(table.title)}{about}.{subtitle}}}",
+        NEEDS, r"\begin{table}", r"\centering\small", rf"\caption{{{escape(table.title)}{about}.{subtitle}}}",
         rf"\label{{tab:{name}}}", r"\par\smallskip", r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{@{{}}{letters}@{{}}}}", r"\toprule", rf"{head} \\", r"\midrule",
     ]  # fmt: skip
@@ -66,16 +103,21 @@ def _table(table: TextTable, name: str, dataset: str, glossary: Mapping[str, str
         ]
         lines.append(" & ".join(drawn) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}}"]
+    below = _notes(table, shown, glossary) if notes else []
+    lines += [rf"\par\smallskip\raggedright\footnotesize {escape(note)}" for note in below]
+    return "\n".join([*lines, r"\end{table}", ""])
+
+
+def _notes(table: TextTable, shown: Sequence[int], glossary: Mapping[str, str]) -> list[str]:
+    """A table is read on its own, so the terms that occur in it stand below."""
     every = [row.cells[number] for row in table.rows for number in shown]
-    notes = list(table.notes)  # a table is read on its own, so the terms that occur in it stand below
     marks = {
         "a ± b, [low, high]": any(" ± " in cell.text or " [" in cell.text for cell in every),
         "bold": any(cell.best for cell in every),
         "train s": any(table.columns[n].key == "seconds" for n in shown),
     }
-    notes += [f"{term}: {glossary[term]}" for term, occurs in marks.items() if occurs and term in glossary]
-    lines += [rf"\par\smallskip\raggedright\footnotesize {escape(note)}" for note in notes]
-    return "\n".join([*lines, r"\end{table}", ""])
+    terms = [f"{term}: {glossary[term]}" for term, occurs in marks.items() if occurs and term in glossary]
+    return [*table.notes, *terms]
 
 
 def _letters(columns: Sequence[Column], widths: Sequence[int]) -> str:
@@ -103,7 +145,7 @@ def _cell(cell: Cell, column: Column, *, reference: bool, broken: bool) -> str:
     if not text:
         return ""
     if column.numeric:
-        text = _MINUS.sub("$-$", text)
+        text = minus(text)
     elif broken:  # names are long words: they may end a line at any sign
         text = re.sub(r"\\_|\\text\w+\{\}|[/=.,:](?! )", r"\g<0>\\allowbreak{}", text)
     text = _begun(text)
@@ -113,6 +155,11 @@ def _cell(cell: Cell, column: Column, *, reference: bool, broken: bool) -> str:
         text = rf"\textit{{{text}}}"
     # ragged, but not by \raggedright, which gives `\\` another meaning
     return rf"\rightskip=0pt plus 1fil\relax {text}" if broken and not column.numeric else text
+
+
+def minus(text: str) -> str:
+    """A number's hyphen as a minus; that of a name stays."""
+    return _MINUS.sub("$-$", text)
 
 
 def _begun(text: str) -> str:

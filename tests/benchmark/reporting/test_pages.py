@@ -18,7 +18,8 @@ from markdown_it import MarkdownIt
 from benchmark.records.record import Record
 from benchmark.reporting import Report, report
 from benchmark.reporting.figures import figures
-from benchmark.reporting.figures.canvas import drawing, grid, log_axis
+from benchmark.reporting.figures.canvas import grid, log_axis
+from benchmark.reporting.figures.medium import drawing
 from benchmark.reporting.figures.styles import styles
 from benchmark.reporting.outputs.markdown import escape
 from benchmark.text import in_seconds
@@ -150,7 +151,7 @@ def test_the_page_has_the_tables_and_their_numbers(made: Report, page: Page) -> 
 def test_svgs_are_well_formed_have_a_text_alternative_and_take_the_pages_colours(made: Report) -> None:
     for results in made.results:
         drawn = figures(results, styles(made.study.methods))
-        assert set(drawn) == {"differences", "front", "gains", "curves", "weights", "cost"}
+        assert set(drawn) == {"forest", "differences", "front", "gains", "curves", "weights", "cost"}
         for figure in drawn.values():
             root = ET.fromstring(figure.svg.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1))
             assert root.get("role") == "img" and len(root.get("aria-label", "")) > 40

@@ -10,9 +10,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from benchmark.reporting import report
+from benchmark.reporting import Paper, report
 from benchmark.reporting.outputs.latex import escape
 from tests.benchmark.reporting.fabricate import record, records, searched, study
+from tests.benchmark.reporting.outputs.latex_parser import check
 
 EVIL = r"\input{x}%$a_1^2$&#~{}[b]<>|*"
 
@@ -34,13 +35,33 @@ def test_every_table_is_a_file_that_closes_what_it_opens() -> None:
     files = report(study()).latex()
     assert {"shop_overview.tex", "videos_task_click.tex", "shop_trouble.tex", "ranks.tex"} <= set(files)
     for text in files.values():
-        assert text.count(r"\begin{") == text.count(r"\end{") == 2 + text.count(r"\begin{tabular}[b]")
+        check(text)
         assert r"\toprule" in text and r"\midrule" in text and r"\bottomrule" in text
-        letters = re.search(r"\\begin\{tabular\}\{@\{\}(.*)@\{\}\}\n", text)
-        assert letters is not None
-        columns = len(re.sub(r"p\{[^}]*\}", "l", letters[1]))
-        rows = [line for line in text.splitlines() if line.endswith(r" \\")]
-        assert {len(re.findall(r"(?<!\\)&", row)) + 1 for row in rows} == {columns}
+
+
+def test_names_and_notes_are_of_every_table() -> None:
+    paper = Paper(names={"single_task/equal": "Single_task", "mmoe": "MMoE", "click": "Clicks"}, notes=False)
+    files = report(study()).latex(paper)
+    for text in files.values():
+        check(text)
+        assert "footnotesize" not in text and "single\\_task/equal" not in text
+    assert r"{Single\_task}" in files["videos_task_click.tex"] or r"Single\_task" in files["videos_task_click.tex"]
+    assert r"\caption{Clicks of videos." in files["videos_task_click.tex"]
+    assert "MMoE + equal" in files["videos_overview.tex"] and "Clicks AUC" in files["videos_overview.tex"]
+
+
+def test_the_papers_table_has_heads_over_their_columns() -> None:
+    made = report(study())
+    lines = made.latex(Paper(columns=("gain", "auc", "parameters")))["paper.tex"].splitlines()
+    top = lines.index(r"\toprule")
+    assert lines[top + 1 : top + 6] == [
+        r"& \multicolumn{4}{c}{shop} & \multicolumn{4}{c}{videos} \\",
+        r"\cmidrule(lr){2-5}\cmidrule(lr){6-9}",
+        r"& gain & click & purchase & parameters & gain & click & like & parameters \\",
+        r"& \% $\uparrow$ & AUC $\uparrow$ & AUC $\uparrow$ &  & \% $\uparrow$ & AUC $\uparrow$ & AUC $\uparrow$ &  \\",
+        r"\midrule",
+    ]
+    assert check("\n".join(lines)) == [9]
 
 
 def test_the_tables_that_the_readme_takes_in_are_files_of_a_report() -> None:
@@ -67,7 +88,10 @@ def test_the_best_is_bold_and_what_is_close_underlined() -> None:
 
 def test_hostile_names_stay_text() -> None:
     runs = [record(method=f"{EVIL}/equal", seed=seed, architecture={"name": EVIL}) for seed in range(3)]
-    text = report(runs, baseline=f"{EVIL}/equal").latex()["task_click.tex"]
+    files = report(runs, baseline=f"{EVIL}/equal").latex(Paper(names={"click": EVIL}))
+    for each in files.values():
+        check(each)
+    text = files["task_click.tex"]
     assert r"\input" not in text and r"\textbackslash{}input\{x\}\%\$a\_1" in text
     assert not re.search(
         r"(?<!\\)[%#$](?!\\)", re.sub(r"^%.*|\{%$|\$\\?(pm|Delta|rightarrow|-|\^2)\$", "", text, flags=re.M)

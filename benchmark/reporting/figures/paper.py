@@ -1,0 +1,112 @@
+"""Figures for a paper: of a column's or a page's width, in true colours, with their own legend, as PDF, SVG or PNG."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import matplotlib as mpl
+
+from benchmark.analysis.results import Results
+from benchmark.reporting.figures import FIGURES, Figure, draw
+from benchmark.reporting.figures.medium import Medium, drawing, on
+from benchmark.reporting.figures.ranks import critical_difference
+from benchmark.reporting.figures.styles import LIGHT, styles
+from benchmark.statistics import Ranking
+from benchmark.text import listed, unknown
+
+Width: TypeAlias = Literal["page", "column"]
+WIDTHS: Mapping[Width, tuple[float, float]] = {"page": (6.9, 7.5), "column": (3.3, 7.0)}
+"""Width in inches, and size of the text in points."""
+RANKS = "ranks"
+_FORMATS = (".pdf", ".svg", ".png")
+_DOTS = 300  # of a PNG, an inch
+
+
+def paper_figure(
+    name: str,
+    results: Sequence[Results],
+    ranking: Ranking | None,
+    methods: Sequence[str],
+    *,
+    dataset: str | None = None,
+    width: Width = "page",
+    names: Mapping[str, str] | None = None,
+) -> Figure:
+    """A figure, drawn for a paper.
+
+    Args:
+        name: One of `FIGURES`, or `ranks`.
+        results: The numbers, one a data set.
+        ranking: Of the methods over all tasks, if they can be ranked.
+        methods: All of them, in the order of their keys.
+        dataset: Whose figure it is; needed where there are several.
+        width: `page`, 6.9 inches, or `column`, 3.3.
+        names: What to print in place of the names of methods and tasks.
+
+    Raises:
+        ValueError: if there is no such figure, data set or width, or the records do not allow the figure.
+    """
+    if name not in (*FIGURES, RANKS):
+        raise ValueError(unknown("figure", name, (*FIGURES, RANKS)))
+    if width not in WIDTHS:
+        raise ValueError(unknown("width", width, WIDTHS))
+    inches, font = WIDTHS[width]
+    medium = Medium("#000000", "#6b6b6b", "#e2e2e2", LIGHT, font, inches, names or {})
+    keys = styles(methods)
+    with on(medium):
+        if name == RANKS:
+            found = critical_difference(ranking, keys) if ranking is not None else None
+            why = (ranking.reason if ranking is not None else None) or "fewer than two methods are ranked on every task"
+        else:
+            found, why = draw(name, _of(results, dataset), keys), f"it needs {FIGURES[name].needs}"
+    if found is None:
+        raise ValueError(f"these records do not allow the figure {name}: {why}")
+    return found
+
+
+def _of(results: Sequence[Results], dataset: str | None) -> Results:
+    known = {one.group.name: one for one in results}
+    if dataset is None:
+        if len(known) > 1:
+            raise ValueError(f"dataset must be one of {listed(known)}: a figure is of one data set, found {len(known)}")
+        return results[0]
+    if dataset not in known:
+        raise ValueError(unknown("data set", dataset, known))
+    return known[dataset]
+
+
+def write(figure: Figure, path: Path, suffix: str) -> None:
+    """Writes a figure; the same figure gives the same bytes.
+
+    Args:
+        figure: Drawn for a paper.
+        path: Where to.
+        suffix: Of `check_format`. Fonts are embedded in a PDF, and letters are shapes in an SVG; a PNG has a white ground.
+    """
+    # without a date, and with ids by the title, the file is a function of the records
+    metadata: dict[str, Any] = {
+        ".pdf": {"CreationDate": None, "Title": figure.title}, ".svg": {"Date": None, "Title": figure.title},
+        ".png": {"Title": figure.title},
+    }[suffix]  # fmt: skip
+    salt = f"{figure.title} {figure.place}"
+    with (
+        on(figure.medium),
+        drawing(),
+        mpl.rc_context({"pdf.fonttype": 42, "svg.fonttype": "path", "svg.hashsalt": salt}),
+    ):
+        figure.canvas.patch.set(visible=suffix == ".png", facecolor="white")
+        figure.canvas.savefig(path, format=suffix[1:], dpi=_DOTS, metadata=metadata)
+
+
+def check_format(path: str | Path) -> str:
+    """The suffix of a file that a figure is written to.
+
+    Raises:
+        ValueError: if it is none of .pdf, .svg and .png.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in _FORMATS:
+        raise ValueError(f"out must end with one of {', '.join(_FORMATS)}, found {str(path)!r}")
+    return suffix
