@@ -112,7 +112,7 @@ _margin = click.option(
 
 
 @mtlbench.command()
-@_results
+@click.argument("results", nargs=-1, type=click.Path(), metavar="[FOLDER]...")
 @_baseline
 @click.option(
     "--selection",
@@ -129,26 +129,33 @@ _margin = click.option(
     help="Runs with default parameters, tuned ones, or both side by side.",
 )
 @_margin
+@click.option("--leaderboard", is_flag=True, help="Only the leaderboard over data sets.")
+@click.option("--profiles", is_flag=True, help="Add performance profiles over data sets to the page.")
+@click.option("--iqm", is_flag=True, help="Average data sets by the interquartile mean.")
 @click.option("--html", type=click.Path(dir_okay=False), help="Write one self-contained page.")
 @click.option("--markdown", type=click.Path(dir_okay=False), help="Write the tables as Markdown.")
 @click.option("--latex", type=click.Path(file_okay=False), help="Write the tables into a folder, for booktabs.")
 @click.option("--csv", type=click.Path(dir_okay=False), help="Write means, differences and verdicts as CSV.")
-@click.option("--parquet", type=click.Path(dir_okay=False), help="Write every value of every run as Parquet.")
+@click.option(
+    "--parquet",
+    type=click.Path(dir_okay=False),
+    help="Write every value of every run as Parquet; with --leaderboard, one error a run, as bencheval reads it.",
+)
 @click.option(
     "--tracker",
     multiple=True,
     metavar="NAME|KEY=VALUE",
     help="Send page and tables to a tracker, and set its parameters: --tracker wandb --tracker mode=online.",
 )
-def report(results: str, margin: tuple[str, ...], tracker: tuple[str, ...], **options: Any) -> None:
-    """Compare the records under a folder.
+def report(results: tuple[str, ...], margin: tuple[str, ...], tracker: tuple[str, ...], **options: Any) -> None:
+    """Compare the records under one or several folders.
 
-    RESULTS is results/runs if it is not given.
+    FOLDER is results/runs if none is given.
     """
     from benchmark.reporting import report as make
 
     chosen = _tracker(tracker) if tracker else None  # a misspelt one is told before the work
-    made = make(results, margins=_margins("--margin", margin, (GAIN,)), **options)
+    made = make(results or RESULTS_DIR, margins=_margins("--margin", margin, (GAIN,)), **options)
     made.print()
     place = chosen.report(lambda: made) if chosen is not None else None
     if place is not None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from benchmark.analysis.fronts import heading
+from benchmark.analysis.leaderboard import Leaderboard
 from benchmark.analysis.results import Results
 from benchmark.analysis.study import Study
 from benchmark.records.record import STATUSES, TUNED, SelectionName
@@ -28,6 +29,7 @@ from benchmark.reporting.layout import (
     Sentences,
     TextTable,
 )
+from benchmark.reporting.leaderboard import leaderboard, several
 from benchmark.reporting.ledger import ledger
 from benchmark.reporting.notes import dataset_notes, trouble
 from benchmark.reporting.overview import gain_table, overview
@@ -56,10 +58,12 @@ def document(
     selection: SelectionName,
     ranking: Ranking | None,
     references: Sequence[ReferenceRecord],
+    boards: Sequence[Leaderboard] = (),
 ) -> Document:
     """Everything a report says but its figures."""
     chapters = [
         _each("answer", "Answer", results, _answer),
+        *([leaderboard(boards)] if several(boards) else []),
         _each("overview", "Overview", results, lambda r: ([overview(r)], dataset_notes(r))),
         Chapter(
             "compared",

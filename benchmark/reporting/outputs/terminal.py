@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from rich.box import SIMPLE_HEAD
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.rule import Rule
 from rich.table import Table
@@ -19,6 +20,7 @@ WIDTH = 100
 MOST_ROWS, MOST_SENTENCES = 60, 20
 _LEAST_NAME, _LONGEST_WORD = 14, 18  # characters: of a method's column, and of a word in a head that is not broken
 _NAME_OF_ANY_TERMINAL = 8  # characters that a method's column has, however narrow the terminal is
+_FEWEST_TO_STACK = 5  # columns of a table that is cut in two, one below the other, where it is too wide
 _SHORT_TEXT = 24  # characters: a column of so short texts, verdicts for one, is not cut but broken between words
 
 
@@ -76,6 +78,9 @@ def _table(table: TextTable, width: int, *, spare: bool = True) -> RenderableTyp
                 words = [word for text in (titles[place], *(row[place] for row in texts)) for word in text.split()]
                 widths[place] = max(map(len, words), default=0)
         room = width - sum(widths[1:]) - 2 * len(widths)
+    if room < _NAME_OF_ANY_TERMINAL and len(shown) > _FEWEST_TO_STACK:
+        half = 1 + len(shown) // 2
+        return Group(*(_table(_only(table, [0, *part]), width, spare=spare) for part in (shown[1:half], shown[half:])))
     if all(fixed[1:]):
         fixed[0], widths[0] = True, min(widths[0], max(room, _NAME_OF_ANY_TERMINAL))
     for line in texts:  # lack of space breaks names, after their slash, never a number
@@ -92,6 +97,12 @@ def _table(table: TextTable, width: int, *, spare: bool = True) -> RenderableTyp
     if left_out:
         drawn.caption = Text(left_out)
     return Padding(drawn, (1, 0, 0, 0))
+
+
+def _only(table: TextTable, places: Sequence[int]) -> TextTable:
+    """The table with these of its columns."""
+    rows = tuple(replace(row, cells=tuple(row.cells[n] for n in places)) for row in table.rows)
+    return replace(table, columns=tuple(table.columns[n] for n in places), rows=rows)
 
 
 def _title(column: Column, texts: list[str]) -> str:
