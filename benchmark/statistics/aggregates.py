@@ -76,8 +76,8 @@ def probability_of_improvement(
     for (x, y), share in zip(sides, shares, strict=True):
         wins_XY = _wins(x, y)
         mean += share * float(wins_XY.mean())
-        times_RX, times_RY = (generator.multinomial(n, [1 / n] * n, draws) / n for n in wins_XY.shape)
-        drawn_R += share * np.einsum("rx,xy,ry->r", times_RX, wins_XY, times_RY)
+        times_RX, times_RY = (generator.multinomial(n, [1 / n] * n, draws) for n in wins_XY.shape)
+        drawn_R += share * np.einsum("rx,xy,ry->r", times_RX, wins_XY, times_RY) / wins_XY.size
     if min(len(side) for pair in sides for side in pair) < FEWEST:
         return Interval(mean, None, None, len(sides), confidence)
     low, high = np.quantile(drawn_R, [(1 - confidence) / 2, (1 + confidence) / 2])

@@ -105,8 +105,9 @@ def _chapters(
     boards: Sequence[Leaderboard],
 ) -> list[PageChapter]:
     """The chapters with their figures; those that have neither text nor figure are left out."""
-    drawn = {r.group.name: figures(r, keys) for r in results[:MOST_DATASETS]}
-    left_out = len(results) - len(drawn)
+    named = {part.name for chapter in document.chapters for part in chapter.parts}
+    drawn = {r.group.name: figures(r, keys) for r in results[:MOST_DATASETS] if r.group.name in named}
+    left_out = len(results) - MOST_DATASETS
     ranks = critical_difference(ranking, keys) if ranking is not None else None
     over_all = {"ranks": ranks, "leaderboard": performance_profiles(boards, keys)}
     drawn[""] = {anchor: figure for anchor, figure in over_all.items() if figure is not None}
