@@ -112,7 +112,7 @@ _margin = click.option(
 
 
 @mtlbench.command()
-@_results
+@click.argument("results", nargs=-1, type=click.Path(), metavar="[FOLDER]...")
 @_baseline
 @click.option(
     "--selection",
@@ -129,6 +129,9 @@ _margin = click.option(
     help="Runs with default parameters, tuned ones, or both side by side.",
 )
 @_margin
+@click.option("--leaderboard", is_flag=True, help="Only the leaderboard over data sets.")
+@click.option("--profiles", is_flag=True, help="Add performance profiles over data sets to the page.")
+@click.option("--iqm", is_flag=True, help="Average data sets by the interquartile mean.")
 @click.option("--html", type=click.Path(dir_okay=False), help="Write one self-contained page.")
 @click.option("--markdown", type=click.Path(dir_okay=False), help="Write the tables as Markdown.")
 @click.option(
@@ -148,7 +151,11 @@ _margin = click.option(
 )
 @click.option("--notes/--no-notes", default=None, help="With --latex: notes below the tables.  [default: notes]")
 @click.option("--csv", type=click.Path(dir_okay=False), help="Write means, differences and verdicts as CSV.")
-@click.option("--parquet", type=click.Path(dir_okay=False), help="Write every value of every run as Parquet.")
+@click.option(
+    "--parquet",
+    type=click.Path(dir_okay=False),
+    help="Write every value of every run as Parquet; with --leaderboard, one error a run, as bencheval reads it.",
+)
 @click.option(
     "--figure", metavar="NAME", help="Write one figure for a paper to --out, such as forest, front or curves."
 )
@@ -164,7 +171,7 @@ _margin = click.option(
     help="Send page and tables to a tracker, and set its parameters: --tracker wandb --tracker mode=online.",
 )
 def report(
-    results: str,
+    results: tuple[str, ...],
     *,
     margin: tuple[str, ...],
     tracker: tuple[str, ...],
@@ -177,9 +184,9 @@ def report(
     width: Literal["page", "column"] | None,
     **options: Any,
 ) -> None:
-    """Compare the records under a folder.
+    """Compare the records under one or several folders.
 
-    RESULTS is results/runs if it is not given.
+    FOLDER is results/runs if none is given.
     """
     from benchmark.reporting import Paper
     from benchmark.reporting import report as make
@@ -194,7 +201,7 @@ def report(
     chosen = _tracker(tracker) if tracker else None  # a misspelt one is told before the work
     printed = read_names(names) if names is not None else {}
     paper = Paper(tuple(columns.split(",")) if columns else (), printed, notes is not False) if has_latex else None
-    made = make(results, margins=_margins("--margin", margin, (GAIN,)), paper=paper, **options)
+    made = make(results or RESULTS_DIR, margins=_margins("--margin", margin, (GAIN,)), paper=paper, **options)
     if figure is None or out is None:
         made.print()
     else:

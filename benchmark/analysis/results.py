@@ -10,7 +10,7 @@ from statistics import fmean
 
 from benchmark import metrics
 from benchmark.analysis.families import margin_of, not_ranked
-from benchmark.analysis.gain import TASKS, Gain
+from benchmark.analysis.gain import TASKS, Gain, Scores
 from benchmark.analysis.lines import CONSTANT, Line
 from benchmark.analysis.question import Answered, Question
 from benchmark.analysis.study import Group
@@ -42,6 +42,7 @@ class Results:
         gains: Of every method but the baseline.
         other_gains: The same under the other selection.
         no_gains: Why there are no gains, if there are none.
+        scores: The gain of every run, the baseline's too.
         question: What the runs were made to answer.
         answers: All methods against the baseline; None without one.
         rows: {(task, method): how well the test rows tell its difference to the baseline, or why that is unknown}; empty where
@@ -60,6 +61,7 @@ class Results:
     gains: Mapping[str, Gain] = field(default_factory=dict)
     other_gains: Mapping[str, Gain] = field(default_factory=dict)
     no_gains: str | None = None
+    scores: Scores = field(default_factory=Scores)
     question: Question = field(default_factory=Question)
     answers: Answered | None = None
     rows: Mapping[tuple[str, str], RowError | str] = field(default_factory=dict)

@@ -35,7 +35,7 @@ Found: TypeAlias = dict[str, Deviations | str]
 
 def row_errors(
     group: Group,
-    results: str | Path,
+    results: str | Path | Sequence[str | Path],
     baseline: str,
     selection: SelectionName = "joint",
     scales: Mapping[str, float] | None = None,
@@ -47,7 +47,7 @@ def row_errors(
 
     Args:
         group: Runs of one data set.
-        results: The folder of records, predictions beside them.
+        results: The folder of records, predictions beside them; or several folders.
         baseline: The method that the others are compared to, as the group names it.
         selection: The epoch that is compared: one for all tasks, or each task's best.
         scales: Per cent of gain over all tasks for one unit of a task's metric, of `gain.scores`; empty where there is no gain.
@@ -58,8 +58,9 @@ def row_errors(
     """
     scales = scales or {}
     files: dict[str, list[Path]] = defaultdict(list)
-    for path in sorted(Path(results).rglob(f"*{SUFFIX}")):
-        files[path.name.removesuffix(SUFFIX)].append(path)
+    for folder in [results] if isinstance(results, (str, Path)) else results:
+        for path in sorted(Path(folder).rglob(f"*{SUFFIX}")):
+            files[path.name.removesuffix(SUFFIX)].append(path)
     methods = [method for method, runs in group.finished.items() if runs and method != baseline]
     known: dict[Path, LabelledRows] = {}
     terms = files, selection, known, scales

@@ -5,18 +5,21 @@ records -> Study (names, groups) -> long table -> Results (estimates, verdicts) 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, TypeAlias, get_args
 
 import polars as pl
 
 from benchmark.analysis import families, gain
 from benchmark.analysis import values as tables
 from benchmark.analysis.answer import Answer
+from benchmark.analysis.bencheval import bencheval_table
 from benchmark.analysis.estimates import estimates
+from benchmark.analysis.leaderboard import Leaderboard, leaderboards
 from benchmark.analysis.lines import reference_lines
 from benchmark.analysis.question import Question, answered
 from benchmark.analysis.results import Results
@@ -26,10 +29,11 @@ from benchmark.analysis.summary import summary
 from benchmark.files import no_garbage_collection, written_whole
 from benchmark.kinds import check_headlines
 from benchmark.records.predictions import SUFFIX
-from benchmark.records.record import BASELINE, GAIN, RESULTS_DIR, Purpose, Record, SelectionName, load_records
+from benchmark.records.record import BASELINE, GAIN, RESULTS_DIR, TRIAL, Purpose, Record, SelectionName, load_records
 from benchmark.records.reference import ReferenceRecord, load_references
 from benchmark.reporting.chapters import document as chapters
 from benchmark.reporting.layout import Document
+from benchmark.reporting.leaderboard import leaderboard as board_chapter
 from benchmark.reporting.names import print_names
 from benchmark.reporting.paper import Paper, paper_table
 from benchmark.reporting.ranks import ranking
@@ -42,6 +46,9 @@ if TYPE_CHECKING:
     from benchmark.reporting.figures.paper import Width
 
 __all__ = ["Margin", "Paper", "Report", "report"]
+
+Records: TypeAlias = str | Path | Sequence[str | Path] | Sequence[Record]
+"""Where records are: a folder, or several; or the records themselves."""
 
 OTHER: dict[SelectionName, SelectionName] = {"joint": "per_task", "per_task": "joint"}
 
@@ -61,6 +68,8 @@ class Report(Answer):
         study: The records behind it.
         results: The numbers, one a data set.
         ranking: Of the methods over all tasks, if they can be ranked.
+        leaderboards: Of tuned methods and of those with default parameters, over all data sets.
+        profiles: Whether the page has their performance profiles.
         files: What was written, and where.
         folder: Of the records, for the commands that the page copies.
     """
@@ -72,6 +81,8 @@ class Report(Answer):
     study: Study
     results: tuple[Results, ...]
     ranking: Ranking | None = None
+    leaderboards: tuple[Leaderboard, ...] = ()
+    profiles: bool = False
     files: tuple[Path, ...] = ()
     folder: str = RESULTS_DIR
 
@@ -79,7 +90,10 @@ class Report(Answer):
         """One self-contained page: tables, figures, and how it was made."""
         from benchmark.reporting.outputs.html import render
 
-        return render(self.document, self.results, self.ranking, self.summary, self.study.methods, self.folder)
+        boards = self.leaderboards if self.profiles else ()
+        return render(
+            self.document, self.results, self.ranking, self.summary, self.study.methods, boards, folder=self.folder
+        )
 
     def markdown(self) -> str:
         """The tables as Markdown."""
@@ -151,13 +165,16 @@ class Report(Answer):
 
 @no_garbage_collection()
 def report(
-    records: str | Path | Sequence[Record] = RESULTS_DIR,
+    records: Records = RESULTS_DIR,
     *,
     baseline: str = BASELINE,
     selection: SelectionName = "joint",
     purpose: Purpose = "all",
     margins: Mapping[str, Margin] | None = None,
     references: Sequence[ReferenceRecord] | None = None,
+    leaderboard: bool = False,
+    profiles: bool = False,
+    iqm: bool = False,
     html: str | Path | None = None,
     markdown: str | Path | None = None,
     latex: str | Path | None = None,
@@ -168,7 +185,7 @@ def report(
     """Compares the methods of some records, head to head.
 
     Args:
-        records: A folder of records, or the records themselves.
+        records: A folder of records, or several, or the records themselves.
         baseline: The method that others are compared to, `architecture/weighting` or a full name of the report. Where it
             was tuned too, the tuned one is meant: `purpose` chooses otherwise.
         selection: `joint`, one epoch for all tasks, or `per_task`, each task's own best; for all methods alike.
@@ -176,16 +193,19 @@ def report(
             in the ledger of tuned runs and in nothing else.
         margins: Inside which two methods are equivalent, by headline metric (`auc`, `mse`) and of the gain over tasks
             (`gain`); those left out are as the kinds of task have them, and 0.5 % for the gain.
-        references: Lines to compare with; by default those of the folder.
+        references: Lines to compare with; by default those of the folders.
+        leaderboard: Whether to leave out everything but the leaderboard over data sets; Parquet is then in bencheval's layout.
+        profiles: Whether the page has performance profiles: the share of data sets and runs with a gain above each value.
+        iqm: Whether leaderboards have the interquartile mean over data sets in place of the mean.
         html: Where to write the page.
         markdown: Where to write the tables as Markdown.
         latex: A folder for the tables as LaTeX, one file each, and `paper.tex`, one table over all data sets.
         paper: How those are made: columns, names, notes.
         csv: Where to write `Report.summary` as CSV.
-        parquet: Where to write the long table, `Report.table`.
+        parquet: Where to write the long table, `Report.table`; with `leaderboard` that of `benchmark.analysis.bencheval`.
 
     Raises:
-        FileNotFoundError: if the folder does not exist.
+        FileNotFoundError: if a folder does not exist.
         ValueError: if there are no records of this purpose, or an option is unknown.
     """
     if selection not in get_args(SelectionName):
@@ -195,13 +215,17 @@ def report(
     margins = margins or {}
     check_headlines(margins.keys() - {GAIN})
     gain.endpoint(margins)  # refuses a wrong margin
-    loaded = _load(records)
+    places, given = _places(records)
+    loaded = _load(places) if places else given
+    if not loaded:
+        raise ValueError("records is empty: a report needs at least one record")
+    folders = [place for place in places if place.is_dir()]
     if references is None:
-        references = _references(records)
-    folder = Path(records) if isinstance(records, (str, Path)) and Path(records).is_dir() else None
-    made = _make(Study.of(loaded, purpose), baseline, selection, margins, references, folder)
-    if isinstance(records, (str, Path)):
-        made = replace(made, folder=str(records))
+        references = _references(folders)
+    made = _make(Study.of(loaded, purpose), baseline, selection, margins, references, folders, iqm=iqm)
+    made = replace(made, profiles=profiles, folder=os.path.commonpath(places) if places else RESULTS_DIR)
+    if leaderboard:
+        made = replace(made, document=replace(made.document, chapters=(board_chapter(made.leaderboards),)))
     files = []
     for target, text in ((html, made.html), (markdown, made.markdown), (csv, made.csv)):
         if target is not None:
@@ -211,7 +235,8 @@ def report(
             _written(Path(latex, name), partial(_write_text, tex))
         files.append(Path(latex))
     if parquet is not None:
-        files.append(_written(Path(parquet), made.table.write_parquet))
+        table = bencheval_table(made.results) if leaderboard else made.table
+        files.append(_written(Path(parquet), table.write_parquet))
     return replace(made, files=tuple(files))
 
 
@@ -229,25 +254,37 @@ def _write_text(text: str, path: Path) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _load(records: str | Path | Sequence[Record]) -> Sequence[Record]:
-    if not isinstance(records, (str, Path)):
-        if not records:
-            raise ValueError("records is empty: a report needs at least one record")
-        return records
+def _places(records: Records) -> tuple[list[Path], Sequence[Record]]:
+    """The folders or files that were given, or else the records."""
+    if isinstance(records, (str, Path)):
+        return [Path(records)], ()
+    places = [Path(one) for one in records if not isinstance(one, Record)]
+    found = [one for one in records if isinstance(one, Record)]
+    if places and found:
+        raise ValueError(f"records must be folders or records, found both: {places[0]} and the record {found[0].id}")
+    return places, found
+
+
+def _load(places: Sequence[Path]) -> list[Record]:
+    """The records of all places; a trial that is in several counts once. Of other runs, `Study` keeps one of each."""
     hint = "; `mtlbench run dataset=shop architecture=single_task,mmoe seed='range(0,5)'` makes some"
-    try:
-        loaded = load_records(records)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{error}{hint}") from None
-    if not loaded:
-        raise ValueError(f"no records under {records}{hint}")
+    loaded: list[Record] = []
+    trials: set[str] = set()
+    for place in places:
+        try:
+            found = load_records(place)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"{error}{hint}") from None
+        if not found:
+            raise ValueError(f"no records under {place}{hint}")
+        loaded += [record for record in found if record.purpose != TRIAL or record.id not in trials]
+        trials |= {record.id for record in found if record.purpose == TRIAL}
     return loaded
 
 
-def _references(records: str | Path | Sequence[Record]) -> Sequence[ReferenceRecord]:
-    if not isinstance(records, (str, Path)) or not Path(records).is_dir():
-        return ()
-    return load_references(records)
+def _references(folders: Sequence[Path]) -> list[ReferenceRecord]:
+    """The reference lines of all folders, each once."""
+    return list({record.id: record for folder in folders for record in load_references(folder)}.values())
 
 
 def _make(
@@ -256,13 +293,15 @@ def _make(
     selection: SelectionName,
     margins: Mapping[str, Margin],
     references: Sequence[ReferenceRecord],
-    folder: Path | None,
+    folders: Sequence[Path],
+    *,
+    iqm: bool = False,
 ) -> Report:
     table = tables.long_table(study)
     chosen = tables.values_on_test(table, selection)
     other = tables.values_on_test(table, OTHER[selection])
     results = []
-    has_predictions = folder is not None and next(folder.rglob(f"*{SUFFIX}"), None) is not None
+    has_predictions = any(next(folder.rglob(f"*{SUFFIX}"), None) is not None for folder in folders)
     for group in study.groups:
         baseline, values = find_baseline(group, wanted), chosen.get(group.name, {})
         several = len(group.by_method) > 1
@@ -279,9 +318,10 @@ def _make(
                 gains=gain.gains(scores, baseline, terms, judged.primary if judged is not None else None),
                 other_gains=gain.gains(other_scores, baseline, terms),
                 no_gains=scores.reason,
+                scores=scores,
                 question=question,
                 answers=judged,
-                rows=row_errors(group, folder, baseline, selection, scores.scales) if folder and has_predictions and baseline else {},
+                rows=row_errors(group, folders, baseline, selection, scores.scales) if has_predictions and baseline else {},
                 lines=lines,
                 against_lines={
                     key: families.against_line(group, values, key, line, margins)
@@ -291,12 +331,14 @@ def _make(
             )
         )  # fmt: skip
     ranks = ranking(results)
+    boards = leaderboards(results, iqm=iqm)
     return Report(
         table,
         summary(results),
         selection,
-        chapters(study, results, selection, ranks, references),
+        chapters(study, results, selection, ranks, references, boards),
         study,
         tuple(results),
         ranks,
+        boards,
     )

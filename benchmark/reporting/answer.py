@@ -89,9 +89,7 @@ def _verdict(results: Results, found: Sequence[Comparison]) -> str:
             f"adjusted {largest}."
         )
     if len(of[Verdict.IDENTICAL]) == len(found):
-        return (
-            f"{_all(results, len(found))} are identical to {where}: no run differs from the baseline's with the same seed."
-        )
+        return f"{_all(results, len(found))} are identical to {where}: no run differs from the baseline's with the same seed."
     return (
         f"No method is shown to beat {where}: {_rest(results, of)}; the best mean is that of {first.method}, "
         f"{_size(results, first, plus=True)}."
@@ -175,7 +173,11 @@ def _choice(results: Results) -> str:
     beside = _beside(results, cheapest)
     if not tied:
         return f"Use {best}: every other ranked method is told apart from it.{beside}"
-    many = "all methods" if len(results.tiers) == 1 else f"the {len(tied) + 1} methods that are not told apart from the best"
+    many = (
+        "all methods"
+        if len(results.tiers) == 1
+        else f"the {len(tied) + 1} methods that are not told apart from the best"
+    )
     mean = "the best mean and " if cheapest == best else ""
     who = f" ({_some(results.tiers[0])})" if len(results.tiers) > 1 else ", none of which is told apart from the best"
     return f"Use {cheapest}: it has {mean}the fewest parameters of {many}{who}.{beside}"
@@ -201,7 +203,11 @@ def _tasks(results: Results) -> str:
     if family is None or not family.tests:
         return ""
     primary = {c.verdict for c in results.primary.comparisons if c.verdict is not None} if results.primary else set()
-    if len(primary) == 1 and Verdict.UNDECIDED not in primary and primary == {c.verdict for c in family.comparisons if c.verdict is not None}:
+    if (
+        len(primary) == 1
+        and Verdict.UNDECIDED not in primary
+        and primary == {c.verdict for c in family.comparisons if c.verdict is not None}
+    ):
         return f"The same holds on every task ({joined([task.name for task in _of(results)])})."
     parts = []
     for verdict in (Verdict.BETTER, Verdict.WORSE, Verdict.EQUIVALENT, Verdict.IDENTICAL):

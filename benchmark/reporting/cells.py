@@ -11,6 +11,7 @@ from benchmark.schema import Task
 from benchmark.statistics import FEWEST
 from benchmark.text import TOO_FEW, count, in_seconds, with_interval
 
+
 def metric_cell(results: Results, task: Task, metric: str, method: str, few: str = TOO_FEW) -> Cell:
     """A mean with its interval, marked if it is the best."""
     mean = results.estimate(task.name, metric, method).mean

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from benchmark.analysis.fronts import heading
+from benchmark.analysis.leaderboard import Leaderboard
 from benchmark.analysis.results import Results
 from benchmark.analysis.study import Study
 from benchmark.records.record import STATUSES, TUNED, SelectionName
@@ -28,6 +29,7 @@ from benchmark.reporting.layout import (
     Sentences,
     TextTable,
 )
+from benchmark.reporting.leaderboard import leaderboard, several
 from benchmark.reporting.ledger import ledger
 from benchmark.reporting.notes import dataset_notes, trouble
 from benchmark.reporting.overview import gain_table, grid_table, overview
@@ -35,7 +37,7 @@ from benchmark.reporting.ranks import rank_table
 from benchmark.reporting.sentences import verdicts
 from benchmark.reporting.tasks import selection_table, task_table
 from benchmark.statistics import Ranking
-from benchmark.text import counted
+from benchmark.text import counted, listed
 
 if TYPE_CHECKING:
     from benchmark.records.reference import ReferenceRecord
@@ -51,12 +53,14 @@ def document(
     selection: SelectionName,
     ranking: Ranking | None,
     references: Sequence[ReferenceRecord],
+    boards: Sequence[Leaderboard] = (),
 ) -> Document:
     """Everything a report says but its figures, in the order in which a reader asks."""
     default = {r.group.dataset: r for r in results if not r.group.is_tuned}
     many = len({r.group.dataset for r in results}) > MOST_ANSWERS
     chapters = [
         Chapter("answer", "Answer", tuple(_short_answers(results) if many else _answers(results))),
+        *([leaderboard(boards)] if several(boards) else []),
         _each("forest", "Gain and tasks", results, _nothing),
         _each("grid", "Architecture by weighting", results, lambda r: ([grid_table(r)], ())),
         _each(
@@ -131,11 +135,16 @@ def _answers(results: Sequence[Results]) -> Iterator[Part]:
 def _short_answers(results: Sequence[Results]) -> Iterator[Part]:
     """The first sentence of every data set, of the tuned methods where there are any."""
     views = _views(results)
-    found = [
-        Sentence(f"{one.group.dataset}: {said[0]}")
-        for one in results
-        if views[one.group.name] != "default" and (said := answer(one))
-    ]
+    found, without = [], []
+    for one in results:
+        if views[one.group.name] == "default":
+            continue
+        if said := answer(one):
+            found.append(Sentence(f"{one.group.dataset}: {said[0]}"))
+        else:
+            without.append(one.group.dataset)
+    if found and without:
+        found.append(Sentence(f"No comparison with {results[0].wanted} on {listed(without)}."))
     yield Part("", (Sentences(tuple(found)),) if found else ())
 
 

@@ -58,7 +58,9 @@ def overview(results: Results, default: Results | None = None) -> TextTable:
         rows.append(Row(tuple(made[column.key] for column in columns), ruled=bool(rows) and tier != above))
         above = tier
     rows += [row for line in results.lines.values() if (row := _line(results, line, columns)) is not None]
-    return TextTable("overview", "All methods", tuple(columns), tuple(rows), _about(results), notes=_notes(results, gains=gains))
+    return TextTable(
+        "overview", "All methods", tuple(columns), tuple(rows), _about(results), notes=_notes(results, gains=gains)
+    )
 
 
 def _in_tiers(results: Results) -> list[str]:

@@ -17,9 +17,7 @@ def ranking(all_results: Sequence[Results]) -> Ranking | None:
 
     A data set is a block, whatever its number of tasks: its tasks are not independent.
     """
-    found = [
-        [r for r in all_results if r.judges_gain and r.group.is_tuned is is_tuned] for is_tuned in (True, False)
-    ]
+    found = [[r for r in all_results if r.judges_gain and r.group.is_tuned is is_tuned] for is_tuned in (True, False)]
     results = max(found, key=len)
     if len(results) < FEWEST_DATASETS:
         return None
@@ -30,7 +28,9 @@ def ranking(all_results: Sequence[Results]) -> Ranking | None:
 
 def _gains(results: Results) -> dict[str, float]:
     """The mean gains of the methods that are ranked, the baseline among them."""
-    means = {m: total.mean for m, gain in results.gains.items() if m in results.tier_of and (total := gain.total) is not None}
+    means = {
+        m: total.mean for m, gain in results.gains.items() if m in results.tier_of and (total := gain.total) is not None
+    }
     return means | ({results.baseline: 0.0} if results.baseline in results.tier_of else {})
 
 

@@ -61,7 +61,9 @@ def task_table(results: Results, task: Task) -> TextTable:
         *_line_notes(results, task),
         *task_notes(results, task, shown),
     )
-    return TextTable(f"task_{task.name}", task.name, tuple(columns), tuple(rows), subtitle=_about(results, task), notes=notes)
+    return TextTable(
+        f"task_{task.name}", task.name, tuple(columns), tuple(rows), subtitle=_about(results, task), notes=notes
+    )
 
 
 def _secondary_cell(results: Results, task: Task, metric: str, method: str) -> Cell:

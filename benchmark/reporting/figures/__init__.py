@@ -35,9 +35,7 @@ class Kind:
 
 FIGURES: Mapping[str, Kind] = {
     "forest": Kind(forest.forest, MOST_MARKS, "a baseline, and a method to compare with it"),
-    "differences": Kind(forest.differences, MOST_MARKS, "a baseline, and a method to compare with it"),
     "front": Kind(comparisons.front, MOST_MARKS, "two tasks with different headline metrics, such as AUC and MSE"),
-    "gains": Kind(forest.gain, MOST_MARKS, "two tasks, and a baseline that is better than the constant on both"),
     "cost": Kind(comparisons.costs, MOST_MARKS, "two methods of which parameters or seconds of training are known"),
     "curves": Kind(curves, MOST_LINES, "runs with validations"),
     "weights": Kind(weights, MOST_LINES, "a method whose weights of the tasks move"),

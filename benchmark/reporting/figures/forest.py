@@ -43,45 +43,6 @@ def forest(drawn: Drawn) -> Figure | None:
         )  # fmt: skip
 
 
-def differences(drawn: Drawn) -> Figure | None:
-    """The seesaw: what every task gains or loses against the baseline, method by method."""
-    results = drawn.results
-    if results.baseline is None or not _knows_differences(drawn):
-        return None
-    with drawing():
-        canvas, panels = rows(drawn.compared, len(results.group.tasks))
-        sentences = [_task_panel(axes, drawn, task) for axes, task in zip(panels, results.group.tasks, strict=True)]
-        return figure(
-            f"Change of each task against {named(results.baseline)}", canvas, results.group.name,
-            f"Differences to {named(results.baseline)} on test with 95 % t intervals, not adjusted. {_READ}",
-            sentences,
-        )  # fmt: skip
-
-
-def gain(drawn: Drawn) -> Figure | None:
-    """The mean gain over the tasks, and the task that gains least."""
-    results = drawn.results
-    methods = [m for m in drawn.compared if m in results.gains and results.gains[m].total is not None]
-    if results.baseline is None or not methods or len(results.group.tasks) < 2:
-        return None
-    with drawing():
-        canvas, (axes,) = rows(methods, 1)
-        sentences = []
-        found = [total for method in methods if (total := results.gains[method].total) is not None]
-        mark(axes, [_row(drawn, methods[row], row, total) for row, total in enumerate(found)])
-        worst = {row: w[1].mean for row, m in enumerate(methods) if (w := results.gains[m].worst) is not None}
-        axes.plot([*worst.values()], [*worst], marker="|", markersize=8, color=MUTED, linestyle="none")
-        sentences += [f"{method}: {total.mean:+z.2f} %." for method, total in zip(methods, found, strict=True)]
-        axes.axvline(0, color=MUTED, linewidth=0.8)
-        axes.set_xlabel("gain over tasks, %; right is better")
-        return figure(
-            f"Gain over tasks against {named(results.baseline)}", canvas, results.group.name,
-            "The dot is the mean gain over the tasks with its 95 % interval over seeds; the grey tick is the task that "
-            "gains least, which a mean hides.",
-            sentences,
-        )  # fmt: skip
-
-
 def _knows_differences(drawn: Drawn) -> bool:
     results = drawn.results
     return any(results.headline(task, m).difference for task in results.group.tasks for m in drawn.compared)

@@ -13,9 +13,11 @@ import polars as pl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from benchmark.analysis.leaderboard import Leaderboard
 from benchmark.analysis.results import Results
 from benchmark.kinds import default_margins
 from benchmark.reporting.figures import Figure, figures
+from benchmark.reporting.figures.profiles import performance_profiles
 from benchmark.reporting.figures.ranks import critical_difference
 from benchmark.reporting.figures.styles import DARK, LIGHT, Style, styles
 from benchmark.reporting.layout import Block, Document, Part
@@ -59,6 +61,8 @@ def render(
     ranking: Ranking | None,
     summary: pl.DataFrame,
     methods: Sequence[str],
+    boards: Sequence[Leaderboard] = (),
+    *,
     folder: str,
 ) -> str:
     """The page.
@@ -69,6 +73,7 @@ def render(
         ranking: Of the methods over all tasks, if they can be ranked.
         summary: `Report.summary`, whose headline numbers the page carries for programs.
         methods: All of them, in the order of their keys.
+        boards: Whose performance profiles to draw.
         folder: Where the records are, for the commands that the page copies.
     """
     environment = Environment(
@@ -91,7 +96,7 @@ def render(
         datasets=list(dict.fromkeys(result.group.dataset for result in results)),
         groups=[result.group.name for result in results],
         has_views=any(part.parameters for chapter in document.chapters for part in chapter.parts),
-        chapters=_chapters(document, results, ranking, keys),
+        chapters=_chapters(document, results, ranking, keys, boards),
         keys={method: symbols.index(style) for method, style in keys.items()},
         symbols=list(enumerate(symbols)),
         style=environment.get_template("report.css").render(palettes=palettes).strip(),
@@ -105,13 +110,19 @@ def render(
 
 
 def _chapters(
-    document: Document, results: Sequence[Results], ranking: Ranking | None, keys: dict[str, Style]
+    document: Document,
+    results: Sequence[Results],
+    ranking: Ranking | None,
+    keys: dict[str, Style],
+    boards: Sequence[Leaderboard],
 ) -> list[PageChapter]:
     """The chapters with their figures; those that have neither text nor figure are left out."""
-    drawn = {r.group.name: figures(r, keys) for r in results[:MOST_DATASETS]}
-    left_out = len(results) - len(drawn)
+    named = {part.name for chapter in document.chapters for part in chapter.parts}
+    drawn = {r.group.name: figures(r, keys) for r in results[:MOST_DATASETS] if r.group.name in named}
+    left_out = len(results) - MOST_DATASETS
     ranks = critical_difference(ranking, keys) if ranking is not None else None
-    drawn[""] = {"ranks": ranks} if ranks is not None else {}
+    over_all = {"ranks": ranks, "leaderboard": performance_profiles(boards, keys)}
+    drawn[""] = {anchor: figure for anchor, figure in over_all.items() if figure is not None}
     finished = {r.group.name: [m for m in r.by_gain if r.group.finished[m]] for r in results}
     chapters = []
     for chapter in document.chapters:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from rich.box import SIMPLE_HEAD
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.rule import Rule
 from rich.table import Table
@@ -22,6 +22,7 @@ STRIP = 21  # columns of a drawn interval
 _LEAST_NAME, _LONGEST_WORD = 14, 18  # characters: of a method's column, and of a word in a head that is not broken
 _WHOLE_NAME = 26  # characters: a name up to this is not broken while spare columns are shown
 _NAME_OF_ANY_TERMINAL = 8  # characters that a method's column has, however narrow the terminal is
+_FEWEST_TO_STACK = 5  # columns of a table that is cut in two, one below the other, where it is too wide
 _SHORT_TEXT = 24  # characters: a column of so short texts, verdicts for one, is not cut but broken between words
 
 
@@ -90,8 +91,15 @@ def _with_strip(table: TextTable) -> TextTable:
     def strip(cell: Cell) -> Cell:
         if cell.value is None or not high > low:
             return Cell("")
-        at = {name: round((value - low) / (high - low) * (STRIP - 1)) for name, value in
-              (("zero", 0.0), ("mean", cell.value), ("left", (cell.ends or (cell.value,) * 2)[0]), ("right", (cell.ends or (cell.value,) * 2)[1]))}
+        at = {
+            name: round((value - low) / (high - low) * (STRIP - 1))
+            for name, value in (
+                ("zero", 0.0),
+                ("mean", cell.value),
+                ("left", (cell.ends or (cell.value,) * 2)[0]),
+                ("right", (cell.ends or (cell.value,) * 2)[1]),
+            )
+        }
         line = [" "] * STRIP
         line[at["zero"]] = "│"
         for column in range(at["left"], at["right"] + 1):
@@ -129,6 +137,9 @@ def _drawn(table: TextTable, shown: Sequence[int], width: int) -> tuple[Renderab
                 words = [word for text in (titles[place], *(row[place] for row in texts)) for word in text.split()]
                 widths[place] = max(map(len, words), default=0)
         room = width - sum(widths[1:]) - 2 * len(widths)
+    if room < _NAME_OF_ANY_TERMINAL and len(shown) > _FEWEST_TO_STACK:
+        half = 1 + len(shown) // 2
+        return Group(*(_drawn(table, [0, *part], width)[0] for part in (shown[1:half], shown[half:]))), False
     if all(fixed[1:]):
         fixed[0], widths[0] = True, min(widths[0], max(room, _NAME_OF_ANY_TERMINAL))
     for line in texts:  # lack of space breaks names, after their slash, never a number

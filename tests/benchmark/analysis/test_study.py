@@ -230,7 +230,10 @@ def test_each_search_is_extended_on_its_own() -> None:
     small, large = searched(trials=4), searched(trials=6, diverged=0)
     study = Study.of([*small, *large, *searched(trials=4, search_seed=1), *searched("shop", trials=4)])
     assert study.overtaken == 3
-    assert [len(group.by_method["mmoe/equal"]) for group in study.groups] == [3, 4]  # of search 1 the run of seed 1 stays
+    assert [len(group.by_method["mmoe/equal"]) for group in study.groups] == [
+        3,
+        4,
+    ]  # of search 1 the run of seed 1 stays
     videos = study.groups[1]
     assert [(run.record.search_seed, run.record.num_trials) for run in videos.by_method["mmoe/equal"]] == [
         (0, 6), (0, 6), (1, 4), (0, 6),

@@ -70,6 +70,7 @@ def record(
     gain: float | None = None,
     num_epochs: int = 12,
     search_seed: int = 0,
+    called: str = "",
 ) -> Record:
     """One record; the same arguments give the same record.
 
@@ -83,8 +84,10 @@ def record(
         gain: The method's quality in place of that in METHODS.
         num_epochs: Epochs trained.
         search_seed: Which search it is of.
+        called: Another name of the data set: it has the tasks of `dataset` and is another one.
     """
     schema = SCHEMAS[dataset]
+    dataset = called or dataset
     names = method.split("/")
     identity: dict[str, Any] = {
         "dataset": {"name": dataset, "split_seed": 0, **(options or {})},
@@ -143,6 +146,19 @@ def record(
 def records(datasets: tuple[str, ...] = ("videos", "shop"), seeds: int = 5, **options: Any) -> list[Record]:
     """Every method on every data set with so many seeds, all finished."""
     return [record(d, m, s, **options) for d in datasets for m in METHODS for s in range(seeds)]
+
+
+def many(datasets: int = 8, methods: int = 20, seeds: int = 3, **options: Any) -> list[Record]:
+    """So many data sets and methods, `single_task/equal` among them; a method's gain differs between data sets."""
+    weightings = ("equal", "uncertainty", "pcgrad", "dwa")
+    names = ["single_task/equal", *(f"net_{n // 4}/{weightings[n % 4]}" for n in range(methods - 1))]
+    return [
+        record(
+            ("videos", "shop")[d % 2], method, seed, called=f"data_set_{d}", num_epochs=2,
+            gain=0.0 if not m else 0.002 * (m - 10) + Random(f"{d} {method}").gauss(0, 0.01), **options,
+        )
+        for d in range(datasets) for m, method in enumerate(names) for seed in range(seeds)
+    ]  # fmt: skip
 
 
 def study() -> list[Record]:

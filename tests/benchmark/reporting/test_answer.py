@@ -256,18 +256,24 @@ def test_of_those_that_are_tied_with_the_best_the_smallest_is_recommended() -> N
 
 def test_where_nobody_reaches_the_baseline_it_is_recommended_and_the_lost_task_named() -> None:
     first, choice, *_ = said(made({"a/equal": {"click": 0.0, "like": -9.0, "play_time": 0.0}, "b/equal": -5.0}))
-    assert "the closest, a/equal, is 3.00 % [" in first and ", losing on like, and the last, b/equal, is 5.00 %" in first
+    assert (
+        "the closest, a/equal, is 3.00 % [" in first and ", losing on like, and the last, b/equal, is 5.00 %" in first
+    )
     assert choice == "Use single_task/equal: every other ranked method is told apart from it."
 
 
 def test_a_verdict_that_every_task_shares_is_said_once() -> None:
-    assert said(made({"a/equal": 3.0, "b/equal": 4.0}))[2] == "The same holds on every task (click, like and play_time)."
+    assert (
+        said(made({"a/equal": 3.0, "b/equal": 4.0}))[2] == "The same holds on every task (click, like and play_time)."
+    )
 
 
 def test_trees_are_compared_with_the_best_method_of_each_task() -> None:
     found = said(made({"mmoe/equal": 3.0}), references=trees(shift=0.2))
     (sentence,) = [text for text in found if "trees" in text]
-    assert sentence.startswith("Boosted trees (gbdt), a model a task, against each task's best method: better on click and like")
+    assert sentence.startswith(
+        "Boosted trees (gbdt), a model a task, against each task's best method: better on click and like"
+    )
 
 
 def test_what_limits_the_answer() -> None:
@@ -318,7 +324,10 @@ def tuned(gains: Mapping[str, float], searches: Sequence[int]) -> list[Record]:
     [
         ((0,) * 5, "5 seeds per method, all from one search, so the intervals leave out the luck of the search;"),
         ((0, 1, 2, 3, 4), "5 seeds per method, each with a search of its own;"),
-        ((0, 0, 1, 1, 2), "5 seeds per method, from 3 searches, so the intervals cover a part of the luck of the search;"),
+        (
+            (0, 0, 1, 1, 2),
+            "5 seeds per method, from 3 searches, so the intervals cover a part of the luck of the search;",
+        ),
     ],
 )
 def test_of_tuned_methods_it_is_said_whose_luck_intervals_cover(searches: tuple[int, ...], words: str) -> None:

@@ -66,10 +66,7 @@ def test_no_number_and_no_verdict_hangs_on_the_title_of_a_metric_or_the_label_of
 
 def shape(made: Report) -> list[tuple[str, int, int, int]]:
     """Of every table its name, rows, columns, and how many cells are marked."""
-    marked = [
-        sum(cell.best for row in table.rows for cell in row.cells)
-        for _, _, table in made.document.tables()
-    ]
+    marked = [sum(cell.best for row in table.rows for cell in row.cells) for _, _, table in made.document.tables()]
     return [
         (name, len(table.rows), len(table.columns), number)
         for (name, _, table), number in zip(made.document.tables(), marked, strict=True)

@@ -112,7 +112,9 @@ def test_methods_that_are_not_told_apart_share_a_tier() -> None:
 
 
 def test_a_tier_never_contradicts_a_verdict_against_the_baseline() -> None:
-    (results,) = report([*records(("videos",)), *(record(method="omoe/equal", seed=s, gain=0.001) for s in range(5))]).results
+    (results,) = report(
+        [*records(("videos",)), *(record(method="omoe/equal", seed=s, gain=0.001) for s in range(5))]
+    ).results
     lead = results.tiers[0][0]
     for c in results.primary.comparisons:
         if c.verdict in ("better", "worse") and lead in (c.method, c.baseline):
