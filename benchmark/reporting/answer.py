@@ -184,7 +184,7 @@ def _choice(results: Results) -> str:
 
 
 def _beside(results: Results, method: str) -> str:
-    """` It has 0.76 times the parameters and 1.5 times the training time of single_task/equal.`"""
+    """What it costs, as a sentence: `It has 0.76 times the parameters and 1.5 times the training time of ...`."""
     base = results.baseline
     if base is None or method == base:
         return ""

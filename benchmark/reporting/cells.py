@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from benchmark import metrics
 from benchmark.analysis.results import Results
 from benchmark.analysis.study import Group
 from benchmark.analysis.values import cost

@@ -27,11 +27,10 @@ from benchmark.reporting.layout import (
     Part,
     Sentence,
     Sentences,
-    TextTable,
 )
 from benchmark.reporting.leaderboard import leaderboard, several
 from benchmark.reporting.ledger import ledger
-from benchmark.reporting.notes import dataset_notes, trouble
+from benchmark.reporting.notes import dataset_notes, no_baseline, trouble
 from benchmark.reporting.overview import gain_table, grid_table, overview
 from benchmark.reporting.ranks import rank_table
 from benchmark.reporting.sentences import verdicts
@@ -76,6 +75,7 @@ def document(
         Chapter("ranks", "Ranks over data sets", (Part("", (rank_table(ranking),)),) if ranking is not None else ()),
         _each("curves", "Learning curves", results, _nothing),
         _each("weights", "Effective task weights", results, _nothing),
+        _each("trouble", "Missing, failed and diverged runs", results, lambda r: ([trouble(r.group)], ())),
         *([Chapter("answers", "Answers in full", tuple(_answers(results)), folded=True)] if many else []),
         _folded(_each("verdicts", "All comparisons in words", results, _verdicts)),
         _folded(_each("gains", "Gain of each task", results, lambda r: ([gain_table(r)], ()))),
@@ -84,7 +84,6 @@ def document(
         Chapter(
             "compared", "What was compared, and how", tuple(_compared(study, results, selection, references)), folded=True
         ),
-        _folded(_each("trouble", "Missing, failed and diverged runs", results, lambda r: ([trouble(r.group)], ()))),
     ]  # fmt: skip
     return Document("Head-to-head report", _headline(study), tuple(chapters), glossary(results, selection))
 
@@ -129,7 +128,7 @@ def _answers(results: Sequence[Results]) -> Iterator[Part]:
         found = answer(one)
         if views[one.group.name] == "default":
             found = [f"With default parameters: {sentence}" for sentence in found[:1]]
-        yield Part(one.group.name, (Sentences(tuple(map(Sentence, found))),) if found else ())
+        yield Part(one.group.name, (Sentences(tuple(map(Sentence, found))),) if found else (), tuple(no_baseline(one)))
 
 
 def _short_answers(results: Sequence[Results]) -> Iterator[Part]:

@@ -55,6 +55,7 @@ def trouble(group: Group) -> TextTable | None:
         columns,
         rows,
         subtitle="a method with such a run is shown and not ranked",
+        folded=True,
     )
 
 
@@ -88,15 +89,21 @@ def _used_all_epochs(record: Record) -> bool:
     return bool(record.epochs) and bool(record.epochs[-1]["epoch"] >= record.config["trainer"]["max_epochs"])
 
 
+def no_baseline(results: Results) -> list[str]:
+    """Why nothing is compared, where there is no baseline, and what could be it."""
+    if results.baseline is not None:
+        return []
+    group = results.group
+    named = [run.record.method for runs in group.finished.values() for run in runs]
+    why = "names several methods" if results.wanted in named else "has no finished run"
+    could = listed(sorted(method for method, runs in group.finished.items() if runs)) or "none has finished a run"
+    return [f"No differences: the baseline {results.wanted} {why} on {group.name}; it could be: {could}."]
+
+
 def dataset_notes(results: Results) -> list[str]:
     """What holds for all tables of the data set."""
     group = results.group
     notes = []
-    if results.baseline is None:
-        named = [run.record.method for runs in group.finished.values() for run in runs]
-        why = "names several methods" if results.wanted in named else "has no finished run"
-        could = listed(sorted(method for method, runs in group.finished.items() if runs)) or "none has finished a run"
-        notes.append(f"No differences: the baseline {results.wanted} {why} on {group.name}; it could be: {could}.")
     rows = {run.pair[2] for runs in group.finished.values() for run in runs}
     if len(rows) == 1:
         notes.append(

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from benchmark import metrics
 from benchmark.analysis.lines import Line
-from benchmark.analysis.results import Results, label
+from benchmark.analysis.results import Results
 from benchmark.kinds import KINDS
 from benchmark.reporting.cells import cost_cells, metric_cell, seeds_cell
 from benchmark.reporting.layout import Cell, Column, Row, TextTable
@@ -41,8 +41,8 @@ def overview(results: Results, default: Results | None = None) -> TextTable:
         columns += [Column("gain", "gain, %"), *([Column("verdict", numeric=False)] if results.judges_gain else [])]
         if default is not None:
             columns.append(Column("default", "gain with default parameters", detail=True))
-    columns += [Column(_key(task), f"{task.name} {metrics.headline(task).title}", spare=True) for task in group.tasks]
     columns += [Column("parameters", spare=True), Column("seconds", "train\u00a0s", spare=True)]
+    columns += [Column(_key(task), f"{task.name} {metrics.headline(task).title}", spare=True) for task in group.tasks]
     rows, above = [], 0
     for method in _in_tiers(results):
         tier = results.tier_of.get(method, 0)
@@ -73,9 +73,7 @@ def _about(results: Results) -> str:
     """What the numbers are of; of a rare task, how rare it is."""
     group = results.group
     parts = [f"test rows; gain over {results.baseline}" if results.gains else "test rows"]
-    for task in group.tasks:
-        if (rare := results.rare(task)) is not None:
-            parts.append(f"{task.name}: {rare}")
+    parts += [f"{task.name}: {rare}" for task in group.tasks if (rare := results.rare(task)) is not None]
     return "; ".join(parts)
 
 

@@ -31,8 +31,7 @@ def task_table(results: Results, task: Task) -> TextTable:
         Column("validation", f"{headline.title} on validation", detail=True),
     ]
     if results.baseline is not None:
-        better = "higher" if headline.direction > 0 else "lower"
-        columns.append(Column("difference", f"Δ {headline.title} ({better} is better)"))
+        columns.append(Column("difference", f"Δ {headline.title}"))
     has_rows = any(results.with_rows(results.comparison(task, method)) for method in group.by_method)
     if has_rows:
         columns.append(Column("with_rows", "Δ over seeds and test rows", detail=True))
@@ -150,8 +149,9 @@ def _line_notes(results: Results, task: Task) -> list[str]:
 
 
 def _about(results: Results, task: Task) -> str:
-    rare = results.rare(task)
-    return f"{KINDS[task.kind].describe(task)}{f', {rare}' if rare else ''}; test rows"
+    rare, headline = results.rare(task), metrics.headline(task)
+    better = f"{'higher' if headline.direction > 0 else 'lower'} {headline.title} is better"
+    return "; ".join(part for part in (KINDS[task.kind].describe(task), rare, better, "test rows") if part)
 
 
 def selection_table(results: Results) -> TextTable | None:

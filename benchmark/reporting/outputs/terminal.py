@@ -18,7 +18,7 @@ from benchmark.reporting.layout import Cell, Column, Document, Part, Sentences, 
 WIDTH = 100
 """Columns of a terminal that does not say how wide it is."""
 MOST_ROWS, MOST_SENTENCES = 15, 20
-STRIP = 21  # columns of a drawn interval
+STRIP = 17  # columns of a drawn interval
 _LEAST_NAME, _LONGEST_WORD = 14, 18  # characters: of a method's column, and of a word in a head that is not broken
 _WHOLE_NAME = 26  # characters: a name up to this is not broken while spare columns are shown
 _NAME_OF_ANY_TERMINAL = 8  # characters that a method's column has, however narrow the terminal is
@@ -124,6 +124,7 @@ def _drawn(table: TextTable, shown: Sequence[int], width: int) -> tuple[Renderab
         box=SIMPLE_HEAD, title=title, title_justify="left", title_style="", padding=(0, 1, 0, 0), pad_edge=False
     )
     rows, left_out = table.first(MOST_ROWS)
+    rows = tuple(row for row in rows if not row.reference or any(row.cells[n].text for n in shown[1:]))
     texts = [[row.cells[n].narrow for n in shown] for row in rows]
     titles = [_title(table.columns[number], [row[place] for row in texts]) for place, number in enumerate(shown)]
     widths = [max(map(len, [*title.split("\n"), *column])) for title, *column in zip(titles, *texts, strict=True)]
