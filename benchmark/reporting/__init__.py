@@ -25,6 +25,7 @@ from benchmark.analysis.study import Study, find_baseline
 from benchmark.analysis.summary import summary
 from benchmark.files import no_garbage_collection, written_whole
 from benchmark.kinds import check_headlines
+from benchmark.records.packed import SUFFIX as SUFFIX_OF_PACKED
 from benchmark.records.predictions import SUFFIX
 from benchmark.records.record import BASELINE, GAIN, RESULTS_DIR, Purpose, Record, SelectionName, load_records
 from benchmark.records.reference import ReferenceRecord, load_references
@@ -121,7 +122,7 @@ def report(
     """Compares the methods of some records, head to head.
 
     Args:
-        records: A folder of records, or the records themselves.
+        records: A folder of records, a packed file of them (`records.jsonl.zst`), or the records themselves.
         baseline: The method that others are compared to, `architecture/weighting` or a full name of the report. Where it
             was tuned too, the tuned one is meant: `purpose` chooses otherwise.
         selection: `joint`, one epoch for all tasks, or `per_task`, each task's own best; for all methods alike.
@@ -148,7 +149,7 @@ def report(
     loaded = _load(records)
     if references is None:
         references = _references(records)
-    folder = Path(records) if isinstance(records, (str, Path)) and Path(records).is_dir() else None
+    folder = _folder(Path(records)) if isinstance(records, (str, Path)) else None
     made = _make(Study.of(loaded, purpose), baseline, selection, margins, references, folder)
     files = []
     for target, text in ((html, made.html), (markdown, made.markdown), (csv, made.csv)):
@@ -192,10 +193,15 @@ def _load(records: str | Path | Sequence[Record]) -> Sequence[Record]:
     return loaded
 
 
+def _folder(records: Path) -> Path | None:
+    """Where predictions may lie, if these are a folder of records or a packed file."""
+    if records.is_dir():
+        return records
+    return records.parent if records.name.endswith(SUFFIX_OF_PACKED) else None
+
+
 def _references(records: str | Path | Sequence[Record]) -> Sequence[ReferenceRecord]:
-    if not isinstance(records, (str, Path)) or not Path(records).is_dir():
-        return ()
-    return load_references(records)
+    return load_references(records) if isinstance(records, (str, Path)) else ()
 
 
 def _make(
