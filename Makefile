@@ -43,13 +43,14 @@ RUNS = results/runs
 DATASET = $(shell sed -n 's/.*override \/dataset: //p' conf/experiment/$(EXPERIMENT).yaml)
 PUBLISHED = results/records/$(EXPERIMENT)
 
-publish: $(STAMP)  ## EXPERIMENT=census: copies its records from RUNS=results/runs to results/records, with the report (BASELINE=...)
+publish: $(STAMP)  ## EXPERIMENT=census: packs its records from RUNS=results/runs into results/records, with the report (BASELINE=...)
 	mkdir -p $(PUBLISHED)/trials
 	cp -r $(RUNS)/$(DATASET) $(PUBLISHED)/
 	rm -rf $(PUBLISHED)/$(DATASET)/test_rows  # labels: a part of the data set
 	if test -d $(RUNS)/trials/$(DATASET); then cp -r $(RUNS)/trials/$(DATASET) $(PUBLISHED)/trials/; fi
 	if test -d $(RUNS)/reference; then cp -r $(RUNS)/reference $(PUBLISHED)/; fi
 	rmdir --ignore-fail-on-non-empty $(PUBLISHED)/trials
+	$(BIN)/mtlbench pack $(PUBLISHED)
 	$(BIN)/mtlbench report $(PUBLISHED) $(if $(BASELINE),--baseline $(BASELINE)) --html $(PUBLISHED)/report.html --markdown $(PUBLISHED)/report.md --csv $(PUBLISHED)/report.csv
 
 $(PEERS_STAMP): $(STAMP)

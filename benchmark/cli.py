@@ -360,6 +360,41 @@ def list_(*, group: str | None, name: str | None, names: bool, suits: str | None
 
 
 @mtlbench.command()
+@_results
+@click.option("--unpack", is_flag=True, help="The other way: a file for each record again.")
+def pack(results: str, *, unpack: bool) -> None:
+    """Pack the records under a folder into one file.
+
+    The file is records.jsonl.zst in RESULTS (results/runs if it is not given): one record a line, nothing left out. Every
+    command reads it as it reads the folder. Predictions and checkpoints stay where they are. A folder of several such
+    folders gets a file in each.
+    """
+    from benchmark.records import packing
+    from benchmark.text import counted
+
+    for path, number in (packing.unpack if unpack else packing.pack)(results).items():
+        click.echo(
+            f"unpacked: {counted(number, 'record')} of {path}" if unpack else f"{path}: {counted(number, 'record')}"
+        )
+
+
+@mtlbench.command()
+@click.argument("place", type=click.Path())
+@click.argument("id", required=False)
+def show(place: str, id: str | None) -> None:
+    """Print one record as JSON.
+
+    PLACE is a folder of records, packed or not, and ID the record's id or its first characters. Without ID, PLACE is the
+    path of the record.
+    """
+    import json
+
+    from benchmark.records.packing import show as find
+
+    click.echo(json.dumps(find(place, id), indent=1))
+
+
+@mtlbench.command()
 @click.argument("record", type=click.Path())
 @click.option("--user", "users", multiple=True, required=True, help="An id of the data set's own; may be repeated.")
 @click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help="How many items.")

@@ -7,10 +7,12 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 
 def digest(value: Any) -> str:
@@ -62,14 +64,32 @@ def read_json(path: str | Path, kind: str) -> Any:
     Raises:
         ValueError: if it is no JSON.
     """
+    return parse_json(Path(path).read_bytes(), path, kind)
+
+
+def parse_json(text: bytes, place: str | Path, kind: str) -> Any:
+    """Plain values of JSON.
+
+    Args:
+        text: The JSON.
+        place: Where it was found, for the error.
+        kind: What it should be, for the error: "a record".
+
+    Raises:
+        ValueError: if it is no JSON.
+    """
     try:
-        return json.loads(Path(path).read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not {kind}: {error}") from error
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        pass  # it refuses a lone surrogate, which a traceback may have, and the standard library does not
+    try:
+        return json.loads(text.decode())
+    except ValueError as error:
+        raise ValueError(f"{place} is not {kind}: {error}") from error
 
 
 def known_keys(
-    value: Any, path: str | Path, kind: str, *, known: Sequence[str], required: Sequence[str], newest: int
+    value: Any, path: str | Path, kind: str, *, known: Container[str], required: Sequence[str], newest: int
 ) -> dict[str, Any]:
     """Those of a record's keys that this version knows.
 

@@ -44,18 +44,24 @@ class Estimate:
 def long_table(study: Study) -> pl.DataFrame:
     """One row for each run, selection, split, task and metric; a run without metrics is one row with nulls."""
     runs: list[tuple[Any, ...]] = []
-    values: list[tuple[Any, ...]] = []
+    values: dict[str, list[Any]] = {name: [] for name in ("run", *VALUE_COLUMNS)}
     for number, run in enumerate(study.runs):
         runs.append((number, *_run_row(run)))
         record = run.record
         for selection, splits in (("joint", record.metrics), ("per_task", record.metrics_per_task)):
             for split, tasks in splits.items():
                 for task, row in tasks.items():
-                    for metric, value in row.items():
-                        why = record.undefined.get(f"{split}.{task}.{metric}") if value is None else None
-                        values.append((number, selection, split, task, metric, value, why))
+                    of_row: tuple[Any, ...] = (number, selection, split, task)
+                    for name, same in zip(values, of_row, strict=False):
+                        values[name] += [same] * len(row)
+                    values["metric"] += row
+                    values["value"] += row.values()
+                    values["undefined"] += [
+                        None if value is not None else record.undefined.get(f"{split}.{task}.{metric}")
+                        for metric, value in row.items()
+                    ]
     left = pl.DataFrame(runs, schema={"run": pl.Int64, **RUN_COLUMNS}, orient="row")
-    right = pl.DataFrame(values, schema={"run": pl.Int64, **VALUE_COLUMNS}, orient="row")
+    right = pl.DataFrame(values, schema={"run": pl.Int64, **VALUE_COLUMNS}, strict=False)
     return left.join(right, on="run", how="left", maintain_order="left_right").drop("run")
 
 

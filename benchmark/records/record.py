@@ -2,6 +2,7 @@
 
     results/runs/<dataset>/<architecture>/<weighting>/<id>.json
     results/runs/trials/<dataset>/...                               of a search: no test metrics
+    results/runs/records.jsonl.zst                                  all of them, if they are packed (`packed`)
 
 It is written whole, by rename, last. Trackers see the same numbers; nothing is ever read back from them.
 """
@@ -13,7 +14,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from benchmark.files import known_keys, no_garbage_collection, read_json, write_json
+from benchmark.files import known_keys, no_garbage_collection, parse_json, read_json, write_json
+from benchmark.records.packed import SUFFIX, json_files, lines, packed_at, packs
 from benchmark.schema import Metrics
 
 FORMAT = 1
@@ -34,7 +36,8 @@ SelectionName: TypeAlias = Literal["joint", "per_task"]
 Purpose: TypeAlias = Literal["all", "default", "tuned"]
 """Which runs are compared; `all` are the default and the tuned ones."""
 FIRST_TRIAL_SEED = 10_000  # no seed of a run that is reported has had a part in the choice of its parameters
-REFERENCE = "reference"  # the folder of records of another kind, those of benchmark.reference
+KIND = "a record"  # what errors call it
+REFERENCE = "reference"  # the folder, and the `kind`, of records of another kind, those of benchmark.reference
 
 
 @dataclass(kw_only=True, slots=True)
@@ -137,6 +140,9 @@ class Record:
         return path
 
 
+_KEYS = frozenset(f.name for f in fields(Record))
+
+
 def record_path(results_dir: str | Path, config: dict[str, Any], id: str) -> Path:
     """`<results_dir>/<dataset>/<architecture>/<weighting>/<id>.json`; trials in `<results_dir>/trials/...`."""
     names = (config[group]["name"] for group in ("dataset", "architecture", "weighting"))
@@ -144,37 +150,83 @@ def record_path(results_dir: str | Path, config: dict[str, Any], id: str) -> Pat
 
 
 def load_record(path: str | Path) -> Record:
-    """Reads one record.
+    """Reads one record, from its file or, if there is none, from the packed one of a folder above.
 
     Raises:
         FileNotFoundError: if there is none.
         ValueError: if it is no record, or its format is newer than this version reads.
     """
-    if not Path(path).is_file():
+    record = find_record(path)
+    if record is None:
         raise FileNotFoundError(f"no record at {path}")
-    kind, known = "a record", [f.name for f in fields(Record)]
-    return Record(**known_keys(read_json(path, kind), path, kind, known=known, required=REQUIRED, newest=FORMAT))
+    return record
+
+
+def find_record(path: str | Path) -> Record | None:
+    """As `load_record`; None if there is none."""
+    path = Path(path)
+    if path.is_file():
+        return checked_record(read_json(path, KIND), path)
+    for where, folder, value in packed_at(path):
+        if not is_reference(value) and (record := checked_record(value, where)).path(folder) == path:
+            return record
+    return None
+
+
+def checked_record(value: Any, place: str | Path) -> Record:
+    """The record of plain values.
+
+    Raises:
+        ValueError: if they are none, naming the place, or their format is newer than this version reads.
+    """
+    return Record(**known_keys(value, place, KIND, known=_KEYS, required=REQUIRED, newest=FORMAT))
+
+
+def is_reference(value: Any) -> bool:
+    """Are these plain values of a reference line, of which a packed file may have some?"""
+    return isinstance(value, dict) and value.get("kind") == REFERENCE
 
 
 def record_files(folder: str | Path) -> Iterator[Path]:
     """The record files under a folder, sorted; passed over are what is hidden, and folders of reference lines."""
-    for path in sorted(Path(folder).rglob("*.json")):
-        parts = path.relative_to(folder).parts
-        if REFERENCE not in parts[:-1] and not any(part.startswith(".") for part in parts):
-            yield path
+    for parts in json_files(folder):
+        if REFERENCE not in parts[:-1]:
+            yield Path(folder, *parts)
+
+
+def records_by_path(folder: str | Path) -> dict[Path, Record]:
+    """All records of a folder, or of a packed file, in order of the paths at which they lie, or would if they were not packed.
+
+    Where a record is both packed and a file, the file is the newer one.
+
+    Raises:
+        FileNotFoundError: if there is neither the folder nor a packed record of it.
+        ValueError: as `load_record`.
+    """
+    folder, found = Path(folder), {}
+    root = folder.parent if folder.is_file() else folder
+    with no_garbage_collection():
+        for pack in packs(folder):
+            for where, line in lines(pack):
+                value = parse_json(line, where, KIND)
+                if not is_reference(value):
+                    record = checked_record(value, where)
+                    found[record.path(pack.parent)] = record
+        found = {path: record for path, record in found.items() if path.is_relative_to(root)}
+        if folder.is_dir():
+            found |= {path: checked_record(read_json(path, KIND), path) for path in record_files(folder)}
+        elif not found and not folder.is_file():
+            raise FileNotFoundError(f"no folder of records at {folder}")
+        return dict(sorted(found.items()))
 
 
 def load_records(folder: str | Path) -> list[Record]:
-    """All records under a folder (or the one at a file's path), sorted by path.
+    """All records of a folder (or the one at a file's path, or those of a packed file), sorted by path.
 
     Raises:
         FileNotFoundError: if the folder does not exist.
         ValueError: as `load_record`.
     """
-    folder = Path(folder)
-    if folder.is_file():
+    if Path(folder).is_file() and not Path(folder).name.endswith(SUFFIX):
         return [load_record(folder)]
-    if not folder.is_dir():
-        raise FileNotFoundError(f"no folder of records at {folder}")
-    with no_garbage_collection():
-        return [load_record(path) for path in record_files(folder)]
+    return list(records_by_path(folder).values())

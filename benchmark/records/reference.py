@@ -6,16 +6,20 @@ results/runs/reference/<name>/trials/<id>.json     what it was chosen by
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from benchmark.files import digest, known_keys, read_json, write_json
-from benchmark.records.record import REFERENCE, TRIAL
+from benchmark.files import digest, known_keys, parse_json, read_json, write_json
+from benchmark.records.packed import json_files, lines, packed_at, packs
+from benchmark.records.record import REFERENCE, TRIAL, is_reference
 from benchmark.schema import Metrics
 
 FORMAT = 1
-KIND = "reference"
+KIND = REFERENCE
+CALLED = "a record of a reference line"
+_MARK = f'"{KIND}"'.encode()  # a line without it is none of ours, and need not be read
 REQUIRED = ("format", "name", "purpose", "seed", "config", "id")
 
 
@@ -84,29 +88,60 @@ class ReferenceRecord:
         return path
 
 
+_KEYS = frozenset(f.name for f in fields(ReferenceRecord))
+
+
 def load_reference(path: str | Path) -> ReferenceRecord:
     """Reads one record of a reference line.
 
     Raises:
         ValueError: if it is none, or its format is newer than this version reads.
     """
-    kind, known = "a record of a reference line", [f.name for f in fields(ReferenceRecord)]
-    value = read_json(path, kind)
-    if not isinstance(value, dict) or value.get("kind") != KIND:
-        raise ValueError(f"{path} is not {kind}: its kind is not {KIND!r}")
-    return ReferenceRecord(**known_keys(value, path, kind, known=known, required=REQUIRED, newest=FORMAT))
+    return checked_reference(read_json(path, CALLED), path)
+
+
+def find_reference(path: str | Path) -> ReferenceRecord | None:
+    """As `load_reference`, from its file or the packed one of a folder above; None if there is none."""
+    path = Path(path)
+    if path.is_file():
+        return load_reference(path)
+    for where, folder, value in packed_at(path):
+        if is_reference(value) and (record := checked_reference(value, where)).path(folder) == path:
+            return record
+    return None
+
+
+def checked_reference(value: Any, place: str | Path) -> ReferenceRecord:
+    """The record of plain values.
+
+    Raises:
+        ValueError: if they are none, naming the place, or their format is newer than this version reads.
+    """
+    if not is_reference(value):
+        raise ValueError(f"{place} is not {CALLED}: its kind is not {KIND!r}")
+    return ReferenceRecord(**known_keys(value, place, CALLED, known=_KEYS, required=REQUIRED, newest=FORMAT))
+
+
+def reference_files(folder: str | Path) -> Iterator[Path]:
+    """The files of reference lines under a folder, sorted; passed over is what is hidden."""
+    for parts in json_files(folder):
+        if REFERENCE in (Path(folder).name, *parts[:-1]):
+            yield Path(folder, *parts)
 
 
 def load_references(folder: str | Path) -> list[ReferenceRecord]:
-    """All records of reference lines under a folder, trials too, sorted by path; none if there are none.
+    """All records of reference lines of a folder or a packed file, trials too, sorted by path; none if there are none.
 
     Raises:
         ValueError: as `load_reference`.
     """
-    folder = Path(folder)
-    return [
-        load_reference(path)
-        for path in sorted(folder.rglob("*.json"))
-        if REFERENCE in (parts := (folder.name, *path.relative_to(folder).parts[:-1]))
-        and not any(part.startswith(".") for part in (*parts[1:], path.name))
-    ]
+    folder, found = Path(folder), {}
+    root = folder.parent if folder.is_file() else folder
+    for pack in packs(folder):
+        for where, line in lines(pack):
+            if _MARK in line and is_reference(value := parse_json(line, where, CALLED)):
+                record = checked_reference(value, where)
+                found[record.path(pack.parent)] = record
+    found = {path: record for path, record in found.items() if path.is_relative_to(root)}
+    found |= {path: load_reference(path) for path in reference_files(folder)}
+    return [record for _, record in sorted(found.items())]

@@ -13,7 +13,7 @@ import numpy as np
 from benchmark import metrics
 from benchmark.datasets import Data
 from benchmark.records.record import FIRST_TRIAL_SEED, TRIAL, TUNED
-from benchmark.records.reference import ReferenceRecord, load_reference
+from benchmark.records.reference import ReferenceRecord, find_reference
 from benchmark.runs.described import describe, identify
 from benchmark.runs.machine import environment
 from benchmark.runs.progress import say
@@ -104,11 +104,8 @@ class Maker:
 
     def find(self, record: ReferenceRecord) -> ReferenceRecord | None:
         """The record that was planned, if it is there and of the same data."""
-        path = record.path(self.results_dir)
-        if self.rerun or not path.is_file():
-            return None
-        found = load_reference(path)
-        if found.dataset.get("fingerprint") != self.data.fingerprint:
+        found = None if self.rerun else find_reference(record.path(self.results_dir))
+        if found is None or found.dataset.get("fingerprint") != self.data.fingerprint:
             return None
         self._found += 1
         return found

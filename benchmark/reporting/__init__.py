@@ -28,6 +28,7 @@ from benchmark.analysis.study import Study, find_baseline
 from benchmark.analysis.summary import summary
 from benchmark.files import no_garbage_collection, written_whole
 from benchmark.kinds import check_headlines
+from benchmark.records.packed import SUFFIX as SUFFIX_OF_PACKED
 from benchmark.records.predictions import SUFFIX
 from benchmark.records.record import BASELINE, GAIN, RESULTS_DIR, TRIAL, Purpose, Record, SelectionName, load_records
 from benchmark.records.reference import ReferenceRecord, load_references
@@ -185,7 +186,8 @@ def report(
     """Compares the methods of some records, head to head.
 
     Args:
-        records: A folder of records, or several, or the records themselves.
+        records: A folder of records or a packed file of them (`records.jsonl.zst`), several of those, or the records
+            themselves.
         baseline: The method that others are compared to, `architecture/weighting` or a full name of the report. Where it
             was tuned too, the tuned one is meant: `purpose` chooses otherwise.
         selection: `joint`, one epoch for all tasks, or `per_task`, each task's own best; for all methods alike.
@@ -219,9 +221,9 @@ def report(
     loaded = _load(places) if places else given
     if not loaded:
         raise ValueError("records is empty: a report needs at least one record")
-    folders = [place for place in places if place.is_dir()]
+    folders = [folder for place in places if (folder := _folder(place)) is not None]
     if references is None:
-        references = _references(folders)
+        references = _references(places)
     made = _make(Study.of(loaded, purpose), baseline, selection, margins, references, folders, iqm=iqm)
     made = replace(made, profiles=profiles, folder=os.path.commonpath(places) if places else RESULTS_DIR)
     if leaderboard:
@@ -282,9 +284,16 @@ def _load(places: Sequence[Path]) -> list[Record]:
     return loaded
 
 
-def _references(folders: Sequence[Path]) -> list[ReferenceRecord]:
-    """The reference lines of all folders, each once."""
-    return list({record.id: record for folder in folders for record in load_references(folder)}.values())
+def _folder(records: Path) -> Path | None:
+    """Where predictions may lie, if these are a folder of records or a packed file."""
+    if records.is_dir():
+        return records
+    return records.parent if records.name.endswith(SUFFIX_OF_PACKED) else None
+
+
+def _references(places: Sequence[Path]) -> list[ReferenceRecord]:
+    """The reference lines of all places, each once."""
+    return list({record.id: record for place in places for record in load_references(place)}.values())
 
 
 def _make(

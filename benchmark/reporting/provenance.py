@@ -54,7 +54,7 @@ def provenance(study: Study, selection: SelectionName) -> tuple[tuple[str, str],
     """Label and text of how the runs were made."""
     records = [run.record for run in study.runs]
     criteria = _distinct(r.selected_by.get("criterion") for r in records if r.selected_by)
-    trainers = [flatten(r.config["trainer"]) for r in records]
+    trainers = [flatten(config) for config in _different(r.config["trainer"] for r in records)]
     facts = [
         (
             "selection",
@@ -65,7 +65,7 @@ def provenance(study: Study, selection: SelectionName) -> tuple[tuple[str, str],
         ("device", _distinct(r.cost.get("device") for r in records)),
         ("threads", _distinct(r.cost.get("threads") for r in records)),
     ]
-    environments = [flatten(r.environment) for r in records]
+    environments = [flatten(environment) for environment in _different(r.environment for r in records)]
     keys = dict.fromkeys(key for environment in environments for key in environment)
     facts += [(key, _distinct(e.get(key) for e in environments)) for key in keys if key != "command"]
     return tuple((label, text) for label, text in facts if text)
@@ -99,12 +99,13 @@ def configurations(study: Study) -> TextTable:
     found: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for run in study.runs:
         found.setdefault(run.method, {}).setdefault(run.dataset, []).append(run.record.method_config)
-    trainers = [flatten(run.record.method_config["trainer"]) for run in study.runs]
+    trainers = [flatten(config) for config in _different(run.record.config["trainer"] for run in study.runs)]
     differing = {key for key in trainers[0] if len({trainer.get(key) for trainer in trainers}) > 1}
     rows = []
     for method, configs in sorted(found.items()):
         by_options: dict[tuple[str, ...], list[str]] = {}
-        for dataset, own in sorted(configs.items()):
+        for dataset, every in sorted(configs.items()):
+            own = _different(every)
             trainer = [{key: value for key, value in c["trainer"].items() if key in differing} for c in own]
             options = (
                 *(_options([c[group] for c in own]) for group in ("architecture", "weighting")), _options(trainer),
@@ -121,8 +122,13 @@ def configurations(study: Study) -> TextTable:
     return TextTable("configurations", "Configurations of the methods", columns, tuple(rows), detail=True, folded=True)
 
 
+def _different(configs: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Each once, in order of appearance: thousands of runs have a handful, and to flatten one takes longer than to write it out."""
+    return list({repr(config): config for config in configs}.values())
+
+
 def _options(configs: Sequence[Mapping[str, Any]]) -> str:
-    found = [flatten(config) for config in configs]
+    found = [flatten(config) for config in _different(configs)]
     keys = dict.fromkeys(key for flat in found for key in flat)
     return ", ".join(f"{key}={' / '.join(dict.fromkeys(flat.get(key, ABSENT) for flat in found))}" for key in keys)
 

@@ -18,7 +18,7 @@ from benchmark.analysis.question import check_contrast
 from benchmark.datasets import Data, Dataset
 from benchmark.files import digest
 from benchmark.records.predictions import path_of_predictions, path_of_test_rows, save_predictions, save_test_rows
-from benchmark.records.record import GAIN, TRIAL, Record, SelectionName, load_record, record_path
+from benchmark.records.record import GAIN, TRIAL, Record, SelectionName, find_record, record_path
 from benchmark.runs.described import describe, identify
 from benchmark.runs.machine import cost, environment, limited_threads, reset_peak_memory
 from benchmark.runs.progress import RunProgress
@@ -143,11 +143,11 @@ def finished_before(config: RunConfig, identity: dict[str, Any]) -> Record | Non
         identity: What `identify` says of its data.
     """
     path = record_path(config.results_dir, config.identity, config.id)
-    if config.rerun or not path.is_file():
-        return None
-    record = load_record(path)
-    if record.status == "failed" or any(
-        digest(record.dataset.get(key, value)) != digest(value) for key, value in identity.items()
+    record = None if config.rerun else find_record(path)
+    if (
+        record is None
+        or record.status == "failed"
+        or any(digest(record.dataset.get(key, value)) != digest(value) for key, value in identity.items())
     ):
         return None
     lacks_file = any(kept and not file.is_file() for kept, file in _beside(config, path))

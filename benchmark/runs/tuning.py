@@ -18,11 +18,10 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from benchmark.files import digest
-from benchmark.records.record import TUNED, load_record, record_files
+from benchmark.records.record import TUNED, find_record, records_by_path
 from benchmark.runs.progress import say
 from benchmark.runs.search import MOST_TRIALS, REPLICATES, SAMPLERS, MethodSearch, searches_of
 from benchmark.runs.space import Parameter, parse_space
@@ -154,8 +153,8 @@ def _renew_ledgers(tuned: Sequence[Job], sweep: Sweep) -> None:
 def _warn_of_other_choices(tuned: Sequence[Job]) -> None:
     """Tuned runs of the same methods and data that this search did not choose: with fewer trials, other spaces or settings."""
     current = {job.record for job in tuned}
-    folders = sorted({path.parent for path in current if path.parent.is_dir()})
-    records = {Path(path): load_record(path) for folder in folders for path in record_files(folder)}
+    folders = sorted({path.parent for path in current if find_record(path) is not None})
+    records = {path: record for folder in folders for path, record in records_by_path(folder).items()}
     chosen = {digest(records[path].method_config) for path in current & records.keys()}
     data = {digest(plain(job.config.dataset)) for job in tuned}
     sizes = {(job.config.tuning["study"], job.config.search_seed): job.config.tuning["trials"] for job in tuned}

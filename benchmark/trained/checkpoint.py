@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from benchmark.files import written_whole
-from benchmark.records.record import Record, load_record, record_files
+from benchmark.records.record import Record, load_record, records_by_path
 from benchmark.rows import Features
 from benchmark.schema import Schema
 from benchmark.seeding import seeded
@@ -193,7 +193,7 @@ def _check_fit(weights: Path, expected: dict[str, Tensor], found: dict[str, Tens
 
 def _name_one(folder: Path) -> str:
     """What to say to somebody who gave a folder where one record was expected."""
-    usable = (path for path in record_files(folder) if path.with_suffix(".safetensors").is_file())
+    usable = (path for path in records_by_path(folder) if path.with_suffix(".safetensors").is_file())
     names = [str(path) for path in islice(usable, 5)]
     found = f"with a checkpoint are, for example: {', '.join(names)}" if names else "no record there has a checkpoint"
     return f"{folder} is a folder, and one record (.json) was expected; {found}"

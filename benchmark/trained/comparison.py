@@ -14,7 +14,7 @@ from benchmark.analysis.compare import require, study_of
 from benchmark.analysis.study import Pair, draw_options, find_method
 from benchmark.kinds import KINDS
 from benchmark.metrics import AUC
-from benchmark.records.record import RESULTS_DIR, Record, load_record, record_files
+from benchmark.records.record import RESULTS_DIR, Record, records_by_path
 from benchmark.statistics import DeLong, Interval, delong
 from benchmark.statistics.wording import bracketed, p_number, two_digits
 from benchmark.text import counted
@@ -99,12 +99,10 @@ def compare_checkpoints(first: str, second: str, results: str | Path = RESULTS_D
         ValueError: if a method is unknown, with the known names; no data set has both and a binary task; or data or
             weights are not those that the records were made with.
     """
-    if not Path(results).is_dir():
-        raise FileNotFoundError(f"no folder of records at {results}")
-    loaded = [(load_record(path), path) for path in record_files(results)]
+    loaded = records_by_path(results)
     # one run may lie in several folders, with weights in one
-    weighed = {_run_of(record): path for record, path in loaded if path.with_suffix(".safetensors").is_file()}
-    study = study_of([record for record, _ in loaded] or results)
+    weighed = {_run_of(record): path for path, record in loaded.items() if path.with_suffix(".safetensors").is_file()}
+    study = study_of(list(loaded.values()) or results)
     require(study, first, second)
     rows: list[Compared] = []
     notes: list[str] = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +12,8 @@ from hydra.core.config_store import ConfigStore
 
 from architectures import Architecture, Schema
 from benchmark import RunConfig, TrainerConfig, configure
-from benchmark.records.reference import load_reference
+from benchmark.records.record import load_records
+from benchmark.records.reference import load_references
 from benchmark.settings import config as settings
 from benchmark.settings.composition import compose_run
 from benchmark.settings.registry import Neutral, architectures, datasets, plain, restored
@@ -24,8 +24,7 @@ RECORDS = Path(__file__).parents[3] / "results" / "records"
 @pytest.fixture(scope="module")
 def published() -> list[dict[str, Any]]:
     """Id and configuration of every published run, trials included."""
-    files = [path for path in sorted(RECORDS.rglob("*.json")) if "reference" not in path.parts]
-    return [json.loads(path.read_text()) for path in files]
+    return [{"id": record.id, "config": record.config} for record in load_records(RECORDS)]
 
 
 def assert_ids(published: list[dict[str, Any]]) -> None:
@@ -39,13 +38,12 @@ def test_every_published_run_has_its_id(published: list[dict[str, Any]]) -> None
 
 
 def test_every_published_reference_line_has_its_id() -> None:
-    files = [path for path in sorted(RECORDS.rglob("*.json")) if "reference" in path.parts]
-    assert len(files) > 20
-    for path in files:
-        record = load_reference(path)
+    records = load_references(RECORDS)
+    assert len(records) > 20
+    for record in records:
         dataset = plain(datasets.restored(record.config["dataset"]))
         again = dataclasses.replace(record, id="", config={**record.config, "dataset": dataset})
-        assert again.id == json.loads(path.read_text())["id"], path
+        assert again.id == record.id, record.path(RECORDS)
 
 
 @pytest.fixture

@@ -1,0 +1,142 @@
+"""Packed records: many in one file, `records.jsonl.zst`, in the folder under which they lay. Imports no torch.
+
+A line is the JSON of one record or reference line (which has a `kind`), all its keys in their order, without spaces; lines are
+in the order of the paths. Where a record lay follows from what it says, so nothing else is kept. It is one frame of zstd with a
+checksum: `zstdcat records.jsonl.zst | jq .id` reads it too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import zstandard
+
+from benchmark.files import parse_json, written_whole
+
+NAME = "records.jsonl.zst"
+SUFFIX = ".jsonl.zst"
+LEVEL = 19  # the highest that every reader of zstd has the memory for
+LONGEST = 64 * 2**20
+"""Bytes of a line; a record has 0.02 to 0.5 million."""
+_CHUNK = 1024  # holds at most 256 of zstd's blocks, so 32 MiB of text, whoever made the file
+_DEPTH = 5  # trials/<dataset>/<architecture>/<weighting>/<id>.json
+
+
+def packs(place: str | Path) -> list[Path]:
+    """The packed files that may have records of a place, sorted.
+
+    Args:
+        place: A packed file; or a folder: those in it, except in hidden folders, and those in the folders above it.
+    """
+    place = Path(place)
+    if place.is_file():
+        return [place] if place.name.endswith(SUFFIX) else []
+    return sorted([*above(place), *(Path(place, *parts) for parts in _files(place, NAME) if parts[-1] == NAME)])
+
+
+def above(path: Path) -> list[Path]:
+    """The packed files in the folders above a path, as far up as a record can lie below its own."""
+    return [pack for folder in path.parents[:_DEPTH] if (pack := folder / NAME).is_file()]
+
+
+def json_files(folder: str | Path) -> list[tuple[str, ...]]:
+    """The parts of the paths below a folder of all JSON files that are not hidden, in order."""
+    return _files(folder, ".json")
+
+
+def _files(folder: str | Path, ending: str) -> list[tuple[str, ...]]:
+    """As `json_files`, of any ending; by `os.walk`, for `Path.rglob` takes longer to find a record than it takes to read it."""
+    found, start = [], len(Path(folder).parts)
+    for place, inner, names in os.walk(folder):
+        inner[:] = [name for name in inner if not name.startswith(".")]
+        parts = Path(place).parts[start:]
+        found += [(*parts, name) for name in names if name.endswith(ending) and not name.startswith(".")]
+    return sorted(found)
+
+
+def lines(pack: Path) -> Iterator[tuple[str, bytes]]:
+    """The lines of a packed file, each with what an error calls it: the file and the line's number.
+
+    Raises:
+        ValueError: if the file is none, is damaged or cut off, or a line is longer than a record can be.
+    """
+    number, parts, size = 1, [], 0  # of the line that has not ended yet
+    for text in _text(pack):
+        first, *others = text.split(b"\n")
+        parts.append(first)
+        size += len(first)
+        for other in others:
+            yield f"{pack}, line {number}", b"".join(parts)
+            number, parts, size = number + 1, [other], len(other)
+        if size > LONGEST:
+            raise ValueError(f"{pack}, line {number}: expected a record of at most {LONGEST:,} bytes, found more")
+    if size:
+        raise ValueError(f"{pack}, line {number}: expected a line that ends, found the end of the file")
+
+
+def _text(pack: Path) -> Iterator[bytes]:
+    """What a file of zstd holds, piece by piece: so a small file that grows to gigabytes is found out before it does."""
+    frame = zstandard.ZstdDecompressor().decompressobj()
+    before = 0
+    try:
+        with pack.open("rb") as file:
+            while not frame.eof and (chunk := file.read(_CHUNK)):
+                text = frame.decompress(chunk)
+                before += text.count(b"\n")
+                yield text
+            more = bool(frame.unused_data or file.read(1))
+    except zstandard.ZstdError as error:
+        raise ValueError(f"{pack} is damaged, after line {before}: {error}") from error
+    if not frame.eof:
+        raise ValueError(f"{pack} is cut off after line {before}: the file ends before its data do")
+    if more:
+        raise ValueError(f"{pack}, line {before}: expected the end of the file where its data end, found more")
+
+
+def line_of(value: Any) -> bytes:
+    """The line of a record's plain values.
+
+    Raises:
+        ValueError: if a number is NaN or infinite.
+    """
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+
+
+def write(pack: Path, text: Sequence[bytes]) -> None:
+    """Writes lines, and reads them back before the file takes its place.
+
+    Raises:
+        ValueError: if what is read is not what was written.
+    """
+    with written_whole(pack) as file:
+        joined = b"".join(line + b"\n" for line in text)
+        file.write_bytes(zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).compress(joined))
+        if [line for _, line in lines(file)] != list(text):
+            raise ValueError(f"{pack} could not be written: what was read back differs; is the disk broken?")
+        with file.open("rb") as written:
+            os.fsync(written.fileno())  # before anybody removes what it was made of
+
+
+def packed_at(path: Path) -> Iterator[tuple[str, Path, Any]]:
+    """What is packed under the id that a record's path has: what an error calls it, the pack's folder, and its plain values."""
+    for pack in above(path):
+        status = pack.stat()
+        for where, line in _by_id(pack, status.st_mtime_ns, status.st_size).get(path.stem, ()):
+            yield where, pack.parent, parse_json(line, where, "a record")
+
+
+@lru_cache(maxsize=4)
+def _by_id(pack: Path, modified: int, size: int) -> dict[str, list[tuple[str, bytes]]]:
+    """The lines of a packed file, read once for the thousand runs of a sweep that look for theirs."""
+    found: dict[str, list[tuple[str, bytes]]] = defaultdict(list)
+    for where, line in lines(pack):
+        value = parse_json(line, where, "a record")
+        if isinstance(value, dict):
+            found[str(value.get("id"))].append((where, line))
+    return found

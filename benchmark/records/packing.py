@@ -1,0 +1,197 @@
+"""`mtlbench pack` and `mtlbench show`: many records into one file and out of it, and one of them as JSON. Imports no torch."""
+
+from __future__ import annotations
+
+import difflib
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmark.files import parse_json, read_json, write_json
+from benchmark.records.packed import NAME, SUFFIX, line_of, lines, packed_at, packs, write
+from benchmark.records.record import KIND, checked_record, is_reference, record_files
+from benchmark.records.reference import checked_reference, reference_files
+from benchmark.text import listed
+
+_HERE = Path()
+
+
+@dataclass(slots=True)
+class _Loose:
+    """The record files of one folder.
+
+    Args:
+        lines: {path below it: line of the packed file}.
+        read: {file: (time, size) when it was read}.
+    """
+
+    lines: dict[Path, bytes] = field(default_factory=dict)
+    read: dict[Path, tuple[int, int]] = field(default_factory=dict)
+
+
+def pack(folder: str | Path) -> dict[Path, int]:
+    """Packs all records under a folder, reference lines too, and then removes their files; other files stay.
+
+    There is one packed file for each folder that runs wrote to (their `results_dir`). It is read back before it takes its place,
+    and takes its place before any file is removed, so that nothing is lost if this is interrupted. Records that were packed
+    before stay; of one that is a file too, the file is the newer.
+
+    Args:
+        folder: One that runs wrote to, or one with several such.
+
+    Returns:
+        {packed file: number of records in it}, of the files that there are now.
+
+    Raises:
+        FileNotFoundError: if there is no folder, or no record in it.
+        ValueError: if a record cannot be read, or does not lie where runs write it; then nothing has changed.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no folder of records at {folder}")
+    loose = _loose(folder)
+    found = {}
+    for path in sorted({path for path in packs(folder) if path.is_relative_to(folder)} | {r / NAME for r in loose}):
+        files = loose.get(path.parent, _Loose())
+        kept = {_place(value, where): line for where, value, line in _packed(path)} if path.is_file() else {}
+        if files.read:
+            text = [line for _, line in sorted((kept | files.lines).items())]
+            write(path, text)
+            _remove(files.read, path.parent)
+        found[path] = len(kept | files.lines)
+    if not found:
+        raise FileNotFoundError(f"no records under {folder}")
+    return found
+
+
+def unpack(folder: str | Path) -> dict[Path, int]:
+    """Writes every packed record under a folder as a file again, as its run wrote it, and then removes the packed file.
+
+    Where there is such a file already, it is the newer one and stays.
+
+    Args:
+        folder: With packed files.
+
+    Returns:
+        {packed file, removed: number of records that were in it}.
+
+    Raises:
+        FileNotFoundError: if there is no packed file.
+        ValueError: if one cannot be read; then nothing is removed.
+    """
+    folder = Path(folder)
+    found = {}
+    for path in packs(folder):
+        if not path.is_relative_to(folder):
+            continue
+        values = {path.parent / _place(value, where): value for where, value, _ in _packed(path)}
+        for place, value in values.items():
+            if not place.is_file():
+                write_json(place, value)
+        path.unlink()
+        found[path] = len(values)
+    if not found:
+        raise FileNotFoundError(f"no {NAME} under {folder}")
+    return found
+
+
+def show(place: str | Path, id: str | None = None) -> Any:
+    """The plain values of one record, all that it has.
+
+    Args:
+        place: A folder or a packed file; without an id, the path of a record, packed or not.
+        id: Its id, or as much of the beginning as no other record's id begins with.
+
+    Raises:
+        FileNotFoundError: if there is no such place.
+        ValueError: if no record has the id, or several.
+    """
+    place = Path(place)
+    if id is None:
+        return _at(place)
+    if not place.exists():
+        raise FileNotFoundError(f"no folder of records at {place}")
+    if place.is_file() and not place.name.endswith(SUFFIX):
+        raise ValueError(f"expected a folder of records or a file {NAME} before the id, found {place}")
+    known: dict[str, dict[Path, Any]] = defaultdict(dict)
+    for path, value in _values(place):
+        known[str(value.get("id"))][path] = value
+    chosen = [id] if id in known else sorted(one for one in known if id and one.startswith(id))
+    if not chosen:
+        near = difflib.get_close_matches(id, known, n=1, cutoff=0.4)
+        meant = f"; did you mean {near[0]}?" if near else ";"
+        raise ValueError(
+            f"no record under {place} has the id {id!r}{meant} there are {listed(sorted(known)) or 'none'}"
+        )
+    if len(chosen) > 1:
+        raise ValueError(f"{id!r} begins the ids of several records: {listed(chosen)}; give more of one")
+    of_id = known[chosen[0]]
+    if len(of_id) > 1:
+        raise ValueError(f"several records have the id {chosen[0]}: {listed(map(str, of_id), 4)}; give the path of one")
+    return next(iter(of_id.values()))
+
+
+def _at(path: Path) -> Any:
+    if path.is_file() and not path.name.endswith(SUFFIX):
+        value = read_json(path, KIND)
+        _place(value, path)
+        return value
+    for where, folder, value in packed_at(path):
+        if folder / _place(value, where) == path:
+            return value
+    if path.exists():
+        raise ValueError(f"{path} has many records: expected an id after it")
+    raise FileNotFoundError(f"no record at {path}")
+
+
+def _place(value: Any, where: str | Path) -> Path:
+    """Where a record lies under the folder that it was written to; plain values that are no record are refused."""
+    return (checked_reference(value, where) if is_reference(value) else checked_record(value, where)).path(_HERE)
+
+
+def _packed(path: Path) -> Iterator[tuple[str, Any, bytes]]:
+    """What an error calls it, plain values and line of each record in a packed file."""
+    for where, line in lines(path):
+        yield where, parse_json(line, where, KIND), line
+
+
+def _values(place: Path) -> Iterator[tuple[Path, Any]]:
+    """Path and plain values of all records, the packed ones first; the paths of files come again where both are there."""
+    for path in packs(place):
+        for where, value, _ in _packed(path):
+            yield path.parent / _place(value, where), value
+    if place.is_dir():
+        for path in (*record_files(place), *reference_files(place)):
+            yield path, read_json(path, KIND)
+
+
+def _loose(folder: Path) -> dict[Path, _Loose]:
+    """The record files under a folder, by the folder that they were written to.
+
+    Raises:
+        ValueError: if one is no record, or lies elsewhere than runs write it.
+    """
+    found: dict[Path, _Loose] = defaultdict(_Loose)
+    for path in (*record_files(folder), *reference_files(folder)):
+        status = path.stat()
+        value = read_json(path, KIND)
+        place = _place(value, path)
+        root = path.parents[len(place.parts) - 1]
+        if root / place != path or not root.is_relative_to(folder):
+            raise ValueError(f"{path} would not be found again: pack a folder in which it lies at {place}")
+        found[root].lines[place] = line_of(value)
+        found[root].read[path] = (status.st_mtime_ns, status.st_size)
+    return found
+
+
+def _remove(files: dict[Path, tuple[int, int]], root: Path) -> None:
+    """Removes the files that are still what was read, and the folders that are then empty."""
+    for path, read in files.items():
+        if path.is_file() and ((status := path.stat()).st_mtime_ns, status.st_size) == read:
+            path.unlink()
+    folders = {folder for path in files for folder in path.parents if folder != root and folder.is_relative_to(root)}
+    for folder in sorted(folders, reverse=True):
+        if not any(folder.iterdir()):
+            folder.rmdir()
