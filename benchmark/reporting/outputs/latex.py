@@ -18,7 +18,7 @@ _ESCAPES = {
     "|": r"\textbar{}", '"': r"\textquotedbl{}", "`": r"\textasciigrave{}", "'": r"\textquotesingle{}",
     # signs of ours that pdflatex has no letter for
     "±": r"$\pm$", "Δ": r"$\Delta$", "²": r"$^2$", "→": r"$\rightarrow$", "−": "$-$", "—": "---", "–": "--", "…": r"\dots{}",
-    "\u00a0": "~", "≥": r"$\geq$", "≤": r"$\leq$", "↑": r"$\uparrow$", "↓": r"$\downarrow$",
+    "\u00a0": "~", "≥": r"$\geq$", "≈": r"$\approx$", "≤": r"$\leq$", "↑": r"$\uparrow$", "↓": r"$\downarrow$",
     "†": r"\textdagger{}", "‡": r"\textdaggerdbl{}",
 }  # fmt: skip
 _LIGATURES = re.compile(r"(?<=-)-|(?<=,),|(?<=[?!])`")  # two signs that T1 draws as another one

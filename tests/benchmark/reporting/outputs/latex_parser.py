@@ -15,7 +15,7 @@ from pylatexenc.latexwalker import (
     LatexWalker,
 )
 
-MATH = {r"\pm", r"\Delta", "^2", r"\rightarrow", "-", r"\geq", r"\leq", r"\uparrow", r"\downarrow"}
+MATH = {r"\pm", r"\Delta", "^2", r"\rightarrow", "-", r"\geq", r"\leq", r"\approx", r"\uparrow", r"\downarrow"}
 
 
 def check(text: str) -> list[int]:
