@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -101,6 +101,18 @@ def size(runs: Sequence[Run], key: str) -> int | None:
         key: Of `Record.cost`: parameters, embedding_parameters or multiply_adds (older records lack it).
     """
     return next((run.record.cost[key] for run in runs if key in run.record.cost), None)
+
+
+def same_machine(runs: Iterable[Run]) -> bool:
+    """Whether seconds of these runs can be compared: one platform, number of cores, device and number of threads."""
+    machines = {
+        (
+            *(run.record.environment.get(key) for key in ("platform", "cores")),
+            *(run.record.cost.get(key) for key in ("device", "threads")),
+        )
+        for run in runs
+    }
+    return len(machines) == 1
 
 
 def median(numbers: Sequence[float | None]) -> float | None:

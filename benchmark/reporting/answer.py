@@ -13,7 +13,7 @@ from statistics import fmean
 from benchmark import metrics
 from benchmark.analysis.gain import TASKS
 from benchmark.analysis.results import Results
-from benchmark.analysis.values import cost, median
+from benchmark.analysis.values import cost, median, same_machine
 from benchmark.records.record import GAIN
 from benchmark.reporting.wording import PRACTICAL, joined, rounded
 from benchmark.schema import Task
@@ -188,11 +188,13 @@ def _beside(results: Results, method: str) -> str:
     base = results.baseline
     if base is None or method == base:
         return ""
-    mine, theirs = cost(results.group.finished[method]), cost(results.group.finished[base])
+    runs = results.group.finished
+    mine, theirs = cost(runs[method]), cost(runs[base])
+    time = "training time" if same_machine([*runs[method], *runs[base]]) else ""
     ratios = [
         f"{own / other:.{2 if own < other else 1}f} times the {what}"
-        for own, other, what in ((mine[0], theirs[0], "parameters"), (mine[2], theirs[2], "training time"))
-        if own and other
+        for own, other, what in ((mine[0], theirs[0], "parameters"), (mine[2], theirs[2], time))
+        if own and other and what
     ]
     return f" It has {joined(ratios)} of {base}." if ratios else ""
 

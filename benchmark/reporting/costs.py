@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmark.analysis.results import Results
 from benchmark.analysis.study import Run
-from benchmark.analysis.values import cost, median
+from benchmark.analysis.values import cost, median, size
 from benchmark.reporting.layout import Cell, Column, Row, TextTable
 from benchmark.text import ABSENT, count, in_seconds
 
@@ -26,14 +26,15 @@ def cost_table(results: Results) -> TextTable | None:
         cells = [Cell(in_seconds(seconds)), *([Cell(ratio)] if base else [])]
         cells += [Cell(count(rate), value=rate), Cell(f"{memory / 2**20:.0f}" if memory else ABSENT)]
         cells += [Cell(f"{epochs:g}" if epochs is not None else ABSENT)]
-        cells += [Cell(count(value), value=value) for value in (parameters, shared)]
+        sizes = (parameters, size(runs, "embedding_parameters"), shared, size(runs, "multiply_adds"))
+        cells += [Cell(count(value), value=value) for value in sizes]
         rows.append(Row((Cell(method, method=method), *cells)))
     if not rows:
         return None
     columns = (
         Column("method", numeric=False), Column("seconds", "train\u00a0s"), *([Column("ratio", "to the baseline's")] if base else []),
         Column("rate", "rows/s"), Column("memory", "peak MiB"), Column("epochs", "epochs to the best"),
-        Column("parameters"), Column("shared"),
+        Column("parameters"), Column("embedding", "of embeddings"), Column("shared"), Column("adds", "multiply-adds a row"),
     )  # fmt: skip
     where = ", ".join(sorted({str(run.record.cost.get("device", "unknown")) for run in group.runs if run.finished}))
     return TextTable(

@@ -222,7 +222,9 @@ def _line(results: Results, line: Line, columns: list[Column]) -> Row | None:
     for column in columns[1:]:
         task, mean = known.get(column.key, (None, None))
         places = results.places[task.name, metrics.headline_name(task)] if task is not None else 4
-        text = "" if task is None else with_interval(mean, places)
+        text = "" if task is None or mean is None else with_interval(mean, places)
+        if mean is not None and len(tasks) > MOST_INTERVALS:
+            text = number(mean.mean, places)
         if column.key == "seeds" and line.seeds is not None:
             text = str(line.seeds)
         cells.append(Cell(text, short=number(mean.mean, places) if mean is not None else None))

@@ -193,7 +193,7 @@ def _margins(
 ) -> None:
     """Sets the margins and the gaps between panels, in inches."""
     (width, height), (lines, columns) = size, shape
-    top, bottom = 0.27, 0.5
+    top, bottom = 0.27, 0.62  # room for a label of two lines
     panel_width = (width - left - right - gaps[0] * (columns - 1)) / columns
     panel_height = (height - top - bottom - gaps[1] * (lines - 1)) / lines
     canvas.subplots_adjust(

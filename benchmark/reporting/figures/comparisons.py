@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from benchmark import metrics
 from benchmark.analysis.fronts import Front, fronts, heading
 from benchmark.analysis.results import Results, label
-from benchmark.analysis.values import cost
+from benchmark.analysis.values import cost, same_machine, size
 from benchmark.reporting.figures.canvas import Figure, Mark, ends, figure, grid, legend, log_axis, mark
 from benchmark.reporting.figures.medium import INK, MUTED, drawing, named
 from benchmark.reporting.figures.styles import Style
-from benchmark.statistics import Interval
+from benchmark.statistics import Interval, pareto_front
 from benchmark.text import count, in_seconds, listed, number
 
 
@@ -108,37 +108,80 @@ def near(value: float, limits: Sequence[float]) -> bool:
 
 
 def costs(drawn: Drawn) -> Figure | None:
-    """Quality against seconds of training and against parameters."""
+    """Quality against what a method costs, each with its front."""
     results = drawn.results
     quality, direction, title = _quality(drawn)
-    known = {method: cost(results.group.finished[method]) for method in quality}
-    seconds = {m: float(s) for m, (_, _, s) in known.items() if s}
-    sizes = {m: float(p) for m, (p, _, _) in known.items() if p}
-    if len(seconds) < 2 and len(sizes) < 2:
+    measures = [of for of in _measures(results, list(quality)) if len(of.values) > 1]
+    if not measures:
         return None
     with drawing():
-        canvas, panels = grid(2, height=2.8, labelled=True)
-        for axes, values, name, form in (
-            (panels[0], seconds, "seconds of training, median over seeds", in_seconds),
-            (panels[1], sizes, "parameters", count),
-        ):
-            found = {method: quality[method] for method in values}
-            mark(axes, [Mark(values[m], q.mean, drawn.styles[m], None, ends(q)) for m, q in found.items()])
-            log_axis(axes, "x", list(values.values()), form)
-            axes.set_xlabel(name)
+        canvas, panels = grid(len(measures), height=2.8, labelled=True)
+        sentences = []
+        for axes, measure in zip(panels, measures, strict=True):
+            found = {method: quality[method] for method in measure.values}
+            front = _cheapest_first(measure.values, {m: direction * q.mean for m, q in found.items()})
+            axes.plot(
+                [measure.values[m] for m in front], [found[m].mean for m in front],
+                drawstyle="steps-post", color=MUTED, linewidth=0.8, zorder=1,
+            )  # fmt: skip
+            mark(
+                axes,
+                [
+                    Mark(measure.values[m], q.mean, drawn.styles[m], None, ends(q), filled=m in front)
+                    for m, q in found.items()
+                ],
+            )
+            log_axis(axes, "x", list(measure.values.values()), measure.form)
+            axes.set_xlabel(measure.name)
             axes.set_ylabel(title)
+            on_front = listed(f"{m} ({measure.form(measure.values[m])})" for m in front)
+            sentences.append(f"Best for their {measure.name}, the cheapest first: {on_front}.")
         legend(canvas, {method: drawn.styles[method] for method in quality})
-        quickest = min(seconds, key=seconds.__getitem__, default=None)
         best = max(quality, key=lambda method: direction * quality[method].mean)
-        sentences = [f"Best: {best}, {in_seconds(seconds.get(best))} s, {count(sizes.get(best))} parameters."]
-        if quickest is not None:
-            sentences.append(f"Quickest: {quickest}, {in_seconds(seconds[quickest])} s.")
+        sentences.append(f"Best: {best}.")
+        seconds = " Seconds are medians over seeds, on one machine." if measures[-1].name == SECONDS else ""
         return figure(
             "Quality against cost", canvas, results.group.name,
-            "Seconds depend on the machine and on what else ran there; compare them only within one sweep. "
+            f"A filled mark is on the front, along which the grey line runs: no cheaper method has a better mean.{seconds} "
             "95 % intervals over seeds.",
             sentences,
         )  # fmt: skip
+
+
+SECONDS = "seconds of training"
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A cost: its name, its value of every method that has one, and how it is printed."""
+
+    name: str
+    values: Mapping[str, float]
+    form: Callable[[float], str]
+
+
+def _measures(results: Results, methods: Sequence[str]) -> list[Measure]:
+    """What the records know of cost; seconds only where all runs were on one machine."""
+    finished = results.group.finished
+    embeddings = {m: s for m in methods if (s := size(finished[m], "embedding_parameters")) is not None}
+    outside = {m: p - embeddings[m] for m in embeddings if (p := size(finished[m], "parameters")) is not None}
+    adds = {m: s for m in methods if (s := size(finished[m], "multiply_adds")) is not None}
+    made = [
+        Measure("parameters outside embeddings", outside, count),
+        Measure("multiply-adds a row", adds, count),
+    ]
+    if len(set(embeddings.values())) > 1:
+        made.insert(1, Measure("parameters of embeddings", embeddings, count))
+    if same_machine(run for method in methods for run in finished[method]):
+        seconds = {m: s for m in methods if (s := cost(finished[m])[2])}
+        made.append(Measure(SECONDS, seconds, in_seconds))
+    return made
+
+
+def _cheapest_first(values: Mapping[str, float], scores: Mapping[str, float]) -> list[str]:
+    """The methods that no cheaper one reaches."""
+    methods = list(values)
+    return [methods[n] for n in pareto_front([(values[m], -scores[m]) for m in methods])]
 
 
 def _quality(drawn: Drawn) -> tuple[dict[str, Interval], int, str]:
