@@ -123,8 +123,11 @@ def _subtitle(board: Leaderboard) -> str:
 
 
 def _kinds(boards: Sequence[Leaderboard]) -> str:
-    against = joined([f"{TITLES[board.kind].lower()} with {board.baseline}" for board in boards])
-    return f"{against[0].upper()}{against[1:]} are compared: by a baseline that was not tuned, tuning itself would pass for a gain."
+    against = {board.kind: board.baseline for board in boards}
+    return (
+        f"Tuned methods are compared with {against['tuned']}, those with default parameters with {against['default']}: against a "
+        "baseline that was not tuned, tuning itself would pass for a gain."
+    )
 
 
 def _notes(board: Leaderboard) -> Iterator[str]:

@@ -41,7 +41,9 @@ def runs_of(methods: Mapping[str, Gains], name: str, **options: Any) -> list[Rec
 def over(gains: Mapping[str, Sequence[Gains]], **options: Any) -> list[Record]:
     """Runs of methods on as many data sets as they have gains: d0, d1, ..."""
     number = max(map(len, gains.values()))
-    return [r for d in range(number) for r in runs_of({m: g[d] for m, g in gains.items() if d < len(g)}, f"d{d}", **options)]
+    return [
+        r for d in range(number) for r in runs_of({m: g[d] for m, g in gains.items() if d < len(g)}, f"d{d}", **options)
+    ]
 
 
 def boards(runs: Sequence[Record], **options: Any) -> tuple[Leaderboard, ...]:
@@ -135,7 +137,9 @@ def test_ranks_are_by_mean_gain_with_the_baseline_among_them(board: Leaderboard)
     assert board.baseline_rank == 2
 
 
-@pytest.mark.parametrize(("number", "means", "ranks"), [(3, False, False), (4, True, False), (5, True, False), (6, True, True)])
+@pytest.mark.parametrize(
+    ("number", "means", "ranks"), [(3, False, False), (4, True, False), (5, True, False), (6, True, True)]
+)
 def test_there_is_a_mean_from_four_data_sets_and_a_rank_from_six(number: int, means: bool, ranks: bool) -> None:
     (found,) = boards(over({"mmoe/equal": EIGHT[:number]}))
     (row,) = found.standings
@@ -146,7 +150,10 @@ def test_there_is_a_mean_from_four_data_sets_and_a_rank_from_six(number: int, me
 def test_a_method_that_lacks_a_data_set_has_no_rank_and_stands_last() -> None:
     runs = over({"mmoe/equal": EIGHT[:6], "ple/equal": [9.0] * 5})
     (found,) = boards(runs)
-    assert [(s.method, s.rank, s.num_datasets) for s in found.standings] == [("mmoe/equal", 1, 6), ("ple/equal", None, 5)]
+    assert [(s.method, s.rank, s.num_datasets) for s in found.standings] == [
+        ("mmoe/equal", 1, 6),
+        ("ple/equal", None, 5),
+    ]
     last = found.standings[1]
     assert last.mean is not None
     assert last.mean.mean == pytest.approx(9.0)
