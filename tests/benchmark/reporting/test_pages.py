@@ -113,7 +113,7 @@ def test_the_only_script_is_the_one_that_the_page_allows(made: Report) -> None:
 def test_chapters_stand_in_their_order_and_empty_ones_are_left_out(page: Page) -> None:
     links = [str(a["href"])[1:] for tag, a in page.tags if tag == "a"]
     assert links == [
-        "answer", "overview", "compared", "verdicts", "tasks", "differences", "front", "gains", "ranks", "curves", "weights",
+        "answer", "leaderboard", "overview", "compared", "verdicts", "tasks", "differences", "front", "gains", "ranks", "curves", "weights",
         "experts", "cost", "trouble",
     ]  # fmt: skip
 
