@@ -59,7 +59,7 @@ def _numbers(results: Sequence[Results]) -> dict[tuple[Any, ...], int]:
         pairs.setdefault(of.group.dataset, set()).update(
             run.pair for runs in of.group.finished.values() for run in runs
         )
-    numbers = {}
+    numbers: dict[tuple[Any, ...], int] = {}
     for name, found in pairs.items():
         seeds = [pair[3] for pair in found]
         is_enough = len(set(seeds)) == len(seeds)

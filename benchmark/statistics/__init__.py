@@ -12,6 +12,7 @@
 - `wording`: a comparison as a sentence.
 - `planning`: which difference S seeds can show, and how many seeds a difference needs.
 - `gains`: multi-task gain, seesaw, Pareto front and hypervolume.
+- `aggregates`: several data sets in one number.
 - `ranks`: mean ranks, Friedman, Nemenyi.
 - `delong`: two scorers on one test set.
 - `rows`: seeds and test rows together, rows in clusters (users).

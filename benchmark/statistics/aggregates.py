@@ -86,7 +86,8 @@ def probability_of_improvement(
 
 def _wins(x: Sequence[float], y: Sequence[float]) -> np.ndarray:
     difference_XY = np.subtract.outer(np.asarray(x, float), np.asarray(y, float))
-    return (difference_XY > 0) + 0.5 * (difference_XY == 0)
+    wins_XY: np.ndarray = (difference_XY > 0) + 0.5 * (difference_XY == 0)
+    return wins_XY
 
 
 def performance_profile(

@@ -190,6 +190,7 @@ def test_predictions_are_found_in_whichever_copy_has_them(
     assert row_errors(group_of(both), both, B) != expected  # nobody has the test rows beside the predictions of mmoe
     shutil.copytree(folder / "videos" / "test_rows", both / "b" / "videos" / "test_rows")
     assert row_errors(group_of(both), both, B) == expected
+    assert row_errors(group_of(both), [both / "a", both / "b"], B) == expected
 
 
 @pytest.fixture(scope="module")
