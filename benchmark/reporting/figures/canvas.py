@@ -80,7 +80,7 @@ def _thin(axes: Axes, width: float) -> None:
     low, high = sorted(axes.get_xlim())
 
     def apart(one: tuple[float, int], other: tuple[float, int]) -> bool:
-        return abs(one[0] - other[0]) / (high - low) * width >= letter * ((one[1] + other[1]) / 2 + 2)
+        return abs(one[0] - other[0]) / (high - low) * width >= letter * ((one[1] + other[1]) / 2 + 1.5)
 
     for most in range(5, 0, -1):
         axes.locator_params(axis="x", nbins=most)
@@ -90,7 +90,7 @@ def _thin(axes: Axes, width: float) -> None:
         if all(starmap(apart, pairwise(found))):
             return
     for order in (sorted(found, key=lambda tick: abs(tick[0])), [found[0], *found[:0:-1]]):
-        kept = []
+        kept: list[tuple[float, int]] = []
         for tick in order:
             if all(apart(tick, other) for other in kept):
                 kept.append(tick)
