@@ -206,7 +206,7 @@ def report(
         made.print()
     else:
         drawn = made.figure(figure, out, dataset=dataset, width=width or "page", names=printed)
-        click.echo("\n".join([drawn.caption, *(f"written: {path}" for path in (*made.files, out))]))
+        click.echo("\n".join([f"{drawn.title}.", drawn.caption, *(f"written: {path}" for path in (*made.files, out))]))
     place = chosen.report(lambda: made) if chosen is not None else None
     if place is not None:
         click.echo(f"tracked: {place}")

@@ -174,8 +174,8 @@ def _metric(results: Results, task: Task, metric: str) -> _Column:
     def of_line(key: str) -> PaperCell:
         return _cell(results.lines[key].get(task.name, metric), lambda mean: f"{mean:z.{places}f}", places)
 
-    title, _, unit = label(metric, task).partition(" ")
-    return _Column(task.name, f"{title}{_ARROWS[direction(metric)]}", of, of_line, unit)
+    title, bracket, unit = label(metric, task).partition(" [")
+    return _Column(task.name, f"{title}{_ARROWS[direction(metric)]}", of, of_line, f"{bracket}{unit}".strip())
 
 
 def _gain(results: Results) -> _Column:

@@ -12,14 +12,14 @@ from benchmark.reporting.figures.comparisons import Drawn
 from benchmark.reporting.figures.curves import curves, weights
 from benchmark.reporting.figures.styles import Style
 
-__all__ = ["FIGURES", "Figure", "Kind", "draw", "figures"]
+__all__ = ["FIGURES", "Figure", "FigureKind", "draw", "figures"]
 
 MOST_LINES, MOST_MARKS = 16, 40
 """Methods in a figure: beyond, lines and marks cannot be told apart."""
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FigureKind:
     """A figure that a data set may have.
 
     Args:
@@ -33,12 +33,12 @@ class Kind:
     needs: str
 
 
-FIGURES: Mapping[str, Kind] = {
-    "forest": Kind(forest.forest, MOST_MARKS, "a baseline, and a method to compare with it"),
-    "front": Kind(comparisons.front, MOST_MARKS, "two tasks with different headline metrics, such as AUC and MSE"),
-    "cost": Kind(comparisons.costs, MOST_MARKS, "two methods of which parameters or seconds of training are known"),
-    "curves": Kind(curves, MOST_LINES, "runs with validations"),
-    "weights": Kind(weights, MOST_LINES, "a method whose weights of the tasks move"),
+FIGURES: Mapping[str, FigureKind] = {
+    "forest": FigureKind(forest.forest, MOST_MARKS, "a baseline, and a method to compare with it"),
+    "front": FigureKind(comparisons.front, MOST_MARKS, "two tasks with different headline metrics, such as AUC and MSE"),
+    "cost": FigureKind(comparisons.costs, MOST_MARKS, "two methods of which parameters or seconds of training are known"),
+    "curves": FigureKind(curves, MOST_LINES, "runs with validations"),
+    "weights": FigureKind(weights, MOST_LINES, "a method whose weights of the tasks move"),
 }
 """All of them by name. `ranks` is a figure of several data sets together, `ranks.critical_difference`."""
 

@@ -78,10 +78,9 @@ def _thin(axes: Axes, width: float) -> None:
     """Leaves so few ticks on the x axis that their labels stand apart."""
     axis, letter = axes.xaxis, current().letter
     low, high = sorted(axes.get_xlim())
-    kept: list[tuple[float, int]] = []
 
     def apart(one: tuple[float, int], other: tuple[float, int]) -> bool:
-        return abs(one[0] - other[0]) / (high - low) * width >= letter * ((one[1] + other[1]) / 2 + 2)
+        return abs(one[0] - other[0]) / (high - low) * width >= letter * ((one[1] + other[1]) / 2 + 1.5)
 
     for most in range(5, 0, -1):
         axes.locator_params(axis="x", nbins=most)
@@ -90,9 +89,13 @@ def _thin(axes: Axes, width: float) -> None:
         found = list(zip(places, lengths, strict=True))
         if all(starmap(apart, pairwise(found))):
             return
-    for tick in sorted(found, key=lambda tick: abs(tick[0])):  # zero before others
-        if all(apart(tick, other) for other in kept):
-            kept.append(tick)
+    for order in (sorted(found, key=lambda tick: abs(tick[0])), [found[0], *found[:0:-1]]):
+        kept: list[tuple[float, int]] = []
+        for tick in order:
+            if all(apart(tick, other) for other in kept):
+                kept.append(tick)
+        if len(kept) > 1:  # with zero, or else without it: one tick alone is no scale
+            break
     axes.set_xticks([place for place, _ in kept])
 
 

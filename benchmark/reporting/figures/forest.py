@@ -37,7 +37,7 @@ def forest(drawn: Drawn) -> Figure | None:
         untested = "" if not gains or results.judges_gain else " The gain has no test, and so open marks."
         return figure(
             f"All methods against {named(results.baseline)}", canvas, results.group.name,
-            f"{'Gain over tasks in per cent, and ' if gains else ''}differences to {named(results.baseline)} on test, with 95 % "
+            f"{'Gain over tasks in per cent, and differences' if gains else 'Differences'} to {named(results.baseline)} on test, with 95 % "
             f"intervals, not adjusted. {_READ}{untested}",
             sentences,
         )  # fmt: skip

@@ -86,10 +86,8 @@ def write(figure: Figure, path: Path, suffix: str) -> None:
         suffix: Of `check_format`. Fonts are embedded in a PDF, and letters are shapes in an SVG; a PNG has a white ground.
     """
     # without a date, and with ids by the title, the file is a function of the records
-    metadata: dict[str, Any] = {
-        ".pdf": {"CreationDate": None, "Title": figure.title}, ".svg": {"Date": None, "Title": figure.title},
-        ".png": {"Title": figure.title},
-    }[suffix]  # fmt: skip
+    undated = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}.get(suffix, {})
+    metadata: dict[str, Any] = {"Title": figure.title, **undated}
     salt = f"{figure.title} {figure.place}"
     with (
         on(figure.medium),
