@@ -47,7 +47,6 @@ class Report(Answer):
     """A comparison of methods. Prints itself; in a notebook, `Report.html()` is the whole page.
 
     Args:
-        table: The long table: one row a run, selection, split, task and metric.
         summary: One row a data set, task, metric and method, on test under `selection`: the mean with its 95 % t
             interval, the difference to the baseline with its own, and of headline metrics the verdict with its
             adjusted p; null below three seeds. References follow the methods, as `reference/gbdt`; the gain over tasks and
@@ -60,7 +59,6 @@ class Report(Answer):
         files: What was written, and where.
     """
 
-    table: pl.DataFrame
     summary: pl.DataFrame
     selection: SelectionName
     document: Document
@@ -68,6 +66,11 @@ class Report(Answer):
     results: tuple[Results, ...]
     ranking: Ranking | None = None
     files: tuple[Path, ...] = ()
+
+    @property
+    def table(self) -> pl.DataFrame:
+        """The long table: one row a run, selection, split, task and metric."""
+        return tables.long_table(self.study)
 
     def html(self) -> str:
         """One self-contained page: tables, figures, and how it was made."""
@@ -212,9 +215,8 @@ def _make(
     references: Sequence[ReferenceRecord],
     folder: Path | None,
 ) -> Report:
-    table = tables.long_table(study)
-    chosen = tables.values_on_test(table, selection)
-    other = tables.values_on_test(table, OTHER[selection])
+    chosen = tables.values_on_test(study, selection)
+    other = tables.values_on_test(study, OTHER[selection])
     results = []
     has_predictions = folder is not None and next(folder.rglob(f"*{SUFFIX}"), None) is not None
     for group in study.groups:
@@ -247,7 +249,6 @@ def _make(
         )  # fmt: skip
     ranks = ranking(results)
     return Report(
-        table,
         summary(results),
         selection,
         chapters(study, results, selection, ranks, references),
