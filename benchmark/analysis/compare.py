@@ -22,7 +22,7 @@ from benchmark.analysis.gain import TASKS
 from benchmark.analysis.question import Question
 from benchmark.analysis.results import label
 from benchmark.analysis.study import Group, Run, Study, find_method, short_name, tuned_name
-from benchmark.analysis.values import Values, long_table, values_on_test
+from benchmark.analysis.values import Values, values_on_test
 from benchmark.kinds import check_headlines
 from benchmark.records.record import GAIN, RESULTS_DIR, TUNED, Record, SelectionName, load_records
 from benchmark.statistics import (
@@ -247,7 +247,7 @@ def _methods(
     selection: SelectionName,
 ) -> HeadToHead:
     study = study_of(results)
-    values = values_on_test(long_table(study), selection)
+    values = values_on_test(study, selection)
     require(study, first, second)
     judged, notes = [], []
     for group in study.groups:
@@ -328,7 +328,7 @@ def _as_asked(method: str, wanted: str, group: Group) -> str:
 
 def _folders(first: Path, second: Path, margins: Mapping[str, Margin], selection: SelectionName) -> HeadToHead:
     studies = [study_of(path) for path in (first, second)]
-    values = [values_on_test(long_table(study), selection) for study in studies]
+    values = [values_on_test(study, selection) for study in studies]
     groups = [{group.name: group for group in study.groups} for study in studies]
     have = [{(name, method) for name, group in of.items() for method in group.by_method} for of in groups]
     common = have[0] & have[1]

@@ -23,22 +23,32 @@ class Terms(TypedDict):
     looks: int
 
 
-def means(metric: str, rows: Rows, terms: Terms) -> dict[str, Interval]:
-    """Every method's mean with its interval."""
+def means(metric: str, rows: Rows, terms: Terms, together: Arms | None = None) -> dict[str, Interval]:
+    """Every method's mean with its interval; `together` as for `differences`."""
     if terms["paired"]:
         known = {m: t_interval(row.values(), test_train_ratio=terms["test_train_ratio"]) for m, row in rows.items()}
         return {method: mean for method, mean in known.items() if mean is not None}
-    together = arms(metric, rows, terms)
+    together = together or arms(metric, rows, terms)
     return {method: together.contrast({method: 1}).interval() for method in together.arms}
 
 
-def differences(metric: str, rows: Rows, baseline: str, terms: Terms) -> dict[str, Interval]:
-    """`method - baseline` with its interval, of all other methods: the same estimates as verdicts rest on."""
+def differences(
+    metric: str, rows: Rows, baseline: str, terms: Terms, together: Arms | None = None
+) -> dict[str, Interval]:
+    """`method - baseline` with its interval, of all other methods: the same estimates as verdicts rest on.
+
+    Args:
+        metric: What the values are of.
+        rows: Of all methods.
+        baseline: What the others are compared to.
+        terms: Of `families.terms`.
+        together: `arms` of the same, if they are there already and the terms say not to pair.
+    """
     others = rows.keys() - {baseline}
     if terms["paired"]:
         paired = {method: contrast({method: 1, baseline: -1}, metric, rows, terms) for method in others}
         return {method: found.interval() for method, found in paired.items() if found is not None}
-    together, reference = arms(metric, rows, terms), rows.get(baseline, {})
+    together, reference = together or arms(metric, rows, terms), rows.get(baseline, {})
     known = {
         method: Contrast.paired([0.0] * len(reference))  # identical runs differ by nothing, whatever their spread
         if rows[method] == reference
@@ -82,8 +92,9 @@ def estimates(values: Values, baseline: str | None, terms: Terms) -> dict[tuple[
     """
     result = {}
     for (task, metric), rows in values.items():
-        beside = differences(metric, rows, baseline, terms) if baseline is not None else {}
+        together = None if terms["paired"] else arms(metric, rows, terms)
+        beside = differences(metric, rows, baseline, terms, together) if baseline is not None else {}
         result[task, metric] = {
-            method: Estimate(mean, beside.get(method)) for method, mean in means(metric, rows, terms).items()
+            method: Estimate(mean, beside.get(method)) for method, mean in means(metric, rows, terms, together).items()
         }
     return result

@@ -18,7 +18,7 @@ from benchmark.analysis.families import compared, terms
 from benchmark.analysis.gain import endpoint, scores
 from benchmark.analysis.question import Question, answered
 from benchmark.analysis.study import Group, find_baseline
-from benchmark.analysis.values import Values, long_table, values_on_test
+from benchmark.analysis.values import Values, values_on_test
 from benchmark.kinds import check_headlines
 from benchmark.records.record import BASELINE, GAIN, RESULTS_DIR, Record, SelectionName
 from benchmark.statistics import Comparison, Margin
@@ -127,7 +127,7 @@ def power(
     endpoint(differences)  # refuses a wrong one
     study = study_of(results)
     require(study, baseline, what="baseline")
-    values = values_on_test(long_table(study), selection)
+    values = values_on_test(study, selection)
     spreads, notes = [], []
     for group in study.groups:
         name = find_baseline(group, baseline)

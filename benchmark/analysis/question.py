@@ -19,7 +19,7 @@ from benchmark.analysis.estimates import Rows, Terms, contrast
 from benchmark.analysis.families import compared, endpoints, not_ranked, terms
 from benchmark.analysis.gain import Scores
 from benchmark.analysis.study import Group, Study, find_baseline
-from benchmark.analysis.values import Values, long_table, values_on_test
+from benchmark.analysis.values import Values, values_on_test
 from benchmark.records.record import GAIN, Record
 from benchmark.statistics import (
     FIRM,
@@ -332,7 +332,7 @@ def _comparison(endpoint: Endpoint, one: str, other: str, sides: Sides, rows: Ro
 def primary_families(records: Sequence[Record], baseline: str) -> Iterator[tuple[Group, Family | str]]:
     """The primary question of every data set of some records, each with its group; where it has no answer, why."""
     study = Study.of(records)
-    values = values_on_test(long_table(study), "joint")
+    values = values_on_test(study, "joint")
     for group in study.groups:
         name, found = find_baseline(group, baseline), compared(group, values.get(group.name, {}))
         if name is not None:

@@ -24,7 +24,7 @@ Replicate: TypeAlias = tuple[str, int]
 _PREFERENCE = {"finished": 2, "diverged": 1, "failed": 0}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Run:
     """A record and its names in the report.
 
@@ -43,7 +43,7 @@ class Run:
     draw: str
     search: int = 0
 
-    @property
+    @cached_property
     def pair(self) -> Pair:
         """The key on which runs of two methods are paired."""
         data = self.record.dataset
@@ -302,9 +302,24 @@ def draw_of(config: Mapping[str, Any]) -> str:
     return json.dumps(draw_options(config), sort_keys=True)
 
 
+class _Digests:
+    """Digests of configurations, of which thousands of runs have a handful."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+
+    def of(self, config: Mapping[str, Any]) -> str:
+        """`digest`, computed once for each way to write the configuration."""
+        text = repr(config)
+        if text not in self._known:
+            self._known[text] = digest(config)
+        return self._known[text]
+
+
 def _dataset_names(records: Sequence[Record]) -> list[str]:
     # a run that failed before it had its data belongs to the data that others of its configuration found
-    configs = [digest(record.config["dataset"]) for record in records]
+    known = _Digests()
+    configs = [known.of(record.config["dataset"]) for record in records]
     prints: dict[str, list[str]] = defaultdict(list)
     for config, record in zip(configs, records, strict=True):
         found = record.dataset.get("fingerprint")
@@ -317,7 +332,7 @@ def _dataset_names(records: Sequence[Record]) -> list[str]:
         fingerprint = record.dataset.get("fingerprint", prints[config][0] if prints[config] else "") if several else ""
         options, draw = record.config["dataset"], draw_options(record.config["dataset"])
         condition = {key: value for key, value in options.items() if key not in draw}
-        keys.append((digest(condition), fingerprint))
+        keys.append((known.of(condition), fingerprint))
         named[keys[-1]] = (options["name"], {**condition, "fingerprint": fingerprint[:8]})
     names = distinguish(named)
     return [names[key] for key in keys]
@@ -330,7 +345,8 @@ def _named(records: Sequence[Record], datasets: Sequence[str]) -> list[Run]:
     own data set: one by each procedure that chose its parameters there.
     """
     settings = [_settings(record) for record in records]
-    digests = [digest(config) for config in settings]
+    known = _Digests()
+    digests = [known.of(config) for config in settings]
     variants: dict[tuple[str, str], set[str]] = defaultdict(set)
     for record, dataset, key in zip(records, datasets, digests, strict=True):
         if record.purpose != TUNED:

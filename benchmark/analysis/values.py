@@ -76,14 +76,16 @@ def _run_row(run: Run) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def values_on_test(table: pl.DataFrame, selection: SelectionName) -> dict[str, Values]:
-    """The defined test metrics of a long table, by data set."""
-    chosen = table.filter(
-        (pl.col("split") == "test") & (pl.col("selection") == selection) & pl.col("value").is_not_null()
-    ).select("dataset", "task", "metric", "method", "fingerprint", "draw", "test_rows", "seed", "search", "value")
+def values_on_test(study: Study, selection: SelectionName) -> dict[str, Values]:
+    """The defined test metrics of a study, by data set."""
     values: dict[str, Values] = defaultdict(lambda: defaultdict(lambda: defaultdict(dict)))
-    for dataset, task, metric, method, *pair, value in chosen.iter_rows():
-        values[dataset][task, metric][method][tuple(pair)] = value
+    for run in study.runs:
+        record, pair = run.record, run.pair
+        of_run = record.metrics if selection == "joint" else record.metrics_per_task
+        for task, row in of_run.get("test", {}).items():
+            for metric, value in row.items():
+                if value is not None:
+                    values[run.dataset][task, metric][run.method][pair] = float(value)
     return {dataset: {key: dict(methods) for key, methods in rows.items()} for dataset, rows in values.items()}
 
 

@@ -59,7 +59,6 @@ class Report(Answer):
     """A comparison of methods. Prints itself; in a notebook, `Report.html()` is the whole page.
 
     Args:
-        table: The long table: one row a run, selection, split, task and metric.
         summary: One row a data set, task, metric and method, on test under `selection`: the mean with its 95 % t
             interval, the difference to the baseline with its own, and of headline metrics the verdict with its
             adjusted p; null below three seeds. References follow the methods, as `reference/gbdt`; the gain over tasks and
@@ -75,7 +74,6 @@ class Report(Answer):
         folder: Of the records, for the commands that the page copies.
     """
 
-    table: pl.DataFrame
     summary: pl.DataFrame
     selection: SelectionName
     document: Document
@@ -86,6 +84,11 @@ class Report(Answer):
     profiles: bool = False
     files: tuple[Path, ...] = ()
     folder: str = RESULTS_DIR
+
+    @property
+    def table(self) -> pl.DataFrame:
+        """The long table: one row a run, selection, split, task and metric."""
+        return tables.long_table(self.study)
 
     def html(self) -> str:
         """One self-contained page: tables, figures, and how it was made."""
@@ -306,9 +309,8 @@ def _make(
     *,
     iqm: bool = False,
 ) -> Report:
-    table = tables.long_table(study)
-    chosen = tables.values_on_test(table, selection)
-    other = tables.values_on_test(table, OTHER[selection])
+    chosen = tables.values_on_test(study, selection)
+    other = tables.values_on_test(study, OTHER[selection])
     results = []
     has_predictions = any(next(folder.rglob(f"*{SUFFIX}"), None) is not None for folder in folders)
     for group in study.groups:
@@ -342,7 +344,6 @@ def _make(
     ranks = ranking(results)
     boards = leaderboards(results, iqm=iqm)
     return Report(
-        table,
         summary(results),
         selection,
         chapters(study, results, selection, ranks, references, boards),

@@ -53,7 +53,7 @@ def spread(values: Iterable[float]) -> tuple[int, float, float]:
     mean = math.fsum(numbers) / n
     if n == 1:
         return n, mean, math.nan
-    return n, mean, math.sqrt(math.fsum((value - mean) ** 2 for value in numbers) / (n - 1))
+    return n, mean, math.sqrt(math.fsum([(value - mean) ** 2 for value in numbers]) / (n - 1))
 
 
 def t_interval(

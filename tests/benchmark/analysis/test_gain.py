@@ -14,7 +14,7 @@ from scipy.stats import t
 from benchmark.analysis import families, gain
 from benchmark.analysis.gain import TASKS, Scores
 from benchmark.analysis.study import Group, Study
-from benchmark.analysis.values import Values, long_table, values_on_test
+from benchmark.analysis.values import Values, values_on_test
 from benchmark.cli import main
 from benchmark.records.record import GAIN, Record
 from benchmark.reporting import report
@@ -47,7 +47,7 @@ def made(values: Mapping[str, list[tuple[float, ...]]] = VALUES) -> list[Record]
 def found(runs: list[Record], baseline: str | None = BASELINE) -> tuple[Group, Values, Scores]:
     study = Study.of(runs)
     (group,) = study.groups
-    values = families.compared(group, values_on_test(long_table(study), "joint")[group.name])
+    values = families.compared(group, values_on_test(study, "joint")[group.name])
     return group, values, gain.scores(group, values, baseline)
 
 

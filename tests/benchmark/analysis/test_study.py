@@ -220,7 +220,7 @@ def test_several_searches_on_one_seed_are_runs_of_their_own() -> None:
     pairs = {method: [run.pair[3:] for run in runs] for method, runs in group.by_method.items()}
     assert pairs[TUNED] == pairs["single_task/equal (tuned)"] == [(0, 0), (1, 0), (1, 1), (2, 0), (2, 2)]
     assert pairs["mmoe/equal"] == [(0, 0), (1, 0), (2, 0)]
-    values = values_on_test(long_table(study), "joint")["videos"]
+    values = values_on_test(study, "joint")["videos"]
     assert {len(row) for row in values["click", "auc"].values()} == {5, 3}
     found = against_baseline(values, endpoints(group, {}), "single_task/equal (tuned)", **terms(group, values))
     assert {(c.method, c.n, c.reason) for c in found.comparisons} == {(TUNED, 5, None), ("mmoe/equal", 3, None)}
