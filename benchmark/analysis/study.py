@@ -239,13 +239,13 @@ class Study:
         for name in sorted(kept):
             tuned = tuple(run for run in kept[name] if run.record.purpose == TUNED)
             default = tuple(run for run in kept[name] if run.record.purpose != TUNED)
-            trials = tuple(by_data[name])
+            searched = tuple(by_data[name])
             if not (apart and tuned):
-                groups.append(Group(name, name, tuple(kept[name]), trials))
+                groups.append(Group(name, name, tuple(kept[name]), searched))
             elif not default:
-                groups.append(_alone(name, name, tuned, trials))
+                groups.append(_alone(name, name, tuned, searched))
             else:
-                groups += [_alone(tuned_name(name), name, tuned, trials), Group(name, name, default)]
+                groups += [_alone(tuned_name(name), name, tuned, searched), Group(name, name, default)]
         return cls(
             groups=tuple(groups),
             purpose=purpose,

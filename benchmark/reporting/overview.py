@@ -43,7 +43,8 @@ def overview(results: Results, default: Results | None = None) -> TextTable:
             columns.append(Column("default", "gain with default parameters", detail=True))
     columns += [Column("parameters", spare=True), Column("seconds", "train\u00a0s", spare=True)]
     columns += [Column(_key(task), f"{task.name} {metrics.headline(task).title}", spare=True) for task in group.tasks]
-    rows, above = [], 0
+    rows: list[Row] = []
+    above = 0
     for method in _in_tiers(results):
         tier = results.tier_of.get(method, 0)
         made = {"method": Cell(method, method=method), "seeds": seeds_cell(group, method)}
@@ -96,12 +97,12 @@ def grid_table(results: Results) -> TextTable | None:
     ]
     columns = (Column("architecture", numeric=False), *map(Column, weightings))
     return TextTable(
-        "grid", "Architecture by weighting", columns, tuple(rows), f"gain over {results.baseline}, %; + better, \u2212 worse, ≈ equivalent",
+        "grid", "Architecture by weighting", columns, tuple(rows), f"gain over {results.baseline}, %; ↑ better, ↓ worse, ≈ equivalent",
         detail=True,
     )  # fmt: skip
 
 
-MARKS = {Verdict.BETTER: " +", Verdict.WORSE: " \u2212", Verdict.EQUIVALENT: " ≈", Verdict.IDENTICAL: " ="}
+MARKS = {Verdict.BETTER: " ↑", Verdict.WORSE: " ↓", Verdict.EQUIVALENT: " ≈", Verdict.IDENTICAL: " ="}
 """Behind a number: the verdict on it."""
 
 

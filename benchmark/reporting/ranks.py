@@ -31,7 +31,8 @@ def _gains(results: Results) -> dict[str, float]:
     means = {
         m: total.mean for m, gain in results.gains.items() if m in results.tier_of and (total := gain.total) is not None
     }
-    return means | ({results.baseline: 0.0} if results.baseline in results.tier_of else {})
+    base = results.baseline
+    return means | ({base: 0.0} if base is not None and base in results.tier_of else {})
 
 
 def rank_table(found: Ranking) -> TextTable:

@@ -35,8 +35,12 @@ class FigureKind:
 
 FIGURES: Mapping[str, FigureKind] = {
     "forest": FigureKind(forest.forest, MOST_MARKS, "a baseline, and a method to compare with it"),
-    "front": FigureKind(comparisons.front, MOST_MARKS, "two tasks with different headline metrics, such as AUC and MSE"),
-    "cost": FigureKind(comparisons.costs, MOST_MARKS, "two methods of which parameters or seconds of training are known"),
+    "front": FigureKind(
+        comparisons.front, MOST_MARKS, "two tasks with different headline metrics, such as AUC and MSE"
+    ),
+    "cost": FigureKind(
+        comparisons.costs, MOST_MARKS, "two methods of which parameters or seconds of training are known"
+    ),
     "curves": FigureKind(curves, MOST_LINES, "runs with validations"),
     "weights": FigureKind(weights, MOST_LINES, "a method whose weights of the tasks move"),
 }

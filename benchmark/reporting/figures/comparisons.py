@@ -173,7 +173,7 @@ def _measures(results: Results, methods: Sequence[str]) -> list[Measure]:
     if len(set(embeddings.values())) > 1:
         made.insert(1, Measure("parameters of embeddings", embeddings, count))
     if same_machine(run for method in methods for run in finished[method]):
-        seconds = {m: s for m in methods if (s := cost(finished[m])[2])}
+        seconds = {m: each for m in methods if (each := cost(finished[m])[2])}
         made.append(Measure(SECONDS, seconds, in_seconds))
     return made
 

@@ -84,16 +84,17 @@ const form = document.querySelector("nav form");
 const named = [
   ...[...document.querySelectorAll("tbody th.method")].map((cell) => [cell.closest("tr"), cell.textContent]),
   ...[...document.querySelectorAll("li[data-method]")].map((item) => [item, item.dataset.method]),
-].map(([element, name]) => [element, name.toLowerCase()]);
+].map(([element, names]) => [element, names.toLowerCase().split(", ")]); // a sentence may be about several
 
 function filter() {
   const words = form.querySelector("input").value.toLowerCase().split(/[\s,]+/).filter(Boolean);
   const shown = new Set();
   const all = new Set();
-  for (const [element, name] of named) {
-    element.hidden = !words.every((word) => name.includes(word));
-    all.add(name);
-    if (!element.hidden) shown.add(name);
+  for (const [element, names] of named) {
+    const found = names.filter((name) => words.every((word) => name.includes(word)));
+    element.hidden = !found.length;
+    names.forEach((name) => all.add(name));
+    found.forEach((name) => shown.add(name));
   }
   form.querySelector("output").textContent = words.length ? `${shown.size} of ${all.size}` : "";
 }
