@@ -180,9 +180,7 @@ def test_a_damaged_file_is_one_clear_error(tmp_path: Path) -> None:
     whole = path.read_bytes()
     assert len(load_records(tmp_path)) == 500
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(
-        ValueError, match=r"records.jsonl.zst is cut off after line \d+: the file ends before its data"
-    ):
+    with pytest.raises(ValueError, match=r"records.jsonl.zst is cut off after line \d+: the file ends before its data"):
         load_records(tmp_path)
     path.write_bytes(whole[:-1])
     with pytest.raises(ValueError, match=r"records.jsonl.zst is cut off after line 500"):
