@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from benchmark import RunConfig, configure, load_record, load_records, run
+from benchmark.records.packed import NAME
+from benchmark.records.packing import pack
 from benchmark.records.predictions import load_test_rows
 from benchmark.records.record import record_files
 from tests.outside import install
@@ -42,6 +44,18 @@ def test_a_sweep_leaves_records_and_is_skipped_the_second_time(tmp_path: Path) -
     assert "0 finished, 8 skipped" in second.stderr
     assert {path: path.read_bytes() for path in record_files(tmp_path)} == files
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["shop"], "Hydra left something behind"
+
+
+def test_what_is_packed_is_skipped_and_what_is_new_lies_beside_it(tmp_path: Path) -> None:
+    sweep = ["dataset=shop", *SHOP, *SHORT, "architecture=shared_bottom", f"results_dir={tmp_path}"]
+    assert bench(*sweep, "seed=0,1").returncode == 0
+    assert pack(tmp_path) == {tmp_path / NAME: 2}
+    again = bench(*sweep, "seed=0,1,2")
+    assert again.returncode == 0, again.stderr
+    assert "3 runs, 2 done before and skipped, 1 to do" in again.stderr
+    assert "1 finished, 2 skipped" in again.stderr
+    assert len([*record_files(tmp_path)]) == 1
+    assert [record.seed for record in sorted(load_records(tmp_path), key=lambda r: r.seed)] == [0, 1, 2]
 
 
 def test_a_tracked_sweep_ends_with_its_report(tmp_path: Path) -> None:
