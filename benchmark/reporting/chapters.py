@@ -127,7 +127,7 @@ def _answers(results: Sequence[Results]) -> Iterator[Part]:
     for one in results:
         found = answer(one)
         if views[one.group.name] == "default":
-            found = [f"With default parameters: {sentence}" for sentence in found[:1]]
+            found = [f"With default parameters, {sentence[:1].lower()}{sentence[1:]}" for sentence in found[:1]]
         yield Part(one.group.name, (Sentences(tuple(map(Sentence, found))),) if found else (), tuple(no_baseline(one)))
 
 
