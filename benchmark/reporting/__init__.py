@@ -33,7 +33,7 @@ from benchmark.records.predictions import SUFFIX
 from benchmark.records.record import BASELINE, GAIN, RESULTS_DIR, TRIAL, Purpose, Record, SelectionName, load_records
 from benchmark.records.reference import ReferenceRecord, load_references
 from benchmark.reporting.chapters import document as chapters
-from benchmark.reporting.layout import Document
+from benchmark.reporting.layout import Document, Sentences
 from benchmark.reporting.leaderboard import leaderboard as board_chapter
 from benchmark.reporting.names import print_names
 from benchmark.reporting.paper import Paper, paper_table
@@ -98,6 +98,16 @@ class Report(Answer):
         return render(
             self.document, self.results, self.ranking, self.summary, self.study.methods, boards, folder=self.folder
         )
+
+    @property
+    def answer(self) -> str:
+        """The answer in words, one sentence a line, under the name of its data set where there are several."""
+        parts = [part for chapter in self.document.chapters if chapter.anchor == "answer" for part in chapter.parts]
+        lines = []
+        for part in parts:
+            lines += [f"{part.name}:"] if self.document.has_parts and part.name else []
+            lines += [s.text for block in part.blocks if isinstance(block, Sentences) for s in block.items]
+        return "\n".join(lines)
 
     def markdown(self) -> str:
         """The tables as Markdown."""

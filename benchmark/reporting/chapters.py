@@ -123,12 +123,15 @@ def _nothing(_: Results) -> tuple[list[Block], tuple[str, ...]]:
 
 def _answers(results: Sequence[Results]) -> Iterator[Part]:
     """The whole answer of every data set; with default parameters, where there are tuned ones too, its first sentence."""
-    views = _views(results)
+    views, parts = _views(results), dict[str, Part]()
     for one in results:
-        found = answer(one)
+        found, name = answer(one), one.group.dataset
         if views[one.group.name] == "default":
             found = [f"With default parameters, {sentence[:1].lower()}{sentence[1:]}" for sentence in found[:1]]
-        yield Part(one.group.name, (Sentences(tuple(map(Sentence, found))),) if found else (), tuple(no_baseline(one)))
+        known = parts.get(name, Part(name))
+        blocks = (Sentences(tuple(map(Sentence, found))),) if found else ()
+        parts[name] = replace(known, blocks=(*known.blocks, *blocks), notes=(*known.notes, *no_baseline(one)))
+    yield from parts.values()
 
 
 def _short_answers(results: Sequence[Results]) -> Iterator[Part]:

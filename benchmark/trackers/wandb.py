@@ -116,7 +116,8 @@ def track_report(
 ) -> Path:
     """Puts a report into a wandb run of its own, of the job type `report`.
 
-    `report` is the page with its figures, `summary` the means, differences and verdicts, and `tables/...` each table of the
+    The summary of the run has the answer. `report` is the page with its figures, `summary` the means, differences and verdicts,
+    and `tables/...` each table of the
     report; the artifact `report` has all of them as files: HTML, Markdown, LaTeX, CSV, and every value as Parquet.
 
     Args:
@@ -146,6 +147,7 @@ def track_report(
         reinit="create_new",
         settings=wandb.Settings(silent=True, console="off"),
     )
+    run.summary["answer"] = report.answer
     page = report.html()
     latex = report.latex()
     tables = {  # under the names of their files: letters only, as wandb makes paths of keys

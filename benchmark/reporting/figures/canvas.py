@@ -99,14 +99,17 @@ def _thin(axes: Axes, width: float) -> None:
     axes.set_xticks([place for place, _ in kept])
 
 
-def grid(panels: int, height: float = 2.5, *, labelled: bool = False) -> tuple[Canvas, list[Axes]]:
-    """A canvas with so many panels of equal size, three in a row, or four; `height` in inches.
+def grid(
+    panels: int, height: float = 2.5, *, labelled: bool = False, a_row: int | None = None
+) -> tuple[Canvas, list[Axes]]:
+    """A canvas with so many panels of equal size, `a_row` in a row, or else three or four; `height` in inches.
 
     Margins are fixed: to measure the text of every label takes longer than to draw it.
     """
     medium = current()
     wanted, least = _PANEL["grid"]
     columns = panels if panels <= _MOST_COLUMNS else _COLUMNS
+    columns = a_row if a_row is not None and a_row <= _MOST_COLUMNS else columns
     width = wanted * columns + 0.1
     if medium.width is not None:
         columns, width = min(columns, max(int(medium.width / least), 1)), medium.width

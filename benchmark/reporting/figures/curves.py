@@ -20,6 +20,9 @@ from benchmark.reporting.figures.styles import Style
 from benchmark.schema import Task
 from benchmark.text import number
 
+MOST_TOGETHER = 6
+"""Methods whose curves share a panel; of more, each architecture has panels of its own."""
+
 
 def curves(drawn: Drawn) -> Figure | None:
     """The headline metric of every task on validation."""
@@ -30,18 +33,25 @@ def curves(drawn: Drawn) -> Figure | None:
 
     if not any(run.record.epochs for runs in shown.values() for run in runs):
         return None
+    multiples = _multiples(shown, drawn.results.baseline)
     with drawing():
-        canvas, panels = grid(len(group.tasks))
+        canvas, panels = grid(len(group.tasks) * len(multiples), a_row=len(group.tasks), labelled=len(multiples) > 1)
         sentences = []
-        for axes, task in zip(panels, group.tasks, strict=True):
+        for number, task in enumerate(group.tasks):
             lines = {method: _series(runs, of(task)) for method, runs in shown.items()}
-            for method, line in lines.items():
-                _band(axes, line, styles[method], mark=median([run.record.best_epoch for run in shown[method]]))
             sign = metrics.direction(metrics.headline_name(task))
-            _limit(axes, [line.values_ES for line in lines.values() if line.epochs], sign)
-            axes.set_title(f"{named(task.name)}: {metrics.headline(task).title}")
-            axes.set_xlabel("epoch")
-            axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+            for row, (name, methods) in enumerate(multiples.items()):
+                axes = panels[row * len(group.tasks) + number]
+                for method in methods:
+                    best = median([run.record.best_epoch for run in shown[method]])
+                    _band(axes, lines[method], styles[method], mark=best)
+                _limit(axes, [line.values_ES for line in lines.values() if line.epochs], sign)  # of all rows alike
+                if row == 0:
+                    axes.set_title(f"{named(task.name)}: {metrics.headline(task).title}")
+                if number == 0:
+                    axes.set_ylabel(named(name))
+                axes.set_xlabel("epoch")
+                axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
             sentences.append(_best_sentence(task, lines, sign))
         legend(canvas, {method: styles[method] for method in shown}, lines=True)
         return figure(
@@ -50,6 +60,18 @@ def curves(drawn: Drawn) -> Figure | None:
             "without a band. The marker is the median jointly selected epoch. The first validations may lie out of frame.",
             sentences,
         )  # fmt: skip
+
+
+def _multiples(shown: Mapping[str, list[Run]], baseline: str | None) -> dict[str, list[str]]:
+    """The methods of each row of panels: all in one, or of many a row for each architecture, with the baseline in every row."""
+    by_architecture: dict[str, list[str]] = {}
+    for method, runs in shown.items():
+        if method != baseline:
+            by_architecture.setdefault(str(runs[0].record.config["architecture"]["name"]), []).append(method)
+    if len(shown) <= MOST_TOGETHER or len(by_architecture) < 2:
+        return {"": list(shown)}
+    first = [baseline] if baseline is not None and baseline in shown else []
+    return {name: [*first, *methods] for name, methods in by_architecture.items()}
 
 
 def _best_sentence(task: Task, lines: Mapping[str, Series], sign: int) -> str:

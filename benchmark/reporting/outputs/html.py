@@ -94,7 +94,6 @@ def render(
     return environment.get_template("report.html").render(
         document=document,
         datasets=list(dict.fromkeys(result.group.dataset for result in results)),
-        groups=[result.group.name for result in results],
         has_views=any(part.parameters for chapter in document.chapters for part in chapter.parts),
         chapters=_chapters(document, results, ranking, keys, boards),
         keys={method: symbols.index(style) for method, style in keys.items()},

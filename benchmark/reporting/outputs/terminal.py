@@ -39,13 +39,13 @@ def render(document: Document, width: int = WIDTH) -> Iterator[RenderableType]:
             continue
         shown = [part for part in chapter.parts if part.parameters != "default"]
         left_out = left_out or len(shown) < len(chapter.parts)
-        drawn = [(part, blocks) for part in shown if (blocks := _blocks(part, width))]
+        drawn = [(part, blocks) for part in shown if (blocks := _blocks(part, width, chapter.title))]
         if not drawn:
             continue
         yield Text()
         yield Rule(Text(chapter.title, style="bold"), align="left")
         for number, (part, blocks) in enumerate(drawn):
-            if part.name and document.has_parts:
+            if part.name and len(drawn) > 1:
                 yield Text(f"\n{part.name}" if number else part.name, style="bold")
             yield from blocks
             yield from (Text(note, style="dim") for note in part.notes)
@@ -57,11 +57,11 @@ def render(document: Document, width: int = WIDTH) -> Iterator[RenderableType]:
         yield Text("Methods with default parameters are compared by --purpose default.")
 
 
-def _blocks(part: Part, width: int) -> list[RenderableType]:
+def _blocks(part: Part, width: int, under: str) -> list[RenderableType]:
     drawn: list[RenderableType] = []
     for block in part.blocks:
         if isinstance(block, TextTable) and not block.detail:
-            drawn.append(_table(block, width))
+            drawn.append(_table(replace(block, title="") if block.title == under else block, width))
         elif isinstance(block, Sentences):
             drawn += [Text(f"- {sentence.text}") for sentence in block.items[:MOST_SENTENCES]]
             if len(block.items) > MOST_SENTENCES:
@@ -119,7 +119,9 @@ def _with_strip(table: TextTable) -> TextTable:
 
 def _drawn(table: TextTable, shown: Sequence[int], width: int) -> tuple[RenderableType, bool]:
     """The table with these columns, and whether they leave room for names."""
-    title = Text.assemble((table.title, "bold"), (f"  {table.subtitle}" if table.subtitle else "", "dim"))
+    title = Text.assemble(
+        (table.title, "bold"), ("  " if table.title and table.subtitle else "", ""), (table.subtitle, "dim")
+    )
     drawn = Table(
         box=SIMPLE_HEAD, title=title, title_justify="left", title_style="", padding=(0, 1, 0, 0), pad_edge=False
     )
@@ -156,7 +158,7 @@ def _drawn(table: TextTable, shown: Sequence[int], width: int) -> tuple[Renderab
         drawn.add_row(*(Text(text, style=marks[n]) for text, n in zip(cells, shown, strict=True)))
     if left_out:
         drawn.caption = Text(left_out)
-    return Padding(drawn, (1, 0, 0, 0)), fits
+    return Padding(drawn, (1 if table.title else 0, 0, 0, 0)), fits
 
 
 def _title(column: Column, texts: list[str]) -> str:
