@@ -19,7 +19,7 @@ import polars as pl
 from benchmark import metrics
 from benchmark.analysis.lines import CONSTANT, stated
 from benchmark.analysis.results import Results
-from benchmark.analysis.study import Group, Run
+from benchmark.analysis.study import Group, Run, tuned_name
 from benchmark.records.record import SelectionName
 from benchmark.schema import Task
 
@@ -44,7 +44,8 @@ def bencheval_table(results: Sequence[Results]) -> pl.DataFrame:
 def _rows(results: Results, numbers: dict[tuple[Any, ...], int]) -> Iterator[tuple[Any, ...]]:
     group, name = results.group, results.group.dataset
     limits = {task: limit for task in group.tasks if (limit := _limits(group, task)) is not None}
-    for method, runs in group.finished.items():
+    for name_in_group, runs in group.finished.items():
+        method = tuned_name(name_in_group) if group.is_tuned else name_in_group
         for run in runs:
             error = _error(run, group, limits, results.selection)
             if error is not None:

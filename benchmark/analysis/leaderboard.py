@@ -14,7 +14,7 @@ from statistics import fmean
 from typing import Literal, TypeAlias
 
 from benchmark.analysis.results import Results
-from benchmark.analysis.values import cost
+from benchmark.analysis.values import cost, same_machine
 from benchmark.records.record import GAIN
 from benchmark.statistics import Interval, Verdict, t_interval
 from benchmark.statistics.aggregates import (
@@ -240,6 +240,7 @@ def _entry(results: Results, method: str) -> Entry | None:
     family = results.primary
     found = next((c for c in family.comparisons if c.method == method), None) if family is not None else None
     mine, other = (cost(results.group.finished[name]) for name in (method, baseline))
+    runs = [run for name in (method, baseline) for run in results.group.finished[name]]
     return Entry(
         gain.total,
         tuple(totals[method].values()),
@@ -247,7 +248,7 @@ def _entry(results: Results, method: str) -> Entry | None:
         found.verdict if found is not None else None,
         found.reason if found is not None else "it is not compared",
         (gain.worst[0], gain.worst[1].mean),
-        mine[2] / other[2] if mine[2] and other[2] else None,
+        mine[2] / other[2] if mine[2] and other[2] and same_machine(runs) else None,
         mine[0] / other[0] if mine[0] and other[0] else None,
     )
 

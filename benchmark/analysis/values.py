@@ -96,13 +96,14 @@ def cost(runs: list[Run]) -> tuple[int | None, int | None, float | None]:
 
 
 def size(runs: Sequence[Run], key: str) -> int | None:
-    """What is equal in all runs of a method, from the first record that has it; None if none has.
+    """A size of a method's models, the median over its runs, as each search may choose another; None if none has it.
 
     Args:
         runs: Of one method.
         key: Of `Record.cost`: parameters, embedding_parameters or multiply_adds (older records lack it).
     """
-    return next((run.record.cost[key] for run in runs if key in run.record.cost), None)
+    middle = median([run.record.cost.get(key) for run in runs])
+    return None if middle is None else round(middle)
 
 
 def same_machine(runs: Iterable[Run]) -> bool:

@@ -128,6 +128,8 @@ def show(place: str | Path, id: str | None = None) -> Any:
     if len(chosen) > 1:
         raise ValueError(f"{id!r} begins the ids of several records: {listed(chosen)}; give more of one")
     of_id = known[chosen[0]]
+    if all(value == next(iter(of_id.values())) for value in of_id.values()):
+        return next(iter(of_id.values()))  # copies of one record in several folders
     if len(of_id) > 1:
         raise ValueError(f"several records have the id {chosen[0]}: {listed(map(str, of_id), 4)}; give the path of one")
     return next(iter(of_id.values()))

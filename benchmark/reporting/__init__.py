@@ -238,7 +238,7 @@ def report(
     if references is None:
         references = _references(places)
     made = _make(Study.of(loaded, purpose), baseline, selection, margins, references, folders, iqm=iqm)
-    made = replace(made, profiles=profiles, folder=os.path.commonpath(places) if places else RESULTS_DIR)
+    made = replace(made, profiles=profiles, folder=_common(places))
     if leaderboard:
         made = replace(made, document=replace(made.document, chapters=(board_chapter(made.leaderboards),)))
     files = []
@@ -295,6 +295,13 @@ def _load(places: Sequence[Path]) -> list[Record]:
         loaded += [record for record in found if record.purpose != TRIAL or record.id not in trials]
         trials |= {record.id for record in found if record.purpose == TRIAL}
     return loaded
+
+
+def _common(places: Sequence[Path]) -> str:
+    """The folder in which all of them are, as `mtlbench show` takes it."""
+    if len(places) < 2:
+        return str(places[0]) if places else RESULTS_DIR
+    return os.path.relpath(os.path.commonpath([place.absolute() for place in places]))
 
 
 def _folder(records: Path) -> Path | None:

@@ -14,15 +14,16 @@ from benchmark import metrics
 from benchmark.analysis.gain import TASKS
 from benchmark.analysis.results import Results
 from benchmark.analysis.values import cost, median, same_machine
-from benchmark.records.record import GAIN
 from benchmark.reporting.wording import PRACTICAL, joined, rounded
 from benchmark.schema import Task
 from benchmark.statistics import FIRM, Comparison, Verdict
-from benchmark.statistics.wording import WORDS, bracketed, p_value, places
+from benchmark.statistics.wording import WORDS, bracketed, p_value, places, two_digits
 from benchmark.text import counted, duration
 
 FEW = 3
 """Methods that a sentence names; of more it gives the number."""
+NEAR = 1.1
+"""Sizes up to so many times the smallest count as about as small."""
 MOST_CONTRASTS = 6
 """Contrasts that are told."""
 
@@ -77,9 +78,8 @@ def _verdict(results: Results, found: Sequence[Comparison]) -> str:
     if len(worse) == len(found):
         lost = _lost(results, first)
         return (
-            f"No other method reaches {where}: the closest, {first.method}, is {_size(results, first.turned())} behind, "
-            f"adjusted {p_value(first.p_adjusted)}{_inside(results, first)}{lost}, and the last, {last.method}, is "
-            f"{_size(results, last.turned())} behind."
+            f"Every other method is worse than {where}: from {_size(results, first.turned())} ({first.method}, adjusted "
+            f"{p_value(first.p_adjusted)}{_inside(results, first)}{lost}) to {_size(results, last.turned())} ({last.method})."
         )
     if len(of[Verdict.EQUIVALENT]) == len(found):
         largest = p_value(max(c.p_equivalence_adjusted or 0.0 for c in found)).replace("=", "≤")
@@ -91,7 +91,7 @@ def _verdict(results: Results, found: Sequence[Comparison]) -> str:
     if len(of[Verdict.IDENTICAL]) == len(found):
         return f"{_all(results, len(found))} are identical to {where}: no run differs from the baseline's with the same seed."
     return (
-        f"No method is shown to beat {where}: {_rest(results, of)}; the best mean is that of {first.method}, "
+        f"No method is shown to beat {where}: {_rest(results, of)}; {first.method} has the best mean, "
         f"{_size(results, first, plus=True)}."
     )
 
@@ -163,24 +163,53 @@ def _rest(results: Results, of: Mapping[Verdict, Sequence[Comparison]], told: Ve
 
 
 def _choice(results: Results) -> str:
-    """Which method to take: the cheapest of those that are not told apart from the best."""
+    """Which method to take: of those that these runs cannot separate from the best, the smallest that is shown to be good."""
     if not results.tiers:
         return ""
-    best, *tied = results.tiers[0]
-    sizes = {method: cost(results.group.finished[method])[0] for method in results.tiers[0]}
-    known = {method: size for method, size in sizes.items() if size is not None}
-    cheapest = min(known, key=lambda method: (known[method], results.tiers[0].index(method)), default=best)
-    beside = _beside(results, cheapest)
-    if not tied:
-        return f"Use {best}: every other ranked method is told apart from it.{beside}"
-    many = (
-        "all methods"
-        if len(results.tiers) == 1
-        else f"the {len(tied) + 1} methods that are not told apart from the best"
-    )
-    mean = "the best mean and " if cheapest == best else ""
-    who = f" ({_some(results.tiers[0])})" if len(results.tiers) > 1 else ", none of which is told apart from the best"
-    return f"Use {cheapest}: it has {mean}the fewest parameters of {many}{who}.{beside}"
+    top = results.tiers[0]
+    use = "Among the neural methods, use" if _trees_are_better(results) else "Use"
+    if len(top) == 1:
+        return f"{use} {top[0]}: it is better than every other ranked method.{_beside(results, top[0])}"
+    good = [method for method in top if _is_good(results, method)]
+    chosen, why = _smallest(results, good or [top[0]])
+    if results.baseline in top and len(good) == len(top):
+        equivalent = [c.margin for c in results.primary.comparisons] if results.primary is not None else []
+        within = f"equivalent within {rounded(equivalent[0])} {_unit(results)}"
+        who = f"the {len(top)} best methods, all {within} ({_some(top)})"
+    else:
+        who = f"the {len(top)} best methods, which these runs cannot separate ({_some(top)})"
+    if why and len(good) == len(top):
+        return f"{use} {chosen}: it is {why} of {who}.{_beside(results, chosen)}"
+    lead = f"{use} {chosen}: it is one of {who}"
+    if chosen == top[0]:
+        return f"{lead}, and has the best mean.{_beside(results, chosen)}"
+    shown = "the baseline" if chosen == results.baseline else "shown to be equivalent to the baseline or better"
+    return f"{lead}, and {f'{why} of those that are ' if why and len(good) > 1 else 'the only one that is '}{shown}.{_beside(results, chosen)}"
+
+
+def _unit(results: Results) -> str:
+    assert results.primary is not None
+    return results.unit(results.primary.comparisons[0])
+
+
+def _is_good(results: Results, method: str) -> bool:
+    """Is it the baseline, or shown to be better than that or equivalent to it?"""
+    assert results.primary is not None
+    verdicts = {c.method: c.verdict for c in results.primary.comparisons}
+    return method == results.baseline or verdicts[method] in (Verdict.BETTER, Verdict.EQUIVALENT, Verdict.IDENTICAL)
+
+
+def _smallest(results: Results, methods: Sequence[str]) -> tuple[str, str]:
+    """The smallest of them, or of several that are about as small the fastest, and which of the two; the first where sizes are unknown."""
+    finished = results.group.finished
+    sizes = {m: s for m in methods if (s := cost(finished[m])[0]) is not None}
+    if len(sizes) < len(methods):
+        return methods[0], ""
+    near = [m for m in methods if sizes[m] <= NEAR * min(sizes.values())]
+    seconds = {m: s for m in near if (s := cost(finished[m])[2]) is not None}
+    if len(near) > 1 and len(seconds) == len(near) and same_machine(run for m in near for run in finished[m]):
+        return min(near, key=lambda m: (seconds[m], sizes[m])), "the fastest of the smallest"
+    return min(methods, key=lambda m: sizes[m]), "the smallest" if len(near) == 1 else "among the smallest"
 
 
 def _beside(results: Results, method: str) -> str:
@@ -192,7 +221,7 @@ def _beside(results: Results, method: str) -> str:
     mine, theirs = cost(runs[method]), cost(runs[base])
     time = "training time" if same_machine([*runs[method], *runs[base]]) else ""
     ratios = [
-        f"{own / other:.{2 if own < other else 1}f} times the {what}"
+        f"{rounded(own / other)} times the {what}"
         for own, other, what in ((mine[0], theirs[0], "parameters"), (mine[2], theirs[2], time))
         if own and other and what
     ]
@@ -210,7 +239,7 @@ def _tasks(results: Results) -> str:
         and Verdict.UNDECIDED not in primary
         and primary == {c.verdict for c in family.comparisons if c.verdict is not None}
     ):
-        return f"The same holds on every task ({joined([task.name for task in _of(results)])})."
+        return f"Each task alone says the same ({joined([task.name for task in _of(results)])})."
     parts = []
     for verdict in (Verdict.BETTER, Verdict.WORSE, Verdict.EQUIVALENT, Verdict.IDENTICAL):
         counts = {t.name: sum(c.task == t.name for c in family.of(verdict)) for t in results.group.tasks}
@@ -251,27 +280,33 @@ def _contrasts(results: Results) -> str:
 def _trees(results: Results) -> str:
     """Each reference that was trained, against the best method of each task."""
     sentences = []
-    for key, family in results.against_lines.items():
-        tasks: dict[Verdict, list[str]] = {}
-        for task in results.group.tasks:
-            best = results.best.get((task.name, metrics.headline_name(task)))
-            found = family.get(task.name, best) if best is not None else None
-            if found is not None and found.verdict is not None and found.reason is None:
-                tasks.setdefault(found.turned().verdict or found.verdict, []).append(task.name)
-        if tasks:
-            said = [f"{LINES[verdict]} {joined(names)}" for verdict, names in tasks.items()]
-            sentences.append(f"{_begun(results.lines[key].name)}, against each task's best method: {'; '.join(said)}.")
+    for key, by_verdict in _against_lines(results).items():
+        said = [f"{LINES[verdict]} {joined(names)}" for verdict, names in by_verdict.items()]
+        name = results.lines[key].name
+        sentences.append(f"{name[:1].upper()}{name[1:]}, against the best method of each task: {'; '.join(said)}.")
     return " ".join(sentences)
 
 
+def _trees_are_better(results: Results) -> bool:
+    return any(Verdict.BETTER in by_verdict for by_verdict in _against_lines(results).values())
+
+
+def _against_lines(results: Results) -> dict[str, dict[Verdict, list[str]]]:
+    """{reference: {its verdict against the best method of a task: tasks}}."""
+    found: dict[str, dict[Verdict, list[str]]] = {}
+    for key, family in results.against_lines.items():
+        for task in results.group.tasks:
+            best = results.best.get((task.name, metrics.headline_name(task)))
+            c = family.get(task.name, best) if best is not None else None
+            if c is not None and c.reason is None and (verdict := c.turned().verdict) is not None:
+                found.setdefault(key, {}).setdefault(verdict, []).append(task.name)
+    return found
+
+
 LINES = {
-    Verdict.BETTER: "better on", Verdict.WORSE: "worse on", Verdict.EQUIVALENT: "equivalent on",
+    Verdict.BETTER: "they are better on", Verdict.WORSE: "they are worse on", Verdict.EQUIVALENT: "equivalent on",
     Verdict.IDENTICAL: "identical on", Verdict.UNDECIDED: "not distinguishable on",
 }  # fmt: skip
-
-
-def _begun(name: str) -> str:
-    return name[:1].upper() + name[1:]
 
 
 def _limits(results: Results, found: Sequence[Comparison]) -> str:
@@ -282,7 +317,7 @@ def _limits(results: Results, found: Sequence[Comparison]) -> str:
     assert results.primary is not None
     if unranked := sum(c.verdict is None for c in results.primary.comparisons):
         parts.append(f"{counted(unranked, 'method')} not ranked")
-    parts += [part for part in (_rows(results, found), _stopping(results, found[0])) if part]
+    parts += [part for part in (_rows(results, found), _stopping(results)) if part]
     return f"What limits this: {'; '.join(parts)}."
 
 
@@ -337,8 +372,8 @@ def _searched(results: Results) -> str:
     if all(number == len(own) for number, own in zip(searches, known, strict=True)):
         return ", each with a search of its own"
     if min(searches) == 1:
-        return ", all from one search, so the intervals leave out the luck of the search"
-    return f", from {min(searches)} searches, so the intervals cover a part of the luck of the search"
+        return ", all from one search, so the intervals do not include the variability of the search"
+    return f", from {min(searches)} searches, so the intervals include only a part of the variability of the search"
 
 
 def _rows(results: Results, found: Sequence[Comparison]) -> str:
@@ -352,10 +387,14 @@ def _rows(results: Results, found: Sequence[Comparison]) -> str:
     return f"one test set of {splits['test']:,} rows{visible}"
 
 
-def _stopping(results: Results, best: Comparison) -> str:
-    """What each task's own epoch would change."""
-    gain = results.other_gains.get(best.method)
-    if results.selection != "joint" or best.metric != GAIN or gain is None or gain.total is None:
+def _stopping(results: Results) -> str:
+    """What each task's own epoch would change: who is best then, and by how much."""
+    if results.selection != "joint" or not results.judges_gain:
         return ""
-    size = bracketed(gain.total, places(best), sign="+").replace(" ", " % ", 1)
-    return f"one epoch for all tasks (at each task's own best epoch, {best.method} is at {size})"
+    gains = {m: g.total for m, g in results.other_gains.items() if m in results.tier_of and g.total is not None}
+    if not gains:
+        return ""
+    best = max(gains, key=lambda method: gains[method].mean)
+    at = bracketed(gains[best], max(two_digits(abs(gains[best].mean)), 2), sign="+").partition(" ")
+    size = f"{at[0]} % {at[2]}".strip()
+    return f"one stopping epoch for all tasks (if each task stopped at its own best, the best other method, {best}, would be at {size})"

@@ -127,24 +127,35 @@ def _answers(results: Sequence[Results]) -> Iterator[Part]:
     for one in results:
         found, name = answer(one), one.group.dataset
         if views[one.group.name] == "default":
-            found = [f"With default parameters, {sentence[:1].lower()}{sentence[1:]}" for sentence in found[:1]]
+            short = parts[name].blocks if name in parts else ()  # where the tuned methods have no answer, it is the answer
+            found = [f"With default parameters, {_inside(sentence)}" for sentence in (found[:1] if short else found)]
         known = parts.get(name, Part(name))
         blocks = (Sentences(tuple(map(Sentence, found))),) if found else ()
         parts[name] = replace(known, blocks=(*known.blocks, *blocks), notes=(*known.notes, *no_baseline(one)))
     yield from parts.values()
 
 
+def _inside(sentence: str) -> str:
+    """A sentence as it stands after a comma: names of methods keep their case."""
+    first, space, rest = sentence.partition(" ")
+    return f"{first.lower() if first in BEGINNINGS else first}{space}{rest}"
+
+
+BEGINNINGS = ("All", "Both", "Every", "No", "Use", "Among", "Task", "On", "Declared", "Boosted", "What", "Each")
+"""Words that sentences of an answer begin with."""
+
+
 def _short_answers(results: Sequence[Results]) -> Iterator[Part]:
     """The first sentence of every data set, of the tuned methods where there are any."""
-    views = _views(results)
-    found, without = [], []
-    for one in results:
-        if views[one.group.name] == "default":
-            continue
-        if said := answer(one):
-            found.append(Sentence(f"{one.group.dataset}: {said[0]}"))
-        else:
-            without.append(one.group.dataset)
+    said = {one.group.name: answer(one)[:1] for one in results}
+    found, told = [], set[str]()
+    for one in results:  # of a data set that has both, tuned methods come first
+        name, parameters = one.group.dataset, "" if one.group.is_tuned else " with default parameters"
+        if said[one.group.name] and name not in told:
+            both = any(other.group.dataset == name and other is not one for other in results)
+            found.append(Sentence(f"{name}{parameters if both else ''}: {said[one.group.name][0]}"))
+            told.add(name)
+    without = sorted({one.group.dataset for one in results} - told)
     if found and without:
         found.append(Sentence(f"No comparison with {results[0].wanted} on {listed(without)}."))
     yield Part("", (Sentences(tuple(found)),) if found else ())

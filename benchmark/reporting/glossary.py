@@ -24,8 +24,7 @@ def glossary(results: Sequence[Results], selection: SelectionName) -> dict[str, 
         terms |= _verdicts()
     if any(of.tiers for of in results):
         terms["tier"] = (
-            "a method and all those below it that are not told apart from it on the primary question. The methods of tier 1 could all "
-            "be the best. Differences between two methods other than the baseline are adjusted for all pairs of them, a family of "
+            "methods of which no two are told apart on the primary question, led by the best that is in no tier above. Differences between two methods other than the baseline are adjusted for all pairs of them, a family of "
             "its own with an error of 5 %."
         )
     if any(of.best for of in results):
@@ -51,7 +50,7 @@ def glossary(results: Sequence[Results], selection: SelectionName) -> dict[str, 
 def _verdicts() -> dict[str, str]:
     return {
         "better, worse": (
-            "the difference to the baseline is real: its p, adjusted by Holm for all tests of its family, is below 0.05. The primary "
+            "the difference to the baseline is statistically significant: its p, adjusted by Holm for all tests of its family, is below 0.05. The primary "
             "question, the tasks and the declared contrasts are a family each."
         ),
         "equivalent": (

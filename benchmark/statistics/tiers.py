@@ -42,10 +42,10 @@ def all_pairs(
 
 
 def tiers(ordered: Sequence[str], apart: Collection[frozenset[str]]) -> tuple[tuple[str, ...], ...]:
-    """The methods in tiers: each is led by the best method that is left, and has all that are not told apart from it.
+    """The methods in tiers: each is led by the best method that is left, and no two of its members are told apart.
 
-    Two members of a tier may be told apart from each other, and a member of one from nobody in the next: tiers say who could
-    be the best of what is left, no more.
+    Of those that are left the better ones come first; who is told apart from a member waits for the next tier. It may be told
+    apart from nobody else there.
 
     >>> tiers(["a", "b", "c"], {frozenset("ac")})
     (('a', 'b'), ('c',))
@@ -56,7 +56,10 @@ def tiers(ordered: Sequence[str], apart: Collection[frozenset[str]]) -> tuple[tu
     """
     found, left = [], list(ordered)
     while left:
-        members = tuple(method for method in left if frozenset((left[0], method)) not in apart)
-        found.append(members)
+        members: list[str] = []
+        for method in left:
+            if all(frozenset((member, method)) not in apart for member in members):
+                members.append(method)
+        found.append(tuple(members))
         left = [method for method in left if method not in members]
     return tuple(found)

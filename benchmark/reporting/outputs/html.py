@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -148,7 +149,7 @@ def _runs(results: Sequence[Results], folder: str) -> dict[str, dict[str, dict[s
     """{group: {method: {show: the command that prints its records, run: the one that trains it}}}, for copying."""
     return {
         of.group.name: {
-            method: {"show": "\n".join(f"mtlbench show {folder} {run.record.id}" for run in runs), "run": command(runs)}
+            method: {"show": "\n".join(f"mtlbench show {shlex.quote(folder)} {run.record.id}" for run in runs), "run": command(runs)}
             for method, runs in of.group.by_method.items()
         }
         for of in results

@@ -123,10 +123,8 @@ def test_worse_by_less_than_the_margin_is_said_to_be() -> None:
 
 def test_all_are_worse() -> None:
     first = said(made({"a/equal": -2.0, "b/equal": -3.0, "c/equal": -5.0}))[0]
-    assert first.startswith(
-        "No other method reaches single_task/equal over all tasks: the closest, a/equal, is 2.00 % ["
-    )
-    assert "] behind, adjusted p < 0.001, and the last, c/equal, is 5.00 % [" in first
+    assert first.startswith("Every other method is worse than single_task/equal over all tasks: from 2.00 % [")
+    assert "] (a/equal, adjusted p < 0.001) to 5.00 % [" in first and first.endswith("] (c/equal).")
 
 
 def test_all_are_equivalent() -> None:
@@ -147,7 +145,7 @@ def test_nobody_is_shown_to_be_better() -> None:
     found = said(made({"a/equal": 0.9, "b/equal": 0.2, "c/equal": -9.0}, 1.0))
     assert found[0].startswith(
         "No method is shown to beat single_task/equal over all tasks: 1 is worse (c/equal), 2 are not distinguishable "
-        "(a/equal and b/equal); the best mean is that of a/equal, +0.90 % ["
+        "(a/equal and b/equal); a/equal has the best mean, +0.90 % ["
     )
     assert "; not even 100 seeds would decide the 2 undecided methods at the margin of 0.5 %;" in found[-1]
 
@@ -172,7 +170,7 @@ def test_with_too_few_seeds_the_reason_is_said_and_no_number() -> None:
     found = said(made({"a/equal": 3.0, "b/equal": 2.0}, seeds=2))
     assert found[0] == (
         "No method is shown to beat single_task/equal over all tasks: 2 are not distinguishable (a/equal and b/equal); "
-        "the best mean is that of a/equal, +3.00 %."
+        "a/equal has the best mean, +3.00 %."
     )
     assert found[-1].startswith(
         "What limits this: 2 seeds per method, parameters not tuned; 2 seeds; a test needs 3; one test set"
@@ -234,37 +232,71 @@ def test_of_many_contrasts_some_are_told() -> None:
 def test_the_best_is_recommended_where_it_is_told_from_all_others() -> None:
     # METHODS: ple/pcgrad has 190,223 parameters and 47 to 49 s; single_task/equal 261,840 and 31 to 33
     assert said(made({"ple/pcgrad": 3.0}))[1] == (
-        "Use ple/pcgrad: every other ranked method is told apart from it. It has 0.73 times the parameters and 1.5 times the "
+        "Use ple/pcgrad: it is better than every other ranked method. It has 0.73 times the parameters and 1.5 times the "
         "training time of single_task/equal."
     )
 
 
-def test_of_those_that_are_tied_with_the_best_the_smallest_is_recommended() -> None:
-    # METHODS: mmoe/equal has 118,900 parameters, shared_bottom/equal 92,113
-    tied = {"ple/pcgrad": 3.0, "mmoe/equal": 2.98, "shared_bottom/equal": 1.0}
-    assert said(made(tied))[1].startswith(
-        "Use mmoe/equal: it has the fewest parameters of the 2 methods that are not told apart from the best (ple/pcgrad and "
-        "mmoe/equal). It has 0.45 times the parameters"
+def test_of_those_that_are_shown_to_be_good_the_smallest_is_recommended() -> None:
+    # METHODS: ple/pcgrad has 190,223 parameters, mmoe/equal 118,900, shared_bottom/equal 92,113
+    better = {"ple/pcgrad": 3.0, "mmoe/equal": 2.98, "shared_bottom/equal": 1.0}
+    assert said(made(better))[1] == (
+        "Use mmoe/equal: it is the smallest of the 2 best methods, which these runs cannot separate (ple/pcgrad and mmoe/equal). "
+        "It has 0.45 times the parameters and 0.62 times the training time of single_task/equal."
     )
-    best = said(made({"ple/pcgrad": 2.98, "mmoe/equal": 3.0}))[1]
-    assert best.startswith("Use mmoe/equal: it has the best mean and the fewest parameters of the 2 methods that are")
     every = said(made({"ple/pcgrad": 0.01, "mmoe/equal": 0.02}))[1]
     assert every.startswith(
-        "Use mmoe/equal: it has the best mean and the fewest parameters of all methods, none of which is told apart from the best."
+        "Use mmoe/equal: it is the smallest of the 3 best methods, all equivalent within 0.5 % (mmoe/equal, ple/pcgrad and "
+        "single_task/equal)."
     )
+
+
+def test_of_methods_that_are_about_as_small_the_fastest_is_recommended() -> None:
+    # METHODS: mmoe/uncertainty has 3 parameters more than mmoe/equal, and takes a second more
+    found = said(made({"mmoe/uncertainty": 0.02, "mmoe/equal": 0.01}))[1]
+    assert found.startswith("Use mmoe/equal: it is the fastest of the smallest of the 3 best methods, all equivalent")
+
+
+def test_what_is_undecided_is_not_recommended_for_being_small() -> None:
+    runs = made({"ple/pcgrad": 0.05, "shared_bottom/equal": -0.9}, 0.1, spreads={"shared_bottom/equal": 1.2})
+    verdicts = {c.method: c.verdict for c in report(runs).results[0].primary.comparisons}
+    assert verdicts == {"ple/pcgrad": "equivalent", "shared_bottom/equal": "undecided"}
+    assert said(runs)[1].startswith("Use ple/pcgrad: it is one of the 3 best methods, which these runs cannot separate")
+
+
+def test_who_is_worse_than_the_baseline_is_not_recommended_beside_it() -> None:
+    noisy = made({"a/equal": 1.0, "b/equal": -1.0}, 0.05, spreads={"a/equal": 2.5})
+    results = report(noisy).results[0]
+    assert {c.method: c.verdict for c in results.primary.comparisons}["b/equal"] == "worse"
+    assert results.tiers == (("a/equal", "single_task/equal"), ("b/equal",))
+    assert "b/equal" not in said(noisy)[1]
+
+
+def test_where_sizes_are_unknown_nobody_is_called_small() -> None:
+    runs = made({"ple/pcgrad": 0.01, "mmoe/equal": 0.02})
+    for run in runs:
+        if run.method == "ple/pcgrad":
+            del run.cost["parameters"]
+    assert said(runs)[1].startswith("Use mmoe/equal: it is one of the 3 best methods") and "small" not in said(runs)[1]
+
+
+def test_sizes_of_searches_that_chose_differently_are_their_median() -> None:
+    runs = made({"ple/pcgrad": 0.01, "mmoe/equal": 0.02})
+    for run in runs:
+        if run.method == "ple/pcgrad" and run.seed == 0:
+            run.cost["parameters"] = 10
+    assert said(runs)[1].startswith("Use mmoe/equal: it is the smallest")
 
 
 def test_where_nobody_reaches_the_baseline_it_is_recommended_and_the_lost_task_named() -> None:
     first, choice, *_ = said(made({"a/equal": {"click": 0.0, "like": -9.0, "play_time": 0.0}, "b/equal": -5.0}))
-    assert (
-        "the closest, a/equal, is 3.00 % [" in first and ", losing on like, and the last, b/equal, is 5.00 %" in first
-    )
-    assert choice == "Use single_task/equal: every other ranked method is told apart from it."
+    assert ": from 3.00 % [" in first and "(a/equal, adjusted p < 0.001, losing on like) to 5.00 % [" in first
+    assert choice == "Use single_task/equal: it is better than every other ranked method."
 
 
 def test_a_verdict_that_every_task_shares_is_said_once() -> None:
     assert (
-        said(made({"a/equal": 3.0, "b/equal": 4.0}))[2] == "The same holds on every task (click, like and play_time)."
+        said(made({"a/equal": 3.0, "b/equal": 4.0}))[2] == "Each task alone says the same (click, like and play_time)."
     )
 
 
@@ -272,14 +304,15 @@ def test_trees_are_compared_with_the_best_method_of_each_task() -> None:
     found = said(made({"mmoe/equal": 3.0}), references=trees(shift=0.2))
     (sentence,) = [text for text in found if "trees" in text]
     assert sentence.startswith(
-        "Boosted trees (gbdt), a model a task, against each task's best method: better on click and like"
+        "Boosted trees (gbdt), a model a task, against the best method of each task: they are better on click and like"
     )
+    assert found[1].startswith("Among the neural methods, use mmoe/equal: it is better than every other ranked method.")
 
 
 def test_what_limits_the_answer() -> None:
     assert said(made({"mmoe/equal": 3.0}))[-1] == (
-        "What limits this: 5 seeds per method, parameters not tuned; one test set of 10,000 rows; one epoch for all "
-        "tasks (at each task's own best epoch, mmoe/equal is at +3.00 % [{}, {}]).".format(
+        "What limits this: 5 seeds per method, parameters not tuned; one test set of 10,000 rows; one stopping epoch "
+        "for all tasks (if each task stopped at its own best, the best other method, mmoe/equal, would be at +3.00 % [{}, {}]).".format(
             *(f"+{end}" for end in shown(3.0)[1:])
         )
     )
@@ -322,11 +355,11 @@ def tuned(gains: Mapping[str, float], searches: Sequence[int]) -> list[Record]:
 @pytest.mark.parametrize(
     ("searches", "words"),
     [
-        ((0,) * 5, "5 seeds per method, all from one search, so the intervals leave out the luck of the search;"),
+        ((0,) * 5, "5 seeds per method, all from one search, so the intervals do not include the variability of the search;"),
         ((0, 1, 2, 3, 4), "5 seeds per method, each with a search of its own;"),
         (
             (0, 0, 1, 1, 2),
-            "5 seeds per method, from 3 searches, so the intervals cover a part of the luck of the search;",
+            "5 seeds per method, from 3 searches, so the intervals include only a part of the variability of the search;",
         ),
     ],
 )

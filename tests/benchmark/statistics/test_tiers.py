@@ -50,5 +50,5 @@ def test_a_tier_is_led_by_the_best_that_is_left() -> None:
     assert tiers("abc", pairs("ac")) == (("a", "b"), ("c",))
     # a wide spread keeps c beside a, where b of a better mean is told from it
     assert tiers("abc", pairs("ab")) == (("a", "c"), ("b",))
-    # members of a tier may be told from each other
-    assert tiers("abcd", pairs("ad", "bc")) == (("a", "b", "c"), ("d",))
+    # no two members of a tier are told apart
+    assert tiers("abcd", pairs("ad", "bc")) == (("a", "b"), ("c", "d"))
