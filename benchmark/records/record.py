@@ -202,7 +202,7 @@ def records_by_path(folder: str | Path) -> dict[Path, Record]:
         FileNotFoundError: if there is neither the folder nor a packed record of it.
         ValueError: as `load_record`.
     """
-    folder, found = Path(folder), {}
+    folder, found = Path(folder), dict[Path, Record]()
     root = folder.parent if folder.is_file() else folder
     with no_garbage_collection():
         for pack in packs(folder):
