@@ -1,8 +1,8 @@
 """Packed records: many in one file, `records.jsonl.zst`, in the folder under which they lay. Imports no torch.
 
-A line is the JSON of one record or reference line (which has a `kind`), all its keys in their order, without spaces; lines are
-in the order of the paths. Where a record lay follows from what it says, so nothing else is kept. It is one frame of zstd with a
-checksum: `zstdcat records.jsonl.zst | jq .id` reads it too.
+A line is the JSON of one record or reference line (which has a `kind`), all its keys in their order, without spaces. Reference
+lines come first; each kind is in the order of its paths. Where a record lay follows from what it says, so nothing else is kept.
+The file is one frame of zstd with a checksum: `zstdcat records.jsonl.zst | jq .id` reads it too.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmark.files import parse_json, read_json, write_json
 from benchmark.records.packed import NAME, SUFFIX, line_of, lines, packed_at, packs, write
-from benchmark.records.record import KIND, checked_record, is_reference, record_files
+from benchmark.records.record import KIND, REFERENCE, checked_record, is_reference, record_files
 from benchmark.records.reference import checked_reference, reference_files
 from benchmark.text import listed
 
@@ -57,7 +57,7 @@ def pack(folder: str | Path) -> dict[Path, int]:
         files = loose.get(path.parent, _Loose())
         kept = {_place(value, where): line for where, value, line in _packed(path)} if path.is_file() else {}
         if files.read:
-            text = [line for _, line in sorted((kept | files.lines).items())]
+            text = [line for _, line in sorted((kept | files.lines).items(), key=_order)]
             write(path, text)
             _remove(files.read, path.parent)
         found[path] = len(kept | files.lines)
@@ -151,6 +151,11 @@ def _at(path: Path) -> Any:
 def _place(value: Any, where: str | Path) -> Path:
     """Where a record lies under the folder that it was written to; plain values that are no record are refused."""
     return (checked_reference(value, where) if is_reference(value) else checked_record(value, where)).path(_HERE)
+
+
+def _order(entry: tuple[Path, bytes]) -> tuple[bool, Path]:
+    """Reference lines first, so that a reader of those need not read on."""
+    return entry[0].parts[0] != REFERENCE, entry[0]
 
 
 def _packed(path: Path) -> Iterator[tuple[str, Any, bytes]]:

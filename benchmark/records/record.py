@@ -203,21 +203,30 @@ def records_by_path(folder: str | Path) -> dict[Path, Record]:
         FileNotFoundError: if there is neither the folder nor a packed record of it.
         ValueError: as `load_record`.
     """
-    folder, found = Path(folder), {}
+    folder, found = Path(folder), dict[Path, Record]()
     root = folder.parent if folder.is_file() else folder
     with no_garbage_collection():
         for pack in packs(folder):
-            for where, line in lines(pack):
-                value = parse_json(line, where, KIND)
-                if not is_reference(value):
-                    record = checked_record(value, where)
-                    found[record.path(pack.parent)] = record
-        found = {path: record for path, record in found.items() if path.is_relative_to(root)}
+            of_pack = {record.path(pack.parent): record for record in _packed(pack)}
+            if not pack.is_relative_to(root):
+                of_pack = {path: record for path, record in of_pack.items() if path.is_relative_to(root)}
+            found |= of_pack
         if folder.is_dir():
             found |= {path: checked_record(read_json(path, KIND), path) for path in record_files(folder)}
         elif not found and not folder.is_file():
             raise FileNotFoundError(f"no folder of records at {folder}")
         return dict(sorted(found.items()))
+
+
+def _packed(pack: Path) -> Iterator[Record]:
+    has_begun = False
+    for where, line in lines(pack):
+        value = parse_json(line, where, KIND)
+        if not is_reference(value):
+            has_begun = True
+            yield checked_record(value, where)
+        elif has_begun:
+            raise ValueError(f"{where}: expected reference lines before all records, found one after a record")
 
 
 def load_records(folder: str | Path) -> list[Record]:

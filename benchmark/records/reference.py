@@ -19,7 +19,6 @@ from benchmark.schema import Metrics
 FORMAT = 1
 KIND = REFERENCE
 CALLED = "a record of a reference line"
-_MARK = f'"{KIND}"'.encode()  # a line without it is none of ours, and need not be read
 REQUIRED = ("format", "name", "purpose", "seed", "config", "id")
 
 
@@ -139,9 +138,11 @@ def load_references(folder: str | Path) -> list[ReferenceRecord]:
     root = folder.parent if folder.is_file() else folder
     for pack in packs(folder):
         for where, line in lines(pack):
-            if _MARK in line and is_reference(value := parse_json(line, where, CALLED)):
-                record = checked_reference(value, where)
-                found[record.path(pack.parent)] = record
+            value = parse_json(line, where, CALLED)
+            if not is_reference(value):
+                break  # reference lines come first
+            record = checked_reference(value, where)
+            found[record.path(pack.parent)] = record
     found = {path: record for path, record in found.items() if path.is_relative_to(root)}
     found |= {path: load_reference(path) for path in reference_files(folder)}
     return [record for _, record in sorted(found.items())]

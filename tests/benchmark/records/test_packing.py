@@ -204,6 +204,9 @@ def test_a_line_that_is_no_record_is_named(tmp_path: Path) -> None:
     write(path, [line_of(asdict(make())), b'{"format": 1}'])
     with pytest.raises(ValueError, match=r"records.jsonl.zst, line 2 is not a record: it has no id, status"):
         load_records(tmp_path)
+    write(path, [line_of(asdict(make())), line_of(asdict(line()))])
+    with pytest.raises(ValueError, match=r"records.jsonl.zst, line 2: expected reference lines before all records"):
+        load_records(tmp_path)
     path.write_bytes(zstandard.compress(line_of(asdict(make()))))
     with pytest.raises(ValueError, match=r"line 1: expected a line that ends"):
         load_records(tmp_path)
