@@ -184,7 +184,8 @@ def _choice(results: Results) -> str:
     if chosen == top[0]:
         return f"{lead}, and has the best mean.{_beside(results, chosen)}"
     shown = "the baseline" if chosen == results.baseline else "shown to be equivalent to the baseline or better"
-    return f"{lead}, and {f'{why} of those that are ' if why and len(good) > 1 else 'the only one that is '}{shown}.{_beside(results, chosen)}"
+    among = f"{why} of those that are" if why and len(good) > 1 else "the only one that is"
+    return f"{lead}, and {among} {shown}.{_beside(results, chosen)}"
 
 
 def _unit(results: Results) -> str:
@@ -395,6 +396,6 @@ def _stopping(results: Results) -> str:
     if not gains:
         return ""
     best = max(gains, key=lambda method: gains[method].mean)
-    at = bracketed(gains[best], max(two_digits(abs(gains[best].mean)), 2), sign="+").partition(" ")
+    at = bracketed(gains[best], min(max(two_digits(abs(gains[best].mean)), 2), 3), sign="+").partition(" ")
     size = f"{at[0]} % {at[2]}".strip()
     return f"one stopping epoch for all tasks (if each task stopped at its own best, the best other method, {best}, would be at {size})"

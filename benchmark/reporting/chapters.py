@@ -127,7 +127,9 @@ def _answers(results: Sequence[Results]) -> Iterator[Part]:
     for one in results:
         found, name = answer(one), one.group.dataset
         if views[one.group.name] == "default":
-            short = parts[name].blocks if name in parts else ()  # where the tuned methods have no answer, it is the answer
+            short = (
+                parts[name].blocks if name in parts else ()
+            )  # where the tuned methods have no answer, it is the answer
             found = [f"With default parameters, {_inside(sentence)}" for sentence in (found[:1] if short else found)]
         known = parts.get(name, Part(name))
         blocks = (Sentences(tuple(map(Sentence, found))),) if found else ()

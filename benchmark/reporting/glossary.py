@@ -24,8 +24,8 @@ def glossary(results: Sequence[Results], selection: SelectionName) -> dict[str, 
         terms |= _verdicts()
     if any(of.tiers for of in results):
         terms["tier"] = (
-            "methods of which no two are told apart on the primary question, led by the best that is in no tier above. Differences between two methods other than the baseline are adjusted for all pairs of them, a family of "
-            "its own with an error of 5 %."
+            "methods of which no two are told apart on the primary question, led by the best that is in no tier above. Differences "
+            "between two methods other than the baseline are adjusted for all pairs of them, a family of its own with an error of 5 %."
         )
     if any(of.best for of in results):
         terms["bold"] = "the best mean of a column, among methods with every seed."
@@ -50,8 +50,8 @@ def glossary(results: Sequence[Results], selection: SelectionName) -> dict[str, 
 def _verdicts() -> dict[str, str]:
     return {
         "better, worse": (
-            "the difference to the baseline is statistically significant: its p, adjusted by Holm for all tests of its family, is below 0.05. The primary "
-            "question, the tasks and the declared contrasts are a family each."
+            "the difference to the baseline is statistically significant: its p, adjusted by Holm for all tests of its family, is below "
+            "0.05. The primary question, the tasks and the declared contrasts are a family each."
         ),
         "equivalent": (
             "the difference is smaller than the margin, the largest difference that does not matter: two one-sided tests, adjusted "

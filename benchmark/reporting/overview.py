@@ -89,7 +89,9 @@ def grid_table(results: Results) -> TextTable | None:
     architectures, weightings = (sorted({cell[axis] for cell in means}) for axis in (0, 1))
     if len(architectures) < FEWEST_LEVELS or len(weightings) < FEWEST_LEVELS:
         return None
-    margins = [c.margin for c in results.primary.comparisons] if results.primary is not None and results.judges_gain else []
+    margins = (
+        [c.margin for c in results.primary.comparisons] if results.primary is not None and results.judges_gain else []
+    )
     strongest = max(map(abs, (*means.values(), *margins))) or 1.0  # what is inside the margin is never strong
     by_mean = sorted(architectures, key=lambda a: -max(mean for cell, mean in means.items() if cell[0] == a))
     rows = [

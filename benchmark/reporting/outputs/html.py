@@ -149,7 +149,10 @@ def _runs(results: Sequence[Results], folder: str) -> dict[str, dict[str, dict[s
     """{group: {method: {show: the command that prints its records, run: the one that trains it}}}, for copying."""
     return {
         of.group.name: {
-            method: {"show": "\n".join(f"mtlbench show {shlex.quote(folder)} {run.record.id}" for run in runs), "run": command(runs)}
+            method: {
+                "show": "\n".join(f"mtlbench show {shlex.quote(folder)} {run.record.id}" for run in runs),
+                "run": command(runs),
+            }
             for method, runs in of.group.by_method.items()
         }
         for of in results

@@ -37,10 +37,14 @@ def run_of(
 
 
 def made(
-    gains: Mapping[str, float | Mapping[str, float]], spread: float = 0.1, seeds: int = 5, **options: Any
+    gains: Mapping[str, float | Mapping[str, float]],
+    spread: float = 0.1,
+    seeds: int = 5,
+    spreads: Mapping[str, float] | None = None,
+    **options: Any,
 ) -> list[Record]:
     return [
-        run_of(method, seed, gain, spread, seeds, **options)
+        run_of(method, seed, gain, (spreads or {}).get(method, spread), seeds, **options)
         for method, gain in {BASELINE: 0.0, **gains}.items()
         for seed in range(seeds)
     ]
@@ -355,7 +359,10 @@ def tuned(gains: Mapping[str, float], searches: Sequence[int]) -> list[Record]:
 @pytest.mark.parametrize(
     ("searches", "words"),
     [
-        ((0,) * 5, "5 seeds per method, all from one search, so the intervals do not include the variability of the search;"),
+        (
+            (0,) * 5,
+            "5 seeds per method, all from one search, so the intervals do not include the variability of the search;",
+        ),
         ((0, 1, 2, 3, 4), "5 seeds per method, each with a search of its own;"),
         (
             (0, 0, 1, 1, 2),
