@@ -16,7 +16,7 @@ R rows, B rows of a batch, K outputs of a task.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
@@ -136,9 +136,22 @@ class Kind(ABC):
         """The task in a few words, for the head of its table."""
         return self.name
 
+    def rarity(self, constant: Mapping[str, Any], rows: int | None) -> str | None:
+        """How rare what the task looks for is, for the head of its table; None where it is not.
+
+        Args:
+            constant: Metrics of the constant predictor on test.
+            rows: Of test, where they are known.
+        """
+        return None
+
     def trees(self, task: TaskLike) -> dict[str, Any] | None:
         """LightGBM's `objective` and `metric` for the task; None if boosted trees cannot be trained for it."""
         return None
+
+
+RARE = 0.05
+"""The share of positive labels below which a binary task is called rare."""
 
 
 class Binary(Kind):
@@ -193,6 +206,13 @@ class Binary(Kind):
     def describe(self, task: TaskLike) -> str:
         """See `Kind.describe`."""
         return f"binary, given {task.given}: outputs are the joint probability with it" if task.given else "binary"
+
+    def rarity(self, constant: Mapping[str, Any], rows: int | None) -> str | None:
+        """The share of positive labels where it is below `RARE`: `1.8 % positive, about 508 of 28,905 rows`."""
+        rate = constant.get("positive_rate")
+        if rate is None or not 0 < rate < RARE:
+            return None
+        return f"{100 * rate:.2g} % positive" + (f", about {round(rate * rows):,} of {rows:,} rows" if rows else "")
 
     def trees(self, task: TaskLike) -> dict[str, Any]:
         """See `Kind.trees`."""

@@ -116,6 +116,7 @@ class Answered:
         notes: Of contrasts that cannot be made.
         tiers: The ranked methods in groups that are not told apart on the primary endpoint, the best first; none below three
             seeds.
+        pairs: Every ranked method but the baseline against every other on the primary endpoint, which tiers rest on.
     """
 
     primary: Family | None
@@ -123,6 +124,7 @@ class Answered:
     contrasts: Family | None = None
     notes: tuple[str, ...] = ()
     tiers: tuple[tuple[str, ...], ...] = ()
+    pairs: Family | None = None
 
 
 def _size(margin: str) -> float:
@@ -162,16 +164,16 @@ def answered(
         why = scores.reason or f"no run has {question.primary}"
         return Answered(primary, tasks, None, (f"No contrasts: {why}.",))
     contrasts, notes = _contrasts(group, question, first, rows, terms)
-    return Answered(primary, tasks, contrasts, notes, _tiers(primary, first, rows, baseline, terms))
+    if primary is None or not primary.tests:
+        return Answered(primary, tasks, contrasts, notes)
+    pairs = all_pairs({method: row for method, row in rows.items() if method != baseline}, first, **terms)
+    return Answered(primary, tasks, contrasts, notes, _tiers(primary, pairs, first, rows, baseline), pairs)
 
 
 def _tiers(
-    primary: Family | None, endpoint: Endpoint, rows: Rows, baseline: str, terms: Terms
+    primary: Family, others: Family, endpoint: Endpoint, rows: Rows, baseline: str
 ) -> tuple[tuple[str, ...], ...]:
     """Methods are told from the baseline by the primary question, and from each other by all pairs of them."""
-    if primary is None or not primary.tests:
-        return ()
-    others = all_pairs({method: row for method, row in rows.items() if method != baseline}, endpoint, **terms)
     judged = [c for c in (*primary.comparisons, *others.comparisons) if c.verdict is not None]
     ranked = {baseline, *(c.method for c in primary.comparisons if c.verdict is not None)}
     means = {method: fmean(rows[method].values()) for method in ranked}

@@ -15,14 +15,12 @@ from benchmark.analysis.lines import CONSTANT, Line
 from benchmark.analysis.question import Answered, Question
 from benchmark.analysis.study import Group
 from benchmark.analysis.values import Estimate
+from benchmark.kinds import KINDS
 from benchmark.records.record import GAIN, SelectionName
 from benchmark.schema import Task
 from benchmark.statistics import Comparison, Family, Interval, Margin, Verdict, multi_task_gain, relative_gain
 from benchmark.statistics.rows import RowError, combined_interval, least_visible_difference
 from benchmark.text import decimals
-
-RARE = 0.05
-"""The share of positive labels below which a task is called rare."""
 
 Estimates = Mapping[tuple[str, str], Mapping[str, Estimate]]
 
@@ -184,13 +182,10 @@ class Results:
         return defaultdict(lambda: 4, known)
 
     def rare(self, task: Task) -> str | None:
-        """How many labels are positive, of a binary task where few are: `1.8 % positive, about 508 of 28,905 rows`."""
+        """How rare what the task looks for is on test, where it is."""
         data = self.group.example.dataset
-        rate = ((data.get("constant") or {}).get(task.name) or {}).get("positive_rate")
-        if rate is None or not 0 < rate < RARE:
-            return None
-        rows = data.get("splits", {}).get("test")
-        return f"{100 * rate:.2g} % positive" + (f", about {round(rate * rows):,} of {rows:,} rows" if rows else "")
+        constant = (data.get("constant") or {}).get(task.name) or {}
+        return KINDS[task.kind].rarity(constant, data.get("splits", {}).get("test"))
 
     def on_validation(self, task: Task, method: str) -> float | None:
         """The mean of the task's headline metric on validation, under the same selection."""

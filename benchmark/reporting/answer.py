@@ -207,7 +207,7 @@ def _smallest(results: Results, methods: Sequence[str]) -> tuple[str, str]:
     if len(sizes) < len(methods):
         return methods[0], ""
     near = [m for m in methods if sizes[m] <= NEAR * min(sizes.values())]
-    seconds = {m: s for m in near if (s := cost(finished[m])[2]) is not None}
+    seconds = {m: each for m in near if (each := cost(finished[m])[2]) is not None}
     if len(near) > 1 and len(seconds) == len(near) and same_machine(run for m in near for run in finished[m]):
         return min(near, key=lambda m: (seconds[m], sizes[m])), "the fastest of the smallest"
     return min(methods, key=lambda m: sizes[m]), "the smallest" if len(near) == 1 else "among the smallest"

@@ -31,7 +31,7 @@ from benchmark.reporting.layout import (
 from benchmark.reporting.leaderboard import leaderboard, several
 from benchmark.reporting.ledger import ledger
 from benchmark.reporting.notes import dataset_notes, no_baseline, trouble
-from benchmark.reporting.overview import gain_table, grid_table, overview
+from benchmark.reporting.overview import gain_table, grid_table, overview, pair_table
 from benchmark.reporting.ranks import rank_table
 from benchmark.reporting.sentences import verdicts
 from benchmark.reporting.tasks import selection_table, task_table
@@ -78,6 +78,7 @@ def document(
         _each("trouble", "Missing, failed and diverged runs", results, lambda r: ([trouble(r.group)], ())),
         *([Chapter("answers", "Answers in full", tuple(_answers(results)), folded=True)] if many else []),
         _folded(_each("verdicts", "All comparisons in words", results, _verdicts)),
+        _folded(_each("pairs", "Every pair of methods", results, lambda r: ([pair_table(r)], ()))),
         _folded(_each("gains", "Gain of each task", results, lambda r: ([gain_table(r)], ()))),
         _folded(_each("experts", "Use of experts", results, lambda r: ([gate_table(r)], ()))),
         _folded(_each("tuning", "Tuning", results, lambda r: (ledger(r.group, references), ()))),
@@ -131,6 +132,8 @@ def _answers(results: Sequence[Results]) -> Iterator[Part]:
                 parts[name].blocks if name in parts else ()
             )  # where the tuned methods have no answer, it is the answer
             found = [f"With default parameters, {_inside(sentence)}" for sentence in (found[:1] if short else found)]
+        elif views[one.group.name] and found:
+            found[0] = f"With tuned parameters, {_inside(found[0])}"
         known = parts.get(name, Part(name))
         blocks = (Sentences(tuple(map(Sentence, found))),) if found else ()
         parts[name] = replace(known, blocks=(*known.blocks, *blocks), notes=(*known.notes, *no_baseline(one)))

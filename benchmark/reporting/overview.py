@@ -15,7 +15,7 @@ from benchmark.reporting.sentences import verdict_cell
 from benchmark.reporting.wording import joined
 from benchmark.schema import Task
 from benchmark.statistics import Interval, Verdict, seesaw
-from benchmark.text import ABSENT, TOO_FEW, listed, number, signed_interval, with_interval
+from benchmark.text import ABSENT, TOO_FEW, counted, listed, number, signed_interval, with_interval
 
 MOST_INTERVALS = 2
 """Tasks whose means have intervals in the table of all methods; of more, the tables of the tasks have them."""
@@ -124,6 +124,39 @@ def _grid_cell(results: Results, method: str | None, mean: float | None, stronge
     found = results.of_gain(method)
     mark = MARKS.get(found.verdict, "") if found is not None and found.verdict is not None else ""
     return Cell(f"{mean:+z.2f}{mark}", heat=round(mean / strongest, 3), value=mean)
+
+
+def pair_table(results: Results) -> TextTable | None:
+    """Every ranked method against every other on the gain, for those who ask of a pair that nobody declared."""
+    pairs = results.answers.pairs if results.answers is not None else None
+    methods = [method for method in results.by_gain if method in results.tier_of]
+    if pairs is None or results.primary is None or not results.judges_gain or not 2 < len(methods) <= MOST_PAIRED:
+        return None
+    known = {(c.method, c.baseline): c for c in (*pairs.comparisons, *results.primary.comparisons)}
+    found = known | {(c.baseline, c.method): c.turned() for c in known.values()}
+    strongest = max(abs(c.improvement.mean) for c in found.values() if c.improvement is not None) or 1.0
+
+    def cell(one: str, other: str) -> Cell:
+        c = found.get((one, other))
+        if c is None or c.improvement is None:
+            return Cell("")
+        mark = MARKS.get(c.verdict, "") if c.verdict is not None else ""
+        mean = c.improvement.mean
+        return Cell(f"{mean:+z.2f}{mark}", heat=round(mean / strongest, 3), value=mean)
+
+    rows = [Row((Cell(one, method=one), *(cell(one, other) for other in methods))) for one in methods]
+    note = (
+        f"Pairs with {results.baseline} are of the primary question; the others are a family of {counted(pairs.tests, 'test')} of its own, "
+        "adjusted by Holm for all of them."
+    )
+    return TextTable(
+        "pairs", "Every pair of methods", (Column("method", numeric=False), *map(Column, methods)), tuple(rows),
+        "gain of the row minus gain of the column, %; ↑ better, ↓ worse, ≈ equivalent", (note,), detail=True,
+    )  # fmt: skip
+
+
+MOST_PAIRED = 20
+"""Methods in a table of pairs."""
 
 
 def gain_table(results: Results) -> TextTable | None:

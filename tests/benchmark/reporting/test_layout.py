@@ -89,7 +89,7 @@ def test_who_is_best_hangs_on_no_title_of_an_axis(monkeypatch: pytest.MonkeyPatc
     for title in (quality(drawn)[-1], "higher is better", "lower is better"):
         monkeypatch.setattr(comparisons, "_quality", lambda drawn, title=title: (*quality(drawn)[:-1], title))
         figure = comparisons.costs(drawn)
-        assert figure is not None and f"Best: {best}, " in figure.alternative
+        assert figure is not None and f"Best: {best}." in figure.alternative
 
 
 def notes(tex: str) -> list[str]:

@@ -75,7 +75,7 @@ def test_from_six_on_methods_stand_in_the_order_of_their_rank(eight: Report) -> 
 
 
 def test_the_chapter_stands_after_the_answer_of_several_data_sets() -> None:
-    assert [c.anchor for c in report(records(seeds=3)).document.chapters][:3] == ["answer", "leaderboard", "overview"]
+    assert [c.anchor for c in report(records(seeds=3)).document.chapters][:3] == ["answer", "leaderboard", "forest"]
     assert "leaderboard" not in [c.anchor for c in report(records(("shop",), 3)).document.chapters]
     one = [
         record(method=m, seed=s, purpose=p)

@@ -118,7 +118,7 @@ def test_chapters_stand_in_their_order_and_empty_ones_are_left_out(page: Page) -
         "trouble", "details", "terms",
     ]  # fmt: skip
     folded = [attributes.get("id") for tag, attributes in page.tags if tag == "details" and "id" in attributes]
-    assert folded == ["verdicts", "gains", "experts", "compared"]
+    assert folded == ["verdicts", "pairs", "gains", "experts", "compared"]
 
 
 def test_of_very_many_methods_the_first_are_shown_and_it_is_said() -> None:

@@ -111,6 +111,18 @@ def test_methods_that_are_not_told_apart_share_a_tier() -> None:
     ]  # fmt: skip
 
 
+def test_any_two_methods_can_be_looked_up() -> None:
+    made = report([*BASE, *shifted("mmoe/equal", 0.0101, 1e-3), *shifted("omoe/equal", -0.01, 1e-4)])
+    drawn = table(made, "shop", "pairs")
+    gain = made.results[0].gains
+    apart = gain["mmoe/equal"].total.mean - gain["omoe/equal"].total.mean
+    assert cell(drawn, "mmoe/equal", "omoe/equal").text == f"{apart:+.2f} ↑"
+    assert cell(drawn, "omoe/equal", "mmoe/equal").text == f"{-apart:+.2f} ↓"
+    assert cell(drawn, "mmoe/equal", "single_task/equal").text == f"{gain['mmoe/equal'].total.mean:+.2f} ↑"
+    assert cell(drawn, "mmoe/equal", "mmoe/equal").text == ""
+    assert "a family of 1 test of its own" in drawn.notes[0]
+
+
 def test_a_tier_never_contradicts_a_verdict_against_the_baseline() -> None:
     (results,) = report(
         [*records(("videos",)), *(record(method="omoe/equal", seed=s, gain=0.001) for s in range(5))]
