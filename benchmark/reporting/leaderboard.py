@@ -11,6 +11,8 @@ from benchmark.statistics import Interval, Verdict
 from benchmark.text import ABSENT, counted, listed, signed, signed_interval
 
 ANCHOR = "leaderboard"
+MOST_WIDE = 4
+"""Data sets whose gains have both ends of their intervals; of more, the half-width."""
 TITLES = {"tuned": "Tuned methods", "default": "Methods with default parameters"}
 
 
@@ -95,11 +97,14 @@ def _by_dataset(board: Leaderboard) -> TextTable:
     """Every data set once, as a column, whatever its number of tasks."""
     names = list(board.families)
     columns = [Column("method", numeric=False), *(Column(f"data set:{n}", n) for n in names)]
-    rows = []
+    rows, narrow = [], len(names) > MOST_WIDE
     for standing in board.standings:
         gains = [entry.gain if (entry := standing.entries.get(name)) is not None else None for name in names]
         cells = [
-            Cell(signed_interval(gain, 2), short=_short(gain)) if gain is not None else Cell(ABSENT) for gain in gains
+            Cell(ABSENT)
+            if gain is None
+            else Cell(_short(gain) if narrow else signed_interval(gain, 2), short=_short(gain))
+            for gain in gains
         ]
         rows.append(Row((_name(standing.method), *cells)))
     return TextTable(

@@ -155,7 +155,7 @@ def pair_table(results: Results) -> TextTable | None:
     )  # fmt: skip
 
 
-MOST_PAIRED = 20
+MOST_PAIRED = 13
 """Methods in a table of pairs."""
 
 
