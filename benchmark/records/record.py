@@ -68,7 +68,8 @@ class Record:
         shared_parameters: Number of parameters that two or more tasks reach.
         gates: {gate: {expert: mean weight on validation}}.
         cost: parameters, embedding_parameters, multiply_adds (of one row's matrix products, the first layer's as over the
-            concatenated embeddings; older records lack it), train_seconds, rows_per_second, peak_memory_bytes, threads, device.
+            concatenated embeddings; older records lack it), train_seconds, rows_per_second, peak_memory_bytes, threads,
+            device, cpu_seconds (of all threads, validation with them; older records lack it).
         environment: Versions, machine, command, start time.
         error: None, or {type, message, traceback}; for a diverged run {type: "Diverged", message, task, step, epoch}.
     """

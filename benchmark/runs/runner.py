@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -210,8 +211,10 @@ def _execute(config: RunConfig, data: Data, record: Record) -> None:
         reset_peak_memory(device)
         label = f"{record.dataset['name']} {record.method} seed {record.seed}"
         with RunProgress(label, config.trainer.max_epochs * trainer.steps_per_epoch) as progress:
+            started = time.process_time()
             fit = trainer.fit(progress, tracker.epoch)
-        record.cost = cost(model, fit, data, threads, device)
+            cpu_seconds = time.process_time() - started
+        record.cost = {**cost(model, fit, data, threads, device), "cpu_seconds": cpu_seconds}
         record.shared_parameters = fit.shared_parameters
         record.epochs = fit.epochs
         if fit.diverged is not None:

@@ -169,6 +169,21 @@ def test_every_variable_of_a_colour_is_defined(made: Report) -> None:
     assert used - {"--heat"} <= defined
 
 
+def test_cost_is_in_cpu_seconds_where_all_records_have_them_and_in_none_over_several_machines() -> None:
+    runs = records(("videos",), 3)
+
+    def told() -> str:
+        made = report(runs)
+        return figures(made.results[0], styles(made.study.methods))["cost"].alternative
+
+    assert "Best for their seconds of training" in told()
+    for run in runs:
+        run.cost["cpu_seconds"] = 2 * run.cost["train_seconds"]
+    assert "Best for their CPU seconds of training" in told()
+    runs[0].environment["platform"] = "another"
+    assert "seconds of training" not in told() and "Best for their multiply-adds a row" in told()
+
+
 def test_weights_that_span_decades_are_drawn_on_a_scale_of_plain_numbers() -> None:
     runs = [record(method="mmoe/uncertainty", seed=seed) for seed in range(3)]
     for run in runs:

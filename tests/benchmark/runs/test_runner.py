@@ -43,6 +43,10 @@ def test_a_record_has_the_multiply_adds_of_a_row(tmp_path: Path, done: Record) -
     assert done.cost["multiply_adds"] == machine.multiply_adds(model, data.test.features.cut(0, 5)) > 0
 
 
+def test_a_record_has_the_cpu_seconds_of_training(done: Record) -> None:
+    assert done.cost["cpu_seconds"] > 0
+
+
 def test_other_threads_and_folders_are_the_same_run(done: Record, tmp_path: Path) -> None:
     config = small(tmp_path)
     config.threads = 2
