@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # on a busy machine an example may take any time
+hypothesis.settings.load_profile("untimed")
 
 collect_ignore = ["benchmark/classes.py"]  # looking for doctests would import it, and so register what is in it
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Optional
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import QuotedString
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
@@ -60,7 +60,6 @@ def same(one: Any, two: Any) -> bool:
     return bool(one == two)
 
 
-@settings(deadline=None)
 @given(VALUES)
 def test_hydra_reads_back_an_equal_value_of_the_same_type(value: Any) -> None:
     assert same(read_back(value_text(value)), value)
