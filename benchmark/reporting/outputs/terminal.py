@@ -85,26 +85,23 @@ def _with_strip(table: TextTable) -> TextTable:
     place = next((n for n in range(len(table.columns)) if any(row.cells[n].ends for row in table.rows)), None)
     if place is None:
         return table
-    every = [end for row in table.rows if (ends := row.cells[place].ends) is not None for end in ends]
-    low, high = min(0.0, *every), max(0.0, *every)
+    cells = [row.cells[place] for row in table.rows]
+    every: list[float] = [
+        0.0,
+        *(value for cell in cells for value in (*(cell.ends or ()), cell.value) if value is not None),
+    ]
+    low, high = min(every), max(every)
+
+    def at(value: float) -> int:
+        return round((value - low) / (high - low) * (STRIP - 1))
 
     def strip(cell: Cell) -> Cell:
         if cell.value is None or not high > low:
             return Cell("")
-        at = {
-            name: round((value - low) / (high - low) * (STRIP - 1))
-            for name, value in (
-                ("zero", 0.0),
-                ("mean", cell.value),
-                ("left", (cell.ends or (cell.value,) * 2)[0]),
-                ("right", (cell.ends or (cell.value,) * 2)[1]),
-            )
-        }
-        line = [" "] * STRIP
-        line[at["zero"]] = "│"
-        for column in range(at["left"], at["right"] + 1):
-            line[column] = "┼" if column == at["zero"] else "─"
-        line[at["mean"]] = "●"
+        left, right = map(at, cell.ends or (cell.value, cell.value))
+        line = [" "] * left + ["─"] * (right - left + 1) + [" "] * (STRIP - 1 - right)
+        line[at(0.0)] = "┼" if left <= at(0.0) <= right else "│"
+        line[at(cell.value)] = "●"
         return Cell("".join(line))
 
     columns = list(table.columns)

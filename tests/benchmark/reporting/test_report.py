@@ -428,3 +428,10 @@ def test_runs_that_used_all_their_epochs_are_named() -> None:
     assert f"{len(METHODS)} of {2 * len(METHODS)} runs used all epochs that trainer.max_epochs allows" in found
     assert "mmoe/equal 1 of 2" in found
     assert "trainer.max_epochs" not in " ".join(notes(report(study()), "videos"))
+
+
+def test_a_gain_without_an_interval_is_drawn_beside_those_that_have_one() -> None:
+    runs = records(("shop",), 3)
+    far = record("shop", "omoe/equal", 0, gain=0.3)  # one seed: no interval, and farther off than any end of one
+    line = next(line for line in str(report([*runs, far])).splitlines() if line.strip().startswith("omoe/equal"))
+    assert line.index("●") > line.index("│")
