@@ -96,6 +96,13 @@ class Results:
         """The method against the baseline on the gain over tasks, where that is the primary endpoint."""
         return self.primary.get(TASKS, method) if self.primary is not None else None
 
+    def mean_gain(self, method: str) -> float | None:
+        """The mean of the method's gain, that of the baseline being 0; None where it is unknown."""
+        if method == self.baseline:
+            return 0.0 if self.gains else None
+        gain = self.gains.get(method)
+        return gain.total.mean if gain is not None and gain.total is not None else None
+
     def with_rows(self, comparison: Comparison | None) -> Interval | None:
         """A difference to the baseline with its interval over seeds and test rows together; None where rows are unknown."""
         estimate = comparison.estimate if comparison is not None else None
@@ -222,9 +229,8 @@ class Results:
         places = {method: place for place, method in enumerate(self.order)}
 
         def order(method: str) -> tuple[float, int]:
-            gain = self.gains.get(method)
-            known = 0.0 if method == self.baseline else gain.total.mean if gain and gain.total else -float("inf")
-            return -known, places[method]
+            known = self.mean_gain(method)
+            return float("inf") if known is None else -known, places[method]
 
         return sorted(self.group.by_method, key=order) if self.gains else self.order
 

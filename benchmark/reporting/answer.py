@@ -22,6 +22,8 @@ from benchmark.text import counted, duration
 
 FEW = 3
 """Methods that a sentence names; of more it gives the number."""
+GOOD = (Verdict.BETTER, Verdict.EQUIVALENT, Verdict.IDENTICAL)
+"""The verdicts that show a method to be no worse than the baseline."""
 NEAR = 1.1
 """Sizes up to so many times the smallest count as about as small."""
 MOST_CONTRASTS = 6
@@ -164,18 +166,18 @@ def _rest(results: Results, of: Mapping[Verdict, Sequence[Comparison]], told: Ve
 
 def _choice(results: Results) -> str:
     """Which method to take: of those that these runs cannot separate from the best, the smallest that is shown to be good."""
-    if not results.tiers:
+    if not results.tiers or results.primary is None:
         return ""
     top = results.tiers[0]
     use = "Among the neural methods, use" if _trees_are_better(results) else "Use"
     if len(top) == 1:
         return f"{use} {top[0]}: it is better than every other ranked method.{_beside(results, top[0])}"
-    good = [method for method in top if _is_good(results, method)]
+    verdicts = {c.method: c.verdict for c in results.primary.comparisons}
+    good = [method for method in top if method == results.baseline or verdicts[method] in GOOD]
     chosen, why = _smallest(results, good or [top[0]])
     if results.baseline in top and len(good) == len(top):
-        equivalent = [c.margin for c in results.primary.comparisons] if results.primary is not None else []
-        within = f"equivalent within {rounded(equivalent[0])} {_unit(results)}"
-        who = f"the {len(top)} best methods, all {within} ({_some(top)})"
+        within = _margin(results, results.primary.comparisons[0])
+        who = f"the {len(top)} best methods, all equivalent within {within} ({_some(top)})"
     else:
         who = f"the {len(top)} best methods, which these runs cannot separate ({_some(top)})"
     if why and len(good) == len(top):
@@ -186,18 +188,6 @@ def _choice(results: Results) -> str:
     shown = "the baseline" if chosen == results.baseline else "shown to be equivalent to the baseline or better"
     among = f"{why} of those that are" if why and len(good) > 1 else "the only one that is"
     return f"{lead}, and {among} {shown}.{_beside(results, chosen)}"
-
-
-def _unit(results: Results) -> str:
-    assert results.primary is not None
-    return results.unit(results.primary.comparisons[0])
-
-
-def _is_good(results: Results, method: str) -> bool:
-    """Is it the baseline, or shown to be better than that or equivalent to it?"""
-    assert results.primary is not None
-    verdicts = {c.method: c.verdict for c in results.primary.comparisons}
-    return method == results.baseline or verdicts[method] in (Verdict.BETTER, Verdict.EQUIVALENT, Verdict.IDENTICAL)
 
 
 def _smallest(results: Results, methods: Sequence[str]) -> tuple[str, str]:

@@ -57,8 +57,9 @@ def document(
     """Everything a report says but its figures, in the order in which a reader asks."""
     default = {r.group.dataset: r for r in results if not r.group.is_tuned}
     many = len({r.group.dataset for r in results}) > MOST_ANSWERS
+    said = {r.group.name: answer(r) for r in results}
     chapters = [
-        Chapter("answer", "Answer", tuple(_short_answers(results) if many else _answers(results))),
+        Chapter("answer", "Answer", tuple(_short_answers(results, said) if many else _answers(results, said))),
         *([leaderboard(boards)] if several(boards) else []),
         _each("forest", "Gain and tasks", results, _nothing),
         _each("grid", "Architecture by weighting", results, lambda r: ([grid_table(r)], ())),
@@ -76,7 +77,7 @@ def document(
         _each("curves", "Learning curves", results, _nothing),
         _each("weights", "Effective task weights", results, _nothing),
         _each("trouble", "Missing, failed and diverged runs", results, lambda r: ([trouble(r.group)], ())),
-        *([Chapter("answers", "Answers in full", tuple(_answers(results)), folded=True)] if many else []),
+        *([Chapter("answers", "Answers in full", tuple(_answers(results, said)), folded=True)] if many else []),
         _folded(_each("verdicts", "All comparisons in words", results, _verdicts)),
         _folded(_each("pairs", "Every pair of methods", results, lambda r: ([pair_table(r)], ()))),
         _folded(_each("gains", "Gain of each task", results, lambda r: ([gain_table(r)], ()))),
@@ -122,11 +123,11 @@ def _nothing(_: Results) -> tuple[list[Block], tuple[str, ...]]:
     return [], ()
 
 
-def _answers(results: Sequence[Results]) -> Iterator[Part]:
+def _answers(results: Sequence[Results], said: Mapping[str, Sequence[str]]) -> Iterator[Part]:
     """The whole answer of every data set; with default parameters, where there are tuned ones too, its first sentence."""
     views, parts = _views(results), dict[str, Part]()
     for one in results:
-        found, name = answer(one), one.group.dataset
+        found, name = list(said[one.group.name]), one.group.dataset
         if views[one.group.name] == "default":
             short = (
                 parts[name].blocks if name in parts else ()
@@ -150,9 +151,8 @@ BEGINNINGS = ("All", "Both", "Every", "No", "Use", "Among", "Task", "On", "Decla
 """Words that sentences of an answer begin with."""
 
 
-def _short_answers(results: Sequence[Results]) -> Iterator[Part]:
+def _short_answers(results: Sequence[Results], said: Mapping[str, Sequence[str]]) -> Iterator[Part]:
     """The first sentence of every data set, of the tuned methods where there are any."""
-    said = {one.group.name: answer(one)[:1] for one in results}
     found, told = [], set[str]()
     for one in results:  # of a data set that has both, tuned methods come first
         name, parameters = one.group.dataset, "" if one.group.is_tuned else " with default parameters"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from benchmark import metrics
@@ -14,7 +14,7 @@ from benchmark.reporting.layout import Cell, Column, Row, TextTable
 from benchmark.reporting.sentences import verdict_cell
 from benchmark.reporting.wording import joined
 from benchmark.schema import Task
-from benchmark.statistics import Interval, Verdict, seesaw
+from benchmark.statistics import Comparison, Interval, Verdict, seesaw
 from benchmark.text import ABSENT, TOO_FEW, counted, listed, number, signed_interval, with_interval
 
 MOST_INTERVALS = 2
@@ -85,14 +85,11 @@ def grid_table(results: Results) -> TextTable | None:
         architecture, _, weighting = runs[0].record.method.partition("/")
         cells.setdefault((architecture, weighting), []).append(method)
     once = {cell: methods[0] for cell, methods in cells.items() if len(methods) == 1}
-    means = {cell: mean for cell, method in once.items() if (mean := _mean_gain(results, method)) is not None}
+    means = {cell: mean for cell, method in once.items() if (mean := results.mean_gain(method)) is not None}
     architectures, weightings = (sorted({cell[axis] for cell in means}) for axis in (0, 1))
     if len(architectures) < FEWEST_LEVELS or len(weightings) < FEWEST_LEVELS:
         return None
-    margins = (
-        [c.margin for c in results.primary.comparisons] if results.primary is not None and results.judges_gain else []
-    )
-    strongest = max(map(abs, (*means.values(), *margins))) or 1.0  # what is inside the margin is never strong
+    strongest = _strongest(results, means.values())
     by_mean = sorted(architectures, key=lambda a: -max(mean for cell, mean in means.items() if cell[0] == a))
     rows = [
         Row((Cell(a), *(_grid_cell(results, once.get((a, w)), means.get((a, w)), strongest) for w in weightings)))
@@ -109,21 +106,27 @@ MARKS = {Verdict.BETTER: " ↑", Verdict.WORSE: " ↓", Verdict.EQUIVALENT: " �
 """Behind a number: the verdict on it."""
 
 
-def _mean_gain(results: Results, method: str) -> float | None:
-    if method == results.baseline:
-        return 0.0 if results.gains else None
-    gain = results.gains.get(method)
-    return gain.total.mean if gain is not None and gain.total is not None else None
-
-
 def _grid_cell(results: Results, method: str | None, mean: float | None, strongest: float) -> Cell:
     if method is None or mean is None:
         return Cell("" if method is None else ABSENT)
     if method == results.baseline:
         return Cell("baseline", heat=0.0, value=0.0)
-    found = results.of_gain(method)
-    mark = MARKS.get(found.verdict, "") if found is not None and found.verdict is not None else ""
+    return _heat_cell(mean, results.of_gain(method), strongest)
+
+
+def _heat_cell(mean: float, comparison: Comparison | None, strongest: float) -> Cell:
+    """A gain with the mark of its verdict, shaded by its size."""
+    verdict = comparison.verdict if comparison is not None else None
+    mark = MARKS.get(verdict, "") if verdict is not None else ""
     return Cell(f"{mean:+z.2f}{mark}", heat=round(mean / strongest, 3), value=mean)
+
+
+def _strongest(results: Results, gains: Iterable[float]) -> float:
+    """The gain that is shaded most: the largest, or the margin, as what is inside that is never strong."""
+    margins = (
+        [c.margin for c in results.primary.comparisons] if results.primary is not None and results.judges_gain else []
+    )
+    return max(map(abs, (*gains, *margins))) or 1.0
 
 
 def pair_table(results: Results) -> TextTable | None:
@@ -134,15 +137,13 @@ def pair_table(results: Results) -> TextTable | None:
         return None
     known = {(c.method, c.baseline): c for c in (*pairs.comparisons, *results.primary.comparisons)}
     found = known | {(c.baseline, c.method): c.turned() for c in known.values()}
-    strongest = max(abs(c.improvement.mean) for c in found.values() if c.improvement is not None) or 1.0
+    strongest = _strongest(results, (c.improvement.mean for c in found.values() if c.improvement is not None))
 
     def cell(one: str, other: str) -> Cell:
         c = found.get((one, other))
         if c is None or c.improvement is None:
             return Cell("")
-        mark = MARKS.get(c.verdict, "") if c.verdict is not None else ""
-        mean = c.improvement.mean
-        return Cell(f"{mean:+z.2f}{mark}", heat=round(mean / strongest, 3), value=mean)
+        return _heat_cell(c.improvement.mean, c, strongest)
 
     rows = [Row((Cell(one, method=one), *(cell(one, other) for other in methods))) for one in methods]
     note = (

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from benchmark.analysis.leaderboard import FEWEST_FOR_RANK
 from benchmark.analysis.results import Results
 from benchmark.reporting.layout import Cell, Column, Row, TextTable
 from benchmark.statistics import Ranking, rank
-
-FEWEST_DATASETS = 6
-"""Data sets below which there is no overall rank."""
 
 
 def ranking(all_results: Sequence[Results]) -> Ranking | None:
@@ -19,7 +17,7 @@ def ranking(all_results: Sequence[Results]) -> Ranking | None:
     """
     found = [[r for r in all_results if r.judges_gain and r.group.is_tuned is is_tuned] for is_tuned in (True, False)]
     results = max(found, key=len)
-    if len(results) < FEWEST_DATASETS:
+    if len(results) < FEWEST_FOR_RANK:
         return None
     gains = [_gains(of) for of in results]
     methods = sorted(set.intersection(*(set(of) for of in gains)))
@@ -28,11 +26,7 @@ def ranking(all_results: Sequence[Results]) -> Ranking | None:
 
 def _gains(results: Results) -> dict[str, float]:
     """The mean gains of the methods that are ranked, the baseline among them."""
-    means = {
-        m: total.mean for m, gain in results.gains.items() if m in results.tier_of and (total := gain.total) is not None
-    }
-    base = results.baseline
-    return means | ({base: 0.0} if base is not None and base in results.tier_of else {})
+    return {method: mean for method in results.tier_of if (mean := results.mean_gain(method)) is not None}
 
 
 def rank_table(found: Ranking) -> TextTable:
