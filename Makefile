@@ -46,12 +46,12 @@ PUBLISHED = results/records/$(EXPERIMENT)
 publish: $(STAMP)  ## EXPERIMENT=census: packs its records from RUNS=results/runs into results/records, with the report (BASELINE=...)
 	mkdir -p $(PUBLISHED)/trials
 	cp -r $(RUNS)/$(DATASET) $(PUBLISHED)/
-	rm -rf $(PUBLISHED)/$(DATASET)/test_rows  # labels: a part of the data set
 	if test -d $(RUNS)/trials/$(DATASET); then cp -r $(RUNS)/trials/$(DATASET) $(PUBLISHED)/trials/; fi
 	if test -d $(RUNS)/reference; then cp -r $(RUNS)/reference $(PUBLISHED)/; fi
 	rmdir --ignore-fail-on-non-empty $(PUBLISHED)/trials
 	$(BIN)/mtlbench pack $(PUBLISHED)
 	$(BIN)/mtlbench report $(PUBLISHED) $(if $(BASELINE),--baseline $(BASELINE)) --html $(PUBLISHED)/report.html --markdown $(PUBLISHED)/report.md --csv $(PUBLISHED)/report.csv
+	rm -rf $(PUBLISHED)/$(DATASET)/test_rows  # the report needs these labels; they are a part of the data set, so they are not published
 
 $(PEERS_STAMP): $(STAMP)
 	$(BIN)/pip install -q -c constraints.txt -e '.[peers]'
