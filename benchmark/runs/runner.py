@@ -22,7 +22,7 @@ from benchmark.records.predictions import path_of_predictions, path_of_test_rows
 from benchmark.records.record import GAIN, TRIAL, Record, SelectionName, find_record, record_path
 from benchmark.runs.debug import reduced
 from benchmark.runs.described import describe, identify
-from benchmark.runs.machine import cost, environment, limited_threads, reset_peak_memory
+from benchmark.runs.machine import cost, device_of, environment, limited_threads, reset_peak_memory
 from benchmark.runs.progress import RunProgress
 from benchmark.schema import Metrics, Task
 from benchmark.seeding import initialise, seeded
@@ -202,16 +202,12 @@ def new_record(config: RunConfig, data: Data, identity: dict[str, Any]) -> Recor
 
 
 def _execute(config: RunConfig, data: Data, record: Record) -> None:
-    device = torch.device(config.device if config.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
+    device = device_of(config)
     with limited_threads(config.threads) as threads, guarded(registry.trackers.build(config.tracker)) as tracker:
         if record.purpose != TRIAL:  # the trainer checks the splits that it reads; this one before hours are spent
             data.test.features.check(data.schema, "test")
-        model, weighting = build_model(config, data)
-        model.to(device), weighting.to(device)
-        scale = TargetScale.of(data.train, data.schema.tasks)
-        trainer = Trainer(
-            model, weighting, data, config.trainer, scale=scale, seed=config.seed, device=device
-        )  # fmt: skip
+        trainer = build_trainer(config, data, device)
+        model, scale = trainer.model, trainer.scale
         tracker.start(
             id=record.id, method=record.method, config=record.config, dataset=record.dataset["name"], seed=config.seed
         )
@@ -254,6 +250,14 @@ def build_model(config: RunConfig, data: Data) -> tuple[Any, Weighting]:
     with seeded(config.seed, "weighting"):
         weighting: Weighting = registry.weightings.build(config.weighting, data.schema.tasks)
     return model, weighting
+
+
+def build_trainer(config: RunConfig, data: Data, device: torch.device) -> Trainer:
+    """What trains a run, before its first step."""
+    model, weighting = build_model(config, data)
+    model.to(device), weighting.to(device)
+    scale = TargetScale.of(data.train, data.schema.tasks)
+    return Trainer(model, weighting, data, config.trainer, scale=scale, seed=config.seed, device=device)
 
 
 def _evaluate_selected(trainer: Trainer, fit: Fit, record: Record) -> dict[SelectionName, dict[str, np.ndarray]]:

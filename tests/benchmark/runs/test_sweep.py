@@ -129,6 +129,17 @@ def test_debug_tries_a_sweep_apart_from_its_records(tmp_path: Path) -> None:
     assert len(load_records(tmp_path / ".debug")) == 3
 
 
+def test_a_dry_run_leaves_nothing_behind(tmp_path: Path) -> None:
+    methods = ["architecture=single_task,mmoe", "weighting=equal,pcgrad", "seed=0,1"]
+    done = bench("--dry-run", "dataset=shop", *SHOP, *SHORT, *methods, f"results_dir={tmp_path / 'runs'}")
+    assert done.returncode == 0, done.stderr
+    *_, count, time = done.stdout.splitlines()
+    assert count == "mtlbench: 6 runs; 0 done before and skipped, 6 to do"
+    assert time.startswith("mtlbench: about ") and time.endswith("measured: 20 steps of each method")
+    assert done.stderr == "mtlbench: single_task/pcgrad is single_task/equal: not trained again (2 runs)\n"
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_learning_rate_that_explodes_ends_as_diverged_with_task_and_step(tmp_path: Path) -> None:
     done = bench("dataset=shop", *SHOP, *SHORT, "trainer.learning_rate=1e30", f"results_dir={tmp_path}")
     assert done.returncode == 0, done.stderr
