@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -24,7 +25,13 @@ class Architecture(nn.Module):
 
     Args:
         schema: Fields and tasks: all that an architecture may know of the data. Keyword-only parameters are the config.
+
+    Attributes:
+        shares: May two tasks reach one parameter? Where none do, whatever the parameters are, sweeps train the plain weighting
+            in place of those that combine gradients.
     """
+
+    shares: ClassVar[bool] = True
 
     def __init__(self, schema: Schema) -> None:
         super().__init__()

@@ -40,6 +40,8 @@ class SingleTask(Architecture):
     are trained side by side and stop together; `metrics_per_task` of the record has each at its own best epoch.
     """
 
+    shares = False
+
     def __init__(
         self,
         schema: Schema,

@@ -6,12 +6,13 @@ import os
 import sys
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from benchmark.settings import composition
-from benchmark.settings.errors import LauncherError, check_options, explain
+from benchmark.settings.errors import LauncherError, check_options, explain, with_dry_run
 
 
 @hydra.main(config_path="pkg://benchmark.conf", config_name="config", version_base="1.3")
@@ -19,6 +20,8 @@ def app(config: DictConfig) -> str:
     """One job of the sweep: runs it, prints its line, and returns the status. A failure does not stop the others."""
     from benchmark.runs.sweep import attempt
 
+    if HydraConfig.get().sweeper.get("dry_run"):
+        raise ValueError("--dry-run: expected a sweep, which every command is unless hydra.mode says otherwise")
     return attempt(config)
 
 
@@ -28,6 +31,7 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, in place of printing eight lines
     try:
         composition.prepare()
+        sys.argv[1:] = with_dry_run(sys.argv[1:])
         check_options(sys.argv[1:])
         try:
             app()

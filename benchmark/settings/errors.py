@@ -21,6 +21,7 @@ from benchmark.settings.hydra_text import type_text
 from benchmark.settings.registry import REGISTRIES
 from benchmark.text import shortened, unknown
 
+DRY_RUN = "--dry-run"
 EXPERIMENT = "experiment"  # a group of conf/ that has no field in RunConfig
 
 
@@ -103,8 +104,22 @@ def check_options(arguments: Sequence[str]) -> None:
         if option.startswith("--") and equals:
             raise ValueError(f"unknown option {word!r}; a parameter is written without dashes: {option[2:]}={value}")
         if option.startswith("-"):
-            raise ValueError(unknown("option", option, [o for o in parser._option_string_actions if o[:2] == "--"]))
+            known = [o for o in parser._option_string_actions if o[:2] == "--"]
+            raise ValueError(unknown("option", option, [*known, DRY_RUN]))
         raise ValueError(f"{word}: options stand before all parameters or after them, and not between")
+
+
+def with_dry_run(arguments: Sequence[str]) -> list[str]:
+    """The command line as Hydra reads it: our own option becomes an override, which stands where overrides stand.
+
+    >>> with_dry_run(["-m", "seed=1,2", "--dry-run"])
+    ['-m', 'hydra.sweeper.dry_run=true', 'seed=1,2']
+    """
+    rest = [word for word in arguments if word != DRY_RUN]
+    if len(rest) < len(arguments):
+        place = next((n for n, word in enumerate(rest) if "=" in word and not word.startswith("-")), len(rest))
+        rest.insert(place, "hydra.sweeper.dry_run=true")
+    return rest
 
 
 def _options(group: str) -> list[str]:

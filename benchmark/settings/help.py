@@ -38,6 +38,7 @@ Records go to <results_dir>/<dataset>/<architecture>/<weighting>/<id>.json.
   mtlbench list architectures mmoe      the parameters of one entry, its equations and its paper
 
 Options
+  --dry-run               say which runs these are, which are done before, and about how long they take; train nothing
   --cfg job               print the composed configuration
   --config-dir FOLDER     a folder with experiments and option files of your own
   --multirun, -m          accepted and not needed: every command may sweep

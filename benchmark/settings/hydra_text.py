@@ -79,7 +79,9 @@ def command_text(config: Mapping[str, Any]) -> str:
         name = config[group]["name"]
         words += [f"{group}={name}", *_changes(f"{group}.", config[group], REGISTRIES[group].config(name))]
     words += _changes("trainer.", config["trainer"], TrainerConfig())
-    alone = {key: config[key] for key in ("purpose", "seed", "device", "threads", "results_dir") if key in config}
+    alone = {
+        key: config[key] for key in ("purpose", "seed", "debug", "device", "threads", "results_dir") if key in config
+    }
     return shlex.join([*words, *_changes("", alone, RunConfig())])
 
 

@@ -35,6 +35,7 @@ class SweeperConfig:
     the runs of the default parameters. See `benchmark.runs.tuning`.
     `looks` judges at so many seeds, by `margin`, and stops methods that are decided against `baseline`: `hydra/sweeper=decide`
     sets them. See `benchmark.runs.decide`.
+    `dry_run` only says what would be done; the option --dry-run sets it. See `benchmark.runs.preview`.
     """
 
     _target_: str = "hydra_plugins.mtlbench.sweeper.Sweeper"
@@ -48,6 +49,7 @@ class SweeperConfig:
     looks: list[int] = field(default_factory=list)
     margin: str | None = None
     baseline: str = "single_task/equal"
+    dry_run: bool = False
 
 
 class Portable:
@@ -113,7 +115,11 @@ class Sweeper(BasicSweeper):
         # Hydra loads every plugin for every app: nothing heavy at the top
         looks: dict[str, Any] = {key: self.search.get(key) for key in ("looks", "margin", "baseline")}
         search: dict[str, Any] = {key: value for key, value in self.search.items() if key not in looks}
-        if looks["looks"]:
+        if search.pop("dry_run", False):
+            from benchmark.runs.preview import preview
+
+            preview(jobs, compose=common["compose"], launcher=config.hydra.launcher, **looks, **search)
+        elif looks["looks"]:
             from benchmark.runs.decide import decide
 
             search.pop("with_defaults", None)  # the default parameters are a question of their own
