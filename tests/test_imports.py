@@ -24,7 +24,7 @@ FILES = {
 ORDER = (
     "statistics", "files", "plugins", "text", "kinds", "schema", "rows", "seeding", "metrics", "records", "settings",
     "architectures", "datasets", "weightings", "analysis", "reporting", "trackers", "training", "trained", "runs",
-    "reference", "contracts", "_plugins", "__main__", "cli",
+    "reference", "contracts", "__main__", "cli", "_toplevel",
 )  # fmt: skip
 NO_TORCH = (
     "benchmark", "cli", "analysis", "kinds", "records", "reporting", "rows", "settings", "statistics", "files", "text", "metrics",
