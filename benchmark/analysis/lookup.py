@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
 from benchmark.analysis.study import Group, Run, Study, tuned_name
 from benchmark.records.record import TUNED
-from benchmark.text import listed, unknown
+from benchmark.text import listed, nearest, unknown
 
 
 def find_baseline(group: Group, wanted: str) -> str | None:
@@ -67,7 +66,7 @@ def _unknown(what: str, wanted: str, known: Collection[str]) -> str:
     for method in sorted(known):
         for part in method.partition(" ")[0].split("/"):
             having[part].append(method)
-    near = [] if "/" in wanted else difflib.get_close_matches(wanted, having, n=1)
-    if not near:
+    near = None if "/" in wanted else nearest(wanted, having)
+    if near is None:
         return unknown(what, wanted, known)
-    return f"{what} {wanted!r}: expected architecture/weighting; of {near[0]} there are {listed(having[near[0]])}"
+    return f"{what} {wanted!r}: expected architecture/weighting; of {near} there are {listed(having[near])}"
