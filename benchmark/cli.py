@@ -381,8 +381,11 @@ def pack(results: str, *, unpack: bool) -> None:
 @mtlbench.command()
 @click.argument("place", type=click.Path())
 @click.argument("id", required=False)
-def show(place: str, id: str | None) -> None:
-    """Print one record as JSON.
+@click.option("--json", "as_json", is_flag=True, help="All that the record has, as JSON.")
+def show(place: str, id: str | None, *, as_json: bool) -> None:
+    """Print one record in words.
+
+    What ran, how it ended, the metrics of every task, time, environment, and the traceback of a run that failed.
 
     PLACE is a folder of records, packed or not, and ID the record's id or its first characters. Without ID, PLACE is the
     path of the record.
@@ -390,8 +393,10 @@ def show(place: str, id: str | None) -> None:
     import json
 
     from benchmark.records.packing import show as find
+    from benchmark.reporting.one_record import in_words
 
-    click.echo(json.dumps(find(place, id), indent=1))
+    found = find(place, id)
+    click.echo(json.dumps(found, indent=1) if as_json else in_words(found, place))
 
 
 @mtlbench.command()
