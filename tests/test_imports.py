@@ -24,11 +24,11 @@ FILES = {
 ORDER = (
     "statistics", "files", "plugins", "hooks", "text", "kinds", "schema", "rows", "seeding", "metrics", "records", "settings",
     "architectures", "datasets", "weightings", "analysis", "reporting", "trackers", "training", "trained", "runs",
-    "reference", "contracts", "__main__", "cli", "_toplevel",
+    "reference", "contracts", "options", "__main__", "cli", "_toplevel",
 )  # fmt: skip
 NO_TORCH = (
     "benchmark", "cli", "analysis", "kinds", "records", "reporting", "rows", "settings", "statistics", "files",
-    "hooks", "plugins", "text", "metrics",
+    "hooks", "options", "plugins", "text", "metrics",
 )  # fmt: skip
 
 
