@@ -34,7 +34,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 
 types: $(STAMP)
-	$(BIN)/mypy benchmark architectures benchmark/_plugins/hydra_plugins/mtlbench/sweeper.py
+	$(BIN)/mypy benchmark architectures benchmark/_toplevel/hydra_plugins/mtlbench/sweeper.py benchmark/_toplevel/mtlbench/__main__.py
 
 check: lint types test  ## what CI runs
 

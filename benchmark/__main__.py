@@ -1,4 +1,4 @@
-"""The Hydra app: `python -m benchmark ...`, the same as `mtlbench run ...`. Every command is a sweep, perhaps of one run."""
+"""The Hydra app: `mtlbench run ...`, or `python -m benchmark ...` in a checkout. Every command is a sweep, perhaps of one run."""
 
 from __future__ import annotations
 

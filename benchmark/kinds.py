@@ -20,8 +20,8 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
-from benchmark.plugins import load_plugins
-from benchmark.text import unknown
+from benchmark.plugins import load_plugins, missing_hint
+from benchmark.text import nearest, unknown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -291,7 +291,8 @@ def get(name: str) -> Kind:
     if name not in KINDS:
         load_plugins("kinds")
     if name not in KINDS:
-        raise ValueError(unknown("kind", name, KINDS))
+        hint = missing_hint("kinds", has_near=nearest(name, KINDS) is not None)
+        raise ValueError(f"{unknown('kind', name, KINDS)}{hint}")
     return KINDS[name]
 
 

@@ -12,10 +12,15 @@ if TYPE_CHECKING:
     from benchmark.statistics import Interval
 
 
+def nearest(name: str, known: Any) -> str | None:
+    """The known name that a misspelt one was to be; None if it is like none of them."""
+    return next(iter(difflib.get_close_matches(name, list(known), n=1)), None)
+
+
 def unknown(what: str, name: str, known: Any) -> str:
     """One line for a misspelt name: what was meant, and all that is known."""
-    near = difflib.get_close_matches(name, list(known), n=1)
-    meant = f"; did you mean {near[0]}?" if near else ";"
+    near = nearest(name, known)
+    meant = ";" if near is None else f"; did you mean {near}?"
     return f"unknown {what} {name!r}{meant} known: {', '.join(sorted(known))}"
 
 

@@ -111,6 +111,12 @@ def test_a_mistake_of_run_is_one_line_and_leaves_nothing(tmp_path: Path, argumen
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("verb", ["report", "compare", "power"])
+def test_the_help_of_a_margin_has_the_defaults(capsys: pytest.CaptureFixture[str], verb: str) -> None:
+    main([verb, "--help"])
+    assert "[default: auc=" in " ".join(capsys.readouterr().out.split())
+
+
 # list and help --------------------------------------------------------------------------------------------------------
 
 

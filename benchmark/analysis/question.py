@@ -22,7 +22,8 @@ from benchmark.analysis import gain
 from benchmark.analysis.estimates import Rows, Terms, contrast
 from benchmark.analysis.families import compared, endpoints, not_ranked, terms
 from benchmark.analysis.gain import Scores
-from benchmark.analysis.study import Group, Study, find_baseline
+from benchmark.analysis.lookup import find_baseline
+from benchmark.analysis.study import Group, Study
 from benchmark.analysis.values import Values, values_on_test
 from benchmark.records.record import GAIN, Record
 from benchmark.statistics import (

@@ -407,27 +407,3 @@ def tuned_name(method: str) -> str:
 def short_name(record: Record) -> str:
     """What its method is called where no other is called the same."""
     return tuned_name(record.method) if record.purpose == TUNED else record.method
-
-
-def find_baseline(group: Group, wanted: str) -> str | None:
-    """The method to compare with, of those that have finished runs: `wanted` tuned where it is, else as `find_method`.
-
-    What was tuned is judged by what was tuned alike; by a baseline that was not, tuning itself would pass for a gain.
-    """
-    methods = {method: runs for method, runs in group.finished.items() if runs}
-    if group.is_tuned:
-        wanted = wanted.replace(f" ({TUNED})", "", 1)
-    return find_method(methods, tuned_name(wanted)) or find_method(methods, wanted)
-
-
-def find_method(methods: Mapping[str, Sequence[Run]], wanted: str) -> str | None:
-    """The one of these methods that `wanted` names: exactly, or as the only one with this architecture and weighting.
-
-    Of several, those that were tuned stand back, and then those that finished no run: a mistyped parameter is no rival.
-    """
-    if wanted in methods:
-        return wanted
-    same = {method: runs for method, runs in methods.items() if runs and runs[0].record.method == wanted}
-    same = {method: runs for method, runs in same.items() if runs[0].record.purpose != TUNED} or same
-    done = [method for method, runs in same.items() if any(run.finished for run in runs)] or list(same)
-    return done[0] if len(done) == 1 else None

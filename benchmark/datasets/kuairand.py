@@ -15,7 +15,6 @@ from benchmark.datasets.text import read_text
 from benchmark.kinds import BINARY, REGRESSION, Transform
 from benchmark.schema import Task
 
-READER = 1  # raised by a change of what is parsed
 RECORD = "https://zenodo.org/records/10439422/files"
 ARCHIVES = {
     "pure": ("KuaiRand-Pure.tar.gz", "0820331067a3784d9691136f772b35a7"),
@@ -105,8 +104,7 @@ class KuaiRand(Dataset):
     def build(self) -> Data:
         """Finds and parses the logs and side tables, or takes the arrays from the cache."""
         found = find(_source(self.variant))
-        source = {"files": found.identity, "reader": READER}
-        return prepare(self, read=lambda: self._read(found), source=source, numeric=self.numeric)
+        return prepare(self, read=lambda: self._read(found), source={"files": found.identity}, numeric=self.numeric)
 
     def _read(self, found: Found) -> Table:
         logs = {name: path for name, path in found.paths.items() if name.startswith("log_standard")}

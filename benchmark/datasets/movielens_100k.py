@@ -12,7 +12,6 @@ from benchmark.datasets.text import read_text
 from benchmark.kinds import BINARY, REGRESSION
 from benchmark.schema import Task
 
-READER = 1  # raised by a change of what is parsed
 GENRES = (
     "unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy",
     "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western",
@@ -70,8 +69,7 @@ class MovieLens100K(Dataset):
     def build(self) -> Data:
         """Finds and parses the files of either format, or takes the arrays from the cache."""
         found = find(SOURCE)
-        source = {"files": found.identity, "reader": READER}
-        return prepare(self, read=lambda: self._read(found), source=source)
+        return prepare(self, read=lambda: self._read(found), source={"files": found.identity})
 
     def _read(self, found: Found) -> Table:
         ratings, users, films = READERS[found.layout](found)

@@ -49,7 +49,7 @@ def attempt(config: DictConfig) -> str:
             say(f"{config_.dataset.name} {config_.architecture.name}/{config_.weighting.name}: failed: {error}")
             return "failed"
         record = load_record(path)
-        say(f"{line_of(record)} (traceback in {path})")
+        say(f"{line_of(record)} (its traceback: mtlbench show {shlex.quote(str(path))})")
         return record.status
     say(line_of(record))
     return record.status

@@ -47,7 +47,12 @@ def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:
     """
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.rpartition("/")
-        return unknown(group or "configuration", name, error.options or _options(group))
+        known = error.options or _options(group)
+        return (
+            REGISTRIES[group].unknown(name, known)
+            if group in REGISTRIES
+            else unknown(group or "configuration", name, known)
+        )
     if isinstance(error, OverrideParseException):
         return _malformed(error)
     cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__

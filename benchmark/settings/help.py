@@ -28,7 +28,7 @@ INTRODUCTION = """\
 Trains one run or a sweep of runs; every run leaves one record. Finished runs are skipped: the same command goes on
 where it was interrupted.
 
-Usage: mtlbench run [key=value ...] [options]        (the same as: python -m benchmark [key=value ...] [options])
+Usage: mtlbench run [key=value ...] [options]
 A group takes a name (architecture=mmoe), its parameters follow with a dot (architecture.num_experts=4). Several values
 with commas between, or range(0,5), make a sweep over all combinations."""
 
