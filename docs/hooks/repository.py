@@ -20,7 +20,8 @@ PAGES = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
 }
-REPORT = re.compile(r"results/records/(?P<folder>\w+)/report\.(md|html|csv)")
+PICTURE = "results/demo.png"
+REPORT = re.compile(r"(?P<folder>results/records/\w+)/report\.(md|html)")
 LINK = re.compile(r"(?P<text>!?\[[^]]*\])\((?P<target>[^)\s]+)\)")
 
 
@@ -41,7 +42,7 @@ def target_of(link: str, page: str) -> str:
     if wanted.startswith("docs/pages/"):
         found = wanted.removeprefix("docs/pages/")
     elif report := REPORT.fullmatch(wanted):
-        found = f"results/records/{report['folder']}/report.{'csv' if report[2] == 'csv' else 'html'}"
+        found = f"{report['folder']}/report.html"
     elif wanted == "results/records":
         found = "results/index.md"
     if found is None:
@@ -59,7 +60,6 @@ def on_files(files: Files, config: Any) -> Files:
         except ValueError as error:
             raise PluginError(str(error)) from error
         files.append(File.generated(config, page, content=content))
-    for report in sorted((ROOT / "results" / "records").glob("*/report.*")):
-        if report.suffix in (".html", ".csv"):
-            files.append(File.generated(config, report.relative_to(ROOT).as_posix(), abs_src_path=str(report)))
+    for file in [ROOT / PICTURE, *sorted((ROOT / "results" / "records").glob("*/report.html"))]:
+        files.append(File.generated(config, file.relative_to(ROOT).as_posix(), abs_src_path=str(file)))
     return files
