@@ -36,7 +36,7 @@ class EmbeddingSum(Architecture):
 
     Args:
         schema: Fields and tasks.
-        embedding_dim: d.
+        embedding_dim: Width d of a field's embedding.
 
     Shape:
         batch of B rows -> {task: (B,)}.

@@ -34,7 +34,7 @@ class OMoE(Architecture):
     Args:
         schema: Fields and tasks.
         embedding_dim: Width of a field's embedding.
-        num_experts: E, at least 2: with one expert the gate is constant and this is shared_bottom.
+        num_experts: Number of experts E, at least 2: with one expert the gate is constant and this is shared_bottom.
         expert_dims: Layer widths of an expert.
         tower_dims: Hidden widths of a tower.
         dropout: On every hidden layer of experts and towers.

@@ -222,10 +222,10 @@ class Shop(Dataset):
 
     Args:
         tasks: Any of click, purchase, duration. Without click, purchase has no parent.
-        num_users: U; their ids are 1 ... U.
-        num_items: I; their ids are 1 ... I.
+        num_users: Number of users U; their ids are 1 ... U.
+        num_items: Number of items I; their ids are 1 ... I.
         num_rows: Exposures, of all splits together: 80 % train, 10 % validation, 10 % test, at random.
-        rank: K, the length of the latent vectors.
+        rank: Length K of the latent vectors.
         attribute_share: Share of the variance of a latent vector that follows from the attributes, in [0, 1].
         affinity: Share of taste (this user for this item) in what is not context, in [0, 1].
         task_correlation: How far the tasks depend on the same directions, in [0, 1].

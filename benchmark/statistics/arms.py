@@ -10,7 +10,10 @@ e_i = \log s_i^2 - \psi(f_i / 2) + \log(f_i / 2)
 $$
 
 $$
-\psi'(d_0 / 2) = \operatorname{var}(e) - \operatorname{mean} \psi'(f_i / 2), \qquad
+\psi'(d_0 / 2) = \operatorname{var}(e) - \operatorname{mean} \psi'(f_i / 2)
+$$
+
+$$
 s_0^2 = \exp\left(\operatorname{mean} e + \psi(d_0 / 2) - \log(d_0 / 2)\right)
 $$
 
@@ -83,18 +86,18 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """What the arms have in common: d_0 degrees of freedom, and the variance s_0^2 that they are shrunk to."""
+    """What the arms have in common: $d_0$ degrees of freedom, and the variance $s_0^2$ that they are shrunk to."""
 
     df: float
     variance: float
 
 
 def fit_prior(variances: Iterable[float], dfs: Iterable[float]) -> Prior:
-    """Fits d_0 and s_0^2 to the variances of arms.
+    """Fits $d_0$ and $s_0^2$ to the variances of arms.
 
     Args:
-        variances: s_i^2, not all of them zero.
-        dfs: f_i, above 0.
+        variances: $s_i^2$, not all of them zero.
+        dfs: $f_i$, above 0.
     """
     s2, f = np.asarray([*variances], dtype=np.float64), np.asarray([*dfs], dtype=np.float64)
     s2 = np.maximum(s2, _FLOOR * (np.median(s2) or np.median(s2[s2 > 0])))
@@ -120,10 +123,10 @@ def _inverse_trigamma(value: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Contrast:
-    """A weighted sum of the arms' means, and how well it is known.
+    r"""A weighted sum of the arms' means, and how well it is known.
 
     Args:
-        value: sum_i c_i m_i.
+        value: $\sum_i c_i m_i$.
         error: Its standard error; 0 where no arm varies; NaN where an arm has fewer than `FEWEST` values.
         df: Degrees of freedom of the error.
         n: The fewest values of an arm that takes part, or the number of pairs.
@@ -199,7 +202,7 @@ class Arms:
         return fit_prior([arm.variance for arm in arms], [arm.n - 1 for arm in arms])
 
     def moderated(self, method: str) -> tuple[float, float]:
-        """v_i and its degrees of freedom."""
+        """$v_i$ and its degrees of freedom."""
         arm, f = self.arms[method], self.arms[method].n - 1
         shared = min(self.prior.df, MOST_WEIGHT * f)
         shrunk = (shared * self.prior.variance + f * arm.variance) / (shared + f)
@@ -209,7 +212,7 @@ class Arms:
         """A weighted sum of means: `{"mmoe/equal": 1, "single_task/equal": -1}`.
 
         Args:
-            weights: {method: c_i}.
+            weights: {method: $c_i$}.
         """
         arms = {method: self.arms[method] for method in weights}
         value = math.fsum(weights[method] * arm.mean for method, arm in arms.items())

@@ -1,4 +1,4 @@
-"""Links to papers: `arXiv 1803.10704` and `doi 10.1145/3219819.3220007` in the text of a page become links."""
+"""Links to papers: `arXiv 1803.10704`, `doi 10.1145/3219819.3220007` and addresses in the text of a page become links."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 ARXIV = re.compile(r"arXiv[ :]\s?(\d{4}\.\d{4,5})")
 DOI = re.compile(r"doi[ :]\s?(10\.\d{4,}/[^\s,;<]*[^\s,;<.)])")
+ADDRESS = re.compile(r"https?://[^\s,;<]*[^\s,;<.)]")
 APART = ("a", "code", "pre", "script", "style", "math")
 
 
@@ -16,6 +17,7 @@ def linked(text: str) -> str:
     >>> linked("KDD 2018, doi 10.1145/3219819.3220007.")
     'KDD 2018, <a href="https://doi.org/10.1145/3219819.3220007">doi 10.1145/3219819.3220007</a>.'
     """
+    text = ADDRESS.sub(r'<a href="\g<0>">\g<0></a>', text)
     text = ARXIV.sub(r'<a href="https://arxiv.org/abs/\1">\g<0></a>', text)
     return DOI.sub(r'<a href="https://doi.org/\1">\g<0></a>', text)
 
