@@ -65,7 +65,7 @@ def _script(found: re.Match[str]) -> str:
 
 def _grouped(part: str, marks: str) -> str:
     """A side of a fraction, in parentheses where it would fall apart without them."""
-    inside = re.sub(GROUP, "", part)
+    inside = re.sub(rf"{GROUP}|\\langle.*?\\rangle", "", part)
     return f"({part})" if any(mark in inside for mark in marks) else part
 
 

@@ -20,7 +20,7 @@ class PCGrad(GramWeighting):
     from $v_i = g_i$ and go through the other tasks $j$ in random order. Wherever $\langle v_i, g_j \rangle < 0$,
 
     $$
-    v_i \leftarrow v_i - \frac{\langle v_i, g_j \rangle}{\lVert g_j\rVert^2}\, g_j
+    v_i \leftarrow v_i - \frac{\langle v_i, g_j \rangle}{\langle g_j, g_j \rangle}\, g_j
     $$
 
     The update is the sum over tasks:
@@ -34,8 +34,9 @@ class PCGrad(GramWeighting):
 
     Args:
         tasks: The tasks, in the order of the losses.
-        scope: Whose gradients are compared, see `GramWeighting`.
-        head_gradients: What parameters that belong to one task get, see `GramWeighting`.
+        scope: Whose gradients are compared. `trunk`: parameters that two or more tasks reach, without embeddings; `all`:
+            with them; `representation`: the embedding layer's output.
+        head_gradients: What parameters that belong to one task get: its `own` gradient, or the `weighted` one.
 
     Shape:
         gram_AA: (A, A), losses_A: (A,), active_T: (T,) -> (A,), each weight at least 1.

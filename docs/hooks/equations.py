@@ -36,7 +36,9 @@ def on_page_content(content: str, page: Any, **_: Any) -> str:
 
     def drawn(found: re.Match[str]) -> str:
         try:
-            math = mathml(html.unescape(found["latex"]), display=found["open"] == r"\[")
+            display = found["open"] == r"\["
+            parts = html.unescape(found["latex"]).split(r"\qquad")  # on a narrow screen they stand below each other
+            math = "".join(mathml(part, display=display) for part in parts)
         except ValueError as error:
             raise PluginError(f"{page.file.src_uri}: {error}") from error
         if found["tag"] == "div":
