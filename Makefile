@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO_STAMP := $(VENV)/.installed-demo
 PEERS_STAMP := $(VENV)/.installed-peers
+DOCS_STAMP := $(VENV)/.installed-docs
 
-.PHONY: help demo test check lint types bench bench-peers bench-overhead publish
+.PHONY: help demo test check lint types docs bench bench-peers bench-overhead publish
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 22
@@ -33,10 +34,17 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check -q .
 	$(BIN)/ruff check .
 
-types: $(STAMP)
-	$(BIN)/mypy benchmark architectures benchmark/_toplevel/hydra_plugins/mtlbench/sweeper.py benchmark/_toplevel/mtlbench/__main__.py
+types: $(DOCS_STAMP)
+	$(BIN)/mypy benchmark architectures docs/hooks benchmark/_toplevel/hydra_plugins/mtlbench/sweeper.py benchmark/_toplevel/mtlbench/__main__.py
 
-check: lint types test  ## what CI runs
+$(DOCS_STAMP): $(STAMP)
+	$(BIN)/pip install -q -c constraints.txt -e '.[docs]'
+	touch $@
+
+docs: $(DOCS_STAMP)  ## the documentation site in build/site, with warnings as errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q --strict -f docs/mkdocs.yml
+
+check: lint types docs test  ## what CI runs
 
 # where the experiment's own records are: run it with results_dir=$(RUNS) if results/runs has others of its data set
 RUNS = results/runs

@@ -61,12 +61,13 @@ class CensusIncome(Dataset):
     99,762 (test). Source: UCI Machine Learning Repository, data set 117, doi 10.24432/C5N30T. Licence: CC BY 4.0.
 
     Tasks, all binary: `income` (more than 50,000 dollars), `never_married`, `education` (at least an associate degree).
+
     As in the MMoE paper, columns that are the label of any task (income, marital status, education) are never
-    features, whichever tasks are chosen: 38 columns remain, 31 categorical (codes of occupation and industry among
+    features, whichever tasks are chosen. 38 columns remain, 31 categorical (codes of occupation and industry among
     them) and 7 numeric. The survey's sampling weight is neither a feature nor used as a weight. `?` is a category.
 
     Paper: "Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts", J. Ma et al.,
-    KDD 2018, section 6.3.
+    KDD 2018, doi 10.1145/3219819.3220007, section 6.3.
 
     Args:
         tasks: Any of income, never_married, education.
@@ -75,8 +76,8 @@ class CensusIncome(Dataset):
         split_seed: Draws the rows of validation.
         protocol: `official`: validation is 10 % of the train file at random, test is the test file. `halved`, as in the
             papers: train is the whole train file, and the test file is halved at random into validation and test.
-        train_rows: Train on so many of its rows, drawn at random by `split_seed`, and leave the rest out; null: all.
-            Validation and test are the same whatever it is.
+        train_rows: Train on this many rows, drawn at random by `split_seed`; null: all. Validation and test do not
+            depend on it.
     """
 
     all_tasks = (

@@ -43,11 +43,13 @@ class MovieLens100K(Dataset):
     The owners' files and RecBole's atomic files (which its wheel carries) give the same data and fingerprint.
 
     Tasks: `liked` (binary, 4 stars or more) and `rating` (regression, stars).
+
     Features, 25 categorical columns: user, gender, age group (those of MovieLens-1M), occupation; item, year and a flag
     for each of 19 genres. The year is the one that ends the official title, "(1995)"; two films have none. The time of
     a rating is not a feature. The split is random: 80 % train, 10 % validation, 10 % test.
 
-    Paper: "The MovieLens Datasets: History and Context", F. M. Harper and J. A. Konstan, ACM TiiS 5(4), 2015.
+    Paper: "The MovieLens Datasets: History and Context", F. M. Harper and J. A. Konstan, ACM TiiS 5(4), 2015,
+    doi 10.1145/2827872.
 
     Args:
         tasks: Any of liked, rating.

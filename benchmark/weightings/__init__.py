@@ -103,7 +103,7 @@ class GramWeighting(_GradientWeighting):
     Args:
         scope: Whose gradients are compared. `trunk`: parameters that two or more tasks reach, without embeddings;
             `all`: with them; `representation`: the embedding layer's output.
-        head_gradients: What the parameters of one task only get: its `own` gradient, or the `weighted` one.
+        head_gradients: What parameters that belong to one task get: its `own` gradient, or the `weighted` one.
     """
 
     @abstractmethod
