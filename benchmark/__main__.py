@@ -11,8 +11,10 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from benchmark.console import allow_any_console
 from benchmark.settings import composition
 from benchmark.settings.errors import LauncherError, check_options, explain, with_dry_run
+from benchmark.settings.swept import shows_only
 
 
 @hydra.main(config_path="pkg://benchmark.conf", config_name="config", version_base="1.3")
@@ -27,6 +29,7 @@ def app(config: DictConfig) -> str:
 
 def main() -> None:
     """Composes and runs; what is wrong with the command line is one line on stderr, and exit status 1."""
+    allow_any_console()
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, in place of printing eight lines
     try:
@@ -37,7 +40,7 @@ def main() -> None:
             app()
         except HydraException as error:
             # where the composition of hydra.mode itself fails, Hydra falls back to a single run and hides the true error
-            if "--multirun" not in str(error):
+            if "--multirun" not in str(error) or shows_only(sys.argv[1:]):
                 raise
             sys.argv.append("--multirun")
             app()

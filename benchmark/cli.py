@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 import click
 
 import benchmark
+from benchmark.console import allow_any_console
 from benchmark.options import MarginOption, Verbs, margins_of, only_with
 from benchmark.records.record import BASELINE, GAIN, RESULTS_DIR, Purpose, SelectionName
 
@@ -366,6 +367,7 @@ def recommend(record: str, users: tuple[str, ...], form: Literal["table", "json"
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: what a user got wrong is one line on stderr (exit 1; usage 2), unless MTLBENCH_TRACEBACK=1."""
+    allow_any_console()
     try:
         mtlbench.main(args=arguments, prog_name="mtlbench", standalone_mode=False)
     except click.ClickException as error:

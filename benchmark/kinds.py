@@ -21,7 +21,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from benchmark.plugins import load_plugins, missing_hint
-from benchmark.text import nearest, unknown
+from benchmark.text import near, unknown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -291,7 +291,7 @@ def get(name: str) -> Kind:
     if name not in KINDS:
         load_plugins("kinds")
     if name not in KINDS:
-        hint = missing_hint("kinds", has_near=nearest(name, KINDS) is not None)
+        hint = missing_hint("kinds", has_near=bool(near(name, KINDS)))
         raise ValueError(f"{unknown('kind', name, KINDS)}{hint}")
     return KINDS[name]
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import numpy as np
@@ -113,10 +113,20 @@ def check(config: RunConfig) -> None:
     _check_question(config, declared.tasks)
     if config.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device=cuda, but torch finds no GPU; use device=cpu or device=auto")
-    folder = Path(config.results_dir).absolute()
+    _check_writable(config.results_dir)
+
+
+def _check_writable(results_dir: str) -> None:
+    """Makes a folder and takes it away: rights alone say too little of /proc, of a full disk, of a network's."""
+    folder = Path(results_dir).absolute()
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise ValueError(f"results_dir={config.results_dir} cannot be written: {existing} is not a writable folder")
+    try:
+        with TemporaryDirectory(dir=existing):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"results_dir={results_dir} cannot be written: {existing} is not a writable folder ({error.strerror})"
+        ) from error
 
 
 def _check_question(config: RunConfig, tasks: Sequence[Task]) -> None:

@@ -62,7 +62,9 @@ def experiments() -> list[tuple[str, str]]:
     """The shipped experiments: name, and the first comment line of the file."""
     rows = []
     for path in sorted(EXPERIMENTS.glob("*.yaml")):
-        comments = [line for line in path.read_text().splitlines() if line.startswith("#") and "@package" not in line]
+        comments = [
+            line for line in path.read_text("utf-8").splitlines() if line.startswith("#") and "@package" not in line
+        ]
         rows.append((path.stem, comments[0].lstrip("# ") if comments else ""))
     return rows
 

@@ -31,7 +31,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from benchmark.plugins import load_plugins, missing_hint
-from benchmark.text import nearest, unknown
+from benchmark.text import near, unknown
 
 C = TypeVar("C", bound=type)
 D = TypeVar("D")
@@ -187,7 +187,7 @@ class Registry:
         """The class of this name.
 
         Raises:
-            ValueError: if there is none, with the nearest and all known names.
+            ValueError: if there is none, with the near and all known names.
         """
         self.discover()
         if name not in self._classes:
@@ -196,7 +196,7 @@ class Registry:
 
     def unknown(self, name: str, known: Collection[str]) -> str:
         """The line for a name that is none of these, with the reasons why an outside package's may not be among them."""
-        hint = missing_hint(self.plural, has_near=nearest(name, known) is not None)
+        hint = missing_hint(self.plural, has_near=bool(near(name, known)))
         return f"{unknown(self.group, name, known)}{hint}"
 
     def config(self, name: str, **parameters: Any) -> Any:

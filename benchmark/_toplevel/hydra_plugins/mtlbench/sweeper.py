@@ -134,9 +134,11 @@ class Sweeper(BasicSweeper):
             sweep(jobs, **common)
 
     def _check(self, overrides: Sequence[Override], known: Sequence[str]) -> None:
+        from benchmark.settings.swept import check_sweep
         from benchmark.text import unknown
 
         for override in overrides:
+            check_sweep(override)
             if override.key_or_group == "experiment" and override.is_sweep_override():
                 raise ValueError(f"{override.input_line}: one experiment a command, as each brings a sweep of its own")
         for key in (key for rule in self.leave_out for key in rule):
