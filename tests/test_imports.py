@@ -24,10 +24,11 @@ FILES = {
 ORDER = (
     "statistics", "files", "plugins", "text", "kinds", "schema", "rows", "seeding", "metrics", "records", "settings",
     "architectures", "datasets", "weightings", "analysis", "reporting", "trackers", "training", "trained", "runs",
-    "reference", "contracts", "_plugins", "__main__", "cli",
+    "reference", "contracts", "scaffold", "_plugins", "__main__", "cli",
 )  # fmt: skip
 NO_TORCH = (
-    "benchmark", "cli", "analysis", "kinds", "records", "reporting", "rows", "settings", "statistics", "files", "text", "metrics",
+    "benchmark", "cli", "analysis", "kinds", "records", "reporting", "rows", "scaffold", "settings",
+    "statistics", "files", "text", "metrics",
 )  # fmt: skip
 
 
