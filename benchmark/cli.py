@@ -35,6 +35,7 @@ def mtlbench(context: click.Context) -> None:
       mtlbench report results/runs --html report.html
       mtlbench compare mmoe/equal single_task/equal
       mtlbench list architectures mmoe
+      mtlbench new architecture my_net
       mtlbench recommend RECORD --user 42
     """  # noqa: D301  click looks for the character \b
     if context.invoked_subcommand is None:
@@ -306,6 +307,39 @@ def list_(*, group: str | None, name: str | None, names: bool, suits: str | None
     from benchmark.settings.listing import listing
 
     click.echo(listing(group, name, suits=suits, names=names))
+
+
+@mtlbench.command()
+@click.argument("group")
+@click.argument("name")
+@click.option("--into", metavar="FOLDER", type=click.Path(), help="Write to this folder.  [default: NAME]")
+def new(group: str, name: str, *, into: str | None) -> None:
+    """Write a package with an architecture, a weighting or a data set of your own.
+
+    GROUP is architecture, weighting or dataset. The package works as written; its comments say what to replace.
+    """
+    from benchmark.scaffold import make_package
+
+    click.echo(make_package(group, name, into))
+
+
+@mtlbench.command()
+@click.argument("group")
+@click.argument("name")
+def check(group: str, name: str) -> None:
+    """Run the contract tests of an architecture, a weighting or a data set.
+
+    GROUP is architecture, weighting or dataset, and NAME as it is registered. The exit status is 1 if a contract is broken.
+    """
+    from benchmark.contracts import checking
+
+    outcomes = []
+    for outcome in checking.check(group, name):
+        click.echo(outcome)
+        outcomes.append(outcome)
+    click.echo(f"{group} {name}: {checking.tally(outcomes)}")
+    if any(outcome.status == "broken" for outcome in outcomes):
+        sys.exit(1)
 
 
 @mtlbench.command()

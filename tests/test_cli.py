@@ -55,7 +55,7 @@ def shell(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         (
             ["reprot"],
             2,
-            "unknown verb 'reprot'; did you mean report? known: compare, list, pack, power, recommend, reference, report, run, show",
+            "unknown verb 'reprot'; did you mean report? known: check, compare, list, new, pack, power, recommend, refer",
         ),
         (["list", "--nmaes"], 2, "unknown option '--nmaes'; did you mean --names? known: --for, --help, --names, -h"),
         (

@@ -29,6 +29,11 @@ ORDER = (
 NO_TORCH = (
     "benchmark", "cli", "analysis", "kinds", "records", "reporting", "rows", "settings", "statistics", "files",
     "hooks", "options", "plugins", "text", "metrics",
+    "reference", "contracts", "scaffold", "_plugins", "__main__", "cli",
+)  # fmt: skip
+NO_TORCH = (
+    "benchmark", "cli", "analysis", "kinds", "records", "reporting", "rows", "scaffold", "settings",
+    "statistics", "files", "text", "metrics",
 )  # fmt: skip
 
 

@@ -66,7 +66,7 @@ def _unknown(what: str, wanted: str, known: Collection[str]) -> str:
     for method in sorted(known):
         for part in method.partition(" ")[0].split("/"):
             having[part].append(method)
-    near = None if "/" in wanted else nearest(wanted, having)
-    if near is None:
+    meant = [] if "/" in wanted else near(wanted, having)
+    if not meant:
         return unknown(what, wanted, known)
-    return f"{what} {wanted!r}: expected architecture/weighting; of {near} there are {listed(having[near])}"
+    return f"{what} {wanted!r}: expected architecture/weighting; of {meant[0]} there are {listed(having[meant[0]])}"

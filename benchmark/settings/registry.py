@@ -187,7 +187,7 @@ class Registry:
         """The class of this name.
 
         Raises:
-            ValueError: if there is none, with the near and all known names.
+            ValueError: if there is none, with the nearest and all known names.
         """
         self.discover()
         if name not in self._classes:
