@@ -24,16 +24,11 @@ FILES = {
 ORDER = (
     "statistics", "files", "plugins", "hooks", "text", "kinds", "schema", "rows", "seeding", "metrics", "records", "settings",
     "architectures", "datasets", "weightings", "analysis", "reporting", "trackers", "training", "trained", "runs",
-    "reference", "contracts", "options", "__main__", "cli", "_toplevel",
-)  # fmt: skip
-NO_TORCH = (
-    "benchmark", "cli", "analysis", "kinds", "records", "reporting", "rows", "settings", "statistics", "files",
-    "hooks", "options", "plugins", "text", "metrics",
-    "reference", "contracts", "scaffold", "_plugins", "__main__", "cli",
+    "reference", "contracts", "scaffold", "options", "__main__", "cli", "_toplevel",
 )  # fmt: skip
 NO_TORCH = (
     "benchmark", "cli", "analysis", "kinds", "records", "reporting", "rows", "scaffold", "settings",
-    "statistics", "files", "text", "metrics",
+    "statistics", "files", "hooks", "options", "plugins", "text", "metrics",
 )  # fmt: skip
 
 

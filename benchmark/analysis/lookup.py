@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from benchmark.analysis.study import Group, Run, Study, tuned_name
 from benchmark.records.record import TUNED
-from benchmark.text import listed, unknown
+from benchmark.text import listed, near, unknown
 
 
 def find_baseline(group: Group, wanted: str) -> str | None:
