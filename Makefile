@@ -24,7 +24,7 @@ $(DEMO_STAMP): $(STAMP)
 demo: $(DEMO_STAMP)  ## four architectures on MovieLens-100K, the report, and ten films for one user
 	$(BIN)/mtlbench run experiment=demo
 	$(BIN)/mtlbench report results/demo --html results/demo/report.html
-	$(BIN)/mtlbench recommend "$$(ls results/demo/movielens_100k/mmoe/equal/*.json | head -n 1)" --user 42 -k 10 --score 'liked * rating'
+	$(BIN)/mtlbench recommend results/demo --user 42 -k 10 --score 'liked * rating'
 	@echo "The report: results/demo/report.html"
 
 test: $(STAMP)  ## all tests; MTLBENCH_DATA=../shared/data adds those on real data

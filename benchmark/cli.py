@@ -392,7 +392,8 @@ def show(place: str, id: str | None, *, as_json: bool) -> None:
 def recommend(record: str, users: tuple[str, ...], form: Literal["table", "json", "csv"], **options: Any) -> None:
     """Show the best items for a user.
 
-    RECORD is the JSON of a run with save_checkpoint=true; the checkpoint lies beside it.
+    RECORD is the JSON of a run with save_checkpoint=true, or a folder of such runs, of which the best on validation
+    recommends.
     """
     from benchmark.trained.recommender import recommend as rank
 

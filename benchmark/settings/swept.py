@@ -27,7 +27,8 @@ def check_sweep(override: Override) -> None:
         return
     key, _, value = (override.input_line or "").partition("=")
     is_whole = kind(key.lstrip("+")) is int
-    assert interval.start is not None and interval.end is not None  # Hydra's type allows None, its grammar does not
+    assert interval.start is not None  # Hydra's type allows None, its grammar does not
+    assert interval.end is not None
     first, last = (value_text(int(end) if is_whole else end) for end in (interval.start, interval.end))
     told = f"{key}={value}: only tuning draws from an interval"
     if key.partition(".")[0] in ("trainer", "architecture", "weighting"):
