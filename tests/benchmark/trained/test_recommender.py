@@ -323,10 +323,10 @@ def test_a_task_named_as_a_column_keeps_both() -> None:
 def test_of_a_folder_the_run_that_is_best_on_validation_recommends(run: Callable[..., Path], tmp_path: Path) -> None:
     best = run()
     written = json.loads(best.read_text())
-    for id, criterion in (("a" * 12, 0.1), (best.stem, 0.2), ("f" * 12, 0.15)):
-        path = best.with_name(f"{id}.json")
+    for name, criterion in (("a" * 12, 0.1), (best.stem, 0.2), ("f" * 12, 0.15)):
+        path = best.with_name(f"{name}.json")
         epochs = [{"epoch": 1, "criterion": criterion}]
-        path.write_text(json.dumps({**written, "id": id, "best_epoch": 1, "epochs": epochs}))
+        path.write_text(json.dumps({**written, "id": name, "best_epoch": 1, "epochs": epochs}))
         if path != best:
             shutil.copy(best.with_suffix(".safetensors"), path.with_suffix(".safetensors"))
     made = recommend(tmp_path, "u1")
@@ -334,5 +334,5 @@ def test_of_a_folder_the_run_that_is_best_on_validation_recommends(run: Callable
     assert made.notes[0] == f"from the run that is best on validation: test_linear/equal, seed 0, {best}"
     other = {**written, "dataset": {**written["dataset"], "name": "other"}, "best_epoch": 1, "epochs": epochs}
     path.write_text(json.dumps({**other, "id": path.stem}))
-    with pytest.raises(ValueError, match="expected runs of one data set.*found other by mean, test_log by mean"):
+    with pytest.raises(ValueError, match=r"expected runs of one data set.*found other by mean, test_log by mean"):
         recommend(tmp_path, "u1")
