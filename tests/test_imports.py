@@ -22,7 +22,7 @@ FILES = {
 
 # a unit imports only what stands before it
 ORDER = (
-    "statistics", "files", "plugins", "text", "kinds", "schema", "rows", "seeding", "metrics", "records", "settings",
+    "statistics", "console", "files", "plugins", "text", "kinds", "schema", "rows", "seeding", "metrics", "records", "settings",
     "architectures", "datasets", "weightings", "analysis", "reporting", "trackers", "training", "trained", "runs",
     "reference", "contracts", "_plugins", "__main__", "cli",
 )  # fmt: skip
