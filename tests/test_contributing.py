@@ -140,7 +140,7 @@ def test_the_three_run_from_the_command_line_and_stand_in_the_report(installed: 
 
 def test_the_contracts_are_there_without_a_checkout(installed: Installed) -> None:
     (check,) = commands("check")
-    assert installed.mtlbench(["check", *check]).splitlines()[-1] == "weighting group_dro: 8 hold"
+    assert installed.mtlbench(["check", *check]).splitlines()[-1] == "weighting group_dro: 9 hold"
 
 
 def test_the_page_begins_with_what_new_prints_and_that_works(installed: Installed) -> None:
@@ -149,7 +149,7 @@ def test_the_page_begins_with_what_new_prints_and_that_works(installed: Installe
     assert installed.following == ["cd my_net", *following]
     check, run, report = (shlex.split(line)[1:] for line in following[1:])
     told = installed.mtlbench(check, [*run, *SMALL, *SMALL_SHOP], report, cwd=installed.fresh.folder)
-    assert "architecture my_net: 15 hold\n" in told
+    assert "architecture my_net: 16 hold\n" in told
     assert "2 runs (2 finished) of 2 methods on 1 data set" in told
 
 

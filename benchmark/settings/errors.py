@@ -195,12 +195,14 @@ def _of_hydra(text: str, overrides: Sequence[str]) -> str | None:
             key, _, value = word.partition("=")
             if key == listed[1] and value.startswith("["):
                 return f"{word}: a run has one {key}, and several are a sweep: {key}={value[1:-1].replace(' ', '')}"
-    twice = re.match(r"(\S+) appears more than once in the final defaults list", text)
-    there = re.match(r"Could not append to config. An item is already at '(\S+)'", text)
-    if twice or there:
-        key = (twice or there)[1]  # type: ignore[index]
-        return f"+{key}: {key} is there already, and + adds what is not; write {key}=..."
+    for word in overrides:
+        key, _, value = word.removeprefix("+").partition("=")
+        if word.startswith("+") and key and _THERE.match(text) and key in text:
+            return f"{word}: {key} is there already, and + adds what is not; write {pasted(key, value)}"
     return None
+
+
+_THERE = re.compile(r"\S+ appears more than once|Multiple values for|Could not append to config")
 
 
 def _not_a_name(overrides: Sequence[str]) -> str:

@@ -46,7 +46,6 @@ SHORT = {
     "gpu": "device",
     "cuda": "device",
     "num_threads": "threads",
-    "wandb": "tracker",
     "logger": "tracker",
     "out": "results_dir",
     "output": "results_dir",

@@ -6,6 +6,7 @@ Every proposal has been read by Hydra's own parser before it is made.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_origin
@@ -37,6 +38,7 @@ def malformed(word: str, words: Sequence[str] = ()) -> str:
     key, equals, value = word.partition("=")
     found = _cause(key, value, after) if key and equals else _without_value(word, before, after)
     cause, right = found or ("expected key=value", "")
+    right = right if right and reads(shlex.split(right)[0]) else ""
     return f"cannot read {word!r}: {cause}" + (f"; write {right}" if right else "")
 
 
@@ -60,14 +62,16 @@ def _without_value(word: str, before: Sequence[str], after: Sequence[str]) -> Re
     if keys and not _continues(word, before) and (rest or kind(key) is not None):
         right = rest[0].removeprefix("=") if rest else "true" if kind(key) is bool else ""
         cause = "expected key=value" + (", without a space" if rest and not colon else "")
-        return cause, f"{keys[0]}={right}" if right else ""
+        return cause, pasted(keys[0], right) if right else ""
     start = next((number for number in reversed(range(len(before))) if "=" in before[number]), None)
     if start is not None:
         begun, equals, _ = before[start].partition("=")
         found = _split(begun, [before[start].partition("=")[2], *before[start + 1 :], word, *_loose(after)])
         chosen = options(begun.lstrip("+"))
         if found and equals and not _continues(word, before) and word in chosen:
-            return "expected key=value, and a sweep has commas", f"{before[start]},{word}"
+            return "expected key=value, and a sweep has commas", pasted(
+                begun, f"{before[start].partition('=')[2]},{word}"
+            )
         return (found[0], pasted(begun, found[1])) if found else None
     named = [group for group in GROUPS if word in options(group)]
     return ("expected key=value", f"{named[0]}={word}") if named else None
@@ -81,7 +85,7 @@ def _loose(after: Sequence[str]) -> list[str]:
     """The words that follow and are neither a parameter nor an option."""
     found = []
     for word in after:
-        if word.startswith("--") or "=" in word.lstrip("="):
+        if re.match(r"-[^\d.]", word) or "=" in word.lstrip("="):
             break
         found.append(word)
     return found

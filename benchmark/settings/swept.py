@@ -26,14 +26,12 @@ def check_sweep(override: Override) -> None:
     if not isinstance(interval, IntervalSweep):
         return
     key, _, value = (override.input_line or "").partition("=")
-    is_whole = kind(key.lstrip("+")) is int
-    assert interval.start is not None  # Hydra's type allows None, its grammar does not
-    assert interval.end is not None
-    first, last = (value_text(int(end) if is_whole else end) for end in (interval.start, interval.end))
+    whole = kind(key.lstrip("+")) is int
+    ends = [int(end) if whole else end for end in (interval.start, interval.end) if end is not None]
     told = f"{key}={value}: only tuning draws from an interval"
     if key.partition(".")[0] in ("trainer", "architecture", "weighting"):
         told += f": hydra/sweeper=tuning {pasted(f'++hydra.sweeper.space.{key}', quoted(value))}"
-    raise ValueError(f"{told}; a sweep lists its values: {key}={first},{last}")
+    raise ValueError(f"{told}; a sweep lists its values: {key}={','.join(map(value_text, ends))}")
 
 
 def shows_only(arguments: Sequence[str]) -> bool:

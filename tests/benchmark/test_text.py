@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from benchmark.statistics import Interval
-from benchmark.text import decimals, duration, in_seconds, signed_interval, with_interval
+from benchmark.text import decimals, duration, in_seconds, signed_interval, unknown, with_interval
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(7.4, "7 s"), (240.0, "4 min"), (7500.0, "2 h 5 min")])
@@ -28,3 +28,17 @@ def test_a_column_has_four_decimals_for_an_auc_and_more_where_its_intervals_are_
 def test_what_rounds_to_zero_has_no_sign() -> None:
     assert signed_interval(Interval(-3e-6, -4.8e-4, 4.7e-4, 5), 4) == "0.0000 [-0.0005, +0.0005]"
     assert signed_interval(Interval(4e-5, 3e-5, 5e-5, 5), 5) == "+0.00004 [+0.00003, +0.00005]"
+
+
+def test_a_guess_does_not_mind_the_case() -> None:
+    assert (
+        unknown("architecture", "MMoE", ["mmoe", "ple"])
+        == "unknown architecture 'MMoE'; did you mean mmoe? known: mmoe, ple"
+    )
+    assert (
+        unknown("task", "income", ["Income", "Age"]) == "unknown task 'income'; did you mean Income? known: Age, Income"
+    )
+    assert (
+        unknown("key", "lr", ["seed"], ["a.lr", "b.lr"]) == "unknown key 'lr'; did you mean a.lr or b.lr? known: seed"
+    )
+    assert unknown("parameter", "x", []) == "unknown parameter 'x'; known: none"

@@ -96,6 +96,16 @@ def test_an_infinite_value_is_refused() -> None:
         list(fitted(made, "standardise"))
 
 
+def test_a_column_with_the_name_of_the_bins_of_another_is_told_who_makes_it() -> None:
+    made = table()
+    made.categorical["price_bin"] = made.categorical["size"]
+    with pytest.raises(
+        ValueError, match=r"^column 'price_bin': numeric=bins makes .* of the numeric column 'price'; rename"
+    ):
+        list(fitted(made, "bins"))
+    assert [column.field.name for column in fitted(made, "standardise")].count("price_bin") == 1
+
+
 @pytest.mark.parametrize(
     ("numeric", "expected", "num_categorical"),
     [

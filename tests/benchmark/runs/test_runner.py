@@ -183,3 +183,11 @@ def test_a_record_names_the_commit_of_a_checkout_and_of_nothing_else(monkeypatch
     monkeypatch.setenv("PATH", "")
     assert "commit" not in environment()
     machine._commit.cache_clear()
+
+
+@pytest.mark.skipif(
+    not Path("/proc").is_dir(), reason="needs Linux's /proc, where nobody can write and rights say otherwise"
+)
+def test_a_folder_that_cannot_be_written_is_named_with_its_key() -> None:
+    with pytest.raises(ValueError, match=r"^results_dir=/proc/x cannot be written: /proc is not a writable folder"):
+        runner.check(RunConfig(dataset="shop", architecture="mmoe", results_dir="/proc/x"))  # type: ignore[arg-type]

@@ -172,6 +172,14 @@ def test_a_run_that_fails_is_recorded_and_the_others_go_on(tmp_path: Path, monke
         (["dataset=census_income", "architecture=esmm"], "does not suit dataset census_income"),
         (["trainer.monitor=clik.auc"], "click"),
         (["results_dir=/dev/null/nowhere"], "cannot be written"),
+        (
+            ["hydra.launcher.n_jobs=1,2"],
+            "n_jobs=1,2: commas make a sweep, and hydra.* takes one value a command: hydra.",
+        ),
+        (
+            ["architecture=mmoe,ple", "--cfg", "job"],
+            "--cfg and --info show one run; choose one value: architecture=mmoe",
+        ),
     ],
 )
 def test_what_is_wrong_is_one_line(arguments: list[str], expected: str) -> None:

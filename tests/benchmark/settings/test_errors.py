@@ -31,9 +31,35 @@ CASES = {
     "architecture=null": r"architecture: expected a name, found null; known: .*mmoe.*",
     "~architecture": r"architecture has no value; known: .*mmoe.*",
     "seed": r"cannot read 'seed': expected key=value",
-    "=3": r".*expected a name.*",
-    "seed=1 2{": r"cannot read 'seed=1 2\{': a value with spaces, braces or commas is written key='\"a b\"'",
+    "=3": r"cannot read '=3': expected key=value",
+    "seed=1 2{": r"cannot read 'seed=1 2\{': expected int",
     "seed=1,2": r"seed=1,2: commas make a sweep, and one run is expected here; .*",
+    "seed=range(0,3": r"cannot read 'seed=range\(0,3': a bracket is not closed; write seed='range\(0,3\)'",
+    "seed=[0,1]": r"seed: expected int, found \[0, 1\] \(list\); several values are a sweep: seed=0,1",
+    "seed=0-4": r"seed: expected int, found '0-4' \(str\); from 0 to 4 is seed='range\(0,5\)'",
+    "architecture.expert_dims=64 32": r"architecture.expert_dims: .*; a list is architecture.expert_dims='\[64,32\]'",
+    "learning_rate=.01": r"unknown key 'learning_rate'; did you mean trainer.learning_rate or weighting.learning_rate\? .*",
+    "+learning_rate=.01": r"unknown key 'learning_rate'; did you mean trainer.learning_rate or weighting.learning_rate\? .*",
+    "lr=.01": r"unknown key 'lr'; did you mean trainer.learning_rate\? known: .*",
+    "trainer.lr=.01": r"unknown parameter of trainer 'lr'; did you mean trainer.learning_rate\? known: .*",
+    "lerning_rate=.01": r"unknown key 'lerning_rate'; did you mean trainer.learning_rate or .*",
+    "num_experts=4": r"unknown key 'num_experts'; did you mean architecture.num_experts\? known: .*",
+    "seeds=5": r"unknown key 'seeds'; did you mean seed\? known: .*",
+    "dataset.seed=5": r"unknown parameter of dataset shop 'seed'; did you mean seed \(without dataset.\)\? known: .*",
+    "architecture.batch_size=5": r"unknown parameter of architecture mmoe 'batch_size'; did you mean trainer.batch_size\?.*",
+    "architecture.level_dims=[3]": r"unknown parameter of architecture mmoe 'level_dims'; architecture=ple has it; known: .*",
+    "weighting.weights=[1,2]": r"unknown parameter of weighting equal 'weights'; weighting=fixed has it; known: none",
+    "hydra.launcher.n_jobs=4": r"hydra.launcher.n_jobs: the launcher in use has no .*, such as hydra/launcher=joblib",
+    "architecture=MMoE": r"unknown architecture 'MMoE'; did you mean mmoe\? known: .*",
+    "architecture=": r"architecture: expected a name, found nothing; known: .*mmoe.*",
+    "architecture=[mmoe,ple]": r".*: a run has one architecture, and several are a sweep: architecture=mmoe,ple",
+    "architecture=mmoe+ple": r".*: expected one name; several are a sweep, with commas: architecture=mmoe,ple",
+    "architecture=mmoe/uncertainty": r".*: a method is chosen by two words: architecture=mmoe weighting=uncertainty",
+    "dataset=./my.csv": r"dataset: expected a name, found the path './my.csv'; data of your own come in by a small .*",
+    "trainer.learning_rate=interval(1e-4,1e-2)": r".*: only tuning draws from an interval: hydra/sweeper=tuning "
+    r"\+\+hydra.sweeper.space.trainer.learning_rate='\"interval\(1e-4,1e-2\)\"'; a sweep lists its values: .*=0.0001,0.01",
+    "+architecture=ple": r"\+architecture=ple: architecture is there already, .*; write architecture=ple",
+    "+trainer.patience=1": r"\+trainer.patience=1: trainer.patience is there already, .*; write trainer.patience=1",
     "results_dir=${nowhere}": r"results_dir: Interpolation key 'nowhere' not found",
 }
 
@@ -50,6 +76,19 @@ def test_the_known_elements_of_a_mapping_have_a_type() -> None:
         compose_run(["weighting=fixed", "weighting.weights={click: a}"])
 
 
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("weighting.weights=[1,2]", r"expected a mapping to float, as in '\{a: 1, b: 2\}', found \[1,2\]"),
+        ("architecture.expert_dims={a: 1}", r"expected a list of int, as in \[1,2\], found \{a: 1\}"),
+        ("trainer=[1]", r"expected its own keys \(max_epochs, .*\), found \[1\]"),
+    ],
+)
+def test_a_list_for_a_mapping_and_a_mapping_for_a_list(override: str, expected: str) -> None:
+    with pytest.raises(ValueError, match=f"^{override.partition('=')[0]}: {expected}$"):
+        compose_run(["weighting=fixed", override])
+
+
 def test_a_plain_error_is_its_own_text_on_one_line() -> None:
     assert explain(ValueError("first\n  second")) == "first second"
     assert explain(ValueError()) == "ValueError"
@@ -60,6 +99,14 @@ def test_a_plain_error_is_its_own_text_on_one_line() -> None:
     [
         (["--muptirun"], r"^unknown option '--muptirun'; did you mean --multirun\? known: .*--cfg"),
         (["seed=1", "--seed=3"], r"^unknown option '--seed=3'; a parameter is written without dashes: seed=3$"),
+        (["--architecture", "mmoe"], r"^unknown option '--architecture'; .* without dashes: architecture=mmoe$"),
+        (["--arch", "mmoe", "seed=1"], r"without dashes: architecture=mmoe$"),
+        (["--learning-rate", ".01"], r"without dashes: trainer.learning_rate=.01$"),
+        (["--lr=.01"], r"^unknown option '--lr=.01'; .*: trainer.learning_rate=.01$"),
+        (["--trainer.lr=.01"], r": trainer.learning_rate=.01$"),
+        (["--save_checkpoint", "seed=1"], r": save_checkpoint=true$"),
+        (["--results-dir", "my results"], r": results_dir='my results'$"),
+        (["-architecture", "mmoe"], r": architecture=mmoe$"),
         (["--cfg", "jb"], r"invalid choice: 'jb'"),
         (["seed=1", "--cfg", "job", "seed=2"], r"^seed=2: options stand before all parameters or after them"),
     ],
