@@ -1,4 +1,4 @@
-"""The Hydra app: `python -m benchmark ...`, the same as `mtlbench run ...`. Every command is a sweep, perhaps of one run."""
+"""The Hydra app: `python -m benchmark ...`, the same as `mtlbench run ...`. Every command is a sweep, even of one run."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from benchmark.settings.errors import LauncherError, check_options, explain
 
 @hydra.main(config_path="pkg://benchmark.conf", config_name="config", version_base="1.3")
 def app(config: DictConfig) -> str:
-    """One job of the sweep: runs it, prints its line, and returns the status. A failure does not stop the others."""
+    """Runs one job of the sweep, prints its line and returns the status. A failure does not stop the other jobs."""
     from benchmark.runs.sweep import attempt
 
     return attempt(config)
 
 
 def main() -> None:
-    """Composes and runs; what is wrong with the command line is one line on stderr, and exit status 1."""
+    """Composes and runs. A mistake on the command line gives one line on stderr and exit status 1."""
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, in place of printing eight lines
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing eight lines
     try:
         composition.prepare()
         check_options(sys.argv[1:])
         try:
             app()
         except HydraException as error:
-            # where the composition of hydra.mode itself fails, Hydra falls back to a single run and hides the true error
+            # if hydra.mode itself cannot be composed, Hydra falls back to a single run and hides the true error
             if "--multirun" not in str(error):
                 raise
             sys.argv.append("--multirun")

@@ -1,4 +1,4 @@
-"""Entry points: how an outside package adds to our tables. Imports nothing of ours."""
+"""Entry points: how an outside package adds to our tables. Imports no other module of mtlbench."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 
 
 def load_plugins(what: str) -> None:
-    """Imports all modules that installed packages name under `mtlbench.<what>`; a broken one is a warning.
+    """Imports all modules that installed packages name under `mtlbench.<what>`. A broken module gives a warning.
 
     Args:
         what: The table in the plural: `architectures`, `kinds`.
