@@ -53,7 +53,7 @@ PATTERNS = {
     r"\bso (?:many|few|often) (?!that\b|as\b|other\b|of\b)\w": "say: this many, how many, N",
     r"\bbut for (?:the|a|an|its)\b": "say: except for",
     r"\bit is (?:said|told)\b|\b(?:is|are) told (?:of|as|how|what)\b": "say who says it: the report says, is reported",
-    r"\b(?:says?|said|knows?|tells?|told|notes?) (?:nothing |all |little )?of\b": "say: about",
+    r"\b(?:says?|said|knows?|tells?|told) (?:nothing |all |little )?of\b": "say: about",
     r"\btold from\b": "say: distinguished from",
     r"\bnothing of\b": "say: nothing about, none of",
     r"(?<!\w )\bthe same of\b": "say: the same for",

@@ -60,9 +60,9 @@ class Report(Answer):
 
     Args:
         summary: One row per data set, task, metric and method, on test under `selection`: the mean and the difference
-            to the baseline, each with its 95 % t interval; for headline metrics also the verdict with its adjusted p.
-            Values are null below three seeds. References follow the methods, as `reference/gbdt`; the gain over tasks
-            and the declared contrasts are the last rows.
+            to the baseline, with 95 % t intervals. Headline metrics also have the verdict and its adjusted p. Values
+            are null below three seeds. References follow the methods, as `reference/gbdt`; the gain over tasks and the
+            declared contrasts are the last rows.
         selection: joint or per_task.
         document: The same as text in cells, for the outputs to draw.
         study: The records behind it.

@@ -1,8 +1,7 @@
 """The answer, before anything else: at most six sentences per data set, made by rules from its verdicts.
 
-It says whether a method beats the baseline, and by how much; which method to use among the best; on which tasks methods
-differ; how the declared contrasts and boosted trees come out; what limits the answer, and what would decide it at what
-cost.
+Does a method beat the baseline, and by how much? Which method should one use? On which tasks do methods differ? How do
+the declared contrasts and boosted trees come out? What limits the answer, and what would decide it at what cost?
 """
 
 from __future__ import annotations
@@ -166,7 +165,7 @@ def _rest(results: Results, of: Mapping[Verdict, Sequence[Comparison]], told: Ve
 
 
 def _choice(results: Results) -> str:
-    """Which method to use: the smallest method shown to be good among those that these runs cannot separate from the best."""
+    """Which method to use: the smallest good one among the methods that these runs cannot separate from the best."""
     if not results.tiers or results.primary is None:
         return ""
     top = results.tiers[0]

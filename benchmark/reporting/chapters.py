@@ -96,7 +96,7 @@ def _each(
     results: Sequence[Results],
     say: Callable[[Results], tuple[Iterable[Block | None], Iterable[str]]],
 ) -> Chapter:
-    """A chapter with a part for every data set: its blocks, except those that are None, and its notes."""
+    """A chapter with a part for every data set: its blocks (None is left out) and its notes."""
     views = _views(results)
     parts = []
     for one in results:

@@ -80,8 +80,8 @@ def at_the_limit(records: Sequence[tuple[str, Sequence[Record]]], what: str) -> 
     total = sum(len(own) for _, own in records)
     which = listed(f"{name} {count} of {len(own)}" for (name, own), count in zip(records, ended, strict=True) if count)
     return (
-        f"{sum(ended)} of {counted(total, what)} used all epochs that trainer.max_epochs allows, and might have "
-        f"become better with more: {which}."
+        f"{sum(ended)} of {counted(total, what)} reached trainer.max_epochs and might improve with more "
+        f"epochs: {which}."
     )
 
 
@@ -107,8 +107,7 @@ def dataset_notes(results: Results) -> list[str]:
     rows = {run.pair[2] for runs in group.finished.values() for run in runs}
     if len(rows) == 1:
         notes.append(
-            "All runs are judged on the same test rows: intervals cover the seeds of training, "
-            "not the choice of test rows."
+            "All runs use the same test rows, so intervals cover the training seeds, not the choice of test rows."
         )
     elif rows:
         notes.append(f"Runs use {len(rows)} different sets of test rows; differences only pair runs on the same rows.")

@@ -270,7 +270,7 @@ def _notes(
         notes.append("Intervals are not adjusted.")
     if any(head.task == "gain" for head in heads):
         notes.append(
-            f"Gain: mean over tasks of the improvement over {baselines}, in per cent of its own improvement over the constant predictor."
+            f"Gain: mean over tasks of the improvement over {baselines}, in per cent of the baseline's own improvement over a constant."
         )
     if any(head.head == "seconds" for head in heads):
         notes.append("Seconds of training are medians over seeds.")

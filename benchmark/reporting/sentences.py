@@ -245,7 +245,7 @@ def _line_sentences(results: Results, line: Line, family: Family) -> Iterable[Se
             continue
         counts = {word: sum(c.verdict is verdict for c in found) for verdict, word in WORDS.items()}
         said = ", ".join(f"{number} {word}" for word, number in counts.items() if number)
-        text = f"On {task.name}, {len(found)} methods compared with {line.name}: {said}."
+        text = f"{line.name} on {task.name}: of {len(found)} methods compared with it, {said}."
         best = results.best.get((task.name, metrics.headline_name(task)))
         against = family.get(task.name, best) if best is not None else None
         if against is not None and against.verdict is not None and against.difference is not None:

@@ -95,9 +95,9 @@ def _row_notes(results: Results, task: Task) -> list[str]:
         of = f"{error.rows:,} rows" + (f" of {error.clusters:,} users" if error.clusters < error.rows else "")
         size = number(max(least), two_digits(max(least)))
         notes.append(
-            f"Least visible difference on these rows ({of}): {size} {label(metrics.headline_name(task), task)}, of the method "
+            f"Least visible difference on these rows ({of}): {size} {label(metrics.headline_name(task), task)}, for the method "
             f"where it is largest. No number of seeds finds a smaller one with {POWER:.0%} power. Δ over seeds and test rows "
-            "says what other test rows could give."
+            "also covers the choice of test rows."
         )
     reasons = dict.fromkeys(error for error in found.values() if isinstance(error, str))
     return [*notes, *(f"No interval over test rows: {reason}." for reason in reasons)]
