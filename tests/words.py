@@ -43,7 +43,7 @@ PATTERNS = {
     r"\bstands? back\b": "say: comes after, is preferred last",
     r"\blays? to\b": "say: attributes to, seems to be caused by",
     r"(?<!there )(?<!where )\b(?:is|are|was|were) no (?!longer|more|less|worse|better|larger|smaller|\w+er\b)\w": "say: is not a, has no",
-    r"(?<!there )\b(?:is|are) none\b": "say: is not one, is not a ...",
+    r"(?<!there )\b(?:is|are) (?-i:none)\b": "say: is not one, is not a ...",
     r"\bthose (?:that|which|who|whom)\b": "name the noun: the runs that",
     r"\bthe ones? (?:that|which|who|with|given|named)\b": "name the noun: the run that",
     r"\b(?:whoever|whosoever)\b": "say who: a method that",
