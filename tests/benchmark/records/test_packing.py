@@ -205,7 +205,7 @@ def test_a_line_that_is_no_record_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"records.jsonl.zst, line 2 is not a record: it has no id, status"):
         load_records(tmp_path)
     write(path, [line_of(asdict(make())), line_of(asdict(line()))])
-    with pytest.raises(ValueError, match=r"records.jsonl.zst, line 2: expected reference lines before all records"):
+    with pytest.raises(ValueError, match=r"records.jsonl.zst, line 2: expected references before all records"):
         load_records(tmp_path)
     path.write_bytes(zstandard.compress(line_of(asdict(make()))))
     with pytest.raises(ValueError, match=r"line 1: expected a line that ends"):
