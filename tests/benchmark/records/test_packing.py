@@ -124,7 +124,7 @@ def test_each_folder_that_runs_wrote_to_has_a_file_of_its_own(folder: Path) -> N
 def test_what_would_not_be_found_again_is_not_packed(folder: Path) -> None:
     before = files(folder)
     with pytest.raises(
-        ValueError, match=r"a1b2c3d4e5f6.json would not be found again: pack a folder in which it lies at shop/"
+        ValueError, match=r"a1b2c3d4e5f6.json would not be found again: pack a folder that contains it as shop/"
     ):
         pack(folder / "shop")
     (folder / "elsewhere").mkdir()

@@ -226,7 +226,7 @@ LABELS = np.array([0.0, 1.0, 0.0, 1.0])
 @pytest.mark.parametrize(
     ("labels", "values", "users", "match"),
     [
-        (LABELS, np.zeros(4), None, r"values \(runs, rows\) of one run at least"),
+        (LABELS, np.zeros(4), None, r"values \(runs, rows\) of at least one run"),
         (LABELS, np.zeros((0, 4)), None, r"found \(4,\), \(0, 4\)"),
         (LABELS, np.zeros((1, 3)), None, "values of 4 rows, as labels are, found 3"),
         (LABELS, np.zeros((1, 4)), np.zeros(3), r"and \(3,\)"),
