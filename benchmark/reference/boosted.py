@@ -1,4 +1,4 @@
-"""Boosted trees as a reference line: as many trials as the methods get, each task's best of them on every seed."""
+"""Boosted trees as a reference: as many trials as the methods get, then each task's best trial on every seed."""
 
 from __future__ import annotations
 

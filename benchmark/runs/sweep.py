@@ -1,4 +1,4 @@
-"""A sweep: many runs by Hydra multirun. Finished ones are skipped, a failed one does not stop the rest, the end is summed up."""
+"""A sweep: many runs by Hydra multirun. It skips finished runs, continues after failed runs, and ends with a summary."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ OUTCOMES = {
     "failed": "failed",
     NO_RECORD: "without a record",
 }
-"""How a job may end, a record's status or one of these two, in the words of the summary."""
+"""How a job may end, in the words of the summary: a record's status, or one of two others."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -53,13 +53,13 @@ class Job:
 
 
 def attempt(config: DictConfig) -> str:
-    """Runs one job of a sweep and prints its line; the status in place of an exception."""
+    """Runs one job of a sweep and prints its line. Returns the status instead of raising."""
     config_ = typed(config)
     try:
         record = run(config_)
     except Exception as error:  # noqa: BLE001  whatever it is, the other runs go on; the record has the traceback
         path = record_path(config_.results_dir, config_.identity, config_.id)
-        if not path.is_file() or load_record(path).status != "failed":  # it is of an earlier run, if there is one
+        if not path.is_file() or load_record(path).status != "failed":  # if it exists, it is from an earlier run
             say(f"{config_.dataset.name} {config_.architecture.name}/{config_.weighting.name}: failed: {error}")
             return "failed"
         record = load_record(path)
@@ -70,7 +70,7 @@ def attempt(config: DictConfig) -> str:
 
 
 def sweep(overrides: Sequence[list[str]], *, compose: Compose, launch: Callable[[Any], Any]) -> None:
-    """Runs all jobs that are not finished, and sums up.
+    """Runs all jobs that are not finished, and prints a summary.
 
     Args:
         overrides: One list of overrides per job.
@@ -78,7 +78,7 @@ def sweep(overrides: Sequence[list[str]], *, compose: Compose, launch: Callable[
         launch: Hydra's launcher.
 
     Raises:
-        ValueError, FileNotFoundError: if any job cannot run, or there is none; then none is started.
+        ValueError, FileNotFoundError: if any job cannot run, or there is no job; then none is started.
         LauncherError: if the launcher gave up.
         SystemExit: 1, if a run failed or left no record.
     """
@@ -90,21 +90,21 @@ def sweep(overrides: Sequence[list[str]], *, compose: Compose, launch: Callable[
 
 
 class Sweep:
-    """The jobs of one command, run at once or stage by stage: skips finished ones, and on leaving says how each ended.
+    """The jobs of one command, run at once or stage by stage. It skips finished jobs, and says at the end how each ended.
 
     Args:
         launch: Hydra's launcher.
 
     Attributes:
-        is_complete: After leaving: did every job leave a record, and none fail?
+        is_complete: On exit: did every job write a record, and none fail?
     """
 
     def __init__(self, launch: Callable[[Any], Any]) -> None:
         self._launch = launch
         self._jobs: dict[Path, Job] = {}
-        self._before: dict[Path, int] = {}  # when the records of the jobs that were to run had been written
-        self._data: dict[tuple[str, bool], dict[str, Any]] = {}  # what `identify` says of each data set
-        self._checked: set[str] = set()  # the data sets, each with what selects epochs, on which runs can be judged
+        self._before: dict[Path, int] = {}  # when the existing records of the jobs to run were written
+        self._data: dict[tuple[str, bool], dict[str, Any]] = {}  # the result of `identify` for each data set
+        self._checked: set[str] = set()  # the data sets with the monitors that validation can judge
         self._stack = ExitStack()
         self.is_complete = False
 
@@ -121,15 +121,15 @@ class Sweep:
             self._track_report()
 
     def run(self, jobs: Sequence[Job], what: str = "run", title: str = "") -> None:
-        """Runs those that are not finished.
+        """Runs the jobs that are not finished.
 
         Args:
-            jobs: What to run.
+            jobs: The jobs to run.
             what: The word for one of them.
             title: Goes before the line that counts them.
 
         Raises:
-            ValueError: if any of them cannot be trained or judged on its data; then none is started.
+            ValueError: if a job cannot be trained or judged on its data; then none is started.
         """
         todo, skipped = self._unfinished(jobs)
         if len(jobs) > 1 or skipped:
@@ -156,7 +156,7 @@ class Sweep:
                     _remove_hydra_folder(folder)
 
     def record(self, job: Job) -> Record | None:
-        """What a job that was run left; None if it left nothing: a record that has not changed is of an earlier run."""
+        """The record that a job wrote; None if there is none. An unchanged record is from an earlier run."""
         is_stale = job.record in self._before and _modified(job.record) == self._before[job.record]
         return None if is_stale else load_record(job.record)
 
@@ -181,12 +181,12 @@ class Sweep:
         total: Counter[str] = sum(outcomes.values(), Counter())
         if total[NO_RECORD]:
             without = " without rerun=true" if any(job.config.rerun for job in self._jobs.values()) else ""
-            say(f"mtlbench: the same command{without} goes on where this one stopped")
+            say(f"mtlbench: the same command{without} continues where this one stopped")
         self._point_to_records(has_results=set(outcomes) != {TRIAL})
         return not (total["failed"] or total[NO_RECORD])
 
     def _track_report(self) -> None:
-        from benchmark.reporting import report  # a second, and only for sweeps that end well
+        from benchmark.reporting import report  # imported only here: it takes a second
 
         trackers = {job.config.results_dir: job.config.tracker for job in self._jobs.values()}
         for results_dir, config in trackers.items():
@@ -194,7 +194,7 @@ class Sweep:
                 tracker.report(partial(report, results_dir))
 
     def _unfinished(self, jobs: Sequence[Job]) -> tuple[list[Job], list[tuple[Job, Record]]]:
-        """Prepares and checks every data set once, before any worker needs it; the jobs to do, the others with their records."""
+        """Prepares and checks every data set once, before workers need it. Returns the jobs to do, and the others' records."""
         todo, done = [], []
         for job in jobs:
             key = digest(plain(job.config.dataset)), job.config.purpose == TRIAL
@@ -223,10 +223,10 @@ class Sweep:
 
 
 def compose_all(overrides: Sequence[list[str]], compose: Compose) -> list[Job]:
-    """The distinct jobs, checked. Composes once per shape (all but the seed): composing costs more than many a run.
+    """The distinct jobs, checked. It composes once per shape (all except the seed), because composing can cost more than a run.
 
     Raises:
-        ValueError: if one cannot run, or there is none.
+        ValueError: if a job cannot run, or there is no job.
     """
     if not overrides:
         raise ValueError("nothing to run: the experiment's hydra.sweeper.leave_out leaves out every combination chosen")
@@ -256,7 +256,7 @@ def _modified(path: Path) -> int:
 
 
 def _remove_hydra_folder(results_dir: str) -> None:
-    """Hydra makes the folder it would write to, though it has nothing to write."""
+    """Removes the folder that Hydra creates although it writes nothing there."""
     folder = Path(results_dir, ".hydra")
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()

@@ -125,7 +125,7 @@ def other_data(folder: Path) -> None:
     [
         (without_weights, [], (r"no seed has the checkpoints of both mmoe/equal and shared_bottom/equal under \S+copy: "
          r"expected <id>\.safetensors beside the records, found 0 of mmoe/equal and 3 of shared_bottom/equal, .*"
-         r"save_checkpoint=true trains again what has none, and keeps it")),
+         r"save_checkpoint=true trains the runs without checkpoints again, and keeps them")),
         (other_weights, [], (r"the checkpoint of mmoe/equal, seed \d, is not what run \w+ was judged by: expected its "
          r"click AUC on test, 0\.\d+, to \S+, found 0\.\d+; .*")),
         (other_data, [], r"data set shop has changed since run \w+: expected fingerprint 0123456789abcdef, found \w+"),
