@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from inspect import cleandoc
 from pathlib import Path
 
@@ -27,8 +28,16 @@ CHECKED = (
     "benchmark/**/*.py",
     "architectures/**/*.py",
 )
-NOT_YET = frozenset[str]()
-"""Files that are checked once they are rewritten; take a line away to switch its file on."""
+# files that are still to be rewritten: take a line away to switch its files on
+NOT_YET = (
+    "README.md",
+    "results/README.md",
+    "architectures/*",
+    "benchmark/datasets/*",
+    "benchmark/metrics/*",
+    "benchmark/weightings/*",
+    "benchmark/text.py",
+)
 
 LONGEST = 35
 """Words of a sentence."""
@@ -103,7 +112,7 @@ class Text:
 def checked() -> list[Path]:
     """Every file that is checked."""
     found = {path for glob in CHECKED for path in ROOT.glob(glob)}
-    return sorted(path for path in found if path.relative_to(ROOT).as_posix() not in NOT_YET)
+    return sorted(p for p in found if not any(fnmatch(p.relative_to(ROOT).as_posix(), glob) for glob in NOT_YET))
 
 
 def broken(path: Path) -> list[str]:

@@ -53,7 +53,9 @@ def test_with_looks_seeds_are_planned_at_the_error_of_one_look() -> None:
     for each in made:
         each.config["looks"] = {"seeds": [3, 5], "margin": "0.5%"}
     looks = power(made)
-    assert "at the level 0.05 / m" in " ".join(str(plain).split()) and "at the level 0.025 / m" in " ".join(str(looks).split())
+    assert "at the level 0.05 / m" in " ".join(str(plain).split()) and "at the level 0.025 / m" in " ".join(
+        str(looks).split()
+    )
     assert (looks.table["detectable_10"] > plain.table["detectable_10"]).all()
 
 
