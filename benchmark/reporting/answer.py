@@ -189,8 +189,9 @@ def _choice(results: Results) -> str:
     if len(good) == 1:
         shown = "it is the baseline" if chosen == results.baseline else f"the only one {shown}"
     else:
-        named = "that are the baseline or " if results.baseline in good else ""
-        shown = f"{why or 'the best'} of the {len(good)} {named}{shown}"
+        if results.baseline in good:
+            shown = "that are the baseline or shown to be equivalent to it or better"
+        shown = f"{why or 'the best'} of the {len(good)} {shown}"
     return f"{lead}, and {shown}.{_beside(results, chosen)}"
 
 

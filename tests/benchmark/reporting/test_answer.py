@@ -273,7 +273,20 @@ def test_who_is_worse_than_the_baseline_is_not_recommended_beside_it() -> None:
     results = report(noisy).results[0]
     assert {c.method: c.verdict for c in results.primary.comparisons}["b/equal"] == "worse"
     assert results.tiers == (("a/equal", "single_task/equal"), ("b/equal",))
-    assert "b/equal" not in said(noisy)[1]
+    assert said(noisy)[1] == (
+        "Use single_task/equal: it is one of the 2 best methods, which these runs cannot separate (a/equal and "
+        "single_task/equal), and it is the baseline."
+    )
+
+
+def test_the_smallest_of_several_good_methods_beside_an_undecided_one() -> None:
+    runs = made(
+        {"ple/pcgrad": 0.05, "shared_bottom/equal": 1.2, "mmoe/equal": 0.1}, 0.1, spreads={"shared_bottom/equal": 2.5}
+    )
+    assert said(runs)[1].startswith(
+        "Use mmoe/equal: it is one of the 4 best methods, which these runs cannot separate (shared_bottom/equal, mmoe/equal, "
+        "ple/pcgrad and 1 more), and the smallest of the 3 that are the baseline or shown to be equivalent to it or better. It has"
+    )
 
 
 def test_where_sizes_are_unknown_nobody_is_called_small() -> None:
