@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO_STAMP := $(VENV)/.installed-demo
 PEERS_STAMP := $(VENV)/.installed-peers
+DOCS_STAMP := $(VENV)/.installed-docs
 
-.PHONY: help demo test check lint types bench bench-peers bench-overhead publish
+.PHONY: help demo test check lint types docs bench bench-peers bench-overhead publish
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 22
@@ -23,7 +24,7 @@ $(DEMO_STAMP): $(STAMP)
 demo: $(DEMO_STAMP)  ## four architectures on MovieLens-100K, the report, and ten films for one user
 	$(BIN)/mtlbench run experiment=demo
 	$(BIN)/mtlbench report results/demo --html results/demo/report.html
-	$(BIN)/mtlbench recommend "$$(ls results/demo/movielens_100k/mmoe/equal/*.json | head -n 1)" --user 42 -k 10 --score 'liked * rating'
+	$(BIN)/mtlbench recommend results/demo --user 42 -k 10 --score 'liked * rating'
 	@echo "The report: results/demo/report.html"
 
 test: $(STAMP)  ## all tests; MTLBENCH_DATA=../shared/data adds those on real data
@@ -33,10 +34,17 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check -q .
 	$(BIN)/ruff check .
 
-types: $(STAMP)
-	$(BIN)/mypy benchmark architectures benchmark/_plugins/hydra_plugins/mtlbench/sweeper.py
+types: $(DOCS_STAMP)
+	$(BIN)/mypy benchmark architectures docs/hooks benchmark/_toplevel/hydra_plugins/mtlbench/sweeper.py benchmark/_toplevel/mtlbench/__main__.py
 
-check: lint types test  ## what CI runs
+$(DOCS_STAMP): $(STAMP)
+	$(BIN)/pip install -q -c constraints.txt -e '.[docs]'
+	touch $@
+
+docs: $(DOCS_STAMP)  ## the documentation site in build/site, with warnings as errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q --strict -f docs/mkdocs.yml
+
+check: lint types docs test  ## what CI runs
 
 # where the experiment's own records are: run it with results_dir=$(RUNS) if results/runs has others of its data set
 RUNS = results/runs
@@ -46,12 +54,12 @@ PUBLISHED = results/records/$(EXPERIMENT)
 publish: $(STAMP)  ## EXPERIMENT=census: packs its records from RUNS=results/runs into results/records, with the report (BASELINE=...)
 	mkdir -p $(PUBLISHED)/trials
 	cp -r $(RUNS)/$(DATASET) $(PUBLISHED)/
-	rm -rf $(PUBLISHED)/$(DATASET)/test_rows  # labels: a part of the data set
 	if test -d $(RUNS)/trials/$(DATASET); then cp -r $(RUNS)/trials/$(DATASET) $(PUBLISHED)/trials/; fi
 	if test -d $(RUNS)/reference; then cp -r $(RUNS)/reference $(PUBLISHED)/; fi
 	rmdir --ignore-fail-on-non-empty $(PUBLISHED)/trials
 	$(BIN)/mtlbench pack $(PUBLISHED)
 	$(BIN)/mtlbench report $(PUBLISHED) $(if $(BASELINE),--baseline $(BASELINE)) --html $(PUBLISHED)/report.html --markdown $(PUBLISHED)/report.md --csv $(PUBLISHED)/report.csv
+	rm -rf $(PUBLISHED)/$(DATASET)/test_rows  # the report needs these labels; they are a part of the data set, so they are not published
 
 $(PEERS_STAMP): $(STAMP)
 	$(BIN)/pip install -q -c constraints.txt -e '.[peers]'

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from benchmark.hooks import refuse_hiding
 from benchmark.rows import Batch
 from benchmark.schema import Auxiliary, Schema
 from benchmark.settings.registry import architectures
@@ -24,11 +26,24 @@ class Architecture(nn.Module):
 
     Args:
         schema: Fields and tasks: all that an architecture may know of the data. Keyword-only parameters are the config.
+
+    Attributes:
+        shares: May two tasks reach one parameter? Where none do, whatever the parameters are, sweeps train the plain weighting
+            in place of those that combine gradients.
+
+    Raises:
+        ValueError: if an attribute is given the name of a method, `self.gates = ...`.
     """
+
+    shares: ClassVar[bool] = True
 
     def __init__(self, schema: Schema) -> None:
         super().__init__()
         self.schema = schema
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        refuse_hiding(self, name, value)
+        super().__setattr__(name, value)
 
     @classmethod
     def requires(cls, schema: Schema) -> str | None:

@@ -20,42 +20,52 @@ class AITM(Architecture):
 
     Xi, Chen, Yan, Zhang, Zhu, Zhuang, Chen: Modeling the Sequential Dependence among Audience Multi-step Conversions
     with Multi-task Learning in Targeted Advertising, KDD 2021, doi 10.1145/3447548.3467071, arXiv 2105.08489. For the
-    tasks t = 1 .. T in the order of the schema, and as in the authors' code:
+    tasks $t = 1, \dots, T$ in the order of the schema, and as in the authors' code:
 
-    .. math::
-        z_1 = q_1, \qquad z_t = \sum_{u \in \{q_t,\, p_{t-1}\}} w_u\, V u, \qquad
-        w_u = \mathrm{softmax}_u\Big(\frac{\langle Q u, K u\rangle}{\sqrt{k}}\Big), \qquad y_t = v_t^\top z_t + b_t
+    $$
+    z_1 = q_1, \qquad z_t = \sum_{u \in \{q_t,\, p_{t-1}\}} w_u\, V u, \qquad y_t = v_t^\top z_t + b_t
+    $$
 
-    - q_t (k,): the network of task t on the embedded input x (D,);
-    - p_t (k,): what t passes on: ReLU(Linear(z_t)), with dropout. It is z_t that goes down the chain, not q_t;
-    - Q, K, V (k, k): without bias, the same for all steps, drawn with deviation 0.01; w_u: a weight for either token u;
-    - v_t (k,), b_t: the output of task t.
+    $$
+    w_u = \operatorname{softmax}_u\left(\frac{\langle Q u, K u\rangle}{\sqrt{k}}\right)
+    $$
 
-    Extra loss `calibrator`: a later step cannot be more probable than the earlier one, so
+    - $q_t$ (k,): the output of the network of task $t$ on the embedded input $x$ (D,);
+    - $p_t$ (k,): what $t$ passes on: ReLU(Linear($z_t$)), with dropout. $z_t$ goes down the chain, not $q_t$;
+    - $Q$, $K$, $V$ (k, k): without bias, the same for all steps, initialised with standard deviation 0.01;
+    - $w_u$: the weight of token $u$;
+    - $v_t$ (k,), $b_t$: the output layer of task $t$.
 
-    .. math:: \alpha \sum_{t \ge 2} \mathrm{mean}\big(\max(\sigma(y_t) - \sigma(y_{t-1}),\, 0)\big)
+    The extra loss `calibrator` says that a later step cannot be more probable than the earlier one:
 
-    over the rows on which both are observed. It is taken between neighbours of which the later is given the earlier,
-    for only there is it true. Between other neighbours information flows all the same, in the order of the tasks, with
-    no calibrator; without any such pair there is no extra loss.
+    $$
+    \alpha \sum_{t \ge 2} \operatorname{mean}\big(\max(\sigma(y_t) - \sigma(y_{t-1}),\, 0)\big)
+    $$
 
-    All tasks reach the embedding. Task t reaches the networks of the tasks up to t, what they pass on, its output, and,
-    from the second on, Q, K, V. The calibrator reaches whatever its tasks do.
+    The mean is over the rows on which both tasks are observed. The loss is taken only between neighbours of which the
+    later is given the earlier, because only there does the claim hold. Other neighbours still exchange information, in
+    the order of the tasks. Without a pair of this sort there is no extra loss.
+
+    All tasks reach the embedding. Task $t$ reaches the networks of the tasks up to $t$, what they pass on, its own
+    output layer and, from the second task on, $Q$, $K$, $V$. The calibrator reaches whatever its tasks do.
 
     Args:
         schema: Fields and tasks: at least two, all binary.
         embedding_dim: Width of a field's embedding.
-        tower_dims: Layer widths of a task's network; the last is k. By default two tasks have together the first layer
-            of shared_bottom; the authors have 128, 64, 32.
-        calibrator_weight: alpha. 0: no extra loss.
-        dropout: On every hidden layer and on p_t (the authors have .1, .3, .3).
+        tower_dims: Layer widths of a task's network; the last is k. By default two tasks together have the first layer
+            of shared_bottom; the authors use 128, 64, 32.
+        calibrator_weight: Weight alpha of the calibrator. 0: no extra loss.
+        dropout: On every hidden layer and on what a task passes on (the authors use .1, .3, .3).
 
     Shape:
         batch of B rows -> {task: (B,)}; each is the logit given exposure, so a funnel child's output is the joint.
 
-    Differs from other implementations: the calibrator exists (MTReclib, MMLRec and torch-rechub have none) and is a
-    mean (PaddleRec's sum grows with the batch); Q, K, V have no bias and are common to all steps (torch-rechub's are
-    not). From the authors' code: labels may be missing; their L2 penalty on Q, K, V is left to the trainer's decay.
+    Differs from other implementations:
+        The calibrator exists (MTReclib, MMLRec and torch-rechub have none) and is a mean (PaddleRec's sum grows with the
+        batch). $Q$, $K$, $V$ have no bias and are common to all steps (torch-rechub's are not).
+
+    Differs from the authors' code:
+        Labels may be missing. The authors' L2 penalty on $Q$, $K$, $V$ is left to the trainer's weight decay.
     """
 
     def __init__(

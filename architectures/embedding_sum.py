@@ -16,28 +16,33 @@ class EmbeddingSum(Architecture):
     r"""The sum of all fields' embeddings, and one linear output per task: no hidden layer, no interaction of fields.
 
     A bag of embeddings, as in Joulin, Grave, Bojanowski, Mikolov: Bag of Tricks for Efficient Text Classification,
-    EACL 2017, arXiv 1607.01759, for fields in place of words (no paper on it as a recommender is known to us):
+    EACL 2017, arXiv 1607.01759, with fields in place of words (we know of no paper that uses it as a recommender):
 
-    .. math:: s = \sum_f e_f[x_f] + \sum_j n_j v_j, \qquad y_k = w_k^\top s + c_k
+    $$
+    s = \sum_f e_f[x_f] + \sum_j n_j v_j, \qquad y_k = w_k^\top s + c_k
+    $$
 
-    - e_f[x_f] (d,): the embedding of the value of categorical field f;
-    - n_j: the value of numeric field j, or a number that a field of another kind is embedded to; v_j (d,): its embedding;
-    - w_k (d,), c_k: the output of task k.
+    - $e_f[x_f]$ (d,): the embedding of the value of categorical field $f$;
+    - $n_j$: the value of numeric field $j$, or a number that a field of another kind is embedded to;
+    - $v_j$ (d,): the embedding of that number;
+    - $w_k$ (d,), $c_k$: the output layer of task $k$.
 
-    An additive model: task k's table of field f is w_k' e_f, so the tables of all tasks share a rank of at most
-    min(d, T). With d >= T it can express a separate linear model on one-hot fields for every task.
+    The model is additive: field $f$ adds $w_k^\top e_f$ to task $k$, so the tables of all tasks together have a rank of
+    at most min(d, T). With $d \ge T$ it can express a separate linear model on one-hot fields for every task.
 
-    All tasks reach the embeddings and the v_j; w_k and c_k are one task's own. So a gradient weighting over the trunk, which
-    leaves embeddings out, compares the gradients of the v_j alone, and without numeric fields is equal weighting.
+    All tasks reach the embeddings and every $v_j$; $w_k$ and $c_k$ belong to one task. A gradient weighting over the
+    trunk leaves embeddings out, so it compares the gradients of the $v_j$ alone; without numeric fields it is equal
+    weighting.
 
     Args:
         schema: Fields and tasks.
-        embedding_dim: d.
+        embedding_dim: Width d of a field's embedding.
 
     Shape:
         batch of B rows -> {task: (B,)}.
 
-    Differs from bags of words: a sum, where fastText takes the mean, and every field has rows of its own.
+    Differs from bags of words:
+        It takes the sum, where fastText takes the mean, and every field has rows of its own.
     """
 
     def __init__(self, schema: Schema, *, embedding_dim: int = 16) -> None:

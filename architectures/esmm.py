@@ -15,37 +15,43 @@ from benchmark.kinds import KINDS
 
 @register("esmm")
 class ESMM(Architecture):
-    r"""Entire space multi-task model: a conversion's probability as the product of the steps that lead to it.
+    r"""Entire space multi-task model: the probability of a conversion is the product of the steps that lead to it.
 
     Ma, Zhao, Huang, Wang, Hu, Zhu, Gai: Entire Space Multi-Task Model: An Effective Approach for Estimating Post-Click
     Conversion Rate, SIGIR 2018, doi 10.1145/3209978.3210104, arXiv 1804.07931:
 
-    .. math:: p(click) = \sigma(a), \qquad p(click, buy) = \sigma(a)\,\sigma(c), \qquad a = h_1(x), \quad c = h_2(x)
+    $$
+    p(\text{click}) = \sigma(a), \qquad p(\text{click}, \text{buy}) = \sigma(a)\,\sigma(c), \qquad
+    a = h_1(x), \quad c = h_2(x)
+    $$
 
-    - x (D,): the embedded input; h_k: the network of task k, the embedding apart from every other;
-    - a: the logit of the parent, given exposure; c: the logit of the child, given its parent. Both outputs are trained
-      on all exposures, and c never by a loss of its own: so it does not learn from the biased sample of clicked rows.
+    - $x$ (D,): the embedded input; $h_k$: the network of task $k$; networks share nothing but the embedding;
+    - $a$: the logit of the parent, given exposure; $c$: the logit of the child, given its parent.
 
-    Outputs are logits: the joint is computed as one (`and_logit`), without probabilities. In a chain the joint of a
-    child is the parent of the next. A task without parent (a regression, say) is the output of its network.
+    Both outputs are trained on all exposures. $c$ has no loss of its own, so it does not learn from the biased sample of
+    clicked rows.
 
-    All tasks reach the embedding; a funnel child reaches its ancestors' networks too, as nothing is detached in the
-    paper's product. `detach_parent` is our ablation.
+    Outputs are logits. The logit of the joint is computed directly (`and_logit`), without probabilities. In a chain the
+    joint of a child is the parent of the next. A task without a parent (a regression, say) is the output of its network.
+
+    All tasks reach the embedding. A funnel child also reaches its ancestors' networks, because the paper detaches
+    nothing in the product. `detach_parent` is our ablation.
 
     Args:
         schema: Fields and tasks; at least one task must be given another, and both must be binary.
         embedding_dim: Width of a field's embedding.
-        tower_dims: Hidden widths of a task's network. By default two tasks have together the first layer of
-            shared_bottom; the paper has 360, 200, 80.
+        tower_dims: Hidden widths of a task's network. By default two tasks together have the first layer of
+            shared_bottom; the paper uses 360, 200, 80.
         detach_parent: Keep a child's loss from its ancestors' networks.
         dropout: On every hidden layer.
 
     Shape:
         batch of B rows -> {task: (B,)}.
 
-    Differs from other implementations: no clamped probabilities (their gradient is 0 at logits such as -12 and -14,
-    where it should be -1), every task has an output of its own (DeepCTR-Torch's share a bias), and the child's output
-    is the joint in training and in evaluation (torch-rechub scores the conditional on all rows).
+    Differs from other implementations:
+        Probabilities are not clamped (a clamp makes the gradient 0 at logits such as -12 and -14, where it should be
+        -1). Every task has an output layer of its own (DeepCTR-Torch's share a bias). The child's output is the joint in
+        training and in evaluation (torch-rechub scores the conditional on all rows).
     """
 
     def __init__(

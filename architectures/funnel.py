@@ -9,12 +9,16 @@ from torch import Tensor
 def and_logit(parent: Tensor, conditional: Tensor) -> Tensor:
     r"""The logit of "both": of sigmoid(parent) * sigmoid(conditional).
 
-    With a, c the two logits, 1 / (sigmoid(a) sigmoid(c)) - 1 = exp(-a) + exp(-c) + exp(-a - c), so
+    With the two logits $a$ and $c$,
 
-    .. math:: \mathrm{and}(a, c) = -\log\left(e^{-a} + e^{-c} + e^{-a-c}\right)
+    $$
+    \frac{1}{\sigma(a)\,\sigma(c)} - 1 = e^{-a} + e^{-c} + e^{-a-c}, \qquad
+    \operatorname{and}(a, c) = -\log\left(e^{-a} + e^{-c} + e^{-a-c}\right)
+    $$
 
-    exactly. A product of probabilities would be 0 or 1 in float32 long before this overflows, and without a gradient.
-    Commutative and associative: a chain of steps is a fold. Never above the smaller of the two.
+    This is exact. A product of probabilities becomes 0 or 1 in float32, and loses its gradient, long before this
+    overflows. The operation is commutative and associative, so a chain of steps is a fold. The result is never above the
+    smaller of the two.
 
     Shape:
         (B,), (B,) -> (B,).

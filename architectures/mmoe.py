@@ -13,22 +13,24 @@ from architectures.layers import FeatureEmbedding, MLPs, Towers, make_gates
 
 @register("mmoe")
 class MMoE(Architecture):
-    r"""Multi-gate mixture of experts: every task mixes common experts by a gate of its own.
+    r"""Multi-gate mixture of experts: every task mixes the common experts with a gate of its own.
 
     Ma, Zhao, Yi, Chen, Hong, Chi: Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts,
     KDD 2018, doi 10.1145/3219819.3220007, equations 6 to 8:
 
-    .. math:: y_k = h_k\Big(\sum_e g_k(x)_e\, f_e(x)\Big), \qquad g_k(x) = \mathrm{softmax}(W_k x)
+    $$
+    y_k = h_k\Big(\sum_e g_k(x)_e\, f_e(x)\Big), \qquad g_k(x) = \operatorname{softmax}(W_k x)
+    $$
 
-    - x (D,): the embedded input; f_e: expert e, an MLP with ReLU after its last layer too;
-    - W_k (E, D): the gate of task k, without bias; h_k: the tower of task k.
+    - $x$ (D,): the embedded input; $f_e$: expert $e$, an MLP with ReLU after its last layer too;
+    - $W_k$ (E, D): the gate of task $k$, without bias; $h_k$: the tower of task $k$.
 
-    All tasks reach the embedding and the experts; a gate and a tower are one task's own.
+    All tasks reach the embedding and the experts. A gate and a tower belong to one task.
 
     Args:
         schema: Fields and tasks.
         embedding_dim: Width of a field's embedding.
-        num_experts: E, at least 2: with one expert the gates are constant and this is shared_bottom.
+        num_experts: Number of experts E, at least 2: with one expert the gates are constant and this is shared_bottom.
         expert_dims: Layer widths of an expert.
         tower_dims: Hidden widths of a tower.
         dropout: On every hidden layer of experts and towers.
@@ -36,8 +38,9 @@ class MMoE(Architecture):
     Shape:
         batch of B rows -> {task: (B,)}.
 
-    Differs from other implementations: gates are linear in the input and have no bias, as in the paper (FuxiCTR's and
-    DeepCTR-Torch's are MLPs, torch-rechub's have batch norm, which lets rows influence each other).
+    Differs from other implementations:
+        Gates are linear in the input and have no bias, as in the paper. FuxiCTR's and DeepCTR-Torch's are MLPs;
+        torch-rechub's have batch norm, which lets rows influence each other.
     """
 
     def __init__(

@@ -19,20 +19,22 @@ class OMoE(Architecture):
     The ablation of MMoE in its own paper: Ma, Zhao, Yi, Chen, Hong, Chi: Modeling Task Relationships in Multi-task
     Learning with Multi-gate Mixture-of-Experts, KDD 2018, doi 10.1145/3219819.3220007:
 
-    .. math:: y_k = h_k\Big(\sum_e g(x)_e\, f_e(x)\Big), \qquad g(x) = \mathrm{softmax}(W x)
+    $$
+    y_k = h_k\Big(\sum_e g(x)_e\, f_e(x)\Big), \qquad g(x) = \operatorname{softmax}(W x)
+    $$
 
-    - x (D,): the embedded input; f_e: expert e, an MLP with ReLU after its last layer too;
-    - W (E, D): the gate of all tasks, without bias; h_k: the tower of task k.
+    - $x$ (D,): the embedded input; $f_e$: expert $e$, an MLP with ReLU after its last layer too;
+    - $W$ (E, D): the gate of all tasks, without bias; $h_k$: the tower of task $k$.
 
     The layer is that of Shazeer et al.: Outrageously Large Neural Networks, ICLR 2017, arXiv 1701.06538, without its
     noise and sparsity: every expert takes part, as in the paper above.
 
-    All tasks reach the embedding, the experts and the gate; a tower is one task's own.
+    All tasks reach the embedding, the experts and the gate. A tower belongs to one task.
 
     Args:
         schema: Fields and tasks.
         embedding_dim: Width of a field's embedding.
-        num_experts: E, at least 2: with one expert the gate is constant and this is shared_bottom.
+        num_experts: Number of experts E, at least 2: with one expert the gate is constant and this is shared_bottom.
         expert_dims: Layer widths of an expert.
         tower_dims: Hidden widths of a tower.
         dropout: On every hidden layer of experts and towers.
@@ -40,8 +42,9 @@ class OMoE(Architecture):
     Shape:
         batch of B rows -> {task: (B,)}.
 
-    Differs from other implementations: the mixture is computed once and every tower reads the same tensor (STEM's code
-    evaluates the gate once a task, so that dropout within it makes several gates of the one).
+    Differs from other implementations:
+        The mixture is computed once and every tower reads the same tensor. STEM's code evaluates the gate once for each
+        task, so dropout inside it turns one gate into several.
     """
 
     def __init__(

@@ -16,41 +16,43 @@ from architectures.layers import Embedded, FeatureEmbedding, Towers, Units, batc
 
 @register("ple")
 class PLE(Architecture):
-    r"""Progressive layered extraction: experts of a task's own beside shared ones, level upon level.
+    r"""Progressive layered extraction: levels of experts, some shared and some belonging to one task.
 
     Tang, Liu, Zhao, Gong: Progressive Layered Extraction (PLE): A Novel Multi-Task Learning (MTL) Model for
-    Personalized Recommendations, RecSys 2020, doi 10.1145/3383313.3412236, equations 2 to 7. For a unit u, a task or
-    the shared one:
+    Personalized Recommendations, RecSys 2020, doi 10.1145/3383313.3412236, equations 2 to 7. A unit $u$ is a task $k$ or
+    the shared unit $s$:
 
-    .. math::
-        v_{u,0} = x, \qquad v_{u,j} = \mathrm{softmax}(W_{u,j}\, v_{u,j-1})\, S_{u,j}, \qquad y_k = h_k(v_{k,L})
+    $$
+    v_{u,0} = x, \qquad v_{u,j} = \operatorname{softmax}(W_{u,j}\, v_{u,j-1})\, S_{u,j}, \qquad y_k = h_k(v_{k,L})
+    $$
 
-    - x (D,): the embedded input; v_{u,j} (H_j,): the stream of unit u after level j of L;
-    - expert e of unit u at level j: ReLU(Linear(v_{u,j-1})): an expert reads its own unit's stream;
-    - S_{k,j} (N, H_j): what the gate of task k mixes: its own experts, then the shared ones;
-    - S_{s,j} (E, H_j): what the shared gate mixes: the experts of all tasks and the shared ones. The last level has no
+    - $x$ (D,): the embedded input; $v_{u,j}$ ($H_j$,): the stream of unit $u$ after level $j$ of $L$;
+    - an expert of unit $u$ at level $j$ is ReLU(Linear($v_{u,j-1}$)): it reads the stream of its own unit;
+    - $S_{k,j}$ (N, $H_j$): what the gate of task $k$ mixes: its own experts, then the shared ones;
+    - $S_{s,j}$ (E, $H_j$): what the shared gate mixes: the experts of all tasks and the shared ones. The last level has no
       shared gate, because nothing would read it;
-    - W_{u,j}: the gate, without bias; h_k: the tower of task k.
+    - $W_{u,j}$: the gate, without bias; $h_k$: the tower of task $k$.
 
-    All tasks reach the embedding, the shared experts and gates, the own experts of every level but the last and the own
-    gates of every level but the last two: through the shared stream. One task alone reaches its experts on the last
-    level, its gates on the last two, and its tower.
+    Through the shared stream, all tasks reach the embedding, the shared experts and gates, the task experts of every
+    level but the last, and the task gates of every level but the last two. Only its own task reaches a tower, the task
+    experts of the last level and the task gates of the last two.
 
     Args:
         schema: Fields and tasks.
         embedding_dim: Width of a field's embedding.
-        level_dims: H_j: the width of the experts (one layer each) of every level. One level is CGC.
-        num_shared_experts: Shared experts of a level. 0: there is no shared stream; tasks meet in the embedding alone.
-        num_task_experts: Own experts of each task, a level. 0 and one level: MMoE.
+        level_dims: Width of the experts (one layer each) of every level. One level is CGC.
+        num_shared_experts: Shared experts of a level. 0: there is no shared stream, and tasks share the embedding only.
+        num_task_experts: Experts of each task on a level. 0 with one level is MMoE.
         tower_dims: Hidden widths of a tower.
         dropout: On every hidden layer of experts and towers.
 
     Shape:
         batch of B rows -> {task: (B,)}.
 
-    Differs from other implementations: the shared gate mixes the experts of all tasks (FuxiCTR's and STEM's only the
-    shared ones), the shared experts read the shared stream (LibMTL's read each task's own), and the last level has no
-    shared gate (MTReclib's and DeepCTR-Torch's have one that never learns).
+    Differs from other implementations:
+        The shared gate mixes the experts of all tasks (FuxiCTR's and STEM's mix the shared ones only). The shared experts
+        read the shared stream (LibMTL's read each task's stream). The last level has no shared gate (MTReclib's and
+        DeepCTR-Torch's have one that never learns).
     """
 
     def __init__(

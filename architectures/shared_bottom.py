@@ -18,11 +18,14 @@ class SharedBottom(Architecture):
     Caruana: Multitask Learning, Machine Learning 28, 1997, doi 10.1023/A:1007379606734; as a recommender, equation 1 of
     the MMoE paper (KDD 2018, doi 10.1145/3219819.3220007):
 
-    .. math:: y_k = h_k(f(x))
+    $$
+    y_k = h_k(f(x))
+    $$
 
-    - x (D,): the embedded input; f: the bottom, an MLP with ReLU after its last layer too; h_k: the tower of task k.
+    - $x$ (D,): the embedded input; $f$: the bottom, an MLP with ReLU after its last layer too;
+    - $h_k$: the tower of task $k$.
 
-    All tasks reach the embedding and the bottom; a tower is one task's own.
+    All tasks reach the embedding and the bottom. A tower belongs to one task.
 
     Args:
         schema: Fields and tasks.
@@ -35,7 +38,8 @@ class SharedBottom(Architecture):
     Shape:
         batch of B rows -> {task: (B,)}.
 
-    Differs from other implementations: not in the model; the layer over the embeddings is computed without them.
+    Differs from other implementations:
+        The model is the same. The first layer is computed without concatenating the embeddings.
     """
 
     def __init__(

@@ -14,31 +14,36 @@ from benchmark.schema import Task
 
 @register("single_task")
 class SingleTask(Architecture):
-    r"""One separate network per task: nothing is shared, the embedding neither.
+    r"""One separate network per task: nothing is shared, not even the embedding.
 
     The reference of the multi-task gain in Tang, Liu, Zhao, Gong: Progressive Layered Extraction, RecSys 2020,
     doi 10.1145/3383313.3412236, section 5.1: the same network, trained for one task alone.
 
-    .. math:: y_k = h_k(f_k(x_k))
+    $$
+    y_k = h_k(f_k(x_k))
+    $$
 
-    - x_k (D,): the input embedded by tables of task k's own, which start alike in all tasks;
-    - f_k: an MLP with ReLU after its last layer too; h_k: the tower.
+    - $x_k$ (D,): the input, embedded by tables that belong to task $k$; they start alike in all tasks;
+    - $f_k$: an MLP with ReLU after its last layer too; $h_k$: the tower.
 
     No task reaches a parameter of another, so weightings that work on shared gradients have nothing to do.
 
     Args:
         schema: Fields and tasks.
         embedding_dim: Width of a field's embedding, in each task's tables.
-        hidden_dims: Layer widths of f_k; as the bottom of shared_bottom, so that the two differ by sharing alone.
+        hidden_dims: Layer widths of the MLP; those of shared_bottom, so that the two differ by sharing alone.
         tower_dims: Hidden widths of the tower.
         dropout: On every hidden layer.
 
     Shape:
         batch of B rows -> {task: (B,)}.
 
-    Differs from models that share the embedding and still bear such a name (EasyRec's simple_multi_task). The networks
-    are trained side by side and stop together; `metrics_per_task` of the record has each at its own best epoch.
+    Differs from other implementations:
+        Some models of such a name share the embedding (EasyRec's simple_multi_task). Here the networks train side by side
+        and stop together; `metrics_per_task` in the record has each at its own best epoch.
     """
+
+    shares = False
 
     def __init__(
         self,

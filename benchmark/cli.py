@@ -13,28 +13,15 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 import click
 
 import benchmark
+from benchmark.console import allow_any_console
+from benchmark.options import MarginOption, Verbs, margins_of, only_with
 from benchmark.records.record import BASELINE, GAIN, RESULTS_DIR, Purpose, SelectionName
 
 if TYPE_CHECKING:
     from benchmark.analysis.answer import Answer
-    from benchmark.statistics import Margin
     from benchmark.trackers import Tracker
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
-
-
-class Verbs(click.Group):
-    """A group that answers a misspelt verb with one line."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Does what click does, and adds the verb that was meant and the known names to the error."""
-        if args and not args[0].startswith("-") and args[0] not in self.commands:
-            from benchmark.text import unknown
-
-            raise click.UsageError(unknown("verb", args[0], self.commands))
-        return super().resolve_command(ctx, args)
 
 
 @click.group(cls=Verbs, context_settings=CONTEXT, invoke_without_command=True)
@@ -48,6 +35,7 @@ def mtlbench(context: click.Context) -> None:
       mtlbench report results/runs --html report.html
       mtlbench compare mmoe/equal single_task/equal
       mtlbench list architectures mmoe
+      mtlbench new architecture my_net
       mtlbench recommend RECORD --user 42
     """  # noqa: D301  click looks for the character \b
     if context.invoked_subcommand is None:
@@ -64,37 +52,6 @@ def run(overrides: tuple[str, ...]) -> None:
 
     sys.argv = ["mtlbench run", *overrides]
     app()
-
-
-class MarginOption(click.Option):
-    """`--margin auc=0.001 --margin mse=1%`. Its help ends with the defaults, which come from the kinds of task."""
-
-    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        """Does what click does, and adds the defaults."""
-        from benchmark.kinds import default_margins
-
-        record = super().get_help_record(ctx)
-        defaults = ", ".join(f"{metric}={size}" for metric, size in default_margins().items())
-        return record and (record[0], f"{record[1]}  [default: {defaults}]")
-
-
-def _margins(option: str, words: tuple[str, ...], also: tuple[str, ...] = ()) -> dict[str, Margin]:
-    """The values given to a `MarginOption`, by metric. `also` names the metrics allowed besides the headline metrics."""
-    from benchmark.kinds import check_headlines
-    from benchmark.statistics import Margin
-
-    margins = {}
-    for word in words:
-        metric, equals, size = word.partition("=")
-        if not equals:
-            raise ValueError(f"{option} {word}: expected METRIC=VALUE, such as auc=0.001 or mse=1%")
-        try:
-            if metric not in also:
-                check_headlines([metric], also)
-            margins[metric] = Margin.parse(size)
-        except ValueError as error:
-            raise ValueError(f"{option} {word}: {error}") from None
-    return margins
 
 
 _results = click.argument("results", default=RESULTS_DIR, type=click.Path())
@@ -195,15 +152,15 @@ def report(
     from benchmark.reporting.names import read_names
 
     has_latex, has_figure = options["latex"] is not None, figure is not None
-    _only_with("--latex", {"--columns": columns, "--notes": notes}, there=has_latex)
-    _only_with("--figure", {"--out": out, "--dataset": dataset, "--width": width}, there=has_figure)
-    _only_with("--latex or --figure", {"--names": names}, there=has_latex or has_figure)
+    only_with("--latex", {"--columns": columns, "--notes": notes}, there=has_latex)
+    only_with("--figure", {"--out": out, "--dataset": dataset, "--width": width}, there=has_figure)
+    only_with("--latex or --figure", {"--names": names}, there=has_latex or has_figure)
     if has_figure and out is None:
         raise ValueError("--figure: expected --out, the file to write it to (.pdf, .svg or .png), found none")
     chosen = _tracker(tracker) if tracker else None  # a misspelt tracker fails before the work starts
     printed = read_names(names) if names is not None else {}
     paper = Paper(tuple(columns.split(",")) if columns else (), printed, notes is not False) if has_latex else None
-    made = make(results or RESULTS_DIR, margins=_margins("--margin", margin, (GAIN,)), paper=paper, **options)
+    made = make(results or RESULTS_DIR, margins=margins_of("--margin", margin, (GAIN,)), paper=paper, **options)
     if figure is None or out is None:
         made.print()
     else:
@@ -212,13 +169,6 @@ def report(
     place = chosen.report(lambda: made) if chosen is not None else None
     if place is not None:
         click.echo(f"tracked: {place}")
-
-
-def _only_with(option: str, others: dict[str, object], *, there: bool) -> None:
-    """Refuses options that have no effect without another option, which is missing."""
-    for name, value in others.items():
-        if value is not None and not there:
-            raise ValueError(f"{name}: expected {option} beside it, found none")
 
 
 def _tracker(words: Sequence[str]) -> Tracker:
@@ -272,7 +222,7 @@ def compare(
     from benchmark.analysis.compare import are_folders
     from benchmark.analysis.compare import compare as judge
 
-    margins = _margins("--margin", margin, (GAIN,))
+    margins = margins_of("--margin", margin, (GAIN,))
     if delong and selection != "joint":
         raise ValueError(f"--delong: checkpoints hold the joint selection, found --selection {selection}")
     if delong and are_folders(first, second, results):
@@ -315,7 +265,7 @@ def power(
     """
     from benchmark.analysis.power import power as plan
 
-    differences = _margins("--difference", difference, (GAIN,))
+    differences = margins_of("--difference", difference, (GAIN,))
     plan(results, baseline=baseline, differences=differences, selection=selection).print()
 
 
@@ -363,6 +313,39 @@ def list_(*, group: str | None, name: str | None, names: bool, suits: str | None
 
 
 @mtlbench.command()
+@click.argument("group")
+@click.argument("name")
+@click.option("--into", metavar="FOLDER", type=click.Path(), help="Write to this folder.  [default: NAME]")
+def new(group: str, name: str, *, into: str | None) -> None:
+    """Write a package with an architecture, a weighting or a data set of your own.
+
+    GROUP is architecture, weighting or dataset. The package works as written; its comments say what to replace.
+    """
+    from benchmark.scaffold import make_package
+
+    click.echo(make_package(group, name, into))
+
+
+@mtlbench.command()
+@click.argument("group")
+@click.argument("name")
+def check(group: str, name: str) -> None:
+    """Run the contract tests of an architecture, a weighting or a data set.
+
+    GROUP is architecture, weighting or dataset, and NAME as it is registered. The exit status is 1 if a contract is broken.
+    """
+    from benchmark.contracts import checking
+
+    outcomes = []
+    for outcome in checking.check(group, name):
+        click.echo(outcome)
+        outcomes.append(outcome)
+    click.echo(f"{group} {name}: {checking.tally(outcomes)}")
+    if any(outcome.status == "broken" for outcome in outcomes):
+        sys.exit(1)
+
+
+@mtlbench.command()
 @_results
 @click.option("--unpack", is_flag=True, help="Do the reverse: write one file per record again.")
 def pack(results: str, *, unpack: bool) -> None:
@@ -384,8 +367,11 @@ def pack(results: str, *, unpack: bool) -> None:
 @mtlbench.command()
 @click.argument("place", type=click.Path())
 @click.argument("id", required=False)
-def show(place: str, id: str | None) -> None:
-    """Print one record as JSON.
+@click.option("--json", "as_json", is_flag=True, help="All that the record has, as JSON.")
+def show(place: str, id: str | None, *, as_json: bool) -> None:
+    """Print one record in words.
+
+    What ran, how it ended, the metrics of every task, time, environment, and the traceback of a run that failed.
 
     PLACE is a folder of records, packed or not; ID is the record's id or its first characters. Without ID, PLACE is the
     path of a record.
@@ -393,8 +379,10 @@ def show(place: str, id: str | None) -> None:
     import json
 
     from benchmark.records.packing import show as find
+    from benchmark.reporting.one_record import in_words
 
-    click.echo(json.dumps(find(place, id), indent=1))
+    found = find(place, id)
+    click.echo(json.dumps(found, indent=1) if as_json else in_words(found, place))
 
 
 @mtlbench.command()
@@ -407,7 +395,8 @@ def show(place: str, id: str | None) -> None:
 def recommend(record: str, users: tuple[str, ...], form: Literal["table", "json", "csv"], **options: Any) -> None:
     """Show the best items for a user.
 
-    RECORD is the JSON file of a run with save_checkpoint=true. The checkpoint is beside it.
+    RECORD is the JSON of a run with save_checkpoint=true, or a folder of such runs, of which the best on validation
+    recommends.
     """
     from benchmark.trained.recommender import recommend as rank
 
@@ -415,7 +404,8 @@ def recommend(record: str, users: tuple[str, ...], form: Literal["table", "json"
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Entry point: a user's mistake gives one line on stderr (exit 1; usage 2), unless MTLBENCH_TRACEBACK=1."""
+    """Entry point: what a user got wrong is one line on stderr (exit 1; usage 2), unless MTLBENCH_TRACEBACK=1."""
+    allow_any_console()
     try:
         mtlbench.main(args=arguments, prog_name="mtlbench", standalone_mode=False)
     except click.ClickException as error:

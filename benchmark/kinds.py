@@ -20,8 +20,8 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
-from benchmark.plugins import load_plugins
-from benchmark.text import unknown
+from benchmark.plugins import load_plugins, missing_hint
+from benchmark.text import near, unknown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -292,7 +292,8 @@ def get(name: str) -> Kind:
     if name not in KINDS:
         load_plugins("kinds")
     if name not in KINDS:
-        raise ValueError(unknown("kind", name, KINDS))
+        hint = missing_hint("kinds", has_near=bool(near(name, KINDS)))
+        raise ValueError(f"{unknown('kind', name, KINDS)}{hint}")
     return KINDS[name]
 
 

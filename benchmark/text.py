@@ -5,18 +5,31 @@ from __future__ import annotations
 import difflib
 import math
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from benchmark.statistics import Interval
 
 
-def unknown(what: str, name: str, known: Any) -> str:
-    """One line for a misspelt name: what was meant, and all that is known."""
-    near = difflib.get_close_matches(name, list(known), n=1)
-    meant = f"; did you mean {near[0]}?" if near else ";"
-    return f"unknown {what} {name!r}{meant} known: {', '.join(sorted(known))}"
+def unknown(what: str, name: str, known: Any, meant: Sequence[str] = ()) -> str:
+    """One line for a misspelt name: what was meant, and all that is known.
+
+    Args:
+        what: The word for it: "architecture".
+        name: As it was typed; upper and lower case are the same to the guess.
+        known: All names there are.
+        meant: What was meant, where the caller knows better than the spelling.
+    """
+    guess = list(meant) or near(name, known)
+    asked = f"; did you mean {' or '.join(guess)}?" if guess else ";"
+    return f"unknown {what} {name!r}{asked} known: {', '.join(sorted(known)) or 'none'}"
+
+
+def near(name: str, known: Iterable[str]) -> list[str]:
+    """The one name that is spelt much like this, whatever the case; or none."""
+    by_lower = {text.lower(): text for text in known}
+    return [by_lower[text] for text in difflib.get_close_matches(name.lower(), by_lower, n=1)]
 
 
 def counted(number: int, what: str) -> str:

@@ -55,7 +55,7 @@ def shell(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         (
             ["reprot"],
             2,
-            "unknown verb 'reprot'; did you mean report? known: compare, list, pack, power, recommend, reference, report, run, show",
+            "unknown verb 'reprot'; did you mean report? known: check, compare, list, new, pack, power, recommend, refer",
         ),
         (["list", "--nmaes"], 2, "unknown option '--nmaes'; did you mean --names? known: --for, --help, --names, -h"),
         (
@@ -109,6 +109,12 @@ def test_a_mistake_of_run_is_one_line_and_leaves_nothing(tmp_path: Path, argumen
     assert done.stderr.startswith(line)
     assert done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("verb", ["report", "compare", "power"])
+def test_the_help_of_a_margin_has_the_defaults(capsys: pytest.CaptureFixture[str], verb: str) -> None:
+    main([verb, "--help"])
+    assert "[default: auc=" in " ".join(capsys.readouterr().out.split())
 
 
 # list and help --------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from benchmark import load_records
+from benchmark.scaffold import make_package
 from benchmark.settings.config import TrainerConfig
 
 ROOT = Path(__file__).parents[1]
@@ -27,8 +28,8 @@ def blocks(language: str) -> list[str]:
 
 
 def commands(verb: str) -> list[list[str]]:
-    """The arguments of every `mtlbench <verb>` of the page."""
-    lines = [line for block in blocks("bash") for line in block.splitlines()]
+    """The arguments of every `mtlbench <verb>` about the package of the page."""
+    lines = [line for block in blocks("bash")[1:] for line in block.splitlines()]
     return [shlex.split(line)[2:] for line in lines if line.startswith(f"mtlbench {verb} ")]
 
 
@@ -55,8 +56,12 @@ class Installed:
             file = source / path.removeprefix("# ")
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(code)
+        new, *self.following = blocks("bash")[0].splitlines()
+        _, _, group, name = new.split()
+        self.fresh = make_package(group, name, folder / name)
         pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index"]
-        subprocess.run([*pip, "--target", str(target), str(source)], check=True, capture_output=True)
+        command = [*pip, "--target", str(target), str(source), str(self.fresh.folder)]
+        subprocess.run(command, check=True, capture_output=True)
         write_log(folder / "data" / "store_log" / "log.csv")
         self.folder = folder
         self.environment = os.environ | {
@@ -78,10 +83,10 @@ class Installed:
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
         return done.stdout
 
-    def mtlbench(self, *verbs: list[str]) -> str:
+    def mtlbench(self, *verbs: list[str], cwd: Path | None = None) -> str:
         """The output of one or more calls of the console script, in one process."""
         calls = "; ".join(f"main({arguments!r})" for arguments in verbs)
-        return self.python("-c", f"from benchmark.cli import main; {calls}")
+        return self.python("-c", f"from benchmark.cli import main; {calls}", cwd=cwd)
 
 
 @pytest.fixture(scope="module")
@@ -134,9 +139,18 @@ def test_the_three_run_from_the_command_line_and_stand_in_the_report(installed: 
 
 
 def test_the_contracts_are_there_without_a_checkout(installed: Installed) -> None:
-    (line,) = [line for block in blocks("bash") for line in block.splitlines() if "benchmark.contracts" in line]
-    _, *arguments = shlex.split(line)
-    assert installed.python(*arguments, cwd=installed.folder) == ""
+    (check,) = commands("check")
+    assert installed.mtlbench(["check", *check]).splitlines()[-1] == "weighting group_dro: 8 hold"
+
+
+def test_the_page_begins_with_what_new_prints_and_that_works(installed: Installed) -> None:
+    there, *following = installed.fresh.commands
+    assert there == f"cd {installed.fresh.folder}"
+    assert installed.following == ["cd my_net", *following]
+    check, run, report = (shlex.split(line)[1:] for line in following[1:])
+    told = installed.mtlbench(check, [*run, *SMALL, *SMALL_SHOP], report, cwd=installed.fresh.folder)
+    assert "architecture my_net: 15 hold\n" in told
+    assert "2 runs (2 finished) of 2 methods on 1 data set" in told
 
 
 def test_the_three_go_through_the_contract_tests(installed: Installed) -> None:

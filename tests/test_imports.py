@@ -22,12 +22,13 @@ FILES = {
 
 # a unit imports only what stands before it
 ORDER = (
-    "statistics", "files", "plugins", "text", "kinds", "schema", "rows", "seeding", "metrics", "records", "settings",
+    "statistics", "files", "plugins", "hooks", "text", "kinds", "schema", "rows", "seeding", "metrics", "records", "settings",
     "architectures", "datasets", "weightings", "analysis", "reporting", "trackers", "training", "trained", "runs",
-    "reference", "contracts", "_plugins", "__main__", "cli",
+    "reference", "contracts", "scaffold", "options", "__main__", "cli", "_toplevel",
 )  # fmt: skip
 NO_TORCH = (
-    "benchmark", "cli", "analysis", "kinds", "records", "reporting", "rows", "settings", "statistics", "files", "text", "metrics",
+    "benchmark", "cli", "analysis", "kinds", "records", "reporting", "rows", "scaffold", "settings",
+    "statistics", "files", "hooks", "options", "plugins", "text", "metrics",
 )  # fmt: skip
 
 
@@ -64,10 +65,10 @@ def test_there_are_no_circles() -> None:
     TopologicalSorter(GRAPH).prepare()
 
 
-def test_architectures_know_registry_schema_rows_kinds_and_seeding_and_not_each_other() -> None:
+def test_architectures_know_a_few_modules_of_the_harness_and_not_each_other() -> None:
     blocks = {"architectures", "architectures.layers", "architectures.funnel"}
     blocks |= {"architectures._first_layer", "architectures._plan"}
-    harness = {f"benchmark.{name}" for name in ("settings.registry", "schema", "rows", "kinds", "seeding")}
+    harness = {f"benchmark.{name}" for name in ("settings.registry", "hooks", "schema", "rows", "kinds", "seeding")}
     for module in (name for name in FILES if unit(name) == "architectures"):
         assert GRAPH[module] <= blocks | harness, module
 

@@ -43,12 +43,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_has_every_source_file_and_nothing_else(wheel: Path) -> None:
     inside = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    roots = {"architectures": ROOT, "benchmark": ROOT, "hydra_plugins": ROOT / "benchmark" / "_plugins"}
+    beside = ROOT / "benchmark" / "_toplevel"
+    roots = {"architectures": ROOT, "benchmark": ROOT, "hydra_plugins": beside, "mtlbench": beside}
     outside = {
         str(path.relative_to(root))
         for package, root in roots.items()
         for path in (root / package).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts and "_plugins" not in path.relative_to(root).parts
+        if path.is_file() and "__pycache__" not in path.parts and "_toplevel" not in path.relative_to(root).parts
     }
     outside |= {f"benchmark/{path.relative_to(ROOT)}" for path in (ROOT / "conf").rglob("*.*") if path.suffix != ".pyc"}
     assert inside == outside
@@ -92,7 +93,7 @@ print(sweeper.__file__, *sorted(Plugins.instance().class_name_to_class), sep="\\
 
 
 @pytest.mark.parametrize("editable", [False, True])
-def test_hydra_finds_the_sweeper_and_the_plugins_of_others(
+def test_hydra_finds_the_sweeper_and_the_plugins_of_others_and_the_command_its_packages(
     bare: Path, wheel: Path, tmp_path: Path, editable: bool
 ) -> None:
     (tmp_path / "copy").mkdir()
@@ -103,6 +104,12 @@ def test_hydra_finds_the_sweeper_and_the_plugins_of_others(
     assert done.returncode == 0, done.stderr
     file, *plugins = done.stdout.splitlines()
     assert Path(file).is_relative_to(tmp_path / ("copy" if editable else "bare"))
+    (tmp_path / "architectures").mkdir()
+    (tmp_path / "architectures" / "__init__.py").touch()
+    for path, says in (("", "mtlbench, version "), (".", f"mtlbench: {tmp_path}/architectures hides the package ")):
+        command, environment = [bare.with_name("mtlbench"), "--version"], os.environ | {"PYTHONPATH": path}
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert (done.stdout + done.stderr).startswith(says)
     prepare()
     assert plugins == sorted(Plugins.instance().class_name_to_class)
 

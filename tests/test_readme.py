@@ -12,59 +12,31 @@ import sys
 from pathlib import Path
 
 import pytest
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from benchmark.cli import main, mtlbench
+from benchmark.cli import main
 from benchmark.runs.runner import check, run
 from benchmark.settings.composition import compose_run
 from benchmark.settings.config import RunConfig
 from benchmark.settings.help import experiments
 from benchmark.settings.registry import REGISTRIES
+from tests.pages import RUN, blocks, commands, is_run, jobs_of, parse_verb, words_of
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf8")
-RUN = ("mtlbench run", "python -m benchmark")
 SHORT = ("trainer.max_epochs=1", "threads=1")
 OWN = ("benchmark.", "architectures.")  # modules: what plugins registered is not meant
 SMALL_SHOP = ("dataset.num_users=60", "dataset.num_items=40", "dataset.num_rows=3000")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", TEXT, flags=re.DOTALL | re.MULTILINE)
-
-
-def commands() -> list[str]:
-    """Every command of every bash block, without comments."""
-    lines = [line for block in blocks("bash") for line in block.replace("\\\n", " ").splitlines()]
-    return [shlex.join(words) for line in lines if (words := shlex.split(line, comments=True))]
-
-
-def is_run(command: str) -> bool:
-    return command.startswith(RUN) and "--help" not in command
-
-
-def words_of(command: str) -> list[str]:
-    """What follows `mtlbench run`, without flags and what only a launcher reads."""
-    words = shlex.split(command)[3 if command.startswith("python") else 2 :]
-    return [word for word in words if not word.startswith(("-", "hydra"))]
-
-
-def jobs_of(command: str) -> list[list[str]]:
-    """The overrides of every run of the sweep, expanded as Hydra does it."""
-    parsed = OverridesParser.create().parse_overrides(words_of(command))
-    return [job for batch in BasicSweeper.split_arguments(parsed, None) for job in batch]
-
-
-RUNS = [command for command in commands() if is_run(command)]
-VERBS = [command for command in commands() if command.startswith("mtlbench") and command not in RUNS]
-MAKES = [command for command in commands() if command.startswith("make")]
+RUNS = [command for command in commands(TEXT) if is_run(command)]
+VERBS = [command for command in commands(TEXT) if command.startswith("mtlbench") and command not in RUNS]
+MAKES = [command for command in commands(TEXT) if command.startswith("make")]
 
 
 def test_no_command_is_of_a_kind_that_is_not_tested() -> None:
     assert len(RUNS) >= 6
     assert len(VERBS) >= 6
-    assert sorted([*RUNS, *VERBS, *MAKES]) == sorted(commands())
+    assert sorted([*RUNS, *VERBS, *MAKES]) == sorted(commands(TEXT))
 
 
 @pytest.mark.parametrize("command", RUNS)
@@ -76,11 +48,7 @@ def test_every_run_of_every_sweep_composes(command: str) -> None:
 
 @pytest.mark.parametrize("command", VERBS)
 def test_every_other_verb_parses(command: str) -> None:
-    verb, *arguments = shlex.split(command)[1:]
-    arguments = [argument for argument in arguments if argument != "--help"]
-    parent = mtlbench.make_context("mtlbench", [verb])  # a verb keeps the help option that it is first made with
-    context = mtlbench.commands[verb].make_context(verb, arguments, parent=parent)
-    assert not context.args
+    parse_verb(command)
 
 
 @pytest.mark.parametrize("command", MAKES)
@@ -145,7 +113,7 @@ def test_what_runs_on_real_data_runs(
     assert len(record.epochs) == 1
 
 
-@pytest.mark.parametrize("block", blocks("console"))
+@pytest.mark.parametrize("block", blocks(TEXT, "console"))
 def test_what_a_mistake_is_said_to_cost_it_costs(block: str) -> None:
     """Every `$ command`, and under it the line that it prints; `...` at the end stands for the rest."""
     for command, expected in re.findall(r"^\$ (.*)\n(.*)\n", block, re.MULTILINE):
@@ -157,7 +125,7 @@ def test_what_a_mistake_is_said_to_cost_it_costs(block: str) -> None:
         assert line == expected or (expected.endswith("...") and line.startswith(expected.removesuffix("...")))
 
 
-@pytest.mark.parametrize("code", blocks("python"), ids=lambda code: code.splitlines()[0])
+@pytest.mark.parametrize("code", blocks(TEXT, "python"), ids=lambda code: code.splitlines()[0])
 def test_python_examples_run(
     code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

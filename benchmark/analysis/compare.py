@@ -20,9 +20,10 @@ from benchmark.analysis.answer import Answer
 from benchmark.analysis.estimates import Rows, Terms
 from benchmark.analysis.families import endpoints, replicates
 from benchmark.analysis.gain import TASKS
+from benchmark.analysis.lookup import find_method, require
 from benchmark.analysis.question import Question
 from benchmark.analysis.results import label
-from benchmark.analysis.study import Group, Run, Study, find_method, short_name, tuned_name
+from benchmark.analysis.study import Group, Run, Study, short_name, tuned_name
 from benchmark.analysis.values import Values, values_on_test
 from benchmark.kinds import check_headlines
 from benchmark.records.record import GAIN, RESULTS_DIR, TUNED, Record, SelectionName, load_records
@@ -39,7 +40,7 @@ from benchmark.statistics import (
     unranked,
 )
 from benchmark.statistics.wording import WORDS, bracketed, p_number, places
-from benchmark.text import ABSENT, unknown
+from benchmark.text import ABSENT
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -404,16 +405,6 @@ def study_of(results: str | Path | Sequence[Record]) -> Study:
     if not records:
         raise ValueError(f"no records under {results}")
     return Study.of(records, apart=False)
-
-
-def require(study: Study, *methods: str, what: str = "method") -> None:
-    """Refuses a name that no method has, with the known names, and a name that several methods have."""
-    for wanted in methods:
-        if all(find_method(group.by_method, wanted) is None for group in study.groups):
-            same = sorted({run.method for run in study.runs if run.record.method == wanted})
-            if same:
-                raise ValueError(f"{what} {wanted!r} names several: {', '.join(same)}; give one of them in full")
-            raise ValueError(unknown(what, wanted, study.methods))
 
 
 def _table(judged: Judged) -> Table:

@@ -13,11 +13,12 @@ import polars as pl
 from scipy.special import chdtri
 
 from benchmark.analysis.answer import Answer
-from benchmark.analysis.compare import headlines, require, study_of
+from benchmark.analysis.compare import headlines, study_of
 from benchmark.analysis.families import compared, terms
 from benchmark.analysis.gain import endpoint, scores
+from benchmark.analysis.lookup import find_baseline, require
 from benchmark.analysis.question import Question, answered
-from benchmark.analysis.study import Group, find_baseline
+from benchmark.analysis.study import Group
 from benchmark.analysis.values import Values, values_on_test
 from benchmark.kinds import check_headlines
 from benchmark.records.record import BASELINE, GAIN, RESULTS_DIR, Record, SelectionName

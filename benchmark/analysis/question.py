@@ -1,8 +1,12 @@
 """What an experiment asks, declared in its runs in advance: the primary endpoint, contrasts, and looks.
 
-The primary question has one test per method and is a separate family; the tasks are a second family. Contrasts are a
-third. A contrast is a pair of methods, `mmoe/equal - shared_bottom/equal`; a pair of architectures or weightings, `mmoe
-- shared_bottom`, each averaged over what both were crossed with; or all pairs of a factor, `architecture`.
+The primary question is one test a method, in a family of its own; the tasks are a second family. Contrasts are a third: a
+pair of methods, `mmoe/equal - shared_bottom/equal`; a pair of architectures or weightings, `mmoe - shared_bottom`, each the
+mean over what both were crossed with; or all pairs of a factor, `architecture`.
+
+An architecture whose tasks share no parameter is no level of the factors. Under a weighting of gradients its runs would be those
+of the plain weighting again. Copies are no evidence: they would count the same seeds several times, and pull every effect of a
+weighting towards zero. In a pair of architectures it is compared under the weightings that it was trained with.
 """
 
 from __future__ import annotations
@@ -18,7 +22,8 @@ from benchmark.analysis import gain
 from benchmark.analysis.estimates import Rows, Terms, contrast
 from benchmark.analysis.families import compared, endpoints, not_ranked, terms
 from benchmark.analysis.gain import Scores
-from benchmark.analysis.study import Group, Study, find_baseline
+from benchmark.analysis.lookup import find_baseline
+from benchmark.analysis.study import Group, Study
 from benchmark.analysis.values import Values, values_on_test
 from benchmark.records.record import GAIN, Record
 from benchmark.statistics import (

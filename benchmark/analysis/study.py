@@ -407,28 +407,3 @@ def tuned_name(method: str) -> str:
 def short_name(record: Record) -> str:
     """The name of its method if no other has the same."""
     return tuned_name(record.method) if record.purpose == TUNED else record.method
-
-
-def find_baseline(group: Group, wanted: str) -> str | None:
-    """The method to compare with, among methods with finished runs: `wanted` tuned if it exists, else as in `find_method`.
-
-    Tuned methods are compared with a tuned baseline; otherwise tuning itself would look like a gain.
-    """
-    methods = {method: runs for method, runs in group.finished.items() if runs}
-    if group.is_tuned:
-        wanted = wanted.replace(f" ({TUNED})", "", 1)
-    return find_method(methods, tuned_name(wanted)) or find_method(methods, wanted)
-
-
-def find_method(methods: Mapping[str, Sequence[Run]], wanted: str) -> str | None:
-    """The method that `wanted` names: exactly, or as the only method with this architecture and weighting.
-
-    If several match, untuned methods are preferred, then methods with a finished run, so that a mistyped parameter does
-    no harm.
-    """
-    if wanted in methods:
-        return wanted
-    same = {method: runs for method, runs in methods.items() if runs and runs[0].record.method == wanted}
-    same = {method: runs for method, runs in same.items() if runs[0].record.purpose != TUNED} or same
-    done = [method for method, runs in same.items() if any(run.finished for run in runs)] or list(same)
-    return done[0] if len(done) == 1 else None

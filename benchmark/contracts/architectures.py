@@ -16,6 +16,7 @@ from benchmark.seeding import initialise
 from benchmark.settings import registry
 from benchmark.settings.composition import compose_run
 from benchmark.settings.config import RunConfig
+from benchmark.training.gradients import count_shared
 
 
 def suited(name: str) -> dict[str, Schema]:
@@ -84,6 +85,16 @@ def every_parameter_gets_a_gradient(name: str, schema: Schema) -> None:
         silent -= {p for p, value in model.named_parameters() if value.grad is not None and value.grad.any()}
     remedy = "Use these parameters in `forward`, or do not make them on this schema"
     expect(not silent, "a gradient for every parameter within three steps", f"none for {sorted(silent)}", remedy)
+
+
+@contracts.everywhere
+def what_says_that_it_shares_nothing_shares_nothing(name: str, schema: Schema) -> None:
+    """Where `shares` is False, sweeps leave out weightings of gradients: no parameter may serve two tasks."""
+    if registry.architectures.get(name).shares:  # type: ignore[attr-defined]
+        raise NotApplicable("may share parameters")
+    model = build(name, schema)
+    shared = count_shared(model(make_batch(schema, 64)), list(model.parameters()))
+    expect(shared == 0, "no parameter that two tasks reach", f"{shared:,}", "Leave `shares` at True")
 
 
 @contracts.everywhere

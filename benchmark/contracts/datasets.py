@@ -39,7 +39,8 @@ def built(name: str) -> Data:
         with patch.object(socket.socket, "connect", refuse), patch.object(socket, "getaddrinfo", refuse):
             return declare(name).build()
     except FileNotFoundError as error:
-        raise NotApplicable(f"its files are not here: {str(error).splitlines()[0]}") from error
+        sentence = str(error).splitlines()[0].partition(". ")[0]
+        raise NotApplicable(f"its files are not here: {sentence}") from error
 
 
 @contracts.once

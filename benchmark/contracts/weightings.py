@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from benchmark.contracts.expectation import Contracts, expect, expect_close
 from benchmark.kinds import BINARY, REGRESSION
+from benchmark.records.record import combines_gradients
 from benchmark.schema import Task
 from benchmark.settings import registry
 from benchmark.settings.composition import compose_run
@@ -111,6 +112,17 @@ def its_configuration_composes_into_the_one_that_python_makes(name: str) -> None
     expect(asdict(composed) == expected, str(expected), asdict(composed), remedy)
     made = asdict(RunConfig(weighting=name))["weighting"]  # type: ignore[arg-type]
     expect(made == expected, str(expected), made, remedy)
+
+
+@contracts.once
+def its_configuration_says_whether_it_combines_gradients(name: str) -> None:
+    """By the parameter `scope`: from a record, reports know which weightings do nothing where tasks share nothing."""
+    config = registry.weightings.config(name)
+    of_gradients = issubclass(registry.weightings.get(name), GramWeighting | JacobianWeighting)
+    found = combines_gradients(asdict(config))
+    wanted = "a parameter `scope`" if of_gradients else "no parameter `scope`"
+    remedy = "Give a weighting of gradients the parameters scope and head_gradients, and no other one a parameter scope"
+    expect(found == of_gradients, wanted, f"the parameters {', '.join(asdict(config))}", remedy)
 
 
 @contracts.once

@@ -58,9 +58,15 @@ def fitted(table: Table, numeric: str) -> Iterator[FittedColumn]:
     """The fields, categorical, numeric, others, one at a time: a log of hundreds of millions of rows is not held twice.
 
     Raises:
-        ValueError: if a numeric column has an infinite value.
+        ValueError: if a numeric column has an infinite value, or its bins the name of another column.
     """
     train = table.split == TRAIN
+    for name in table.numeric if numeric == "bins" else ():
+        if f"{name}_bin" in (*table.columns, *table.labels):
+            raise ValueError(
+                f"column '{name}_bin': numeric=bins makes a field of this name of the numeric column {name!r}; rename one of "
+                "the two, or take numeric=standardise or raw"
+            )
     for name, values in table.numeric.items():
         if np.isinf(values).any():
             row = int(np.isinf(values).argmax())

@@ -16,8 +16,6 @@ from benchmark.kinds import BINARY
 from benchmark.schema import Task
 from benchmark.seeding import derive
 
-READER = 1  # raised by a change of what is parsed
-
 # the files have no header; names as in the public code of MMoE on this data
 COLUMNS = (
     "age", "class_worker", "det_ind_code", "det_occ_code", "education", "wage_per_hour", "hs_college",
@@ -63,12 +61,13 @@ class CensusIncome(Dataset):
     99,762 (test). Source: UCI Machine Learning Repository, data set 117, doi 10.24432/C5N30T. Licence: CC BY 4.0.
 
     Tasks, all binary: `income` (more than 50,000 dollars), `never_married`, `education` (at least an associate degree).
+
     As in the MMoE paper, columns that are the label of any task (income, marital status, education) are never
-    features, whichever tasks are chosen: 38 columns remain, 31 categorical (codes of occupation and industry among
+    features, whichever tasks are chosen. 38 columns remain, 31 categorical (codes of occupation and industry among
     them) and 7 numeric. The survey's sampling weight is neither a feature nor used as a weight. `?` is a category.
 
     Paper: "Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts", J. Ma et al.,
-    KDD 2018, section 6.3.
+    KDD 2018, doi 10.1145/3219819.3220007, section 6.3.
 
     Args:
         tasks: Any of income, never_married, education.
@@ -77,8 +76,8 @@ class CensusIncome(Dataset):
         split_seed: Draws the rows of validation.
         protocol: `official`: validation is 10 % of the train file at random, test is the test file. `halved`, as in the
             papers: train is the whole train file, and the test file is halved at random into validation and test.
-        train_rows: Train on so many of its rows, drawn at random by `split_seed`, and leave the rest out; null: all.
-            Validation and test are the same whatever it is.
+        train_rows: Train on this many rows, drawn at random by `split_seed`; null: all. Validation and test do not
+            depend on it.
     """
 
     all_tasks = (
@@ -109,8 +108,9 @@ class CensusIncome(Dataset):
     def build(self) -> Data:
         """Finds and parses the two files, or takes the arrays from the cache."""
         found = find(SOURCE)
-        source = {"files": found.identity, "reader": READER}
-        return prepare(self, read=lambda: self._read(found.paths), source=source, numeric=self.numeric)
+        return prepare(
+            self, read=lambda: self._read(found.paths), source={"files": found.identity}, numeric=self.numeric
+        )
 
     def _read(self, paths: dict[str, Path]) -> Table:
         parts = [_parse(paths[name]) for name in ("census-income.data", "census-income.test")]

@@ -15,7 +15,6 @@ from benchmark.datasets.text import read_text
 from benchmark.kinds import BINARY, REGRESSION, Transform
 from benchmark.schema import Task
 
-READER = 1  # raised by a change of what is parsed
 RECORD = "https://zenodo.org/records/10439422/files"
 ARCHIVES = {
     "pure": ("KuaiRand-Pure.tar.gz", "0820331067a3784d9691136f772b35a7"),
@@ -52,30 +51,29 @@ VIDEO_NUMBERS = ("video_duration", "server_width", "server_height")
 class KuaiRand(Dataset):
     """KuaiRand: whether a user clicks a short video, watches it long, likes it, and for how many seconds they watch.
 
-    The standard recommendation log of an app, 2022-04-08 to 2022-05-08.
-    Source: Zenodo, record 10439422. Licence: CC BY-SA 4.0.
+    The standard recommendation log of an app, 2022-04-08 to 2022-05-08. Source: Zenodo, record 10439422. Licence: CC BY-SA 4.0.
 
     Tasks: `click`, `long_view`, `like` (binary) and `play_time` (regression on log1p of seconds: play time is
     heavy-tailed, with a median of 5 s and a 99th percentile of 209 s).
 
     Features, 45 columns: the ids, all columns of the user table, the basic columns of the video table (the tags of a
     video are one category together), the tab of the app and the hour. Counts, length and size enter as log1p.
-    Never features: play time, every feedback (clicks and long views are thresholds of play time), times of stay, and
-    the table of video statistics, whose means are over a month that has the test days in it.
+    These are never features: play time, any feedback (clicks and long views are thresholds of play time), times of
+    stay, and the table of video statistics, whose means cover a month that includes the test days.
 
     Exact duplicate rows of the log are dropped and counted. Split by date: train to 05-04, validation 05-05 and 05-06,
     test 05-07 and 05-08. Of the standard logs, the one from 04-22 on is required; the earlier one joins train where it
     is there. The log of random exposure is not used.
 
     Paper: "KuaiRand: An Unbiased Sequential Recommendation Dataset with Randomly Exposed Videos", C. Gao et al.,
-    CIKM 2022.
+    CIKM 2022, arXiv 2208.08696.
 
     Args:
         variant: pure (1.4 million rows), 1k (11.7 million) or 27k (322 million; it is prepared in memory).
         tasks: Any of click, long_view, like, play_time.
         numeric: How numeric columns (log1p) enter: train quantile bins beside the standardised value, that value
             alone, or as they are.
-        split_seed: Accepted like everywhere, and without effect: the split is by date.
+        split_seed: Has no effect, because the split is by date; every data set accepts it.
     """
 
     all_tasks = (
@@ -105,8 +103,7 @@ class KuaiRand(Dataset):
     def build(self) -> Data:
         """Finds and parses the logs and side tables, or takes the arrays from the cache."""
         found = find(_source(self.variant))
-        source = {"files": found.identity, "reader": READER}
-        return prepare(self, read=lambda: self._read(found), source=source, numeric=self.numeric)
+        return prepare(self, read=lambda: self._read(found), source={"files": found.identity}, numeric=self.numeric)
 
     def _read(self, found: Found) -> Table:
         logs = {name: path for name, path in found.paths.items() if name.startswith("log_standard")}

@@ -12,7 +12,6 @@ from benchmark.datasets.text import read_text
 from benchmark.kinds import BINARY, REGRESSION
 from benchmark.schema import Task
 
-READER = 1  # raised by a change of what is parsed
 GENRES = (
     "unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy",
     "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western",
@@ -44,11 +43,13 @@ class MovieLens100K(Dataset):
     The owners' files and RecBole's atomic files (which its wheel carries) give the same data and fingerprint.
 
     Tasks: `liked` (binary, 4 stars or more) and `rating` (regression, stars).
+
     Features, 25 categorical columns: user, gender, age group (those of MovieLens-1M), occupation; item, year and a flag
     for each of 19 genres. The year is the one that ends the official title, "(1995)"; two films have none. The time of
     a rating is not a feature. The split is random: 80 % train, 10 % validation, 10 % test.
 
-    Paper: "The MovieLens Datasets: History and Context", F. M. Harper and J. A. Konstan, ACM TiiS 5(4), 2015.
+    Paper: "The MovieLens Datasets: History and Context", F. M. Harper and J. A. Konstan, ACM TiiS 5(4), 2015,
+    doi 10.1145/2827872.
 
     Args:
         tasks: Any of liked, rating.
@@ -70,8 +71,7 @@ class MovieLens100K(Dataset):
     def build(self) -> Data:
         """Finds and parses the files of either format, or takes the arrays from the cache."""
         found = find(SOURCE)
-        source = {"files": found.identity, "reader": READER}
-        return prepare(self, read=lambda: self._read(found), source=source)
+        return prepare(self, read=lambda: self._read(found), source={"files": found.identity})
 
     def _read(self, found: Found) -> Table:
         ratings, users, films = READERS[found.layout](found)

@@ -16,6 +16,7 @@ from benchmark.datasets._catalogue import CONTEXT, ITEMS, USERS, load_catalogue,
 from benchmark.datasets._columns import check_precision, cleaned
 from benchmark.datasets._fit import TREATMENTS, count_fields, fitted
 from benchmark.datasets._leaks import count_repeated, refuse_labels_as_fields
+from benchmark.datasets._reader import reader_digest
 from benchmark.datasets.table import (
     LEFT_OUT,
     SPLITS,
@@ -33,10 +34,12 @@ from benchmark.schema import CategoricalField, NumericField, Schema, Task
 
 __all__ = ["LEFT_OUT", "SPLITS", "TEST", "TRAIN", "VALIDATION", "Table", "prepare", "random_split"]
 
-FORMAT = 7  # of the prepared arrays and what is done to them; a change raises it, and old caches are not read
+FORMAT = 7  # of the arrays as benchmark.rows and .schema write them; a change raises it, and old caches are not read
 
 
-def prepare(dataset: Dataset, *, read: Callable[[], Table], source: dict[str, Any], numeric: str = "bins") -> Data:
+def prepare(
+    dataset: Dataset, *, read: Callable[[], Table], source: dict[str, Any] | None = None, numeric: str = "bins"
+) -> Data:
     """The data set as memory-mapped arrays: from the cache, else from `read` and what is fitted on its train rows.
 
     Categories are numbered from 1 in the order of their values, missing last; what train does not have is 0.
@@ -53,9 +56,10 @@ def prepare(dataset: Dataset, *, read: Callable[[], Table], source: dict[str, An
     rows. A task that is about clicked rows only is one without `given`.
 
     Args:
-        dataset: Its name and parameters (each an attribute of its own name) are part of the cache's key.
+        dataset: Its name and parameters (each an attribute of its own name) are part of the cache's key, and so is its code,
+            see `reader_digest`.
         read: Parses the files; called only if the cache does not have the result.
-        source: Plain values that name what is read: digests of the files, the version of the reader.
+        source: Plain values that name what is read: digests of the files. None for data that are drawn.
         numeric: The treatment of numeric columns.
 
     Raises:
@@ -65,7 +69,8 @@ def prepare(dataset: Dataset, *, read: Callable[[], Table], source: dict[str, An
     if numeric not in TREATMENTS:
         raise ValueError(f"dataset.numeric must be one of {', '.join(TREATMENTS)}, found {numeric!r}")
     named = parameters(dataset)
-    key = digest({"format": FORMAT, "dataset": named, "numeric": numeric, "source": source})[:16]
+    reader = reader_digest(type(dataset))
+    key = digest({"format": FORMAT, "dataset": named, "numeric": numeric, "source": source, "reader": reader})[:16]
     folder = cache_folder() / "prepared" / f"{named['name']}-{key}"
     return _load(folder_made_once(folder, lambda made: _write(made, dataset, read(), numeric)))
 

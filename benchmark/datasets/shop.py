@@ -19,8 +19,6 @@ from benchmark.kinds import BINARY, REGRESSION
 from benchmark.schema import Task
 from benchmark.seeding import derive
 
-MODEL_VERSION = 1  # of the model as coded here; a change that moves a number raises it, and old caches are not read
-
 AGE_GROUPS = ("18-24", "25-34", "35-44", "45-54", "55-64", "65+")
 REGIONS = ("north", "east", "south", "west", "abroad")
 MEMBERSHIPS = ("none", "basic", "gold")
@@ -186,37 +184,49 @@ class Shop(Dataset):
     On a real log nobody knows how good a model could be. Here the probabilities and means behind the labels are known,
     and the record has their metrics on the test rows: `best_reachable`.
 
-    A user u is a vector z_u in R^K, an item i a vector v_i. `attribute_share` of their variance follows from the
-    attributes (a random vector for each value, and one times the log of the price), the rest from the id alone. Users
-    and items come up at random, independently, some more often than others; so do device and hour, the context c. The
-    score of task k has mean 0 and variance about 1. Its unit vectors a_k, b_k, g_k have cosines of about
-    `task_correlation` over the tasks, and every term is standardised over the rows:
+    User $u$ has a vector $z_u$ of length K, item $i$ a vector $v_i$. A share of their variance, `attribute_share`,
+    follows from the attributes (a random vector for each value, and one times the log of the price), the rest from the id
+    alone. Users and items come up at random, independently, some more often than others; so do device and hour, the
+    context $c$. The score $s_k$ of task $k$ has mean 0 and variance about 1:
 
-        s_k = w_1 a_k.z_u + w_1 b_k.v_i + w_2 g_k.(z_u * v_i) + w_3 context_k(c)
-        w_1^2 = .9 (1 - affinity) / 2,   w_2^2 = .9 affinity,   w_3^2 = .1
+    $$
+    s_k = w_1\, a_k^\top z_u + w_1\, b_k^\top v_i + w_2\, g_k^\top (z_u \odot v_i) + w_3\, h_k(c)
+    $$
 
-        p(click)            = sigmoid(signal * s_1 + intercept_1)
-        p(purchase | click) = sigmoid(signal * s_2 + intercept_2)
-        seconds             = 30 exp(.4 s_3) * Gamma(mean 1, standard deviation duration_noise)
+    $$
+    w_1^2 = 0.9\, \frac{1 - \alpha}{2}, \qquad w_2^2 = 0.9\, \alpha, \qquad w_3^2 = 0.1
+    $$
 
-    The intercepts give the two rates. Duration is observed on clicked rows only. It is a regression on the seconds
-    themselves, without a transform: its mean is known in seconds, and the tail of this Gamma is light enough for a
-    squared error in them.
+    $\alpha$ is `affinity`. The unit vectors $a_k$, $b_k$, $g_k$ have cosines of about `task_correlation` between tasks,
+    and every term is standardised over the rows. The labels follow from the scores:
 
-    The model is of this project's making and stands for no real shop. Its default size is such that a good architecture
-    comes within .01 AUC and 5 % MSE of the best reachable in some ten epochs: 530 train rows for a user, 1070 for an
-    item, on average. More users or items for the same rows, a higher `rank`, `affinity` or `skew`, or a lower `signal`
-    or `attribute_share` makes it harder.
+    $$
+    p(\text{click}) = \sigma(\beta s_1 + c_1), \qquad p(\text{purchase} \mid \text{click}) = \sigma(\beta s_2 + c_2)
+    $$
+
+    $$
+    \text{seconds} = 30\, e^{0.4 s_3}\, \Gamma
+    $$
+
+    $\beta$ is `signal`; the intercepts $c_1$ and $c_2$ give the two rates; $\Gamma$ is drawn from a Gamma distribution
+    of mean 1 and standard deviation `duration_noise`. Duration is observed on clicked rows only. It is a regression on
+    the seconds themselves, without a transform: its mean is known in seconds, and the tail of this Gamma is light enough
+    for a squared error.
+
+    This project made the model; it stands for no real shop. At its default size a good architecture comes within .01 AUC
+    and 5 % MSE of the best reachable in some ten epochs: on average there are 530 train rows for a user and 1070 for an
+    item. More users or items for the same rows, a higher `rank`, `affinity` or `skew`, or a lower `signal` or
+    `attribute_share` makes it harder.
 
     Args:
-        tasks: Which of click, purchase and duration. Without click, purchase is given nothing.
-        num_users: U; their ids are 1 ... U.
-        num_items: I; their ids are 1 ... I.
+        tasks: Any of click, purchase, duration. Without click, purchase has no parent.
+        num_users: Number of users U; their ids are 1 ... U.
+        num_items: Number of items I; their ids are 1 ... I.
         num_rows: Exposures, of all splits together: 80 % train, 10 % validation, 10 % test, at random.
-        rank: K, the length of the latent vectors.
+        rank: Length K of the latent vectors.
         attribute_share: Share of the variance of a latent vector that follows from the attributes, in [0, 1].
-        affinity: Share of what is not context that is taste, this user for this item, in [0, 1].
-        task_correlation: How much the tasks look at the same directions, in [0, 1].
+        affinity: Share of taste (this user for this item) in what is not context, in [0, 1].
+        task_correlation: How far the tasks depend on the same directions, in [0, 1].
         signal: Standard deviation of the logits of click and of purchase given click.
         click_rate: Expected share of clicked rows.
         purchase_rate: Expected share of purchases in clicked rows.
@@ -282,7 +292,7 @@ class Shop(Dataset):
 
     def build(self) -> Data:
         """Draws the log, or takes it from the cache."""
-        return prepare(self, read=lambda: self.draw()[0], source={"model": MODEL_VERSION}, numeric=self.numeric)
+        return prepare(self, read=lambda: self.draw()[0], numeric=self.numeric)
 
     def draw(self) -> tuple[Table, Truth]:
         """The log, and what is behind it row by row, in memory."""

@@ -17,12 +17,10 @@ from benchmark.kinds import REGRESSION
 from benchmark.schema import Task
 from benchmark.seeding import derive
 
-MODEL_VERSION = 1  # of the recipe as coded here; a change that moves a number raises it, and old caches are not read
-
 
 @dataclass(frozen=True, slots=True)
 class TwoRegressions:
-    """The noiseless function behind the labels: y_k = w_k.x + sum_i sin(alpha_i w_k.x + beta_i).
+    r"""The noiseless function behind the labels: $w_k^\top x + \sum_i \sin(\alpha_i w_k^\top x + \beta_i)$.
 
     Shape:
         weights_TD: (2, D); alpha_M, beta_M: (M,), the same for both tasks.
@@ -64,40 +62,46 @@ def draw_labels(rng: np.random.Generator, mean_RT: np.ndarray, noise_std: float)
 class Synthetic(Dataset):
     r"""Two regressions with a known correlation of tasks and a known noise floor.
 
-    With orthonormal :math:`u_1, u_2 \in R^d`, task correlation :math:`p`, scale :math:`c` and
-    :math:`x \sim N(0, I_d)`:
+    With orthonormal $u_1, u_2 \in \mathbb{R}^d$, task correlation $p$, scale $c$ and $x \sim N(0, I_d)$:
 
-        w_1 = c u_1,   w_2 = c (p u_1 + sqrt(1 - p^2) u_2)        so that cos(w_1, w_2) = p
-        y_k = w_k.x + sum_{i=1..m} sin(alpha_i w_k.x + beta_i) + eps_k,   eps_k ~ N(0, noise_std^2)
+    $$
+    w_1 = c\, u_1, \qquad w_2 = c\, \left(p\, u_1 + \sqrt{1 - p^2}\, u_2\right), \qquad \cos(w_1, w_2) = p
+    $$
 
-    alpha_i and beta_i are the same in both tasks; the eps are independent. The best reachable MSE is that of the noise
-    on the very rows of the test split. p is the correlation of the weights: that of the labels is lower, and depends
-    on alpha and beta (about .79 at p = .9).
+    $$
+    y_k = w_k^\top x + \sum_{i=1}^{m} \sin(\alpha_i w_k^\top x + \beta_i) + \epsilon_k, \qquad
+    \epsilon_k \sim N(0, \sigma^2)
+    $$
+
+    $\alpha_i$ and $\beta_i$ are the same in both tasks; the $\epsilon_k$ are independent, and $\sigma$ is `noise_std`.
+    The best reachable MSE is that of the noise on the rows of the test split. $p$ is the correlation of the weights; that
+    of the labels is lower and depends on $\alpha$ and $\beta$ (about .79 at $p = 0.9$).
 
     Paper: "Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts" (MMoE), J. Ma,
-    Z. Zhao, X. Yi, J. Chen, L. Hong, E. Chi, KDD 2018, section 3.2. It prints d = 100 and the variance .01 of the
-    noise, and leaves the rest open. "Progressive Layered Extraction" (PLE), H. Tang et al., RecSys 2020, prints
-    alpha, beta ~ N(0, 1), c = 1, m = 10, d = 512 and 1.4 million rows.
+    Z. Zhao, X. Yi, J. Chen, L. Hong, E. Chi, KDD 2018, doi 10.1145/3219819.3220007, section 3.2. It prints $d = 100$ and
+    a noise variance of .01, and leaves the rest open. "Progressive Layered Extraction" (PLE), H. Tang et al., RecSys
+    2020, doi 10.1145/3383313.3412236, prints $\alpha, \beta \sim N(0, 1)$, $c = 1$, $m = 10$, $d = 512$ and 1.4
+    million rows.
 
-    The defaults are PLE's, but for the size. d = 100 is the MMoE paper's. 50 000 rows make a run of some ten seconds and
-    prepared arrays of 20 MB; the default MMoE explains 96 % of the variance within the default 30 epochs, where the noise
-    leaves 99 %, and is still improving. PLE's own size would be 6 GB in float64.
-    The public code keras-mmoe has d = 100, c = 0.3, m = 5, p = 0.8 and 12 000 rows.
+    The defaults are PLE's, except for the size; $d = 100$ is the MMoE paper's. With 50 000 rows a run takes some ten
+    seconds and the prepared arrays 20 MB. Within the default 30 epochs the default MMoE explains 96 % of the variance,
+    where the noise leaves 99 %, and it is still improving. PLE's own size would take 6 GB in float64.
+    The public code keras-mmoe uses $d = 100$, $c = 0.3$, $m = 5$, $p = 0.8$ and 12 000 rows.
 
-    The variance of the labels changes by a factor of up to 80 from one draw of alpha and beta to the next, so a mean of
-    MSE over such draws is the mean of a few. Hence alpha and beta hang on `curve_seed` alone by default: other
-    `data_seed`s draw another plane, other rows and other noise of the same curve. With `curve_seed=null` they are drawn
-    anew with every `data_seed`, as in the papers; compare R^2 there.
+    The variance of the labels changes by a factor of up to 80 from one draw of $\alpha$ and $\beta$ to the next, so a few
+    draws dominate a mean of MSE over draws. By default, therefore, only `curve_seed` decides $\alpha$ and $\beta$: another
+    `data_seed` draws another plane, other rows and other noise around the same curve. With `curve_seed=null` every
+    `data_seed` draws them anew, as in the papers; compare R² there.
 
     Args:
-        task_correlation: p, the cosine of w_1 and w_2, in [-1, 1].
-        num_rows: Of all splits together: 80 % train, 10 % validation, 10 % test.
-        num_features: d, at least 2. They enter raw, as in the paper: they are N(0, 1) already.
-        num_sinusoids: m; 0 makes the tasks linear.
-        scale: c, the length of w_1 and w_2.
+        task_correlation: Cosine p of the two weight vectors, in [-1, 1].
+        num_rows: Rows of all splits together: 80 % train, 10 % validation, 10 % test.
+        num_features: Number of features d, at least 2. They enter raw, as in the paper: they are N(0, 1) already.
+        num_sinusoids: Number of sinusoids m; 0 makes the tasks linear.
+        scale: Length c of the weight vectors.
         noise_std: Standard deviation of the noise; its square is the expected noise floor.
         curve_seed: Draws alpha and beta; null: `data_seed` does.
-        data_seed: Draws u_1, u_2, x and the noise.
+        data_seed: Draws the plane of the weights, the rows and the noise.
         split_seed: Draws which rows are train, validation and test.
 
     Shape:
@@ -143,7 +147,7 @@ class Synthetic(Dataset):
 
     def build(self) -> Data:
         """Draws the rows, or takes them from the cache."""
-        return prepare(self, read=self.read, source={"model": MODEL_VERSION}, numeric="raw")
+        return prepare(self, read=self.read, numeric="raw")
 
     def read(self) -> Table:
         """Draws the rows, in memory."""

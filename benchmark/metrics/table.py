@@ -110,9 +110,13 @@ class Metric:
 
 
 def auc_by_user(scores_R: np.ndarray, labels_R: np.ndarray, users_R: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The AUC of every user that has both classes: the share of pairs (positive, negative) in order, ties count half.
+    r"""The AUC of every user that has both classes: the share of pairs (positive, negative) in order, ties count half.
 
-    With midranks r within a user, P positives and N negatives: AUC = (sum of r over positives - P (P + 1) / 2) / (P N).
+    With the midranks $r_i$ of a user's rows, $P$ positives and $N$ negatives:
+
+    $$
+    \text{AUC} = \frac{\sum_{i \text{ positive}} r_i - P (P + 1) / 2}{P N}
+    $$
 
     Shape:
         scores_R: (R,); labels_R: (R,) 0 or 1; users_R: (R,) integer codes. Returns AUCs (G,) and numbers of rows (G,),
@@ -135,6 +139,12 @@ def auc_by_user(scores_R: np.ndarray, labels_R: np.ndarray, users_R: np.ndarray)
 
 
 def _auc(rows: Rows) -> float:
+    r"""Over the $n_1$ positive rows $P$ and the $n_0$ negative rows $N$, computed by midranks.
+
+    $$
+    \text{AUC} = \frac{1}{n_1 n_0} \sum_{i \in P} \sum_{j \in N} \Big( [z_i > z_j] + \frac{1}{2} [z_i = z_j] \Big)
+    $$
+    """
     aucs, _ = auc_by_user(rows.scores, rows.labels, np.zeros(len(rows.labels), dtype=np.int8))
     if not len(aucs):
         raise Undefined(f"one class only: all {len(rows.labels)} labels are {rows.labels[0]:g}")
@@ -142,6 +152,14 @@ def _auc(rows: Rows) -> float:
 
 
 def _gauc(rows: Rows) -> float:
+    r"""With $n_u$ the rows of user $u$, over the users with both classes.
+
+    $$
+    \text{GAUC} = \frac{\sum_u n_u\, \text{AUC}_u}{\sum_u n_u}
+    $$
+
+    Rows of a user whom train does not know are left out.
+    """
     aucs, sizes = rows.by_user
     if not len(aucs):
         raise Undefined("no user has both classes")
@@ -157,11 +175,24 @@ def _gauc_rows(rows: Rows) -> float:
 
 
 def _log_loss(rows: Rows) -> float:
+    r"""From logits, so that it does not overflow.
+
+    $$
+    -\frac{1}{n} \sum_i \big( y_i \log p_i + (1 - y_i) \log (1 - p_i) \big)
+    = \frac{1}{n} \sum_i \big( \log (1 + e^{z_i}) - y_i z_i \big)
+    $$
+    """
     # log(1 + e^z) - y z, without overflow
     return float(np.mean(np.logaddexp(0, rows.logits) - rows.labels * rows.logits))
 
 
 def _calibration(rows: Rows) -> float:
+    r"""Above 1, the model predicts too many positives.
+
+    $$
+    \frac{\sum_i p_i}{\sum_i y_i}
+    $$
+    """
     observed = rows.labels.sum()
     if observed == 0:
         raise Undefined("no positive label")
@@ -173,18 +204,42 @@ def _positive_rate(rows: Rows) -> float:
 
 
 def _mse(rows: Rows) -> float:
+    r"""Of the target in its own unit, not the standardised one.
+
+    $$
+    \text{MSE} = \frac{1}{n} \sum_i (\hat{y}_i - y_i)^2
+    $$
+    """
     return float(np.mean(np.square(rows.scores - rows.labels)))
 
 
 def _rmse(rows: Rows) -> float:
+    r"""In the unit of the target.
+
+    $$
+    \text{RMSE} = \sqrt{\text{MSE}}
+    $$
+    """
     return float(np.sqrt(_mse(rows)))
 
 
 def _mae(rows: Rows) -> float:
+    r"""In the unit of the target, and, where that was transformed, in the unit before.
+
+    $$
+    \text{MAE} = \frac{1}{n} \sum_i \left| \hat{y}_i - y_i \right|
+    $$
+    """
     return float(np.mean(np.abs(rows.scores - rows.labels)))
 
 
 def _r2(rows: Rows) -> float:
+    r"""The variance is that of the labels on the same rows.
+
+    $$
+    R^2 = 1 - \frac{\text{MSE}}{\operatorname{var}(y)}
+    $$
+    """
     variance = float(rows.labels.var())
     if variance == 0 or rows.labels.min() == rows.labels.max():  # rounding can give a constant some variance
         raise Undefined(f"constant target: all {len(rows.labels)} labels are {rows.labels[0]:g}")
@@ -192,6 +247,12 @@ def _r2(rows: Rows) -> float:
 
 
 def _incoherent(rows: Rows) -> float:
+    r"""A purchase cannot be more probable than the click that it needs.
+
+    $$
+    \frac{1}{n} \sum_i [\, p_i(\text{child}) > p_i(\text{parent}) \,]
+    $$
+    """
     return float(np.mean(rows.scores > 0))
 
 

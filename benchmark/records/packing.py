@@ -1,4 +1,4 @@
-"""`mtlbench pack` and `mtlbench show`: packs records into one file, unpacks them, and prints one as JSON. Imports no torch."""
+"""`mtlbench pack` and `mtlbench show`: many records into one file and out of it, and one of them. Imports no torch."""
 
 from __future__ import annotations
 

@@ -1,15 +1,16 @@
 """The record: the JSON that every run writes, however it ended. Imports no torch.
 
-    results/runs/<dataset>/<architecture>/<weighting>/<id>.json results/runs/trials/<dataset>/...
-    trials of a search: no test metrics results/runs/records.jsonl.zst                                  all records, if
-    packed (`packed`)
+    results/runs/<dataset>/<architecture>/<weighting>/<id>.json
+    results/runs/trials/<dataset>/...                               of a search: no test metrics
+    results/runs/.debug/<dataset>/...                               of `debug=true`: hidden, so that no report has them
+    results/runs/records.jsonl.zst                                  all of them, if they are packed (`packed`)
 
 It is written whole, by rename, last. Trackers see the same numbers; nothing is ever read back from them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -29,6 +30,7 @@ REQUIRED = ("format", "id", "status", "method", "purpose", "seed", "config")
 STATUSES = ("finished", "diverged", "failed")
 TRIAL = "trial"  # the purpose of runs that never read the test split
 TUNED = "tuned"  # the purpose of runs with the parameters that a search found
+DEBUG = ".debug"  # the folder of runs of `debug=true`: readers pass over what is hidden
 GAIN = "gain"
 """The default primary endpoint: the gain over all tasks."""
 SelectionName: TypeAlias = Literal["joint", "per_task"]
@@ -147,9 +149,22 @@ _KEYS = frozenset(f.name for f in fields(Record))
 
 
 def record_path(results_dir: str | Path, config: dict[str, Any], id: str) -> Path:
-    """`<results_dir>/<dataset>/<architecture>/<weighting>/<id>.json`; for trials, `<results_dir>/trials/...`."""
+    """`<results_dir>/<dataset>/<architecture>/<weighting>/<id>.json`; trials in `trials/...`, all of `debug=true` in `.debug/...`."""
     names = (config[group]["name"] for group in ("dataset", "architecture", "weighting"))
-    return Path(results_dir, *(["trials"] if config.get("purpose") == TRIAL else []), *names, f"{id}.json")
+    inner = [DEBUG] * bool(config.get("debug")) + ["trials"] * (config.get("purpose") == TRIAL)
+    return Path(results_dir, *inner, *names, f"{id}.json")
+
+
+def combines_gradients(weighting: Mapping[str, Any]) -> bool:
+    """Does a weighting make its update of the tasks' gradients, and not of their losses?
+
+    Then it changes nothing where tasks share no parameter. Such weightings have the parameter `scope`, and no other has:
+    a contract holds them to it.
+
+    Args:
+        weighting: Its configuration as plain values, as a record has it.
+    """
+    return "scope" in weighting
 
 
 def load_record(path: str | Path) -> Record:

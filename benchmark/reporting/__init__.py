@@ -21,10 +21,11 @@ from benchmark.analysis.bencheval import bencheval_table
 from benchmark.analysis.estimates import estimates
 from benchmark.analysis.leaderboard import Leaderboard, leaderboards
 from benchmark.analysis.lines import reference_lines
+from benchmark.analysis.lookup import find_baseline, require_baseline
 from benchmark.analysis.question import Question, answered
 from benchmark.analysis.results import Results
 from benchmark.analysis.rows import row_errors
-from benchmark.analysis.study import Study, find_baseline
+from benchmark.analysis.study import Study
 from benchmark.analysis.summary import summary
 from benchmark.files import no_garbage_collection, written_whole
 from benchmark.kinds import check_headlines
@@ -222,7 +223,7 @@ def report(
 
     Raises:
         FileNotFoundError: if a folder does not exist.
-        ValueError: if there are no records of this purpose, or an option is unknown.
+        ValueError: if there are no records of this purpose, no data set has the baseline, or an option is unknown.
     """
     if selection not in get_args(SelectionName):
         raise ValueError(f"selection must be one of {', '.join(get_args(SelectionName))}, found {selection!r}")
@@ -238,7 +239,10 @@ def report(
     folders = [folder for place in places if (folder := _folder(place)) is not None]
     if references is None:
         references = _references(places)
-    made = _make(Study.of(loaded, purpose), baseline, selection, margins, references, folders, iqm=iqm)
+    study = Study.of(loaded, purpose)
+    if baseline != BASELINE:  # without the usual one, a report is a list of values
+        require_baseline(study, baseline)
+    made = _make(study, baseline, selection, margins, references, folders, iqm=iqm)
     made = replace(made, profiles=profiles, folder=_common(places))
     if leaderboard:
         made = replace(made, document=replace(made.document, chapters=(board_chapter(made.leaderboards),)))

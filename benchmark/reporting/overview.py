@@ -9,6 +9,7 @@ from benchmark import metrics
 from benchmark.analysis.lines import Line
 from benchmark.analysis.results import Results
 from benchmark.kinds import KINDS
+from benchmark.records.record import PLAIN_WEIGHTING, combines_gradients
 from benchmark.reporting.cells import cost_cells, metric_cell, seeds_cell
 from benchmark.reporting.layout import Cell, Column, Row, TextTable
 from benchmark.reporting.sentences import verdict_cell
@@ -79,11 +80,18 @@ def _about(results: Results) -> str:
 
 
 def grid_table(results: Results) -> TextTable | None:
-    """The gain of every architecture under every weighting, if there are at least two of each."""
+    """The gain of every architecture under every weighting, where there are two of both.
+
+    Where tasks share no parameter, a weighting that combines gradients is the plain one. Sweeps do not train it again, and its
+    cell says that it is equal.
+    """
     cells: dict[tuple[str, str], list[str]] = {}
+    of_gradients: set[str] = set()
     for method, runs in results.group.by_method.items():
         architecture, _, weighting = runs[0].record.method.partition("/")
         cells.setdefault((architecture, weighting), []).append(method)
+        if combines_gradients(runs[0].record.config["weighting"]):
+            of_gradients.add(weighting)
     once = {cell: methods[0] for cell, methods in cells.items() if len(methods) == 1}
     means = {cell: mean for cell, method in once.items() if (mean := results.mean_gain(method)) is not None}
     architectures, weightings = (sorted({cell[axis] for cell in means}) for axis in (0, 1))
@@ -91,14 +99,29 @@ def grid_table(results: Results) -> TextTable | None:
         return None
     strongest = _strongest(results, means.values())
     by_mean = sorted(architectures, key=lambda a: -max(mean for cell, mean in means.items() if cell[0] == a))
-    rows = [
-        Row((Cell(a), *(_grid_cell(results, once.get((a, w)), means.get((a, w)), strongest) for w in weightings)))
-        for a in by_mean
-    ]
+    # what is not there and need not be, as the plain weighting of an architecture without shared parameters is
+    copies = {
+        (a, w)
+        for a in architectures
+        for w in of_gradients
+        if (a, w) not in cells and once.get((a, PLAIN_WEIGHTING)) in results.group.unshared
+    }
+
+    def cell(a: str, w: str) -> Cell:
+        if (a, w) in copies:
+            plain = means.get((a, PLAIN_WEIGHTING), 0.0)
+            return Cell(f"= {PLAIN_WEIGHTING}", heat=round(plain / strongest, 3), value=plain)
+        return _grid_cell(results, once.get((a, w)), means.get((a, w)), strongest)
+
+    rows = [Row((Cell(a), *(cell(a, w) for w in weightings))) for a in by_mean]
     columns = (Column("architecture", numeric=False), *map(Column, weightings))
+    note = (
+        f"= {PLAIN_WEIGHTING}: not trained, as no parameter is shared between tasks and a weighting of gradients is the {PLAIN_WEIGHTING} "
+        "weighting there."
+    )
     return TextTable(
         "grid", "Architecture by weighting", columns, tuple(rows), f"gain over {results.baseline}, %; ↑ better, ↓ worse, ≈ equivalent",
-        detail=True,
+        (note,) if copies else (), detail=True,
     )  # fmt: skip
 
 

@@ -18,10 +18,12 @@ from benchmark.analysis.question import primary_families
 from benchmark.analysis.values import median
 from benchmark.files import digest
 from benchmark.records.record import BASELINE, GAIN, Record
+from benchmark.runs.debug import TRIALS
+from benchmark.runs.jobs import Compose, Job, any_debug, compose_all, without_copies
 from benchmark.runs.progress import say
 from benchmark.runs.search import searches_of
 from benchmark.runs.space import Parameter
-from benchmark.runs.sweep import Compose, Job, Sweep, compose_all
+from benchmark.runs.sweep import Sweep
 from benchmark.runs.tuning import check_tuning, run_searches
 from benchmark.settings.hydra_text import value_text
 from benchmark.settings.registry import plain
@@ -93,26 +95,17 @@ def decide(
         ValueError, FileNotFoundError: if a run cannot start; then no run of that stage is started.
         SystemExit: 1, if a run failed or left no record.
     """
-    plan = Looks(tuple(looks))
-    tuning = (
-        Tuning(trials, sampler, check_tuning(trials, sampler, space or {}, replicate), replicate) if trials else None
-    )
-    announced: dict[str, Any] = {"seeds": list(plan.seeds), **({"margin": margin} if margin is not None else {})}
-    methods = _methods(overrides, announced, baseline, compose)
-    primaries = sorted({method.primary for method in methods})
-    if margin is not None:
-        declared = Margin.parse(margin)
-        if GAIN in primaries:
-            endpoint({GAIN: declared})  # refuses a wrong margin
+    asked = announce(overrides, compose, looks, margin, baseline, trials, sampler, space, replicate)
+    plan, tuning, methods, announced = asked.looks, asked.tuning, asked.methods, asked.told
     with Sweep(launch) as sweep:
         say(
-            f"mtlbench: {counted(len(methods), 'method')} until decided by {listed(primaries)}: looks "
+            f"mtlbench: {counted(len(methods), 'method')} until decided by {listed(asked.primaries)}: looks "
             f"at {listed(map(str, plan.seeds), 99)} seeds, each with {100 * plan.level:.3g} % of error"
             + (f"; the margin is {margin}" if margin is not None else "")
         )
         for look in plan.seeds:
             going = _going(methods, baseline)
-            if not going or not _run(going, look, compose, sweep, tuning):
+            if not going or not _run(going, asked.jobs(going, look, compose), look, compose, sweep, tuning):
                 break
             records = [record for method in methods for job in method.runs if (record := _told(sweep, job, announced))]
             ids = {job.config.id: method for method in methods for job in method.runs}
@@ -150,16 +143,52 @@ def _told(sweep: Sweep, job: Job, announced: Mapping[str, Any]) -> Record | None
     return record
 
 
-def _methods(
-    overrides: Sequence[list[str]], announced: Mapping[str, Any], baseline: str, compose: Compose
-) -> list[_Method]:
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What stands before anything runs.
+
+    Args:
+        looks: At which it is judged.
+        told: The same as records have it, with the margin.
+        tuning: None: the default parameters are compared.
+        methods: All of them, the baseline too.
+    """
+
+    looks: Looks
+    told: dict[str, Any]
+    tuning: Tuning | None
+    methods: list[_Method]
+
+    @property
+    def primaries(self) -> list[str]:
+        """What methods are judged by."""
+        return sorted({method.primary for method in self.methods})
+
+    def jobs(self, methods: Sequence[_Method], look: int, compose: Compose) -> list[list[Job]]:
+        """The runs of each of some methods up to a look, with default parameters."""
+        return [compose_all([[*m.overrides, f"seed={seed}"] for seed in range(look)], compose) for m in methods]
+
+
+def announce(
+    overrides: Sequence[list[str]], compose: Compose, looks: Sequence[int], margin: str | None, baseline: str,
+    trials: int, sampler: str, space: Mapping[str, Any] | None, replicate: str,
+) -> Announced:  # fmt: skip
+    """Composes the methods and checks all terms; for the arguments see `decide`. Under `debug=true` there is one look.
+
+    Raises:
+        ValueError: if anything cannot run, or there is nothing to compare.
+    """
+    plan = Looks(tuple(looks))
+    space_ = check_tuning(trials, sampler, space or {}, replicate) if trials else ()
     shapes = dict.fromkeys(tuple(o for o in job if not o.startswith("seed=")) for job in overrides)
-    told = f"++looks={value_text(dict(announced))}"
-    jobs = compose_all([[*shape, told] for shape in shapes], compose)
+    jobs = without_copies(compose_all([list(shape) for shape in shapes], compose), what=None)
+    if any_debug(jobs):
+        plan, trials = Looks(plan.seeds[:1]), min(trials, TRIALS)
+    told: dict[str, Any] = {"seeds": list(plan.seeds), **({"margin": margin} if margin is not None else {})}
     methods = [
         _Method(
-            job.overrides,
-            f"{job.config.architecture.name}/{job.config.weighting.name}",
+            [*job.overrides, f"++looks={value_text(told)}"],
+            job.method,
             digest(plain(job.config.dataset)),
             job.config.primary,
         )
@@ -172,7 +201,12 @@ def _methods(
                 f"hydra/sweeper=decide compares methods with hydra.sweeper.baseline={baseline}: expected it once on every data "
                 f"set and another method beside it, found {', '.join(names)}"
             )
-    return methods
+    announced = Announced(plan, told, Tuning(trials, sampler, space_, replicate) if trials else None, methods)
+    if margin is not None:
+        declared = Margin.parse(margin)
+        if GAIN in announced.primaries:
+            endpoint({GAIN: declared})  # refuses a wrong one
+    return announced
 
 
 def _going(methods: Sequence[_Method], baseline: str) -> list[_Method]:
@@ -182,9 +216,10 @@ def _going(methods: Sequence[_Method], baseline: str) -> list[_Method]:
     return [method for method in methods if method in rivals or (method.name == baseline and method.data in data)]
 
 
-def _run(going: Sequence[_Method], look: int, compose: Compose, sweep: Sweep, tuning: Tuning | None) -> bool:
+def _run(
+    going: Sequence[_Method], asked: list[list[Job]], look: int, compose: Compose, sweep: Sweep, tuning: Tuning | None
+) -> bool:
     """Runs the seeds of a look; False if a run left no record."""
-    asked = [compose_all([[*m.overrides, f"seed={seed}"] for seed in range(look)], compose) for m in going]
     title = f"look at {look} seeds: "
     if tuning is None:
         for method, jobs in zip(going, asked, strict=True):

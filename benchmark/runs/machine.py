@@ -22,6 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from architectures.layers import FeatureEmbedding
 from benchmark.datasets import Data
 from benchmark.rows import Features
+from benchmark.settings.config import RunConfig
 from benchmark.training.embeddings import embeddings
 from benchmark.training.prediction import unlabelled
 from benchmark.training.trainer import Fit
@@ -83,6 +84,16 @@ def limited_threads(number: int) -> Iterator[int]:
         torch.set_num_threads(before)
 
 
+def device_of(config: RunConfig) -> torch.device:
+    """Where a run trains: `auto` is a GPU where there is one."""
+    return torch.device(config.device if config.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
+
+
+def device_name(device: torch.device) -> str:
+    """As records have it: `cpu`, or the name of the GPU."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
 def cost(model: Architecture, fit: Fit, data: Data, threads: int, device: torch.device) -> dict[str, Any]:
     """A record's `cost`: parameters, multiply-adds, time, memory, threads, device."""
     tables = {id(table.weight): table.weight.numel() for table in embeddings(model)}
@@ -94,7 +105,7 @@ def cost(model: Architecture, fit: Fit, data: Data, threads: int, device: torch.
         "rows_per_second": fit.rows / fit.train_seconds if fit.train_seconds else None,
         "peak_memory_bytes": _peak_memory(device),
         "threads": threads,
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "device": device_name(device),
     }
 
 

@@ -101,6 +101,8 @@ def line_of(record: Record) -> str:
     what = f"{record.dataset.get('name', record.config['dataset']['name'])} {record.method} {which}"
     if record.purpose == TUNED:
         what += " (tuned)"
+    if record.config.get("debug"):
+        what += " (debug)"
     place, left = _place()
     return " ".join(part for part in (place, what + ":", _outcome(record), left) if part)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import numpy as np
@@ -20,8 +20,9 @@ from benchmark.datasets import Data, Dataset
 from benchmark.files import digest
 from benchmark.records.predictions import path_of_predictions, path_of_test_rows, save_predictions, save_test_rows
 from benchmark.records.record import GAIN, TRIAL, Record, SelectionName, find_record, record_path
+from benchmark.runs.debug import reduced
 from benchmark.runs.described import describe, identify
-from benchmark.runs.machine import cost, environment, limited_threads, reset_peak_memory
+from benchmark.runs.machine import cost, device_of, environment, limited_threads, reset_peak_memory
 from benchmark.runs.progress import RunProgress
 from benchmark.schema import Metrics, Task
 from benchmark.seeding import initialise, seeded
@@ -55,7 +56,7 @@ def run(config: RunConfig | DictConfig) -> Record:
     """
     config = typed(config)
     check(config)
-    data = build_dataset(config).build()
+    data = build_data(config)
     identity = identify(data, config.purpose)
     before = finished_before(config, identity)
     if before is not None:
@@ -86,6 +87,12 @@ def build_dataset(config: RunConfig) -> Dataset:
     return cast(Dataset, registry.datasets.build(config.dataset))
 
 
+def build_data(config: RunConfig) -> Data:
+    """The prepared data of a configuration; under `debug=true` few rows of them, of which the cache knows nothing."""
+    data = build_dataset(config).build()
+    return reduced(data, config.trainer.batch_size) if config.debug else data
+
+
 def check(config: RunConfig) -> None:
     """Checks everything that can be checked before data is read.
 
@@ -106,10 +113,20 @@ def check(config: RunConfig) -> None:
     _check_question(config, declared.tasks)
     if config.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device=cuda, but torch finds no GPU; use device=cpu or device=auto")
-    folder = Path(config.results_dir).absolute()
+    _check_writable(config.results_dir)
+
+
+def _check_writable(results_dir: str) -> None:
+    """Makes a folder and takes it away: rights alone say too little of /proc, of a full disk, of a network's."""
+    folder = Path(results_dir).absolute()
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise ValueError(f"results_dir={config.results_dir} cannot be written: {existing} is not a writable folder")
+    try:
+        with TemporaryDirectory(dir=existing):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"results_dir={results_dir} cannot be written: {existing} is not a writable folder ({error.strerror})"
+        ) from error
 
 
 def _check_question(config: RunConfig, tasks: Sequence[Task]) -> None:
@@ -137,15 +154,15 @@ def check_data(config: RunConfig, data: Data) -> None:
 def finished_before(config: RunConfig, identity: dict[str, Any]) -> Record | None:
     """The record of the same run, if it need not be repeated.
 
-    It must have the same id and the same data, prepared and split in the same way. It must be finished or diverged (the
-    same would happen again), with checkpoint and predictions if they are asked for. `rerun=true` repeats all runs.
+    That is: same id, same data prepared and split in the same way, finished or diverged (the same would happen again), and
+    checkpoint and predictions are there if they are asked for. `rerun=true` repeats all, and `debug=true` too.
 
     Args:
         config: The run.
         identity: The result of `identify` for its data.
     """
     path = record_path(config.results_dir, config.identity, config.id)
-    record = None if config.rerun else find_record(path)
+    record = None if config.rerun or config.debug else find_record(path)
     if (
         record is None
         or record.status == "failed"
@@ -176,7 +193,7 @@ def keep_test_rows(config: RunConfig, identity: dict[str, Any]) -> None:
     if config.keeps_predictions:
         path = path_of_test_rows(record_path(config.results_dir, config.identity, config.id), identity["test_rows"])
         if not path.is_file():
-            data = build_dataset(config).build()
+            data = build_data(config)
             save_test_rows(path, data.schema.task_names, data.test.labels, data.users(data.test))
 
 
@@ -196,18 +213,14 @@ def new_record(config: RunConfig, data: Data, identity: dict[str, Any]) -> Recor
 
 
 def _execute(config: RunConfig, data: Data, record: Record) -> None:
-    device = torch.device(config.device if config.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
+    device = device_of(config)
     with limited_threads(config.threads) as threads, guarded(registry.trackers.build(config.tracker)) as tracker:
         if (
             record.purpose != TRIAL
         ):  # the trainer checks the splits that it reads; check test here, before hours are spent
             data.test.features.check(data.schema, "test")
-        model, weighting = build_model(config, data)
-        model.to(device), weighting.to(device)
-        scale = TargetScale.of(data.train, data.schema.tasks)
-        trainer = Trainer(
-            model, weighting, data, config.trainer, scale=scale, seed=config.seed, device=device
-        )  # fmt: skip
+        trainer = build_trainer(config, data, device)
+        model, scale = trainer.model, trainer.scale
         tracker.start(
             id=record.id, method=record.method, config=record.config, dataset=record.dataset["name"], seed=config.seed
         )
@@ -250,6 +263,14 @@ def build_model(config: RunConfig, data: Data) -> tuple[Any, Weighting]:
     with seeded(config.seed, "weighting"):
         weighting: Weighting = registry.weightings.build(config.weighting, data.schema.tasks)
     return model, weighting
+
+
+def build_trainer(config: RunConfig, data: Data, device: torch.device) -> Trainer:
+    """What trains a run, before its first step."""
+    model, weighting = build_model(config, data)
+    model.to(device), weighting.to(device)
+    scale = TargetScale.of(data.train, data.schema.tasks)
+    return Trainer(model, weighting, data, config.trainer, scale=scale, seed=config.seed, device=device)
 
 
 def _evaluate_selected(trainer: Trainer, fit: Fit, record: Record) -> dict[SelectionName, dict[str, np.ndarray]]:

@@ -26,9 +26,9 @@ from scipy.stats import qmc
 
 from benchmark.files import digest
 from benchmark.records.record import FIRST_TRIAL_SEED, TRIAL, TUNED, Record
+from benchmark.runs.jobs import Compose, Job
 from benchmark.runs.runner import check
 from benchmark.runs.space import Parameter
-from benchmark.runs.sweep import Compose, Job
 from benchmark.seeding import derive
 from benchmark.settings.composition import typed
 from benchmark.settings.config import RunConfig

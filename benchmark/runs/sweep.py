@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shlex
 import sys
 from collections import Counter
@@ -17,17 +16,17 @@ from omegaconf import DictConfig
 
 from benchmark.files import digest
 from benchmark.records.record import GAIN, TRIAL, Record, load_record, record_path
+from benchmark.runs.debug import MOST_ROWS, STEPS
 from benchmark.runs.described import identify
+from benchmark.runs.jobs import Compose, Job, any_debug, compose_all, without_copies
 from benchmark.runs.progress import line_of, say, sweep_progress
-from benchmark.runs.runner import build_dataset, check, check_data, finished_before, keep_test_rows, run
+from benchmark.runs.runner import build_data, check_data, finished_before, keep_test_rows, run
 from benchmark.settings import registry
 from benchmark.settings.composition import typed
-from benchmark.settings.config import RunConfig
 from benchmark.settings.registry import plain
 from benchmark.text import counted
 from benchmark.trackers import guarded
 
-Compose = Callable[[list[str]], DictConfig]
 SKIPPED, NO_RECORD = "skipped", "no_record"
 OUTCOMES = {
     "finished": "finished",
@@ -37,19 +36,6 @@ OUTCOMES = {
     NO_RECORD: "without a record",
 }
 """How a job may end, in the words of the summary: a record's status, or one of two others."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Job:
-    """One run of a sweep: Hydra's overrides, and the configuration they compose."""
-
-    overrides: list[str]
-    config: RunConfig
-
-    @property
-    def record(self) -> Path:
-        """Where its record will be."""
-        return record_path(self.config.results_dir, self.config.identity, self.config.id)
 
 
 def attempt(config: DictConfig) -> str:
@@ -63,7 +49,7 @@ def attempt(config: DictConfig) -> str:
             say(f"{config_.dataset.name} {config_.architecture.name}/{config_.weighting.name}: failed: {error}")
             return "failed"
         record = load_record(path)
-        say(f"{line_of(record)} (traceback in {path})")
+        say(f"{line_of(record)} (its traceback: mtlbench show {shlex.quote(str(path))})")
         return record.status
     say(line_of(record))
     return record.status
@@ -82,11 +68,46 @@ def sweep(overrides: Sequence[list[str]], *, compose: Compose, launch: Callable[
         LauncherError: if the launcher gave up.
         SystemExit: 1, if a run failed or left no record.
     """
-    jobs = compose_all(overrides, compose)
+    jobs = without_copies(compose_all(overrides, compose))
     with Sweep(launch) as whole:
         whole.run(jobs)
     if not whole.is_complete:
         sys.exit(1)
+
+
+class DoneBefore:
+    """Tells which jobs are done before. Prepares every data set once, and checks it where a job is to be trained on it."""
+
+    def __init__(self) -> None:
+        self._data: dict[tuple[str, bool, bool], dict[str, Any]] = {}  # what `identify` says of each data set
+        self._checked: set[str] = set()  # the data sets, each with what selects epochs, on which runs can be judged
+
+    def split(self, jobs: Sequence[Job]) -> tuple[list[Job], list[tuple[Job, Record]]]:
+        """The jobs to do, and the others with their records.
+
+        Raises:
+            ValueError: if one that is to do cannot be trained or judged on its data.
+        """
+        todo, done = [], []
+        for job in jobs:
+            before = finished_before(job.config, self.identity(job))
+            if before is None:
+                todo.append(job)
+            else:
+                done.append((job, before))
+        for job in todo:
+            judged = digest([plain(job.config.dataset), job.config.debug, job.config.trainer.monitor])
+            if judged not in self._checked:
+                check_data(job.config, build_data(job.config))
+                self._checked.add(judged)
+        return todo, done
+
+    def identity(self, job: Job) -> dict[str, Any]:
+        """What `identify` says of its data."""
+        key = digest(plain(job.config.dataset)), job.config.debug, job.config.purpose == TRIAL
+        if key not in self._data:
+            self._data[key] = identify(build_data(job.config), job.config.purpose)
+        return self._data[key]
 
 
 class Sweep:
@@ -102,9 +123,8 @@ class Sweep:
     def __init__(self, launch: Callable[[Any], Any]) -> None:
         self._launch = launch
         self._jobs: dict[Path, Job] = {}
-        self._before: dict[Path, int] = {}  # when the existing records of the jobs to run were written
-        self._data: dict[tuple[str, bool], dict[str, Any]] = {}  # the result of `identify` for each data set
-        self._checked: set[str] = set()  # the data sets with the monitors that validation can judge
+        self._before: dict[Path, int] = {}  # when the records of the jobs that were to run had been written
+        self._done = DoneBefore()
         self._stack = ExitStack()
         self.is_complete = False
 
@@ -117,8 +137,9 @@ class Sweep:
     ) -> None:
         self._stack.close()
         self.is_complete = self._sum_up()
-        if error is None and len(self._jobs) > 1:
-            self._track_report()
+        jobs = list(self._jobs.values())
+        if error is None and (len(jobs) > 1 or any_debug(jobs)):
+            self._report()
 
     def run(self, jobs: Sequence[Job], what: str = "run", title: str = "") -> None:
         """Runs the jobs that are not finished.
@@ -131,7 +152,9 @@ class Sweep:
         Raises:
             ValueError: if a job cannot be trained or judged on its data; then none is started.
         """
-        todo, skipped = self._unfinished(jobs)
+        todo, skipped = self._done.split(jobs)
+        for job, _ in skipped:
+            keep_test_rows(job.config, self._done.identity(job))
         if len(jobs) > 1 or skipped:
             say(
                 f"mtlbench: {title}{counted(len(jobs), what)}, {len(skipped)} done before and skipped, {len(todo)} to do"
@@ -185,65 +208,29 @@ class Sweep:
         self._point_to_records(has_results=set(outcomes) != {TRIAL})
         return not (total["failed"] or total[NO_RECORD])
 
-    def _track_report(self) -> None:
-        from benchmark.reporting import report  # imported only here: it takes a second
+    def _report(self) -> None:
+        """Hands the report to the trackers; under `debug=true` it is made whether one takes it or not."""
+        from benchmark.reporting import report  # a second, and only for sweeps that end well
 
-        trackers = {job.config.results_dir: job.config.tracker for job in self._jobs.values()}
-        for results_dir, config in trackers.items():
-            with guarded(registry.trackers.build(config)) as tracker:
-                tracker.report(partial(report, results_dir))
-
-    def _unfinished(self, jobs: Sequence[Job]) -> tuple[list[Job], list[tuple[Job, Record]]]:
-        """Prepares and checks every data set once, before workers need it. Returns the jobs to do, and the others' records."""
-        todo, done = [], []
-        for job in jobs:
-            key = digest(plain(job.config.dataset)), job.config.purpose == TRIAL
-            if key not in self._data:
-                self._data[key] = identify(build_dataset(job.config).build(), job.config.purpose)
-            before = finished_before(job.config, self._data[key])
-            if before is None:
-                todo.append(job)
-            else:
-                keep_test_rows(job.config, self._data[key])
-                done.append((job, before))
-        for job in todo:
-            judged = digest([plain(job.config.dataset), job.config.trainer.monitor])
-            if judged not in self._checked:
-                check_data(job.config, build_dataset(job.config).build())
-                self._checked.add(judged)
-        return todo, done
+        configs = {job.config.records_dir: job.config for job in self._jobs.values()}
+        for folder, config in configs.items():
+            if config.debug and self.is_complete:
+                report(folder)
+            with guarded(registry.trackers.build(config.tracker)) as tracker:
+                tracker.report(partial(report, folder))
 
     def _point_to_records(self, *, has_results: bool) -> None:
-        folders = sorted({str(job.config.results_dir) for job in self._jobs.values()})
+        folders = sorted({job.config.records_dir for job in self._jobs.values()})
+        if any_debug(list(self._jobs.values())):
+            say(
+                f"mtlbench: debug=true: {STEPS} steps on at most {MOST_ROWS:,} rows of each split, only to try the "
+                f"configuration; the records are in {', '.join(folders)}, which no report of other runs reads"
+            )
         for folder in folders:
             if any(job.config.purpose == TRIAL for job in self._jobs.values()):
                 say(f"mtlbench: the trials' records are in {Path(folder, 'trials')}")
             if has_results:
                 say(f"mtlbench: compare with: mtlbench report {shlex.quote(folder)}")
-
-
-def compose_all(overrides: Sequence[list[str]], compose: Compose) -> list[Job]:
-    """The distinct jobs, checked. It composes once per shape (all except the seed), because composing can cost more than a run.
-
-    Raises:
-        ValueError: if a job cannot run, or there is no job.
-    """
-    if not overrides:
-        raise ValueError("nothing to run: the experiment's hydra.sweeper.leave_out leaves out every combination chosen")
-    shapes: dict[tuple[str, ...], DictConfig] = {}
-    jobs = []
-    for job in overrides:
-        seeds = [override for override in job if override.startswith("seed=")]
-        shape = tuple(override for override in job if override not in seeds)
-        if len(seeds) != 1 or not seeds[0].removeprefix("seed=").isdecimal():
-            shape, seeds = tuple(job), []
-        if shape not in shapes:
-            shapes[shape] = compose(list(shape))
-            check(typed(shapes[shape]))
-        if seeds:  # before interpolations are resolved: dataset.split_seed=${seed} follows it
-            shapes[shape].seed = int(seeds[0].removeprefix("seed="))
-        jobs.append(Job(job, typed(shapes[shape])))
-    return list({job.record: job for job in jobs}.values())
 
 
 def _asks_otherwise(job: Job, record: Record) -> bool:

@@ -22,10 +22,12 @@ from typing import Any
 
 from benchmark.files import digest
 from benchmark.records.record import TUNED, find_record, records_by_path
+from benchmark.runs.debug import TRIALS
+from benchmark.runs.jobs import Compose, Job, any_debug, compose_all, without_copies
 from benchmark.runs.progress import say
 from benchmark.runs.search import MOST_TRIALS, REPLICATES, SAMPLERS, MethodSearch, searches_of
 from benchmark.runs.space import Parameter, parse_space
-from benchmark.runs.sweep import Compose, Job, Sweep, compose_all
+from benchmark.runs.sweep import Sweep
 from benchmark.settings.hydra_text import value_text
 from benchmark.settings.registry import plain
 from benchmark.text import counted
@@ -52,7 +54,8 @@ def tune(
         SystemExit: 1, if a run failed or left no record.
     """
     parameters = check_tuning(trials, sampler, space, replicate)
-    default = compose_all(overrides, compose)
+    default = without_copies(compose_all(overrides, compose))
+    trials = min(trials, TRIALS) if any_debug(default) else trials
     searches = searches_of(default, parameters, sampler, compose, replicate)
     with Sweep(launch) as sweep:
         if run_searches(searches, trials, sweep):

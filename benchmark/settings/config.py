@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Annotated, Any
 
 from omegaconf import MISSING
 
 from benchmark.files import digest
-from benchmark.records.record import GAIN, RESULTS_DIR, TRIAL, TUNED
+from benchmark.records.record import DEBUG, GAIN, RESULTS_DIR, TRIAL, TUNED
 from benchmark.settings import registry
 from benchmark.settings.registry import (
     ArchitectureConfig,
@@ -25,7 +26,9 @@ from benchmark.settings.registry import (
     plain,
 )
 
-IDENTITY = ("dataset", "architecture", "weighting", "trainer", "purpose", "seed", "search_seed")
+IDENTITY = ("dataset", "architecture", "weighting", "trainer", "purpose", "seed", "search_seed", "debug")
+DEBUG_BATCH = 500
+"""Rows in a step of `debug=true`, at most."""
 CHOICES = {
     "optimizer": ("adam", "adamw"),
     "scheduler": ("none", "cosine"),
@@ -86,7 +89,7 @@ class TrainerConfig:
 
 @dataclass(kw_only=True, slots=True)
 class RunConfig:
-    """One run. Its identity is dataset, architecture, weighting, trainer, purpose and seed; the rest says where and how to run.
+    """One run: dataset, architecture, weighting and trainer are its identity, with purpose, seed and debug; the rest is where and how.
 
     Args:
         dataset: A registered name, or `configure("dataset", name, ...)`.
@@ -103,14 +106,15 @@ class RunConfig:
         tracker: A registered name, or `configure("tracker", name, ...)`.
         results_dir: Where records are written.
         save_checkpoint: Keep the weights of the selected epoch beside the record.
-        save_predictions: Keep the outputs for the test rows beside the record, and the rows' labels and users.
-            Comparisons then include the uncertainty from the choice of test rows. Trials never keep them.
-        rerun: Train even if the record exists.
-        primary: The primary endpoint of comparisons: `gain`, over all tasks, or a task's headline metric, `income.auc`.
-        contrasts: Further comparisons that reports answer: `mmoe - shared_bottom`, `architecture`, `weighting`.
-        looks: The numbers of seeds at which the sweep judges, and the margin. Written by `hydra/sweeper=decide`.
-        tuning: How the parameters of a trial or a tuned run were found. Written by the search; see
-            `benchmark.runs.tuning`.
+        save_predictions: Keep the outputs for the test rows beside the record, and once the rows' labels and users: comparisons
+            then tell how sure the test rows are too. Not of a trial.
+        rerun: Train even if the record is there.
+        debug: Try the configuration in seconds: two steps on at most a thousand rows of each split, from data to report. Records
+            go to `<results_dir>/.debug`, apart from real ones, and the run is always repeated; a search has two trials.
+        primary: What methods are compared by first: `gain`, over all tasks, or a task's headline metric, `income.auc`.
+        contrasts: What reports answer beside it: `mmoe - shared_bottom`, `architecture`, `weighting`.
+        looks: At which numbers of seeds the sweep judges, and by which margin; `hydra/sweeper=decide` writes it.
+        tuning: How its parameters were found, of a trial or a tuned run; a search writes it. See `benchmark.runs.tuning`.
     """
 
     dataset: DatasetConfig = MISSING
@@ -127,6 +131,7 @@ class RunConfig:
     save_checkpoint: bool = False
     save_predictions: bool = False
     rerun: bool = False
+    debug: Annotated[bool, Neutral(False)] = False
     primary: Annotated[str, Neutral(GAIN)] = GAIN
     contrasts: Annotated[list[str], Neutral([])] = field(default_factory=list)
     looks: Annotated[dict[str, Any], Neutral({})] = field(default_factory=dict)
@@ -147,12 +152,20 @@ class RunConfig:
             raise ValueError(
                 f"looks has seeds and a margin, and is written by hydra/sweeper=decide; found {dict(self.looks)}"
             )
+        if self.debug:
+            size = min(self.trainer.batch_size, DEBUG_BATCH)
+            self.trainer = replace(self.trainer, max_epochs=1, batch_size=size)
 
     @property
     def identity(self) -> dict[str, Any]:
         """What determines the result, as plain values. Versions of libraries are left out."""
         whole = plain(self)
         return {key: whole[key] for key in IDENTITY if key in whole}
+
+    @property
+    def records_dir(self) -> str:
+        """The folder whose records are compared with this one's: `results_dir`, but for `debug=true`."""
+        return str(Path(self.results_dir, DEBUG)) if self.debug else self.results_dir
 
     @property
     def keeps_predictions(self) -> bool:

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
-from typing import NoReturn, get_args, get_type_hints
+from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 
 from hydra._internal.utils import get_args_parser  # the options of every Hydra command have no public list
+from hydra.core.override_parser.types import Sweep
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import (
     ConfigAttributeError,
     ConfigKeyError,
+    ConfigTypeError,
     MissingMandatoryValue,
     OmegaConfBaseException,
     ValidationError,
 )
 
-from benchmark.settings.help import experiments
-from benchmark.settings.hydra_text import type_text
-from benchmark.settings.registry import REGISTRIES
-from benchmark.text import shortened, unknown
+from benchmark.settings.hydra_text import pasted, type_text
+from benchmark.settings.keys import GROUPS, kind, known_keys, near_places, options, owners, places
+from benchmark.settings.malformed import malformed
+from benchmark.settings.names import no_such_name, split_path
+from benchmark.settings.swept import not_one, sweep_inside, swept_hydra
+from benchmark.text import near, shortened, unknown
 
-EXPERIMENT = "experiment"  # a group of conf/ that has no field in RunConfig
+DRY_RUN = "--dry-run"
 
 
 class LauncherError(RuntimeError):
@@ -42,36 +47,26 @@ def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:
 
     Args:
         error: What was raised.
-        overrides: The command line's `key=value` words, where known: Hydra does not always name the one at fault.
+        overrides: The command line's words, where known: Hydra does not always name the one at fault.
     """
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        group, _, name = error.missing_cfg_file.rpartition("/")
-        return unknown(group or "configuration", name, error.options or _options(group))
+        return no_such_name(*split_path(error.missing_cfg_file), error.options or ())
     if isinstance(error, OverrideParseException):
-        return _malformed(error)
+        return malformed(error.override, overrides)
     cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
-    if isinstance(cause, ConfigAttributeError | ConfigKeyError) and is_dataclass(cause.object_type):
-        return unknown_key(cause.object_type, str(cause.full_key))
-    if isinstance(cause, ValidationError) and cause.full_key and _expected(cause):
-        value = getattr(cause, "value", None)
-        found = "null" if value is None else f"{value!r} ({type(value).__name__})"
-        return f"{cause.full_key}: expected {_expected(cause)}, found {found}"
-    if isinstance(cause, MissingMandatoryValue) and cause.full_key:
-        names = _options(str(cause.full_key))
-        return f"{cause.full_key} has no value" + (f"; known: {', '.join(names)}" if names else "")
-    if str(error).startswith("Config group override must be a string"):
-        return _not_a_name(overrides)
-    if str(error).startswith("Sweeping over Hydra's configuration"):
-        key, _, value = str(error).partition("'")[2].rstrip("'").partition("=")
-        return f"{key}: commas make a sweep, and hydra.* is not swept; a text is quoted twice: \"{key}='{value}'\""
-    if isinstance(error, HydraException) and str(error).startswith("Ambiguous value for argument"):
-        word = str(error).split("'")[1]
-        return f"{word}: commas make a sweep, and one run is expected here; a list is written [a,b], a text in quotes"
+    if isinstance(cause, OmegaConfBaseException) and cause.full_key:
+        found = _of_a_key(cause, str(cause.full_key), overrides)
+        if found is not None:
+            return found
+    if isinstance(error, HydraException | ValueError):
+        found = _of_hydra(str(error), overrides)
+        if found is not None:
+            return found
     return _one_line(str(cause if isinstance(cause, OmegaConfBaseException) else error)) or type(error).__name__
 
 
 def unknown_key(owner: type, full_key: str) -> str:
-    """The line for a key that the dataclass `owner` does not have.
+    """The line for a key that the dataclass `owner` does not have: under another group, in short, or misspelt.
 
     Args:
         owner: RunConfig, TrainerConfig, or the Config of a registered class.
@@ -80,9 +75,35 @@ def unknown_key(owner: type, full_key: str) -> str:
     path, _, key = full_key.rpartition(".")
     known = [field.name for field in fields(owner) if field.init]
     if not path:
-        return unknown("key", key, [*known, EXPERIMENT])
+        keys = known_keys()
+        return unknown("key", key, keys, places(key) or near(key, keys) or near_places(key))
     name = getattr(owner, "registered_as", None)
-    return unknown(f"parameter of {path} {name}" if name else f"parameter of {path}", key, known)
+    what = f"parameter of {path} {name}" if name else f"parameter of {path}"
+    if path == "hydra.launcher" and known == ["_target_"]:
+        return f"{full_key}: the launcher in use has no parameters; choose one that has, such as hydra/launcher=joblib"
+    entries = owners(path, key)
+    if entries:
+        has = f"{path}={entries[0]} has it" if len(entries) == 1 else f"{', '.join(entries)} have it"
+        return f"unknown {what} {key!r}; {has}; known: {', '.join(sorted(known)) or 'none'}"
+    elsewhere = [place if "." in place else f"{place} (without {path}.)" for place in places(key)]
+    return unknown(what, key, known, elsewhere or near(key, known) or near_places(key))
+
+
+def as_parameter(option: str, arguments: Sequence[str]) -> str | None:
+    """The parameter that was typed as an option, `--architecture mmoe`, as it is written; None if it is like none.
+
+    Args:
+        option: The word that begins with dashes.
+        arguments: The whole command line.
+    """
+    name, equals, value = option.lstrip("-").partition("=")
+    keys = [name] if kind(name) is not None else places(name.rpartition(".")[2])
+    if not keys:
+        return None
+    after = arguments[arguments.index(option) + 1 :] if option in arguments else []
+    if not equals and after and not after[0].startswith("-") and "=" not in after[0]:
+        value = after[0]
+    return pasted(keys[0], value or ("true" if kind(keys[0]) is bool else "..."))
 
 
 def check_options(arguments: Sequence[str]) -> None:
@@ -98,35 +119,98 @@ def check_options(arguments: Sequence[str]) -> None:
 
     parser.error = refuse  # type: ignore[method-assign]
     _, surplus = parser.parse_known_args(list(arguments))
+    known = [name for name in parser._option_string_actions if name[:2] == "--"]
     for word in surplus:
         option, equals, value = word.partition("=")
-        if option.startswith("--") and equals:
-            raise ValueError(f"unknown option {word!r}; a parameter is written without dashes: {option[2:]}={value}")
         if option.startswith("-"):
-            raise ValueError(unknown("option", option, [o for o in parser._option_string_actions if o[:2] == "--"]))
+            right = as_parameter(word, arguments)
+            if right is None and option.startswith("--") and equals:
+                right = f"{option[2:]}={value}"
+            if right is not None:
+                raise ValueError(f"unknown option {word!r}; a parameter is written without dashes: {right}")
+            raise ValueError(unknown("option", option, [*known, DRY_RUN]))
         raise ValueError(f"{word}: options stand before all parameters or after them, and not between")
 
 
-def _options(group: str) -> list[str]:
-    if group == EXPERIMENT:
-        return [name for name, _ in experiments()]
-    return REGISTRIES[group].names() if group in REGISTRIES else []
+def with_dry_run(arguments: Sequence[str]) -> list[str]:
+    """The command line as Hydra reads it: our own option becomes an override, which stands where overrides stand.
+
+    >>> with_dry_run(["-m", "seed=1,2", "--dry-run"])
+    ['-m', 'hydra.sweeper.dry_run=true', 'seed=1,2']
+    """
+    rest = [word for word in arguments if word != DRY_RUN]
+    if len(rest) < len(arguments):
+        place = next((n for n, word in enumerate(rest) if "=" in word and not word.startswith("-")), len(rest))
+        rest.insert(place, "hydra.sweeper.dry_run=true")
+    return rest
 
 
-def _malformed(error: OverrideParseException) -> str:
-    key, equals, _ = error.override.partition("=")
-    if not equals or not key:
-        return f"cannot read {error.override!r}: expected key=value"
-    return f"cannot read {error.override!r}: a value with spaces, braces or commas is written key='\"a b\"'"
+def _of_a_key(cause: OmegaConfBaseException, key: str, overrides: Sequence[str]) -> str | None:
+    """The line for what omegaconf says of a key's value."""
+    if isinstance(cause, ConfigAttributeError | ConfigKeyError) and is_dataclass(cause.object_type):
+        return unknown_key(cause.object_type, key)
+    given = next((word.partition("=")[2] for word in overrides if word.partition("=")[0].lstrip("+") == key), None)
+    if isinstance(cause, ConfigTypeError) and "Cannot merge" in str(cause) and cause.ref_type is not None:
+        return f"{key}: expected {type_text(cause.ref_type)}, found {given or 'another type'}"
+    owner = cause.object_type
+    if isinstance(owner, type) and issubclass(owner, Sweep):
+        return sweep_inside(overrides)
+    if isinstance(cause, ValidationError) and _expected(cause):
+        value = getattr(cause, "value", None)
+        found = "null" if value is None else f"{value!r} ({type(value).__name__})"
+        return f"{key}: expected {_expected(cause)}, found {found}{_several(key, value, given)}"
+    if isinstance(cause, MissingMandatoryValue):
+        names = options(key)
+        return f"{key} has no value" + (f"; known: {', '.join(names)}" if names else "")
+    return None
+
+
+def _several(key: str, value: Any, given: str | None) -> str:
+    """What to add where several values were meant and one is expected."""
+    if get_origin(kind(key)) is tuple:
+        parts = re.split(r"[\s,]+", given or "")
+        return (
+            f"; a list is {pasted(key, '[' + ','.join(parts) + ']')}" if len(parts) > 1 and "[" not in parts[0] else ""
+        )
+    if isinstance(value, list) and value and given and given[0] == "[":
+        return f"; several values are a sweep: {key}={given[1:-1].replace(' ', '')}"
+    ends = re.fullmatch(r"(\d+)\s*(?:-|:|\.\.+)\s*(\d+)", value) if isinstance(value, str) else None
+    if ends:
+        return f"; from {ends[1]} to {ends[2]} is {pasted(key, f'range({ends[1]},{int(ends[2]) + 1})')}"
+    return ""
+
+
+def _of_hydra(text: str, overrides: Sequence[str]) -> str | None:
+    """The line for one of Hydra's own messages, where ours says more."""
+    if text.startswith("Config group override must be a string"):
+        return _not_a_name(overrides)
+    if text.startswith("Sweeping over Hydra's configuration"):
+        return swept_hydra(text.partition(": ")[2].strip().removeprefix("'").removesuffix("'"))
+    swept = re.match(r"(?:Ambiguous value for argument|Sweep parameters) '(.*)'(?:\s|$)", text)
+    if swept:
+        return not_one(swept[1], overrides)
+    listed = re.match(r"In '(\w+)/", text)
+    if listed:
+        for word in overrides:
+            key, _, value = word.partition("=")
+            if key == listed[1] and value.startswith("["):
+                return f"{word}: a run has one {key}, and several are a sweep: {key}={value[1:-1].replace(' ', '')}"
+    twice = re.match(r"(\S+) appears more than once in the final defaults list", text)
+    there = re.match(r"Could not append to config. An item is already at '(\S+)'", text)
+    if twice or there:
+        key = (twice or there)[1]  # type: ignore[index]
+        return f"+{key}: {key} is there already, and + adds what is not; write {key}=..."
+    return None
 
 
 def _not_a_name(overrides: Sequence[str]) -> str:
-    groups = (*REGISTRIES, EXPERIMENT)
     for word in overrides:
         key, _, value = word.partition("=")
-        if key in groups and (value == "null" or not value[:1].isalpha()):
-            return f"{key}: expected a name, found {value or 'nothing'}; known: {', '.join(_options(key))}"
-    return f"{', '.join(groups)}: expected a name (tracker=none, not null)"
+        if not key:
+            return malformed(word, overrides)
+        if key in GROUPS and (value == "null" or not value[:1].isalpha()):
+            return f"{key}: expected a name, found {value or 'nothing'}; known: {', '.join(options(key))}"
+    return f"{', '.join(GROUPS)}: expected a name (tracker=none, not null)"
 
 
 def _expected(error: ValidationError) -> str | None:

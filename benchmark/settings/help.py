@@ -31,9 +31,9 @@ INTRODUCTION = """\
 Trains one run or a sweep of runs. Every run writes one record. Finished runs are skipped, so the same command continues
 where it was interrupted.
 
-Usage: mtlbench run [key=value ...] [options]        (the same as: python -m benchmark [key=value ...] [options])
-A group takes a name (architecture=mmoe); a dot leads to its parameters (architecture.num_experts=4). Several values
-separated by commas, or range(0,5), make a sweep over all combinations."""
+Usage: mtlbench run [key=value ...] [options]
+A group takes a name (architecture=mmoe), its parameters follow with a dot (architecture.num_experts=4). Several values
+with commas between, or range(0,5), make a sweep over all combinations."""
 
 CLOSING = """\
 Records go to <results_dir>/<dataset>/<architecture>/<weighting>/<id>.json.
@@ -41,6 +41,7 @@ Records go to <results_dir>/<dataset>/<architecture>/<weighting>/<id>.json.
   mtlbench list architectures mmoe      one entry: its parameters, equations and paper
 
 Options
+  --dry-run               say which runs these are, which are done before, and about how long they take; train nothing
   --cfg job               print the composed configuration
   --config-dir FOLDER     a folder with your own experiments and option files
   --multirun, -m          accepted but not needed: any command can sweep
@@ -64,7 +65,9 @@ def experiments() -> list[tuple[str, str]]:
     """The shipped experiments: name, and the first comment line of the file."""
     rows = []
     for path in sorted(EXPERIMENTS.glob("*.yaml")):
-        comments = [line for line in path.read_text().splitlines() if line.startswith("#") and "@package" not in line]
+        comments = [
+            line for line in path.read_text("utf-8").splitlines() if line.startswith("#") and "@package" not in line
+        ]
         rows.append((path.stem, comments[0].lstrip("# ") if comments else ""))
     return rows
 

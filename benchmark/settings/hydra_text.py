@@ -35,10 +35,30 @@ def value_text(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + ",".join(map(value_text, value)) + "]"
     if isinstance(value, str):
-        # omegaconf would take ${...} for a reference
-        text = re.sub(r"(\\*)\$\{", r"\1\1\\${", value)
+        text = _escaped(value)
         return text if _BARE.fullmatch(text) else QuotedString(text, Quote.single).with_quotes()
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def pasted(key: str, text: str) -> str:
+    """The word `key=text` as one pastes it into a shell: `seed='range(0,3)'`.
+
+    Args:
+        key: Of a parameter.
+        text: Its value, as Hydra reads it.
+    """
+    return f"{key}={shlex.quote(text)}"
+
+
+def quoted(text: str) -> str:
+    """Any text as Hydra reads it, in double quotes where it needs some: a shell's own single quotes go around them.
+
+    >>> print(pasted("results_dir", quoted("~/für mich")))
+    results_dir='"~/für mich"'
+    """
+    if value_text(text) == text:
+        return text
+    return QuotedString(_escaped(text), Quote.single if '"' in text else Quote.double).with_quotes()
 
 
 def type_text(kind: Any) -> str:
@@ -68,6 +88,11 @@ def type_text(kind: Any) -> str:
     return kind.__name__ if isinstance(kind, type) else str(kind)
 
 
+def _escaped(text: str) -> str:
+    """Without references: omegaconf would take ${...} for one."""
+    return re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
+
+
 def command_text(config: Mapping[str, Any]) -> str:
     """The command of a run: the names chosen, and what differs from their defaults.
 
@@ -79,7 +104,9 @@ def command_text(config: Mapping[str, Any]) -> str:
         name = config[group]["name"]
         words += [f"{group}={name}", *_changes(f"{group}.", config[group], REGISTRIES[group].config(name))]
     words += _changes("trainer.", config["trainer"], TrainerConfig())
-    alone = {key: config[key] for key in ("purpose", "seed", "device", "threads", "results_dir") if key in config}
+    alone = {
+        key: config[key] for key in ("purpose", "seed", "debug", "device", "threads", "results_dir") if key in config
+    }
     return shlex.join([*words, *_changes("", alone, RunConfig())])
 
 

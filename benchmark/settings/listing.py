@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import get_type_hints
 
+from benchmark.settings.equations import readable
 from benchmark.settings.hydra_text import type_text, value_text
 from benchmark.settings.registry import REGISTRIES, Registry, datasets
 from benchmark.text import unknown
@@ -65,7 +66,7 @@ def describe(registry: Registry, name: str) -> str:
     rows = parameters(registry, name)
     table = "\n".join(aligned([(f"{p.key}={p.default}", p.kind, p.meaning) for p in rows], indent=2)) or "  none"
     head = f"{registry.group}={name}  ({cls.__module__}.{cls.__qualname__})"
-    return f"{head}\n\nParameters\n{table}\n\n{inspect.cleandoc(cls.__doc__ or '')}"
+    return f"{head}\n\nParameters\n{table}\n\n{readable(inspect.cleandoc(cls.__doc__ or ''))}"
 
 
 def summary(cls: type) -> str:

@@ -23,15 +23,15 @@ import dataclasses
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from functools import cache, partial
 from typing import Annotated, Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from benchmark.plugins import load_plugins
-from benchmark.text import unknown
+from benchmark.plugins import load_plugins, missing_hint
+from benchmark.text import near, unknown
 
 C = TypeVar("C", bound=type)
 D = TypeVar("D")
@@ -193,8 +193,13 @@ class Registry:
         """
         self.discover()
         if name not in self._classes:
-            raise ValueError(unknown(self.group, name, self._classes))
+            raise ValueError(self.unknown(name, self._classes))
         return self._classes[name]
+
+    def unknown(self, name: str, known: Collection[str]) -> str:
+        """The line for a name that is none of these, with the reasons why an outside package's may not be among them."""
+        hint = missing_hint(self.plural, has_near=bool(near(name, known)))
+        return f"{unknown(self.group, name, known)}{hint}"
 
     def config(self, name: str, **parameters: Any) -> Any:
         """The configuration of an entry: its defaults, overridden by `parameters`.

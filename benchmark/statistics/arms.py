@@ -1,19 +1,30 @@
-"""Tests between methods whose spreads over seeds are estimated together.
+r"""Tests between methods whose spreads over seeds are estimated together.
 
-An arm is one method's values of one number (an AUC, the gain over tasks), one per seed. With five seeds, an arm's own
-variance has four degrees of freedom, so methods whose spread is small by accident would get verdicts. Therefore the
-common part of all variances is estimated (empirical Bayes, Smyth 2004, doi:10.2202/1544-6115.1027), and smaller spreads
-are raised towards it. With z_i = log s_i^2, f_i = n_i - 1, psi the digamma and psi' the trigamma function,
+An arm is one method's values of one number (an AUC, the gain over tasks), one a seed. With five seeds an arm's own
+variance has four degrees of freedom, so that a verdict goes to whoever has a small spread by accident. So what is common to
+the variances of all arms is estimated (empirical Bayes, Smyth 2004, doi:10.2202/1544-6115.1027), and a spread below it is
+raised towards it. With $f_i = n_i - 1$, $\psi$ the digamma and $\psi'$ the trigamma function,
 
-    e_i = z_i - psi(f_i / 2) + log(f_i / 2)
-    psi'(d_0 / 2) = var(e) - mean psi'(f_i / 2)
-    s_0^2 = exp(mean e + psi(d_0 / 2) - log(d_0 / 2))
-    d_i = min(d_0, f_i / 2)
-    v_i = max(s_i^2, (d_i s_0^2 + f_i s_i^2) / (d_i + f_i)),  with d_i + f_i degrees of freedom
+$$
+e_i = \log s_i^2 - \psi(f_i / 2) + \log(f_i / 2)
+$$
 
-Where var(e) is no larger than the mean of psi', d_0 is infinite and s_0^2 the mean of the s_i^2. A contrast sum_i c_i
-m_i of means has the squared error sum_i c_i^2 v_i / n_i and Satterthwaite's degrees of freedom, at most sum_i f_i. With
-two arms this is Welch's test. Fewer than four arms say too little about their spreads: d_i = 0.
+$$
+\psi'(d_0 / 2) = \operatorname{var}(e) - \operatorname{mean} \psi'(f_i / 2)
+$$
+
+$$
+s_0^2 = \exp\left(\operatorname{mean} e + \psi(d_0 / 2) - \log(d_0 / 2)\right)
+$$
+
+$$
+d_i = \min(d_0, f_i / 2), \qquad v_i = \max\left(s_i^2, \frac{d_i s_0^2 + f_i s_i^2}{d_i + f_i}\right)
+$$
+
+$v_i$ has $d_i + f_i$ degrees of freedom. Where $\operatorname{var}(e)$ is no larger than the mean of $\psi'$, $d_0$ is
+infinite and $s_0^2$ the mean of the $s_i^2$. A contrast $\sum_i c_i m_i$ of means has the squared error
+$\sum_i c_i^2 v_i / n_i$ and Satterthwaite's degrees of freedom, at most $\sum_i f_i$. With two arms this is Welch's test.
+Fewer than four arms say too little of their spreads: $d_i = 0$.
 
 Two things differ from Smyth: the common variance counts at most half as much as an arm's own seeds, and it never lowers
 a spread. Both are needed here, where spreads of methods do differ and all are compared with one baseline: without them,
@@ -75,18 +86,18 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """What the arms have in common: d_0 degrees of freedom, and the variance s_0^2 that they are shrunk to."""
+    """What the arms have in common: $d_0$ degrees of freedom, and the variance $s_0^2$ that they are shrunk to."""
 
     df: float
     variance: float
 
 
 def fit_prior(variances: Iterable[float], dfs: Iterable[float]) -> Prior:
-    """Fits d_0 and s_0^2 to the variances of arms.
+    """Fits $d_0$ and $s_0^2$ to the variances of arms.
 
     Args:
-        variances: s_i^2, not all zero.
-        dfs: f_i, above 0.
+        variances: $s_i^2$, not all of them zero.
+        dfs: $f_i$, above 0.
     """
     s2, f = np.asarray([*variances], dtype=np.float64), np.asarray([*dfs], dtype=np.float64)
     s2 = np.maximum(s2, _FLOOR * (np.median(s2) or np.median(s2[s2 > 0])))
@@ -112,11 +123,11 @@ def _inverse_trigamma(value: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Contrast:
-    """A weighted sum of the arms' means, and its precision.
+    r"""A weighted sum of the arms' means, and how well it is known.
 
     Args:
-        value: sum_i c_i m_i.
-        error: Its standard error; 0 if no arm varies; NaN if an arm has fewer than `FEWEST` values.
+        value: $\sum_i c_i m_i$.
+        error: Its standard error; 0 where no arm varies; NaN where an arm has fewer than `FEWEST` values.
         df: Degrees of freedom of the error.
         n: The fewest values of an arm in the sum, or the number of pairs.
         sd: Standard deviation of the same sum for single runs.
@@ -192,7 +203,7 @@ class Arms:
         return fit_prior([arm.variance for arm in arms], [arm.n - 1 for arm in arms])
 
     def moderated(self, method: str) -> tuple[float, float]:
-        """v_i and its degrees of freedom."""
+        """$v_i$ and its degrees of freedom."""
         arm, f = self.arms[method], self.arms[method].n - 1
         shared = min(self.prior.df, MOST_WEIGHT * f)
         shrunk = (shared * self.prior.variance + f * arm.variance) / (shared + f)
@@ -202,7 +213,7 @@ class Arms:
         """A weighted sum of means: `{"mmoe/equal": 1, "single_task/equal": -1}`.
 
         Args:
-            weights: {method: c_i}.
+            weights: {method: $c_i$}.
         """
         arms = {method: self.arms[method] for method in weights}
         value = math.fsum(weights[method] * arm.mean for method, arm in arms.items())

@@ -12,10 +12,15 @@ Point = tuple[float, float]
 
 
 def relative_gain(value: float, baseline: float, constant: float) -> float:
-    """Improvement over the baseline, in per cent of the baseline's own improvement over a constant; positive is better.
+    r"""Improvement over the baseline, in per cent of how much the baseline is better than a constant; positive is better.
 
-    `100 (value - baseline) / (baseline - constant)`, whether higher or lower is better. For an AUC, with the constant
-    .5, this is RelaImpr (Yan et al. 2014); for an MSE it is the relative change of R squared.
+    With the method's value $x$, the baseline's $B$ and the constant's $C$, whether higher or lower is better:
+
+    $$
+    100\, \frac{x - B}{B - C}
+    $$
+
+    For an AUC, whose constant is .5, this is RelaImpr (Yan et al. 2014); for an MSE it is the relative change of R squared.
 
     Args:
         value: The method's value.

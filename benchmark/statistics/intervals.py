@@ -59,7 +59,13 @@ def spread(values: Iterable[float]) -> tuple[int, float, float]:
 def t_interval(
     values: Iterable[float], confidence: float = 0.95, *, test_train_ratio: float = 0.0, adjusted: bool = False
 ) -> Interval | None:
-    """Student's t interval of the mean: `mean ± t(n - 1) sd sqrt(1/n + ratio)`; None without values.
+    r"""Student's t interval of the mean; None without values.
+
+    With the mean $m$ and standard deviation $s$ of $n$ values, and the ratio $r$ of test to train rows:
+
+    $$
+    m \pm t_{n - 1}\, s\, \sqrt{\frac{1}{n} + r}
+    $$
 
     Args:
         values: Finite numbers, one per seed.

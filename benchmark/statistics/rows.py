@@ -1,28 +1,45 @@
-"""Seeds and test rows together: how far a difference between two methods would move on other test rows.
+r"""Seeds and test rows together: how far a difference of two methods would move on other test rows.
 
-An interval over seeds says what another training would give on these test rows. This module adds the other half: the
-test rows are a sample of whole clusters (users). For run s of a method and cluster g, u_sg is the part of g in the
-deviation of the metric from its expectation (the rows' influence values, summed over the cluster):
+An interval over seeds says what another training would give on these test rows. Here is the other half: the test rows are a
+sample of clusters (users), drawn as a whole. For run $s$ of a method and cluster $g$, $u_{sg}$ is the part of $g$ in the
+deviation of the metric of the run from its expectation (the rows' influence values, summed over the cluster). For MSE, and
+for AUC:
 
-    MSE   u_sg = c(G) / R  sum_{i in g} (e_si^2 - MSE_s)
-    AUC   u_sg = c(G_1) / P  sum_{positive i in g} (V_si - AUC_s)  +  c(G_0) / Q  sum_{negative i in g} (W_si - AUC_s)
+$$
+u_{sg} = \frac{c(G)}{R} \sum_{i \in g} (e_{si}^2 - \text{MSE}_s)
+$$
 
-c(n) = sqrt(n / (n - 1)); V_si is the share of negatives below positive i, W_si the share of positives above negative i,
-with ties counted half (midranks). P of the R rows are positive and Q negative; G_1 of the G clusters have a positive
-and G_0 a negative. Without clusters (each row is its own cluster), the AUC's variance is that of DeLong, DeLong and
-Clarke-Pearson (1988, doi:10.2307/2531595). With clusters, it is that of Obuchowski (1997, doi:10.2307/2533958), except
-for one factor, of the product of a cluster's positives and negatives: c(G_1) c(G_0) here, G / (G - 1) there.
+$$
+u_{sg} = \frac{c(G_1)}{P} \sum_{\text{positive } i \in g} (V_{si} - \text{AUC}_s)
++ \frac{c(G_0)}{Q} \sum_{\text{negative } i \in g} (W_{si} - \text{AUC}_s)
+$$
 
-The difference of two methods' means over their seeds, a and b, varies with its rows by
+$c(n) = \sqrt{n / (n - 1)}$; $e_{si}$ is the error of run $s$ on row $i$; $V_{si}$ is the share of negatives below positive
+$i$, $W_{si}$ that of positives above negative $i$, ties half (midranks). Of the $R$ rows, $P$ are positive and $Q$
+negative; of the $G$ clusters, $G_1$ have a positive and $G_0$ a negative.
+Without clusters (each row one of its own) the AUC's is the variance of DeLong, DeLong and Clarke-Pearson (1988,
+doi:10.2307/2531595), with clusters that of Obuchowski (1997, doi:10.2307/2533958), but for the factor of the product of a
+cluster's positives and negatives: $c(G_1)\, c(G_0)$ here, $G / (G - 1)$ there.
 
-    variance = sum_g (mean_s u_asg - mean_s u_bsg)^2
+The difference of the means of two methods $a$ and $b$ over their seeds varies, by its rows, with
+
+$$
+\text{variance} = \sum_g (\operatorname{mean}_s u_{asg} - \operatorname{mean}_s u_{bsg})^2
+$$
 
 The interaction of a seed with a cluster is divided by the number of seeds in this variance. It is also part of the
 squared error over seeds, which was seen on the same rows, so it must be counted only once (two-way clusters: Cameron,
 Gelbach and Miller 2011, doi:10.1198/jbes.2010.07136). Seeds of two methods count as unrelated, as in `arms`:
 
-    shared   = sum over methods of more than one seed  1 / S  sum_g var_s u_sg
-    combined = max(seeds + variance - shared, seeds, variance)
+$$
+\text{shared} = \sum_{\text{methods}} \frac{1}{S} \sum_g \operatorname{var}_s u_{sg}
+$$
+
+$$
+\text{combined} = \max(\text{seeds} + \text{variance} - \text{shared},\ \text{seeds},\ \text{variance})
+$$
+
+The sum over methods is over those of more than one seed.
 
 Suffixes: R rows, S runs (seeds) of a method, G clusters, P positives, Q negatives.
 """

@@ -37,7 +37,13 @@ class Outcome:
 
 
 def paired_t_test(differences: Sequence[float], *, test_train_ratio: float = 0.0) -> Outcome:
-    """Student's t test that the mean difference is zero: `t = mean / (sd sqrt(1/n + ratio))`, two-sided.
+    r"""Student's t test that the mean difference is zero, two-sided.
+
+    With the mean $m$ and standard deviation $s$ of $n$ differences, and the ratio $r$ of test to train rows:
+
+    $$
+    t = \frac{m}{s \sqrt{\frac{1}{n} + r}}
+    $$
 
     Args:
         differences: One per pair.

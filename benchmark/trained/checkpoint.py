@@ -7,7 +7,6 @@ Everything else needed to rebuild the model (architecture, parameters, schema) i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,15 +100,15 @@ class Predictor:
 
 
 def locate(record: Record | str | Path) -> tuple[Record, Path]:
-    """A finished record and its path.
+    """A finished record and its path; of a folder, the run with a checkpoint that is best on validation.
 
     Raises:
         FileNotFoundError: if there is no record.
-        ValueError: if the path is a folder or not a record, or the run did not finish.
+        ValueError: if the path is no record, the run did not finish, or a folder has no checkpoint or several data sets.
     """
     path = record.path(record.config["results_dir"]) if isinstance(record, Record) else Path(record)
     if path.is_dir():
-        raise ValueError(_name_one(path))
+        path = _best_of(path)
     record = record if isinstance(record, Record) else load_record(path)
     if record.status != "finished":
         reason = (record.error or {}).get("message", "no reason is given")
@@ -131,13 +130,13 @@ def load(record: Record | str | Path, *, device: str = "cpu") -> Predictor:
     """Rebuilds the trained model of a run.
 
     Args:
-        record: The path of a record (`<id>.json`, with its weights beside it), or a Record, looked up in its
-            `results_dir`.
-        device: The device of the model: cpu, cuda.
+        record: The path of a record (`<id>.json`, its weights beside it), or of a folder of records, whose best run on
+            validation is taken; or a Record, looked for in its `results_dir`.
+        device: Where the model goes: cpu, cuda.
 
     Raises:
-        FileNotFoundError: if there is no record, or no checkpoint (with the command that makes one).
-        ValueError: if the path is a folder, the run did not finish, or the weights do not fit the record.
+        FileNotFoundError: if there is no record, or it has no checkpoint (then with the command that makes one).
+        ValueError: if the folder does not decide a run, the run did not finish, or the weights do not fit the record.
     """
     record, path = locate(record)
     weights = path.with_suffix(".safetensors")
@@ -193,9 +192,19 @@ def _check_fit(weights: Path, expected: dict[str, Tensor], found: dict[str, Tens
         )
 
 
-def _name_one(folder: Path) -> str:
-    """The error for a folder instead of a record."""
-    usable = (path for path in records_by_path(folder) if path.with_suffix(".safetensors").is_file())
-    names = [str(path) for path in islice(usable, 5)]
-    found = f"with a checkpoint are, for example: {', '.join(names)}" if names else "no record there has a checkpoint"
-    return f"{folder} is a folder, and one record (.json) was expected; {found}"
+def _best_of(folder: Path) -> Path:
+    """The record in a folder whose run has a checkpoint and the best criterion on validation."""
+    found = {
+        path: record
+        for path, record in records_by_path(folder).items()
+        if record.criterion is not None and path.with_suffix(".safetensors").is_file()
+    }
+    if not found:
+        raise ValueError(f"{folder} has no finished run with a checkpoint; runs with save_checkpoint=true have one")
+    judged = {(record.dataset["name"], record.config["trainer"].get("monitor", "mean")) for record in found.values()}
+    if len(judged) > 1:
+        told = ", ".join(sorted(f"{dataset} by {monitor}" for dataset, monitor in judged))
+        raise ValueError(
+            f"{folder}: expected runs of one data set, selected by one monitor, found {told}; name a folder in it"
+        )
+    return max(found, key=lambda path: found[path].criterion or 0.0)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.analysis.answer import Answer
-from benchmark.analysis.compare import require, study_of
-from benchmark.analysis.study import Pair, draw_options, find_method
+from benchmark.analysis.compare import study_of
+from benchmark.analysis.lookup import find_method, require
+from benchmark.analysis.study import Pair, draw_options
 from benchmark.kinds import KINDS
 from benchmark.metrics import AUC
 from benchmark.records.record import RESULTS_DIR, Record, records_by_path

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from numbers import Integral
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -23,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from benchmark.records.record import Record
 from benchmark.rows import Features
 from benchmark.schema import Task
 from benchmark.trained.checkpoint import Predictor, data_of, load, locate, schema_of
@@ -31,10 +33,8 @@ from benchmark.training.prediction import BATCH_SIZE, in_unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from benchmark.datasets import Catalogue, Data, Entities
-    from benchmark.records.record import Record
 
 FORMATS = ("table", "json", "csv")
 ITEM_BLOCK = 64 * BATCH_SIZE  # whole batches, so that blocks do not change the last bit
@@ -116,8 +116,9 @@ def recommend(
     do not depend on the other users. A user with fewer than `k` candidates gets fewer rows.
 
     Args:
-        record: The path of a record, or a Record, of a run with `save_checkpoint=true`.
-        users: One or several ids from the data set; 42 means "42".
+        record: The path of a record, or a Record, of a run with `save_checkpoint=true`; or a folder of records, of which the
+            run that is best on validation recommends.
+        users: One id of the data set's own, or several; 42 is "42".
         k: Items for each user.
         score: The formula to rank items by, in the language of `benchmark.trained.score`; None: the last funnel child,
             or the only task.
@@ -131,13 +132,13 @@ def recommend(
     """
     if k < 1:
         raise ValueError(f"k must be at least 1, found {k}")
-    found, _ = locate(record)
+    found, path = locate(record)
     schema, name = schema_of(found), found.dataset["name"]
     for role in ("item", "user"):
         if getattr(schema, role) is None:
             raise ValueError(f"data set {name} has no {role} field: nothing to recommend")
     ranking = default(schema.tasks) if score is None else parse(score, schema.tasks)
-    predictor = load(record)
+    predictor = load(record if isinstance(record, Record) else path)
     data = data_of(found)
     if data.catalogue is None:
         raise ValueError(f"data set {name} has no catalogue of users and items: nothing to recommend")
@@ -146,6 +147,11 @@ def recommend(
     ranker = _Ranker(predictor, data, data.catalogue, ranking, include_seen=include_seen)
     rows = [row for index in indices for row in ranker.rows(index, k)]
     notes = tuple(ranker.notes(indices, rows, k))
+    if not isinstance(record, Record) and path != Path(record):
+        notes = (
+            f"from the run that is best on validation: {found.method}, seed {found.seed}, {path}",
+            *notes,
+        )
     return Recommendations(rows, schema.tasks, str(ranking), notes)
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from benchmark.hooks import refuse_hiding
 from benchmark.schema import Task
 from benchmark.settings.registry import weightings
 
@@ -31,11 +32,18 @@ class Weighting(nn.Module):
     Args:
         tasks: The tasks, in the order of the losses. Built under the stream `weighting` of the run's seed: a method
             that draws random numbers takes a seed of its own from torch at construction and keeps it in a buffer.
+
+    Raises:
+        ValueError: if an attribute is given the name of a method, `self.effective_weights = ...`.
     """
 
     def __init__(self, tasks: tuple[Task, ...]) -> None:
         super().__init__()
         self.tasks = tasks
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        refuse_hiding(self, name, value)
+        super().__setattr__(name, value)
 
     def param_groups(self) -> list[dict[str, Any]]:
         """Optimizer groups of learned weights, with their own learning rate and no weight decay."""
@@ -95,7 +103,7 @@ class GramWeighting(_GradientWeighting):
     Args:
         scope: Whose gradients are compared. `trunk`: parameters that two or more tasks reach, without embeddings;
             `all`: with them; `representation`: the embedding layer's output.
-        head_gradients: What the parameters of one task only get: its `own` gradient, or the `weighted` one.
+        head_gradients: What parameters that belong to one task get: its `own` gradient, or the `weighted` one.
     """
 
     @abstractmethod

@@ -11,20 +11,22 @@ from benchmark.weightings import LossWeighting, register
 
 @register("dwa")
 class DWA(LossWeighting):
-    """Weights a task by how slowly its loss has been falling.
+    r"""Weights a task by how slowly its loss has been falling.
 
     Paper: Liu, Johns and Davison, "End-to-End Multi-Task Learning with Attention", CVPR 2019, arXiv 1803.10704.
 
-        w = T softmax(r / temperature),    r_t = m_t(k - 1) / m_t(k - 2)
+    $$
+    w = T \operatorname{softmax}(r / \tau), \qquad r_t = \frac{m_t(k - 1)}{m_t(k - 2)}
+    $$
 
-    m_t(k) is the mean loss of task t in period k, an epoch or a window of steps, over the batches in which it had a
-    label; until two periods have passed, and for a task without a label in one of them, r_t = 1, so that its weight is
-    that of a task whose loss stands still. The weights sum to T.
+    $m_t(k)$ is the mean loss of task $t$ in period $k$, an epoch or a window of steps, over the batches in which it had
+    a label; $\tau$ is the temperature. Until two periods have passed, and for a task without a label in one of them,
+    $r_t = 1$: the weight of a task whose loss stands still. The $T$ weights sum to $T$.
 
     Args:
         tasks: The tasks, in the order of the losses.
-        temperature: Of the softmax; the larger, the more even.
-        window: Steps in a period; 0: an epoch.
+        temperature: Temperature of the softmax; the larger it is, the more even the weights.
+        window: Steps in a period. 0: a period is an epoch.
 
     Shape:
         losses_T: (T,), active_T: (T,) -> scalar.
@@ -32,9 +34,12 @@ class DWA(LossWeighting):
     Raises:
         ValueError: if the temperature is not positive or the window negative.
 
-    Differs from: the paper only with a window. By epochs, as published, it is equal weighting for two of them, and a
-    model that is best after one or two never sees another weight; a window of some tens of steps acts soon. Codes that
-    keep the means outside the state forget them when a run is resumed; here they are in buffers.
+    Differs from the paper:
+        Only where a window is set. With epochs as periods, as published, it is equal weighting for two epochs, so a model
+        that is best after one or two never sees another weight. A window of some tens of steps acts early.
+
+    Differs from other implementations:
+        The means are in buffers. Codes that keep them outside the state forget them when a run is resumed.
     """
 
     weights_T: Tensor

@@ -11,20 +11,23 @@ from benchmark.weightings import LossWeighting, register
 
 @register("equal", default=True)
 class Equal(LossWeighting):
-    """Minimises the sum of the losses, every weight 1.
+    r"""Minimises the sum of the losses, with every weight 1.
 
     Paper: Kurin et al., "In Defense of the Unitary Scalarization for Deep Multi-Task Learning", NeurIPS 2022,
-    arXiv 2201.04122, who find that with ordinary regularisation it matches the special methods.
+    arXiv 2201.04122. It finds that with ordinary regularisation the sum matches the special methods.
 
-        L = sum_t L_t
+    $$
+    L = \sum_t L_t
+    $$
 
-    L_t is the loss of task t on the batch, averaged over its observed labels.
+    $L_t$ is the loss of task $t$ on the batch, averaged over its observed labels.
 
     Shape:
         losses_T: (T,), active_T: (T,) -> scalar.
 
-    Differs from: codes that average over tasks. The sum keeps a task's own gradient the same whatever T is; what is
-    sensitive to the scale of the loss (SGD, clipping) takes T times the step of an average.
+    Differs from other implementations:
+        Some average over tasks. The sum keeps a task's own gradient the same for any number of tasks T. Whatever depends
+        on the scale of the loss (SGD, clipping) takes T times the step that it would take with the average.
     """
 
     ones_T: Tensor

@@ -14,14 +14,16 @@ from benchmark.weightings import LossWeighting, register
 
 @register("fixed")
 class Fixed(LossWeighting):
-    """Minimises a weighted sum of the losses with constant weights.
+    r"""Minimises a weighted sum of the losses with constant weights.
 
     Paper: Xin et al., "Do Current Multi-Task Optimization Methods in Deep Learning Even Help?", NeurIPS 2022,
-    arXiv 2209.11379, who find no method better than the best fixed weights: sweep these before claiming a gain.
+    arXiv 2209.11379. It finds no method better than the best fixed weights: sweep these before you claim a gain.
 
-        L = sum_t w_t L_t
+    $$
+    L = \sum_t w_t L_t
+    $$
 
-    L_t is the loss of task t on the batch (in standardised units for a regression), w_t its weight.
+    $L_t$ is the loss of task $t$ on the batch (in standardised units for a regression), $w_t$ its weight.
 
     Args:
         tasks: The tasks, in the order of the losses.
@@ -33,8 +35,9 @@ class Fixed(LossWeighting):
     Raises:
         ValueError: for an unknown task, or a weight that is negative or not finite.
 
-    Differs from: codes that rescale the weights to a given sum. Here they are taken as they stand, so a factor common
-    to all changes the step of SGD and what clipping does, though hardly the step of Adam.
+    Differs from other implementations:
+        Some rescale the weights to a given sum. Here they are taken as they stand, so a common factor changes the step
+        of SGD and the effect of clipping, though hardly the step of Adam.
     """
 
     weights_T: Tensor

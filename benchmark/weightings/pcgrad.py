@@ -14,29 +14,38 @@ from benchmark.weightings import GramWeighting, register
 
 @register("pcgrad")
 class PCGrad(GramWeighting):
-    """Projects each task's gradient onto the normal planes of the gradients that it conflicts with, and sums.
+    r"""Projects each task's gradient onto the normal planes of the gradients that it conflicts with, and sums.
 
-    Paper: Yu et al., "Gradient Surgery for Multi-Task Learning", NeurIPS 2020, arXiv 2001.06782.
+    Paper: Yu et al., "Gradient Surgery for Multi-Task Learning", NeurIPS 2020, arXiv 2001.06782. For each task $i$, start
+    from $v_i = g_i$ and go through the other tasks $j$ in random order. Wherever $\langle v_i, g_j \rangle < 0$,
 
-        for each task i:  v_i = g_i;  for each other task j, in random order:
-            if <v_i, g_j> < 0:  v_i = v_i - <v_i, g_j> / |g_j|^2 g_j
-        d = sum_i v_i
+    $$
+    v_i \leftarrow v_i - \frac{\langle v_i, g_j \rangle}{\langle g_j, g_j \rangle}\, g_j
+    $$
 
-    g_i is the gradient of task i, d the update. Every v_i is a combination of the g_j, so d = sum_j w_j g_j, and the
-    weights w follow from the inner products G_ij = <g_i, g_j> alone.
+    The update is the sum over tasks:
+
+    $$
+    d = \sum_i v_i = \sum_j w_j\, g_j
+    $$
+
+    $g_i$ is the gradient of task $i$. Every $v_i$ is a combination of the $g_j$, so the weights $w_j$ follow from the
+    inner products $G_{ij} = \langle g_i, g_j \rangle$ alone.
 
     Args:
         tasks: The tasks, in the order of the losses.
-        scope: Whose gradients are compared, see `GramWeighting`.
-        head_gradients: What the parameters of one task only get, see `GramWeighting`.
+        scope: Whose gradients are compared. `trunk`: parameters that two or more tasks reach, without embeddings; `all`:
+            with them; `representation`: the embedding layer's output.
+        head_gradients: What parameters that belong to one task get: its `own` gradient, or the `weighted` one.
 
     Shape:
         gram_AA: (A, A), losses_A: (A,), active_T: (T,) -> (A,), each weight at least 1.
 
-    Differs from: a well-known PyTorch version whose `reduction="sum"` is a mean by a slip; here it is the sum, which
-    without conflicts is equal weighting. The order of j matters from three tasks on. It is drawn from a stream of its
-    own, unlike versions on the global generator, where PCGrad moves dropout and the order of batches too; seed and step
-    are in a buffer, so a resumed run goes on exactly.
+    Differs from other implementations:
+        The projected gradients are summed, which without conflicts is equal weighting. In a well-known PyTorch version,
+        `reduction="sum"` is by mistake a mean. The order of $j$ matters from three tasks on. It has a random stream of its
+        own; versions that use the global generator change dropout and the order of batches as well. Seed and step are in a
+        buffer, so a resumed run goes on exactly.
     """
 
     stream: Tensor

@@ -14,20 +14,25 @@ from benchmark.weightings import LossWeighting, register
 
 @register("uncertainty")
 class Uncertainty(LossWeighting):
-    """Learns the noise of each task together with the model, and weights a task by its precision.
+    r"""Learns the noise of each task together with the model, and weights a task by its precision.
 
     Paper: Kendall, Gal and Cipolla, "Multi-Task Learning Using Uncertainty to Weigh Losses for Scene Geometry and
     Semantics", CVPR 2018, arXiv 1705.07115.
 
-        L = sum_t c_t exp(-s_t) L_t + s_t / 2,    c_t = 1/2 for a squared error, 1 for a cross entropy
+    $$
+    L = \sum_t \left( c_t\, e^{-s_t} L_t + \frac{s_t}{2} \right)
+    $$
 
-    L_t is the loss of task t on the batch, s_t = log sigma_t^2 its learned log variance, 0 at the start. A squared
-    error's form is the likelihood of a Gaussian of variance sigma_t^2, a cross entropy's that of logits divided by
-    sigma_t^2, approximated as in the paper.
+    - $L_t$: the loss of task $t$ on the batch;
+    - $s_t = \log \sigma_t^2$: its learned log variance, 0 at the start;
+    - $c_t$: 1/2 for a squared error, 1 for a cross entropy.
+
+    For a squared error this is the likelihood of a Gaussian with variance $\sigma_t^2$; for a cross entropy it is that of
+    logits divided by $\sigma_t^2$, approximated as in the paper.
 
     Args:
         tasks: The tasks, in the order of the losses.
-        learning_rate: Of s; the model has its own.
+        learning_rate: Learning rate of the log variances; the model has its own.
 
     Shape:
         losses_T: (T,), active_T: (T,) -> scalar.
@@ -35,11 +40,12 @@ class Uncertainty(LossWeighting):
     Raises:
         ValueError: if the learning rate is not positive.
 
-    Differs from: implementations with c_t = 1/2 for every task, which moves only the start: s_t settles at
-    log(2 c_t L_t), so that the effective weight c_t exp(-s_t) is 1 / (2 L_t) for either form. And from those that train
-    s as one of the model's parameters: at a learning rate of 1e-3 it takes thousands of steps to follow a loss of 1e-3,
-    and weight decay on s biases the weights for good; here s has a group of its own, without decay. A task without a
-    label in the batch sends its s no gradient. The total can be negative, so nothing may stop on it.
+    Differs from other implementations:
+        Some have $c_t = 1/2$ for every task. That changes the start only: $s_t$ settles at $\log(2 c_t L_t)$, so the
+        effective weight $c_t e^{-s_t}$ becomes $1 / (2 L_t)$ in either form. Others train $s_t$ as one of the model's
+        parameters: with a learning rate of 1e-3 it takes thousands of steps to follow a loss of 1e-3, and weight decay
+        biases the weights for good. Here $s_t$ has an optimizer group of its own, without decay. A task without a label in
+        the batch sends its $s_t$ no gradient. The total can be negative, so it must not be used for stopping.
     """
 
     factors_T: Tensor

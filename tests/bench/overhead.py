@@ -229,7 +229,7 @@ def two_processes(dataset: str, folder: Path, rounds: int, seeds: int) -> Measur
 
 
 def markdown(results: dict[str, Any]) -> str:
-    """The README's table: what was measured, and its target."""
+    """The table of results/bench/README.md: what was measured, and its target."""
     lines = [row(["what a sweep costs beside training", "found", "target"]), row(["---", "---:", "---:"])]
     for entry in results["measures"]:
         measure = Measure(**{key: value for key, value in entry.items() if key != "ok"})
@@ -250,7 +250,9 @@ def main(arguments: list[str] | None = None) -> None:
         "--quick", action="store_true", help="fewer rounds and runs, shop in place of census_income; writes nothing"
     )
     parser.add_argument(
-        "--markdown", action="store_true", help="print the README's table from the results; runs nothing"
+        "--markdown",
+        action="store_true",
+        help="print the table of results/bench/README.md from the results; runs nothing",
     )
     options = parser.parse_args(arguments)
     if options.markdown:

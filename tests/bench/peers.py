@@ -2,7 +2,7 @@
 
     python -m tests.bench.peers                              about 10 minutes on two cores; writes results/bench/peers.json
     python -m tests.bench.peers --rows 20000 --rounds 1      a quick look, which writes nothing
-    python -m tests.bench.peers --markdown                   the README's table, from results/bench/peers.json
+    python -m tests.bench.peers --markdown                   the table of results/bench/README.md, from peers.json
 
 All contestants run in one process, and their epochs alternate: whatever slows the machine down for a while slows all of
 them down, so that ratios hold where seconds do not. In a process of its own each would start with cold threads and an empty
@@ -55,7 +55,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rows", type=_positive, help="only the first so many of train: a quick look")
     parser.add_argument("--output", type=Path, help=f"default: {RESULTS.name} of results/bench; with --rows, nowhere")
     parser.add_argument(
-        "--markdown", action="store_true", help="print the README's table from the results; runs nothing"
+        "--markdown",
+        action="store_true",
+        help="print the table of results/bench/README.md from the results; runs nothing",
     )
     options = parser.parse_args(arguments)
     if options.output is None and options.rows is None:
@@ -212,7 +214,7 @@ def _cpu() -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The command: measures, shows and writes, or prints the README's table."""
+    """The command: measures, shows and writes, or prints the table of results/bench/README.md."""
     arguments = sys.argv[1:] if arguments is None else arguments
     options, console = parse(arguments), Console(width=max(120, Console().width))
     try:

@@ -125,7 +125,7 @@ def target_table(results: Results) -> Table:
 
 
 def markdown(results: Results) -> str:
-    """The README's table: seconds of an epoch, in brackets how many times faster mtlbench is; and its conditions."""
+    """The table of results/bench/README.md: seconds of an epoch, in brackets how many times faster mtlbench is; and its conditions."""
     measured = list(races(results))
     lines = [
         row(["Seconds an epoch", *(f"{MODELS[model]} {batch_size}" for model, batch_size, _ in measured)]),

@@ -208,6 +208,20 @@ def test_an_unknown_method_is_named_beside_the_known_ones() -> None:
         compare("mmoe/eqal", B, records())
 
 
+@pytest.mark.parametrize(
+    ("word", "near", "methods"),
+    [
+        ("mmoe", "mmoe", "mmoe/equal, mmoe/uncertainty"),
+        ("mmoee", "mmoe", "mmoe/equal, mmoe/uncertainty"),
+        ("pcgrad", "pcgrad", "ple/pcgrad"),
+    ],
+)
+def test_half_of_a_name_gets_all_methods_that_have_it(word: str, near: str, methods: str) -> None:
+    line = f"^method '{word}': expected architecture/weighting; of {near} there are {methods}$"
+    with pytest.raises(ValueError, match=line):
+        compare(word, B, records())
+
+
 def test_a_method_and_itself_are_identical() -> None:
     found = compare(A, A, records(("videos",)))
     assert {c.verdict for c in found.comparisons} == {Verdict.IDENTICAL}

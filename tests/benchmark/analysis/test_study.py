@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from benchmark.analysis.families import endpoints, terms
-from benchmark.analysis.study import Study, find_baseline, find_method
+from benchmark.analysis.lookup import find_baseline, find_method
+from benchmark.analysis.study import Study
 from benchmark.analysis.values import long_table, size, values_on_test
 from benchmark.records.record import Record
 from benchmark.statistics import against_baseline

@@ -247,6 +247,8 @@ def test_the_commands(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["pack", str(folder)])
     assert capsys.readouterr().out == f"{folder / NAME}: 4 records\n"
     main(["show", str(folder), "a1b2"])
+    assert capsys.readouterr().out.startswith(f"{make().method} on ")
+    main(["show", str(folder), "a1b2", "--json"])
     assert json.loads(capsys.readouterr().out) == asdict(make())
     main(["pack", str(folder), "--unpack"])
     assert capsys.readouterr().out == f"unpacked: 4 records of {folder / NAME}\n"

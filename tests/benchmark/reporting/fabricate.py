@@ -55,6 +55,7 @@ METHODS = {
     "ple/pcgrad": (0.03, 190_223, 140_000, 47.0),
 }
 CHANGING = ("uncertainty", "pcgrad")
+OF_GRADIENTS = ("pcgrad",)
 
 
 def record(
@@ -92,7 +93,10 @@ def record(
     identity: dict[str, Any] = {
         "dataset": {"name": dataset, "split_seed": 0, **(options or {})},
         "architecture": {"name": names[0], "embedding_dim": 16, **(architecture or {})},
-        "weighting": {"name": names[1]},
+        "weighting": {
+            "name": names[1],
+            **({"scope": "trunk", "head_gradients": "own"} if names[1] in OF_GRADIENTS else {}),
+        },
         "trainer": {**plain(TrainerConfig(validations_per_epoch=1)), **(trainer or {})},
         "purpose": purpose,
         "seed": seed,

@@ -388,7 +388,7 @@ def test_of_tuned_methods_it_is_said_whose_luck_intervals_cover(searches: tuple[
 
 
 def test_without_a_baseline_or_with_one_method_there_is_no_answer() -> None:
-    assert said(made({"mmoe/equal": 3.0}), baseline="gone/equal") == []
+    assert said([run for run in made({"mmoe/equal": 3.0}) if run.method != BASELINE]) == []
     assert said(made({})) == []
     alone = report(made({}))
     assert not any(part.blocks for c in alone.document.chapters if c.anchor == "answer" for part in c.parts)

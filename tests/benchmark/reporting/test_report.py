@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -159,12 +160,44 @@ def test_too_few_seeds_make_no_interval_anywhere(seeds: int) -> None:
     assert difference.endswith("too few seeds")
 
 
-def test_without_the_baseline_one_line_names_what_could_be_it() -> None:
-    made = report(records(("shop",), 3), baseline="single_task/equl")
+def test_without_the_usual_baseline_one_line_names_what_could_be_it() -> None:
+    made = report([run for run in records(("shop",), 3) if run.method != "single_task/equal"])
     (note,) = notes(made, "shop", "answer")
-    assert "single_task/equl has no finished run" in note and "single_task/equal" in note and "ple/pcgrad" in note
+    assert "single_task/equal has no finished run" in note and "mmoe/equal" in note and "ple/pcgrad" in note
     assert "difference" not in [column.key for column in table(made, "shop", "task_click").columns]
     assert "0.73" in str(made)
+
+
+@pytest.mark.parametrize(
+    ("baseline", "line"),
+    [
+        (
+            "single_task/equl",
+            "unknown baseline 'single_task/equl'; did you mean single_task/equal? known: mmoe/equal, ",
+        ),
+        ("mmoe", "baseline 'mmoe': expected architecture/weighting; of mmoe there are mmoe/equal, mmoe/uncertainty"),
+    ],
+)
+def test_a_baseline_that_no_data_set_has_is_refused(baseline: str, line: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(line)):
+        report(records(("shop", "videos"), 3), baseline=baseline)
+
+
+def test_a_baseline_that_only_one_data_set_has_is_a_note_on_the_others() -> None:
+    runs = [
+        run for run in records(("shop", "videos"), 3) if (run.dataset["name"], run.method) != ("shop", "mmoe/equal")
+    ]
+    made = report(runs, baseline="mmoe/equal")
+    (note,) = notes(made, "shop", "answer")
+    assert "the baseline mmoe/equal has no finished run on shop" in note
+    assert made.results[1].baseline == "mmoe/equal"
+
+
+def test_a_baseline_whose_runs_all_failed_is_a_note() -> None:
+    runs = [run for run in records(("shop",), 3) if run.method != "mmoe/equal"]
+    made = report([*runs, record("shop", "mmoe/equal", status="failed")], baseline="mmoe/equal")
+    (note,) = notes(made, "shop", "answer")
+    assert "the baseline mmoe/equal has no finished run on shop" in note
 
 
 def test_identical_runs_are_called_so() -> None:

@@ -13,9 +13,9 @@ from scipy.stats import qmc
 
 from benchmark import RunConfig, TrainerConfig, configure
 from benchmark.records.record import Record
+from benchmark.runs.jobs import Job
 from benchmark.runs.search import STARTUP_TRIALS, MethodSearch, Trial, halton_point
 from benchmark.runs.space import parse_space
-from benchmark.runs.sweep import Job
 from benchmark.seeding import derive
 
 SPACE: dict[str, dict[str, str]] = {

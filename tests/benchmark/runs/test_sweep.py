@@ -104,10 +104,40 @@ def test_the_split_may_follow_the_seed(tmp_path: Path) -> None:
 
 def test_a_sweep_of_nothing_but_what_an_experiment_leaves_out_says_so(tmp_path: Path) -> None:
     done = bench(
-        "experiment=census", "architecture=single_task", "weighting=pcgrad", "seed=0", f"results_dir={tmp_path}"
+        "experiment=census", "architecture=single_task", "weighting=uncertainty", "seed=0", f"results_dir={tmp_path}"
     )
     assert done.returncode == 1
     assert "nothing to run" in done.stderr
+
+
+def test_debug_tries_a_sweep_apart_from_its_records(tmp_path: Path) -> None:
+    sweep = [
+        "dataset=shop",
+        *SHOP,
+        "threads=1",
+        "architecture=single_task,mmoe",
+        "weighting=equal,pcgrad",
+        "debug=true",
+    ]
+    for _ in range(2):
+        done = bench(*sweep, "seed=0", f"results_dir={tmp_path}")
+        assert done.returncode == 0, done.stderr
+        assert "single_task/pcgrad is single_task/equal: not trained again (1 run)" in done.stderr
+        assert "3 finished, 0 skipped" in done.stderr
+        assert f"mtlbench report {tmp_path / '.debug'}" in done.stderr
+    assert [entry.name for entry in tmp_path.iterdir()] == [".debug"]
+    assert len(load_records(tmp_path / ".debug")) == 3
+
+
+def test_a_dry_run_leaves_nothing_behind(tmp_path: Path) -> None:
+    methods = ["architecture=single_task,mmoe", "weighting=equal,pcgrad", "seed=0,1"]
+    done = bench("--dry-run", "dataset=shop", *SHOP, *SHORT, *methods, f"results_dir={tmp_path / 'runs'}")
+    assert done.returncode == 0, done.stderr
+    *_, count, time = done.stdout.splitlines()
+    assert count == "mtlbench: 6 runs; 0 done before and skipped, 6 to do"
+    assert time.startswith("mtlbench: about ") and time.endswith("measured: 20 steps of each method")
+    assert done.stderr == "mtlbench: single_task/pcgrad is single_task/equal: not trained again (2 runs)\n"
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_learning_rate_that_explodes_ends_as_diverged_with_task_and_step(tmp_path: Path) -> None:

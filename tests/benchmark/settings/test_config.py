@@ -62,6 +62,7 @@ def test_where_and_how_it_runs_is_no_part_of_it(change: dict[str, Any]) -> None:
         {"purpose": "tuned"},
         {"weighting": "uncertainty"},
         {"trainer": TrainerConfig(max_epochs=2)},
+        {"debug": True},
     ],
     ids=lambda change: next(iter(change)),
 )

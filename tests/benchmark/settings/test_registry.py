@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import subprocess
@@ -164,6 +165,49 @@ def test_entry_points_add_entries_and_a_broken_one_is_a_warning(tmp_path: Path) 
     listed = mtlbench(tmp_path, "list", "architectures", "mynet")
     assert "architecture.width=3" in listed.stdout
     assert "plugin 'brokennet' of 'brokennet-package' cannot be loaded and is skipped" in listed.stderr
-    assert "RuntimeError: out of order" in listed.stderr
+    assert f"RuntimeError in {tmp_path}/brokennet.py, line 1: out of order" in listed.stderr
     composed = mtlbench(tmp_path, "run", "--cfg", "job", "architecture=mynet", "architecture.width=4")
     assert "name: mynet\n  width: 4" in composed.stdout
+
+
+# what is said of a name that is missing ---------------------------------------------------------------------------------
+
+
+def line_for(folder: Path, name: str) -> str:
+    done = mtlbench(folder, "run", f"architecture={name}")
+    assert done.returncode == 1
+    return done.stderr.splitlines()[-1]
+
+
+def test_the_error_in_a_plugin_stands_beside_the_unknown_name(tmp_path: Path) -> None:
+    install(tmp_path, "mynet", PLUGIN.replace("-> None:", "-> None"))
+    assert line_for(tmp_path, "mynet").endswith(
+        "single_task; plugin 'mynet' of 'mynet-package' cannot be loaded and is skipped: "
+        f"SyntaxError in {tmp_path}/mynet.py, line 11: expected ':'"
+    )
+
+
+def test_a_plugin_whose_module_is_missing_is_told(tmp_path: Path) -> None:
+    install(tmp_path, "mynet", PLUGIN)
+    (tmp_path / "mynet.py").unlink()
+    assert line_for(tmp_path, "mynet").endswith("skipped: ModuleNotFoundError: No module named 'mynet'")
+
+
+def test_an_entry_point_that_is_not_installed_yet_is_told(tmp_path: Path) -> None:
+    install(tmp_path, "mynet", PLUGIN)
+    (tmp_path / "my source").mkdir()
+    origin = {"url": (tmp_path / "my source").as_uri(), "dir_info": {"editable": True}}
+    (tmp_path / "mynet-1.0.dist-info" / "direct_url.json").write_text(json.dumps(origin))
+    pyproject = tmp_path / "my source" / "pyproject.toml"
+    points = '[project]\nname = "mynet-package"\n[project.entry-points."mtlbench.architectures"]\nmynet = "mynet"\n'
+    pyproject.write_text(f'{points}other = "other.model"\n')
+    assert line_for(tmp_path, "other").endswith(
+        f"; the entry point 'other' of {pyproject} is newer than the installation of mynet-package: "
+        f"pip install -e '{tmp_path}/my source'"
+    )
+    pyproject.write_text(points)
+    assert line_for(tmp_path, "other").endswith(
+        "; a module in another package (mynet-package) needs an entry point of mtlbench.architectures in pyproject.toml, "
+        "and pip install -e again after it is added"
+    )
+    assert line_for(tmp_path, "mmoee").endswith(", single_task")  # a misspelt name is no plugin

@@ -178,12 +178,11 @@ def test_no_checkpoint_says_the_command_that_makes_one(tmp_path: Path) -> None:
     )
 
 
-def test_a_folder_is_answered_with_records_that_have_checkpoints(tmp_path: Path) -> None:
-    path = written(tmp_path)
-    with pytest.raises(ValueError, match="no record there has a checkpoint"):
-        load(tmp_path)
-    path.with_suffix(".safetensors").touch()
-    with pytest.raises(ValueError, match=f"is a folder, and one record .* for example: {path}"):
+def test_a_folder_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
+    written(tmp_path)
+    with pytest.raises(
+        ValueError, match="has no finished run with a checkpoint; runs with save_checkpoint=true have one"
+    ):
         load(tmp_path)
 
 

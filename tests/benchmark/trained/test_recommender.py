@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -287,8 +288,6 @@ def test_errors_of_the_run(run: Callable[..., Path], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is now prepared otherwise than for run"):
         recommend(run(schema=other), "u1")
     path = run()
-    with pytest.raises(ValueError, match=f"is a folder.*{path.name}"):
-        recommend(tmp_path, "u1")
     path.with_suffix(".safetensors").unlink()
     with pytest.raises(FileNotFoundError, match=r"mtlbench run dataset=test_log .*save_checkpoint=true"):
         recommend(path, "u1")
@@ -319,3 +318,21 @@ def test_stdout_has_rows_only(run: Callable[..., Path], capsys: pytest.CaptureFi
 
 def test_a_task_named_as_a_column_keeps_both() -> None:
     assert recommender._column(Task("score", BINARY)) == "score_prediction"
+
+
+def test_of_a_folder_the_run_that_is_best_on_validation_recommends(run: Callable[..., Path], tmp_path: Path) -> None:
+    best = run()
+    written = json.loads(best.read_text())
+    for name, criterion in (("a" * 12, 0.1), (best.stem, 0.2), ("f" * 12, 0.15)):
+        path = best.with_name(f"{name}.json")
+        epochs = [{"epoch": 1, "criterion": criterion}]
+        path.write_text(json.dumps({**written, "id": name, "best_epoch": 1, "epochs": epochs}))
+        if path != best:
+            shutil.copy(best.with_suffix(".safetensors"), path.with_suffix(".safetensors"))
+    made = recommend(tmp_path, "u1")
+    assert made.rows == recommend(best, "u1").rows
+    assert made.notes[0] == f"from the run that is best on validation: test_linear/equal, seed 0, {best}"
+    other = {**written, "dataset": {**written["dataset"], "name": "other"}, "best_epoch": 1, "epochs": epochs}
+    path.write_text(json.dumps({**other, "id": path.stem}))
+    with pytest.raises(ValueError, match=r"expected runs of one data set.*found other by mean, test_log by mean"):
+        recommend(tmp_path, "u1")

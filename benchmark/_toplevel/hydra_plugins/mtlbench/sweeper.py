@@ -30,12 +30,13 @@ class SweeperConfig:
     """hydra/sweeper=mtlbench.
 
     `params` is an experiment's sweep, `{seed: "range(0,5)"}`. `leave_out` lists what to leave out of the product:
-    `{architecture: single_task, weighting: "uncertainty,pcgrad"}` drops the jobs that match all of its keys. With
-    `trials` above 0, every method is tuned on validation before its runs, by this number of trials of `sampler` (halton
-    or tpe) over `space`. `replicate: search` makes a search for every seed, `replicate: seed` one for all seeds;
-    `with_defaults: false` leaves out the runs of the default parameters. See `benchmark.runs.tuning`. `looks` are the
-    numbers of seeds at which methods are judged by `margin`; methods decided against `baseline` stop.
-    `hydra/sweeper=decide` sets them. See `benchmark.runs.decide`.
+    `{architecture: single_task, weighting: "uncertainty,pcgrad"}` drops the jobs that match all of its keys.
+    `trials` above 0 tunes every method by as many trials of `sampler` (halton or tpe) over `space`, on validation, before its
+    runs. `replicate: search` searches anew for every seed, `replicate: seed` once for all; `with_defaults: false` leaves out
+    the runs of the default parameters. See `benchmark.runs.tuning`.
+    `looks` judges at so many seeds, by `margin`, and stops methods that are decided against `baseline`: `hydra/sweeper=decide`
+    sets them. See `benchmark.runs.decide`.
+    `dry_run` only says what would be done; the option --dry-run sets it. See `benchmark.runs.preview`.
     """
 
     _target_: str = "hydra_plugins.mtlbench.sweeper.Sweeper"
@@ -49,6 +50,7 @@ class SweeperConfig:
     looks: list[int] = field(default_factory=list)
     margin: str | None = None
     baseline: str = "single_task/equal"
+    dry_run: bool = False
 
 
 class Portable:
@@ -114,7 +116,11 @@ class Sweeper(BasicSweeper):
         # Hydra loads every plugin for every app: nothing heavy at the top
         looks: dict[str, Any] = {key: self.search.get(key) for key in ("looks", "margin", "baseline")}
         search: dict[str, Any] = {key: value for key, value in self.search.items() if key not in looks}
-        if looks["looks"]:
+        if search.pop("dry_run", False):
+            from benchmark.runs.preview import preview
+
+            preview(jobs, compose=common["compose"], launcher=config.hydra.launcher, **looks, **search)
+        elif looks["looks"]:
             from benchmark.runs.decide import decide
 
             search.pop("with_defaults", None)  # the default parameters are a question of their own
@@ -129,9 +135,11 @@ class Sweeper(BasicSweeper):
             sweep(jobs, **common)
 
     def _check(self, overrides: Sequence[Override], known: Sequence[str]) -> None:
+        from benchmark.settings.swept import check_sweep
         from benchmark.text import unknown
 
         for override in overrides:
+            check_sweep(override)
             if override.key_or_group == "experiment" and override.is_sweep_override():
                 raise ValueError(f"{override.input_line}: one experiment a command, as each brings a sweep of its own")
         for key in (key for rule in self.leave_out for key in rule):

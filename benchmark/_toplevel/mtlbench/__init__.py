@@ -1,0 +1,1 @@
+"""The command `mtlbench`. The package to import is `benchmark`."""

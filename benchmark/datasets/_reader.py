@@ -1,0 +1,90 @@
+"""The code that reads a data set is a part of the cache's key: after an edit the arrays are made anew."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+import textwrap
+from collections.abc import Iterator
+from functools import cache
+from importlib.util import find_spec, resolve_name
+from pathlib import Path
+
+from benchmark.files import digest
+
+_DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+PACKAGE = __name__.rpartition(".")[0]  # benchmark.datasets, whose text, table and prepare every reader shares
+
+
+@cache  # once a process, as its code is loaded once: an edit during a sweep must not file old arrays under new code
+def reader_digest(dataset: type) -> str:
+    """Hash of the code that decides which arrays a class of data sets has; comments and docstrings do not count.
+
+    It covers the modules of the class and of its bases. Of what these import, it covers the modules of their own packages
+    and of `benchmark.datasets`. It does not cover libraries, and of the rest of `benchmark` nothing: `prepare.FORMAT` does.
+    Of a class in a notebook it covers the methods.
+    """
+    roots = {cls.__module__ for cls in dataset.__mro__ if cls.__module__ not in sys.stdlib_module_names}
+    packages = {PACKAGE, *(name.partition(".")[0] for name in roots if not name.startswith(f"{PACKAGE}."))}
+    packages.discard("benchmark")
+    trees: dict[str, ast.Module] = {}
+    waiting = [f"{PACKAGE}.prepare", *roots]
+    while waiting:
+        name = waiting.pop()
+        if name in trees or not any(f"{name}.".startswith(f"{package}.") for package in packages):
+            continue
+        tree = _tree(name)
+        if tree is not None:
+            trees[name] = tree
+            waiting += _imported(name, tree)
+    methods = [] if dataset.__module__ in trees else [ast.dump(tree) for tree in _methods(dataset)]
+    return digest([*sorted((name, ast.dump(tree)) for name, tree in trees.items()), *methods])
+
+
+def _tree(name: str) -> ast.Module | None:
+    """A module's syntax tree without docstrings; None for what is no module, or has no source file."""
+    try:
+        spec = find_spec(name)
+        place = None if spec is None else spec.origin
+    except (ImportError, ValueError):  # a name in a module; a script
+        place = getattr(sys.modules.get(name), "__file__", None)
+    return _parsed(Path(place).read_bytes()) if place is not None and place.endswith(".py") else None
+
+
+def _parsed(source: bytes | str) -> ast.Module:
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            del node.body[0]
+    return tree
+
+
+def _imported(name: str, tree: ast.Module) -> Iterator[str]:
+    """Full names of what a module imports, inside functions too; some are no modules but names in one."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            if node.level:
+                module = resolve_name("." * node.level + module, _package(name))
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def _package(name: str) -> str | None:
+    module = sys.modules.get(name)
+    if module is not None:
+        return module.__package__
+    spec = find_spec(name)
+    return None if spec is None else spec.parent
+
+
+def _methods(dataset: type) -> Iterator[ast.Module]:
+    for method in vars(dataset).values():
+        if inspect.isfunction(method):
+            try:
+                yield _parsed(textwrap.dedent(inspect.getsource(method)))
+            except (OSError, SyntaxError):  # typed at a prompt that keeps no source
+                continue

@@ -1,0 +1,106 @@
+"""The jobs of a command: what Hydra's overrides compose, each once, without those that would train a copy of another."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from benchmark.records.record import PLAIN_WEIGHTING, combines_gradients, record_path
+from benchmark.runs.progress import say
+from benchmark.runs.runner import check
+from benchmark.settings import registry
+from benchmark.settings.composition import typed
+from benchmark.settings.config import RunConfig
+from benchmark.settings.registry import plain
+from benchmark.text import counted, listed
+
+Compose = Callable[[list[str]], DictConfig]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Job:
+    """One run of a sweep: Hydra's overrides, and the configuration they compose."""
+
+    overrides: list[str]
+    config: RunConfig
+
+    @property
+    def record(self) -> Path:
+        """Where its record will be."""
+        return _record(self.config)
+
+    @property
+    def method(self) -> str:
+        """`mmoe/equal`."""
+        return f"{self.config.architecture.name}/{self.config.weighting.name}"
+
+
+def compose_all(overrides: Sequence[list[str]], compose: Compose) -> list[Job]:
+    """The distinct jobs, checked. Composes once per shape (all but the seed): composing costs more than many a run.
+
+    Raises:
+        ValueError: if one cannot run, or there is none.
+    """
+    if not overrides:
+        raise ValueError("nothing to run: the experiment's hydra.sweeper.leave_out leaves out every combination chosen")
+    shapes: dict[tuple[str, ...], DictConfig] = {}
+    jobs = []
+    for job in overrides:
+        seeds = [override for override in job if override.startswith("seed=")]
+        shape = tuple(override for override in job if override not in seeds)
+        if len(seeds) != 1 or not seeds[0].removeprefix("seed=").isdecimal():
+            shape, seeds = tuple(job), []
+        if shape not in shapes:
+            shapes[shape] = compose(list(shape))
+            check(typed(shapes[shape]))
+        if seeds:  # before interpolations are resolved: dataset.split_seed=${seed} follows it
+            shapes[shape].seed = int(seeds[0].removeprefix("seed="))
+        jobs.append(Job(job, typed(shapes[shape])))
+    return list({job.record: job for job in jobs}.values())
+
+
+def without_copies(jobs: Sequence[Job], what: str | None = "run") -> list[Job]:
+    """The jobs without those whose result another of them has; a line says which these are.
+
+    Where tasks share no parameter, a weighting that combines gradients has nothing to combine, and its run is that of the
+    plain weighting. A sweep that has the plain one does not train it again. A weighting of losses is no copy: it rescales
+    each task's gradient.
+
+    Args:
+        jobs: Of one command.
+        what: The word for one of them, with which the line counts them; None: it does not.
+    """
+    there = {job.record for job in jobs}
+    kept, copies = [], defaultdict[str, list[Job]](list)
+    for job in jobs:
+        original = _original(job.config)
+        if original is None or _record(original) not in there:
+            kept.append(job)
+        else:
+            copies[f"{original.architecture.name}/{original.weighting.name}"].append(job)
+    for method, own in copies.items():
+        names = sorted({job.method for job in own})
+        number = f" ({counted(len(own), what)})" if what is not None else ""
+        say(f"mtlbench: {listed(names)} {'is' if len(names) == 1 else 'are'} {method}: not trained again{number}")
+    return kept
+
+
+def _original(config: RunConfig) -> RunConfig | None:
+    """The run of which this one is a copy; None if it is a run of its own."""
+    shares = registry.architectures.get(config.architecture.name).shares  # type: ignore[attr-defined]
+    if shares or not combines_gradients(plain(config.weighting)):
+        return None
+    return dataclasses.replace(config, weighting=registry.weightings.config(PLAIN_WEIGHTING))
+
+
+def _record(config: RunConfig) -> Path:
+    return record_path(config.results_dir, config.identity, config.id)
+
+
+def any_debug(jobs: Sequence[Job]) -> bool:
+    """Is one of them a run of `debug=true`? Then all are of a command that tries a configuration."""
+    return any(job.config.debug for job in jobs)

@@ -1,0 +1,86 @@
+"""`mtlbench check`: one line for each contract, with the setting and the place where it breaks, and an exit status."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from benchmark.cli import main
+from benchmark.contracts import Case, NotApplicable, checking
+from benchmark.contracts.expectation import broken
+from benchmark.weightings import equal
+
+
+def holds() -> None: ...
+
+
+def breaks() -> None:
+    broken("one", 2, "Return one")
+
+
+def skips() -> None:
+    raise NotApplicable("its files are not here")
+
+
+def raises() -> None:
+    equal.Equal(None)  # type: ignore[arg-type]  # len(None), in the file of the entry
+
+
+def raises_elsewhere() -> None:
+    raise KeyError("click")
+
+
+@pytest.fixture
+def cases(monkeypatch: pytest.MonkeyPatch) -> list[Case]:
+    """The contracts of every entry: those that a test adds."""
+    found: list[Case] = []
+
+    def iterate(group: str, name: str) -> Iterator[Case]:
+        yield from found
+
+    monkeypatch.setattr(checking, "cases", iterate)
+    return found
+
+
+def test_a_contract_has_one_line_whatever_its_settings(cases: list[Case]) -> None:
+    cases += [
+        Case("outputs are finite", "two tasks", holds),
+        Case("outputs are finite", "a funnel", breaks),
+        Case("outputs are finite", "one task", raises_elsewhere),
+        Case("its state is whole", "", holds),
+        Case("labels vary", "", skips),
+        Case("its loss falls", "", raises),
+        Case("it composes", "", raises_elsewhere),
+    ]
+    outcomes = list(checking.check("weighting", "equal"))
+    line = equal.Equal.__init__.__code__.co_firstlineno + 2
+    assert [str(outcome) for outcome in outcomes] == [
+        "broken   outputs are finite: on a funnel, expected one; found 2. Return one.",
+        "holds    its state is whole",
+        "skipped  labels vary: its files are not here",
+        f"broken   its loss falls: TypeError in equal.py, line {line}: object of type 'NoneType' has no len()",
+        "broken   it composes: KeyError: 'click'",
+    ]
+    assert checking.tally(outcomes) == "1 hold, 3 broken, 1 skipped"
+
+
+def test_the_verb_exits_with_1_if_a_contract_is_broken(cases: list[Case], capsys: pytest.CaptureFixture[str]) -> None:
+    cases.append(Case("its state is whole", "", holds))
+    main(["check", "weighting", "equal"])
+    assert capsys.readouterr().out == "holds    its state is whole\nweighting equal: 1 hold\n"
+    cases.append(Case("its loss falls", "", breaks))
+    with pytest.raises(SystemExit) as stopped:
+        main(["check", "weighting", "equal"])
+    assert stopped.value.code == 1
+    assert capsys.readouterr().out.endswith("weighting equal: 1 hold, 1 broken\n")
+
+
+def test_an_unknown_name_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, told in (
+        (["weighting", "eqaul"], "mtlbench: unknown weighting 'eqaul'; did you mean equal? known: "),
+        (["weightings", "equal"], "mtlbench: unknown group of contracts 'weightings'; did you mean weighting? known: "),
+    ):
+        with pytest.raises(SystemExit):
+            main(["check", *arguments])
+        assert capsys.readouterr().err.startswith(told)
