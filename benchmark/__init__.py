@@ -21,7 +21,7 @@ __all__ = [
     "load_records", "power", "recommend", "report", "run",
 ]  # fmt: skip
 
-# the modules are named otherwise than the functions: importing a submodule `benchmark.run` would hide a function `run`
+# the modules have other names than the functions: importing a submodule `benchmark.run` would hide the function `run`
 _LAZY = {
     "compare": "benchmark.analysis.compare",
     "compare_checkpoints": "benchmark.trained.comparison",

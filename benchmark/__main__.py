@@ -19,7 +19,7 @@ from benchmark.settings.swept import shows_only
 
 @hydra.main(config_path="pkg://benchmark.conf", config_name="config", version_base="1.3")
 def app(config: DictConfig) -> str:
-    """One job of the sweep: runs it, prints its line, and returns the status. A failure does not stop the others."""
+    """Runs one job of the sweep, prints its line and returns the status. A failure does not stop the other jobs."""
     from benchmark.runs.sweep import attempt
 
     if HydraConfig.get().sweeper.get("dry_run"):
@@ -31,7 +31,7 @@ def main() -> None:
     """Composes and runs; what is wrong with the command line is one line on stderr, and exit status 1."""
     allow_any_console()
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, in place of printing eight lines
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing eight lines
     try:
         composition.prepare()
         sys.argv[1:] = with_dry_run(sys.argv[1:])

@@ -47,7 +47,7 @@ def mtlbench(context: click.Context) -> None:
 )
 @click.argument("overrides", nargs=-1, type=click.UNPROCESSED)
 def run(overrides: tuple[str, ...]) -> None:
-    """Train one run or a sweep; its --help lists all keys."""
+    """Train one run or a sweep. `mtlbench run --help` lists all keys."""
     from benchmark.__main__ import main as app
 
     sys.argv = ["mtlbench run", *overrides]
@@ -63,8 +63,8 @@ _margin = click.option(
     cls=MarginOption,
     multiple=True,
     metavar="METRIC=VALUE",
-    help="Differences up to this size count as equivalent; 1% is one percent of the mean compared with; gain=0.5% is that of "
-    "the gain over tasks, and its default. May be repeated.",
+    help="Differences up to this size count as equivalent. 1% means one percent of the other method's mean; gain=0.5% is the "
+    "margin of the gain over tasks, and its default. May be repeated.",
 )
 
 
@@ -76,25 +76,25 @@ _margin = click.option(
     type=click.Choice(get_args(SelectionName)),
     default="joint",
     show_default=True,
-    help="The epoch that is reported: one for all tasks, or each task's best.",
+    help="Which epoch to report: one for all tasks, or each task's best.",
 )
 @click.option(
     "--purpose",
     type=click.Choice(get_args(Purpose)),
     default="all",
     show_default=True,
-    help="Runs with default parameters, tuned ones, or both side by side.",
+    help="Which runs to compare: default parameters, tuned parameters, or both side by side.",
 )
 @_margin
-@click.option("--leaderboard", is_flag=True, help="Only the leaderboard over data sets.")
+@click.option("--leaderboard", is_flag=True, help="Show only the leaderboard over data sets.")
 @click.option("--profiles", is_flag=True, help="Add performance profiles over data sets to the page.")
-@click.option("--iqm", is_flag=True, help="Average data sets by the interquartile mean.")
+@click.option("--iqm", is_flag=True, help="Average over data sets with the interquartile mean.")
 @click.option("--html", type=click.Path(dir_okay=False), help="Write one self-contained page.")
 @click.option("--markdown", type=click.Path(dir_okay=False), help="Write the tables as Markdown.")
 @click.option(
     "--latex",
     type=click.Path(file_okay=False),
-    help="Write the tables into a folder, for booktabs; paper.tex is one over all data sets.",
+    help="Write the tables as LaTeX (booktabs) into a folder; paper.tex is one table over all data sets.",
 )
 @click.option(
     "--columns",
@@ -104,28 +104,30 @@ _margin = click.option(
 @click.option(
     "--names",
     type=click.Path(dir_okay=False),
-    help="With --latex or --figure: a YAML file of print names, of lines such as `single_task/equal: Single-task`.",
+    help="With --latex or --figure: a YAML file of print names, with lines such as `single_task/equal: Single-task`.",
 )
-@click.option("--notes/--no-notes", default=None, help="With --latex: notes below the tables.  [default: notes]")
+@click.option("--notes/--no-notes", default=None, help="With --latex: print notes below the tables.  [default: notes]")
 @click.option("--csv", type=click.Path(dir_okay=False), help="Write means, differences and verdicts as CSV.")
 @click.option(
     "--parquet",
     type=click.Path(dir_okay=False),
-    help="Write every value of every run as Parquet; with --leaderboard, one error a run, as bencheval reads it.",
+    help="Write every value of every run as Parquet; with --leaderboard, one error per run, in the layout of bencheval.",
 )
 @click.option(
     "--figure", metavar="NAME", help="Write one figure for a paper to --out, such as forest, front or curves."
 )
-@click.option("--out", type=click.Path(dir_okay=False), help="With --figure: its file; .pdf, .svg or .png.")
-@click.option("--dataset", metavar="NAME", help="With --figure: whose; needed where there are several data sets.")
+@click.option("--out", type=click.Path(dir_okay=False), help="With --figure: the file to write; .pdf, .svg or .png.")
+@click.option("--dataset", metavar="NAME", help="With --figure: the data set to draw. Needed if there are several.")
 @click.option(
-    "--width", type=click.Choice(["page", "column"]), help="With --figure: 6.9 or 3.3 inches.  [default: page]"
+    "--width",
+    type=click.Choice(["page", "column"]),
+    help="With --figure: 6.9 inches (page) or 3.3 (column) wide.  [default: page]",
 )
 @click.option(
     "--tracker",
     multiple=True,
     metavar="NAME|KEY=VALUE",
-    help="Send page and tables to a tracker, and set its parameters: --tracker wandb --tracker mode=online.",
+    help="Send the page and the tables to a tracker, and set its parameters: --tracker wandb --tracker mode=online.",
 )
 def report(
     results: tuple[str, ...],
@@ -143,7 +145,7 @@ def report(
 ) -> None:
     """Compare the records under one or several folders.
 
-    FOLDER is results/runs if none is given.
+    FOLDER defaults to results/runs.
     """
     from benchmark.reporting import Paper
     from benchmark.reporting import report as make
@@ -155,7 +157,7 @@ def report(
     only_with("--latex or --figure", {"--names": names}, there=has_latex or has_figure)
     if has_figure and out is None:
         raise ValueError("--figure: expected --out, the file to write it to (.pdf, .svg or .png), found none")
-    chosen = _tracker(tracker) if tracker else None  # a misspelt one is told before the work
+    chosen = _tracker(tracker) if tracker else None  # a misspelt tracker fails before the work starts
     printed = read_names(names) if names is not None else {}
     paper = Paper(tuple(columns.split(",")) if columns else (), printed, notes is not False) if has_latex else None
     made = make(results or RESULTS_DIR, margins=margins_of("--margin", margin, (GAIN,)), paper=paper, **options)
@@ -183,7 +185,7 @@ _selection = click.option(
     type=click.Choice(get_args(SelectionName)),
     default="joint",
     show_default=True,
-    help="The epoch that is compared: one for all tasks, or each task's best.",
+    help="Which epoch to compare: one for all tasks, or each task's best.",
 )
 
 
@@ -195,9 +197,9 @@ _selection = click.option(
 @click.option(
     "--fail-if-worse",
     is_flag=True,
-    help="Exit with 1 if FIRST is worse anywhere, or if that cannot be ruled out: a verdict, a test or, of folders, a run is missing.",
+    help="Exit with 1 if FIRST is worse anywhere, or might be: a verdict or a test is missing, or a run if FIRST is a folder.",
 )
-@click.option("--delong", is_flag=True, help="Add DeLong's test of the two's checkpoints, seed by seed.")
+@click.option("--delong", is_flag=True, help="Add DeLong's test of the checkpoints of both methods, seed by seed.")
 @_selection
 def compare(
     first: str,
@@ -209,20 +211,20 @@ def compare(
     delong: bool,
     selection: SelectionName,
 ) -> None:
-    """Judge one method by another, the answer first.
+    """Compare one method with another, the answer first.
 
-    FIRST and SECOND are methods of the records under RESULTS (results/runs if it is not given), or two folders of
-    records, such as those after a change and those before it: then every method of both is judged.
+    FIRST and SECOND are two methods with records under RESULTS (default: results/runs). Or they are two folders of
+    records, such as the results after and before a change; then every method that is in both is compared.
 
-    --delong needs the weights of runs with save_checkpoint=true. It says of each pair of trained checkpoints whether
-    their AUCs differ by more than the choice of test rows explains, and of the methods nothing.
+    --delong needs runs with save_checkpoint=true. For each pair of checkpoints, it tests whether their AUCs differ by
+    more than the choice of test rows explains. It says nothing about the methods.
     """
     from benchmark.analysis.compare import are_folders
     from benchmark.analysis.compare import compare as judge
 
     margins = margins_of("--margin", margin, (GAIN,))
     if delong and selection != "joint":
-        raise ValueError(f"--delong: checkpoints are of the joint selection, found --selection {selection}")
+        raise ValueError(f"--delong: checkpoints hold the joint selection, found --selection {selection}")
     if delong and are_folders(first, second, results):
         raise ValueError(
             f"--delong: expected two methods of one folder of records, found the folders {first}, {second}"
@@ -246,7 +248,7 @@ def compare(
     cls=MarginOption,
     multiple=True,
     metavar="METRIC=VALUE",
-    help="A difference to count seeds for; 1% is one percent of the baseline's mean. May be repeated.",
+    help="The difference to find; 1% means one percent of the baseline's mean. May be repeated.",
 )
 @_selection
 def power(
@@ -256,10 +258,10 @@ def power(
     difference: tuple[str, ...],
     selection: SelectionName,
 ) -> None:
-    """Show what more seeds would show.
+    """Estimate how many seeds a comparison needs.
 
-    From the spread of the records under RESULTS: the difference that 3, 5, 10 and 20 seeds find with 80 % power, and
-    how many seeds a given difference needs.
+    From the spread of the records under RESULTS, it estimates which differences 3, 5, 10 and 20 seeds find with 80 %
+    power, and how many seeds a given difference needs.
     """
     from benchmark.analysis.power import power as plan
 
@@ -270,7 +272,7 @@ def power(
 @mtlbench.command()
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 def reference(overrides: tuple[str, ...]) -> None:
-    """Make a data set's reference lines: the constant predictor, and boosted trees.
+    """Train the references of a data set: a constant predictor, and boosted trees.
 
     \b
       mtlbench reference dataset=census_income
@@ -279,15 +281,15 @@ def reference(overrides: tuple[str, ...]) -> None:
     \b
     dataset=, experiment=             as in `mtlbench run`
     results_dir=, threads=, rerun=    the same
-    trials=8                          draws of the trees' parameters, compared on validation
-    seeds=5                           of the best draw: 0, 1, ...
-    only=constant,gbdt                which lines
+    trials=8                          random parameters to try for the trees, compared on validation
+    seeds=5                           seeds to train the best parameters on: 0, 1, ...
+    only=constant,gbdt                which references
 
-    The trees are LightGBM's (extra: gbdt), one model a task, on the same columns and splits as the methods; each
-    task's parameters are the best of its trials.
+    The trees are LightGBM's (extra: gbdt): one model per task, on the same columns and splits as the methods. Each
+    task takes the parameters of its best trial.
 
-    Records go to <results_dir>/reference/<name>/<id>.json; what is there is kept, so the same command goes on where it
-    was interrupted. Reports of the folder show them beside the methods.
+    Records go to <results_dir>/reference/<name>/<id>.json. Existing records are kept, so the same command continues
+    where it was interrupted. Reports of the folder show the references beside the methods.
     """  # noqa: D301  click looks for the character \b
     from benchmark.reference.lines import from_overrides
 
@@ -297,12 +299,13 @@ def reference(overrides: tuple[str, ...]) -> None:
 @mtlbench.command("list")
 @click.argument("group", required=False)
 @click.argument("name", required=False)
-@click.option("--names", is_flag=True, help="Only the names, joined by commas, as a sweep takes them.")
-@click.option("--for", "suits", metavar="DATASET", help="Only what suits this data set; no data is read.")
+@click.option("--names", is_flag=True, help="Print only the names, joined by commas, as a sweep takes them.")
+@click.option("--for", "suits", metavar="DATASET", help="Show only what works with this data set. No data is read.")
 def list_(*, group: str | None, name: str | None, names: bool, suits: str | None) -> None:
-    """Show what can be run, and with which parameters.
+    """Show what can be run, and its parameters.
 
-    Everything; one GROUP (architectures, weightings, datasets, trackers); or all about one NAME in it.
+    Without arguments, it lists everything. GROUP is architectures, weightings, datasets or trackers; NAME is one entry of
+    the group, shown in full.
     """
     from benchmark.settings.listing import listing
 
@@ -344,13 +347,13 @@ def check(group: str, name: str) -> None:
 
 @mtlbench.command()
 @_results
-@click.option("--unpack", is_flag=True, help="The other way: a file for each record again.")
+@click.option("--unpack", is_flag=True, help="Do the reverse: write one file per record again.")
 def pack(results: str, *, unpack: bool) -> None:
     """Pack the records under a folder into one file.
 
-    The file is records.jsonl.zst in RESULTS (results/runs if it is not given): one record a line, nothing left out. Every
-    command reads it as it reads the folder. Predictions and checkpoints stay where they are. A folder of several such
-    folders gets a file in each.
+    The file is records.jsonl.zst in RESULTS (default: results/runs), with one record per line and nothing left out. Every
+    command reads it as it reads the folder. Predictions and checkpoints stay where they are. If RESULTS holds several
+    folders of records, each gets a file.
     """
     from benchmark.records import packing
     from benchmark.text import counted
@@ -370,8 +373,8 @@ def show(place: str, id: str | None, *, as_json: bool) -> None:
 
     What ran, how it ended, the metrics of every task, time, environment, and the traceback of a run that failed.
 
-    PLACE is a folder of records, packed or not, and ID the record's id or its first characters. Without ID, PLACE is the
-    path of the record.
+    PLACE is a folder of records, packed or not; ID is the record's id or its first characters. Without ID, PLACE is the
+    path of a record.
     """
     import json
 
@@ -384,10 +387,10 @@ def show(place: str, id: str | None, *, as_json: bool) -> None:
 
 @mtlbench.command()
 @click.argument("record", type=click.Path())
-@click.option("--user", "users", multiple=True, required=True, help="An id of the data set's own; may be repeated.")
-@click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help="How many items.")
-@click.option("--score", help="What items are ranked by, of the tasks' names: 'liked * rating^2', 'purchase|click'.")
-@click.option("--include-seen", is_flag=True, help="Keep the items that the user has met in train.")
+@click.option("--user", "users", multiple=True, required=True, help="A user's id, as in the data set. May be repeated.")
+@click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help="How many items to show.")
+@click.option("--score", help="A formula of task names to rank items by: 'liked * rating^2', 'purchase|click'.")
+@click.option("--include-seen", is_flag=True, help="Also rank items that the user has in the training split.")
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
 def recommend(record: str, users: tuple[str, ...], form: Literal["table", "json", "csv"], **options: Any) -> None:
     """Show the best items for a user.

@@ -1,4 +1,4 @@
-"""The one atomic write, and JSON files: written by it, read with checks, hashed in a canonical form. Imports no torch."""
+"""The one atomic write, and JSON files: written atomically, read with checks, hashed in canonical form. Imports no torch."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ import orjson
 
 
 def digest(value: Any) -> str:
-    """sha256 of canonical JSON: sorted keys, no spaces, no NaN. Equal values have equal digests, whoever composed them."""
+    """sha256 of canonical JSON: sorted keys, no spaces, no NaN. Equal values have equal digests, however they were made."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """A file to write in place of `path`, which it becomes in one step: a reader sees the old file or the new one, never a part.
+    """A temporary file that replaces `path` in one step: a reader sees the old file or the new one, never a part.
 
-    It lies in the same folder, which is made if it is not there, and begins with a dot. An error removes it.
+    It is in the same folder, which is created if missing, and its name begins with a dot. An error removes it.
 
     >>> with written_whole(Path("results/report.md")) as file:  # doctest: +SKIP
     ...     file.write_text(text)
@@ -44,7 +44,7 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes plain values, as `written_whole`.
+    """Writes plain values with `written_whole`.
 
     Raises:
         ValueError: if a number is NaN or infinite.
@@ -55,20 +55,20 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: str | Path, kind: str) -> Any:
-    """Plain values that `write_json` wrote.
+    """Reads plain values that `write_json` wrote.
 
     Args:
         path: The file.
         kind: What it should be, for the error: "a record".
 
     Raises:
-        ValueError: if it is no JSON.
+        ValueError: if it is not JSON.
     """
     return parse_json(Path(path).read_bytes(), path, kind)
 
 
 def parse_json(text: bytes, place: str | Path, kind: str) -> Any:
-    """Plain values of JSON.
+    """Reads plain values from JSON text.
 
     Args:
         text: The JSON.
@@ -76,7 +76,7 @@ def parse_json(text: bytes, place: str | Path, kind: str) -> Any:
         kind: What it should be, for the error: "a record".
 
     Raises:
-        ValueError: if it is no JSON.
+        ValueError: if it is not JSON.
     """
     try:
         return orjson.loads(text)
@@ -91,12 +91,12 @@ def parse_json(text: bytes, place: str | Path, kind: str) -> Any:
 def known_keys(
     value: Any, path: str | Path, kind: str, *, known: Container[str], required: Sequence[str], newest: int
 ) -> dict[str, Any]:
-    """Those of a record's keys that this version knows.
+    """The keys of a record that this version knows.
 
     Args:
         value: What `read_json` read from `path`.
-        path: As there.
-        kind: As there.
+        path: The same file, for the error.
+        kind: What it should be, for the error.
         known: The keys that this version knows.
         required: The keys that must be there.
         newest: The newest `format` that this version reads.
@@ -118,7 +118,7 @@ def known_keys(
 
 @contextmanager
 def no_garbage_collection() -> Iterator[None]:
-    """Over thousands of records, none of which is garbage: looking for it takes a fifth of a report's time."""
+    """Switches garbage collection off while thousands of records are read: it would take a fifth of a report's time."""
     collects = gc.isenabled()
     gc.disable()
     try:

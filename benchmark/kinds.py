@@ -1,9 +1,9 @@
-"""Kinds of tasks: what a label is. A row of `KINDS` says all that the harness needs to know of a kind.
+"""Kinds of tasks: what a label is. An entry of `KINDS` holds all that the harness needs to know about a kind.
 
-The loss, the number of outputs, the headline metric with its margin, the check of labels, and how a prediction is shown:
-all else asks here and compares no names. To add a kind, write one file, here or in a package of yours: a subclass of
-`Kind`, `register`, and its metrics with `benchmark.metrics.register`. The package names the file, so that reports of its
-records find the kind too:
+A kind decides the loss, the number of outputs, the headline metric with its margin, the check of labels, and how a
+prediction is shown. No other code compares names of kinds. To add a kind, write one file, here or in your own package:
+a subclass of `Kind`, `register`, and its metrics with `benchmark.metrics.register`. Name the file in the package's
+entry points, so that reports of its records find the kind too:
 
     [project.entry-points."mtlbench.kinds"]
     classes = "mine.classes"
@@ -38,7 +38,7 @@ class Transform(StrEnum):
     LOG1P = "log1p"
 
     def undo(self, targets_R: np.ndarray) -> np.ndarray:
-        """(R,) targets as values in the unit; infinite where that overflows."""
+        """(R,) targets as values in the unit; infinite on overflow."""
         if self is Transform.IDENTITY:
             return targets_R
         import numpy as np
@@ -48,7 +48,7 @@ class Transform(StrEnum):
 
 
 class TaskLike(Protocol):
-    """What a kind may know of a task; see `benchmark.schema.Task`."""
+    """What a kind may know about a task; see `benchmark.schema.Task`."""
 
     @property
     def name(self) -> str: ...  # noqa: D102
@@ -63,15 +63,15 @@ class TaskLike(Protocol):
 
 
 class Kind(ABC):
-    """One row of the table. Outputs are (B,) or (R,) for a task with one output, (B, K) or (R, K) for one with K.
+    """One kind of task. Outputs are (B,) or (R,) for a task with one output, (B, K) or (R, K) for a task with K outputs.
 
     Attributes:
         name: What `Task.kind` and records say.
-        plural: What sentences say: "binary tasks".
-        headline: The metric by which methods are compared and epochs chosen; its direction stands in `metrics.METRICS`.
+        plural: The plural in sentences: "binary tasks".
+        headline: The metric by which methods are compared and epochs chosen. `metrics.METRICS` has its direction.
         criterion: The metric that enters the monitor `mean`, as a share of the way from its `chance` to its `best`.
         margin: The default margin of the headline metric, as `--margin` takes it: "0.001", or "1%" of the baseline's mean.
-        fewest_outputs, most_outputs: How many outputs a task has at least, and at most; None: any number.
+        fewest_outputs, most_outputs: The smallest and the largest number of outputs; None: any number.
         is_binary: Is the label 0 or 1, and the output the logit of p(label = 1 | exposure)? Such a task can be a step of
             a funnel, and DeLong's test compares its scores.
         is_standardised: Is the target standardised on train? Then the output is a value, and is put back into the
@@ -103,16 +103,16 @@ class Kind(ABC):
 
     @abstractmethod
     def constant(self, task: TaskLike, label_R: np.ndarray) -> float | np.ndarray:
-        """The output of the constant predictor, a line of reference: a number, or (K,).
+        """The output of the constant predictor, a reference: a number, or (K,).
 
         Args:
             task: The task.
-            label_R: (R,) float64 labels that are observed in train; without any, the output is NaN.
+            label_R: (R,) float64 labels observed in train; if empty, the output is NaN.
         """
 
     @abstractmethod
     def shown(self, task: TaskLike, output: np.ndarray) -> np.ndarray:
-        """(R,) predictions as people read them, and as a recommendation's score takes them: one number a row.
+        """(R,) predictions as people read them, and as a recommendation's score takes them: one number per row.
 
         Args:
             task: The task.
@@ -126,10 +126,10 @@ class Kind(ABC):
         Args:
             task: The task.
             label_R: (R,) labels of all splits, finite, or NaN where not observed.
-            train_R: Those observed in train, at least one.
+            train_R: The labels observed in train, at least one.
 
         Raises:
-            ValueError: naming the task, what was expected and what was found.
+            ValueError: with the task, what was expected and what was found.
         """
 
     def describe(self, task: TaskLike) -> str:
@@ -137,11 +137,11 @@ class Kind(ABC):
         return self.name
 
     def rarity(self, constant: Mapping[str, Any], rows: int | None) -> str | None:
-        """How rare what the task looks for is, for the head of its table; None where it is not.
+        """How rare the positives of the task are, for the head of its table; None if they are not rare.
 
         Args:
             constant: Metrics of the constant predictor on test.
-            rows: Of test, where they are known.
+            rows: Number of test rows, if known.
         """
         return None
 
@@ -155,7 +155,7 @@ RARE = 0.05
 
 
 class Binary(Kind):
-    """0 or 1. The output is the logit of p(label = 1 | exposure), of a funnel child too (the joint)."""
+    """0 or 1. The output is the logit of p(label = 1 | exposure); for a funnel child, of the joint."""
 
     name, plural = BINARY, "binary tasks"
     headline, criterion, margin = "auc", "auc", "0.001"
@@ -169,7 +169,7 @@ class Binary(Kind):
         return binary_cross_entropy_with_logits(output, label_B, reduction=reduction)
 
     def constant(self, task: TaskLike, label_R: np.ndarray) -> float:
-        """The logit of the share of positives; a share of 0 or 1 is moved by half a row, so that it is finite."""
+        """The logit of the share of positives. A share of 0 or 1 is moved by half a row, so that the logit is finite."""
         import numpy as np
 
         if not len(label_R):
@@ -178,7 +178,7 @@ class Binary(Kind):
         return float(np.log(share) - np.log1p(-share))
 
     def shown(self, task: TaskLike, output: np.ndarray) -> np.ndarray:
-        """Probabilities, of the joint for a funnel child."""
+        """Probabilities; for a funnel child, of the joint."""
         from scipy.special import expit
 
         return expit(output)
@@ -243,7 +243,7 @@ class Regression(Kind):
         return task.transform.undo(output)
 
     def check(self, task: TaskLike, label_R: np.ndarray, train_R: np.ndarray) -> None:
-        """Any number; that it varies in train is seen where it is standardised."""
+        """Accepts any number. Standardisation checks that the labels vary in train."""
 
     def describe(self, task: TaskLike) -> str:
         """See `Kind.describe`."""
@@ -259,10 +259,11 @@ KINDS: dict[str, Kind] = {kind.name: kind for kind in (Binary(), Regression())}
 
 
 def register(kind: Kind) -> None:
-    """Adds a kind. Its metrics may be registered before or after it; they are looked up when they are needed.
+    """Adds a kind. Its metrics may be registered before or after it: they are looked up when needed.
 
     Raises:
-        ValueError: if another one has the name, or gives the same headline metric another margin, or if the margin is none.
+        ValueError: if another kind has the name, or gives the same headline metric another margin; or if the margin is
+            invalid.
     """
     from benchmark.statistics import Margin  # brings numpy
 
@@ -286,7 +287,7 @@ def get(name: str) -> Kind:
     """The kind of this name.
 
     Raises:
-        ValueError: if there is none, with the nearest and all known names.
+        ValueError: if there is no such kind, with the nearest and all known names.
     """
     if name not in KINDS:
         load_plugins("kinds")
@@ -302,7 +303,7 @@ def default_margins() -> dict[str, str]:
 
 
 def check_headlines(metrics: Iterable[str], also: Iterable[str] = ()) -> None:
-    """Refuses a metric that is no kind's headline metric; `also` are named among the known.
+    """Refuses a metric that is not the headline metric of a kind. `also` names further metrics that are allowed.
 
     Raises:
         ValueError: with the nearest and all known names.
@@ -315,6 +316,6 @@ def check_headlines(metrics: Iterable[str], also: Iterable[str] = ()) -> None:
 
 
 def kind_of_metrics(metrics: Iterable[str]) -> Kind | None:
-    """The kind whose headline metric is among these: of a task whose record does not say it; None if no kind's is."""
+    """The kind whose headline metric is among these, for tasks whose record does not say their kind. None if there is none."""
     found = set(metrics)
     return next((kind for kind in KINDS.values() if kind.headline in found), None)

@@ -18,7 +18,7 @@ _broken: dict[str, list[str]] = {}  # by table, what was told of the plugins tha
 
 
 def load_plugins(what: str) -> None:
-    """Imports all modules that installed packages name under `mtlbench.<what>`; a broken one is a warning.
+    """Imports all modules that installed packages name under `mtlbench.<what>`. A broken module gives a warning.
 
     Args:
         what: The table in the plural: `architectures`, `kinds`.

@@ -1,7 +1,7 @@
-"""Rows as features: the columns of some rows, of whatever kind, in one object, and the splits and batches that hold it.
+"""Rows as features: the columns of some rows, of any kind, in one object; and the splits and batches that hold it.
 
-The arrays are numpy's, memory-mapped in a split, and torch's in a batch; torch is imported where they become so.
-R rows, of which B are in a batch; F categorical and N numeric fields, T tasks.
+The arrays are numpy's and memory-mapped in a split, and torch's in a batch. Torch is imported only on conversion. R
+rows, of which B are in a batch; F categorical and N numeric fields, T tasks.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Features:
     """The columns of R rows.
 
     Args:
-        fields: What they are, as in `Schema.fields`: categorical, numeric, others.
+        fields: The fields, ordered as in `Schema.fields`: categorical, numeric, others.
         categorical: (R, F) int32 codes.
         numeric: (R, N) float32.
         others: The arrays of every other field, as its kind stores them.
@@ -42,7 +42,7 @@ class Features:
         return len(self.categorical)
 
     def take(self, index: Any) -> Features:
-        """The rows of these numbers, in this order; `index` is an array or a tensor, as the columns are."""
+        """The rows with these numbers, in this order. `index` is an array or a tensor, as the columns are."""
         return self._each(lambda array: rows_at(array, index), lambda other, arrays: other.take(arrays, index))
 
     def cut(self, start: int, stop: int) -> Features:
@@ -50,7 +50,7 @@ class Features:
         return self._each(lambda array: array[start:stop], lambda other, arrays: other.cut(arrays, start, stop))
 
     def to(self, device: torch.device | str) -> Features:
-        """The same as tensors on the device; on the CPU they share the memory, where torch may write to it."""
+        """The same as tensors on the device. On the CPU they share memory with the arrays if torch may write to it."""
         import torch
 
         def moved(array: Any, dtype: type | None = None) -> Tensor:
@@ -76,12 +76,12 @@ class Features:
             yield from (arrays[name] for name in other.stored)
 
     def keys(self) -> Iterator[np.ndarray]:
-        """Arrays of (R, W): rows that are equal in all of them are the same to a model."""
+        """Arrays of (R, W). A model cannot distinguish rows that are equal in all of them."""
         yield from (self.categorical, self.numeric)
         yield from (other.key(arrays) for other, arrays in self.others.items())
 
     def flat(self) -> np.ndarray:
-        """(R, F + N) float32, for models of plain tables: codes, which are exact below 2^24, then numbers; no others."""
+        """(R, F + N) float32 for models of plain tables: codes (exact below 2^24), then numbers; other fields are left out."""
         return np.concatenate([self.categorical.astype(np.float32), self.numeric], axis=1)
 
     def column(self, name: str) -> Any:
@@ -93,14 +93,14 @@ class Features:
         raise KeyError(name)
 
     def check(self, schema: Schema, what: str) -> None:
-        """Refuses rows that do not fit the schema: a model would learn from other rows of its tables, or read past their end.
+        """Refuses rows that do not fit the schema: a model would use the wrong rows of its tables, or read past their end.
 
         Args:
-            schema: What a model was, or is to be, trained on.
-            what: The rows' name in errors: train, validation.
+            schema: The schema that a model was or will be trained on.
+            what: What errors call the rows: train, validation.
 
         Raises:
-            ValueError: if the fields are others, an array has another shape, or a value is outside its field's range.
+            ValueError: if the fields differ, an array has another shape, or a value is outside its field's range.
         """
         if not schema.fields:
             raise ValueError(
@@ -132,13 +132,13 @@ class Features:
             other.check(self.others[other], what)
 
     def _check_values(self, what: str) -> None:
-        """Codes are whole numbers, and numbers are finite."""
+        """Checks that codes are integers and numbers finite."""
         if "int" not in str(self.categorical.dtype):
             raise ValueError(
                 f"{what}: categorical codes must be integers, found {self.categorical.dtype}; cast them, or make numeric fields"
             )
         if self.numeric.shape[1] and len(self):
-            # a sum is finite where all its terms are, and reads the column once
+            # a sum is finite if all its terms are, and reads the column once
             for known, total in zip(
                 self.fields[self.categorical.shape[1] :], self.numeric.sum(axis=0, dtype=np.float64), strict=False
             ):
@@ -149,11 +149,11 @@ class Features:
 
     @classmethod
     def join(cls, fields: Sequence[Field], parts: Sequence[Features]) -> Features:
-        """The same rows with the fields of several features, as numpy arrays.
+        """The same rows with fields taken from several features, as numpy arrays.
 
         Args:
-            fields: What to take, in this order; each is in one of the parts.
-            parts: All of R rows.
+            fields: The fields to take, in this order. Each is in one of the parts.
+            parts: Features of R rows each.
         """
         holder = {known.name: part for part in parts for known in part.fields}
 
@@ -170,7 +170,7 @@ class Features:
 
     @classmethod
     def load(cls, folder: Path, name: str, fields: Iterable[Field]) -> Features:
-        """What a `FeatureWriter` wrote, memory-mapped. What is written to it stays with the process, never in the files."""
+        """What a `FeatureWriter` wrote, memory-mapped. Changes stay in the process and never reach the files."""
 
         def array(part: str) -> np.ndarray:
             # "c": torch shares writable arrays only
@@ -186,13 +186,13 @@ class Features:
 
 
 class FeatureWriter:
-    """Writes features to a folder, one field after another: so those of all fields are never in memory at once.
+    """Writes features to a folder, one field after another, so that they are never all in memory at once.
 
     Args:
         folder: Where to.
-        name: Of these rows: several features may lie in one folder.
+        name: The name of these rows: one folder may hold several features.
         num_rows: R.
-        num_categorical: F, the number of categorical fields that will come.
+        num_categorical: F, the number of categorical fields to come.
         num_numeric: N.
     """
 
@@ -206,7 +206,7 @@ class FeatureWriter:
         self._numbers = allocate("numeric", np.float32, num_numeric)
 
     def add(self, new: Field, values: Any) -> None:
-        """The next field: (R,) codes or numbers, or the arrays of another kind."""
+        """Writes the next field: (R,) codes or numbers, or the arrays of another kind."""
         place = sum(isinstance(known, type(new)) for known in self.fields)
         if isinstance(new, OtherField):
             place = sum(isinstance(known, OtherField) for known in self.fields)
@@ -218,7 +218,7 @@ class FeatureWriter:
 
 
 def _other(number: int, part: str) -> str:
-    return f"other{number}_{part}"  # a field's name need not be a file's
+    return f"other{number}_{part}"  # a field's name may not be valid as a file name
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +264,7 @@ class Batch:
         return len(self.labels)
 
     def take(self, index: Tensor) -> Batch:
-        """The rows of these numbers, in this order."""
+        """The rows with these numbers, in this order."""
         return Batch(self.features.take(index), rows_at(self.labels, index), rows_at(self.observed, index))
 
     def cut(self, start: int, stop: int) -> Batch:

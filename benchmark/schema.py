@@ -1,4 +1,4 @@
-"""What an architecture may know of the data: fields and tasks. The rows themselves are in `benchmark.rows`.
+"""What an architecture may know about the data: fields and tasks. The rows themselves are in `benchmark.rows`.
 
 This module imports neither torch nor numpy at run time, so that configuration, records and reports can use it.
 """
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Arrays = dict[str, Any]
-"""{name: array}, numpy's or torch's: what some rows hold of a field of another kind than categorical and numeric."""
+"""{name: array}, numpy's or torch's: the rows of a field that is neither categorical nor numeric."""
 
 Metrics = dict[str, dict[str, float | None]]
-"""{task: {metric: value}}; None where it is undefined."""
+"""{task: {metric: value}}; None where a metric is undefined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +31,11 @@ class Task:
     Args:
         name: The label's name, the key of outputs, weights and metrics.
         kind: A name in `benchmark.kinds.KINDS`, such as BINARY or REGRESSION: decides the loss and the metrics.
-        given: The parent task in a funnel (purchase given click). The output of a child is the joint, "clicked and bought",
-            on all rows: where the parent is 0, so is the child. A task on clicked rows only has no `given`.
+        given: The parent task in a funnel (purchase given click). The output of a child is the joint, "clicked and
+            bought", on all rows: where the parent is 0, the child is 0 too. A task on clicked rows only has no `given`.
         unit: What a regression value is measured in ("stars", "seconds").
-        transform: The target is transform(value in unit); metrics are in the target, predictions shown to people in the unit.
-        num_outputs: K, how many numbers a model gives for a row.
+        transform: The target is transform(value in unit). Metrics use the target; predictions are shown in the unit.
+        num_outputs: K, the numbers that a model gives per row.
 
     Raises:
         ValueError: for an unknown kind, with the known ones, or a number of outputs that the kind does not have.
@@ -64,7 +64,7 @@ class Task:
 
     @property
     def output_shape(self) -> tuple[int, ...]:
-        """Of a row's output: () for one number, (K,) for several."""
+        """The shape of a row's output: () for one number, (K,) for several."""
         return () if self.num_outputs == 1 else (self.num_outputs,)
 
     @property
@@ -76,7 +76,7 @@ class Task:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Task:
-        """A task as it stands in `Schema.to_json`."""
+        """A task from the form that `Schema.to_json` gives it."""
         return cls(**{**value, "transform": Transform(value["transform"])})
 
 
@@ -102,16 +102,18 @@ def rows_at(array: Any, index: Any) -> Any:
 
 @dataclass(frozen=True)
 class OtherField(ABC):
-    """An input column of another kind. A subclass is one such kind, whole: how it is fitted, stored, and embedded.
+    """An input column of another kind. A subclass defines one such kind: how it is fitted, stored and embedded.
 
-    A subclass is a frozen dataclass of numbers and words, which stand in records, and `column_kind` gives it a name there. An
-    instance with its defaults is what a reader puts into `Table.others`; `fit` returns it with what train decides.
+    A subclass is a frozen dataclass of numbers and strings, which records contain; `column_kind` gives it its name
+    there. A reader puts an instance with defaults into `Table.others`; `fit` returns it with the values fitted on
+    train.
 
-    Here all arrays have a row for each row of the data. A kind that stores rows of unequal length overrides `num_rows`, `take`
-    and `cut`, which get numpy arrays or tensors, and `key`.
+    By default, all arrays have one row for each row of the data. A kind that stores rows of unequal length overrides
+    `num_rows`, `take` and `cut`, which get numpy arrays or tensors, and `key`.
 
     Args:
-        name: The column's.
+        name: The column's name.
+
     """
 
     name: str
@@ -120,29 +122,29 @@ class OtherField(ABC):
 
     @abstractmethod
     def content(self, values: Any) -> bytes:
-        """The parsed values, of all rows, for the data's fingerprint: the same whoever parsed them."""
+        """The parsed values of all rows, for the data's fingerprint: the same for any reader."""
 
     @abstractmethod
     def fit(self, values: Any, train: np.ndarray) -> tuple[Self, Arrays, list[Any] | None]:
-        """The field as train makes it, the arrays of all rows, and what its codes from 1 on stand for, if it has codes.
+        """Fits the field on train. Returns it, the arrays of all rows, and what its codes mean from 1 on, if it has codes.
 
         Args:
             values: As the reader parsed them, of R rows.
-            train: (R,) bool: the rows that may decide anything.
+            train: (R,) bool: the rows to fit on.
 
         Raises:
-            ValueError: naming column, row and value, if they are not what was expected.
+            ValueError: with column, row and value, if a value is invalid.
         """
 
     @abstractmethod
     def usual(self, arrays: Arrays) -> Arrays:
-        """One row in place of many: what a recommendation takes where the field belongs to neither user nor item."""
+        """One row to stand for many: recommendations use it if the field belongs to neither user nor item."""
 
     @abstractmethod
     def embedding(self, dim: int) -> nn.Module:
-        """A module from the arrays of B rows, by name, to (B, `output_dim`).
+        """A module that maps the arrays of B rows, by name, to (B, `output_dim`).
 
-        Its tables are `nn.Embedding`s, which it calls; `reset_parameters` draws all its initial values.
+        Its tables must be `nn.Embedding`s that it calls, and `reset_parameters` must draw all its initial values.
 
         Args:
             dim: The width of categorical fields' embeddings.
@@ -150,14 +152,14 @@ class OtherField(ABC):
 
     @abstractmethod
     def check(self, arrays: Arrays, what: str) -> None:
-        """Looks at the values of numpy arrays that somebody else may have made; their number of rows is right.
+        """Checks the values of numpy arrays from outside. Their number of rows is already checked.
 
         Raises:
-            ValueError: naming the rows (`what`), the field, what was expected and what was found.
+            ValueError: with the rows (`what`), the field, what was expected and what was found.
         """
 
     def key(self, arrays: Arrays) -> np.ndarray:
-        """(R, W), of 4 or 8 bytes a number: rows that are equal there are the same to a model. From numpy arrays."""
+        """(R, W) numpy array of 4 or 8 bytes per number. A model cannot distinguish rows that are equal in it."""
         import numpy as np
 
         parts = [array.reshape(len(array), -1) for array in arrays.values()]
@@ -168,7 +170,7 @@ class OtherField(ABC):
         return len(arrays[self.stored[0]])
 
     def take(self, arrays: Arrays, index: Any) -> Arrays:
-        """The rows of these numbers, int64 and of the arrays' own library, in this order."""
+        """The rows with these numbers, in this order. `index` is int64, from the arrays' own library."""
         return {name: rows_at(array, index) for name, array in arrays.items()}
 
     def cut(self, arrays: Arrays, start: int, stop: int) -> Arrays:
@@ -182,7 +184,7 @@ K = TypeVar("K", bound=type[OtherField])
 
 
 def column_kind(name: str) -> Callable[[K], K]:
-    """A class decorator: `name` stands for the class in records.
+    """A class decorator: records call the class `name`.
 
     Raises:
         ValueError: if another class has the name.
@@ -204,14 +206,14 @@ class Schema:
     """The fields and tasks of a data set, and which fields are the user and the item.
 
     Args:
-        categorical, numeric: The fields of the two kinds that every architecture knows.
+        categorical, numeric: The fields of the two kinds that every architecture reads.
         tasks: In the order of the labels.
         user, item: Names of categorical fields.
         others: The fields of other kinds.
 
     Raises:
-        ValueError: if a name is empty or there twice, a funnel's parent is unknown, does not come first or is not binary, or a
-            role names no categorical field.
+        ValueError: if a name is empty or repeated; if a funnel's parent is unknown, comes later or is not binary; or if
+            `user` or `item` does not name a categorical field.
     """
 
     categorical: tuple[CategoricalField, ...]
@@ -279,7 +281,7 @@ class Schema:
         """The task of this name.
 
         Raises:
-            ValueError: if there is none, naming the known tasks.
+            ValueError: if there is no such task, with the known tasks.
         """
         for task in self.tasks:
             if task.name == name:
@@ -287,7 +289,7 @@ class Schema:
         raise ValueError(f"unknown task {name!r}; known: {', '.join(self.task_names)}")
 
     def to_json(self) -> dict[str, Any]:
-        """The schema as plain values, as it stands in a record; what is younger than records only where it is needed."""
+        """The schema as plain values, for a record. Keys added later appear only if they are needed."""
         value = asdict(self)
         for task in value["tasks"]:
             if task["num_outputs"] == 1:
@@ -302,7 +304,7 @@ class Schema:
         """The inverse of `to_json`.
 
         Raises:
-            ValueError: for a kind of column that nobody has registered.
+            ValueError: for a kind of column that is not registered.
         """
         return cls(
             categorical=tuple(CategoricalField(**field) for field in value["categorical"]),
@@ -331,7 +333,7 @@ class Auxiliary:
 
     Args:
         value: A scalar, already reduced over the batch and times its own weight.
-        task: The task to whose loss it is added before the weighting; None: added to the weighted sum untouched.
+        task: The task whose loss it joins before the weighting; None: it is added to the weighted sum unchanged.
     """
 
     value: Tensor

@@ -129,7 +129,7 @@ def test_a_worker_that_dies_is_one_line_and_the_records_stand(
     ended = sweep(tmp_path, *two, *way.arguments, cluster=way.cluster)
     assert ended.returncode == 1
     assert "mtlbench: 1 finished, 0 skipped, 0 diverged, 0 failed, 1 without a record" in ended.stderr
-    assert "mtlbench: the same command goes on where this one stopped" in ended.stderr
+    assert "mtlbench: the same command continues where this one stopped" in ended.stderr
     assert f"mtlbench: the launcher gave up: {way.killed}" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert "leaked" not in ended.stderr

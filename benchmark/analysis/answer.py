@@ -1,4 +1,4 @@
-"""Objects that a verb returns and that print themselves: to a terminal with rich, as plain text elsewhere."""
+"""Results of a verb that print themselves: to a terminal with rich, as plain text elsewhere."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ WIDTH = 100
 
 
 class Answer(ABC):
-    """What a question about records comes to."""
+    """The answer to a question about records."""
 
     @abstractmethod
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """The parts, one below the other."""
+        """The parts, from top to bottom."""
 
     def print(self, console: Console | None = None) -> None:
-        """Prints to the terminal; into a file or a pipe as `str` gives it."""
+        """Prints to the terminal; to a file or a pipe, prints `str`."""
         from rich.console import Console
 
         console = console or Console()

@@ -1,11 +1,11 @@
-"""The runs in the layout of bencheval, TabArena's leaderboards (https://pypi.org/project/bencheval): one row a run.
+"""The runs in the layout of bencheval, TabArena's leaderboards (https://pypi.org/project/bencheval): one row per run.
 
     from bencheval.evaluator import BenchmarkEvaluator
     evaluator = BenchmarkEvaluator(seed_column="seed", columns_to_agg_extra=["time_train_s"])
     evaluator.leaderboard(pandas.read_parquet("leaderboard.parquet"))
 
-Its tasks are our data sets, each of which so counts once. It wants every method on every data set and seed: choose rows by
-`purpose`, or let its `fillna_data` fill in what is missing.
+Its tasks are our data sets, so each data set counts once. It needs every method on every data set and seed: select rows
+by `purpose`, or let its `fillna_data` fill in missing ones.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ COLUMNS: dict[str, type[pl.DataType]] = {
 def bencheval_table(results: Sequence[Results]) -> pl.DataFrame:
     """One row for each finished run.
 
-    `metric_error` is the mean over tasks of `(best - x) / (best - C)` on test: x is the headline metric, `best` what a perfect
-    model gets, and C what knowing nothing gets. So 0 is perfect, 1 knows nothing, and no baseline is in it: tuned methods and
-    default ones have one scale. Where it is unknown, the run is left out. `seed` numbers the runs of a data set
-    where they differ in more than their seed.
+    `metric_error` is the mean over tasks of `(best - x) / (best - C)` on test: x is the headline metric, `best` its
+    value for a perfect model, and C its value for a constant predictor. So 0 is perfect and 1 is as good as a constant.
+    It needs no baseline, so tuned and default methods share one scale. Runs with an unknown error are left out. `seed`
+    numbers the runs of a data set if they differ in more than their seed.
     """
     numbers = _numbers(results)
     return pl.DataFrame([row for of in results for row in _rows(of, numbers)], schema=COLUMNS, orient="row")
@@ -54,7 +54,7 @@ def _rows(results: Results, numbers: dict[tuple[Any, ...], int]) -> Iterator[tup
 
 
 def _numbers(results: Sequence[Results]) -> dict[tuple[Any, ...], int]:
-    """{(data set, pair): its number}: the seed, unless two pairs of a data set have the same."""
+    """{(data set, pair): its number}: the seed, unless two pairs of a data set share a seed."""
     pairs: dict[str, set[tuple[Any, ...]]] = {}
     for of in results:
         pairs.setdefault(of.group.dataset, set()).update(
@@ -69,7 +69,7 @@ def _numbers(results: Sequence[Results]) -> dict[tuple[Any, ...], int]:
 
 
 def _limits(group: Group, task: Task) -> tuple[float, float] | None:
-    """What a perfect model gets on the task, and what knowing nothing gets; None if either is unknown."""
+    """The metric of a perfect model on the task, and of a constant predictor; None if either is unknown."""
     metric = metrics.headline(task)
     constant = metric.chance
     if constant is None:

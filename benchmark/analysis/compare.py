@@ -1,7 +1,8 @@
 """`mtlbench compare`: two methods of one folder of records, or two folders of records. Imports no torch.
 
-The first is judged by the second: `compare mmoe/equal single_task/equal`, `compare results/after results/before`. Methods of
-one folder are compared as its report does; a method of two folders, by its runs with the same data and seed.
+The first is compared with the second: `compare mmoe/equal single_task/equal`, `compare results/after results/before`.
+Methods of one folder are compared as in its report. A method in two folders is compared by its runs with the same data
+and seed.
 """
 
 from __future__ import annotations
@@ -58,16 +59,16 @@ STYLES = {Verdict.BETTER: "green", Verdict.WORSE: "red", None: "dim"}
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What was found on one data set.
+    """The result on one data set.
 
     Args:
         dataset: Its name.
         sides: What was compared: two methods, or two folders.
-        names: {method as the comparisons name it: its name}; where folders are compared, they name the folder too.
+        names: {method as the comparisons name it: its name}; between folders, comparisons name the folder too.
         families: The comparisons: the gain over tasks, if there is one, and the tasks.
         labels: {task: metric with its unit}.
-        notes: Which runs are in no pair.
-        lost: Whether the second has a run that the first has not.
+        notes: Which runs have no partner.
+        lost: Whether the second has a run that the first lacks.
     """
 
     dataset: str
@@ -80,7 +81,7 @@ class Judged:
 
     @property
     def comparisons(self) -> tuple[Comparison, ...]:
-        """Of all families."""
+        """The comparisons of all families."""
         return tuple(c for family in self.families for c in family.comparisons)
 
     @property
@@ -106,7 +107,7 @@ class Judged:
         return f"{self.sides[0]} against {self.sides[1]}, {self.dataset}: {'; '.join(parts)}."
 
     def sentences(self) -> Iterator[str]:
-        """One a comparison; of several methods, of those only that found a difference or could not be made."""
+        """One sentence per comparison; with several methods, only for comparisons with a difference or without a verdict."""
         for of in self.methods.values():
             reasons = {c.reason for c in of if c.verdict is None}
             if len(reasons) == 1 and all(c.verdict is None for c in of):
@@ -119,12 +120,12 @@ class Judged:
 
 @dataclass(frozen=True)
 class HeadToHead(Answer):
-    """What `compare` found: prints itself, the answer first.
+    """The result of `compare`. It prints itself, the answer first.
 
     Args:
-        judged: One a data set, in order of name.
+        judged: One per data set, in order of name.
         notes: What is not compared.
-        lost: Of two folders, whether the second has a method or a run that the first has not.
+        lost: Between folders, whether the second has a method or a run that the first lacks.
     """
 
     judged: tuple[Judged, ...]
@@ -133,7 +134,7 @@ class HeadToHead(Answer):
 
     @property
     def comparisons(self) -> tuple[Comparison, ...]:
-        """Of all data sets."""
+        """The comparisons of all data sets."""
         return tuple(c for judged in self.judged for c in judged.comparisons)
 
     @property
@@ -143,12 +144,12 @@ class HeadToHead(Answer):
 
     @property
     def incomplete(self) -> bool:
-        """Whether the first could be worse unseen: something was lost, or a comparison has no verdict or no test."""
+        """Whether the first might be worse without notice: something was lost, or a comparison has no verdict or no test."""
         return self.lost or any(c.verdict is None or c.reason is not None for c in self.comparisons)
 
     @property
     def table(self) -> pl.DataFrame:
-        """One row a comparison, with all its numbers; differences are first minus second, in the metric's unit."""
+        """One row per comparison, with all its numbers; differences are first minus second, in the metric's unit."""
         rows = []
         for judged in self.judged:
             for c in judged.comparisons:
@@ -186,24 +187,24 @@ def compare(
     margins: Mapping[str, Margin] | None = None,
     selection: SelectionName = "joint",
 ) -> HeadToHead:
-    """Judges one method by another, or the records of one folder by those of another, paired by data and seed.
+    """Compares one method with another, or the records of one folder with those of another, paired by data and seed.
 
-    All tasks, and of two folders all methods, of a data set are one family; the gain of two methods over the tasks is a test of
-    its own. Where runs are paired, seeds that only one of the two has are left out; a seed that failed or diverged in either
-    leaves the method without verdict.
+    All tasks of a data set, and between folders all methods, are one family. The gain of two methods over the tasks is
+    a separate test. If runs are paired, seeds that only one side has are left out. A seed that failed or diverged on
+    either side leaves the method without a verdict.
 
     Args:
         first: A method as the report names it, or a folder of records.
         second: What it is compared to, of the same kind.
-        results: Folder of records, or records, in which both methods are; by default `results/runs`, unless both names
+        results: Folder of records, or records, that contain both methods; by default `results/runs`, unless both names
             are folders.
-        margins: Differences up to this size count as equivalent, by headline metric (`auc`, `mse`); those left out are as
-            the kinds of task have them.
+        margins: Differences up to this size count as equivalent, by headline metric (`auc`, `mse`). The defaults are
+            those of the kinds of task.
         selection: The epoch that is compared: one for all tasks, or each task's best.
 
     Raises:
         FileNotFoundError: if there is no folder `results`.
-        ValueError: if a method or a metric is unknown, with the known names, or nothing is in both.
+        ValueError: if a method or a metric is unknown, with the known names, or the two have nothing in common.
     """
     margins = margins or {}
     check_headlines(margins.keys() - {GAIN})
@@ -214,7 +215,7 @@ def compare(
 
 
 def are_folders(first: str | Path, second: str | Path, results: object) -> bool:
-    """Does `compare` take the two for folders of records, and not for methods?"""
+    """Does `compare` read the two names as folders of records, not as methods?"""
     return results is None and Path(first).exists() and Path(second).exists()
 
 
@@ -273,7 +274,7 @@ def _methods(
 
 
 def _alike(group: Group, *compared: str) -> Group:
-    """The runs that are tuned, or not, as those compared are: the report's group, so that spreads are the report's."""
+    """The report's group with the compared runs, tuned or default, so that spreads are those of the report."""
     purposes = {run.record.purpose for method in compared for run in group.by_method[method]}
     return replace(group, runs=tuple(run for run in group.runs if run.record.purpose in purposes))
 
@@ -283,7 +284,7 @@ def _of(group: Group, rows: Mapping[str, Mapping[Any, float]]) -> dict[str, Any]
 
 
 def _unpaired(one: _Side, two: _Side, metric: str, rows: Rows, terms: Terms) -> Contrast | None:
-    """The difference of two methods of a folder, by the spreads of all its methods; None where runs are paired."""
+    """The difference of two methods in a folder, with the spreads of all its methods; None if runs are paired."""
     mine, other = one.runs[0].method, two.runs[0].method
     alone = terms["paired"] or mine == other
     return None if alone else estimates.contrast({mine: 1, other: -1}, metric, rows, terms)
@@ -298,7 +299,7 @@ def _gain(
     terms: Terms,
     tasks: Judged,
 ) -> list[Family]:
-    """The first's gain over the second, on all tasks together; none where a task has no comparison."""
+    """The first's gain over the second, over all tasks; none if a task has no comparison."""
     mine, other = one.runs[0].method, two.runs[0].method
     scores = gain.scores(group, families.compared(group, values), other)
     if any(c.verdict is None for c in tasks.comparisons) or not {mine, other} <= scores.totals.keys():
@@ -313,16 +314,16 @@ def _gain(
 
 
 def _tuned_too(group: Group, *compared: str) -> list[str]:
-    """Says that there are tuned runs of methods that were compared with default parameters."""
+    """Says that tuned runs exist for methods that were compared with default parameters."""
     asked = [group.by_method[method][0].record for method in compared]
     names = [tuned_name(record.method) for record in asked]
     if any(record.purpose == TUNED for record in asked) or len({*names} & group.by_method.keys()) < len(asked):
         return []
-    return [f"{group.name} has both tuned as well: {names[0]!r} and {names[1]!r}, a comparison of its own."]
+    return [f"{group.name} also has both tuned: {names[0]!r} and {names[1]!r}, a separate comparison."]
 
 
 def _as_asked(method: str, wanted: str, group: Group) -> str:
-    """Without the parameters that tell the method from its like on other data only."""
+    """The name without parameters that distinguish methods only on other data."""
     same = [name for name, runs in group.by_method.items() if short_name(runs[0].record) == wanted]
     return wanted if same == [method] else method
 
@@ -372,7 +373,7 @@ def _judge(
         used, alone = common if paired else one.finished | two.finished, len(one.finished ^ two.finished)
         if common and alone and paired:
             runs = "run has" if alone == 1 else "runs have"
-            notes.append(f"{one.name}, {two.name}: {alone} {runs} no counterpart of the same data and seed.")
+            notes.append(f"{one.name}, {two.name}: {alone} {runs} no counterpart with the same data and seed.")
         stopped = [side.stopped for side in (one, two) if side.stopped is not None]
         for endpoint in endpoints(groups[0], margins):
             key = (endpoint.task, endpoint.metric)
@@ -399,7 +400,7 @@ def headlines(group: Group) -> dict[str, str]:
 
 
 def study_of(results: str | Path | Sequence[Record]) -> Study:
-    """The records of a folder, or these, grouped and named as the report does."""
+    """The records of a folder, or the given ones, grouped and named as in the report."""
     records = load_records(results) if isinstance(results, (str, Path)) else results
     if not records:
         raise ValueError(f"no records under {results}")
@@ -458,18 +459,18 @@ def _reading(judged: Judged) -> Iterator[str]:
     how = (
         "paired by data and seed; intervals are Student's"
         if paired
-        else "of means over seeds, not paired; from four methods on, spreads are estimated over all of them together"
+        else "of means over seeds, not paired; from four methods on, spreads are estimated over all methods together"
     )
     tests = judged.families[-1].tests
     text = f"Differences are first minus second, {how}."
     if not tests:
         yield text
         return
-    adjusted = f"adjusted for {tests} tests (Holm)" if tests > 1 else "of the only test, so not adjusted"
+    adjusted = f"adjusted for {tests} tests (Holm)" if tests > 1 else "from the only test, so not adjusted"
     yield (
-        f"{text} Intervals are of one comparison alone, not adjusted; the p of tasks is {adjusted}. Equivalent: inside the "
-        "margin by two one-sided tests, their p adjusted alike. That holds for a pair named beforehand; of a pair picked "
-        "from a report, the report's p, adjusted for all its methods, is the one to quote."
+        f"{text} Intervals are for one comparison and not adjusted; the p of tasks is {adjusted}. Equivalent: two "
+        "one-sided tests place the difference inside the margin; their p is adjusted in the same way. This p is for a pair "
+        "chosen in advance. If you picked the pair from a report, quote the report's p, which is adjusted for all its methods."
     )
     if len(judged.families) > 1:
         yield (

@@ -1,4 +1,4 @@
-"""Means and differences with their intervals, by the same estimates as verdicts rest on."""
+"""Means and differences with their intervals, from the same estimates as verdicts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Rows: TypeAlias = Mapping[str, Mapping[Pair, float]]
 
 
 class Terms(TypedDict):
-    """Under which all families of a data set are judged, and all its differences estimated."""
+    """The terms under which all families of a data set are judged and all its differences estimated."""
 
     expected: set[Pair]
     excluded: dict[str, str]
@@ -35,14 +35,14 @@ def means(metric: str, rows: Rows, terms: Terms, together: Arms | None = None) -
 def differences(
     metric: str, rows: Rows, baseline: str, terms: Terms, together: Arms | None = None
 ) -> dict[str, Interval]:
-    """`method - baseline` with its interval, of all other methods: the same estimates as verdicts rest on.
+    """`method - baseline` with its interval, for all other methods: the same estimates as for verdicts.
 
     Args:
-        metric: What the values are of.
-        rows: Of all methods.
-        baseline: What the others are compared to.
-        terms: Of `families.terms`.
-        together: `arms` of the same, if they are there already and the terms say not to pair.
+        metric: The metric of the values.
+        rows: The values of all methods.
+        baseline: The method that the others are compared to.
+        terms: From `families.terms`.
+        together: `arms` of the same values, if already computed and the terms say not to pair.
     """
     others = rows.keys() - {baseline}
     if terms["paired"]:
@@ -50,7 +50,7 @@ def differences(
         return {method: found.interval() for method, found in paired.items() if found is not None}
     together, reference = together or arms(metric, rows, terms), rows.get(baseline, {})
     known = {
-        method: Contrast.paired([0.0] * len(reference))  # identical runs differ by nothing, whatever their spread
+        method: Contrast.paired([0.0] * len(reference))  # identical runs do not differ, whatever their spread
         if rows[method] == reference
         else together.contrast({method: 1, baseline: -1})
         for method in (others & together.arms.keys() if reference else ())
@@ -59,13 +59,13 @@ def differences(
 
 
 def contrast(weights: Mapping[str, float], metric: str, rows: Rows, terms: Terms) -> Contrast | None:
-    """A weighted sum of methods' means, paired or not as the terms say; None where a method has no value.
+    """A weighted sum of methods' means, paired or not as the terms say; None if a method has no value.
 
     Args:
         weights: {method: c_i}.
-        metric: What the values are of.
-        rows: Of all methods, whose spreads are estimated together.
-        terms: Of `families.terms`.
+        metric: The metric of the values.
+        rows: The values of all methods, whose spreads are estimated together.
+        terms: From `families.terms`.
     """
     if not all(rows.get(method) for method in weights):
         return None
@@ -77,7 +77,7 @@ def contrast(weights: Mapping[str, float], metric: str, rows: Rows, terms: Terms
 
 
 def arms(metric: str, rows: Rows, terms: Terms) -> Arms:
-    """All methods' values; those that are not ranked take no part in what is common to the spreads."""
+    """All methods' values. Methods that are not ranked are left out of the common spread."""
     out = unranked(metric, rows, terms["excluded"], terms["expected"])
     return Arms({method: row.values() for method, row in rows.items() if row}, out)
 
@@ -86,9 +86,9 @@ def estimates(values: Values, baseline: str | None, terms: Terms) -> dict[tuple[
     """Means and differences to the baseline with their intervals: {(task, metric): {method: Estimate}}.
 
     Args:
-        values: Of one data set.
-        baseline: What the others are compared to.
-        terms: Of `terms`.
+        values: The values of one data set.
+        baseline: The method that the others are compared to.
+        terms: From `families.terms`.
     """
     result = {}
     for (task, metric), rows in values.items():

@@ -1,4 +1,4 @@
-"""Which comparisons the report makes, and who is not ranked: the families that `benchmark.statistics` then judges."""
+"""Which comparisons the report makes, and which methods are not ranked: the families that `benchmark.statistics` judges."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from benchmark.records.record import PLAIN_WEIGHTING
 from benchmark.schema import Task
 from benchmark.statistics import Endpoint, Family, Margin, against_baseline
 
-EVERY_SEED = -1  # stands for the seed in the pair of a draw
+EVERY_SEED = -1  # replaces the seed in the pair of a draw
 
 
 def margin_of(task: Task, margins: Mapping[str, Margin]) -> Margin:
-    """Inside which two methods are equivalent on the task: the one given for its headline metric, else its kind's own."""
+    """The margin on the task: the margin given for its headline metric, or else the default of its kind."""
     kind = KINDS[task.kind]
     return margins[kind.headline] if kind.headline in margins else Margin.parse(kind.margin)
 
 
 def endpoints(group: Group, margins: Mapping[str, Margin]) -> list[Endpoint]:
-    """What methods are compared by: the headline metric of every task."""
+    """The endpoints of comparisons: the headline metric of every task."""
     headlines = {task: metrics.headline(task) for task in group.tasks}
     return [Endpoint(task.name, m.name, m.direction, margin_of(task, margins)) for task, m in headlines.items()]
 
 
 def against_line(group: Group, values: Values, key: str, line: Line, margins: Mapping[str, Margin]) -> Family:
-    """All methods against a reference that was trained on the same seeds: a family of its own, on the seeds of both.
+    """All methods against a reference trained on the same seeds: a separate family, on the seeds of both.
 
-    Its comparisons know the reference by its key, which is no method's, as it is no `architecture/weighting`. Seeds that the
-    reference alone has are no runs that a method lacks, nor the other way round.
+    The comparisons name the reference by its key, which cannot be a method's name `architecture/weighting`. Seeds that
+    only the reference has do not count as missing from a method, nor the reverse.
     """
     asked = endpoints(group, margins)
     joined: Values = {}
@@ -51,11 +51,11 @@ def against_line(group: Group, values: Values, key: str, line: Line, margins: Ma
 
 
 def compared(group: Group, values: Values) -> Values:
-    """What methods are compared by: one value a replicate, as `replicates` has it.
+    """The values that methods are compared by: one per replicate, from `replicates`.
 
-    More seeds of one method are in its own comparisons, and make no other incomplete. Where seeds are averaged over a draw
-    of the data, only the expected ones are, so that every mean is over the same seeds. Where all methods have the same data, a
-    stray run on other data is left out.
+    Extra seeds of one method enter its own comparisons and do not make other methods incomplete. If seeds are averaged
+    over a draw of the data, only the expected seeds are used, so that every mean is over the same seeds. If all methods
+    have the same data, a stray run on other data is left out.
     """
     expected = _expected(group, values)
     if not have_several_draws(group):
@@ -73,7 +73,7 @@ def compared(group: Group, values: Values) -> Values:
 
 
 def _expected(group: Group, values: Values) -> set[Pair]:
-    """The pairs that every method should have, which one more search on a seed is not; of means over a draw, all."""
+    """The pairs that every method should have, without extra searches on a seed; with means over draws, all pairs."""
     expected = set(group.expected)
     return {p for p in _pairs(values) if p[3] == EVERY_SEED or ((p[1], p[3]) in expected and not p[4])}
 
@@ -83,9 +83,9 @@ def _pairs(values: Values) -> set[Pair]:
 
 
 def terms(group: Group, found: Values) -> Terms:
-    """Runs are paired where their data differ, by the rule of `benchmark.statistics.verdicts`.
+    """How comparisons are judged. Runs are paired if their data differ, by the rule of `benchmark.statistics.verdicts`.
 
-    A method that stopped at a look, decided, lacks no run: there nothing is expected.
+    A method that was decided at a look does not lack runs, so with looks no pairs are expected.
     """
     return Terms(
         expected=_expected(group, found) if not group.looks else set(),
@@ -97,21 +97,21 @@ def terms(group: Group, found: Values) -> Terms:
 
 
 def have_several_draws(group: Group) -> bool:
-    """Do runs differ in their data: drawn anew, or split anew?"""
+    """Do runs differ in their data, by another draw or another split?"""
     return len({run.pair[:3] for run in _judged(group)}) > 1
 
 
 def _judged(group: Group) -> list[Run]:
-    """The finished runs of what half of the methods have at least; all of them, where none has a partner."""
+    """The finished runs of replicates that at least half of the methods have; all runs if none has a partner."""
     expected = set(group.expected or group.replicates)
     return [run for runs in group.finished.values() for run in runs if run.replicate in expected]
 
 
 def not_ranked(group: Group, first: int | None = None) -> dict[str, str]:
-    """{method: why it is shown and not ranked}; as it was with the first so many replicates, if a number is given.
+    """{method: why it is shown but not ranked}; considering only the first replicates, if a number is given.
 
-    Where tasks share no parameter, a weighting has nothing to balance: of such an architecture the plain one alone is ranked,
-    if it is there.
+    If tasks share no parameter, a weighting has nothing to balance. Then only the plain weighting is ranked, if it
+    exists.
     """
     reasons: dict[str, str] = {}
     unshared = {group.by_method[method][0].record.method for method in group.unshared}
@@ -130,15 +130,15 @@ def not_ranked(group: Group, first: int | None = None) -> dict[str, str]:
             and weighting != PLAIN_WEIGHTING
             and f"{architecture}/{PLAIN_WEIGHTING}" in unshared
         ):
-            reasons.setdefault(method, f"it shares no parameter and is compared with {PLAIN_WEIGHTING} weighting only")
+            reasons.setdefault(method, f"it shares no parameter and is only compared with {PLAIN_WEIGHTING} weighting")
     return reasons
 
 
 def replicates(values: Values) -> Values:
-    """One value for each draw of the data, the mean over its seeds, where the data were drawn more than once.
+    """One value for each draw of the data, the mean over its seeds, if the data were drawn more than once.
 
-    Seeds on one draw are no replicates of the draw: taken for such, 5 on each of 3 draws turn an error of 5 % into 25 %
-    where draws vary as much as seeds.
+    Seeds on one draw are not replicates of the draw. Treated as replicates, 5 seeds on each of 3 draws raise an error
+    of 5 % to 25 % if draws vary as much as seeds.
     """
     if not several_seeds_a_draw(_pairs(values)):
         return values
@@ -146,7 +146,7 @@ def replicates(values: Values) -> Values:
 
 
 def several_seeds_a_draw(pairs: Iterable[Pair]) -> bool:
-    """Were the data drawn more than once, and trained on more than once in some draw?"""
+    """Were the data drawn more than once, with more than one run on some draw?"""
     found = set(pairs)
     return 1 < len({pair[:3] for pair in found}) < len(found)
 
@@ -159,9 +159,9 @@ def _by_draw(row: Mapping[Pair, float]) -> dict[Pair, float]:
 
 
 def resampling(group: Group) -> float:
-    """Rows of test over rows of train where runs have different test rows of the same data, else 0.
+    """Test rows over training rows if runs have different test rows of the same data, else 0.
 
-    Data that are drawn anew for every seed share no training row: there the plain test is right.
+    Data drawn again for every seed share no training rows, so the plain test is right for them.
     """
     rows: dict[str, set[str]] = {}
     for run in _judged(group):

@@ -1,4 +1,4 @@
-"""One task against another, AUC against MSE: which methods no other beats on both, and the area that they dominate."""
+"""One task against another, AUC against MSE: the methods that no other beats on both, and the area they dominate."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ Place = tuple[float, float]
 
 @dataclass(frozen=True)
 class Front:
-    """The methods that are ranked, by two tasks with different headline metrics.
+    """The ranked methods, by two tasks with different headline metrics.
 
     Args:
         task: One task, a binary one of the two if there is one.
         against: The other, a regression.
         means: {method: its means on test}.
-        constant: Those of the constant predictor, from which areas are measured; None if the records do not say them.
+        constant: The means of the constant predictor, from which areas are measured; None if not in the records.
     """
 
     task: Task
@@ -50,9 +50,9 @@ class Front:
         return [names[index] for index in pareto_front([self._lacking(place) for place in self.means.values()])]
 
     def area(self, without: str | None = None) -> float | None:
-        """The share that the methods dominate of the area between the constant predictor and a perfect one.
+        """The dominated share of the area between the constant predictor and a perfect one.
 
-        None if the records do not say what the constant gets, or a metric has no best value.
+        None if the records lack the constant predictor, or a metric has no best value.
         """
         if self.constant is None or any(metrics.headline(task).best is None for task in (self.against, self.task)):
             return None
@@ -62,7 +62,7 @@ class Front:
         return hypervolume(points, corner) / whole if whole > 0 else None
 
     def loss(self, method: str) -> float | None:
-        """How much smaller the area is without the method."""
+        """How much the area shrinks without the method."""
         whole, rest = self.area(), self.area(without=method)
         return None if whole is None or rest is None else whole - rest
 
@@ -78,7 +78,7 @@ class Front:
 def pairs(tasks: Sequence[Task]) -> list[tuple[Task, Task]]:
     """The pairs of tasks with different headline metrics that have a front, as (task, against).
 
-    Where one metric of the two is better if lower, its task is `against`; else the order of the kinds decides.
+    If one of the two metrics is better when lower, its task is `against`; otherwise the order of the kinds decides.
     """
     kinds = list(KINDS)
 
@@ -94,7 +94,7 @@ def pairs(tasks: Sequence[Task]) -> list[tuple[Task, Task]]:
 
 
 def heading(tasks: Iterable[Sequence[Task]]) -> str:
-    """What the fronts of some data sets are of: `AUC against MSE`."""
+    """The title of the fronts of some data sets: `AUC against MSE`."""
     found = {
         f"{metrics.headline(task).title} against {metrics.headline(against).title}"
         for of in tasks

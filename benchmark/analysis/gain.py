@@ -1,11 +1,12 @@
-"""The gain over the tasks: one number a run, in one currency for tasks of all kinds.
+"""The gain over the tasks: one number per run, on one scale for tasks of all kinds.
 
-Of a task, a run gains `100 (x - B) / (B - C)` per cent: x is its headline metric, B the baseline's mean, and C what knowing
-nothing gets: chance where the metric has one (.5 of an AUC), else the constant predictor's value (of an MSE). So one per cent
-is one per cent of what the baseline has learnt, of every kind of task. The gain is the mean over tasks.
+On a task, a run gains `100 (x - B) / (B - C)` per cent. Here x is its headline metric, B the baseline's mean, and C the
+value without learning: chance if the metric has one (.5 for an AUC), else the constant predictor's value (for an MSE).
+So for every kind of task, one per cent is one per cent of what the baseline has learnt. The gain is the mean over
+tasks.
 
-B is the mean of the baseline's runs, and not its run with the same seed: a run's luck would be in the scores of all methods
-alike, and ten methods that share one run's luck err together.
+B is the mean of the baseline's runs, not its run with the same seed. Otherwise that run's luck would enter the scores
+of all methods, and ten methods that share it would err together.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from benchmark.schema import Task
 from benchmark.statistics import Endpoint, Family, Interval, Margin, multi_task_gain, relative_gain, t_interval
 
 TASKS = "the mean over tasks"
-"""Stands for the task in the comparisons of gains."""
+"""Takes the place of the task in comparisons of gains."""
 MARGIN = "0.5%"
-"""Gains up to this size do not matter, if nothing else is declared."""
+"""By default, gains up to this size do not matter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +36,9 @@ class Scores:
 
     Args:
         totals: In per cent, {method: {pair: value}}; the baseline's have the mean 0.
-        parts: The same of each task.
+        parts: The same for each task.
         scales: Per cent of gain over all tasks for one unit of a task's metric.
-        reason: Why there are none, if there are none.
+        reason: Why there are no gains, if there are none.
     """
 
     totals: Rows = field(default_factory=dict)
@@ -52,7 +53,7 @@ class Gain:
 
     Args:
         total: Mean over tasks, with its interval.
-        parts: The same of each task: the total is their mean.
+        parts: The same for each task: the total is their mean.
     """
 
     total: Interval | None
@@ -60,15 +61,15 @@ class Gain:
 
     @property
     def worst(self) -> tuple[str, Interval] | None:
-        """The task that gains least: a mean over tasks hides a ruined one."""
+        """The task that gains least, as a mean over tasks can hide a ruined task."""
         return min(self.parts.items(), key=lambda item: item[1].mean) if self.parts else None
 
 
 def endpoint(margins: Mapping[str, Margin]) -> Endpoint:
-    """The gain as what methods are compared by.
+    """The gain as the endpoint of comparisons.
 
     Raises:
-        ValueError: if its margin is no percentage.
+        ValueError: if its margin is not a percentage.
     """
     margin = margins.get(GAIN, Margin.parse(MARGIN))
     if not margin.relative:
@@ -77,15 +78,15 @@ def endpoint(margins: Mapping[str, Margin]) -> Endpoint:
 
 
 def scores(group: Group, found: Values, baseline: str | None) -> Scores:
-    """The gains of all runs over a baseline, of data with two tasks or more.
+    """The gains of all runs over a baseline, for data with at least two tasks.
 
     Args:
         group: The runs.
-        found: What methods are compared by, of `families.compared`.
+        found: The values that methods are compared by, from `families.compared`.
         baseline: The method that others are compared to.
     """
     if baseline is None or len(group.tasks) < 2:
-        return Scores(reason="there is no baseline" if baseline is None else "there is one task only")
+        return Scores(reason="there is no baseline" if baseline is None else "there is only one task")
     constants = stated(group, "constant")
     parts: dict[str, Rows] = {}
     scales: dict[str, float] = {}
@@ -100,7 +101,7 @@ def scores(group: Group, found: Values, baseline: str | None) -> Scores:
             return Scores(reason=f"{who} on {task.name}")
         mean, reach = fmean(own.values()), t_interval(own.values())
         if not metric.direction * (mean - constant) > 0:
-            return Scores(reason=f"{baseline} is no better than {_knowing_nothing(task)} on {task.name}")
+            return Scores(reason=f"{baseline} is not better than {_knowing_nothing(task)} on {task.name}")
         if reach is not None and reach.half_width is not None and reach.half_width >= abs(mean - constant):
             return Scores(reason=f"{baseline} is not shown to be better than {_knowing_nothing(task)} on {task.name}")
         parts[task.name] = {
@@ -126,13 +127,13 @@ def _totals(parts: Mapping[str, Rows]) -> Rows:
 
 
 def gains(of: Scores, baseline: str | None, terms: Terms, judged: Family | None = None) -> dict[str, Gain]:
-    """The gain of every method but the baseline, with intervals that agree with its verdict.
+    """The gain of every method except the baseline, with intervals that agree with its verdict.
 
     Args:
         of: The scores.
         baseline: The method that others are compared to.
-        terms: Under which everything is judged.
-        judged: The primary family: a method that was decided at a look has the gain of that look.
+        terms: The terms of all comparisons.
+        judged: The primary family: a method decided at a look has the gain at that look.
     """
     if baseline is None or not of.totals:
         return {}

@@ -1,7 +1,7 @@
-"""All methods over all data sets, each of which counts once whatever its number of tasks and seeds.
+"""All methods over all data sets. Each data set counts once, however many tasks and seeds it has.
 
-Tuned methods and those with default parameters are two leaderboards, each against the baseline of its own kind: against a
-baseline that was not tuned, tuning itself would pass for a gain.
+Tuned methods and methods with default parameters have separate leaderboards, each against a baseline of the same kind.
+Against an untuned baseline, tuning itself would look like a gain.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from benchmark.statistics.aggregates import (
 )
 
 FEWEST_FOR_MEAN, FEWEST_FOR_RANK = 4, 6
-"""Data sets below which there is no mean over them, and no rank."""
+"""Below these numbers of data sets, there is no mean over them, or no rank."""
 
 ParameterKind: TypeAlias = Literal["tuned", "default"]
 
@@ -38,12 +38,12 @@ class Entry:
     Args:
         gain: Over the tasks, in per cent.
         runs: The gain of each run.
-        baseline_runs: The same of the baseline; their mean is 0.
-        verdict: On the data set's primary endpoint; None where the method is not ranked.
+        baseline_runs: The same for the baseline; their mean is 0.
+        verdict: The verdict on the data set's primary endpoint; None if the method is not ranked.
         reason: Why it is not ranked.
         worst: The task that gains least, and its gain.
-        seconds: Time of training over the baseline's, of medians over seeds; None if unknown.
-        parameters: The same of parameters.
+        seconds: Training time over the baseline's, from medians over seeds; None if unknown.
+        parameters: The same for parameters.
     """
 
     gain: Interval
@@ -58,16 +58,17 @@ class Entry:
 
 @dataclass(frozen=True)
 class Standing:
-    """A row: one method on all data sets that it has gains on.
+    """A row: one method on all data sets where it has gains.
 
     Args:
         method: Its name.
         entries: By data set.
-        families: {data set: the data set's own name}, without options: variants of one data set are one data set.
-        mean: Of the gains over data sets, with data sets as the random effect; None for fewer than four.
-        probability: That a run of the method gains more than one of the baseline, mean over data sets; None as `mean`.
+        families: {data set: the data set's own name}, without options: variants of one data set count as one.
+        mean: Mean of the gains over data sets, with data sets as the random effect; None for fewer than four.
+        probability: Probability that a run of the method gains more than a run of the baseline, averaged over data
+            sets; None as for `mean`.
         degrees: Degrees of freedom of `mean`'s interval.
-        rank: By `mean`, 1 being best; None where there is none.
+        rank: Rank by `mean`, where 1 is best; None without a rank.
     """
 
     method: str
@@ -80,37 +81,37 @@ class Standing:
 
     @cached_property
     def judged(self) -> dict[str, Entry]:
-        """The entries of data sets on which it is ranked: those that are in the means."""
+        """The entries of data sets on which it is ranked; only these enter the means."""
         return {name: entry for name, entry in self.entries.items() if entry.verdict is not None}
 
     @property
     def weights(self) -> list[float]:
-        """Of the judged data sets: each family counts once, its variants alike."""
+        """The weights of the judged data sets: each family counts once, and its variants equally."""
         return weights([self.families[name] for name in self.judged])
 
     @property
     def num_datasets(self) -> int:
-        """How many data sets it is ranked on; variants of one count once."""
+        """The number of data sets on which it is ranked; variants of one count once."""
         return len({self.families[name] for name in self.judged})
 
     def count(self, *verdicts: Verdict) -> int:
-        """On how many data sets, variants apart, it has one of these verdicts."""
+        """The number of data sets, counting variants separately, with one of these verdicts."""
         return sum(entry.verdict in verdicts for entry in self.entries.values())
 
     @property
     def worst(self) -> tuple[str, str, float]:
-        """Data set, task and gain of the task that gains least anywhere."""
+        """Data set, task and gain of the task with the smallest gain anywhere."""
         name, entry = min(self.entries.items(), key=lambda item: item[1].worst[1])
         return name, *entry.worst
 
     @property
     def seconds(self) -> float | None:
-        """Time of training over the baseline's: the geometric mean over data sets where both are known."""
+        """Training time over the baseline's: the geometric mean over data sets with both known."""
         return self._ratio({name: entry.seconds for name, entry in self.entries.items()})
 
     @property
     def parameters(self) -> float | None:
-        """The same of parameters."""
+        """The same for parameters."""
         return self._ratio({name: entry.parameters for name, entry in self.entries.items()})
 
     def _ratio(self, ratios: Mapping[str, float | None]) -> float | None:
@@ -121,7 +122,7 @@ class Standing:
         return geometric_mean([mean for own in by_family.values() if (mean := geometric_mean(own)) is not None])
 
     def profile(self, at: Sequence[float]) -> list[float]:
-        """For each gain the share of data sets and runs that gain more."""
+        """For each gain, the share of data sets and runs that gain more."""
         return performance_profile([entry.runs for entry in self.judged.values()], at, self.weights)
 
 
@@ -131,11 +132,11 @@ class Leaderboard:
 
     Args:
         kind: Whether their parameters were tuned.
-        baseline: What gains are against, as most data sets name it.
-        families: {data set: the data set's own name} of those that count.
+        baseline: The baseline of the gains, as most data sets name it.
+        families: {data set: the data set's own name} for data sets that count.
         left_out: {data set: why it does not count}.
-        other_primary: {data set: its declared primary endpoint}, where that is not the gain: verdicts are on it.
-        standings: One a method but the baseline, by mean where methods are ranked, else by name.
+        other_primary: {data set: its declared primary endpoint}, if that is not the gain; verdicts use it.
+        standings: One per method except the baseline, by mean if methods are ranked, else by name.
         is_iqm: Whether `mean` is the interquartile mean.
     """
 
@@ -154,12 +155,12 @@ class Leaderboard:
 
     @property
     def has_means(self) -> bool:
-        """Are there data sets enough for a mean over them?"""
+        """Are there enough data sets for a mean over them?"""
         return self.num_datasets >= FEWEST_FOR_MEAN
 
     @property
     def has_ranks(self) -> bool:
-        """Are there data sets enough for a rank?"""
+        """Are there enough data sets for a rank?"""
         return self.num_datasets >= FEWEST_FOR_RANK
 
     @property
@@ -170,7 +171,7 @@ class Leaderboard:
 
     @property
     def variants(self) -> dict[str, list[str]]:
-        """{a data set's own name: its variants} of those that are here with several options."""
+        """{a data set's own name: its variants} for data sets with several variants."""
         names: dict[str, list[str]] = defaultdict(list)
         for name, family in self.families.items():
             names[family].append(name)
@@ -183,16 +184,16 @@ def kind_of(results: Results) -> ParameterKind:
 
 
 def weights(families: Sequence[str]) -> list[float]:
-    """A weight for each data set: families count alike, and so do the variants of each."""
+    """A weight for each data set: families count equally, and so do the variants within each."""
     return [1 / (len(set(families)) * families.count(family)) for family in families]
 
 
 def leaderboards(results: Sequence[Results], *, iqm: bool = False) -> tuple[Leaderboard, ...]:
-    """One for tuned methods and one for those with default parameters, where any data set has gains of such.
+    """One leaderboard for tuned methods and one for methods with default parameters, if any data set has such gains.
 
     Args:
         results: The numbers of all data sets.
-        iqm: Whether to take the interquartile mean over data sets in place of the mean.
+        iqm: Whether to use the interquartile mean over data sets instead of the mean.
     """
     kinds: tuple[ParameterKind, ...] = ("tuned", "default")
     boards = [_leaderboard(kind, [r for r in results if kind_of(r) == kind], iqm=iqm) for kind in kinds]
@@ -271,7 +272,7 @@ def _standing(method: str, entries: Mapping[str, Entry], families: Mapping[str, 
 
 
 def _ranked(board: Leaderboard) -> Leaderboard:
-    """With ranks of the methods that are ranked on every data set, best first; the others follow."""
+    """The standings with ranks for methods ranked on every data set, best first; the others follow."""
     whole = {s.method: s.mean.mean for s in board.standings if s.mean and s.judged.keys() == board.families.keys()}
     above = [*whole.values(), 0.0]  # the baseline's
     ranked = [

@@ -1,4 +1,4 @@
-"""Lines to compare methods with that are no methods: the constant predictor, boosted trees, the best reachable."""
+"""References to compare methods with: the constant predictor, boosted trees, the best reachable."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from benchmark.records.reference import ReferenceRecord
 
 CONSTANT, BEST = "constant", "best_reachable"
-LABELS = {CONSTANT: "constant (mean of train)", BEST: "best reachable"}  # those that runs' own records state
+LABELS = {CONSTANT: "constant (mean of train)", BEST: "best reachable"}  # references in the runs' own records
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +25,11 @@ class Line:
     """A reference on the test rows of one data set.
 
     Args:
-        name: What it is, to print.
+        name: Its name in print.
         trivial: It predicts without looking at a row.
         bound: Nothing can be better.
-        estimates: {(task, metric): mean, with an interval where seeds have a spread}.
-        values: {(task, metric): {pair: value}} where it was trained like a method, on seeds.
+        estimates: {(task, metric): mean, with an interval if seeds have a spread}.
+        values: {(task, metric): {pair: value}} if it was trained on seeds, like a method.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Line:
 
     @property
     def seeds(self) -> int | None:
-        """On how many seeds it was trained; None if it was not."""
+        """The number of seeds it was trained on; None if it was not trained."""
         return max(map(len, self.values.values())) if self.values else None
 
     def get(self, task: str, metric: str) -> Interval | None:
@@ -53,7 +53,7 @@ class Line:
 
 
 def reference_lines(group: Group, references: Sequence[ReferenceRecord]) -> dict[str, Line]:
-    """The references of a data set by key: those in the runs' records, and those that were trained on the same rows."""
+    """The references of a data set by key: those in the runs' records, and those trained on the same rows."""
     lines = {}
     for key in (CONSTANT, BEST):
         found = stated(group, key)
@@ -77,13 +77,13 @@ def reference_lines(group: Group, references: Sequence[ReferenceRecord]) -> dict
 
 
 def fitting(group: Group, references: Sequence[ReferenceRecord]) -> list[ReferenceRecord]:
-    """The references that have the rows of this data set, trials among them."""
+    """The references with the rows of this data set, including trials."""
     rows = {run.pair[:3] for runs in group.finished.values() for run in runs}
     return [record for record in references if _rows_of(record) in rows]
 
 
 def trained(group: Group, references: Sequence[ReferenceRecord]) -> list[ReferenceRecord]:
-    """Those of them that are no trials; an extended search leaves the choice from fewer trials behind."""
+    """The references without trials. If a search was extended, the choice from fewer trials is left out."""
     found = [record for record in fitting(group, references) if record.purpose != TRIAL]
     most: dict[str, int] = defaultdict(int)
     for record in found:
@@ -97,7 +97,7 @@ def _rows_of(record: ReferenceRecord) -> tuple[str, str, str]:
 
 
 def stated(group: Group, key: str) -> dict[tuple[str, str], Interval]:
-    """Metrics that the runs' own records state of their data; over several draws of the data, their mean."""
+    """Metrics of references in the runs' own records; over several draws of the data, their mean."""
     by_rows = {run.pair[:3]: run.record.dataset.get(key) or {} for runs in group.finished.values() for run in runs}
     values: dict[tuple[str, str], list[float]] = defaultdict(list)
     for tasks in by_rows.values():

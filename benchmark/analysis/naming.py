@@ -1,4 +1,4 @@
-"""Names of methods and data sets in a report: as short as they can be and still differ."""
+"""Names of methods and data sets in a report: as short as possible while different."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested plain values as dotted keys, values as one types them: `{"trainer.learning_rate": "0.001"}`; texts as they are."""
+    """Nested plain values as dotted keys, as on the command line: `{"trainer.learning_rate": "0.001"}`; texts unchanged."""
     flat: dict[str, str] = {}
     for key, value in config.items():
         if isinstance(value, Mapping) and value:
@@ -23,7 +23,7 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def distinguish(named: Mapping[Key, tuple[str, Mapping[str, Any]]]) -> dict[Key, str]:
-    """The name of every entry: its own where that is the only one, else followed by the configuration keys that differ.
+    """The name of every entry: its own name if unique, else followed by the configuration keys that differ.
 
     >>> one = ("mmoe/equal", {"trainer": {"learning_rate": 1e-3, "patience": 3}})
     >>> two = ("mmoe/equal", {"trainer": {"learning_rate": 1e-4, "patience": 3}})
@@ -31,7 +31,7 @@ def distinguish(named: Mapping[Key, tuple[str, Mapping[str, Any]]]) -> dict[Key,
     {1: 'mmoe/equal [trainer.learning_rate=0.001]', 2: 'mmoe/equal [trainer.learning_rate=0.0001]'}
 
     Args:
-        named: By identity: short name and configuration. Configurations of one name differ from each other.
+        named: Short name and configuration, by identity. Configurations with one name must differ.
     """
     groups: dict[str, dict[Key, dict[str, str]]] = defaultdict(dict)
     for key, (name, config) in named.items():

@@ -1,4 +1,4 @@
-"""`mtlbench power`: from the spread between seeds so far, what more seeds would show. Imports no torch."""
+"""`mtlbench power`: what more seeds would show, from the spread between seeds so far. Imports no torch."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 SEEDS = (3, 5, 10, 20)
-"""Numbers of seeds whose detectable difference is shown."""
+"""Numbers of seeds for which to show the detectable difference."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spreads:
-    """The comparisons of one data set with its baseline, for their spread.
+    """The comparisons of one data set with its baseline, used for their spread.
 
     Args:
         dataset: Its name.
         baseline: The method that the others are compared to.
-        comparisons: Task by task, judged together, so that each knows the size of the family.
+        comparisons: By task, judged together, so that each knows the size of the family.
         labels: {task: metric with its unit}.
     """
 
@@ -55,10 +55,10 @@ class Spreads:
 
 @dataclass(frozen=True)
 class SeedPlan(Answer):
-    """What `power` found: prints itself.
+    """The result of `power`. It prints itself.
 
     Args:
-        spreads: One a data set, in order of name.
+        spreads: One per data set, in order of name.
         notes: What is left out.
     """
 
@@ -67,7 +67,7 @@ class SeedPlan(Answer):
 
     @property
     def table(self) -> pl.DataFrame:
-        """One row a comparison: `detectable_S` with S seeds, `seeds` that find `difference`; null where unknown."""
+        """One row per comparison: `detectable_S` with S seeds, and the `seeds` that find `difference`; null if unknown."""
         columns: dict[str, type[pl.DataType]] = {
             "dataset": pl.String, "task": pl.String, "metric": pl.String, "method": pl.String, "baseline": pl.String,
             "seeds_so_far": pl.Int64, "tests": pl.Int64, "sd": pl.Float64,
@@ -107,15 +107,15 @@ def power(
     differences: Mapping[str, Margin] | None = None,
     selection: SelectionName = "joint",
 ) -> SeedPlan:
-    """Which differences from the baseline 3, 5, 10 and 20 seeds can show, and how many seeds a given difference needs.
+    """Which differences from the baseline 3, 5, 10 and 20 seeds find, and how many seeds a given difference needs.
 
-    With 80 % power by the test of reports, at the level that the family of all methods and tasks of a data set leaves.
+    With 80 % power, by the test used in reports, at the level for the family of all methods and tasks of a data set.
 
     Args:
         results: Folder of records, or the records.
         baseline: The method that the others are compared to.
-        differences: Those that seeds are counted for, by headline metric (`auc`, `mse`) and of the gain over tasks (`gain`);
-            those left out are the margins.
+        differences: The differences to find, by headline metric (`auc`, `mse`) or for the gain over tasks (`gain`). The
+            defaults are the margins.
         selection: The epoch that is compared: one for all tasks, or each task's best.
 
     Raises:
@@ -125,7 +125,7 @@ def power(
     """
     differences = differences or {}
     check_headlines(differences.keys() - {GAIN})
-    endpoint(differences)  # refuses a wrong one
+    endpoint(differences)  # refuses a wrong margin
     study = study_of(results)
     require(study, baseline, what="baseline")
     values = values_on_test(study, selection)
@@ -199,9 +199,9 @@ def _reading(spreads: Spreads) -> tuple[str, str]:
     few, tests, looks = min(seeds), spreads.comparisons[-1].tests, spreads.comparisons[-1].looks
     low, high = (math.sqrt((few - 1) / float(chdtri(few - 1, tail))) for tail in (0.025, 0.975))
     found = (
-        "sd is that of the difference of two runs. Shown or found means a verdict of better or worse with "
-        f"{100 * POWER:.0f} % power, by the test of reports at {0.05 / looks:g} / m for a family of m tests (here {tests}): the "
-        "level before Holm's steps, which leave more power and never less."
+        "sd is the standard deviation of the difference of two runs. Shown or found means a verdict of better or "
+        f"worse with {100 * POWER:.0f} % power, by the test of reports at the level {0.05 / looks:g} / m, for a family of m tests "
+        f"(here {tests}). Holm's steps only add power."
     )
     known = (
         f"An sd of {few} runs is itself known to a factor of {low:.1f} to {high:.1f} (95 %), and the number of "

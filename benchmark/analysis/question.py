@@ -1,4 +1,4 @@
-"""What an experiment asks, declared in its runs before they were made: the primary endpoint, contrasts, and looks.
+"""What an experiment asks, declared in its runs in advance: the primary endpoint, contrasts, and looks.
 
 The primary question is one test a method, in a family of its own; the tasks are a second family. Contrasts are a third: a
 pair of methods, `mmoe/equal - shared_bottom/equal`; a pair of architectures or weightings, `mmoe - shared_bottom`, each the
@@ -49,14 +49,14 @@ BETWEEN = " - "
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What the runs of one data set were made to answer.
+    """The questions that the runs of one data set should answer.
 
     Args:
         primary: `gain`, or a task's headline metric.
-        contrasts: As they were declared.
-        looks: At which numbers of seeds they were judged; None: once, when all were there.
-        margin: Of the primary endpoint, as it was declared with the looks.
-        notes: Where runs disagree in what was declared.
+        contrasts: The contrasts as declared.
+        looks: The numbers of seeds at which methods were judged; None: once, with all runs.
+        margin: The margin of the primary endpoint, as declared with the looks.
+        notes: Where the declarations of runs disagree.
     """
 
     primary: str = GAIN
@@ -67,15 +67,15 @@ class Question:
 
     @classmethod
     def of(cls, group: Group) -> Question:
-        """What the group's records declare. Where they disagree, the gain is primary, and it is said."""
+        """What the group's records declare. If they disagree, the gain is primary and a note says so."""
         configs = [run.record.config for run in group.runs]
         primaries = list(dict.fromkeys(str(config.get("primary", GAIN)) for config in configs))
         known = {GAIN, *(f"{task.name}.{metrics.headline_name(task)}" for task in group.tasks)}
         notes = []
         if len(primaries) > 1:
-            notes.append(f"Runs declare different primary endpoints ({', '.join(primaries)}); {GAIN} is taken.")
+            notes.append(f"Runs declare different primary endpoints ({', '.join(primaries)}); {GAIN} is used.")
         elif primaries[0] not in known:
-            notes.append(f"The declared primary endpoint {primaries[0]} is none of {', '.join(sorted(known))}.")
+            notes.append(f"The declared primary endpoint {primaries[0]} is not one of {', '.join(sorted(known))}.")
         primary = primaries[0] if len(primaries) == 1 and primaries[0] in known else GAIN
         if primary == GAIN and len(group.tasks) == 1:
             primary = f"{group.tasks[0].name}.{metrics.headline_name(group.tasks[0])}"
@@ -91,14 +91,14 @@ class Question:
         return cls(primary, contrasts, looks, margin, tuple(notes))
 
     def endpoint(self, group: Group, margins: Mapping[str, Margin]) -> Endpoint:
-        """What methods are compared by first."""
+        """The primary endpoint of comparisons."""
         if self.primary == GAIN:
             return self.gain(margins)
         found = next(e for e in endpoints(group, margins) if f"{e.task}.{e.metric}" == self.primary)
         return found if self.margin is None or found.metric in margins else replace(found, margin=self.margin)
 
     def gain(self, margins: Mapping[str, Margin]) -> Endpoint:
-        """The gain as what methods are compared by, with its declared margin unless another is asked for."""
+        """The gain as an endpoint, with its declared margin unless another is given."""
         declared = {GAIN: self.margin} if self.margin is not None and self.primary == GAIN else {}
         return gain.endpoint(declared | dict(margins))
 
@@ -115,13 +115,14 @@ class Answered:
     """The families of one data set against its baseline.
 
     Args:
-        primary: On the primary endpoint, one comparison a method; None where it has no values.
-        tasks: On the headline metrics of the tasks, but the primary one.
-        contrasts: Those that were declared, on the primary endpoint.
-        notes: Of contrasts that cannot be made.
-        tiers: The ranked methods in groups that are not told apart on the primary endpoint, the best first; none below three
-            seeds.
-        pairs: Every ranked method but the baseline against every other on the primary endpoint, which tiers rest on.
+        primary: The family on the primary endpoint, one comparison per method; None if the endpoint has no values.
+        tasks: The family on the headline metrics of the tasks, without the primary endpoint.
+        contrasts: The declared contrasts, on the primary endpoint.
+        notes: Notes on contrasts that cannot be made.
+        tiers: The ranked methods in groups that cannot be told apart on the primary endpoint, the best first; none
+            below three seeds.
+        pairs: Every ranked method except the baseline against every other on the primary endpoint, as the basis of
+            tiers.
     """
 
     primary: Family | None
@@ -149,12 +150,12 @@ def answered(
 
     Args:
         group: The runs.
-        question: What they were made to answer.
-        found: What methods are compared by.
+        question: The questions they should answer.
+        found: The values that methods are compared by.
         scores: Their gains.
         baseline: The method that others are compared to.
         margins: As for `report`.
-        terms: Under which everything is judged.
+        terms: The terms of all comparisons.
     """
     first, rows = question.endpoint(group, margins), question.rows(found, scores)
     rest = [e for e in endpoints(group, margins) if (e.task, e.metric) != (first.task, first.metric)]
@@ -178,7 +179,7 @@ def answered(
 def _tiers(
     primary: Family, others: Family, endpoint: Endpoint, rows: Rows, baseline: str
 ) -> tuple[tuple[str, ...], ...]:
-    """Methods are told from the baseline by the primary question, and from each other by all pairs of them."""
+    """The primary question distinguishes methods from the baseline; the family of all pairs distinguishes them from each other."""
     judged = [c for c in (*primary.comparisons, *others.comparisons) if c.verdict is not None]
     ranked = {baseline, *(c.method for c in primary.comparisons if c.verdict is not None)}
     means = {method: fmean(rows[method].values()) for method in ranked}
@@ -190,7 +191,7 @@ def _over_looks(
     group: Group, question: Question, looks: Looks, found: Values, endpoint: Endpoint, baseline: str, terms: Terms
 ) -> Family | None:
     def at(look: int) -> tuple[Rows, dict[str, str]]:
-        """What was known at a look: gains over the baseline's mean of then, and who was ranked then."""
+        """What was known at a look: gains over the baseline's mean at that look, and which methods were ranked."""
         cut = {key: first_of(rows, look) for key, rows in found.items()}
         return question.rows(cut, gain.scores(group, cut, baseline)), not_ranked(group, look)
 
@@ -212,7 +213,7 @@ def _contrasts(
         named.setdefault(tuple(runs[0].record.method.split("/")), []).append(method)
     several = sorted("/".join(cell) for cell, methods in named.items() if len(methods) > 1)
     everyone = {cell: methods[0] for cell, methods in named.items()}
-    # what shares nothing between tasks is no level of the factors that are crossed
+    # an architecture that shares nothing between tasks is not a level of the crossed factors
     factorial = {cell: method for cell, method in everyone.items() if method not in group.unshared}
     asked, notes = [], []
     for text in question.contrasts:
@@ -244,10 +245,10 @@ Sides: TypeAlias = tuple[list[str], list[str]]
 
 
 def check_contrast(text: str, architectures: Collection[str], weightings: Collection[str]) -> None:
-    """Refuses a contrast that is none, or names what nobody has registered.
+    """Refuses a contrast that is malformed, or names something that is not registered.
 
     Raises:
-        ValueError: with what is known.
+        ValueError: with the known names.
     """
     one, between, other = (part.strip() for part in text.partition(BETWEEN))
     if text in FACTORS:
@@ -272,7 +273,7 @@ def check_contrast(text: str, architectures: Collection[str], weightings: Collec
 
 
 def _without(text: str, ranked: Cells) -> list[tuple[str, str, Sides]]:
-    """What is left of a contrast; nothing, where it cannot do without what is not ranked."""
+    """What is left of a contrast without methods that are not ranked; None if it needs them."""
     try:
         return _pairs(text, ranked)
     except ValueError:
@@ -283,7 +284,7 @@ def _pairs(text: str, cells: Cells) -> list[tuple[str, str, Sides]]:
     """(what, against what, methods of each side) of a declared contrast.
 
     Raises:
-        ValueError: if it names what is not there, or was never crossed.
+        ValueError: if it names something without runs, or factors that were never crossed.
     """
     if text in FACTORS:
         at = FACTORS.index(text)
@@ -337,7 +338,7 @@ def _comparison(endpoint: Endpoint, one: str, other: str, sides: Sides, rows: Ro
 
 
 def primary_families(records: Sequence[Record], baseline: str) -> Iterator[tuple[Group, Family | str]]:
-    """The primary question of every data set of some records, each with its group; where it has no answer, why."""
+    """The primary question of every data set in some records, with its group; and the reason if it has no answer."""
     study = Study.of(records)
     values = values_on_test(study, "joint")
     for group in study.groups:

@@ -1,4 +1,4 @@
-"""The numbers of one data set, as tables and notes ask for them, and the titles of metrics with their units."""
+"""The numbers of one data set for tables and notes, and the titles of metrics with their units."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ class Results:
 
     Args:
         group: Its runs.
-        selection: Which epoch the numbers are of.
-        baseline: The method that others are compared to, if it is there.
-        wanted: The baseline that was asked for, tuned or not.
-        margins: Inside which two methods are equivalent, by headline metric; where none is given, the kind's own holds.
-        estimates: Of every task, metric and method, under `selection`.
+        selection: The selected epoch of the numbers.
+        baseline: The method that others are compared to, if it has runs.
+        wanted: The baseline asked for, tuned or not.
+        margins: Margins of equivalence by headline metric; the default is that of the kind of task.
+        estimates: The estimates for every task, metric and method, under `selection`.
         other: The same under the other selection.
-        gains: Of every method but the baseline.
+        gains: The gains of every method except the baseline.
         other_gains: The same under the other selection.
         no_gains: Why there are no gains, if there are none.
-        scores: The gain of every run, the baseline's too.
-        question: What the runs were made to answer.
-        answers: All methods against the baseline; None without one.
-        rows: {(task, method): how well the test rows tell its difference to the baseline, or why that is unknown}; empty where
-            no run has predictions.
+        scores: The gain of every run, including the baseline's.
+        question: The questions the runs should answer.
+        answers: All methods against the baseline; None without a baseline.
+        rows: {(task, method): how precisely the test rows determine its difference to the baseline, or why this is
+            unknown}; empty if no run has predictions.
         lines: References by their keys.
-        against_lines: {key of a reference that was trained on seeds: all methods against it}.
+        against_lines: {key of a reference trained on seeds: all methods against it}.
     """
 
     group: Group
@@ -73,7 +73,7 @@ class Results:
 
     @property
     def family(self) -> Family | None:
-        """All methods against the baseline on the tasks, but one that is the primary endpoint."""
+        """All methods against the baseline on the tasks, without the primary endpoint."""
         return self.answers.tasks if self.answers is not None else None
 
     @property
@@ -83,28 +83,28 @@ class Results:
 
     @property
     def judges_gain(self) -> bool:
-        """Is the gain over tasks the primary endpoint, with methods that are compared on it?"""
+        """Is the gain over tasks the primary endpoint, and are methods compared on it?"""
         return self.question.primary == GAIN and self.primary is not None and bool(self.primary.comparisons)
 
     def unit(self, comparison: Comparison) -> str:
-        """What a comparison's numbers are in: `%` of gain, else the metric with its unit."""
+        """The unit of a comparison's numbers: `%` for the gain, else the metric with its unit."""
         if comparison.metric == GAIN:
             return "%"
         return next(label(comparison.metric, task) for task in self.group.tasks if task.name == comparison.task)
 
     def of_gain(self, method: str) -> Comparison | None:
-        """The method against the baseline on the gain over tasks, where that is the primary endpoint."""
+        """The method against the baseline on the gain over tasks, if that is the primary endpoint."""
         return self.primary.get(TASKS, method) if self.primary is not None else None
 
     def mean_gain(self, method: str) -> float | None:
-        """The mean of the method's gain, that of the baseline being 0; None where it is unknown."""
+        """The mean of the method's gain; 0 for the baseline, None if unknown."""
         if method == self.baseline:
             return 0.0 if self.gains else None
         gain = self.gains.get(method)
         return gain.total.mean if gain is not None and gain.total is not None else None
 
     def with_rows(self, comparison: Comparison | None) -> Interval | None:
-        """A difference to the baseline with its interval over seeds and test rows together; None where rows are unknown."""
+        """A difference to the baseline with its interval over seeds and test rows together; None without a row error."""
         estimate = comparison.estimate if comparison is not None else None
         found = self.rows.get((comparison.task, comparison.method)) if comparison is not None else None
         if not isinstance(found, RowError) or estimate is None or not estimate.error > 0:
@@ -112,48 +112,48 @@ class Results:
         return combined_interval(estimate.value, estimate.error, estimate.df, found, n=estimate.n)
 
     def least_visible(self, comparison: Comparison) -> float | None:
-        """The difference below which no number of seeds finds one on these test rows, in the family's care; None if unknown."""
+        """The smallest difference that seeds can find on these test rows, adjusted for the family; None if unknown."""
         found = self.rows.get((comparison.task, comparison.method))
         if not isinstance(found, RowError):
             return None
         return least_visible_difference(found, comparison.level)
 
     def estimate(self, task: str, metric: str, method: str) -> Estimate:
-        """What is known of this metric; an estimate without a mean where it is undefined."""
+        """The estimate of this metric, without a mean if it is undefined."""
         return self.estimates.get((task, metric), {}).get(method, Estimate(None))
 
     def headline(self, task: Task, method: str) -> Estimate:
-        """What is known of the task's headline metric."""
+        """The estimate of the task's headline metric."""
         return self.estimate(task.name, metrics.headline_name(task), method)
 
     def comparison(self, task: Task, method: str) -> Comparison | None:
-        """The method against the baseline; None for the baseline itself and where there is none."""
+        """The method against the baseline; None for the baseline itself and without a baseline."""
         families = [family for family in (self.family, self.primary) if family is not None]
         return next((c for family in families if (c := family.get(task.name, method)) is not None), None)
 
     def verdict(self, task: Task, method: str) -> Verdict | None:
-        """Of the method against the baseline."""
+        """The verdict on the method against the baseline."""
         found = self.comparison(task, method)
         return found.verdict if found is not None else None
 
     @cached_property
     def tiers(self) -> tuple[tuple[str, ...], ...]:
-        """The ranked methods in groups that are not told apart on the primary endpoint, the best first."""
+        """The ranked methods in groups that cannot be told apart on the primary endpoint, the best first."""
         return self.answers.tiers if self.answers is not None else ()
 
     @cached_property
     def tier_of(self) -> Mapping[str, int]:
-        """{method: number of its tier}, 1 being the best."""
+        """{method: number of its tier}, where 1 is the best."""
         return {method: number for number, members in enumerate(self.tiers, start=1) for method in members}
 
     def line_to_baseline(self, key: str, task: Task) -> Comparison | None:
-        """A reference that was trained on seeds against the baseline, in the family of all methods against the reference."""
+        """A reference trained on seeds against the baseline, in the family of all methods against the reference."""
         family = self.against_lines.get(key)
         found = family.get(task.name, self.baseline) if family is not None and self.baseline is not None else None
         return found.turned() if found is not None else None
 
     def line_gain(self, line: Line) -> float | None:
-        """The gain over tasks of a reference's means, in per cent; None where methods have none or a mean is unknown."""
+        """The gain over tasks of a reference's means, in per cent; None if methods have no gain or a mean is unknown."""
         if not self.gains or self.baseline is None:
             return None
         parts = []
@@ -165,13 +165,13 @@ class Results:
         return multi_task_gain(parts)
 
     def _constant(self, task: Task) -> float | None:
-        """What knowing nothing gets on a task: chance where the metric has one, else the constant predictor's value."""
+        """The metric without learning: chance if the metric has one, else the constant predictor's value."""
         chance, line = metrics.headline(task).chance, self.lines.get(CONSTANT)
         found = line.of(task) if line is not None else None
         return chance if chance is not None else found.mean if found is not None else None
 
     def margin(self, task: Task) -> float | None:
-        """Inside which a method is equivalent to the baseline, in the metric's unit."""
+        """The margin of equivalence to the baseline, in the metric's unit."""
         mean = self.headline(task, self.baseline).mean if self.baseline is not None else None
         if mean is None:
             return None
@@ -181,7 +181,7 @@ class Results:
 
     @cached_property
     def places(self) -> Mapping[tuple[str, str], int]:
-        """Decimals of a metric's column: {(task, metric): number}; 4 where no method has a value."""
+        """Decimals of a metric's column: {(task, metric): number}; 4 if no method has a value."""
         known = {
             key: decimals(e.mean for e in methods.values() if e.mean is not None)
             for key, methods in self.estimates.items()
@@ -189,7 +189,7 @@ class Results:
         return defaultdict(lambda: 4, known)
 
     def rare(self, task: Task) -> str | None:
-        """How rare what the task looks for is on test, where it is."""
+        """How rare the task's positives are on test, if they are rare."""
         data = self.group.example.dataset
         constant = (data.get("constant") or {}).get(task.name) or {}
         return KINDS[task.kind].rarity(constant, data.get("splits", {}).get("test"))
@@ -205,7 +205,7 @@ class Results:
         return fmean(known) if known and len(known) == len(found) else None
 
     def ranked(self, task: Task) -> list[str]:
-        """Methods by the mean of the task's headline metric, best first; those without one last."""
+        """Methods by the mean of the task's headline metric, best first; methods without a mean last."""
         sign = direction(metrics.headline_name(task))
 
         def order(method: str) -> tuple[bool, float, str]:
@@ -216,7 +216,7 @@ class Results:
 
     @cached_property
     def order(self) -> list[str]:
-        """All methods by the mean of their places over the tasks, best first."""
+        """All methods by their mean rank over the tasks, best first."""
         places: dict[str, int] = defaultdict(int)
         for task in self.group.tasks:
             for place, method in enumerate(self.ranked(task)):
@@ -225,7 +225,7 @@ class Results:
 
     @cached_property
     def by_gain(self) -> list[str]:
-        """All methods by their gain, those without one last; without a baseline as `order`."""
+        """All methods by their gain, methods without a gain last; without a baseline, the same as `order`."""
         places = {method: place for place, method in enumerate(self.order)}
 
         def order(method: str) -> tuple[float, int]:
@@ -236,12 +236,12 @@ class Results:
 
     @cached_property
     def eligible(self) -> frozenset[str]:
-        """The methods that are ranked, and can so be the best: every expected seed finished."""
+        """The ranked methods, one of which is the best: every expected seed finished."""
         return self.group.complete - not_ranked(self.group).keys()
 
     @cached_property
     def best(self) -> dict[tuple[str, str], str]:
-        """The method with the best mean, among those that are ranked, of metrics that have a better side."""
+        """The ranked method with the best mean, for metrics where higher or lower is better."""
         best = {}
         for key, methods in self.estimates.items():
             score = _score(key[1])
@@ -253,7 +253,7 @@ class Results:
 
     @cached_property
     def undefined(self) -> dict[tuple[str, str], dict[str, list[str]]]:
-        """{(task, metric): {reason: methods}} of the test metrics under `selection` that have no value."""
+        """{(task, metric): {reason: methods}} for test metrics under `selection` without a value."""
         found: dict[tuple[str, str], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
         for method, runs in self.group.finished.items():
             for run in runs:
@@ -267,9 +267,9 @@ class Results:
 
 
 def label(metric: str, task: Task) -> str:
-    """A metric's name in the head of a column, with the unit where it has one."""
+    """A metric's name for a column heading, with its unit if it has one."""
     name, bracket, view = metric.partition("[")
-    known = metrics.METRICS.get(name)  # one of another version is shown by its key
+    known = metrics.METRICS.get(name)  # a metric of another version is shown by its key
     text = known.title if known is not None else name
     if bracket:
         return f"{text}[{view}" if "|" in view else f"{text} [{view}"

@@ -1,4 +1,4 @@
-"""How sure the test rows are: the row error of every method's difference to a baseline, from saved predictions.
+"""The uncertainty from the test rows: the row error of every method's difference to a baseline, from saved predictions.
 
 R rows, S runs of a method.
 """
@@ -25,12 +25,12 @@ DEVIATIONS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray | None], Devi
     KINDS[BINARY].headline: auc_deviations,
     KINDS[REGRESSION].headline: mse_deviations,
 }
-"""{headline metric: the rows' part in it}."""
+"""{headline metric: the function that computes the rows' deviations}."""
 
-VARIED = "the test rows differ between runs: the interval over seeds has their part already"
+VARIED = "the test rows differ between runs, so the interval over seeds already includes their part"
 
 Found: TypeAlias = dict[str, Deviations | str]
-"""{task: what the rows do to its headline metric, or why that is unknown}, of one method."""
+"""{task: the rows' deviations of its headline metric, or why they are unknown} for one method."""
 
 
 def row_errors(
@@ -40,21 +40,22 @@ def row_errors(
     selection: SelectionName = "joint",
     scales: Mapping[str, float] | None = None,
 ) -> dict[tuple[str, str], RowError | str]:
-    """How well the test rows tell every method's difference to the baseline, by the headline metric of each task.
+    """How precisely the test rows determine every method's difference to the baseline, on each task's headline metric.
 
-    Of the finished runs that have predictions; a method may have fewer such runs than seeds. Rows come in clusters by user,
-    where the data set has users. Those whom train does not know cannot be told apart, and each row of theirs is a cluster.
+    It uses the finished runs with predictions, which may be fewer than the seeds. Rows are clustered by user, if the
+    data set has users. Users not in train cannot be told apart, so each of their rows is a cluster.
 
     Args:
         group: Runs of one data set.
         results: The folder of records, predictions beside them; or several folders.
         baseline: The method that the others are compared to, as the group names it.
         selection: The epoch that is compared: one for all tasks, or each task's best.
-        scales: Per cent of gain over all tasks for one unit of a task's metric, of `gain.scores`; empty where there is no gain.
+        scales: Per cent of gain over all tasks for one unit of a task's metric, from `gain.scores`; empty without a
+            gain.
 
     Returns:
-        {(task, method): its row error, or why there is none, in words}, of every other method that has finished runs; of the
-        gain over all tasks under `gain.TASKS`.
+        {(task, method): its row error, or in words why there is none} for every other method with finished runs; for
+        the gain over all tasks under `gain.TASKS`.
     """
     scales = scales or {}
     files: dict[str, list[Path]] = defaultdict(list)
@@ -88,7 +89,7 @@ def _found(
     known: dict[Path, LabelledRows],
     scales: Mapping[str, float],
 ) -> Found:
-    """What the rows do to the metrics of a method; `known` has the test rows that were read so far."""
+    """The rows' deviations of a method's metrics; `known` holds the test rows read so far."""
     try:
         outputs, rows = _loaded(group.finished.get(method, []), method, files, selection, known)
     except ValueError as error:
@@ -102,7 +103,7 @@ def _found(
 
 
 def _clusters(rows: LabelledRows) -> np.ndarray:
-    """(R,) numbers of the clusters, from 0 on: the users, or the rows themselves."""
+    """(R,) numbers of the clusters from 0: the users, or the rows themselves."""
     if rows.users is None:
         return np.arange(len(next(iter(rows.labels.values()))))
     numbers: np.ndarray = np.unique(rows.users, return_inverse=True)[1]
@@ -110,7 +111,7 @@ def _clusters(rows: LabelledRows) -> np.ndarray:
 
 
 def _overall(found: Found, rows: LabelledRows, clusters_R: np.ndarray, scales: Mapping[str, float]) -> Deviations | str:
-    """What the rows do to the gain: the tasks' parts, each by its scale."""
+    """The rows' deviations of the gain: the sum over tasks, each with its scale."""
     parts = {task: of for task, of in found.items() if isinstance(of, Deviations)}
     if len(parts) < len(found):
         return next(of for of in found.values() if isinstance(of, str))
@@ -131,11 +132,11 @@ def _loaded(
     """The predictions of a method's runs and the test rows.
 
     Raises:
-        ValueError: with the reason, if there are none.
+        ValueError: with the reason, if there are no predictions.
     """
     outputs, places, reasons = [], [], []
     for run in runs:
-        for path in files.get(run.record.id, []):  # one run may lie in several folders
+        for path in files.get(run.record.id, []):  # one run may be in several folders
             try:
                 outputs.append(load_predictions(path, run.record, selection))
             except ValueError as error:

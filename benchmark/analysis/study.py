@@ -1,4 +1,4 @@
-"""Which runs a report is about: records grouped into data sets, methods and seeds, with their names."""
+"""The runs of a report: records grouped into data sets, methods and seeds, with their names."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from benchmark.schema import Task
 from benchmark.text import numbers
 
 Pair: TypeAlias = tuple[str, str, str, int, int]
-"""What two runs share when they are compared: fingerprint, the data set's seeds, hash of the test rows, seed, `Run.search`."""
+"""What two compared runs share: fingerprint, the data set's seeds, hash of the test rows, seed, `Run.search`."""
 Replicate: TypeAlias = tuple[str, int]
-"""The same as far as the configuration says it: the data set's seeds, and the seed."""
+"""The part of a `Pair` that the configuration determines: the data set's seeds, and the seed."""
 
 _PREFERENCE = {"finished": 2, "diverged": 1, "failed": 0}
 
@@ -31,10 +31,10 @@ class Run:
     Args:
         record: The record.
         dataset: Name of its data set.
-        method: Name of its method. What a search chose is no part of it: a tuned method is the procedure.
+        method: Name of its method, without the choice of a search: a tuned method is the procedure.
         draw: The seeds that drew its data, as text.
-        search: The seed of its search, where its method has runs of several searches on one seed. Else 0, so that a run of
-            any search is paired by its seed, with runs that no search chose as well.
+        search: The seed of its search, if its method has runs of several searches on one seed. Otherwise 0, so that
+            runs of any search, or none, are paired by seed.
     """
 
     record: Record
@@ -45,13 +45,13 @@ class Run:
 
     @cached_property
     def pair(self) -> Pair:
-        """The key on which runs of two methods are paired."""
+        """The key by which runs of two methods are paired."""
         data = self.record.dataset
         return data.get("fingerprint", ""), self.draw, data.get("test_rows", ""), self.record.seed, self.search
 
     @property
     def replicate(self) -> Replicate:
-        """What a run that failed before it had its data has of `pair`."""
+        """The part of `pair` that is known for a run that failed before it had its data."""
         return self.draw, self.record.seed
 
     @property
@@ -62,13 +62,13 @@ class Run:
 
 @dataclass(frozen=True)
 class Group:
-    """All runs on one configuration of one data set, and the trials that its tuned methods were chosen by.
+    """All runs on one configuration of one data set, and the trials of its tuned methods.
 
     Args:
-        name: `dataset`, or `dataset (tuned)` where another group has the runs with default parameters.
+        name: `dataset`, or `dataset (tuned)` if another group has the runs with default parameters.
         dataset: Name of the data set.
         runs: Its runs.
-        trials: Of the searches.
+        trials: The trials of the searches.
     """
 
     name: str
@@ -83,7 +83,7 @@ class Group:
 
     @cached_property
     def by_method(self) -> dict[str, list[Run]]:
-        """Runs of each method, in order of seed and search; methods in order of name."""
+        """Runs of each method by seed and search; methods by name."""
         methods: dict[str, list[Run]] = defaultdict(list)
         for run in sorted(self.runs, key=lambda run: (run.method, run.record.seed, run.draw, run.search)):
             methods[run.method].append(run)
@@ -96,29 +96,29 @@ class Group:
 
     @cached_property
     def replicates(self) -> list[Replicate]:
-        """Draws of the data and seeds that any method has, whatever became of the run."""
+        """Draws of the data and seeds of any run, however it ended."""
         return sorted({run.replicate for run in self.runs})
 
     @cached_property
     def looks(self) -> tuple[int, ...]:
-        """The numbers of seeds at which its runs were judged, as they were announced; none if once, when all were there."""
+        """The announced numbers of seeds at which its runs were judged; none if judged once, with all runs."""
         plans = (run.record.config.get("looks") or {} for run in self.runs)
         return max((tuple(plan.get("seeds", ())) for plan in plans), key=len, default=())
 
     @property
     def seeds(self) -> list[int]:
-        """Seeds that any method has."""
+        """Seeds of any run."""
         return sorted({seed for _, seed in self.replicates})
 
     @cached_property
     def expected(self) -> list[Replicate]:
-        """Those that half of the methods have at least: more seeds of one method make no other incomplete."""
+        """Replicates that at least half of the methods have. Extra seeds of one method do not make the others incomplete."""
         counts = Counter(replicate for runs in self.by_method.values() for replicate in {run.replicate for run in runs})
         return [replicate for replicate in self.replicates if 2 * counts[replicate] >= len(self.by_method)]
 
     @cached_property
     def missing(self) -> dict[str, list[Replicate]]:
-        """For each method what is expected and it has not. With looks, a method may stop at any of them."""
+        """The expected replicates that each method lacks. With looks, a method may stop at any of them."""
         have = {method: {run.replicate for run in runs} for method, runs in self.by_method.items()}
         ends = {
             method: min((look for look in self.looks if look >= len(own)), default=None) for method, own in have.items()
@@ -126,7 +126,7 @@ class Group:
         return {method: [r for r in self.expected[: ends[method]] if r not in own] for method, own in have.items()}
 
     def seeds_of(self, replicates: Iterable[Replicate]) -> str:
-        """`0–4, 7`; where the data were drawn several times, also of which draw: `0 (data_seed=3)`."""
+        """`0–4, 7`; with the draw if the data were drawn several times: `0 (data_seed=3)`."""
         options = [json.loads(draw) for draw, _ in self.replicates]
         varying = [key for key in options[0] if len({other.get(key) for other in options}) > 1]
         seeds: dict[str, list[int]] = defaultdict(list)
@@ -136,7 +136,7 @@ class Group:
 
     @cached_property
     def complete(self) -> frozenset[str]:
-        """The methods of which every expected seed is there, and every run finished."""
+        """The methods that have every expected seed, with every run finished."""
         return frozenset(
             method
             for method, runs in self.by_method.items()
@@ -145,7 +145,7 @@ class Group:
 
     @cached_property
     def unshared(self) -> frozenset[str]:
-        """The methods whose tasks share no parameter, so that a weighting has nothing to balance."""
+        """The methods whose tasks share no parameters, so that a weighting has nothing to balance."""
         return frozenset(
             method
             for method, runs in self.finished.items()
@@ -154,7 +154,7 @@ class Group:
 
     @cached_property
     def example(self) -> Record:
-        """A record that says what the data are: a finished one if there is one."""
+        """A record that describes the data: a finished one if possible."""
         return max(
             (run.record for run in self.runs), key=lambda record: (record.status == "finished", bool(record.dataset))
         )
@@ -171,14 +171,14 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """What a report is made of.
+    """What a report is made from.
 
     Args:
-        groups: One a data set, in order of name; two where tuned and default runs stand apart.
+        groups: One per data set, in order of name; two if tuned and default runs are separate.
         purpose: default, tuned, or all: both side by side.
-        left_out: Number of records of every purpose that is neither compared nor in the ledger of trials.
-        overtaken: Tuned runs dropped because their search was extended and has chosen among more trials.
-        repeated: Records dropped because another has the same data, method and seed.
+        left_out: Number of records by purpose, for purposes that are neither compared nor in the ledger of trials.
+        overtaken: Number of tuned runs dropped because their search was extended and chose among more trials.
+        repeated: Number of records dropped because another has the same data, method and seed.
     """
 
     groups: tuple[Group, ...]
@@ -202,11 +202,11 @@ class Study:
         """Names and groups the records.
 
         Args:
-            records: Of any purpose.
-            purpose: Those that are compared.
-            apart: Tuned and default runs of a data set are two groups: what was tuned is judged by what was tuned alike, as
-                against an untuned baseline tuning itself would pass for a gain. A method has the same name in both;
-                otherwise the tuned one is called `mmoe/equal (tuned)`.
+            records: Records of any purpose.
+            purpose: The purpose to compare.
+            apart: Make tuned and default runs of a data set two groups, each with its own baseline: against an untuned
+                baseline, tuning itself would look like a gain. A method has the same name in both. Without `apart`, the
+                tuned one is called `mmoe/equal (tuned)`.
 
         Raises:
             ValueError: if there is no record of this purpose, or there is no such purpose.
@@ -256,13 +256,13 @@ class Study:
 
 
 def _alone(name: str, dataset: str, tuned: Sequence[Run], trials: tuple[Record, ...]) -> Group:
-    """The tuned runs of a data set, which need not be told from others there."""
+    """The tuned runs of a data set, which need no suffix to distinguish them there."""
     runs = tuple(replace(run, dataset=name, method=run.method.replace(f" ({TUNED})", "", 1)) for run in tuned)
     return Group(name, dataset, runs, trials)
 
 
 def _overtaken(records: Sequence[Record], datasets: Sequence[str]) -> list[bool]:
-    """Which are tuned runs that an earlier, smaller search chose: a search that was extended has chosen again."""
+    """Tuned runs from an earlier, smaller search: after an extension, the search chose again."""
     searches = [
         (dataset, record.method, record.study, record.search_seed) if record.purpose == TUNED and record.study else None
         for record, dataset in zip(records, datasets, strict=True)
@@ -277,7 +277,7 @@ def _overtaken(records: Sequence[Record], datasets: Sequence[str]) -> list[bool]
 
 
 def _once(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """By data set, each method, replicate and search once: a finished run where there is one, else the last."""
+    """By data set, each method, replicate and search once: a finished run if there is one, else the last."""
     kept: dict[tuple[Any, ...], Run] = {}
     for run in runs:
         key = (run.dataset, run.method, run.pair if run.finished else (run.replicate, run.search))
@@ -293,23 +293,23 @@ def _once(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 
 def draw_options(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters of a data set that draw it anew, `split_seed` and the like: replicates, no other data set."""
+    """The parameters of a data set that change its draw, such as `split_seed`: they make replicates, not another data set."""
     return {key: value for key, value in config.items() if key.endswith("_seed") and isinstance(value, int)}
 
 
 def draw_of(config: Mapping[str, Any]) -> str:
-    """The same as text, to compare."""
+    """The same as text, for comparison."""
     return json.dumps(draw_options(config), sort_keys=True)
 
 
 class _Digests:
-    """Digests of configurations, of which thousands of runs have a handful."""
+    """Digests of configurations; thousands of runs have only a few configurations."""
 
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
 
     def of(self, config: Mapping[str, Any]) -> str:
-        """`digest`, computed once for each way to write the configuration."""
+        """`digest`, computed once per spelling of the configuration."""
         text = repr(config)
         if text not in self._known:
             self._known[text] = digest(config)
@@ -317,7 +317,7 @@ class _Digests:
 
 
 def _dataset_names(records: Sequence[Record]) -> list[str]:
-    # a run that failed before it had its data belongs to the data that others of its configuration found
+    # a run that failed before it had its data gets the data of other runs with its configuration
     known = _Digests()
     configs = [known.of(record.config["dataset"]) for record in records]
     prints: dict[str, list[str]] = defaultdict(list)
@@ -339,10 +339,10 @@ def _dataset_names(records: Sequence[Record]) -> list[str]:
 
 
 def _named(records: Sequence[Record], datasets: Sequence[str]) -> list[Run]:
-    """Runs with their names. A method may have other parameters on every data set and be one method.
+    """Runs with their names. A method may have different parameters on each data set and still be one method.
 
-    Where some data set has it with several, they are several methods, on all data sets. A tuned method is what it is on its
-    own data set: one by each procedure that chose its parameters there.
+    If one data set has it with several sets of parameters, these are several methods on all data sets. A tuned method
+    is defined on its own data set: one method per procedure that chose its parameters.
     """
     settings = [_settings(record) for record in records]
     known = _Digests()
@@ -367,9 +367,9 @@ def _named(records: Sequence[Record], datasets: Sequence[str]) -> list[Run]:
 
 
 def _settings(record: Record) -> Mapping[str, Any]:
-    """What tells a method from others of its name: its configuration.
+    """What distinguishes methods with one name: the configuration.
 
-    Of one that a search chose, that without the parameters that were searched, and how they were.
+    For a tuned method, the configuration without the searched parameters, and the procedure.
     """
     config = record.method_config
     if not record.study:
@@ -385,7 +385,7 @@ def _settings(record: Record) -> Mapping[str, Any]:
 
 
 def _told_apart(runs: Sequence[Run]) -> list[Run]:
-    """The runs, with `search` where it is needed."""
+    """The runs, with `search` if needed."""
     searches: dict[tuple[str, str, Replicate], set[int]] = defaultdict(set)
     for run in runs:
         if run.record.purpose == TUNED:
@@ -400,10 +400,10 @@ def _told_apart(runs: Sequence[Run]) -> list[Run]:
 
 
 def tuned_name(method: str) -> str:
-    """What a method is called with its tuned parameters, and a data set as far as methods were tuned on it."""
+    """The name of a tuned method, or of the tuned group of a data set."""
     return f"{method} ({TUNED})"
 
 
 def short_name(record: Record) -> str:
-    """What its method is called where no other is called the same."""
+    """The name of its method if no other has the same."""
     return tuned_name(record.method) if record.purpose == TUNED else record.method

@@ -1,4 +1,4 @@
-"""The summary: one row a mean with its interval, difference and verdict, of methods and of references."""
+"""The summary: one row per mean, with its interval, difference and verdict, for methods and references."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ COLUMNS: dict[str, type[pl.DataType]] = {
 
 
 def summary(results: Sequence[Results]) -> pl.DataFrame:
-    """One row for each data set, task, metric and method, sorted; null where there is no interval or difference.
+    """One row for each data set, task, metric and method, sorted; null without an interval or a difference.
 
-    References follow the methods as `reference/<name>`; last come the gain over tasks, in per cent, and the declared
-    contrasts, whose method and baseline are what was contrasted. Intervals are not adjusted for the number of comparisons; p values
-    are. Verdicts are of the headline metrics, and so are a reference's differences.
+    References follow the methods as `reference/<name>`. The gain over tasks, in per cent, and the declared contrasts
+    come last; the method and the baseline of a contrast are its two sides. Intervals are not adjusted for the number of
+    comparisons; p values are. Only headline metrics have verdicts, and differences of references.
     """
     return pl.DataFrame([row for of in results for row in _rows(of)], schema=COLUMNS, orient="row")
 

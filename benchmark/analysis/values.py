@@ -1,4 +1,4 @@
-"""From records to numbers: the long table, one row a value, and what is estimated from it."""
+"""From records to numbers: the long table, one row per value, and the estimates from it."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ VALUE_COLUMNS: dict[str, type[pl.DataType]] = {
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What is known of one metric of one method on one task.
+    """The estimate of one metric of one method on one task.
 
     Args:
-        mean: Over seeds; None if no seed has a value.
-        difference: To the baseline; None where there is none to compare, and for the baseline itself.
+        mean: Mean over seeds; None if no seed has a value.
+        difference: Difference to the baseline; None without a baseline value, and for the baseline itself.
     """
 
     mean: Interval | None
@@ -90,24 +90,24 @@ def values_on_test(study: Study, selection: SelectionName) -> dict[str, Values]:
 
 
 def cost(runs: list[Run]) -> tuple[int | None, int | None, float | None]:
-    """Parameters, those shared between tasks, and the median of seconds of training."""
+    """Parameters, parameters shared between tasks, and the median seconds of training."""
     shared = next((run.record.shared_parameters for run in runs), None)
     return size(runs, "parameters"), shared, median([run.record.cost.get("train_seconds") for run in runs])
 
 
 def size(runs: Sequence[Run], key: str) -> int | None:
-    """A size of a method's models, the median over its runs, as each search may choose another; None if none has it.
+    """A size of a method's models: the median over its runs, because each search may choose another; None if unknown.
 
     Args:
-        runs: Of one method.
-        key: Of `Record.cost`: parameters, embedding_parameters or multiply_adds (older records lack it).
+        runs: The runs of one method.
+        key: A key of `Record.cost`: parameters, embedding_parameters or multiply_adds (older records lack it).
     """
     middle = median([run.record.cost.get(key) for run in runs])
     return None if middle is None else round(middle)
 
 
 def same_machine(runs: Iterable[Run]) -> bool:
-    """Whether seconds of these runs can be compared: one platform, number of cores, device and number of threads."""
+    """Whether seconds of these runs are comparable: the same platform, number of cores, device and number of threads."""
     machines = {
         (
             *(run.record.environment.get(key) for key in ("platform", "cores")),
@@ -119,7 +119,7 @@ def same_machine(runs: Iterable[Run]) -> bool:
 
 
 def median(numbers: Sequence[float | None]) -> float | None:
-    """Median of those that are not None; of none: None."""
+    """Median of the values that are not None; None if all are."""
     known = sorted(float(number) for number in numbers if number is not None)
     if not known:
         return None

@@ -1,10 +1,11 @@
-"""Contracts: what every architecture, weighting and data set keeps to, whoever wrote it and wherever it lies.
+"""Contracts: rules for every architecture, weighting and data set, ours or from another package.
 
     from benchmark.contracts import cases
     for case in cases("architecture", "film_bottom"):
         case.check()
 
-Each is a sentence, a check, and an error that says what was expected, what was found and what to do. They need no pytest.
+Each has a sentence, a check, and an error that says what was expected, what was found and what to do. They do not need
+pytest.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def cases(group: str, name: str) -> Iterator[Case]:
 
     Args:
         group: architecture, weighting or dataset.
-        name: As it is registered.
+        name: Its registered name.
 
     Raises:
         ValueError: for an unknown group or name.

@@ -1,4 +1,4 @@
-"""What every architecture keeps to, on every schema that it says it suits."""
+"""Rules for every architecture, on every schema that it says it suits."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ contracts = Contracts(_settings)
 
 @contracts.once
 def it_suits_a_schema(name: str) -> None:
-    """`requires` refuses some schemas, not all."""
+    """`requires` may refuse some schemas, but not all."""
     requires = registry.architectures.get(name).requires  # type: ignore[attr-defined]
     reasons = {title: requires(schema) for title, schema in SCHEMAS.items()}
     remedy = "Let `requires` return None for a schema that the architecture can be trained on"
@@ -44,7 +44,7 @@ def it_suits_a_schema(name: str) -> None:
 
 @contracts.once
 def its_configuration_composes_into_the_one_that_python_makes(name: str) -> None:
-    """The command line and Python mean the same, with the same id."""
+    """The command line and Python give the same configuration and id."""
     composed, made = compose_run(["dataset=shop", f"architecture={name}"]), registry.architectures.config(name)
     remedy = "Give every keyword-only parameter an annotation and a default of that type"
     expect(composed.architecture == made, str(made), composed.architecture, remedy)
@@ -54,7 +54,7 @@ def its_configuration_composes_into_the_one_that_python_makes(name: str) -> None
 
 @contracts.everywhere
 def outputs_are_finite_and_one_row_each(name: str, schema: Schema) -> None:
-    """Every task has its numbers on every row, in training too, for one row and for several."""
+    """Every task has outputs on every row, in training too, for one row and for several."""
     remedy = "Return {task: (B,)} for the tasks of the schema, in their order, from `forward` and `training_step`"
     for rows in (1, 8):
         model, batch = build(name, schema), make_batch(schema, rows)
@@ -74,11 +74,11 @@ def outputs_are_finite_and_one_row_each(name: str, schema: Schema) -> None:
 
 @contracts.everywhere
 def every_parameter_gets_a_gradient(name: str, schema: Schema) -> None:
-    """What no loss reaches is trained by nothing."""
+    """A parameter that no loss reaches is never trained."""
     model = build(name, schema)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     silent = {parameter for parameter, value in model.named_parameters() if value.numel()}
-    for step in range(3):  # a layer that starts at zero hides what lies below it, at first
+    for step in range(3):  # a layer that starts at zero hides what is below it, at first
         optimizer.zero_grad()
         training_loss(model, make_batch(schema, 64, seed=step)).backward()
         optimizer.step()
@@ -120,7 +120,7 @@ def outputs_do_not_read_labels(name: str, schema: Schema) -> None:
 
 @contracts.everywhere
 def a_batch_without_labels_leaves_no_nan(name: str, schema: Schema) -> None:
-    """Extra losses are finite scalars of a known task, also where no label is observed."""
+    """Extra losses are finite scalars of a known task, even without observed labels."""
     model, batch = build(name, schema), make_batch(schema, 8)
     without = dataclasses.replace(batch, labels=torch.zeros_like(batch.labels), observed=~batch.observed)
     _, auxiliaries = model.training_step(without)
@@ -140,7 +140,7 @@ def a_batch_without_labels_leaves_no_nan(name: str, schema: Schema) -> None:
 
 @contracts.everywhere
 def a_seed_decides_the_initial_values(name: str, schema: Schema) -> None:
-    """The same seed gives the same start, another seed another one."""
+    """The same seed gives the same initial values, another seed gives others."""
     first, same, other = (build(name, schema, seed).state_dict() for seed in (3, 3, 4))
     remedy = "Draw initial values in `reset_parameters`, with torch's generator"
     expect_close(same, first, "the same initial values from the same seed", remedy)
@@ -150,7 +150,7 @@ def a_seed_decides_the_initial_values(name: str, schema: Schema) -> None:
 
 @contracts.everywhere
 def embeddings_start_alike_in_every_architecture(name: str, schema: Schema) -> None:
-    """Every method starts from the same table of a field, so that a comparison is of what follows."""
+    """Every method starts with the same table for a field, so that comparisons are about the rest."""
     for module in build(name, schema, seed=5).modules():
         if isinstance(module, FeatureEmbedding):
             reference = FeatureEmbedding(schema, module.embedding_dim)
@@ -170,7 +170,7 @@ def its_state_is_whole(name: str, schema: Schema) -> None:
 
 @contracts.everywhere
 def every_loss_falls_on_a_learnable_toy(name: str, schema: Schema) -> None:
-    """Forty steps on five hundred rows that the fields decide."""
+    """Forty steps on five hundred rows with labels that depend on the fields."""
     model, batch = build(name, schema), make_batch(schema, 512)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     first = {task: loss.item() for task, loss in task_losses(model, batch, model(batch)).items()}
@@ -204,21 +204,21 @@ def the_fast_first_layer_is_exact(name: str, schema: Schema) -> None:
 
 @contracts.everywhere
 def gates_are_shares_that_sum_to_one(name: str, schema: Schema) -> None:
-    """What `gates` returns are weights over experts."""
+    """`gates` returns weights over experts."""
     model: Architecture = build(name, schema).eval()
     for gate, weights in model.gates(make_batch(schema, 8)).items():
         remedy = "Name a gate by its task, or its tasks joined by +, and return its softmax"
         expect(set(gate.split("+")) <= set(schema.task_names), f"tasks of {schema.task_names}", gate, remedy)
         weights_EB = torch.stack(list(weights.values()))
         shape = tuple(weights_EB.shape)
-        expect(shape == (len(weights), 8), "one weight a row and expert", f"shape {shape}", remedy)
+        expect(shape == (len(weights), 8), "one weight per row and expert", f"shape {shape}", remedy)
         expect((weights_EB >= 0).all(), "weights of at least 0", weights_EB.min(), remedy)
         expect_close(weights_EB.sum(0), torch.ones(8), "weights that sum to one", remedy, rtol=1e-5, atol=1e-5)
 
 
 @contracts.once
 def dropout_is_off_in_evaluation_and_on_in_training(name: str) -> None:
-    """Where there is a parameter `dropout`."""
+    """If there is a parameter `dropout`."""
     if "dropout" not in {field.name for field in dataclasses.fields(registry.architectures.config(name))}:
         raise NotApplicable("has no parameter dropout")
     schema = next(iter(suited(name).values()))
@@ -233,7 +233,7 @@ def dropout_is_off_in_evaluation_and_on_in_training(name: str) -> None:
 
 @contracts.once
 def it_takes_a_long_list_of_values(name: str) -> None:
-    """A field of 70,000 categories, with fewer and with more rows than categories of a small one."""
+    """A field of 70,000 categories, with fewer and with more rows than the categories of a small field."""
     tasks = next(iter(suited(name).values())).tasks
     schema = make_schema(*tasks, cardinalities=(70_000, 2, 300), num_numeric=0)
     for rows in (2, 200):

@@ -1,4 +1,4 @@
-"""What every data set keeps to. One whose files are not on this machine is not built: contracts download nothing."""
+"""Rules for every data set. Data sets with missing files are not built: contracts download nothing."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def built(name: str) -> Data:
 
 @contracts.once
 def its_configuration_composes_into_the_one_that_python_makes(name: str) -> None:
-    """The command line and Python mean the same, with the same id."""
+    """The command line and Python give the same configuration and id."""
     composed, made = compose_run([f"dataset={name}", "architecture=mmoe"]), registry.datasets.config(name)
     remedy = "Give every keyword-only parameter an annotation and a default of that type"
     expect(composed.dataset == made, str(made), composed.dataset, remedy)
@@ -65,7 +65,7 @@ def it_declares_tasks_and_roles_without_reading_anything(name: str) -> None:
             stack.enter_context(patch(f"{owner}.{attribute}", refuse))
         declared = declare(name).declared()
     cls: Any = registry.datasets.get(name)
-    remedy = "Let the property tasks, and the class's user and item, say what the data have"
+    remedy = "Let the property tasks, and the class's user and item, match the data"
     expect(declared.tasks == declare(name).tasks, str(declare(name).tasks), declared.tasks, remedy)
     roles = (declared.user, declared.item)
     expect(roles == (cls.user, cls.item), f"user and item {(cls.user, cls.item)}", roles, remedy)
@@ -73,7 +73,7 @@ def it_declares_tasks_and_roles_without_reading_anything(name: str) -> None:
 
 @contracts.once
 def it_has_a_seed_of_its_split_or_none(name: str) -> None:
-    """The seed of a run must not move the split."""
+    """The seed of a run must not change the split."""
     parameters = {field.name for field in dataclasses.fields(registry.datasets.config(name))}
     expect("seed" not in parameters, "no parameter seed", "one", "Call it split_seed: it draws the split, not the run")
 
@@ -83,7 +83,7 @@ def its_splits_are_what_its_schema_says(name: str) -> None:
     """Shapes, types and codes."""
     data = built(name)
     schema, declared = data.schema, declare(name)
-    remedy = "Hand the columns to `benchmark.datasets.prepare.prepare`, which sees to this"
+    remedy = "Hand the columns to `benchmark.datasets.prepare.prepare`, which takes care of this"
     expect(schema.tasks == declared.tasks, str(declared.tasks), schema.tasks, remedy)
     roles = (schema.user, schema.item)
     expect(roles == (declared.user, declared.item), f"user and item {(declared.user, declared.item)}", roles, remedy)
@@ -92,15 +92,15 @@ def its_splits_are_what_its_schema_says(name: str) -> None:
         try:
             split.features.check(schema, what)
         except ValueError as error:
-            broken("a column a field, and codes from 0 to the field's cardinality - 1", f"{error}", remedy)
+            broken("a column per field, and codes from 0 to the field's cardinality - 1", f"{error}", remedy)
         expect(len(split.features) == len(split), f"{len(split)} rows of features", len(split.features), remedy)
-        expect(split.labels.shape == (len(split), len(schema.tasks)), "a label a task", split.labels.shape, remedy)
+        expect(split.labels.shape == (len(split), len(schema.tasks)), "a label per task", split.labels.shape, remedy)
         expect(np.isfinite(split.features.numeric).all(), "finite numeric values", "some that are not", remedy)
 
 
 @contracts.once
 def every_value_that_train_has_is_known(name: str) -> None:
-    """Index 0 is for what train does not have."""
+    """Index 0 is for values not in train."""
     unseen = int((built(name).train.features.categorical == 0).sum())
     expect(unseen == 0, "no index 0 in train", f"{unseen} of them", "Fit the vocabularies on train")
 
@@ -117,7 +117,7 @@ def labels_vary_in_train(name: str) -> None:
 
 @contracts.once
 def building_it_again_gives_the_same_rows(name: str) -> None:
-    """From the cache or anew."""
+    """From the cache or built again."""
     data, again = built(name), built(name)
     remedy = "Draw nothing from an unseeded generator, and put every parameter that matters into the key of the cache"
     expect(again.fingerprint == data.fingerprint, f"fingerprint {data.fingerprint}", again.fingerprint, remedy)

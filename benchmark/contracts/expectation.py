@@ -1,4 +1,4 @@
-"""What a contract is: a function that says what was expected, what was found and what to do where it is broken."""
+"""A contract: a function that says what was expected, what was found and what to do if it is broken."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Broken(AssertionError):
 
 
 class NotApplicable(Exception):
-    """A contract says nothing of this entry on this machine; the message is the reason."""
+    """A contract cannot be checked for this entry on this machine; the message is the reason."""
 
 
 def broken(expected: str, found: object, remedy: str) -> NoReturn:
@@ -29,9 +29,9 @@ def expect(holds: object, expected: str, found: object, remedy: str) -> None:
     """Breaks the contract unless it holds.
 
     Args:
-        holds: Whether it does.
-        expected: What should be: "one finite value a row".
-        found: What is.
+        holds: Whether it holds.
+        expected: What was expected: "one finite value per row".
+        found: What was found.
         remedy: What to do about it, a sentence without its full stop.
 
     Raises:
@@ -59,8 +59,8 @@ class Case:
 
     Args:
         title: The contract, as a sentence: "rows do not see each other in evaluation".
-        setting: Where it is tried, such as the schema; empty where there is only one.
-        check: Tries it; raises `Broken`, `NotApplicable`, or whatever the entry itself raises.
+        setting: The setting of the check, such as the schema; empty if there is only one.
+        check: Checks it; raises `Broken`, `NotApplicable`, or any exception of the entry itself.
     """
 
     title: str
@@ -72,11 +72,11 @@ class Case:
 
 
 class Contracts:
-    """The contracts of one registry, in the order in which they were written.
+    """The contracts of one registry, in written order.
 
     Args:
-        settings: By an entry's name: the settings in which it is tried `everywhere`, each a title and the arguments after the
-            name.
+        settings: By an entry's name, the settings for contracts checked `everywhere`: a title and the arguments after
+            the name.
     """
 
     def __init__(
@@ -86,17 +86,17 @@ class Contracts:
         self._checks: list[tuple[Callable[..., None], bool]] = []
 
     def once(self, check: F) -> F:
-        """A decorator: a contract that is tried once, with the entry's name alone."""
+        """A decorator: a contract that is checked once, with only the entry's name."""
         self._checks.append((check, False))
         return check
 
     def everywhere(self, check: F) -> F:
-        """A decorator: a contract that is tried in every setting."""
+        """A decorator: a contract that is checked in every setting."""
         self._checks.append((check, True))
         return check
 
     def cases(self, name: str) -> Iterator[Case]:
-        """All that the entry of this name has to keep to."""
+        """All contracts of the entry with this name."""
         for check, is_everywhere in self._checks:
             for setting, arguments in self.settings(name) if is_everywhere else [("", ())]:
                 yield Case(check.__name__.replace("_", " "), setting, partial(check, name, *arguments))

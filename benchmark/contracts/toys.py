@@ -1,4 +1,4 @@
-"""Small schemas, batches and models on which contracts are tried."""
+"""Small schemas, batches and models for checking contracts."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ SCHEMAS = {
 
 
 def make_batch(schema: Schema, rows: int, seed: int = 0) -> Batch:
-    """Uniform codes, normal numbers; labels that the fields decide, with noise, and that keep to the funnel."""
+    """Uniform codes, normal numbers; labels that depend on the fields, with noise, and that respect the funnel."""
     generator = torch.Generator().manual_seed(seed)
     codes = [torch.randint(field.cardinality, (rows,), generator=generator) for field in schema.categorical]
     categorical = torch.stack(codes, dim=1).int() if codes else torch.zeros(rows, 0, dtype=torch.int32)
     numeric = torch.randn(rows, len(schema.numeric), generator=generator)
-    # of the first two fields alone: a model that sees the rows once can learn them
+    # labels depend on the first two fields only: a model can learn them in one pass over the rows
     signal = numeric.sum(1) + sum((code % 3 - 1.0 for code in codes[:2]), torch.zeros(rows))
     labels: dict[str, Tensor] = {}
     for task in schema.tasks:
@@ -61,7 +61,7 @@ def make_batch(schema: Schema, rows: int, seed: int = 0) -> Batch:
 
 
 def build(name: str, schema: Schema, seed: int = 0, **parameters: Any) -> Architecture:
-    """A registered architecture with the initial values of this seed."""
+    """A registered architecture with initial values from this seed."""
     model: Architecture = architectures.build(architectures.config(name, **parameters), schema)
     initialise(model, seed)
     return model

@@ -1,4 +1,4 @@
-"""What every weighting keeps to, in a miniature of the trainer."""
+"""Rules for every weighting, checked in a miniature trainer."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ contracts = Contracts()
 
 
 class ToyModel(nn.Module):
-    """Embedding, trunk and a head per task, which starts the same wherever it stands."""
+    """Embedding, trunk and one head per task, which starts the same in any position."""
 
     def __init__(self, order: tuple[int, ...]) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class ToyModel(nn.Module):
 
 
 class Training:
-    """A miniature of the trainer: one weighting, the tasks of these numbers in this order, batches by number."""
+    """A miniature trainer: one weighting, the tasks with these numbers in this order, batches by number."""
 
     def __init__(self, name: str, order: tuple[int, ...] = (0, 1, 2, 3)) -> None:
         self.order = order
@@ -76,14 +76,14 @@ class Training:
         return lambda losses_T, active_T, extra: torch.autograd.backward(self.weighting(losses_T, active_T))
 
     def losses(self, number: int) -> Tensor:
-        """(T,) of the batch of this number."""
+        """(T,) losses of the batch with this number."""
         generator = torch.Generator().manual_seed(number)
         x_B = torch.randint(9, (16,), generator=generator)
         target_BT = torch.randn(16, len(TASKS), generator=generator)[:, self.order]
         return (self.model(x_B) - target_BT).square().mean(0)  # type: ignore[no-any-return]
 
     def step(self, number: int, active: tuple[bool, ...] | None = None) -> None:
-        """One update; tasks that are not active have no label in this batch."""
+        """One update. Tasks that are not active have no label in this batch."""
         active_T = torch.tensor(active or (True,) * len(self.order))
         losses_T = self.losses(number) * active_T
         self.optimizer.zero_grad(set_to_none=True)
@@ -99,13 +99,13 @@ class Training:
         return self.weighting.effective_weights().detach().clone()
 
     def gradient(self) -> Tensor:
-        """All gradients of the model, one after the other."""
+        """All gradients of the model, concatenated."""
         return torch.cat([p.grad.flatten() for p in self.model.parameters() if p.grad is not None])
 
 
 @contracts.once
 def its_configuration_composes_into_the_one_that_python_makes(name: str) -> None:
-    """The command line and Python mean the same."""
+    """The command line and Python give the same configuration."""
     composed = compose_run(["dataset=shop", f"weighting={name}"]).weighting
     expected = asdict(registry.weightings.config(name))
     remedy = "Give every keyword-only parameter an annotation and a default of that type"
@@ -127,7 +127,7 @@ def its_configuration_says_whether_it_combines_gradients(name: str) -> None:
 
 @contracts.once
 def a_resumed_run_goes_on_exactly(name: str) -> None:
-    """`state_dict` has all there is to know of the past."""
+    """`state_dict` holds everything about the past."""
     training = Training(name)
     for number in range(6):
         training.step(number)
@@ -146,7 +146,7 @@ def a_resumed_run_goes_on_exactly(name: str) -> None:
 
 @contracts.once
 def its_state_is_tensors_only(name: str) -> None:
-    """So that it can be written without pickle."""
+    """So that it can be saved without pickle."""
     training = Training(name)
     training.step(0)
     others = {
@@ -176,20 +176,20 @@ def its_state_changes_in_place(name: str) -> None:
 
 @contracts.once
 def permuting_tasks_permutes_the_weights(name: str) -> None:
-    """No task is favoured by its place."""
-    # two tasks, since a random order of three is no function of their names
+    """No task is favoured by its position."""
+    # two tasks, because a random order of three does not depend on their names
     straight, swapped = Training(name, (1, 2)), Training(name, (2, 1))
     for number in range(10):
         straight.step(number)
         swapped.step(number)
-    remedy = "Treat the tasks alike; a random order must not depend on their places"
+    remedy = "Treat the tasks alike; a random order must not depend on their positions"
     expected = "the weights in the other order for tasks in the other order"
     expect_close(swapped.weights(), straight.weights().flip(0), expected, remedy, rtol=1e-4, atol=1e-6)
 
 
 @contracts.once
 def with_one_task_it_is_that_loss_up_to_scale(name: str) -> None:
-    """With nothing to weigh, every method is that task's own training."""
+    """With one task, every method is plain training of that task."""
     training = Training(name, (1,))
     for number in range(6):
         training.model.zero_grad()
@@ -205,7 +205,7 @@ def with_one_task_it_is_that_loss_up_to_scale(name: str) -> None:
 
 @contracts.once
 def a_task_without_labels_changes_nothing_for_the_others(name: str) -> None:
-    """It takes no part while it has no label."""
+    """A task without labels is left out."""
     with_empty, without = Training(name, (0, 1, 3)), Training(name, (0, 1))
     for number in range(10):
         with_empty.step(number, (True, True, False))
@@ -221,10 +221,10 @@ def a_task_without_labels_changes_nothing_for_the_others(name: str) -> None:
 
 @contracts.once
 def its_weights_are_finite_and_one_a_task(name: str) -> None:
-    """Whatever tasks have a label, none at all included."""
+    """For any set of tasks with labels, including none."""
     training = Training(name)
     shape = tuple(training.weights().shape)
-    expect(shape == (len(TASKS),), f"shape ({len(TASKS)},)", shape, "Return one weight a task from effective_weights")
+    expect(shape == (len(TASKS),), f"shape ({len(TASKS)},)", shape, "Return one weight per task from effective_weights")
     for number, active in enumerate([(True,) * 4, (True, False, True, True), (False,) * 4, (True,) * 4]):
         training.step(number, active)
         weights_T = training.weighting.effective_weights()

@@ -1,8 +1,8 @@
-"""Packed records: many in one file, `records.jsonl.zst`, in the folder under which they lay. Imports no torch.
+"""Packed records: many records in one file, `records.jsonl.zst`, in the folder that contained them. Imports no torch.
 
-A line is the JSON of one record or reference line (which has a `kind`), all its keys in their order, without spaces. Reference
-lines come first; each kind is in the order of its paths. Where a record lay follows from what it says, so nothing else is kept.
-The file is one frame of zstd with a checksum: `zstdcat records.jsonl.zst | jq .id` reads it too.
+A line is the JSON of one record or reference (which has a `kind`), with all keys in order and without spaces.
+References come first; each kind is sorted by path. The path of a record follows from its contents, so nothing else is
+kept. The file is one frame of zstd with a checksum: `zstdcat records.jsonl.zst | jq .id` reads it too.
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ from benchmark.files import parse_json, written_whole
 
 NAME = "records.jsonl.zst"
 SUFFIX = ".jsonl.zst"
-LEVEL = 19  # the highest that every reader of zstd has the memory for
+LEVEL = 19  # the highest level that every reader of zstd has the memory for
 LONGEST = 64 * 2**20
-"""Bytes of a line; a record has 0.02 to 0.5 million."""
-_CHUNK = 1024  # holds at most 256 of zstd's blocks, so 32 MiB of text, whoever made the file
+"""Most bytes of a line; a record has 0.02 to 0.5 million."""
+_CHUNK = 1024  # holds at most 256 of zstd's blocks, so at most 32 MiB of text from any file
 _DEPTH = 5  # trials/<dataset>/<architecture>/<weighting>/<id>.json
 
 
 def packs(place: str | Path) -> list[Path]:
-    """The packed files that may have records of a place, sorted.
+    """The packed files that may contain records of a place, sorted.
 
     Args:
-        place: A packed file; or a folder: those in it, except in hidden folders, and those in the folders above it.
+        place: A packed file; or a folder: the packed files in it, except in hidden folders, and in the folders above
+            it.
     """
     place = Path(place)
     if place.is_file():
@@ -41,17 +42,17 @@ def packs(place: str | Path) -> list[Path]:
 
 
 def above(path: Path) -> list[Path]:
-    """The packed files in the folders above a path, as far up as a record can lie below its own."""
+    """The packed files in the folders above a path, as far up as a pack with this record can be."""
     return [pack for folder in path.parents[:_DEPTH] if (pack := folder / NAME).is_file()]
 
 
 def json_files(folder: str | Path) -> list[tuple[str, ...]]:
-    """The parts of the paths below a folder of all JSON files that are not hidden, in order."""
+    """The parts of the paths, below a folder, of all JSON files that are not hidden; sorted."""
     return _files(folder, ".json")
 
 
 def _files(folder: str | Path, ending: str) -> list[tuple[str, ...]]:
-    """As `json_files`, of any ending; by `os.walk`, for `Path.rglob` takes longer to find a record than it takes to read it."""
+    """The same as `json_files` for any suffix. It uses `os.walk`, which is much faster than `Path.rglob`."""
     found, start = [], len(Path(folder).parts)
     for place, inner, names in os.walk(folder):
         inner[:] = [name for name in inner if not name.startswith(".")]
@@ -61,12 +62,12 @@ def _files(folder: str | Path, ending: str) -> list[tuple[str, ...]]:
 
 
 def lines(pack: Path) -> Iterator[tuple[str, bytes]]:
-    """The lines of a packed file, each with what an error calls it: the file and the line's number.
+    """The lines of a packed file, each with its name for errors: the file and the line number.
 
     Raises:
-        ValueError: if the file is none, is damaged or cut off, or a line is longer than a record can be.
+        ValueError: if the file is not packed records, is damaged or cut off, or has a line longer than any record.
     """
-    number, parts, size = 1, [], 0  # of the line that has not ended yet
+    number, parts, size = 1, [], 0  # parts of the current line, which has not ended yet
     for text in _text(pack):
         first, *others = text.split(b"\n")
         parts.append(first)
@@ -81,7 +82,7 @@ def lines(pack: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _text(pack: Path) -> Iterator[bytes]:
-    """What a file of zstd holds, piece by piece: so a small file that grows to gigabytes is found out before it does."""
+    """The contents of a zstd file, piece by piece, so that a small file that expands to gigabytes is refused early."""
     frame = zstandard.ZstdDecompressor().decompressobj()
     before = 0
     try:
@@ -109,10 +110,10 @@ def line_of(value: Any) -> bytes:
 
 
 def write(pack: Path, text: Sequence[bytes]) -> None:
-    """Writes lines, and reads them back before the file takes its place.
+    """Writes lines, and reads them back before the file replaces the old one.
 
     Raises:
-        ValueError: if what is read is not what was written.
+        ValueError: if the lines read back differ from the lines written.
     """
     with written_whole(pack) as file:
         joined = b"".join(line + b"\n" for line in text)
@@ -120,11 +121,11 @@ def write(pack: Path, text: Sequence[bytes]) -> None:
         if [line for _, line in lines(file)] != list(text):
             raise ValueError(f"{pack} could not be written: what was read back differs; is the disk broken?")
         with file.open("rb") as written:
-            os.fsync(written.fileno())  # before anybody removes what it was made of
+            os.fsync(written.fileno())  # before the caller removes the original files
 
 
 def packed_at(path: Path) -> Iterator[tuple[str, Path, Any]]:
-    """What is packed under the id that a record's path has: what an error calls it, the pack's folder, and its plain values."""
+    """Packed records with the id in this path: the name for errors, the pack's folder, and the plain values."""
     for pack in above(path):
         status = pack.stat()
         for where, line in _by_id(pack, status.st_mtime_ns, status.st_size).get(path.stem, ()):
@@ -133,7 +134,7 @@ def packed_at(path: Path) -> Iterator[tuple[str, Path, Any]]:
 
 @lru_cache(maxsize=4)
 def _by_id(pack: Path, modified: int, size: int) -> dict[str, list[tuple[str, bytes]]]:
-    """The lines of a packed file, read once for the thousand runs of a sweep that look for theirs."""
+    """The lines of a packed file, read once for all runs of a sweep that look for their records."""
     found: dict[str, list[tuple[str, bytes]]] = defaultdict(list)
     for where, line in lines(pack):
         value = parse_json(line, where, "a record")

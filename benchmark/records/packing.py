@@ -32,21 +32,21 @@ class _Loose:
 
 
 def pack(folder: str | Path) -> dict[Path, int]:
-    """Packs all records under a folder, reference lines too, and then removes their files; other files stay.
+    """Packs all records under a folder, including references, and then removes their files. Other files stay.
 
-    There is one packed file for each folder that runs wrote to (their `results_dir`). It is read back before it takes its place,
-    and takes its place before any file is removed, so that nothing is lost if this is interrupted. Records that were packed
-    before stay; of one that is a file too, the file is the newer.
+    Each folder that runs wrote to (their `results_dir`) gets one packed file. It is read back before it replaces an old
+    one, and files are removed only afterwards, so an interruption loses nothing. Records packed before stay packed; if
+    a record is also a file, the file counts as newer.
 
     Args:
-        folder: One that runs wrote to, or one with several such.
+        folder: A folder that runs wrote to, or a folder that contains several of these.
 
     Returns:
-        {packed file: number of records in it}, of the files that there are now.
+        {packed file: number of records in it}, for all packed files afterwards.
 
     Raises:
-        FileNotFoundError: if there is no folder, or no record in it.
-        ValueError: if a record cannot be read, or does not lie where runs write it; then nothing has changed.
+        FileNotFoundError: if there is no such folder, or no record in it.
+        ValueError: if a record cannot be read, or is not where runs write it; then nothing is changed.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -69,17 +69,17 @@ def pack(folder: str | Path) -> dict[Path, int]:
 def unpack(folder: str | Path) -> dict[Path, int]:
     """Writes every packed record under a folder as a file again, as its run wrote it, and then removes the packed file.
 
-    Where there is such a file already, it is the newer one and stays.
+    If the file already exists, it counts as newer and stays.
 
     Args:
-        folder: With packed files.
+        folder: A folder with packed files.
 
     Returns:
         {packed file, removed: number of records that were in it}.
 
     Raises:
         FileNotFoundError: if there is no packed file.
-        ValueError: if one cannot be read; then nothing is removed.
+        ValueError: if a packed file cannot be read; then nothing is removed.
     """
     folder = Path(folder)
     found = {}
@@ -98,15 +98,15 @@ def unpack(folder: str | Path) -> dict[Path, int]:
 
 
 def show(place: str | Path, id: str | None = None) -> Any:
-    """The plain values of one record, all that it has.
+    """All plain values of one record.
 
     Args:
         place: A folder or a packed file; without an id, the path of a record, packed or not.
-        id: Its id, or as much of the beginning as no other record's id begins with.
+        id: Its id, or enough of the beginning to be unique.
 
     Raises:
         FileNotFoundError: if there is no such place.
-        ValueError: if no record has the id, or several.
+        ValueError: if no record or several records have the id.
     """
     place = Path(place)
     if id is None:
@@ -149,23 +149,23 @@ def _at(path: Path) -> Any:
 
 
 def _place(value: Any, where: str | Path) -> Path:
-    """Where a record lies under the folder that it was written to; plain values that are no record are refused."""
+    """The path of a record below the folder that it was written to. Refuses plain values that are not a record."""
     return (checked_reference(value, where) if is_reference(value) else checked_record(value, where)).path(_HERE)
 
 
 def _order(entry: tuple[Path, bytes]) -> tuple[bool, Path]:
-    """Reference lines first, so that a reader of those need not read on."""
+    """References first, so that a reader of references can stop early."""
     return entry[0].parts[0] != REFERENCE, entry[0]
 
 
 def _packed(path: Path) -> Iterator[tuple[str, Any, bytes]]:
-    """What an error calls it, plain values and line of each record in a packed file."""
+    """The name for errors, plain values and line of each record in a packed file."""
     for where, line in lines(path):
         yield where, parse_json(line, where, KIND), line
 
 
 def _values(place: Path) -> Iterator[tuple[Path, Any]]:
-    """Path and plain values of all records, the packed ones first; the paths of files come again where both are there."""
+    """Path and plain values of all records, packed records first. If a record is packed and a file, its path comes twice."""
     for path in packs(place):
         for where, value, _ in _packed(path):
             yield path.parent / _place(value, where), value
@@ -178,7 +178,7 @@ def _loose(folder: Path) -> dict[Path, _Loose]:
     """The record files under a folder, by the folder that they were written to.
 
     Raises:
-        ValueError: if one is no record, or lies elsewhere than runs write it.
+        ValueError: if a file is not a record, or is not where runs write it.
     """
     found: dict[Path, _Loose] = defaultdict(_Loose)
     for path in (*record_files(folder), *reference_files(folder)):
@@ -187,7 +187,7 @@ def _loose(folder: Path) -> dict[Path, _Loose]:
         place = _place(value, path)
         root = path.parents[len(place.parts) - 1]
         if root / place != path or not root.is_relative_to(folder):
-            raise ValueError(f"{path} would not be found again: pack a folder in which it lies at {place}")
+            raise ValueError(f"{path} would not be found again: pack a folder that contains it as {place}")
         found[root].lines[place] = line_of(value)
         found[root].read[path] = (status.st_mtime_ns, status.st_size)
     return found

@@ -1,12 +1,14 @@
-"""Predictions of test rows, which a run leaves beside its record, and what those rows are. Imports no torch.
+"""Predictions for test rows, which a run saves beside its record, and the test rows themselves. Imports no torch.
 
-    results/runs/<dataset>/<architecture>/<weighting>/<id>.predictions.safetensors     of a run with save_predictions=true
-    results/runs/<dataset>/test_rows/<hash>.safetensors                                of all runs on these test rows
+    results/runs/<dataset>/<architecture>/<weighting>/<id>.predictions.safetensors     of a run with
+    save_predictions=true results/runs/<dataset>/test_rows/<hash>.safetensors                                of all runs
+    on these test rows
 
-The first holds outputs as float16, `joint.<task>`, and `per_task.<task>` where that is of another epoch. They are
-standardised by their own mean and standard deviation over the rows, which stand in the metadata: so R rows are at most
-sqrt(R) from 0, and nothing overflows below four billion rows. The second holds labels and users, once. It is a part of the
-data set, and goes where the data set may go: published records do without. R rows, T tasks, K outputs of a task.
+The first file holds outputs as float16: `joint.<task>`, and `per_task.<task>` if that is another epoch. They are
+standardised by their own mean and standard deviation over the rows, which are in the metadata. So values of R rows are
+at most sqrt(R) from 0, and nothing overflows below four billion rows. The second file holds labels and users, once. It
+is part of the data set and subject to its licence, so published records come without it. R rows, T tasks, K outputs of
+a task.
 """
 
 from __future__ import annotations
@@ -36,8 +38,8 @@ class LabelledRows:
 
     Args:
         labels: {task: (R,) float64} in the unit of the target, NaN where not observed.
-        users: (R,) int32 codes, where the data set has users. Users whom train does not know cannot be told apart: each
-            of their rows has a code of its own, below 0.
+        users: (R,) int32 codes, where the data set has users. Users who are not in train cannot be told apart: each of
+            their rows has its own code below 0.
     """
 
     labels: dict[str, np.ndarray]
@@ -45,12 +47,12 @@ class LabelledRows:
 
 
 def path_of_predictions(record: Path) -> Path:
-    """Where the predictions lie of the run whose record lies there."""
+    """The path of a run's predictions, given the path of its record."""
     return record.with_suffix(SUFFIX)
 
 
 def path_of_test_rows(beside: Path, test_rows: str) -> Path:
-    """Where the test rows of this hash lie, for a run whose record or predictions lie there."""
+    """The path of the test rows with this hash, given the path of a run's record or predictions."""
     return beside.parents[2] / TEST_ROWS / f"{test_rows}.safetensors"
 
 
@@ -58,10 +60,10 @@ def save_predictions(path: Path, record: Record, outputs: Mapping[SelectionName,
     """Writes the predictions of a run, whole.
 
     Args:
-        path: As `path_of_predictions` has it; its folder is made if it is not there.
-        record: With the metrics of these outputs.
-        outputs: {"joint": {task: (R,) or (R, K)}} in the unit of the target where that is standardised; of `per_task` those
-            that are of another epoch.
+        path: From `path_of_predictions`; its folder is created if missing.
+        record: The record with the metrics of these outputs.
+        outputs: {"joint": {task: (R,) or (R, K)}}, in the target's unit if the target is standardised; under
+            `per_task`, only outputs from another epoch.
     """
     tensors, scales = {}, {}
     for selection, of in outputs.items():
@@ -79,20 +81,20 @@ def save_predictions(path: Path, record: Record, outputs: Mapping[SelectionName,
 
 
 def load_predictions(path: Path, record: Record, selection: SelectionName = "joint") -> dict[str, np.ndarray]:
-    """The predictions of a run for its test rows, to the 11 bits of a float16.
+    """The predictions of a run for its test rows, with the precision of a float16.
 
     Args:
-        path: Of the file.
-        record: Of the run.
-        selection: Of which epoch: that of all tasks, or each task's own.
+        path: The file.
+        record: The record of the run.
+        selection: Which epoch: one for all tasks, or each task's own.
 
     Returns:
         {task: (R,) or (R, K) float64}: the logit of a binary task, the value of a regression in the target's unit.
 
     Raises:
         FileNotFoundError: if there is no file.
-        ValueError: if there is no such selection, the file is none of predictions, or it is of another run than the record,
-            as one that was run again is.
+        ValueError: if there is no such selection, the file does not hold predictions, or they are not from the run of
+            the record (for example, because it ran again).
     """
     if selection not in get_args(SelectionName):
         raise ValueError(f"selection must be one of {', '.join(get_args(SelectionName))}, found {selection!r}")
@@ -102,13 +104,13 @@ def load_predictions(path: Path, record: Record, selection: SelectionName = "joi
         if metadata[key] != value:
             raise ValueError(
                 f"{path} is not of run {record.id} as its record has it: expected {key} {value}, found {metadata[key]}; "
-                "rerun=true save_predictions=true makes both anew"
+                "rerun=true save_predictions=true makes both again"
             )
     scales, found = json.loads(metadata["mean_and_std"]), {}
     for task in record.dataset["tasks"]:
         name = f"{selection}.{task}" if f"{selection}.{task}" in tensors else f"joint.{task}"
         if name not in tensors:
-            raise ValueError(f"{path} has no predictions of {task}; rerun=true save_predictions=true makes it anew")
+            raise ValueError(f"{path} has no predictions of {task}; rerun=true save_predictions=true makes it again")
         mean, std = scales[name]
         found[task] = mean + std * tensors[name].astype(np.float64)
     return found
@@ -118,10 +120,10 @@ def save_test_rows(path: Path, tasks: Sequence[str], labels_RT: np.ndarray, user
     """Writes the test rows, whole.
 
     Args:
-        path: As `path_of_test_rows` has it; its folder is made if it is not there.
+        path: From `path_of_test_rows`; its folder is created if missing.
         tasks: Names, in the order of the columns.
         labels_RT: (R, T) in the unit of the target, NaN where not observed.
-        users_R: (R,) as `Data.users` has them.
+        users_R: (R,) from `Data.users`.
     """
     columns = np.asarray(labels_RT, dtype=np.float64).T
     tensors = {_LABELS + task: np.ascontiguousarray(column) for task, column in zip(tasks, columns, strict=True)}
@@ -135,7 +137,7 @@ def load_test_rows(path: Path) -> LabelledRows:
     """The test rows of a data set.
 
     Raises:
-        ValueError: if the file is none of test rows, or of others than its name says.
+        ValueError: if the file does not hold test rows, or holds other test rows than its name says.
     """
     metadata, tensors = _read(path, "test rows", (TEST_ROWS,))
     if metadata[TEST_ROWS] != path.stem:
@@ -145,7 +147,7 @@ def load_test_rows(path: Path) -> LabelledRows:
 
 
 def _standardised(values: np.ndarray) -> tuple[np.ndarray, float, float]:
-    """As float16, with the mean and standard deviation that were taken off; what is not finite stays so."""
+    """Values as float16, with the mean and standard deviation removed from them. Values that are not finite stay so."""
     values = np.asarray(values, dtype=np.float64)
     finite = values[np.isfinite(values)]
     mean, std = (float(finite.mean()), float(finite.std()) or 1.0) if len(finite) else (0.0, 1.0)
@@ -153,7 +155,7 @@ def _standardised(values: np.ndarray) -> tuple[np.ndarray, float, float]:
 
 
 def _judged(record: Record) -> str:
-    """What tells the outputs of a run from those of the same run on another day: the metrics they gave."""
+    """What distinguishes the outputs of a run from those of a repetition: the metrics."""
     return digest([of.get("test") for of in (record.metrics, record.metrics_per_task)])
 
 

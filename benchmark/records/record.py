@@ -1,4 +1,4 @@
-"""The record: the JSON that every run leaves, whatever happened to it. Imports no torch.
+"""The record: the JSON that every run writes, however it ended. Imports no torch.
 
     results/runs/<dataset>/<architecture>/<weighting>/<id>.json
     results/runs/trials/<dataset>/...                               of a search: no test metrics
@@ -21,57 +21,59 @@ from benchmark.schema import Metrics
 
 FORMAT = 1
 RESULTS_DIR = "results/runs"
-"""Where records are, if nothing else is said."""
+"""Where records are by default."""
 BASELINE = "single_task/equal"
-"""The method that others are compared to, if nothing else is said."""
+"""The method that others are compared to by default."""
 PLAIN_WEIGHTING = BASELINE.partition("/")[2]
-"""The weighting that is the plain sum of the losses: what every other is where tasks share nothing."""
+"""The weighting that is the plain sum of the losses. If tasks share nothing, every gradient weighting equals it."""
 REQUIRED = ("format", "id", "status", "method", "purpose", "seed", "config")
 STATUSES = ("finished", "diverged", "failed")
-TRIAL = "trial"  # the purpose whose runs never read the test split
+TRIAL = "trial"  # the purpose of runs that never read the test split
 TUNED = "tuned"  # the purpose of runs with the parameters that a search found
 DEBUG = ".debug"  # the folder of runs of `debug=true`: readers pass over what is hidden
 GAIN = "gain"
-"""What methods are compared by first, if nothing else is declared: the gain over all tasks."""
+"""The default primary endpoint: the gain over all tasks."""
 SelectionName: TypeAlias = Literal["joint", "per_task"]
-"""Which epoch's metrics are meant: those of `Record.metrics`, one epoch for all tasks, or of `Record.metrics_per_task`."""
+"""Which epoch's metrics to use: `Record.metrics`, one epoch for all tasks, or `Record.metrics_per_task`."""
 Purpose: TypeAlias = Literal["all", "default", "tuned"]
-"""Which runs are compared; `all` are the default and the tuned ones."""
-FIRST_TRIAL_SEED = 10_000  # no seed of a run that is reported has had a part in the choice of its parameters
+"""Which runs to compare; `all` means default and tuned runs."""
+FIRST_TRIAL_SEED = 10_000  # seeds of reported runs are never used to choose parameters
 KIND = "a record"  # what errors call it
-REFERENCE = "reference"  # the folder, and the `kind`, of records of another kind, those of benchmark.reference
+REFERENCE = "reference"  # the folder and the `kind` of the records of benchmark.reference
 
 
 @dataclass(kw_only=True, slots=True)
 class Record:
-    """How one run went. `purpose`, `config` and `seed` say what it was; only a finished one has metrics.
+    """How one run went. `purpose`, `config` and `seed` identify it; only a finished run has metrics.
 
     Args:
         format: Version of this layout; readers accept older ones.
         id: First 12 hex digits of the hash of the configuration's identity.
         status: finished, diverged (a loss or weight became NaN) or failed (an exception).
         method: `architecture/weighting`.
-        config: The RunConfig as plain values, without keys at their neutral value (`benchmark.settings.registry.plain`).
-            `config["tuning"]` of a trial has study (the procedure's id), trial (its number), sampler, space {parameter: text}
-            and parameters {parameter: value}; of a tuned run those of the best trial, and trials (how many), criterion (the
-            best's, None if none finished), ends {parameter: lowest or highest of the trials} and ids (of the trials' records).
-        dataset: name, fingerprint, test_rows (hash of the test labels and features), splits {split: rows}, fields (names),
-            schema, tasks, facts, best_reachable, and constant {task: {metric: value}}: the mean of train as prediction of test.
-            A trial has nothing that its test rows decide: no test_rows, best_reachable and constant.
+        config: The RunConfig as plain values, without keys at their neutral value
+            (`benchmark.settings.registry.plain`). For a trial, `config["tuning"]` has study (the procedure's id), trial
+            (its number), sampler, space {parameter: text} and parameters {parameter: value}. For a tuned run, these are
+            the best trial's. It also has trials (how many), criterion (of the best trial, None if none finished), ends
+            {parameter: lowest or highest of the trials} and ids (of the trials' records).
+        dataset: name, fingerprint, test_rows (hash of the test labels and features), splits {split: rows}, fields
+            (names), schema, tasks, facts, best_reachable, and constant {task: {metric: value}}: the mean of train as
+            prediction for test. A trial has nothing that depends on test rows: no test_rows, best_reachable or
+            constant.
         selected_by: {split: "validation", criterion: monitor}.
-        best_epoch: Epochs trained at the joint selection, a fraction where validation was within one (2.25).
+        best_epoch: Epochs trained at the joint selection; a fraction if validation was within an epoch (2.25).
             best_epoch_per_task: the same at each task's own best.
-        metrics: {"validation" | "test": Metrics} at best_epoch. metrics_per_task: each task at its own best epoch. A trial
-            has those of validation only.
+        metrics: {"validation" | "test": Metrics} at best_epoch. metrics_per_task: each task at its own best epoch. A
+            trial has only validation metrics.
         undefined: {"test.like.auc": reason} for metrics that are None.
-        epochs: One dict a validation: epoch (how many were trained), seconds (of training since the last validation),
-            learning_rate, validation Metrics, criterion, and means of the running epoch so far: train_losses {task: value,
-            standardised}, auxiliary {name: value}, effective_weights {task: value}.
+        epochs: One dict per validation: epoch (epochs trained), seconds (of training since the last validation),
+            learning_rate, validation Metrics and criterion. Also means over the running epoch so far: train_losses
+            {task: value, standardised}, auxiliary {name: value}, effective_weights {task: value}.
         shared_parameters: Number of parameters that two or more tasks reach.
         gates: {gate: {expert: mean weight on validation}}.
-        cost: parameters, embedding_parameters, multiply_adds (of one row's matrix products, the first layer's as over the
-            concatenated embeddings; older records lack it), train_seconds, rows_per_second, peak_memory_bytes, threads,
-            device, cpu_seconds (of all threads, validation with them; older records lack it).
+        cost: parameters, embedding_parameters, multiply_adds, train_seconds, rows_per_second, peak_memory_bytes,
+            threads, device, cpu_seconds. multiply_adds counts the matrix products per row, with the first layer over
+            the concatenated embeddings; cpu_seconds covers all threads and validation. Older records lack these two.
         environment: Versions, machine, command, start time.
         error: None, or {type, message, traceback}; for a diverged run {type: "Diverged", message, task, step, epoch}.
     """
@@ -99,28 +101,28 @@ class Record:
 
     @property
     def method_config(self) -> dict[str, Any]:
-        """The configuration of the method: the run's identity without data set and seed."""
+        """The method's configuration: the run's identity without data set and seed."""
         return {key: self.config[key] for key in ("architecture", "weighting", "trainer", "purpose")}
 
     @property
     def selected(self) -> dict[str, Any]:
-        """The entry of `epochs` that was selected; empty if none was."""
+        """The selected entry of `epochs`; empty if there is none."""
         return next((entry for entry in self.epochs if entry.get("epoch") == self.best_epoch), {})
 
     @property
     def criterion(self) -> float | None:
-        """The criterion on validation at the selected epoch, higher being better; None if the run did not finish."""
+        """The criterion on validation at the selected epoch; higher is better. None if the run did not finish."""
         value = self.selected.get("criterion") if self.status == "finished" else None
         return None if value is None else float(value)
 
     @property
     def search_seed(self) -> int:
-        """Which search a trial or a tuned run is of."""
+        """The search that a trial or a tuned run belongs to."""
         return int(self.config.get("search_seed", 0))
 
     @property
     def study(self) -> str:
-        """The id of the procedure by which its parameters were searched, whatever the search's seed; empty if by none."""
+        """The id of the tuning procedure, the same for all seeds of the search; empty without a search."""
         return str((self.config.get("tuning") or {}).get("study", ""))
 
     @property
@@ -129,7 +131,7 @@ class Record:
         return int(self.config.get("tuning", {}).get("trials", 0))
 
     def path(self, results_dir: str | Path) -> Path:
-        """Where this record lies under `results_dir`."""
+        """The path of this record under `results_dir`."""
         return record_path(results_dir, self.config, self.id)
 
     def write(self, results_dir: str | Path) -> Path:
@@ -166,11 +168,11 @@ def combines_gradients(weighting: Mapping[str, Any]) -> bool:
 
 
 def load_record(path: str | Path) -> Record:
-    """Reads one record, from its file or, if there is none, from the packed one of a folder above.
+    """Reads one record from its file or, if there is no file, from a packed file in a folder above.
 
     Raises:
-        FileNotFoundError: if there is none.
-        ValueError: if it is no record, or its format is newer than this version reads.
+        FileNotFoundError: if there is no such record.
+        ValueError: if it is not a record, or its format is newer than this version reads.
     """
     record = find_record(path)
     if record is None:
@@ -179,7 +181,7 @@ def load_record(path: str | Path) -> Record:
 
 
 def find_record(path: str | Path) -> Record | None:
-    """As `load_record`; None if there is none."""
+    """The same as `load_record`; None if there is no such record."""
     path = Path(path)
     if path.is_file():
         return checked_record(read_json(path, KIND), path)
@@ -190,30 +192,30 @@ def find_record(path: str | Path) -> Record | None:
 
 
 def checked_record(value: Any, place: str | Path) -> Record:
-    """The record of plain values.
+    """The record from plain values.
 
     Raises:
-        ValueError: if they are none, naming the place, or their format is newer than this version reads.
+        ValueError: with the place, if they are not a record, or their format is newer than this version reads.
     """
     return Record(**known_keys(value, place, KIND, known=_KEYS, required=REQUIRED, newest=FORMAT))
 
 
 def is_reference(value: Any) -> bool:
-    """Are these plain values of a reference line, of which a packed file may have some?"""
+    """Are these the plain values of a reference? A packed file may contain references."""
     return isinstance(value, dict) and value.get("kind") == REFERENCE
 
 
 def record_files(folder: str | Path) -> Iterator[Path]:
-    """The record files under a folder, sorted; passed over are what is hidden, and folders of reference lines."""
+    """The record files under a folder, sorted, without hidden files and folders of references."""
     for parts in json_files(folder):
         if REFERENCE not in parts[:-1]:
             yield Path(folder, *parts)
 
 
 def records_by_path(folder: str | Path) -> dict[Path, Record]:
-    """All records of a folder, or of a packed file, in order of the paths at which they lie, or would if they were not packed.
+    """All records of a folder or a packed file, sorted by the paths that they have when unpacked.
 
-    Where a record is both packed and a file, the file is the newer one.
+    If a record is both packed and a file, the file counts as newer.
 
     Raises:
         FileNotFoundError: if there is neither the folder nor a packed record of it.
@@ -242,11 +244,11 @@ def _packed(pack: Path) -> Iterator[Record]:
             has_begun = True
             yield checked_record(value, where)
         elif has_begun:
-            raise ValueError(f"{where}: expected reference lines before all records, found one after a record")
+            raise ValueError(f"{where}: expected references before all records, found a reference after a record")
 
 
 def load_records(folder: str | Path) -> list[Record]:
-    """All records of a folder (or the one at a file's path, or those of a packed file), sorted by path.
+    """All records of a folder (or the record at a file's path, or the records of a packed file), sorted by path.
 
     Raises:
         FileNotFoundError: if the folder does not exist.

@@ -1,7 +1,7 @@
-"""The record of a reference line: a kind of its own, which loaders of ordinary records pass over. Imports no torch.
+"""The record of a reference: its own kind, which loaders of ordinary records skip. Imports no torch.
 
-results/runs/reference/<name>/<id>.json            what a report shows
-results/runs/reference/<name>/trials/<id>.json     what it was chosen by
+results/runs/reference/<name>/<id>.json            what a report shows results/runs/reference/<name>/trials/<id>.json
+the trials that it was chosen from
 """
 
 from __future__ import annotations
@@ -18,28 +18,29 @@ from benchmark.schema import Metrics
 
 FORMAT = 1
 KIND = REFERENCE
-CALLED = "a record of a reference line"
+CALLED = "a record of a reference"
 REQUIRED = ("format", "name", "purpose", "seed", "config", "id")
 
 
 @dataclass(kw_only=True, slots=True)
 class ReferenceRecord:
-    """How good a reference line is on one data set.
+    """How good a reference is on one data set.
 
     Args:
         format: Version of this layout; readers accept older ones.
         kind: Always `reference`.
-        name: Of the line, as `benchmark.reference.lines.LINES` has it.
-        label: What a report calls it; its name, in records from before there was a label.
+        name: The name of the reference in `benchmark.reference.lines.LINES`.
+        label: What a report calls it; the name, in older records without a label.
         purpose: default (nothing to choose), trial (validation only: the test split stays unread) or tuned.
-        seed: Of the trees' samples of rows and columns: 0, 1, ... if tuned, from 10,000 on for trials; 0 for constant.
-        config: {"dataset": as in a run's config, "settings": what else decides the result}.
+        seed: Seed of the trees' samples of rows and columns: 0, 1, ... if tuned, from 10,000 on for trials; 0 for
+            constant.
+        config: {"dataset": as in a run's config, "settings": all else that determines the result}.
         dataset: As in an ordinary record.
         metrics: {"validation" | "test": Metrics}, as in an ordinary record; a trial has validation only.
         undefined: {"test.like.auc": reason} for metrics that are None.
-        models: {task: {trial, parameters, rounds, rows, seconds}}: the number of the trial that its parameters are of,
-            boosting rounds, and rows of train whose label is known.
-        tuning: {trials, criterion {task: metric}, ids, seconds} of the trials that a tuned record is chosen by.
+        models: {task: {trial, parameters, rounds, rows, seconds}}: the number of the trial with these parameters,
+            boosting rounds, and training rows with a known label.
+        tuning: {trials, criterion {task: metric}, ids, seconds} of the trials that a tuned record was chosen from.
         cost: train_seconds, threads.
         environment: Versions, machine, command, start time.
     """
@@ -61,18 +62,18 @@ class ReferenceRecord:
     environment: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """`id` is the first 12 hex digits of the hash of name, purpose, seed and config; the label has no part."""
+        """`id` is the first 12 hex digits of the hash of name, purpose, seed and config, without the label."""
         identity = {key: getattr(self, key) for key in ("name", "purpose", "seed", "config")}
         self.id = self.id or digest(identity)[:12]
         self.label = self.label or self.name
 
     @property
     def num_trials(self) -> int:
-        """How many trials a tuned record was chosen from; 0 for others."""
+        """How many trials a tuned record was chosen from; 0 for other records."""
         return int(self.tuning.get("trials", 0))
 
     def path(self, results_dir: str | Path) -> Path:
-        """Where this record lies under `results_dir`."""
+        """The path of this record under `results_dir`."""
         folder = Path(results_dir, REFERENCE, self.name)
         return (folder / "trials" if self.purpose == TRIAL else folder) / f"{self.id}.json"
 
@@ -91,16 +92,16 @@ _KEYS = frozenset(f.name for f in fields(ReferenceRecord))
 
 
 def load_reference(path: str | Path) -> ReferenceRecord:
-    """Reads one record of a reference line.
+    """Reads one record of a reference.
 
     Raises:
-        ValueError: if it is none, or its format is newer than this version reads.
+        ValueError: if it is not such a record, or its format is newer than this version reads.
     """
     return checked_reference(read_json(path, CALLED), path)
 
 
 def find_reference(path: str | Path) -> ReferenceRecord | None:
-    """As `load_reference`, from its file or the packed one of a folder above; None if there is none."""
+    """The same as `load_reference`, from its file or a packed file in a folder above; None if there is none."""
     path = Path(path)
     if path.is_file():
         return load_reference(path)
@@ -111,10 +112,10 @@ def find_reference(path: str | Path) -> ReferenceRecord | None:
 
 
 def checked_reference(value: Any, place: str | Path) -> ReferenceRecord:
-    """The record of plain values.
+    """The record from plain values.
 
     Raises:
-        ValueError: if they are none, naming the place, or their format is newer than this version reads.
+        ValueError: with the place, if they are not such a record, or their format is newer than this version reads.
     """
     if not is_reference(value):
         raise ValueError(f"{place} is not {CALLED}: its kind is not {KIND!r}")
@@ -122,14 +123,14 @@ def checked_reference(value: Any, place: str | Path) -> ReferenceRecord:
 
 
 def reference_files(folder: str | Path) -> Iterator[Path]:
-    """The files of reference lines under a folder, sorted; passed over is what is hidden."""
+    """The files of references under a folder, sorted, without hidden files."""
     for parts in json_files(folder):
         if REFERENCE in (Path(folder).name, *parts[:-1]):
             yield Path(folder, *parts)
 
 
 def load_references(folder: str | Path) -> list[ReferenceRecord]:
-    """All records of reference lines of a folder or a packed file, trials too, sorted by path; none if there are none.
+    """All records of references in a folder or a packed file, including trials, sorted by path; possibly empty.
 
     Raises:
         ValueError: as `load_reference`.

@@ -1,4 +1,4 @@
-"""Boosted trees as a reference line: as many trials as the methods get, each task's best of them on every seed."""
+"""Boosted trees as a reference: as many trials as the methods get, then each task's best trial on every seed."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from benchmark.training.judgeable import undefined
 
 
 class BoostedLine(ReferenceLine):
-    """LightGBM, one model a task, on the same columns and splits as the methods."""
+    """LightGBM, one model per task, on the same columns and splits as the methods."""
 
     name = "gbdt"
-    label = "boosted trees (gbdt), a model a task"
+    label = "boosted trees (gbdt), one model per task"
 
     def check(self, tasks: tuple[Task, ...]) -> None:
         """See `ReferenceLine.check`."""
@@ -36,7 +36,7 @@ class BoostedLine(ReferenceLine):
         return trials + seeds
 
     def make(self, maker: Maker, trials: int, seeds: int) -> list[ReferenceRecord]:
-        """Tries, chooses by task, and trains the chosen on every seed; the seeds' records."""
+        """Runs the trials, chooses for each task, and trains the choice on every seed. Returns the seeds' records."""
         trees.check(maker.data.schema)
         wanted = [(task, metrics.headline_name(task)) for task in maker.tasks]
         for (task, metric), reason in undefined(maker.data, wanted).items():
@@ -62,7 +62,7 @@ class _Boosting:
 
     @cached_property
     def trees(self) -> trees.Trees:
-        """Binned where something is fitted, and not where all is there."""
+        """The binned data, made only if something must be fitted."""
         return trees.Trees(self.maker.data, self.maker.threads)
 
     def trial(self, number: int) -> ReferenceRecord:
@@ -101,13 +101,13 @@ class _Boosting:
 
 
 def _best(task: Task, tried: list[ReferenceRecord]) -> dict[str, Any]:
-    """The trial of a task with the best metric on validation; the first of equals."""
+    """The trial of a task with the best metric on validation; the first of several equal ones."""
     metric = metrics.headline_name(task)
     sign = metrics.direction(metric)
     scores = []
     for record in tried:
         value = record.metrics["validation"][task.name][metric]
-        assert value is not None, "what validation cannot judge is refused before the first trial"
+        assert value is not None, "tasks that validation cannot judge are refused before the first trial"
         scores.append(sign * value)
     model = tried[int(np.argmax(scores))].models[task.name]
     return {key: model[key] for key in ("trial", "parameters")}

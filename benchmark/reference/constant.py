@@ -1,4 +1,4 @@
-"""The constant predictor: the mean of train, for every row."""
+"""The constant predictor: the mean of train for every row."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from benchmark.schema import Task
 
 
 class ConstantLine(ReferenceLine):
-    """The mean of train as the prediction of every row: nothing to choose, and no seed."""
+    """The mean of train as the prediction for every row, without parameters or seed."""
 
     name = CONSTANT
     label = LABELS[CONSTANT]
 
     def check(self, tasks: tuple[Task, ...]) -> None:
-        """See `ReferenceLine.check`; it can always be made."""
+        """See `ReferenceLine.check`; nothing can be wrong."""
 
     def count(self, trials: int, seeds: int) -> int:
         """See `ReferenceLine.count`."""

@@ -1,4 +1,4 @@
-"""make_references: fits and judges the reference lines of a data set, and writes their records. What is there is kept."""
+"""make_references: fits and judges the references of a data set, and writes their records. Existing records are kept."""
 
 from __future__ import annotations
 
@@ -29,26 +29,28 @@ def make_references(
     threads: int = 0,
     rerun: bool = False,
 ) -> list[ReferenceRecord]:
-    """Makes the reference lines of a data set that are not there yet.
+    """Makes the missing references of a data set.
 
-    Of every task's `trials` random draws of LightGBM's parameters, the best on validation is trained on `seeds` seeds. A
-    trial reads no test row. A record is written as soon as it is known, so that a call that was interrupted goes on.
+    For every task, `trials` random draws of LightGBM's parameters are tried, and the best on validation is trained on
+    `seeds` seeds. Trials do not read test rows. Each record is written as soon as it is known, so an interrupted call
+    continues.
 
     Args:
         dataset: A registered name, or `configure("dataset", name, ...)`.
-        only: Which lines, of `LINES`.
-        trials: Draws of parameters for each task: as many as the methods get that the trees are compared with.
-        seeds: How many seeds, from 0 on.
+        only: Which references of `LINES` to make.
+        trials: Draws of parameters per task; use as many as the methods get.
+        seeds: Number of seeds, from 0 on.
         results_dir: Records go to `<results_dir>/reference/<name>/<id>.json`.
-        threads: Of LightGBM; 0: all cores.
-        rerun: Repeat what is there.
+        threads: Threads of LightGBM; 0: all cores.
+        rerun: Make existing records again.
 
     Returns:
-        The records without the trials: one of the constant predictor, and of the trees one a seed.
+        The records without trials: one for the constant predictor, and one per seed for the trees.
 
     Raises:
-        ValueError: for an unknown line, a number below 1, a task without trees, or if LightGBM is missing; before data is
-            read. For fields that trees cannot read, or if validation cannot judge a task; before the first trial.
+        ValueError: before data is read, for an unknown reference, a number below 1, a task without trees, or if
+            LightGBM is missing. Before the first trial, for fields that trees cannot read, or if validation cannot
+            judge a task.
     """
     for name, value in (("trials", trials), ("seeds", seeds)):
         if value < 1:
@@ -73,10 +75,10 @@ RUN_KEYS = ("dataset", "experiment", "rerun", "results_dir", "threads")
 
 
 def from_overrides(overrides: Sequence[str]) -> list[ReferenceRecord]:
-    """`make_references` from the words of a command line: `dataset=shop dataset.num_rows=5000 trials=8 only=gbdt`.
+    """`make_references` from a command line: `dataset=shop dataset.num_rows=5000 trials=8 only=gbdt`.
 
     Raises:
-        ValueError: for a key that has no meaning here, and as `make_references`.
+        ValueError: for a key without meaning here, and as `make_references`.
     """
     own: dict[str, Any] = {}
     of_a_run = []

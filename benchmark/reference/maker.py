@@ -1,4 +1,4 @@
-"""What a reference line is, and who makes its records one by one, or finds them."""
+"""What a reference is, and the maker that makes or finds its records one by one."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from benchmark.schema import Task
 from benchmark.settings.registry import DatasetConfig, plain
 from benchmark.text import duration
 
-OF_TEST = ("constant", "best_reachable")  # what a trial does not say of the data
+OF_TEST = ("constant", "best_reachable")  # what a trial's record leaves out about the data
 
 
 class ReferenceLine(ABC):
-    """What every method has to be compared with, and is no method itself.
+    """A reference that methods are compared with; not a method itself.
 
     Attributes:
-        name: On the command line, and in the folders and keys of its records.
-        label: What a report calls it; a record has it.
+        name: Its name on the command line, and in the folders and keys of its records.
+        label: What a report calls it; saved in records.
     """
 
     name: ClassVar[str]
@@ -37,38 +37,38 @@ class ReferenceLine(ABC):
 
     @abstractmethod
     def check(self, tasks: tuple[Task, ...]) -> None:
-        """Called before data are read.
+        """Called before data is read.
 
         Raises:
-            ValueError: if it cannot be made, of these tasks or on this machine.
+            ValueError: if it cannot be made for these tasks or on this machine.
         """
 
     @abstractmethod
     def count(self, trials: int, seeds: int) -> int:
-        """How many records it has, trials among them."""
+        """The number of its records, including trials."""
 
     @abstractmethod
     def make(self, maker: Maker, trials: int, seeds: int) -> Sequence[ReferenceRecord]:
-        """Makes its records, or finds them; returns those that are no trials.
+        """Makes or finds its records; returns them without trials.
 
         Args:
-            maker: Plans, judges and keeps each.
-            trials: How many, if the line has something to choose.
-            seeds: On how many seeds it is trained, if it is.
+            maker: Plans, judges and writes each.
+            trials: The number of trials, if there is something to choose.
+            seeds: The number of seeds, if it is trained on seeds.
         """
 
 
 @dataclass
 class Maker:
-    """Plans, finds, judges and keeps the records of one data set.
+    """Plans, finds, judges and writes the records of one data set.
 
     Args:
         config: The data set.
         data: The same, prepared.
         results_dir: Where the records go.
-        threads: Of a library that has threads; 0: all cores.
-        rerun: Repeat what is there.
-        total: How many records there will be.
+        threads: Threads of the library; 0: all cores.
+        rerun: Make existing records again.
+        total: The number of records in the end.
     """
 
     config: DatasetConfig
@@ -83,7 +83,7 @@ class Maker:
 
     @property
     def tasks(self) -> tuple[Task, ...]:
-        """Of the data set."""
+        """The tasks of the data set."""
         return self.data.schema.tasks
 
     @cached_property
@@ -91,19 +91,19 @@ class Maker:
         return describe(self.config.name, self.data, identify(self.data, "default"))
 
     def plan(self, line: ReferenceLine, purpose: str, seed: int, settings: dict[str, Any]) -> ReferenceRecord:
-        """A record with what is known before it is made.
+        """A record with everything known before it is made.
 
         Args:
-            line: Whose it is.
+            line: The reference.
             purpose: default, trial or tuned.
             seed: As in the record.
-            settings: What else decides the result.
+            settings: All else that determines the result.
         """
         config = {"dataset": plain(self.config), "settings": settings}
         return ReferenceRecord(name=line.name, label=line.label, purpose=purpose, seed=seed, config=config)
 
     def find(self, record: ReferenceRecord) -> ReferenceRecord | None:
-        """The record that was planned, if it is there and of the same data."""
+        """The planned record, if it exists with the same data."""
         found = None if self.rerun else find_reference(record.path(self.results_dir))
         if found is None or found.dataset.get("fingerprint") != self.data.fingerprint:
             return None
@@ -111,14 +111,14 @@ class Maker:
         return found
 
     def judge(self, record: ReferenceRecord, name: str, outputs: dict[str, np.ndarray]) -> None:
-        """Evaluates outputs of the split `name`, as `metrics.evaluate` takes them."""
+        """Evaluates outputs for the split `name`, in the form that `metrics.evaluate` takes."""
         split = getattr(self.data, name)
         found, undefined = metrics.evaluate(self.tasks, outputs, split.labels, self.data.users(split))
         record.metrics[name] = found
         record.undefined |= {f"{name}.{key}": reason for key, reason in undefined.items()}
 
     def keep(self, record: ReferenceRecord) -> ReferenceRecord:
-        """Writes a record that is complete, and says so."""
+        """Writes a complete record, and says so."""
         left_out = OF_TEST if record.purpose == TRIAL else ()
         record.dataset = {key: value for key, value in self._described.items() if key not in left_out}
         record.environment = {**environment(), **record.environment}
@@ -142,7 +142,7 @@ class Maker:
         return " | ".join(parts)
 
     def called(self, record: ReferenceRecord) -> str:
-        """What a record is called while it is made."""
+        """The name of a record while it is made."""
         place = {TRIAL: f" trial {record.seed - FIRST_TRIAL_SEED}", TUNED: f" seed {record.seed}"}
         return f"{self.config.name} {record.name}{place.get(record.purpose, '')}"
 

@@ -1,4 +1,4 @@
-"""Boosted trees by LightGBM: one model a task, on the columns that the architectures get.
+"""Boosted trees by LightGBM: one model per task, on the columns that the architectures get.
 
 R rows.
 """
@@ -30,15 +30,15 @@ SPACE = {
     "min_child_samples": Range(10, 500, log=True, whole=True),
     "lambda_l2": Range(1e-3, 30, log=True),
     "cat_smooth": Range(3, 300, log=True),
-    # below one, so that a seed draws rows and columns of its own, and the spread over seeds is that of the method
+    # below one, so that each seed draws its own rows and columns, and the spread over seeds is the method's
     "feature_fraction": Range(0.3, 0.9),
     "bagging_fraction": Range(0.5, 0.9),
 }
 FIXED = {
     "bagging_freq": 1,
     "deterministic": True,
-    "force_col_wise": True,  # else LightGBM takes what was faster on this machine, and the last bit hangs on it
-    "feature_pre_filter": False,  # else the bins could not serve several values of min_child_samples
+    "force_col_wise": True,  # otherwise LightGBM takes what is faster on this machine, which changes the last bit
+    "feature_pre_filter": False,  # otherwise the bins could not serve several values of min_child_samples
     "verbosity": -1,
 }
 
@@ -47,7 +47,7 @@ def lightgbm() -> ModuleType:
     """The library.
 
     Raises:
-        ValueError: if it is not installed, with the extra that brings it.
+        ValueError: if it is not installed, with the extra that installs it.
     """
     try:
         return importlib.import_module("lightgbm")
@@ -59,10 +59,10 @@ def lightgbm() -> ModuleType:
 
 
 def check(schema: Schema) -> None:
-    """Are all fields of a kind that trees can split?
+    """Checks that all fields are of a kind that trees can split.
 
     Raises:
-        ValueError: naming those that are not: on the others alone, trees would be compared on other data.
+        ValueError: with the other fields: without them, trees would be compared on other data.
     """
     if schema.others:
         names = ", ".join(field.name for field in schema.others)
@@ -87,7 +87,7 @@ def objective(task: Task) -> dict[str, Any]:
 
 
 def draw_parameters(task: str, trial: int) -> dict[str, float]:
-    """What trial number `trial` tries for a task: of these two alone, so that trials may run in any order, anywhere."""
+    """What trial number `trial` tries for a task. It depends only on these two, so trials may run in any order, anywhere."""
     return {
         name: where.at(np.random.default_rng(derive(trial, "gbdt", task, name)).uniform())
         for name, where in SPACE.items()
@@ -100,9 +100,9 @@ class Model:
 
     Args:
         booster: LightGBM's, cut at its best round on validation.
-        centre: What was taken off the labels before LightGBM made float32 of them.
-        rounds: How many trees that is.
-        rows: Rows of train whose label is known.
+        centre: What was subtracted from the labels before LightGBM converted them to float32.
+        rounds: The number of trees.
+        rows: Training rows with a known label.
         seconds: Time of the fit.
     """
 
@@ -113,7 +113,7 @@ class Model:
     seconds: float
 
     def predict(self, split: Split) -> np.ndarray:
-        """(R,) or (R, K) logits, or values in the target's own unit: as `metrics.evaluate` takes them."""
+        """(R,) or (R, K) logits, or values in the target's unit, as `metrics.evaluate` takes them."""
         outputs_R: np.ndarray = self.booster.predict(split.features.flat(), raw_score=True)
         return outputs_R + self.centre
 
@@ -121,12 +121,12 @@ class Model:
 class Trees:
     """A data set's splits, binned once for all tasks and trials.
 
-    Categorical fields are LightGBM's own: a split sends a set of categories to either side. Code 0, unseen in train, is in
-    no such set.
+    Categorical fields use LightGBM's own splits, which send a set of categories to either side. Code 0, unseen in
+    train, is not in any such set.
 
     Args:
         data: The data set.
-        threads: Of LightGBM; 0: all cores.
+        threads: Threads of LightGBM; 0: all cores.
     """
 
     def __init__(self, data: Data, threads: int = 0) -> None:
@@ -135,24 +135,24 @@ class Trees:
         self._fixed = {**FIXED, "num_threads": threads}
         self._binned = self._library.Dataset(
             data.train.features.flat(),
-            label=np.zeros(len(data.train)),  # a task's own labels come with its rows
+            label=np.zeros(len(data.train)),  # each task sets its labels with its rows
             categorical_feature=list(range(len(data.schema.categorical))),
             params=self._fixed,
         ).construct()
 
     def fit(self, task: Task, parameters: dict[str, float], seed: int) -> Model:
-        """Boosts on the rows of train whose label is known, until validation has not improved for `PATIENCE` rounds.
+        """Boosts on the training rows with a known label, until validation has not improved for `PATIENCE` rounds.
 
-        A funnel child is trained as it is judged: on all exposures, its label that of the joint.
+        A funnel child is trained as it is judged: on all exposures, with the label of the joint.
 
         Args:
-            task: One of the data set's.
+            task: A task of the data set.
             parameters: LightGBM's, as `draw_parameters` names them.
             seed: Draws the rows and columns of each tree.
         """
         library, started = self._library, time.perf_counter()
         rows, labels = self._known(self._data.train, task)
-        # taken off only where float32 would round: LightGBM's own mean does for all others
+        # subtracted only if float32 would round; otherwise LightGBM's own mean is enough
         is_rounded = KINDS[task.kind].is_standardised and bool((labels.astype(np.float32) != labels).any())
         centre = float(labels.mean()) if is_rounded else 0.0
         train = self._binned.subset(rows).construct().set_label(labels - centre)
@@ -184,5 +184,5 @@ class Trees:
 
 
 def criteria(tasks: tuple[Task, ...]) -> dict[str, str]:
-    """{task: the metric on validation by which its trials are compared}."""
+    """{task: the metric on validation that compares its trials}."""
     return {task.name: headline_name(task) for task in tasks}

@@ -50,29 +50,29 @@ if TYPE_CHECKING:
 __all__ = ["Margin", "Paper", "Report", "report"]
 
 Records: TypeAlias = str | Path | Sequence[str | Path] | Sequence[Record]
-"""Where records are: a folder, or several; or the records themselves."""
+"""Where the records are: a folder, or several; or the records themselves."""
 
 OTHER: dict[SelectionName, SelectionName] = {"joint": "per_task", "per_task": "joint"}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Report(Answer):
-    """A comparison of methods. Prints itself; in a notebook, `Report.html()` is the whole page.
+    """A comparison of methods. It prints itself; in a notebook, `Report.html()` is the whole page.
 
     Args:
-        summary: One row a data set, task, metric and method, on test under `selection`: the mean with its 95 % t
-            interval, the difference to the baseline with its own, and of headline metrics the verdict with its
-            adjusted p; null below three seeds. References follow the methods, as `reference/gbdt`; the gain over tasks and
-            the declared contrasts are the last rows.
+        summary: One row per data set, task, metric and method, on test under `selection`: the mean and the difference
+            to the baseline, with 95 % t intervals. Headline metrics also have the verdict and its adjusted p. Values
+            are null below three seeds. References follow the methods, as `reference/gbdt`; the gain over tasks and the
+            declared contrasts are the last rows.
         selection: joint or per_task.
-        document: The same as text in cells, which every output draws.
+        document: The same as text in cells, for the outputs to draw.
         study: The records behind it.
-        results: The numbers, one a data set.
-        ranking: Of the methods over all tasks, if they can be ranked.
-        leaderboards: Of tuned methods and of those with default parameters, over all data sets.
+        results: The numbers, one object per data set.
+        ranking: The ranking of methods over all tasks, if they can be ranked.
+        leaderboards: The leaderboards over all data sets: tuned methods, and methods with default parameters.
         profiles: Whether the page has their performance profiles.
-        files: What was written, and where.
-        folder: Of the records, for the commands that the page copies.
+        files: The files written, by kind.
+        folder: The records' folder, for the commands that the page copies.
     """
 
     summary: pl.DataFrame
@@ -88,7 +88,7 @@ class Report(Answer):
 
     @property
     def table(self) -> pl.DataFrame:
-        """The long table: one row a run, selection, split, task and metric."""
+        """The long table: one row per run, selection, split, task and metric."""
         return tables.long_table(self.study)
 
     def html(self) -> str:
@@ -102,7 +102,7 @@ class Report(Answer):
 
     @property
     def answer(self) -> str:
-        """The answer in words, one sentence a line, under the name of its data set where there are several."""
+        """The answer in words, one sentence per line; with several data sets, under the name of each."""
         parts = [part for chapter in self.document.chapters if chapter.anchor == "answer" for part in chapter.parts]
         lines = []
         for part in parts:
@@ -117,10 +117,10 @@ class Report(Answer):
         return render(self.document)
 
     def latex(self, paper: Paper | None = None) -> dict[str, str]:
-        """The tables as LaTeX for booktabs, by file name: every one of the report, and `paper.tex`, one over all data sets.
+        """The tables as LaTeX for booktabs, by file name: every table of the report, and `paper.tex`, one over all data sets.
 
         Raises:
-            ValueError: if `paper` has a column or a name that these records do not know.
+            ValueError: if `paper` has a column or a name that is not in these records.
         """
         from benchmark.reporting.outputs import latex, latex_paper
 
@@ -142,11 +142,11 @@ class Report(Answer):
         """Writes a figure for a paper, and returns it, with its caption.
 
         Args:
-            name: `forest`, or the anchor of a page's chapter that has a figure.
+            name: `forest`, or the anchor of another chapter of the page that has a figure.
             out: Where to write it; .pdf, .svg or .png.
-            dataset: Whose figure it is; needed where there are several.
+            dataset: The data set to draw; needed if there are several.
             width: `page`, 6.9 inches, or `column`, 3.3.
-            names: What to print for methods, architectures, weightings and tasks, as `print_names` takes it.
+            names: Print names of methods, architectures, weightings and tasks, as `print_names` takes them.
 
         Raises:
             ValueError: if an argument is unknown, or the records do not allow the figure.
@@ -162,7 +162,7 @@ class Report(Answer):
         return figure
 
     def csv(self) -> str:
-        """`summary` as CSV; text that a spreadsheet would take for a formula begins with an apostrophe."""
+        """`summary` as CSV. Text that a spreadsheet would read as a formula begins with an apostrophe."""
         formula = pl.col(pl.String).str.contains(r"^[=+\-@\t\r]")
         text = pl.col(pl.String)
         return self.summary.with_columns(pl.when(formula).then("'" + text).otherwise(text).name.keep()).write_csv()
@@ -202,23 +202,24 @@ def report(
     Args:
         records: A folder of records or a packed file of them (`records.jsonl.zst`), several of those, or the records
             themselves.
-        baseline: The method that others are compared to, `architecture/weighting` or a full name of the report. Where it
-            was tuned too, the tuned one is meant: `purpose` chooses otherwise.
-        selection: `joint`, one epoch for all tasks, or `per_task`, each task's own best; for all methods alike.
-        purpose: Which runs: `default` parameters, `tuned` ones, or `all`: both, each compared among themselves. Trials are
-            in the ledger of tuned runs and in nothing else.
-        margins: Inside which two methods are equivalent, by headline metric (`auc`, `mse`) and of the gain over tasks
-            (`gain`); those left out are as the kinds of task have them, and 0.5 % for the gain.
-        references: Lines to compare with; by default those of the folders.
-        leaderboard: Whether to leave out everything but the leaderboard over data sets; Parquet is then in bencheval's layout.
+        baseline: The method that others are compared to, `architecture/weighting` or a full name from the report. If it
+            was also tuned, this means the tuned one; `purpose` can choose otherwise.
+        selection: `joint`, one epoch for all tasks, or `per_task`, each task's own best; the same for all methods.
+        purpose: Which runs: `default` parameters, `tuned` parameters, or `all`: both, each compared among themselves.
+            Trials appear only in the ledger of tuned runs.
+        margins: Differences up to this size count as equivalent, by headline metric (`auc`, `mse`) or for the gain over
+            tasks (`gain`). The defaults are those of the kinds of task, and 0.5 % for the gain.
+        references: References to compare with; by default those in the folders.
+        leaderboard: Whether to show only the leaderboard over data sets; Parquet is then in bencheval's layout.
         profiles: Whether the page has performance profiles: the share of data sets and runs with a gain above each value.
-        iqm: Whether leaderboards have the interquartile mean over data sets in place of the mean.
+        iqm: Whether leaderboards use the interquartile mean over data sets instead of the mean.
         html: Where to write the page.
         markdown: Where to write the tables as Markdown.
         latex: A folder for the tables as LaTeX, one file each, and `paper.tex`, one table over all data sets.
-        paper: How those are made: columns, names, notes.
+        paper: How the LaTeX tables are made: columns, names, notes.
         csv: Where to write `Report.summary` as CSV.
-        parquet: Where to write the long table, `Report.table`; with `leaderboard` that of `benchmark.analysis.bencheval`.
+        parquet: Where to write the long table, `Report.table`; with `leaderboard`, the table of
+            `benchmark.analysis.bencheval`.
 
     Raises:
         FileNotFoundError: if a folder does not exist.
@@ -260,7 +261,7 @@ def report(
 
 
 def _written(path: Path, write: Callable[[Path], object]) -> Path:
-    """Writes a file whole; a device, a pipe or a link, such as /dev/stdout, is written to and not replaced."""
+    """Writes a file whole. A device, a pipe or a link, such as /dev/stdout, is written to, not replaced."""
     if path.is_symlink() or (path.exists() and not path.is_file()):
         write(path)
     else:
@@ -274,7 +275,7 @@ def _write_text(text: str, path: Path) -> None:
 
 
 def _places(records: Records) -> tuple[list[Path], Sequence[Record]]:
-    """The folders or files that were given, or else the records."""
+    """The folders or files given, or else the records."""
     if isinstance(records, (str, Path)):
         return [Path(records)], ()
     places = [Path(one) for one in records if not isinstance(one, Record)]
@@ -285,7 +286,7 @@ def _places(records: Records) -> tuple[list[Path], Sequence[Record]]:
 
 
 def _load(places: Sequence[Path]) -> list[Record]:
-    """The records of all places; a trial that is in several counts once. Of other runs, `Study` keeps one of each."""
+    """The records of all places. A trial that is in several places counts once; `Study` removes other duplicates."""
     hint = "; `mtlbench run dataset=shop architecture=single_task,mmoe seed='range(0,5)'` makes some"
     loaded: list[Record] = []
     trials: set[str] = set()
@@ -302,14 +303,14 @@ def _load(places: Sequence[Path]) -> list[Record]:
 
 
 def _common(places: Sequence[Path]) -> str:
-    """The folder in which all of them are, as `mtlbench show` takes it."""
+    """The folder that contains all of them, as `mtlbench show` takes it."""
     if len(places) < 2:
         return str(places[0]) if places else RESULTS_DIR
     return os.path.relpath(os.path.commonpath([place.absolute() for place in places]))
 
 
 def _folder(records: Path) -> Path | None:
-    """Where predictions may lie, if these are a folder of records or a packed file."""
+    """Where to look for predictions, if this is a folder of records or a packed file."""
     if records.is_dir():
         return records
     return records.parent if records.name.endswith(SUFFIX_OF_PACKED) else None

@@ -1,8 +1,7 @@
-"""The answer, before anything else: at most six sentences a data set, by rules from its verdicts.
+"""The answer, before anything else: at most six sentences per data set, made by rules from its verdicts.
 
-1. Does any method beat the baseline on the primary question, and by how much?  2. Which are tied with the best, and which of
-them is cheapest?  3. On which tasks?  4. What of the declared contrasts?  5. And boosted trees?  6. What limits the answer, and
-what would decide it at what cost?
+Does a method beat the baseline, and by how much? Which method should one use? On which tasks do methods differ? How do
+the declared contrasts and boosted trees come out? What limits the answer, and what would decide it at what cost?
 """
 
 from __future__ import annotations
@@ -21,17 +20,18 @@ from benchmark.statistics.wording import WORDS, bracketed, p_value, places, two_
 from benchmark.text import counted, duration
 
 FEW = 3
-"""Methods that a sentence names; of more it gives the number."""
+"""Most methods that a sentence names; beyond this it gives the number."""
+
 GOOD = (Verdict.BETTER, Verdict.EQUIVALENT, Verdict.IDENTICAL)
-"""The verdicts that show a method to be no worse than the baseline."""
+"""The verdicts that show that a method is not worse than the baseline."""
 NEAR = 1.1
-"""Sizes up to so many times the smallest count as about as small."""
+"""Sizes up to this multiple of the smallest count as about as small."""
 MOST_CONTRASTS = 6
-"""Contrasts that are told."""
+"""Most contrasts that the answer lists."""
 
 
 def answer(results: Results) -> list[str]:
-    """The sentences of one data set; none where nothing is compared."""
+    """The sentences for one data set; empty if nothing is compared."""
     family = results.primary
     if family is None:
         tasks = _tasks(results)
@@ -54,7 +54,7 @@ def _where(results: Results, comparison: Comparison) -> str:
 
 
 def _size(results: Results, comparison: Comparison, *, plus: bool = False) -> str:
-    """`1.20 % [0.40, 2.00]`: how much better; with `plus` and a sign."""
+    """`1.20 % [0.40, 2.00]`: how much better; with a sign if `plus`."""
     improvement = comparison.improvement
     assert improvement is not None
     number, _, ends = bracketed(improvement, places(comparison), sign="+" if plus else "-").partition(" ")
@@ -62,7 +62,7 @@ def _size(results: Results, comparison: Comparison, *, plus: bool = False) -> st
 
 
 def _verdict(results: Results, found: Sequence[Comparison]) -> str:
-    """Who is better than the baseline, and by how much; else who is worse, and who is as good."""
+    """Which methods are better than the baseline, and by how much; else which are worse, and which are as good."""
     of = {verdict: [c for c in found if c.verdict is verdict] for verdict in WORDS}
     if len(found) == 1:
         return f"{_alone(results, found[0])}."
@@ -115,7 +115,7 @@ def _alone(results: Results, only: Comparison) -> str:
 
 
 def _lost(results: Results, comparison: Comparison) -> str:
-    """`, losing on like`: the tasks on which a method that is behind over all tasks is worse, by their verdicts."""
+    """`, losing on like`: the tasks with the verdict worse, for a method that is worse over all tasks."""
     family = results.family
     if comparison.task != TASKS or family is None:
         return ""
@@ -125,7 +125,7 @@ def _lost(results: Results, comparison: Comparison) -> str:
 
 
 def _all(results: Results, number: int) -> str:
-    """`All 9 methods`, of those that are ranked, as it says where some are not."""
+    """`All 9 methods`, or `All 7 ranked methods` if some are not ranked."""
     assert results.primary is not None
     what = "methods" if number == len(results.primary.comparisons) else "ranked methods"
     return f"Both {what}" if number == 2 else f"All {number} {what}"
@@ -165,7 +165,7 @@ def _rest(results: Results, of: Mapping[Verdict, Sequence[Comparison]], told: Ve
 
 
 def _choice(results: Results) -> str:
-    """Which method to take: of those that these runs cannot separate from the best, the smallest that is shown to be good."""
+    """Which method to use: the smallest good one among the methods that these runs cannot separate from the best."""
     if not results.tiers or results.primary is None:
         return ""
     top = results.tiers[0]
@@ -185,13 +185,18 @@ def _choice(results: Results) -> str:
     lead = f"{use} {chosen}: it is one of {who}"
     if chosen == top[0]:
         return f"{lead}, and has the best mean.{_beside(results, chosen)}"
-    shown = "the baseline" if chosen == results.baseline else "shown to be equivalent to the baseline or better"
-    among = f"{why} of those that are" if why and len(good) > 1 else "the only one that is"
-    return f"{lead}, and {among} {shown}.{_beside(results, chosen)}"
+    shown = "shown to be equivalent to the baseline or better"
+    if len(good) == 1:
+        shown = "it is the baseline" if chosen == results.baseline else f"the only one {shown}"
+    else:
+        if results.baseline in good:
+            shown = "that are the baseline or shown to be equivalent to it or better"
+        shown = f"{why or 'the best'} of the {len(good)} {shown}"
+    return f"{lead}, and {shown}.{_beside(results, chosen)}"
 
 
 def _smallest(results: Results, methods: Sequence[str]) -> tuple[str, str]:
-    """The smallest of them, or of several that are about as small the fastest, and which of the two; the first where sizes are unknown."""
+    """The smallest method, and why. If several are about as small, the fastest of them; if sizes are unknown, the first."""
     finished = results.group.finished
     sizes = {m: s for m in methods if (s := cost(finished[m])[0]) is not None}
     if len(sizes) < len(methods):
@@ -204,7 +209,7 @@ def _smallest(results: Results, methods: Sequence[str]) -> tuple[str, str]:
 
 
 def _beside(results: Results, method: str) -> str:
-    """What it costs, as a sentence: `It has 0.76 times the parameters and 1.5 times the training time of ...`."""
+    """Its cost as a sentence: `It has 0.76 times the parameters and 1.5 times the training time of ...`."""
     base = results.baseline
     if base is None or method == base:
         return ""
@@ -220,7 +225,7 @@ def _beside(results: Results, method: str) -> str:
 
 
 def _tasks(results: Results) -> str:
-    """How many comparisons are better and worse, task by task; nothing where all tasks say the same as their mean."""
+    """How many comparisons are better and worse, task by task; one short sentence if all tasks agree with their mean."""
     family = results.family
     if family is None or not family.tests:
         return ""
@@ -242,17 +247,17 @@ def _tasks(results: Results) -> str:
     judged = counted(sum(c.verdict is not None for c in family.comparisons), "comparison")
     others = [task.name for task in _of(results)]
     where = "Task by task" if len(others) == len(results.group.tasks) else f"On {joined(others)}"
-    return f"{where}, of {judged} with {results.baseline}: {', '.join(parts) or 'none is decided'}."
+    return f"{where}, {judged} with {results.baseline}: {', '.join(parts) or 'none is decided'}."
 
 
 def _of(results: Results) -> list[Task]:
-    """The tasks that have comparisons beside the primary endpoint."""
+    """The tasks with comparisons besides the primary endpoint."""
     judged = {c.task for c in results.family.comparisons} if results.family is not None else set()
     return [task for task in results.group.tasks if task.name in judged]
 
 
 def _contrasts(results: Results) -> str:
-    """The declared contrasts, those with a difference first."""
+    """The declared contrasts; contrasts with a difference come first."""
     family = results.contrasts
     known = [c for c in family.comparisons if c.verdict is not None and c.improvement is not None] if family else []
     if not known:
@@ -269,12 +274,12 @@ def _contrasts(results: Results) -> str:
 
 
 def _trees(results: Results) -> str:
-    """Each reference that was trained, against the best method of each task."""
+    """Each trained reference, compared with the best method of each task."""
     sentences = []
     for key, by_verdict in _against_lines(results).items():
         said = [f"{LINES[verdict]} {joined(names)}" for verdict, names in by_verdict.items()]
         name = results.lines[key].name
-        sentences.append(f"{name[:1].upper()}{name[1:]}, against the best method of each task: {'; '.join(said)}.")
+        sentences.append(f"{name[:1].upper()}{name[1:]}: {'; '.join(said)}.")
     return " ".join(sentences)
 
 
@@ -295,13 +300,14 @@ def _against_lines(results: Results) -> dict[str, dict[Verdict, list[str]]]:
 
 
 LINES = {
-    Verdict.BETTER: "they are better on", Verdict.WORSE: "they are worse on", Verdict.EQUIVALENT: "equivalent on",
-    Verdict.IDENTICAL: "identical on", Verdict.UNDECIDED: "not distinguishable on",
+    Verdict.BETTER: "better than the best method on", Verdict.WORSE: "worse than the best method on",
+    Verdict.EQUIVALENT: "equivalent to the best method on", Verdict.IDENTICAL: "identical to the best method on",
+    Verdict.UNDECIDED: "not distinguishable from the best method on",
 }  # fmt: skip
 
 
 def _limits(results: Results, found: Sequence[Comparison]) -> str:
-    """What would change the answer: seeds, searches, rows, methods that are not ranked."""
+    """What would change the answer: more seeds, searches or rows, and methods that are not ranked."""
     fewest, most = min(c.n for c in found), max(c.n for c in found)
     seeds = counted(most, "seed") if fewest == most else f"{fewest} to {most} seeds"
     parts = [f"{seeds} per method{_searched(results)}", *_undecided(results, found, most)]
@@ -313,7 +319,7 @@ def _limits(results: Results, found: Sequence[Comparison]) -> str:
 
 
 def _undecided(results: Results, found: Sequence[Comparison], most: int) -> list[str]:
-    """What would decide those that are not, and what that costs."""
+    """What would decide the undecided methods, and the cost."""
     open_ = [c for c in found if c.verdict is Verdict.UNDECIDED]
     parts = list(dict.fromkeys(c.reason for c in open_ if c.reason is not None))
     needed = {c.method: c.seeds_to_decide for c in open_ if c.reason is None}
@@ -325,12 +331,12 @@ def _undecided(results: Results, found: Sequence[Comparison], most: int) -> list
         parts.append(f"{about} the {_open(len(known))} at the margin of {_margin(results, found[0])}{price}")
     if len(known) < len(needed):
         which = f"{'the' if not known else 'another'} {_open(len(needed) - len(known))}"
-        parts.append(f"not even {PRACTICAL} seeds would decide {which} at the margin of {_margin(results, found[0])}")
+        parts.append(f"even {PRACTICAL} seeds would not decide {which} at the margin of {_margin(results, found[0])}")
     return parts
 
 
 def _price(results: Results, seeds: Mapping[str, int]) -> str:
-    """` (about 2 h 5 min of training)`: of the seeds that are not there yet, the baseline's with them."""
+    """` (2 h 5 min more of training)`: the cost of the missing seeds, including the baseline's."""
     wanted = {**seeds, **({results.baseline: max(seeds.values())} if results.baseline is not None else {})}
     total = 0.0
     for method, number in wanted.items():
@@ -352,7 +358,7 @@ def _open(number: int) -> str:
 
 
 def _searched(results: Results) -> str:
-    """Whether a replicate is a search and a seed."""
+    """How many searches the seeds come from."""
     tuned = {
         method: [run.record for run in runs if run.record.study] for method, runs in results.group.finished.items()
     }
@@ -368,7 +374,7 @@ def _searched(results: Results) -> str:
 
 
 def _rows(results: Results, found: Sequence[Comparison]) -> str:
-    """How many test rows there are, and what no number of seeds shows on them."""
+    """The number of test rows, and the differences too small for them."""
     rows = {run.pair[2] for runs in results.group.finished.values() for run in runs}
     splits = results.group.example.dataset.get("splits", {})
     if len(rows) != 1 or "test" not in splits:
@@ -379,7 +385,7 @@ def _rows(results: Results, found: Sequence[Comparison]) -> str:
 
 
 def _stopping(results: Results) -> str:
-    """What each task's own epoch would change: who is best then, and by how much."""
+    """The best method, and its gain, if each task stopped at its own best epoch."""
     if results.selection != "joint" or not results.judges_gain:
         return ""
     gains = {m: g.total for m, g in results.other_gains.items() if m in results.tier_of and g.total is not None}

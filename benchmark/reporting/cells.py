@@ -21,7 +21,7 @@ def metric_cell(results: Results, task: Task, metric: str, method: str, few: str
 
 
 def seeds_cell(group: Group, method: str) -> Cell:
-    """How many runs finished, of how many where some did not."""
+    """How many runs finished, and out of how many if some did not."""
     done = len(group.finished[method])
     return Cell(
         str(done) if method in group.complete else f"{done} of {max(len(group.expected), len(group.by_method[method]))}"

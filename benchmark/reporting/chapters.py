@@ -1,4 +1,4 @@
-"""The document: its chapters in their fixed order, each with a part for every data set."""
+"""The document: chapters in a fixed order, each with one part per data set."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 MOST_ANSWERS = 2
-"""Data sets whose answer is told in full at the start; of more the first sentence of each."""
+"""Most data sets with their full answer at the start; beyond this, only the first sentence of each."""
 
 
 def document(
@@ -54,7 +54,7 @@ def document(
     references: Sequence[ReferenceRecord],
     boards: Sequence[Leaderboard] = (),
 ) -> Document:
-    """Everything a report says but its figures, in the order in which a reader asks."""
+    """Everything in a report except the figures, in the order in which a reader asks."""
     default = {r.group.dataset: r for r in results if not r.group.is_tuned}
     many = len({r.group.dataset for r in results}) > MOST_ANSWERS
     said = {r.group.name: answer(r) for r in results}
@@ -96,7 +96,7 @@ def _each(
     results: Sequence[Results],
     say: Callable[[Results], tuple[Iterable[Block | None], Iterable[str]]],
 ) -> Chapter:
-    """A chapter with a part for every data set: of blocks, those that there are, and notes."""
+    """A chapter with a part for every data set: its blocks (None is left out) and its notes."""
     views = _views(results)
     parts = []
     for one in results:
@@ -111,7 +111,7 @@ def _folded(chapter: Chapter) -> Chapter:
 
 
 def _views(results: Sequence[Results]) -> dict[str, str]:
-    """{name of a group: `tuned` or `default`, where its data set has both}."""
+    """{name of a group: `tuned` or `default`}; empty unless its data set has both."""
     sizes = Counter(one.group.dataset for one in results)
     return {
         one.group.name: "" if sizes[one.group.dataset] < 2 else "tuned" if one.group.is_tuned else "default"
@@ -124,14 +124,14 @@ def _nothing(_: Results) -> tuple[list[Block], tuple[str, ...]]:
 
 
 def _answers(results: Sequence[Results], said: Mapping[str, Sequence[str]]) -> Iterator[Part]:
-    """The whole answer of every data set; with default parameters, where there are tuned ones too, its first sentence."""
+    """The whole answer of every data set. If it has tuned methods, only the first sentence on default parameters."""
     views, parts = _views(results), dict[str, Part]()
     for one in results:
         found, name = list(said[one.group.name]), one.group.dataset
         if views[one.group.name] == "default":
             short = (
                 parts[name].blocks if name in parts else ()
-            )  # where the tuned methods have no answer, it is the answer
+            )  # if the tuned methods have no answer, this is the whole answer
             found = [f"With default parameters, {_inside(sentence)}" for sentence in (found[:1] if short else found)]
         elif views[one.group.name] and found:
             found[0] = f"With tuned parameters, {_inside(found[0])}"
@@ -142,7 +142,7 @@ def _answers(results: Sequence[Results], said: Mapping[str, Sequence[str]]) -> I
 
 
 def _inside(sentence: str) -> str:
-    """A sentence as it stands after a comma: names of methods keep their case."""
+    """A sentence as it reads after a comma: names of methods keep their case."""
     first, space, rest = sentence.partition(" ")
     return f"{first.lower() if first in BEGINNINGS else first}{space}{rest}"
 
@@ -152,9 +152,9 @@ BEGINNINGS = ("All", "Both", "Every", "No", "Use", "Among", "Task", "On", "Decla
 
 
 def _short_answers(results: Sequence[Results], said: Mapping[str, Sequence[str]]) -> Iterator[Part]:
-    """The first sentence of every data set, of the tuned methods where there are any."""
+    """The first sentence of every data set, about its tuned methods if there are any."""
     found, told = [], set[str]()
-    for one in results:  # of a data set that has both, tuned methods come first
+    for one in results:  # if a data set has both, tuned methods come first
         name, parameters = one.group.dataset, "" if one.group.is_tuned else " with default parameters"
         if said[one.group.name] and name not in told:
             both = any(other.group.dataset == name and other is not one for other in results)
@@ -204,4 +204,4 @@ def _left_out(study: Study) -> Iterator[str]:
         yield f"Left out: {', '.join(others)}."
     if study.repeated:
         records = counted(study.repeated, "record")
-        yield f"{records} left out because another has the same data, method and seed: a finished one, or the last read."
+        yield f"{records} left out because another has the same data, method and seed; a finished or else the last one is kept."

@@ -1,4 +1,4 @@
-"""What every method costs: seconds, memory, parameters, epochs."""
+"""The cost of every method: seconds, memory, parameters, epochs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmark.text import ABSENT, count, in_seconds
 
 
 def cost_table(results: Results) -> TextTable | None:
-    """Medians over seeds, with the ratio of the seconds to the baseline's."""
+    """Medians over seeds, with the seconds relative to the baseline's."""
     group, rows = results.group, []
     base = cost(group.finished[results.baseline])[2] if results.baseline is not None else None
     for method in sorted(group.by_method, key=lambda m: (cost(group.finished[m])[2] or float("inf"), m)):

@@ -1,4 +1,4 @@
-"""The fronts of two tasks, AUC against MSE: what would be lost of the dominated area without each method."""
+"""The fronts of two tasks, AUC against MSE: how much of the dominated area would be lost without each method."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmark.text import listed, number
 
 
 def front_table(results: Results) -> TextTable | None:
-    """What would be lost of the dominated area without each method on a front."""
+    """How much of the dominated area would be lost without each method on a front."""
     shown = [front for front in fronts(results) if len(front.methods) > 1 and front.area() is not None]
     if not shown:
         return None
@@ -24,7 +24,7 @@ def front_table(results: Results) -> TextTable | None:
     together = [Cell(_percent(front.area())) for front in shown]
     rows.append(Row((Cell("all methods together"), *together), reference=True))
     return TextTable(
-        "front", "Methods on the front", columns, tuple(rows), "what the dominated area would lose without the method",
+        "front", "Methods on the front", columns, tuple(rows), "share of the dominated area lost without the method",
         notes=(_note(shown),), detail=True,
     )  # fmt: skip
 
@@ -38,10 +38,10 @@ def _note(shown: list[Front]) -> str:
             constants[task.name] = f"{task.name} {metric.title} {number(mean)}"
             best[metric.name] = f"{metric.title} {metric.best:g}"
     return (
-        "On the front are the methods that no other matches on one task and beats on the other, by their means alone: "
-        "whether a difference is more than chance is for the verdicts to say. The area (hypervolume) is measured from the "
-        f"constant predictor ({listed(constants.values())}), in percent of what a perfect model would dominate "
-        f"({listed(best.values())}). Methods that are not ranked have no part in it."
+        "A method is on the front if no other method matches it on one task and beats it on the other. The front uses means "
+        "only; the verdicts say whether a difference is more than chance. The area (hypervolume) is measured from the "
+        f"constant predictor ({listed(constants.values())}), in per cent of the area of a perfect model "
+        f"({listed(best.values())}). Methods that are not ranked are left out."
     )
 
 

@@ -12,9 +12,9 @@ from benchmark.statistics import t_interval
 
 
 def gate_table(results: Results) -> TextTable | None:
-    """Experts in use by method and gate, of the methods that record gates: exp of the entropy of a gate's mean weights.
+    """Experts in use by method and gate, for methods that record gates: exp of the entropy of a gate's mean weights.
 
-    A mean over seeds. The weights themselves have none: experts that start alike have no common order over seeds.
+    These are means over seeds. The weights themselves cannot be averaged: experts have no common order over seeds.
     """
     found = {
         method: runs

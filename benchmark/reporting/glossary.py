@@ -12,7 +12,7 @@ from benchmark.statistics import FEWEST
 
 
 def glossary(results: Sequence[Results], selection: SelectionName) -> dict[str, str]:
-    """{term: what it means}, of the terms that these results use."""
+    """{term: what it means} for the terms that these results use."""
     terms = {}
     if any(of.gains for of in results):
         terms["gain"] = gain_meaning(results)
@@ -24,24 +24,24 @@ def glossary(results: Sequence[Results], selection: SelectionName) -> dict[str, 
         terms |= _verdicts()
     if any(of.tiers for of in results):
         terms["tier"] = (
-            "methods of which no two are told apart on the primary question, led by the best that is in no tier above. Differences "
-            "between two methods other than the baseline are adjusted for all pairs of them, a family of its own with an error of 5 %."
+            "methods that cannot be told apart on the primary question. The best method not in a tier above leads the tier. "
+            "Pairs without the baseline are adjusted for all such pairs, as a separate family with an error of 5 %."
         )
     if any(of.best for of in results):
         terms["bold"] = "the best mean of a column, among methods with every seed."
     terms["joint, per-task selection"] = (
         f"the epoch whose metrics are reported. Joint: {SELECTIONS['joint']}. Per-task: {SELECTIONS['per_task']}. Both are chosen on "
-        f"validation; this report is of the {selection.replace('_', '-')} selection, and its metrics are of test unless they "
-        "are said to be of validation."
+        f"validation. This report shows the {selection.replace('_', '-')} selection; metrics are measured on test unless marked "
+        "as validation."
     )
     if any(run.record.purpose == TUNED for of in results for run in of.group.runs):
         terms["tuned"] = (
-            "with the parameters that did best on validation in the trials of a search. Tuned methods are compared with the tuned "
-            "baseline, methods with default parameters with the default one."
+            "trained with the parameters that did best on validation in a search. Tuned methods are compared with the tuned "
+            "baseline, and methods with default parameters with the default baseline."
         )
     if any(of.rows for of in results):
         terms["over seeds and test rows"] = (
-            "an interval that covers the choice of the test rows as well as the seeds: what other rows of the same kind could give."
+            "an interval that covers the choice of test rows as well as the seeds: the result on other rows of the same kind."
         )
     terms["train s"] = "seconds of training, the median over seeds."
     return terms
@@ -51,12 +51,12 @@ def _verdicts() -> dict[str, str]:
     return {
         "better, worse": (
             "the difference to the baseline is statistically significant: its p, adjusted by Holm for all tests of its family, is below "
-            "0.05. The primary question, the tasks and the declared contrasts are a family each."
+            "0.05. The primary question, the tasks and the declared contrasts are separate families."
         ),
         "equivalent": (
-            "the difference is smaller than the margin, the largest difference that does not matter: two one-sided tests, adjusted "
-            "alike. The margins stand under All comparisons in words."
+            "the difference is smaller than the margin, the largest difference that does not matter. Two one-sided tests, adjusted "
+            "in the same way, show this. The margins are listed under All comparisons in words."
         ),
-        "not distinguishable": "neither is shown. It does not mean equal: more seeds could decide it.",
+        "not distinguishable": "neither a difference nor equivalence is shown. It does not mean equal: more seeds could decide.",
         "not ranked": "a seed failed, diverged or is missing, so the method has no verdict.",
     }

@@ -1,6 +1,7 @@
 """Tables as text in cells, the same for every output: HTML, Markdown, LaTeX and the terminal only draw them.
 
-A document is chapters in a fixed order; a chapter has a part for each data set; a part is a list of blocks.
+A document is a list of chapters in fixed order. A chapter consists of one part per data set, and a part is a list of
+blocks.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ class Cell:
     """One cell.
 
     Args:
-        text: What stands in it.
+        text: Its text.
         best: Whether it is the best mean of its column.
         method: The method it names, so that a page can draw the method's key beside it.
-        short: What a narrow output shows in its place.
-        heat: In [-1, 1]: how strongly a page shades it, and in which of two colours.
-        ends: Both ends of its interval, which a terminal draws.
-        value: What a page sorts by, where that is not the first number of the text.
+        short: What a narrow output shows instead.
+        heat: In [-1, 1]: how strongly a page shades the cell, and in which of two colours.
+        ends: Both ends of its interval, for a terminal to draw.
+        value: The value that a page sorts by, if it is not the first number of the text.
     """
 
     text: str
@@ -44,9 +45,9 @@ class Column:
     """A column.
 
     Args:
-        key: By which it is found, whatever its title says.
-        title: Its head; empty: the key.
-        numeric: Whether it stands right.
+        key: Identifies it, whatever its title says.
+        title: Its heading; empty: the key.
+        numeric: Whether it is right-aligned.
         detail: Whether a terminal and a paper leave it out.
         spare: Whether a narrow terminal leaves it out too.
     """
@@ -67,8 +68,8 @@ class Row:
     """A row.
 
     Args:
-        cells: One a column.
-        reference: Whether it is no method but a line to compare with.
+        cells: One per column.
+        reference: Whether it is a reference to compare with, not a method.
         ruled: Whether a line is drawn above it, where a tier begins.
     """
 
@@ -82,10 +83,10 @@ class TextTable:
     """A table.
 
     Args:
-        key: By which it is found in its part of the document, whatever its title says; files are named after it.
-        title: Its head.
-        columns: The first is of names.
-        rows: With a cell for each column.
+        key: Identifies it in its part of the document, whatever its title says; files are named after it.
+        title: Its heading.
+        columns: The first column holds names.
+        rows: Each has one cell per column.
         subtitle: A line under the title.
         notes: Lines below the table.
         detail: Whether a terminal leaves it out.
@@ -102,7 +103,7 @@ class TextTable:
     folded: bool = False
 
     def first(self, most: int) -> tuple[tuple[Row, ...], str]:
-        """So many rows of methods and all lines to compare with, and a note if rows are left out."""
+        """The first `most` rows of methods, all references, and a note if rows are left out."""
         methods = [row for row in self.rows if not row.reference]
         if len(methods) <= most:
             return self.rows, ""
@@ -112,7 +113,7 @@ class TextTable:
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A sentence, and the method it is about, so that a page can show those of one method only."""
+    """A sentence, and the method it is about, so that a page can show the sentences about one method."""
 
     text: str
     method: str | None = None
@@ -135,7 +136,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """Lines that are shown as they are."""
+    """Lines to show as they are."""
 
     title: str
     lines: tuple[str, ...]
@@ -146,13 +147,13 @@ Block: TypeAlias = TextTable | Sentences | Facts | Code
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a chapter says of one data set, or with an empty name of all.
+    """What a chapter says about one data set; about all data sets if the name is empty.
 
     Args:
-        name: Of the group: `census_income (tuned)`.
-        blocks: In order.
-        notes: Below them.
-        parameters: `tuned` or `default`, where the report has the data set with both: a page shows one of them at a time.
+        name: The name of the group: `census_income (tuned)`.
+        blocks: Its blocks, in order.
+        notes: Notes below the blocks.
+        parameters: `tuned` or `default`, if the report has the data set with both; a page shows one of them at a time.
     """
 
     name: str
@@ -166,10 +167,10 @@ class Chapter:
     """A chapter.
 
     Args:
-        anchor: By which a page finds its figures.
-        title: Its head.
-        parts: One a data set.
-        notes: Of all parts.
+        anchor: Identifies its figures on a page.
+        title: Its heading.
+        parts: One per data set.
+        notes: The notes of all parts.
         folded: Whether a page shows it only when it is opened, and a terminal not at all.
     """
 
@@ -181,7 +182,7 @@ class Chapter:
 
     @property
     def has_text(self) -> bool:
-        """Whether there is anything to read beside figures."""
+        """Whether there is anything to read besides figures."""
         return any(part.blocks or part.notes for part in self.parts)
 
 
@@ -190,10 +191,10 @@ class Document:
     """A whole report, before it is drawn.
 
     Args:
-        title: Its head.
+        title: Its heading.
         lines: What was compared.
         chapters: In the order in which a reader asks.
-        glossary: {term: what it means}, of the terms that occur.
+        glossary: {term: what it means}, for the terms that occur.
     """
 
     title: str
@@ -207,13 +208,13 @@ class Document:
         return len({part.name for chapter in self.chapters for part in chapter.parts if part.name}) > 1
 
     def tables(self) -> Iterator[tuple[str, Part, TextTable]]:
-        """Every table with the name of its file, `<data set>_<key>`, and its part; the data set only where there are several."""
+        """Every table with the name of its file, `<data set>_<key>`, and its part; without the data set if there is only one."""
         names: set[str] = set()
         for part in (part for chapter in self.chapters for part in chapter.parts):
             for table in (block for block in part.blocks if isinstance(block, TextTable)):
                 name = stem = _file_name(f"{part.name}_{table.key}" if self.has_parts else table.key)
                 number = 2
-                while name in names:  # of keys that differ only in signs
+                while name in names:  # keys may differ only in punctuation
                     name, number = f"{stem}_{number}", number + 1
                 names.add(name)
                 yield name, part, table

@@ -1,4 +1,4 @@
-"""The chapter over data sets: a table of the methods, one of their gain on every data set, and how to read them."""
+"""The chapter over data sets: a table of the methods, a table of their gains on every data set, and how to read them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from benchmark.text import ABSENT, counted, listed, signed, signed_interval
 
 ANCHOR = "leaderboard"
 MOST_WIDE = 4
-"""Data sets whose gains have both ends of their intervals; of more, the half-width."""
+"""Most data sets whose gains show both ends of the interval; beyond this, the half-width."""
 TITLES = {"tuned": "Tuned methods", "default": "Methods with default parameters"}
 
 
 def leaderboard(boards: Sequence[Leaderboard]) -> Chapter:
-    """The chapter, of what there is; without any, it says so."""
+    """The chapter of all leaderboards; without any, it says so."""
     tables = [table for board in boards for table in (_standings(board), _by_dataset(board))]
     notes = list(dict.fromkeys(note for board in boards for note in _notes(board)))
     if not boards:
@@ -26,7 +26,7 @@ def leaderboard(boards: Sequence[Leaderboard]) -> Chapter:
 
 
 def several(boards: Sequence[Leaderboard]) -> bool:
-    """Are there several data sets, whichever kind of method they have?"""
+    """Are there several data sets, with any kind of method?"""
     return len({name for board in boards for name in board.families}) > 1
 
 
@@ -94,7 +94,7 @@ def _probability(found: Interval | None) -> Cell:
 
 
 def _by_dataset(board: Leaderboard) -> TextTable:
-    """Every data set once, as a column, whatever its number of tasks."""
+    """Every data set as one column, however many tasks it has."""
     names = list(board.families)
     columns = [Column("method", numeric=False), *(Column(f"data set:{n}", n) for n in names)]
     rows, narrow = [], len(names) > MOST_WIDE
@@ -129,23 +129,23 @@ def _notes(board: Leaderboard) -> Iterator[str]:
     here = TITLES[board.kind]
     if not board.has_means:
         yield (
-            f"{here}: no mean over data sets and no rank, as there are {board.num_datasets} of the {FEWEST_FOR_MEAN} data sets "
-            f"that a mean needs; a rank needs {FEWEST_FOR_RANK}."
+            f"{here}: no mean over data sets and no rank. A mean needs {FEWEST_FOR_MEAN} data sets and a rank {FEWEST_FOR_RANK}; "
+            f"there are {board.num_datasets}."
         )
     elif not board.has_ranks:
-        yield f"{here}: no overall rank, as there are {board.num_datasets} of the {FEWEST_FOR_RANK} data sets that it needs."
+        yield f"{here}: no overall rank. It needs {FEWEST_FOR_RANK} data sets; there are {board.num_datasets}."
     if board.has_means:
         yield from _of_means(board)
     yield (
-        "Wins, ties and losses are data sets with the verdict better, equivalent (or identical) and worse, each by the data set's "
-        "own margin; on open ones nothing is decided. A difference that is shown to exist is a win or a loss inside the margin too."
+        "Wins, ties and losses count data sets with the verdict better, equivalent (or identical) and worse, each by the data "
+        "set's own margin; open data sets are undecided. A significant difference is a win or a loss even inside the margin."
     )
     for name, primary in board.other_primary.items():
-        yield f"The verdict on {name} is of its declared primary endpoint, {primary}, and not of the gain over tasks."
+        yield f"The verdict on {name} uses its declared primary endpoint, {primary}, not the gain over tasks."
     for family, names in board.variants.items():
         yield (
-            f"{joined(names)} are one data set, {family}, with different options: one value in means, ratios and the number of "
-            "data sets; each is counted in wins, ties and losses."
+            f"{joined(names)} are one data set, {family}, with different options. They count as one in means, ratios and the "
+            "number of data sets, and separately in wins, ties and losses."
         )
     yield "Ratios of training time and parameters are to the baseline's: geometric means over data sets."
     for why in dict.fromkeys(board.left_out.values()):
@@ -159,14 +159,14 @@ def _notes(board: Leaderboard) -> Iterator[str]:
     }
     for method, where in out.items():
         if where:
-            yield f"{method} is not ranked on {listed(where)}: its gain there is in no mean."
+            yield f"{method} is not ranked on {listed(where)}, so its gain there does not enter a mean."
 
 
 def _of_means(board: Leaderboard) -> Iterator[str]:
     degrees = max(standing.degrees for standing in board.standings)
     how = (
-        f"{degrees} degrees of freedom over {board.num_datasets} data sets. A data set counts once, whatever its number of tasks "
-        "and seeds"
+        f"{degrees} degrees of freedom over {board.num_datasets} data sets. A data set counts once, however many tasks and "
+        "seeds it has"
     )
     if board.is_iqm:
         yield (
@@ -176,11 +176,11 @@ def _of_means(board: Leaderboard) -> Iterator[str]:
     else:
         yield f"The interval of a mean gain has data sets as the random effect: Student's t with {how}."
     yield (
-        "The probability of improvement is that of a run with a higher gain than a run of the baseline, ties half, averaged over "
-        "data sets; its interval (stratified bootstrap, 95 %) covers the runs, and not the choice of data sets."
+        "The probability of improvement is the probability that a run gains more than a run of the baseline, with ties counted "
+        "half, averaged over data sets. Its interval (stratified bootstrap, 95 %) covers the runs, not the choice of data sets."
     )
     if any(standing.judged.keys() != board.families.keys() for standing in board.standings):
         yield (
-            "(5 of 8): the mean is over those data sets on which the method is ranked, with its own degrees of freedom; it is not "
-            "comparable with the others, and has no rank."
+            "(5 of 8): the mean covers only the data sets on which the method is ranked, with its own degrees of freedom. It is not "
+            "comparable with the other means and has no rank."
         )

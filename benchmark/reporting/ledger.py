@@ -1,4 +1,4 @@
-"""The ledger of tuning: every trial is counted, of every method alike, and failed ones with them."""
+"""The ledger of tuning: it counts every trial of every method, including failed trials."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Search:
     """One search of one method on one data set.
 
     Args:
-        seed: Which search of its method it is.
-        trials: Their records, as far as they are there.
-        asked: How many there should be; None while the search goes on.
-        tuning: What a record says of the search: sampler, space, and of the chosen trial its number and parameters.
+        seed: The number of the search among those of its method.
+        trials: The records of its trials that exist.
+        asked: How many trials there should be; None while the search runs.
+        tuning: What a record says about the search: sampler, space, and number and parameters of the chosen trial.
     """
 
     seed: int
@@ -37,7 +37,7 @@ class Search:
 
     @property
     def best(self) -> Record | None:
-        """The best trial; of equal ones the first."""
+        """The best trial; the first of several equal ones."""
         known = [(value, -place) for place, trial in enumerate(self.trials) if (value := trial.criterion) is not None]
         return self.trials[-max(known)[1]] if known else None
 
@@ -47,8 +47,8 @@ class Tuned:
     """All searches of one method on one data set: a row of the ledger.
 
     Args:
-        name: To print: the method that they chose, or whose searches have not ended. Two may have the same.
-        searches: In order of their seeds; all have ended, or none.
+        name: The method that they chose, or whose searches have not ended, for print. Two rows may have the same name.
+        searches: In order of their seeds; either all have ended, or none has.
     """
 
     name: str
@@ -61,22 +61,22 @@ class Tuned:
 
     @property
     def asked(self) -> int | None:
-        """How many trials there should be; None while the searches go on."""
+        """How many trials there should be; None while the searches run."""
         sizes = [search.asked for search in self.searches if search.asked is not None]
         return sum(sizes) if len(sizes) == len(self.searches) else None
 
     @property
     def tuning(self) -> Mapping[str, Any]:
-        """What the searches have in common: sampler and space."""
+        """The sampler and the space that the searches share."""
         return self.searches[0].tuning
 
     def name_of(self, search: Search) -> str:
-        """The method, and which of its searches, if there are several."""
+        """The method, with the number of the search if there are several."""
         return f"{self.name}, search {search.seed}" if len(self.searches) > 1 else self.name
 
 
 def ledger(group: Group, references: Sequence[ReferenceRecord]) -> list[Block]:
-    """Trials by method: how many, how they ended, and what was chosen; and the spaces that were searched."""
+    """Trials by method: how many, how they ended, and what was chosen; and the searched spaces."""
     methods = _tuned(group)
     lines: dict[str, list[ReferenceRecord]] = defaultdict(list)
     for record in fitting(group, references):
@@ -102,7 +102,7 @@ def _tuned(group: Group) -> list[Tuned]:
     used: set[str] = set()
     for method, runs in group.by_method.items():
         tuned = [run.record for run in runs if run.record.purpose == TUNED and run.record.config.get("tuning")]
-        # on another draw of the data the study is another one
+        # each draw of the data has its own study
         by_search = {(r.search_seed, r.study): r.config["tuning"] for r in reversed(tuned)}
         searches = []
         for (seed, _), tuning in sorted(by_search.items(), key=lambda one: one[0]):
@@ -116,7 +116,7 @@ def _tuned(group: Group) -> list[Tuned]:
 
 
 def _open(trials: Sequence[Record]) -> list[Tuned]:
-    """The searches that have chosen nothing yet."""
+    """The searches that have not chosen yet."""
     by_study: dict[tuple[str, str], dict[int, list[Record]]] = defaultdict(lambda: defaultdict(list))
     for trial in trials:
         by_study[trial.method, trial.study][trial.search_seed].append(trial)
@@ -146,7 +146,7 @@ def _notes(methods: Sequence[Tuned], lines: Mapping[str, Sequence[ReferenceRecor
         of, size = (f" on each of {len(draws)} draws of the data" if len(draws) > 1 else ""), max(draws.values())
         unlike = f", where methods have {listed(map(str, sizes))}" if sizes and sizes != [size] else ""
         a_search = " a search" if unlike and any(len(tuned.searches) > 1 for tuned in ended) else ""
-        notes.append(f"{records[0].label}: {size} trials{of}{unlike}{a_search}, each with one model a task.")
+        notes.append(f"{records[0].label}: {size} trials{of}{unlike}{a_search}, each with one model per task.")
     notes += _at_ends(ended)
     finished = [(tuned.name, [t for t in tuned.trials if t.status == "finished"]) for tuned in methods]
     if at_limit := at_the_limit(finished, "trial"):
@@ -158,7 +158,7 @@ def _notes(methods: Sequence[Tuned], lines: Mapping[str, Sequence[ReferenceRecor
             chosen = search.tuning.get("trial") if search.asked == len(search.trials) else None
             if search.best is not None and chosen is not None and _number(search.best) != chosen:
                 notes.append(
-                    f"{tuned.name_of(search)}: trial {chosen} was chosen, and trial {_number(search.best)} did best."
+                    f"{tuned.name_of(search)}: trial {chosen} was chosen, but trial {_number(search.best)} did best."
                 )
     seen = sorted({trial.method for tuned in methods for trial in tuned.trials if "test" in trial.metrics})
     if seen:
@@ -167,22 +167,22 @@ def _notes(methods: Sequence[Tuned], lines: Mapping[str, Sequence[ReferenceRecor
 
 
 def _budget(ended: Sequence[Tuned], total: int) -> str:
-    """How many trials there are, and whether every method had as many."""
+    """How many trials there are, and whether every method had the same number."""
     sizes = {tuned.name: tuned.asked or 0 for tuned in ended}
     least, most = min(sizes.values()), max(sizes.values())
     if least < most:
         few = listed(name for name, size in sizes.items() if size == least)
-        return f"{total} trials, not as many for every tuned method: {least} for {few}, up to {most} for others."
+        return f"{total} trials, but not the same number for every tuned method: {least} for {few}, up to {most} for others."
     numbers = sorted({len(tuned.searches) for tuned in ended})
     among = f" in {' or '.join(map(str, numbers))} searches" if numbers != [1] else ""
     return f"{total} trials: {least}{among} for each of {len(ended)} tuned methods."
 
 
 def _at_ends(ended: Sequence[Tuned]) -> list[str]:
-    """Which searches chose a value at an end of what they had tried; a sentence for each parameter and end."""
+    """Which searches chose a value at an end of the range they tried: one sentence for each parameter and end."""
     told: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
     counts: Counter[tuple[str, str]] = Counter()
-    asked: Counter[str] = Counter()  # searches that tried the parameter and say so
+    asked: Counter[str] = Counter()  # searches whose records say that they tried the parameter
     for tuned in ended:
         searches = [search for search in tuned.searches if "ends" in search.tuning]
         asked.update(key for search in searches for key in search.tuning["parameters"])
@@ -222,13 +222,13 @@ def _reference_row(records: Sequence[ReferenceRecord], tuned: ReferenceRecord | 
     what = "; ".join(f"{task}: {_parameters(model['parameters'])}" for task, model in models) or ABSENT
     draws = len(_by_draw(records))
     if draws > 1:
-        what = "each draw of the data and each task its own"
+        what = "one for each draw of the data and each task"
     texts = (str(draws), size, size, "0", "0", ABSENT, in_seconds(seconds), what)
     return Row((Cell(records[0].label), *map(Cell, texts)), reference=True)
 
 
 def _by_draw(records: Sequence[ReferenceRecord]) -> Counter[str]:
-    """How many records there are of every draw of the data."""
+    """The number of records for every draw of the data."""
     return Counter(draw_of(record.config["dataset"]) for record in records)
 
 
@@ -237,7 +237,7 @@ def _number(trial: Record) -> int:
 
 
 def _chosen(tuned: Tuned) -> str:
-    """Each parameter once, with the value of every search in their order; once, where all chose the same."""
+    """Each parameter with the values of all searches in order; with one value if all chose the same."""
     if tuned.asked is None:
         return ABSENT
     chosen: list[Mapping[str, Any]] = [search.tuning.get("parameters") or {} for search in tuned.searches]
@@ -253,7 +253,7 @@ def _parameters(values: Mapping[str, Any]) -> str:
 
 
 def _spaces(methods: Sequence[Tuned]) -> list[Block]:
-    """The spaces as they were written: what all methods share once, then what each has of its own."""
+    """The spaces as written: first what all methods share, then the own parameters of each method."""
     spaces: list[Mapping[str, Any]] = [tuned.tuning.get("space") or {} for tuned in methods]
     if not any(spaces):
         return []
@@ -264,7 +264,7 @@ def _spaces(methods: Sequence[Tuned]) -> list[Block]:
         if own:
             pairs.append((tuned.name, _space(own)))
     samplers = sorted({str(tuned.tuning["sampler"]) for tuned in methods if "sampler" in tuned.tuning})
-    return [Facts("What was searched", (*((("sampler", ", ".join(samplers)),) if samplers else ()), *pairs))]
+    return [Facts("Search spaces", (*((("sampler", ", ".join(samplers)),) if samplers else ()), *pairs))]
 
 
 def _space(space: Mapping[str, Any]) -> str:

@@ -15,11 +15,11 @@ from benchmark.text import unknown
 
 
 def read_names(path: str | Path) -> dict[str, str]:
-    """The names of a YAML file of lines `name: print name`.
+    """Reads the names from a YAML file with lines `name: print name`.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it holds anything else.
+        ValueError: if it contains anything else.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"no file of names at {path}")
@@ -33,23 +33,24 @@ def read_names(path: str | Path) -> dict[str, str]:
     wrong = next((key for key, value in found.items() if not isinstance(key, str) or not isinstance(value, str)), None)
     if wrong is not None:
         raise ValueError(
-            f"{expected}, found {wrong}: {found[wrong]!r}; put quotes around a text that YAML takes for none"
+            f"{expected}, found {wrong}: {found[wrong]!r}; put quotes around text that YAML would not read as text"
         )
     return found
 
 
 def print_names(results: Sequence[Results], given: Mapping[str, str]) -> dict[str, str]:
-    """What to print in place of every method, data set, task and reference for which a name is given.
+    """What to print instead of every method, data set, task and reference that has a print name.
 
-    A method has the name that is given for it, `mmoe/equal`, or else those of its architecture and its weighting, joined by a
-    plus: `MMoE + UW`. An empty name of a weighting leaves it out. What follows a name in the report, such as ` (tuned)`, stays.
+    A method gets the print name given for it (`mmoe/equal`), or else the names of its architecture and its weighting,
+    joined by a plus: `MMoE + UW`. An empty name of a weighting leaves it out. A suffix in the report, such as `
+    (tuned)`, is kept.
 
     Args:
-        results: The numbers, one a data set.
-        given: By method, architecture, weighting, data set, task or key of a reference.
+        results: The numbers, one object per data set.
+        given: Print names by method, architecture, weighting, data set, task or key of a reference.
 
     Raises:
-        ValueError: if a name is given for what these records do not have.
+        ValueError: if a name is given for something that is not in these records.
     """
     known: set[str] = set()
     names: dict[str, str] = {}
@@ -79,7 +80,7 @@ def _parts(method: str) -> tuple[str, str]:
 
 
 def _printed(base: str, given: Mapping[str, str]) -> str | None:
-    """The name of a data set or a method as the records have it; None where neither it nor a part of it has one."""
+    """The print name of a data set or a method; None if neither it nor a part of it has one."""
     if base in given:
         return given[base]
     architecture, weighting = _parts(base)
@@ -89,7 +90,7 @@ def _printed(base: str, given: Mapping[str, str]) -> str | None:
 
 
 def renamed(text: str, names: Mapping[str, str]) -> str:
-    """A text with names replaced, where they stand as words of their own; the longest that fits is meant."""
+    """A text with names replaced where they are whole words; the longest match wins."""
     if not names:
         return text
     words = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))

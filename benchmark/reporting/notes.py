@@ -1,4 +1,4 @@
-"""What a report says in words of one data set, and the runs that are in no mean."""
+"""Notes of a report on one data set, and the runs that are left out of all means."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from benchmark.text import ABSENT, counted, listed, shortened
 
 
 def task_notes(results: Results, task: Task, shown: Sequence[str]) -> list[str]:
-    """Notes under a task's table: what is undefined and why, and what some columns are over."""
+    """Notes under a task's table: what is undefined and why, and which rows some columns use."""
     notes = []
     for metric in (metrics.headline_name(task), *shown):
         reasons = results.undefined.get((task.name, metric))
         if reasons:
             which = "; ".join(f"{why} ({listed(sorted(set(names)))})" for why, names in reasons.items())
-            notes.append(f"{label(metric, task)} is undefined where it shows {ABSENT} or has fewer seeds: {which}.")
+            notes.append(f"{label(metric, task)} is undefined where the table shows {ABSENT} or fewer seeds: {which}.")
 
     def of_any_method(metric: str) -> float | None:
         means = (results.estimate(task.name, metric, method).mean for method in results.group.by_method)
@@ -33,14 +33,14 @@ def task_notes(results: Results, task: Task, shown: Sequence[str]) -> list[str]:
 
 
 def trouble(group: Group) -> TextTable | None:
-    """The runs that are in no mean: diverged, failed and missing ones."""
+    """The runs left out of all means: diverged, failed and missing runs."""
     which: dict[tuple[str, str, str], list[Replicate]] = defaultdict(list)
     for method, runs in group.by_method.items():
         for run in runs:
             if not run.finished:
                 which[method, run.record.status, _what_happened(run.record)].append(run.replicate)
         if group.missing[method]:
-            which[method, "missing", "no record; other methods have one"] += group.missing[method]
+            which[method, "missing", "no record, but other methods have one"] += group.missing[method]
     if not which:
         return None
     rows = tuple(
@@ -51,10 +51,10 @@ def trouble(group: Group) -> TextTable | None:
     columns = tuple(Column(key, title, numeric=False) for key, title in heads)
     return TextTable(
         "trouble",
-        "Runs that are in no mean",
+        "Runs left out of all means",
         columns,
         rows,
-        subtitle="a method with such a run is shown and not ranked",
+        subtitle="a method with such a run is shown but not ranked",
         folded=True,
     )
 
@@ -63,16 +63,16 @@ def _what_happened(record: Record) -> str:
     error = record.error or {}
     where = ", ".join(f"{key} {error[key]}" for key in ("task", "epoch", "step") if error.get(key) is not None)
     message = f"{error.get('type', 'unknown')}: {error.get('message', 'the record has no error')}"
-    told = shortened(message)  # the record has all
+    told = shortened(message)  # the record has the whole message
     return f"{told} ({where})" if where else told
 
 
 def at_the_limit(records: Sequence[tuple[str, Sequence[Record]]], what: str) -> str | None:
-    """Which records were ended by `max_epochs`, and not by their patience.
+    """Which records stopped at `max_epochs`, before their patience ran out.
 
     Args:
-        records: Finished ones, with what they are called.
-        what: Are they: `run`, `trial`.
+        records: Finished records, with their names.
+        what: The word for one of them: `run`, `trial`.
     """
     ended = [sum(map(_used_all_epochs, own)) for _, own in records]
     if not any(ended):
@@ -80,8 +80,8 @@ def at_the_limit(records: Sequence[tuple[str, Sequence[Record]]], what: str) -> 
     total = sum(len(own) for _, own in records)
     which = listed(f"{name} {count} of {len(own)}" for (name, own), count in zip(records, ended, strict=True) if count)
     return (
-        f"{sum(ended)} of {counted(total, what)} used all epochs that trainer.max_epochs allows, and might have "
-        f"become better with more: {which}."
+        f"{sum(ended)} of {counted(total, what)} reached trainer.max_epochs and might improve with more "
+        f"epochs: {which}."
     )
 
 
@@ -90,30 +90,27 @@ def _used_all_epochs(record: Record) -> bool:
 
 
 def no_baseline(results: Results) -> list[str]:
-    """Why nothing is compared, where there is no baseline, and what could be it."""
+    """Why nothing is compared if there is no baseline, and which methods could be the baseline."""
     if results.baseline is not None:
         return []
     group = results.group
     named = [run.record.method for runs in group.finished.values() for run in runs]
     why = "names several methods" if results.wanted in named else "has no finished run"
     could = listed(sorted(method for method, runs in group.finished.items() if runs)) or "none has finished a run"
-    return [f"No differences: the baseline {results.wanted} {why} on {group.name}; it could be: {could}."]
+    return [f"No differences: the baseline {results.wanted} {why} on {group.name}; possible baselines: {could}."]
 
 
 def dataset_notes(results: Results) -> list[str]:
-    """What holds for all tables of the data set."""
+    """Notes on all tables of the data set."""
     group = results.group
     notes = []
     rows = {run.pair[2] for runs in group.finished.values() for run in runs}
     if len(rows) == 1:
         notes.append(
-            "All runs are judged on the same test rows: intervals cover the seeds of training, "
-            "not the choice of test rows."
+            "All runs use the same test rows, so intervals cover the training seeds, not the choice of test rows."
         )
     elif rows:
-        notes.append(
-            f"Runs are judged on {len(rows)} different sets of test rows; differences pair runs on the same rows only."
-        )
+        notes.append(f"Runs use {len(rows)} different sets of test rows; differences only pair runs on the same rows.")
     notes += [*_rows_in_train(group), *_zeros_filled_in(group)]
     finished = [(method, [run.record for run in runs]) for method, runs in group.finished.items()]
     if at_limit := at_the_limit(finished, "run"):
@@ -121,12 +118,12 @@ def dataset_notes(results: Results) -> list[str]:
     notes += _search_luck(group)
     if ratio := resampling(group):
         notes.append(
-            "The splits are redrawn from the same rows, so that their train rows overlap: every interval and test is Nadeau "
-            f"and Bengio's, with the variance's 1 / n raised by {ratio:.3g}, the rows of test over those of train."
+            "The splits are redrawn from the same rows, so their train rows overlap. Every interval and test therefore uses "
+            f"Nadeau and Bengio's correction: the variance's 1 / n grows by {ratio:.3g}, the ratio of test rows to train rows."
         )
     expected = set(group.expected)
     if several_seeds_a_draw(run.pair for runs in group.finished.values() for run in runs if run.replicate in expected):
-        notes.append("Seeds on one draw of the data are one replicate, their mean: n is the number of draws.")
+        notes.append("Seeds on one draw of the data are averaged to one replicate, so n is the number of draws.")
     if group.unshared:
         notes.append(
             f"{listed(sorted(group.unshared))}: no parameter is shared between tasks, so a weighting of gradients has "
@@ -136,7 +133,7 @@ def dataset_notes(results: Results) -> list[str]:
 
 
 def _search_luck(group: Group) -> list[str]:
-    """Whether the intervals of tuned methods have the luck of the search in them, as they have that of the seed."""
+    """Whether the intervals of tuned methods cover the luck of the search as well as the luck of the seed."""
     kinds: dict[str, list[str]] = defaultdict(list)
     tuned = [
         m for m, runs in group.finished.items() if runs and runs[0].record.purpose == TUNED and runs[0].record.study
@@ -155,15 +152,13 @@ def _search_luck(group: Group) -> list[str]:
     return [f"{intervals(methods)} {kind}" for kind, methods in kinds.items()]
 
 
-_ONE = "leave the search out: all seeds are of one search (hydra.sweeper.replicate=search repeats it too)."
-_SOME = (
-    "leave a part of the search out: several seeds are of one search (hydra.sweeper.replicate=search repeats it too)."
-)
-_OWN = "are of search and seed together: each seed has a search of its own."
+_ONE = "do not cover the search: all seeds share one search (hydra.sweeper.replicate=search repeats it too)."
+_SOME = "cover the search only in part: several seeds share one search (hydra.sweeper.replicate=search repeats it too)."
+_OWN = "cover search and seed together: each seed has its own search."
 
 
 def _rows_in_train(group: Group) -> list[str]:
-    """How many test rows a model has seen in train: on those a memory does well."""
+    """How many test rows also occur in train: a model that memorises does well on them."""
 
     def found(data: Mapping[str, Any]) -> dict[str, int]:
         return data["facts"].get("test_rows_in_train") or {"same_features": 0}
@@ -178,7 +173,7 @@ def _rows_in_train(group: Group) -> list[str]:
 
 
 def _zeros_filled_in(group: Group) -> list[str]:
-    """On how many rows a funnel's child was not observed and counts as 0."""
+    """The number of rows on which a funnel's child was not observed and counts as 0."""
     notes = []
     for task in group.tasks:
 
@@ -195,7 +190,7 @@ def _zeros_filled_in(group: Group) -> list[str]:
 
 
 def _most(group: Group, count: Callable[[Mapping[str, Any]], int]) -> tuple[Mapping[str, Any] | None, bool]:
-    """What records say of the draw of the data with the largest count, None if that is 0, and whether draws differ in it."""
+    """The facts of the draw of the data with the largest count (None if the count is 0), and whether draws differ in it."""
     known = [run.record.dataset for runs in group.finished.values() for run in runs if run.record.dataset.get("facts")]
     counts = [count(data) for data in known]
     if not any(counts):

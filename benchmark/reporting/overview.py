@@ -19,17 +19,17 @@ from benchmark.statistics import Comparison, Interval, Verdict, seesaw
 from benchmark.text import ABSENT, TOO_FEW, counted, listed, number, signed_interval, with_interval
 
 MOST_INTERVALS = 2
-"""Tasks whose means have intervals in the table of all methods; of more, the tables of the tasks have them."""
+"""Most tasks whose means have intervals in the table of all methods; beyond this, only the tasks' own tables have them."""
 FEWEST_LEVELS = 2
-"""Architectures and weightings that a table of both needs."""
+"""Fewest architectures, and fewest weightings, for a table of both."""
 
 
 def overview(results: Results, default: Results | None = None) -> TextTable:
     """Methods by tasks: the gain over tasks with its verdict, the headline metrics, and what it costs.
 
     Args:
-        results: Of the data set.
-        default: Of tuned methods, the same with default parameters, whose gain has a column.
+        results: The numbers of the data set.
+        default: For tuned methods, the numbers with default parameters, whose gain gets a column.
     """
     group = results.group
     gains = results.baseline is not None and len(group.tasks) > 1
@@ -66,13 +66,13 @@ def overview(results: Results, default: Results | None = None) -> TextTable:
 
 
 def _in_tiers(results: Results) -> list[str]:
-    """The methods by tier and gain; those without a tier last."""
+    """The methods by tier and gain; methods without a tier come last."""
     places = results.tier_of
     return sorted(results.by_gain, key=lambda method: places.get(method, len(places) + 1))
 
 
 def _about(results: Results) -> str:
-    """What the numbers are of; of a rare task, how rare it is."""
+    """What the numbers measure, and how rare a rare task is."""
     group = results.group
     parts = [f"test rows; gain over {results.baseline}" if results.gains else "test rows"]
     parts += [f"{task.name}: {rare}" for task in group.tasks if (rare := results.rare(task)) is not None]
@@ -126,7 +126,7 @@ def grid_table(results: Results) -> TextTable | None:
 
 
 MARKS = {Verdict.BETTER: " ↑", Verdict.WORSE: " ↓", Verdict.EQUIVALENT: " ≈", Verdict.IDENTICAL: " ="}
-"""Behind a number: the verdict on it."""
+"""The sign of the verdict, to follow a number."""
 
 
 def _grid_cell(results: Results, method: str | None, mean: float | None, strongest: float) -> Cell:
@@ -145,7 +145,7 @@ def _heat_cell(mean: float, comparison: Comparison | None, strongest: float) -> 
 
 
 def _strongest(results: Results, gains: Iterable[float]) -> float:
-    """The gain that is shaded most: the largest, or the margin, as what is inside that is never strong."""
+    """The gain with the strongest shade: the largest, or the margin if no gain is outside it."""
     margins = (
         [c.margin for c in results.primary.comparisons] if results.primary is not None and results.judges_gain else []
     )
@@ -153,7 +153,7 @@ def _strongest(results: Results, gains: Iterable[float]) -> float:
 
 
 def pair_table(results: Results) -> TextTable | None:
-    """Every ranked method against every other on the gain, for those who ask of a pair that nobody declared."""
+    """Every ranked method against every other on the gain, for questions about pairs that were not declared."""
     pairs = results.answers.pairs if results.answers is not None else None
     methods = [method for method in results.by_gain if method in results.tier_of]
     if pairs is None or results.primary is None or not results.judges_gain or not 2 < len(methods) <= MOST_PAIRED:
@@ -170,8 +170,8 @@ def pair_table(results: Results) -> TextTable | None:
 
     rows = [Row((Cell(one, method=one), *(cell(one, other) for other in methods))) for one in methods]
     note = (
-        f"Pairs with {results.baseline} are of the primary question; the others are a family of {counted(pairs.tests, 'test')} of its own, "
-        "adjusted by Holm for all of them."
+        f"Pairs with {results.baseline} belong to the primary question. The other pairs are a separate family of "
+        f"{counted(pairs.tests, 'test')}, adjusted by Holm."
     )
     return TextTable(
         "pairs", "Every pair of methods", (Column("method", numeric=False), *map(Column, methods)), tuple(rows),
@@ -180,11 +180,11 @@ def pair_table(results: Results) -> TextTable | None:
 
 
 MOST_PAIRED = 13
-"""Methods in a table of pairs."""
+"""Most methods in a table of pairs."""
 
 
 def gain_table(results: Results) -> TextTable | None:
-    """The gain of every method, and of every task of it."""
+    """The gain of every method, over all tasks and on each task."""
     if results.baseline is None or not results.gains or len(results.group.tasks) < 2:
         return None
     tasks = results.group.tasks
@@ -210,7 +210,7 @@ def gain_table(results: Results) -> TextTable | None:
 
 
 def _key(task: Task) -> str:
-    """Of a task's column; no task is called as another column."""
+    """The key of a task's column, different from the keys of other columns."""
     return f"task:{task.name}"
 
 
@@ -224,7 +224,7 @@ def _notes(results: Results, *, gains: bool) -> tuple[str, ...]:
 
 
 def gain_meaning(all_results: Sequence[Results]) -> str:
-    """What the gain is, for the glossary."""
+    """The meaning of gain, for the glossary."""
     here = {task.kind for results in all_results for task in results.group.tasks}
     kinds = {kind.plural: metrics.headline_of(kind) for name, kind in KINDS.items() if name in here}
     formulas = [f"{_gain_formula(metric)} for {plural}" for plural, metric in kinds.items()]

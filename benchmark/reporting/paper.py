@@ -1,4 +1,4 @@
-"""The table of a paper: methods by data sets and tasks, as numbers and marks; an output draws it."""
+"""The table of a paper: methods by data sets and tasks, as numbers and marks for an output to draw."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ class Paper:
     """How tables are made for a paper.
 
     Args:
-        columns: Of the table over data sets, in order: tasks, metrics, one metric of one task (`click.log_loss`), `gain`,
-            `parameters`, `seconds`. By default the gain and the headline metric of every task.
-        names: What to print for methods, architectures, weightings, data sets and tasks, as `print_names` takes it.
-        notes: Whether notes and legends stand below the tables.
+        columns: The columns of the table over data sets, in order: tasks, metrics, one metric of one task
+            (`click.log_loss`), `gain`, `parameters`, `seconds`. By default, the gain and the headline metric of every
+            task.
+        names: Print names of methods, architectures, weightings, data sets and tasks, as `print_names` takes them.
+        notes: Whether to print notes and legends below the tables.
     """
 
     columns: Sequence[str] = ()
@@ -39,7 +40,7 @@ class Paper:
 
 @dataclass(frozen=True, slots=True)
 class PaperCell:
-    """A mean with the half-width of its interval; empty where there is none.
+    """A mean with the half-width of its interval; empty if there is no mean.
 
     Args:
         mean: As text.
@@ -66,7 +67,7 @@ class PaperColumn:
 
 @dataclass(frozen=True, slots=True)
 class PaperRow:
-    """A method, or a `reference` that is none."""
+    """A method or, if `reference`, a reference."""
 
     name: str
     cells: tuple[PaperCell, ...]
@@ -75,7 +76,7 @@ class PaperRow:
 
 @dataclass(frozen=True, slots=True)
 class PaperTable:
-    """The table, with a cell a row for each column."""
+    """The table, with one cell per row in each column."""
 
     columns: tuple[PaperColumn, ...]
     rows: tuple[PaperRow, ...]
@@ -85,7 +86,7 @@ class PaperTable:
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """A column of one data set, its cell of a method, and its cell of a reference by key."""
+    """A column of one data set, with functions that give the cell of a method and of a reference by key."""
 
     task: str
     head: str
@@ -95,7 +96,7 @@ class _Column:
 
 
 def paper_table(results: Sequence[Results], paper: Paper) -> PaperTable:
-    """One table over all data sets: the baseline first, the others by the mean of their gains, then references.
+    """One table over all data sets: first the baseline, then the other methods by their mean gain, then references.
 
     Raises:
         ValueError: if a column or a name is unknown.
@@ -217,9 +218,10 @@ def _cell(
 
 
 def _order(results: Sequence[Results]) -> dict[str, dict[int, str]]:
-    """By row, the method of each data set by its number: baselines first, then by the mean of their gains.
+    """By row, the method of each data set by its number: baselines first, then the others by their mean gain.
 
-    Tuned and default runs of one data set are apart, as two data sets of which one is called tuned: a method has one row.
+    Tuned and default runs of one data set are treated as two data sets, one of them called tuned, so a method has one
+    row.
     """
     rows: dict[str, dict[int, str]] = {}
     gains: dict[str, list[float]] = {}
@@ -234,7 +236,7 @@ def _order(results: Sequence[Results]) -> dict[str, dict[int, str]]:
 
 
 def _printed(row: str, methods: Iterable[str], names: Mapping[str, str]) -> str:
-    """The name of a row: its own, or else that of its tuned method."""
+    """The name of a row: its own, or else the name of its tuned method."""
     known = (names[method].removesuffix(_TUNED) for method in (row, *methods) if method in names)
     return next(known, row)
 
@@ -251,7 +253,7 @@ def _caption(results: Sequence[Results], rows: Sequence[PaperRow], names: Mappin
 def _notes(
     results: Sequence[Results], heads: Sequence[PaperColumn], rows: Sequence[PaperRow], names: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """What the marks of this table mean, and how its numbers came about."""
+    """What the marks of this table mean, and how its numbers were computed."""
     cells = [cell for row in rows for cell in row.cells]
     baselines = listed(
         name
@@ -268,7 +270,7 @@ def _notes(
         notes.append("Intervals are not adjusted.")
     if any(head.task == "gain" for head in heads):
         notes.append(
-            f"Gain: mean over tasks of the improvement over {baselines}, in per cent of what that is better than the constant."
+            f"Gain: mean over tasks of the improvement over {baselines}, in per cent of the baseline's own improvement over a constant."
         )
     if any(head.head == "seconds" for head in heads):
         notes.append("Seconds of training are medians over seeds.")

@@ -24,7 +24,7 @@ _MOST, _MOST_COMMANDS = 6, 30
 
 
 def dataset_facts(group: Group) -> tuple[tuple[str, str], ...]:
-    """Label and text of what the records say of the data."""
+    """Labels and texts about the data, from the records."""
     data = group.example.dataset
     facts = [("seeds", numbers(group.seeds))]
     if "splits" in data:
@@ -51,7 +51,7 @@ def dataset_facts(group: Group) -> tuple[tuple[str, str], ...]:
 
 
 def provenance(study: Study, selection: SelectionName) -> tuple[tuple[str, str], ...]:
-    """Label and text of how the runs were made."""
+    """Labels and texts about how the runs were made."""
     records = [run.record for run in study.runs]
     criteria = _distinct(r.selected_by.get("criterion") for r in records if r.selected_by)
     trainers = [flatten(config) for config in _different(r.config["trainer"] for r in records)]
@@ -72,7 +72,7 @@ def provenance(study: Study, selection: SelectionName) -> tuple[tuple[str, str],
 
 
 def command(runs: Sequence[Run]) -> str:
-    """The command that trains one method anew, with every parameter written out."""
+    """The command that trains one method again, with every parameter written out."""
     config = runs[0].record.config
     words = [f"{group}={config[group]['name']}" for group in ("dataset", "architecture", "weighting")]
     for group in ("dataset", "architecture", "weighting", "trainer"):
@@ -82,7 +82,7 @@ def command(runs: Sequence[Run]) -> str:
 
 
 def commands(study: Study, references: Sequence[ReferenceRecord]) -> tuple[str, ...]:
-    """The command lines that made the runs and the references, as the records have them; of very many, the first."""
+    """The command lines that made the runs and the references, from the records; only the first if there are very many."""
     environments = [record.environment for group in study.groups for record in fitting(group, references)]
     environments += [run.record.environment for run in study.runs]
     found = list(dict.fromkeys(e["command"] for e in environments if "command" in e))
@@ -91,10 +91,10 @@ def commands(study: Study, references: Sequence[ReferenceRecord]) -> tuple[str, 
 
 
 def configurations(study: Study) -> TextTable:
-    """The parameters of every method; what belongs to all alike, the trainer, only where it differs.
+    """The parameters of every method; the trainer's parameters only where they differ.
 
-    A tuned method has its own parameters on every data set, and a row for each; where its searches chose several values of
-    one, all of them.
+    A tuned method has its own parameters, and a row, on every data set. If its searches chose several values of a
+    parameter, all are shown.
     """
     found: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for run in study.runs:
@@ -123,7 +123,7 @@ def configurations(study: Study) -> TextTable:
 
 
 def _different(configs: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Each once, in order of appearance: thousands of runs have a handful, and to flatten one takes longer than to write it out."""
+    """The different configurations in order of appearance. Thousands of runs have only a few, and flattening one is slow."""
     return list({repr(config): config for config in configs}.values())
 
 
@@ -134,7 +134,7 @@ def _options(configs: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _distinct(values: Iterable[Any]) -> str:
-    """All different values in order of appearance; of many, how many and the range."""
+    """All different values in order of appearance; if there are many, their number and range."""
     found: Sequence[str] = list(dict.fromkeys(str(value) for value in values if value is not None))
     if len(found) <= _MOST:
         return ", ".join(found)

@@ -1,4 +1,4 @@
-"""What the statistics say, in sentences: one a method, one a reference, and the words of a cell."""
+"""What the statistics say in sentences, one for each method and each reference; and the words in cells."""
 
 from __future__ import annotations
 
@@ -18,14 +18,18 @@ from benchmark.statistics.wording import WORDS, bracketed, p_number, p_value, pl
 from benchmark.text import ABSENT, counted
 
 MOST = 40
-"""Methods of a data set that have a sentence; the tables have all verdicts."""
+"""Most methods of a data set with a sentence; the tables have all verdicts."""
 FEWEST_TOGETHER = 3
-"""So many methods of which the same is said share a sentence."""
-_SAME = {Verdict.EQUIVALENT: "to", Verdict.IDENTICAL: "to", Verdict.UNDECIDED: "from"}  # where no difference was found
+"""Methods with the same verdicts share a sentence from this number on."""
+_SAME = {
+    Verdict.EQUIVALENT: "to",
+    Verdict.IDENTICAL: "to",
+    Verdict.UNDECIDED: "from",
+}  # the verdicts without a difference
 
 
 def verdict_cell(comparison: Comparison | None) -> Cell:
-    """A verdict; where there is no column for it with the p that carries it: `better, p = 0.004`."""
+    """A verdict; its short form, for tables without a column of p, adds the p: `better, p = 0.004`."""
     if comparison is None or comparison.verdict is None:
         reason = comparison.reason if comparison is not None else None
         return Cell(f"not ranked: {reason}" if reason else ABSENT, short="not ranked" if reason else None)
@@ -33,7 +37,7 @@ def verdict_cell(comparison: Comparison | None) -> Cell:
 
 
 def _word_and_p(comparison: Comparison, verdict: Verdict, before: str = "") -> str:
-    """`worse, p = 0.004`, with words before the p; the verdict alone where no p supports it."""
+    """`worse, p = 0.004`, with words before the p; the verdict alone if no p supports it."""
     p = None if verdict is Verdict.UNDECIDED else comparison.p_of_verdict
     return WORDS[verdict] if p is None else f"{WORDS[verdict]}, {before}{p_value(p)}"
 
@@ -56,21 +60,21 @@ def verdicts(results: Results) -> tuple[Sentences | None, tuple[str, ...]]:
         ]
         sentences += _sentences(results, [comparisons for comparisons in found if comparisons])
         if len(methods) > MOST:
-            notes.append(f"The {len(methods) - MOST} methods that gain least have their verdicts in the tables only.")
+            notes.append(f"The tables have the verdicts of the {len(methods) - MOST} methods with the smallest gains.")
         if results.family.tests or (results.primary is not None and results.primary.tests):
             notes += _family_notes(results)
     for key, family in results.against_lines.items():
         sentences += _line_sentences(results, results.lines[key], family)
     if any(family.tests for family in results.against_lines.values()):
         notes.append(
-            "All methods against a reference are a family of tests of their own; a reference and a method with the same "
-            "seed have only their rows in common."
+            "The tests of all methods against a reference are a separate family. A reference and a method with the same seed "
+            "share only their rows."
         )
     return (Sentences(tuple(sentences)) if sentences else None), tuple(notes)
 
 
 def _sentences(results: Results, found: Sequence[Sequence[Comparison]]) -> list[Sentence]:
-    """One for each method, by its comparisons; methods of which the same is said, and no difference, share theirs."""
+    """One sentence for each method. Methods without a difference and with the same verdicts share one."""
     alike: dict[object, list[Sequence[Comparison]]] = defaultdict(list)
     for number, comparisons in enumerate(found):
         is_firm = any(c.verdict not in _SAME or c.reason is not None for c in comparisons)
@@ -86,7 +90,7 @@ def _sentences(results: Results, found: Sequence[Sequence[Comparison]]) -> list[
 
 
 def _sentence_of_all(results: Results, members: Sequence[Sequence[Comparison]]) -> str:
-    """The verdicts of several methods that have the same: with the largest p, and the range of seeds."""
+    """The verdicts of several methods that share them, with the largest p and the range of seeds."""
     other = members[0][0].baseline
     clauses: list[str] = []
     for verdict, preposition in _SAME.items():
@@ -121,39 +125,40 @@ def _family_notes(results: Results) -> list[str]:
     of = []
     if primary is not None and primary.tests:
         what = "the gain over tasks" if results.judges_gain else results.question.primary
-        of.append(f"the primary question, {what}, one test a method ({primary.tests})")
+        of.append(f"the primary question, {what}, one test per method ({primary.tests})")
     if tasks is not None and tasks.tests:
         of.append(f"methods times {'the other ' if of and not results.judges_gain else ''}tasks ({tasks.tests})")
     if contrasts is not None and contrasts.tests:
         of.append(f"declared contrasts ({contrasts.tests})")
     families = f"{'The family' if len(of) == 1 else 'Families'} of tests against {results.baseline}: {'; '.join(of)}. "
     families += (
-        "In each, p values are adjusted by Holm, so that with probability 95 % none of the differences that are claimed is false "
-        "(92 % where the methods' spreads differ very much); each family errs by itself. Equivalent: two one-sided tests place "
-        f"the difference inside the margin ({'; '.join(margins)}), adjusted in the same way, with an error of 5 % of their own."
+        "Within each family, p values are adjusted by Holm: with probability 95 %, all claimed differences are real (92 % if the "
+        "methods' spreads differ very much). Each family has its own error. Equivalent means that two one-sided tests place the "
+        f"difference inside the margin ({'; '.join(margins)}). They are adjusted in the same way, with their own error of 5 %."
     )
     notes = [families, _how(results)]
     if results.question.looks is not None:
         seeds = results.question.looks.seeds
         notes.append(
             f"Judged at up to {counted(len(seeds), 'look')}, announced in advance, at {joined([str(n) for n in seeds])} seeds. "
-            f"Each has its share of the 5 % of error: p is adjusted for {len(seeds)} looks too. A method that was decided got no "
-            "more seeds and keeps its verdict."
+            f"The looks share the error of 5 %, so p is also adjusted for {len(seeds)} looks. A decided method got no more seeds "
+            "and keeps its verdict."
         )
     notes.append(
-        f"Seeds for the margin: with about so many, {POWER:.0%} of all sweeps would find a true difference as large as the "
-        f"margin, and {POWER:.0%} would place equal methods inside it, with the spread seen here; the difference seen here "
-        "plays no part."
+        f"Seeds for the margin: with about this many, {POWER:.0%} of all sweeps would find a true difference as large as the "
+        f"margin, and {POWER:.0%} would find equal methods equivalent. The number depends on the spread seen here, not on the "
+        "difference seen here."
     )
     return notes
 
 
 def _how(results: Results) -> str:
     if have_several_draws(results.group):
-        return "Runs differ in their data, so methods are paired by data and seed: Student's t."
+        return "Runs differ in their data, so methods are paired by data and seed (Student's t)."
     return (
-        "All runs have the same data, so they are not paired by seed: differences of means, with spreads that are estimated "
-        "over all methods together (empirical Bayes, from four methods on) and Satterthwaite's degrees of freedom."
+        "All runs have the same data, so methods are not paired by seed. Tests are of differences of means, with "
+        "Satterthwaite's degrees of freedom; from four methods on, spreads are estimated over all methods together "
+        "(empirical Bayes)."
     )
 
 
@@ -162,7 +167,7 @@ def _number(value: float) -> str:
 
 
 def _sentence(results: Results, comparisons: Sequence[Comparison]) -> str:
-    """All verdicts of one method in a sentence, the firm ones first."""
+    """All verdicts of one method in a sentence, differences first."""
     reasons = {c.reason for c in comparisons if c.verdict is None}
     who, other = comparisons[0].method, comparisons[0].baseline
     if all(c.verdict is None for c in comparisons):
@@ -190,7 +195,7 @@ def _sentence(results: Results, comparisons: Sequence[Comparison]) -> str:
 
 
 def _where(comparisons: Sequence[tuple[Comparison, str]]) -> str:
-    """`over all tasks and on click and like`, each followed by its text."""
+    """`over all tasks and on click and like`, each followed by its own text."""
     gain = [f"over all tasks{text}" for c, text in comparisons if c.metric == GAIN]
     tasks = [f"{c.task}{text}" for c, text in comparisons if c.metric != GAIN]
     return " and ".join([*gain, *([f"on {joined(tasks)}"] if tasks else [])])
@@ -223,24 +228,24 @@ def _within(comparison: Comparison, results: Results, p: str) -> str:
 
 
 def _about(seeds: Sequence[int]) -> str:
-    """` (about 14 to 40 seeds for the margin)`; of more than anybody trains, only that."""
+    """` (about 14 to 40 seeds for the margin)`, or a text that says that even `PRACTICAL` seeds are not enough."""
     known = [number for number in seeds if number <= PRACTICAL]
     if not known:
-        return f" (not even {PRACTICAL} seeds would do)"
+        return f" (even {PRACTICAL} seeds would not be enough)"
     ends = [f"{float(f'{of:.2g}'):,.0f}" for of in (min(known), max(known))]
     beyond = "" if len(known) == len(seeds) else ", or more"
     return f" (about {' to '.join(dict.fromkeys(ends))} seeds for the margin{beyond})"
 
 
 def _line_sentences(results: Results, line: Line, family: Family) -> Iterable[Sentence]:
-    """For each task, how many methods are better and worse than a reference, and who is the best against it."""
+    """For each task, how many methods are better and worse than a reference, and how the best method compares."""
     for task in results.group.tasks:
         found = [c for c in family.comparisons if c.task == task.name and c.verdict is not None]
         if not found:
             continue
         counts = {word: sum(c.verdict is verdict for c in found) for verdict, word in WORDS.items()}
         said = ", ".join(f"{number} {word}" for word, number in counts.items() if number)
-        text = f"{line.name} on {task.name}: of {len(found)} methods against it {said}."
+        text = f"{line.name} on {task.name}: of {len(found)} methods compared with it, {said}."
         best = results.best.get((task.name, metrics.headline_name(task)))
         against = family.get(task.name, best) if best is not None else None
         if against is not None and against.verdict is not None and against.difference is not None:

@@ -1,4 +1,4 @@
-"""The tables of one data set's tasks, one each, and the two selections side by side."""
+"""The tables of one data set: one for each task, and one with both selections side by side."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _with_rows_cell(results: Results, task: Task, method: str) -> Cell:
 
 
 def _row_notes(results: Results, task: Task) -> list[str]:
-    """What the test rows leave open, and why it is unknown of some methods."""
+    """What the test rows leave open, and why this is unknown for some methods."""
     found = {m: e for m in results.group.by_method if (e := results.rows.get((task.name, m))) is not None}
     known = {method: error for method, error in found.items() if isinstance(error, RowError)}
     notes = []
@@ -95,16 +95,16 @@ def _row_notes(results: Results, task: Task) -> list[str]:
         of = f"{error.rows:,} rows" + (f" of {error.clusters:,} users" if error.clusters < error.rows else "")
         size = number(max(least), two_digits(max(least)))
         notes.append(
-            f"Least visible difference on these rows ({of}): {size} {label(metrics.headline_name(task), task)}, of the method "
+            f"Least visible difference on these rows ({of}): {size} {label(metrics.headline_name(task), task)}, for the method "
             f"where it is largest. No number of seeds finds a smaller one with {POWER:.0%} power. Δ over seeds and test rows "
-            "says what other test rows could give."
+            "also covers the choice of test rows."
         )
     reasons = dict.fromkeys(error for error in found.values() if isinstance(error, str))
     return [*notes, *(f"No interval over test rows: {reason}." for reason in reasons)]
 
 
 def _shown_metrics(results: Results, task: Task) -> list[str]:
-    """The metrics beside the headline metric that have a column: its conditional form first, then the others."""
+    """The metrics besides the headline metric that have a column: first its conditional form, then the others."""
     primary, order = metrics.headline_name(task), metrics.shown(task)
     known = {metric for name, metric in (*results.estimates, *results.undefined) if name == task.name} - {primary}
     conditional = sorted(metric for metric in known if "|" in metric and metric.startswith(f"{primary}["))
@@ -142,7 +142,7 @@ def _mean_cell(results: Results, task: Task, metric: str, line: Line) -> Cell:
 
 def _line_notes(results: Results, task: Task) -> list[str]:
     return [
-        f"The verdict of {results.lines[key].name} is of the family of all methods against it, and its p adjusted in that."
+        f"The verdict of {results.lines[key].name} belongs to the family of all methods against it, and p is adjusted in that family."
         for key in results.lines
         if (found := results.line_to_baseline(key, task)) is not None and found.verdict is not None
     ]
@@ -155,7 +155,7 @@ def _about(results: Results, task: Task) -> str:
 
 
 def selection_table(results: Results) -> TextTable | None:
-    """The headline metrics at the joint epoch and at each task's own, where any method has the two apart."""
+    """The headline metrics at the joint epoch and at each task's own, if the two differ for any method."""
     group = results.group
     joint, own = (
         (results.estimates, results.other) if results.selection == "joint" else (results.other, results.estimates)

@@ -1,11 +1,11 @@
-"""Small forms of words that several parts of a report use."""
+"""Small phrases that several parts of a report use."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 PRACTICAL = 100
-"""Seeds beyond which nobody goes on: larger numbers are not printed."""
+"""The largest practical number of seeds; larger numbers are not printed."""
 
 
 def joined(parts: Sequence[str]) -> str:

@@ -1,9 +1,9 @@
-"""Seeds until it is decided: judged at looks that were announced before, methods stop when the primary question is answered.
+"""Adds seeds until every comparison is decided: methods are judged at announced looks and stop when decided.
 
-At each look every open method and the baseline have so many seeds. Whoever is better, worse or equivalent keeps that verdict
-and gets no more; the others go on to the next look. The error of 5 % is split over the looks (`benchmark.statistics.looks`), and
-the records carry them, so that a report judges with the same share. Nothing else is stored: the same command finds the records,
-looks again, and goes on.
+At each look, every open method and the baseline have the look's number of seeds. A method that is better, worse or
+equivalent keeps that verdict and gets no more seeds; the others continue to the next look. The error of 5 % is split
+over the looks (`benchmark.statistics.looks`). The records store the looks, so that a report judges with the same share.
+Nothing else is stored: the same command finds the records, judges again, and continues.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from benchmark.text import counted, duration, listed
 
 @dataclass(slots=True)
 class _Method:
-    """A method on a data set, and how far it is.
+    """A method on a data set, and its progress.
 
     Args:
-        overrides: Hydra's, without a seed.
+        overrides: Hydra's overrides, without a seed.
         name: `mmoe/equal`.
         data: The digest of its data set.
-        primary: What it is judged by.
-        runs: Those of the looks so far.
-        trials: Those of its searches.
-        found: At the last look.
+        primary: The primary endpoint.
+        runs: The runs of the looks so far.
+        trials: The trials of its searches.
+        found: The comparison at the last look.
         stopped: Why it is not judged.
     """
 
@@ -58,13 +58,13 @@ class _Method:
 
     @property
     def is_open(self) -> bool:
-        """Does it go on to the next look? Who is not judged does not."""
+        """Does it continue to the next look? A method that is not judged does not."""
         return self.stopped is None and (self.found is None or self.found.verdict is Verdict.UNDECIDED)
 
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """How methods are tuned before they are compared; for the arguments see `benchmark.runs.tuning.tune`."""
+    """How methods are tuned before they are compared. For the arguments, see `benchmark.runs.tuning.tune`."""
 
     trials: int
     sampler: str
@@ -77,22 +77,22 @@ def decide(
     looks: Sequence[int], margin: str | None = None, baseline: str = BASELINE,
     trials: int = 0, sampler: str = "halton", space: Mapping[str, Any] | None = None, replicate: str = "search",
 ) -> None:  # fmt: skip
-    """Runs look by look, and says at each who is decided and what the next one costs.
+    """Runs look by look. At each look, it says which methods are decided and what the next look costs.
 
     Args:
-        overrides: One list of overrides per job; in place of their seeds come those of the looks, from 0 on.
-        compose: Makes the configuration of one.
+        overrides: One list of overrides per job; their seeds are replaced by the seeds of the looks, from 0 on.
+        compose: Makes the configuration of one job.
         launch: Hydra's launcher.
-        looks: Numbers of seeds at which it is judged.
-        margin: Of the primary endpoint, `0.5%` of gain; None: the one it has if nothing is declared.
+        looks: The numbers of seeds at which methods are judged.
+        margin: The margin of the primary endpoint, such as `0.5%` of gain; None: its default.
         baseline: The method that others are compared to.
-        trials: Of every search; 0: the default parameters are compared.
-        sampler: As for `benchmark.runs.tuning.tune`, like those that follow.
-        space: What is tried.
-        replicate: What is repeated of a tuned method.
+        trials: Trials per search; 0: compare the default parameters.
+        sampler: As for `benchmark.runs.tuning.tune`.
+        space: The same.
+        replicate: The same.
 
     Raises:
-        ValueError, FileNotFoundError: if anything cannot run; then nothing of that stage is started.
+        ValueError, FileNotFoundError: if a run cannot start; then no run of that stage is started.
         SystemExit: 1, if a run failed or left no record.
     """
     asked = announce(overrides, compose, looks, margin, baseline, trials, sampler, space, replicate)
@@ -125,10 +125,10 @@ def decide(
 
 
 def _told(sweep: Sweep, job: Job, announced: Mapping[str, Any]) -> Record | None:
-    """The record of a job; one of a run that was there already is told of the looks.
+    """The record of a job. The looks are added to the record of an earlier run.
 
     Raises:
-        ValueError: if it was judged at other looks: an error that is spent cannot be split anew.
+        ValueError: if it was judged at other looks: error already spent cannot be split again.
     """
     record = sweep.record(job)
     if record is None or record.config.get("looks") == announced:
@@ -136,7 +136,7 @@ def _told(sweep: Sweep, job: Job, announced: Mapping[str, Any]) -> Record | None
     if other := record.config.get("looks"):
         raise ValueError(
             f"{job.record} was judged at looks {other.get('seeds')} with the margin {other.get('margin')}, found "
-            f"{announced.get('seeds')} and {announced.get('margin')}: go on with the same, or take another results_dir"
+            f"{announced.get('seeds')} and {announced.get('margin')}: continue with the same, or use another results_dir"
         )
     record.config["looks"] = dict(announced)
     record.write(job.config.results_dir)
@@ -210,7 +210,7 @@ def announce(
 
 
 def _going(methods: Sequence[_Method], baseline: str) -> list[_Method]:
-    """The open methods, and the baselines of their data sets."""
+    """The open methods and the baselines of their data sets."""
     rivals = [method for method in methods if method.name != baseline and method.is_open]
     data = {method.data for method in rivals}
     return [method for method in methods if method in rivals or (method.name == baseline and method.data in data)]
@@ -240,7 +240,7 @@ def _run(
 def _tell(
     methods: Sequence[_Method], baseline: str, look: int, plan: Looks, sweep: Sweep, tuning: Tuning | None
 ) -> None:
-    """Who is decided, who is open, and what the next look costs."""
+    """Which methods are decided, which are open, and what the next look costs."""
     rivals = [method for method in methods if method.name != baseline]
     parts = []
     for verdict, word in WORDS.items():

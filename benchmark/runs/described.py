@@ -1,4 +1,4 @@
-"""What a record says of its data: which rows, in which splits, and what the test rows alone decide."""
+"""What a record says about its data: the rows, their splits, and the facts that depend on test rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmark.records.record import TRIAL
 
 
 def identify(data: Data, purpose: str) -> dict[str, Any]:
-    """What is equal in runs on the same rows: fingerprint, splits, schema and, except in trials, a hash of the test rows."""
+    """What is equal for runs on the same rows: fingerprint, splits, schema and, except in trials, a hash of the test rows."""
     splits = {"train": data.train, "validation": data.validation, "test": data.test}
     return {
         "fingerprint": data.fingerprint,
@@ -25,12 +25,12 @@ def identify(data: Data, purpose: str) -> dict[str, Any]:
 
 
 def describe(name: str, data: Data, identity: dict[str, Any]) -> dict[str, Any]:
-    """A record's `dataset`: what the data are, and but for trials what the test rows alone decide (the constant's metrics).
+    """A record's `dataset`: the description of the data and, except for trials, facts of the test rows (the constant's metrics).
 
     Args:
-        name: Of the data set.
-        data: The same, prepared.
-        identity: What `identify` says of it.
+        name: The name of the data set.
+        data: The prepared data.
+        identity: The result of `identify`.
     """
     described: dict[str, Any] = {
         "name": name,
@@ -50,12 +50,12 @@ def describe(name: str, data: Data, identity: dict[str, Any]) -> dict[str, Any]:
 
 
 def _hash_rows(data: Data) -> str:
-    """Of the test rows: equal in two records if they were judged on the same rows."""
+    """Hash of the test rows: equal in two records if they were judged on the same rows."""
     hashed = hashlib.sha256()
     for array in data.test.features.arrays():
         hashed.update(np.ascontiguousarray(array).tobytes())
     labels_RT = np.ascontiguousarray(data.test.labels)
-    hashed.update(labels_RT.astype("<f4").tobytes())  # as records have it from when labels were float32
+    hashed.update(labels_RT.astype("<f4").tobytes())  # float32 as in records from before labels were float64
     for label in labels_RT.T:
         hashed.update(exact_bytes(label))
     return hashed.hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""What a record says of machine and cost: versions, commit, command, threads, memory."""
+"""What a record says about machine and cost: versions, commit, command, threads, memory."""
 
 from __future__ import annotations
 
@@ -48,23 +48,25 @@ def environment() -> dict[str, Any]:
 
 
 def _command() -> str:
-    program, *arguments = sys.argv  # in a worker those of the sweep: the sweeper sends them along
+    program, *arguments = sys.argv  # in a worker, those of the sweep, which the sweeper sends
     name = Path(program).name
-    # `mtlbench run` is one word there
+    # `mtlbench run` is one word here
     words = ["python", "-m", "benchmark"] if name == "__main__.py" else name.split()
     return shlex.join([*words, *arguments])
 
 
 @lru_cache
 def _commit() -> str | None:
-    """The git commit of this code, with `-dirty` where files differ; None if it is no checkout."""
+    """The git commit of this code, with `-dirty` if files differ; None outside a checkout."""
 
     def git(*words: str) -> str:
         command = ["git", "-C", str(Path(__file__).parent), *words]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603  no user's words
 
     try:
-        git("ls-files", "--error-unmatch", Path(__file__).name)  # or it is installed within somebody else's checkout
+        git(
+            "ls-files", "--error-unmatch", Path(__file__).name
+        )  # otherwise it is installed within another project's checkout
         return git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
     except (OSError, subprocess.CalledProcessError):
         return None
@@ -72,7 +74,7 @@ def _commit() -> str | None:
 
 @contextmanager
 def limited_threads(number: int) -> Iterator[int]:
-    """Torch has so many threads inside, or all if 0; yields how many these are."""
+    """Inside, torch has this number of threads, or all if 0. Yields the actual number."""
     before = torch.get_num_threads()
     if number:
         torch.set_num_threads(number)
@@ -108,14 +110,14 @@ def cost(model: Architecture, fit: Fit, data: Data, threads: int, device: torch.
 
 
 def multiply_adds(model: Architecture, features: Features, device: torch.device | str = "cpu") -> int:
-    """Multiply-adds a row of all matrix products in `forward`: Linears, experts, gates, and the mixing of experts.
+    """Multiply-adds per row of all matrix products in `forward`: Linears, experts, gates, and the mixing of experts.
 
-    The first layer counts as the product over the concatenated embeddings, whichever way it takes. Lookups and element-wise
-    operations count nothing.
+    The first layer counts as the product over the concatenated embeddings, however it is computed. Lookups and
+    element-wise operations do not count.
 
     Args:
-        model: On `device`. It is left as it was.
-        features: Of at least one row; the values do not matter.
+        model: On `device`. It is left unchanged.
+        features: Features of at least one row; the values do not matter.
         device: Where to count.
     """
     batch = unlabelled(features.to(device), len(model.schema.tasks), device)
@@ -133,7 +135,7 @@ def multiply_adds(model: Architecture, features: Features, device: torch.device 
 
 
 def reset_peak_memory(device: torch.device) -> None:
-    """The high water mark starts again at what is in use."""
+    """Resets the peak to the memory in use now."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return
@@ -142,7 +144,7 @@ def reset_peak_memory(device: torch.device) -> None:
 
 
 def _peak_memory(device: torch.device) -> int | None:
-    """Highest memory in use since the reset: the GPU's allocations, or the whole process on Linux; else unknown."""
+    """Peak memory since the reset: the GPU's allocations, or the whole process on Linux; otherwise unknown."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     try:

@@ -1,7 +1,7 @@
-"""How far things are: a bar for the run at work on a terminal, and one line for each finished run of a sweep.
+"""Progress: a bar for the current run on a terminal, and one line for each finished run of a sweep.
 
-A sweep lists the records it waits for in a file and names it in an environment variable, which the workers of any launcher
-have too: so every worker can say "[7/12] ... 4 min left" by looking which records exist.
+A sweep lists the records it waits for in a file and names the file in an environment variable, which workers of any
+launcher inherit. So every worker can print "[7/12] ... 4 min left" by checking which records exist.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ SWEEP = "MTLBENCH_SWEEP"
 
 
 class Bar(tqdm):  # type: ignore[type-arg]
-    """A bar of one process. tqdm's own lock is one for several, whose semaphores stay behind where a worker is killed."""
+    """A bar of one process. tqdm's own lock is for several processes, and leaves semaphores behind if a worker is killed."""
 
 
 Bar.set_lock(threading.RLock())
 
 
 class RunProgress:
-    """The bar of one run; silent where nobody would see it, or where several processes would write over each other.
+    """The bar of one run; silent without a terminal, or if several processes would overwrite each other's bars.
 
     Args:
         label: What is running.
-        num_steps: Steps at most.
+        num_steps: The largest number of steps.
     """
 
     def __init__(self, label: str, num_steps: int) -> None:
         sweep = _sweep()
         owner = os.getpid() if sweep is None else sweep["pid"]
-        hidden = True if owner != os.getpid() else None  # None: only where stderr is no terminal
+        hidden = True if owner != os.getpid() else None  # None: disabled only if stderr is not a terminal
         self._bar = Bar(total=num_steps, desc=label, unit="step", leave=False, disable=hidden, dynamic_ncols=True)
 
     def __enter__(self) -> RunProgress:
@@ -59,7 +59,7 @@ class RunProgress:
         self._bar.close()
 
     def step(self, count: int) -> None:
-        """`count` more steps are done."""
+        """Notes `count` more finished steps."""
         self._bar.update(count)
 
     def epoch(self, entry: dict[str, Any]) -> None:
@@ -70,9 +70,9 @@ class RunProgress:
 
 @contextmanager
 def sweep_progress() -> Iterator[Callable[[Sequence[Path]], None]]:
-    """While inside, `line_of` counts the records of the sweep's present stage, in this process and in its workers.
+    """Inside, `line_of` counts the records of the sweep's current stage, in this process and in its workers.
 
-    Yields a function that takes the records of the next stage. Workers outlive a stage, so all have one file.
+    Yields a function that takes the records of the next stage. Workers outlive a stage, so all stages share one file.
     """
     with tempfile.NamedTemporaryFile("w", suffix=".json", delete=False) as file:
         path = Path(file.name)
@@ -108,7 +108,7 @@ def line_of(record: Record) -> str:
 
 
 def _sweep() -> dict[str, Any] | None:
-    """What `sweep_progress` wrote; None outside of a sweep, and for a worker on a machine that does not see the file."""
+    """What `sweep_progress` wrote; None outside a sweep, and for a worker that cannot see the file."""
     try:
         state: dict[str, Any] = json.loads(Path(os.environ[SWEEP]).read_text())
     except (KeyError, OSError):
@@ -120,7 +120,7 @@ def _place() -> tuple[str, str]:
     state = _sweep()
     if state is None:
         return "", ""
-    # a record of before this sweep does not count; file times are coarser than the clock
+    # a record from before this sweep does not count; file times are coarser than the clock
     done = sum(
         path.is_file() and path.stat().st_mtime >= state["started"] - 0.1 for path in map(Path, state["records"])
     )
@@ -132,7 +132,7 @@ def _place() -> tuple[str, str]:
 def _outcome(record: Record) -> str:
     if record.status != "finished":
         error = record.error or {}
-        kind = error.get("type")  # of a ValueError and a divergence, the message says it all
+        kind = error.get("type")  # the message of a ValueError or a divergence is enough
         named = "" if kind in (None, "ValueError", "Diverged") else f"{kind}: "
         return f"{record.status}: {named}{error.get('message', '')}"
     parts = []
@@ -146,5 +146,5 @@ def _outcome(record: Record) -> str:
 
 
 def say(line: str) -> None:
-    """One write per line, so that the lines of several workers do not mix; above a bar, if there is one."""
+    """One write per line, so that lines of several workers do not mix; above the bar, if there is one."""
     Bar.write(line, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""run(config) -> Record: one run from its configuration to the record it leaves. The flow of the house, in order."""
+"""run(config) -> Record: one run, from its configuration to its record, step by step."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from benchmark.weightings import Weighting
 def run(config: RunConfig | DictConfig) -> Record:
     """Trains, selects and evaluates one configuration, and writes its record.
 
-    A run whose record is there already is not repeated: the record is returned. See `finished_before`.
+    A run with an existing record is not repeated: the record is returned. See `finished_before`.
 
     Args:
         config: What to run: `RunConfig(dataset="shop", architecture="mmoe")`.
@@ -52,7 +52,7 @@ def run(config: RunConfig | DictConfig) -> Record:
 
     Raises:
         ValueError, FileNotFoundError: for a configuration that cannot run, before anything is written.
-        Exception: whatever ends the run otherwise, after a record of status `failed` was written.
+        Exception: whatever else ends the run, after a record of status `failed` was written.
     """
     config = typed(config)
     check(config)
@@ -66,7 +66,7 @@ def run(config: RunConfig | DictConfig) -> Record:
     record = new_record(config, data, identity)
     try:
         _execute(config, data, record)
-    except Exception as error:  # an interrupted run leaves no record: it did not fail
+    except Exception as error:  # an interrupted run did not fail, so it leaves no record
         record.status = "failed"
         record.error = {
             "type": type(error).__name__,
@@ -78,7 +78,7 @@ def run(config: RunConfig | DictConfig) -> Record:
     path = record.write(config.results_dir)
     for kept, file in _beside(config, path):
         if not (kept and record.status == "finished"):
-            file.unlink(missing_ok=True)  # of an earlier run under this id: it would not fit the record
+            file.unlink(missing_ok=True)  # from an earlier run with this id: it would not fit the record
     return record
 
 
@@ -94,11 +94,11 @@ def build_data(config: RunConfig) -> Data:
 
 
 def check(config: RunConfig) -> None:
-    """Everything that can be known to be wrong before data is read or anything is trained.
+    """Checks everything that can be checked before data is read.
 
     Raises:
-        ValueError: if the architecture does not suit the data set, the weighting or monitor names an unknown task, there is
-            no such device, or the results folder cannot be written.
+        ValueError: if the architecture does not suit the data set, the weighting or monitor names an unknown task,
+            there is no such device, or the results folder cannot be written.
     """
     declared = build_dataset(config).declared()
     reason = registry.architectures.get(config.architecture.name).requires(declared)  # type: ignore[attr-defined]
@@ -141,10 +141,11 @@ def _check_question(config: RunConfig, tasks: Sequence[Task]) -> None:
 
 
 def check_data(config: RunConfig, data: Data) -> None:
-    """Everything that can be known to be wrong once data is read, and before anything is trained.
+    """Checks everything that can be checked after data is read and before training.
 
     Raises:
-        ValueError: if a regression target does not vary in train, or validation cannot judge what `trainer.monitor` needs.
+        ValueError: if a regression target does not vary in train, or validation cannot judge what `trainer.monitor`
+            needs.
     """
     TargetScale.of(data.train, data.schema.tasks)
     check_judgeable(data, config.trainer.monitor)
@@ -158,7 +159,7 @@ def finished_before(config: RunConfig, identity: dict[str, Any]) -> Record | Non
 
     Args:
         config: The run.
-        identity: What `identify` says of its data.
+        identity: The result of `identify` for its data.
     """
     path = record_path(config.results_dir, config.identity, config.id)
     record = None if config.rerun or config.debug else find_record(path)
@@ -173,7 +174,7 @@ def finished_before(config: RunConfig, identity: dict[str, Any]) -> Record | Non
 
 
 def _beside(config: RunConfig, record: Path) -> tuple[tuple[bool, Path], ...]:
-    """The files that a finished run may leave beside its record, each with whether it is to."""
+    """The files that a finished run may save beside its record, and whether it should."""
     return (
         (config.save_checkpoint, record.with_suffix(".safetensors")),
         (config.keeps_predictions, path_of_predictions(record)),
@@ -181,13 +182,13 @@ def _beside(config: RunConfig, record: Path) -> tuple[tuple[bool, Path], ...]:
 
 
 def keep_test_rows(config: RunConfig, identity: dict[str, Any]) -> None:
-    """Writes labels and users of the test rows, where predictions are asked for and nobody has written them.
+    """Writes labels and users of the test rows if predictions are asked for and the file is missing.
 
-    So records that were published without, as no part of a data set may be, get them from who has the data.
+    Published records do not contain parts of a data set; anyone who has the data can add this file.
 
     Args:
         config: The run.
-        identity: What `identify` says of its data.
+        identity: The result of `identify` for its data.
     """
     if config.keeps_predictions:
         path = path_of_test_rows(record_path(config.results_dir, config.identity, config.id), identity["test_rows"])
@@ -197,7 +198,7 @@ def keep_test_rows(config: RunConfig, identity: dict[str, Any]) -> None:
 
 
 def new_record(config: RunConfig, data: Data, identity: dict[str, Any]) -> Record:
-    """A record with all that is known before training. Its status is `failed` until it is another."""
+    """A record with all that is known before training. Its status is `failed` until the run ends otherwise."""
     return Record(
         id=config.id,
         status="failed",
@@ -214,7 +215,9 @@ def new_record(config: RunConfig, data: Data, identity: dict[str, Any]) -> Recor
 def _execute(config: RunConfig, data: Data, record: Record) -> None:
     device = device_of(config)
     with limited_threads(config.threads) as threads, guarded(registry.trackers.build(config.tracker)) as tracker:
-        if record.purpose != TRIAL:  # the trainer checks the splits that it reads; this one before hours are spent
+        if (
+            record.purpose != TRIAL
+        ):  # the trainer checks the splits that it reads; check test here, before hours are spent
             data.test.features.check(data.schema, "test")
         trainer = build_trainer(config, data, device)
         model, scale = trainer.model, trainer.scale
@@ -271,10 +274,10 @@ def build_trainer(config: RunConfig, data: Data, device: torch.device) -> Traine
 
 
 def _evaluate_selected(trainer: Trainer, fit: Fit, record: Record) -> dict[SelectionName, dict[str, np.ndarray]]:
-    """Validation and test, once, at the jointly selected epoch, and each task at its own best epoch; of a trial, no test.
+    """Evaluates validation and test once: at the jointly selected epoch, and each task at its own best epoch. Trials skip test.
 
     Returns:
-        The outputs for test, as `save_predictions` takes them; of a trial none.
+        The outputs for test, as `save_predictions` takes them; none for a trial.
     """
     selection, epochs = fit.selection, [entry["epoch"] for entry in fit.epochs]
     record.best_epoch = epochs[selection.best - 1]

@@ -1,14 +1,14 @@
-"""One search of one method: what each trial tries, what came of it, and which was best.
+"""One search of one method: what each trial tries, its result, and which trial was best.
 
-All methods try the same values: trial n of search s stands at the nth point of a scrambled Halton sequence (Owen 2017,
-arXiv:1706.02808) that s alone seeds. The parameters of the trainer, which every method has, come from one sequence; those of
-architectures and weightings from a second, with a coordinate for each parameter of the space, so that no method's own parameters
-move what it shares with others. Every coordinate has a prime base of its own, in both together: few points of a Sobol sequence
-are split into the same halves by some pairs of coordinates, so that a large network would never meet a high learning rate. TPE
-begins with the same points.
+All methods try the same values: trial n of search s uses the nth point of a scrambled Halton sequence (Owen 2017,
+arXiv:1706.02808), seeded by s alone. The trainer's parameters, which every method has, come from one sequence.
+Parameters of architectures and weightings come from a second one, with a coordinate for each parameter of the space, so
+that a method's own parameters do not change what it shares with others. Every coordinate of both sequences has its own
+prime base. With a Sobol sequence, some pairs of coordinates split few points into the same halves, so a large network
+would never get a high learning rate. TPE begins with the same points.
 
-There is no store beside the records: what a trial tries follows from the search's seed, the trial's number and, for TPE, the
-trials before it, so a search that was interrupted is built again by proposing anew and finding the records.
+There is no store besides the records. What a trial tries depends on the search's seed, the trial's number and, for TPE,
+the earlier trials. So an interrupted search is rebuilt by proposing again and finding the records.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from benchmark.settings.config import RunConfig
 from benchmark.settings.hydra_text import value_text
 from benchmark.settings.registry import plain
 
-STARTUP_TRIALS = 4  # of TPE: points of the sequence before it models; Optuna's 10 would be a whole budget
+STARTUP_TRIALS = 4  # points of the sequence before TPE starts to model; Optuna's 10 would be a whole budget
 SAMPLERS = ("halton", "tpe")
-MOST_TRIALS = FIRST_TRIAL_SEED  # of a search: so many seeds are its own
+MOST_TRIALS = FIRST_TRIAL_SEED  # per search: it has this many seeds of its own
 REPLICATES = ("search", "seed")
-"""What is repeated of a tuned method: a search with one run of what it chose, or that run alone, of one search."""
+"""What is repeated for a tuned method: the search with one run of its choice, or only that run, after one search."""
 
 
 @dataclass(slots=True)
@@ -50,7 +50,7 @@ class Trial:
         number: From 0.
         parameters: What it tries, {key: plain value}.
         job: The run.
-        record: What came of it, once it has run.
+        record: The record, once it has run.
     """
 
     number: int
@@ -60,7 +60,7 @@ class Trial:
 
     @property
     def value(self) -> float:
-        """The criterion on validation at the selected epoch, higher is better; -inf if it failed or diverged."""
+        """The criterion on validation at the selected epoch; higher is better, -inf if it failed or diverged."""
         found = self.record.criterion if self.record is not None else None
         return -math.inf if found is None else found
 
@@ -71,13 +71,13 @@ class MethodSearch:
 
     Args:
         overrides: Hydra's overrides of the method, without a seed.
-        node: What they compose, with the default parameters.
+        node: The composed configuration, with the default parameters.
         config: The same, typed.
-        search_seed: Decides what its trials try.
-        seeds: Of the runs of what it chose.
+        search_seed: Determines what its trials try.
+        seeds: The seeds for runs of its choice.
         sampler: halton or tpe.
         space: All parameters that any method tries.
-        trials: Those so far, in order of number.
+        trials: The trials so far, in order of number.
     """
 
     overrides: list[str]
@@ -96,9 +96,9 @@ class MethodSearch:
 
     @property
     def id(self) -> str:
-        """12 hex digits of the procedure, the same for every search seed: of what decides its trials but that.
+        """12 hex digits of the procedure: a hash of all that determines its trials except the search seed.
 
-        The values that are tried in place of the defaults have no part.
+        The defaults of searched parameters are left out.
         """
         groups = ("dataset", "architecture", "weighting", "trainer")
         identity = {key: plain(getattr(self.config, key)) for key in groups}
@@ -125,7 +125,7 @@ class MethodSearch:
 
     def _modelled(self, number: int) -> dict[str, Any]:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        seed = derive(number, "tuning", str(self.search_seed)) % 2**32  # as wide as Optuna's samplers take it
+        seed = derive(number, "tuning", str(self.search_seed)) % 2**32  # as wide as Optuna's samplers accept
         sampler = optuna.samplers.TPESampler(n_startup_trials=STARTUP_TRIALS, seed=seed)
         study = optuna.create_study(direction="maximize", sampler=sampler)
         distributions = {parameter.key: parameter.distribution for parameter in self.own}
@@ -136,7 +136,7 @@ class MethodSearch:
         return {parameter.key: parameter.value(asked[parameter.key]) for parameter in self.own}
 
     def ask(self, number: int) -> Trial:
-        """Adds the trial of this number, which is the next.
+        """Adds the next trial, which must have this number.
 
         Raises:
             ValueError: if it cannot run.
@@ -161,7 +161,7 @@ class MethodSearch:
         return trial
 
     def tuned(self) -> list[Job]:
-        """The runs of the best trial's parameters, one a seed; none if every trial failed. Their ledger is in `Record.config`."""
+        """The runs of the best trial's parameters, one per seed; none if every trial failed. `Record.config` holds their ledger."""
         if self.has_failed:
             return []
         best = self.best
@@ -177,7 +177,7 @@ class MethodSearch:
 
     @property
     def ends(self) -> dict[str, str]:
-        """{parameter: lowest or highest}, of those of the best trial at an end of what its trials tried."""
+        """{parameter: lowest or highest}, for the best trial's parameters at an end of what was tried."""
         found = {
             p.key: p.end(self.best.parameters[p.key], [t.parameters[p.key] for t in self.trials]) for p in self.own
         }
@@ -185,12 +185,12 @@ class MethodSearch:
 
     @property
     def has_failed(self) -> bool:
-        """Did every trial fail? Then there is nothing to choose; trials that diverged are results."""
+        """Did every trial fail? Then there is nothing to choose. Diverged trials count as results."""
         return all(trial.record is not None and trial.record.status == "failed" for trial in self.trials)
 
     @property
     def best(self) -> Trial:
-        """The best on validation; ties, and trials of which none finished, go to the lowest number."""
+        """The best trial on validation. Ties go to the lowest number, also if no trial finished."""
         return max(self.trials, key=lambda trial: trial.value)
 
     def _tuning(self, number: int, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -203,7 +203,7 @@ class MethodSearch:
         }
 
     def _job(self, parameters: dict[str, Any], *, tuning: dict[str, Any], **changes: Any) -> Job:
-        """The method with other values. Composed once and then changed: a search has many trials, and composing is slow."""
+        """The method with other values. It is composed once and then changed, because composing is slow."""
         changes = parameters | changes
         node = copy.deepcopy(self.node)
         for key, value in changes.items():
@@ -216,7 +216,7 @@ class MethodSearch:
 
 
 def halton_point(space: Sequence[Parameter], search_seed: int, number: int) -> dict[str, float]:
-    """{key: coordinate in [0, 1)} of a trial, of all parameters of a space, which come in order of their keys."""
+    """{key: coordinate in [0, 1)} of a trial, for all parameters of a space, given in order of their keys."""
     shared = [parameter.key for parameter in space if parameter.is_shared]
     own = [parameter.key for parameter in space if not parameter.is_shared]
     point: dict[str, float] = {}
@@ -230,24 +230,24 @@ def halton_point(space: Sequence[Parameter], search_seed: int, number: int) -> d
 def searches_of(
     jobs: Sequence[Job], space: tuple[Parameter, ...], sampler: str, compose: Compose, replicate: str = "search"
 ) -> list[MethodSearch]:
-    """The searches of a sweep, in order of first appearance: one a method and seed, or one a method with all its seeds.
+    """The searches of a sweep, in order of first appearance: one per method and seed, or one per method for all seeds.
 
     Args:
         jobs: Its default runs.
-        space: What is tried.
+        space: The parameters to try.
         sampler: halton or tpe.
-        compose: Makes a configuration of overrides.
+        compose: Makes a configuration from overrides.
         replicate: One of `REPLICATES`.
 
     Raises:
-        ValueError: if a seed is one of the trials', the runs have a purpose already, or two searches are the same.
+        ValueError: if a seed is reserved for trials, the runs already have a purpose, or two searches are the same.
     """
     nodes: dict[tuple[str, ...], DictConfig] = {}
     searches: dict[tuple[tuple[str, ...], int], MethodSearch] = {}
     for job in jobs:
         config = job.config
         if config.seed >= FIRST_TRIAL_SEED:
-            raise ValueError(f"seed={config.seed}: seeds from {FIRST_TRIAL_SEED} on are those of the trials")
+            raise ValueError(f"seed={config.seed}: seeds from {FIRST_TRIAL_SEED} on are reserved for trials")
         if config.purpose != "default" or config.tuning:
             raise ValueError(f"purpose and tuning are set by the search, found {config.purpose} and {config.tuning}")
         shape = tuple(override for override in job.overrides if not override.startswith("seed="))

@@ -1,4 +1,4 @@
-"""The search space: which parameters a search tries, and over what; methods' in the grammar of Hydra's own sweeps.
+"""The search space: which parameters a search tries, and over which values, in the grammar of Hydra's sweeps.
 
     trainer:
       learning_rate: tag(log, interval(1e-4, 1e-2))
@@ -6,7 +6,7 @@
       dropout: choice(0.0, 0.1, 0.2)
       num_experts: range(4, 17, 4)
 
-A parameter is tried for every method that has one of this name, over the same values; others do without it.
+A parameter is tried over the same values for every method that has it.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from benchmark.text import unknown
 WHERE = "hydra.sweeper.space"
 FORMS = "choice(4, 8), range(4, 17, 4) or interval(1e-4, 1e-2), perhaps in tag(log, ...)"
 TUNED_GROUPS = ("architecture", "weighting")
-FIXED = ("monitor",)  # of the trainer: it is what the trials are judged by
-DIGITS = 4  # significant ones of a drawn number: readable, and the same wherever it was drawn
+FIXED = ("monitor",)  # of the trainer: the trials are judged by it
+DIGITS = 4  # significant digits of a drawn number: readable, and the same on all machines
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Range:
-    """Numbers from one end to another, both included, all as likely: by their value, or by their logarithm.
+    """Numbers from one end to another, both included, uniform in value or in logarithm.
 
     Args:
         low: The smaller end.
         high: The larger end.
-        log: Are they even in their logarithm?
-        whole: Are they whole numbers?
-        step: Between whole numbers.
+        log: Are they uniform in logarithm?
+        whole: Are they integers?
+        step: The step between integers.
 
     Raises:
         ValueError: if the ends are in the wrong order, or have no logarithm.
@@ -61,21 +61,21 @@ class Range:
 
     @property
     def distribution(self) -> BaseDistribution:
-        """The same for Optuna, whose samplers draw what methods try."""
+        """The same for Optuna's samplers."""
         if self.whole:
             return IntDistribution(int(self.low), int(self.high), log=self.log, step=self.step)
         return FloatDistribution(self.low, self.high, log=self.log)
 
     def at(self, share: float) -> float:
-        """The number below which this share of the range lies."""
+        """The number below which this share of the range is."""
         if self.log:
             return self.rounded(math.exp(math.log(self.low) + math.log(self.high / self.low) * share))
-        beyond = self.step / 2 if self.whole else 0.0  # so that both ends are as likely as what lies between
+        beyond = self.step / 2 if self.whole else 0.0  # so that both ends are as likely as the numbers between
         point = self.low - beyond + (self.high - self.low + 2 * beyond) * share
         return min(max(self.rounded(point), self.low), self.high)
 
     def rounded(self, drawn: float) -> float:
-        """The number that a draw stands for: short, and inside the ends."""
+        """The number for a draw: short, and inside the ends."""
         if self.whole:
             return self.low + self.step * round((drawn - self.low) / self.step)
         return min(max(float(f"{drawn:.{DIGITS}g}"), self.low), self.high)
@@ -87,8 +87,8 @@ class Parameter:
 
     Args:
         key: "trainer.learning_rate".
-        text: What it is tried over, as it was written.
-        tried: The same: numbers, or the values of a choice.
+        text: The values to try, as written.
+        tried: The same, parsed: numbers, or the values of a choice.
     """
 
     key: str
@@ -96,21 +96,21 @@ class Parameter:
     tried: Range | tuple[Any, ...]
 
     def suits(self, config: RunConfig) -> bool:
-        """Has this method the parameter?"""
+        """Does this method have the parameter?"""
         group, _, name = self.key.partition(".")
         return name in _names(type(getattr(config, group)))
 
     @property
     def is_shared(self) -> bool:
-        """Has every method the parameter?"""
+        """Does every method have the parameter?"""
         return self.key.startswith("trainer.")
 
     def at(self, share: float) -> Any:
-        """The value at a point of [0, 1): of a choice, each has an equal part."""
+        """The value at a point of [0, 1). The values of a choice have equal parts."""
         return self.tried.at(share) if isinstance(self.tried, Range) else self.tried[int(share * len(self.tried))]
 
     def end(self, value: Any, tried: Sequence[Any]) -> str | None:
-        """`lowest` or `highest`, if the value is at an end of the numbers that were tried; None of a choice of other things."""
+        """`lowest` or `highest` if the value is at an end of the numbers tried; None for a choice of other values."""
         is_number = all(isinstance(v, int | float) and not isinstance(v, bool) for v in tried)
         if not is_number or min(tried) == max(tried):
             return None
@@ -118,13 +118,13 @@ class Parameter:
 
     @property
     def distribution(self) -> BaseDistribution:
-        """What Optuna draws from; of a choice, the places of its values."""
+        """What Optuna draws from; for a choice, the indices of its values."""
         if isinstance(self.tried, Range):
             return self.tried.distribution
         return CategoricalDistribution(range(len(self.tried)))
 
     def value(self, drawn: Any) -> Any:
-        """The value that Optuna's draw stands for."""
+        """The value for Optuna's draw."""
         return self.tried.rounded(drawn) if isinstance(self.tried, Range) else self.tried[drawn]
 
     def drawn(self, value: Any) -> Any:
@@ -133,11 +133,11 @@ class Parameter:
 
 
 def parse_space(space: Mapping[str, Any]) -> tuple[Parameter, ...]:
-    """The parameters of a space, in order of their keys, so that the order of writing does not matter.
+    """The parameters of a space, in order of their keys, so that the written order does not matter.
 
     Raises:
-        ValueError: if no registered architecture or weighting has a parameter of this name, or what it is tried over cannot
-            be read.
+        ValueError: if no registered architecture or weighting has a parameter of this name, or the values cannot be
+            read.
     """
     return tuple(_parse(key, text) for key, text in sorted(_flat(space)))
 

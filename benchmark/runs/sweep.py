@@ -1,4 +1,4 @@
-"""A sweep: many runs by Hydra multirun. Finished ones are skipped, a failed one does not stop the rest, the end is summed up."""
+"""A sweep: many runs by Hydra multirun. It skips finished runs, continues after failed runs, and ends with a summary."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ OUTCOMES = {
     "failed": "failed",
     NO_RECORD: "without a record",
 }
-"""How a job may end, a record's status or one of these two, in the words of the summary."""
+"""How a job may end, in the words of the summary: a record's status, or one of two others."""
 
 
 def attempt(config: DictConfig) -> str:
-    """Runs one job of a sweep and prints its line; the status in place of an exception."""
+    """Runs one job of a sweep and prints its line. Returns the status instead of raising."""
     config_ = typed(config)
     try:
         record = run(config_)
     except Exception as error:  # noqa: BLE001  whatever it is, the other runs go on; the record has the traceback
         path = record_path(config_.results_dir, config_.identity, config_.id)
-        if not path.is_file() or load_record(path).status != "failed":  # it is of an earlier run, if there is one
+        if not path.is_file() or load_record(path).status != "failed":  # if it exists, it is from an earlier run
             say(f"{config_.dataset.name} {config_.architecture.name}/{config_.weighting.name}: failed: {error}")
             return "failed"
         record = load_record(path)
@@ -56,7 +56,7 @@ def attempt(config: DictConfig) -> str:
 
 
 def sweep(overrides: Sequence[list[str]], *, compose: Compose, launch: Callable[[Any], Any]) -> None:
-    """Runs all jobs that are not finished, and sums up.
+    """Runs all jobs that are not finished, and prints a summary.
 
     Args:
         overrides: One list of overrides per job.
@@ -64,7 +64,7 @@ def sweep(overrides: Sequence[list[str]], *, compose: Compose, launch: Callable[
         launch: Hydra's launcher.
 
     Raises:
-        ValueError, FileNotFoundError: if any job cannot run, or there is none; then none is started.
+        ValueError, FileNotFoundError: if any job cannot run, or there is no job; then none is started.
         LauncherError: if the launcher gave up.
         SystemExit: 1, if a run failed or left no record.
     """
@@ -111,13 +111,13 @@ class DoneBefore:
 
 
 class Sweep:
-    """The jobs of one command, run at once or stage by stage: skips finished ones, and on leaving says how each ended.
+    """The jobs of one command, run at once or stage by stage. It skips finished jobs, and says at the end how each ended.
 
     Args:
         launch: Hydra's launcher.
 
     Attributes:
-        is_complete: After leaving: did every job leave a record, and none fail?
+        is_complete: On exit: did every job write a record, and none fail?
     """
 
     def __init__(self, launch: Callable[[Any], Any]) -> None:
@@ -142,15 +142,15 @@ class Sweep:
             self._report()
 
     def run(self, jobs: Sequence[Job], what: str = "run", title: str = "") -> None:
-        """Runs those that are not finished.
+        """Runs the jobs that are not finished.
 
         Args:
-            jobs: What to run.
+            jobs: The jobs to run.
             what: The word for one of them.
             title: Goes before the line that counts them.
 
         Raises:
-            ValueError: if any of them cannot be trained or judged on its data; then none is started.
+            ValueError: if a job cannot be trained or judged on its data; then none is started.
         """
         todo, skipped = self._done.split(jobs)
         for job, _ in skipped:
@@ -179,7 +179,7 @@ class Sweep:
                     _remove_hydra_folder(folder)
 
     def record(self, job: Job) -> Record | None:
-        """What a job that was run left; None if it left nothing: a record that has not changed is of an earlier run."""
+        """The record that a job wrote; None if there is none. An unchanged record is from an earlier run."""
         is_stale = job.record in self._before and _modified(job.record) == self._before[job.record]
         return None if is_stale else load_record(job.record)
 
@@ -204,7 +204,7 @@ class Sweep:
         total: Counter[str] = sum(outcomes.values(), Counter())
         if total[NO_RECORD]:
             without = " without rerun=true" if any(job.config.rerun for job in self._jobs.values()) else ""
-            say(f"mtlbench: the same command{without} goes on where this one stopped")
+            say(f"mtlbench: the same command{without} continues where this one stopped")
         self._point_to_records(has_results=set(outcomes) != {TRIAL})
         return not (total["failed"] or total[NO_RECORD])
 
@@ -243,7 +243,7 @@ def _modified(path: Path) -> int:
 
 
 def _remove_hydra_folder(results_dir: str) -> None:
-    """Hydra makes the folder it would write to, though it has nothing to write."""
+    """Removes the folder that Hydra creates although it writes nothing there."""
     folder = Path(results_dir, ".hydra")
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()

@@ -1,16 +1,16 @@
-"""Equal tuning: every method tries as many values, and the same; judged on validation; then its best, and its defaults.
+"""Equal tuning: every method tries the same values, judged on validation; then its best and its defaults run.
 
 1. Trials: records of purpose `trial` under `<results_dir>/trials`, with seeds of their own. The test split is not read.
 2. Runs of each method with its best trial's parameters (purpose `tuned`), and, if asked for, with the defaults (purpose
    `default`), on the same seeds.
 
-A search is luck as well, as much as the seed is, and more seeds of what one search chose do not lessen it. So a replicate
-of a tuned method is a search of its own and one run of what it chose, with one seed for both. `replicate: seed` is one search
-and all seeds of what it chose: cheaper, and its intervals leave the search out.
+The luck of a search matters as much as that of the seed, and more seeds for the choice of one search do not reduce it.
+So a replicate of a tuned method is its own search and one run of its choice, with one seed for both. `replicate: seed`
+is one search and all seeds of its choice: cheaper, but its intervals do not cover the search.
 
-All stages are jobs of one command, with any launcher. Trials of a Halton sequence (the default) all run at once, and are the
-same in parallel as one by one. TPE learns from a search's own earlier trials: it runs in rounds of one trial a search, the
-searches of a round at once, and so is the same in parallel too.
+All stages are jobs of one command, with any launcher. Trials of a Halton sequence (the default) run all at once;
+parallel and serial searches try the same values. TPE learns from a search's own earlier trials, so it runs in rounds of
+one trial per search. The searches of a round run at once, so parallel and serial runs agree here too.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ def tune(
     overrides: Sequence[list[str]], *, compose: Compose, launch: Callable[[Any], Any],
     trials: int, sampler: str, space: Mapping[str, Any], replicate: str = "search", with_defaults: bool = True,
 ) -> None:  # fmt: skip
-    """Searches for every method of a sweep, runs the best and the default parameters, and sums up.
+    """Searches for every method of a sweep, runs the best and the default parameters, and prints a summary.
 
     Args:
         overrides: One list of overrides per default run: methods times seeds.
-        compose: Makes the configuration of one.
+        compose: Makes the configuration of one run.
         launch: Hydra's launcher.
-        trials: Of every search.
+        trials: Trials per search.
         sampler: halton or tpe.
         space: See `benchmark.runs.space`.
-        replicate: search or seed: what is repeated of a tuned method.
+        replicate: search or seed: what is repeated for a tuned method.
         with_defaults: Whether the default parameters run too.
 
     Raises:
-        ValueError, FileNotFoundError: if anything cannot run; then nothing of that stage is started.
+        ValueError, FileNotFoundError: if a run cannot start; then no run of that stage is started.
         SystemExit: 1, if a run failed or left no record.
     """
     parameters = check_tuning(trials, sampler, space, replicate)
@@ -71,7 +71,7 @@ def check_tuning(trials: int, sampler: str, space: Mapping[str, Any], replicate:
     """The parameters of the space.
 
     Raises:
-        ValueError: for a number of trials, a sampler, a replicate or a space that there cannot be.
+        ValueError: for an invalid number of trials, sampler, replicate or space.
     """
     if not 1 <= trials <= MOST_TRIALS:
         raise ValueError(
@@ -87,22 +87,22 @@ def check_tuning(trials: int, sampler: str, space: Mapping[str, Any], replicate:
 
 
 def run_searches(searches: Sequence[MethodSearch], trials: int, sweep: Sweep, title: str = "") -> bool:
-    """Runs all trials that are not there, and says what each search chose.
+    """Runs all missing trials, and says what each search chose.
 
     Args:
-        searches: Without trials yet.
-        trials: Of each.
-        sweep: Of all of the command.
+        searches: The searches, still without trials.
+        trials: Trials per search.
+        sweep: The sweep of the whole command.
         title: Goes before the line that counts them.
 
     Returns:
-        False if a trial left no record, so that there is nothing to choose by.
+        False if a trial left no record, so that the search cannot choose.
     """
     numbers = range(trials)
     at_once = searches[0].sampler == "halton"
     for rounds in [numbers] if at_once else [[number] for number in numbers]:
         asked = [search.ask(number) for number in rounds for search in searches]
-        if rounds[0] == 0:  # now that everything is known to compose
+        if rounds[0] == 0:  # now everything is known to compose
             say(_plan(searches, trials))
         which = "" if at_once else f"round {rounds[0] + 1} of {trials}: "
         sweep.run([trial.job for trial in asked], "trial", f"{title}{which}")
@@ -134,7 +134,7 @@ def _chosen(search: MethodSearch) -> str:
     )
     values = (
         " ".join(f"{key}={value_text(value)}" for key, value in best.parameters.items())
-        or "nothing of the space is its own"
+        or "it has no parameter of the space"
     )
     facts = "; ".join(part for part in (found, ended) if part)
     ends = "".join(f"; {key} is the {end} that it tried" for key, end in search.ends.items())
@@ -142,9 +142,9 @@ def _chosen(search: MethodSearch) -> str:
 
 
 def _renew_ledgers(tuned: Sequence[Job], sweep: Sweep) -> None:
-    """A tuned run that was there already has the ledger of the search that made it: the same choice, from fewer trials.
+    """Updates the ledger in existing tuned runs, if the search made the same choice from more trials.
 
-    The ledger of a larger search stands.
+    The ledger of a larger search is kept.
     """
     for job in tuned:
         record = sweep.record(job)
@@ -154,7 +154,7 @@ def _renew_ledgers(tuned: Sequence[Job], sweep: Sweep) -> None:
 
 
 def _warn_of_other_choices(tuned: Sequence[Job]) -> None:
-    """Tuned runs of the same methods and data that this search did not choose: with fewer trials, other spaces or settings."""
+    """Tuned runs of the same methods and data that this search did not choose: fewer trials, other spaces or settings."""
     current = {job.record for job in tuned}
     folders = sorted({path.parent for path in current if find_record(path) is not None})
     records = {path: record for folder in folders for path, record in records_by_path(folder).items()}
@@ -168,7 +168,7 @@ def _warn_of_other_choices(tuned: Sequence[Job]) -> None:
             continue
         search = record.study, record.search_seed
         if search in sizes and record.num_trials != sizes[search]:
-            if record.num_trials > sizes[search]:  # of fewer trials, reports leave it out by themselves
+            if record.num_trials > sizes[search]:  # with fewer trials, reports leave it out anyway
                 larger[record.method] = max(larger.get(record.method, 0), record.num_trials)
         elif record.study in studies and search not in sizes:
             continue  # another search of the same procedure: a replicate
@@ -179,5 +179,5 @@ def _warn_of_other_choices(tuned: Sequence[Job]) -> None:
             )
     for method, trials in larger.items():
         say(
-            f"mtlbench: warning: reports take the larger search of {method} in this folder, of {trials} trials, not this one"
+            f"mtlbench: warning: reports use the larger search of {method} in this folder, with {trials} trials, not this one"
         )

@@ -1,1 +1,1 @@
-"""Settings: from a command line or a notebook to a checked configuration, and the words that say what can be set."""
+"""Settings: from a command line or a notebook to a checked configuration, and the help on what can be set."""

@@ -1,7 +1,7 @@
-"""From overrides to a RunConfig: what Hydra needs to compose one, and the checks that Hydra does not make.
+"""From overrides to a RunConfig: what Hydra needs to compose it, and the checks that Hydra does not make.
 
 Python and the command line meet here: `compose_run(["architecture=mmoe", "architecture.num_experts=4"])` equals
-`RunConfig(dataset="shop", architecture=architectures.config("mmoe", num_experts=4))`. Imports no torch of its own; the
+`RunConfig(dataset="shop", architecture=architectures.config("mmoe", num_experts=4))`. This module imports no torch; the
 discovery of architectures does.
 """
 
@@ -28,18 +28,18 @@ from benchmark.settings.registry import ComponentConfig
 
 CONFIG_MODULE = "benchmark.conf"
 LAUNCHERS = Path(__file__).parents[1] / "conf" / "hydra" / "launcher"
-LAUNCHER_EXTRAS = {"ray": "ray"}  # all others: sweeps
+LAUNCHER_EXTRAS = {"ray": "ray"}  # all other launchers: sweeps
 
 
 def prepare() -> None:
-    """Makes known to Hydra what `conf/config.yaml` names: groups, schema and help; the sweeper it finds itself. Idempotent.
+    """Registers with Hydra what `conf/config.yaml` names: groups, schema and help. Hydra finds the sweeper itself. Idempotent.
 
     Raises:
-        ValueError: if it does not find the sweeper, as in a checkout that is not installed.
+        ValueError: if Hydra does not find the sweeper, as in a checkout that is not installed.
     """
     registry.discover()
     ConfigStore.instance().store(name="run_schema", node=RunConfig, provider="mtlbench")
-    register_help()  # it lists the registries, and so comes after their discovery
+    register_help()  # it lists the registries, so it comes after their discovery
     Plugins.instance()  # imports the plugins, which store their options
     if "mtlbench.yaml" not in ConfigStore.instance().repo["hydra"]["sweeper"]:
         raise ValueError("this checkout is not installed, and Hydra does not find its sweeper: pip install -e .")
@@ -47,18 +47,18 @@ def prepare() -> None:
 
 
 def launchers() -> list[str]:
-    """The launchers that `conf/hydra/launcher` configures, whether their plugins are installed or not."""
+    """The launchers configured in `conf/hydra/launcher`, with or without their plugins installed."""
     return sorted(path.stem for path in LAUNCHERS.glob("*.yaml"))
 
 
 def check_launcher(config: DictConfig) -> None:
-    """Refuses a launcher whose plugin is not installed, and Slurm's away from a cluster.
+    """Refuses a launcher whose plugin is not installed, and Slurm's launcher on a machine without Slurm.
 
     Args:
         config: As Hydra composed it, with the key `hydra`.
 
     Raises:
-        ValueError: with the extra that brings the plugin, or with what to use instead.
+        ValueError: with the extra that installs the plugin, or with a launcher to use instead.
     """
     if config.hydra.launcher._target_ not in Plugins.instance().class_name_to_class:
         name = config.hydra.runtime.choices["hydra/launcher"]
@@ -74,7 +74,7 @@ def check_launcher(config: DictConfig) -> None:
 
 
 def _prefer_launchers_of_conf() -> None:
-    """Takes the plugins' own options of the same names away: Hydra would merge ours into them, and warn each time."""
+    """Removes the plugins' own options of the same names: Hydra would merge ours into them, and warn each time."""
     options = ConfigStore.instance().repo["hydra"]["launcher"]
     for name in launchers():
         options.pop(f"{name}.yaml", None)
@@ -87,10 +87,10 @@ def compose_run(overrides: list[str]) -> RunConfig:
         overrides: Hydra overrides of one run: `["dataset=shop", "trainer.max_epochs=2"]`.
 
     Raises:
-        ValueError: in one line, for whatever is misspelt or of the wrong type.
+        ValueError: in one line, for anything misspelt or of the wrong type.
     """
     prepare()
-    GlobalHydra.instance().clear()  # an earlier app that failed leaves it initialised
+    GlobalHydra.instance().clear()  # an earlier app that failed leaves Hydra initialised
     try:
         with initialize_config_module(CONFIG_MODULE, version_base="1.3"):
             node = compose("config", overrides)
@@ -100,11 +100,11 @@ def compose_run(overrides: list[str]) -> RunConfig:
 
 
 def typed(config: RunConfig | DictConfig) -> RunConfig:
-    """The configuration as a checked RunConfig, whether Hydra composed it or a notebook wrote it.
+    """The configuration as a checked RunConfig, from Hydra or from a notebook.
 
     Raises:
         ValueError: in one line, for a value of the wrong type or out of range, for a key that no parameter has
-            (`+architecture.foo=3`, which Hydra accepts), and for a name that was changed (`architecture.name=ple`).
+            (`+architecture.foo=3`, which Hydra accepts), and for a changed name (`architecture.name=ple`).
     """
     try:
         node = config if isinstance(config, DictConfig) else OmegaConf.structured(config)

@@ -1,4 +1,4 @@
-"""RunConfig: everything that decides a run, as dataclasses; its hash is the run's identity.
+"""RunConfig: everything that determines a run, as dataclasses. Its hash is the run's identity.
 
 Python first: `RunConfig(dataset="shop", architecture="mmoe")` in a notebook equals what the command line composes.
 Imports no torch.
@@ -38,20 +38,22 @@ CHOICES = {
 
 @dataclass(kw_only=True, slots=True)
 class TrainerConfig:
-    """How a model is trained; one default for all data sets.
+    """How a model is trained. The defaults are the same for all data sets.
 
     Args:
-        max_epochs: Passes over train, at most.
-        batch_size: Rows in a step.
+        max_epochs: The largest number of passes over train.
+        batch_size: Rows per step.
         optimizer: adam or adamw (fused). adam adds weight decay to the gradient, adamw to the update.
-        learning_rate: Step size of the model's parameters.
-        weight_decay: For all parameters but embeddings and those of the weighting.
-        embedding_weight_decay: For embeddings.
+        learning_rate: Learning rate of the model's parameters.
+        weight_decay: Weight decay of the model's parameters except embeddings.
+        embedding_weight_decay: Weight decay of embeddings.
         scheduler: none, or cosine (per step, from learning_rate to 0 over max_epochs).
         clip_norm: Clip the gradient's global norm to this; null: no clipping.
-        patience: Stop when neither the monitor nor any task's own metric has improved for so many epochs.
-        validations_per_epoch: Validate so often an epoch, evenly; less often where fewer than 25 steps would lie between two.
-        monitor: What selects the epoch, on validation: `mean` (over tasks of 2 AUC - 1 and of R²) or one metric, `income.auc`.
+        patience: Stop when neither the monitor nor any task's own metric has improved for this many epochs.
+        validations_per_epoch: Validate this many times per epoch, evenly spaced; fewer if they would be less than 25
+            steps apart.
+        monitor: What selects the epoch, on validation: `mean` (over tasks, of 2 AUC - 1 or R²) or one metric,
+            `income.auc`.
     """
 
     max_epochs: int = 30
@@ -70,7 +72,7 @@ class TrainerConfig:
         for name in ("learning_rate", "weight_decay", "embedding_weight_decay", "clip_norm"):
             value = getattr(self, name)
             if isinstance(value, int) and not isinstance(value, bool):
-                setattr(self, name, float(value))  # 1 and 1.0 are the same configuration, and have to hash alike
+                setattr(self, name, float(value))  # 1 and 1.0 are the same configuration and must have the same hash
             if isinstance(value, float) and not math.isfinite(value):
                 raise ValueError(f"trainer.{name} must be a finite number, found {value}")
         for name, least in (("max_epochs", 1), ("batch_size", 1), ("patience", 1), ("validations_per_epoch", 1)):
@@ -94,11 +96,13 @@ class RunConfig:
         architecture: A registered name, or `configure("architecture", name, ...)`.
         weighting: A registered name, or `configure("weighting", name, ...)`.
         trainer: How the model is trained.
-        purpose: default, trial or tuned: what the run is for; records and reports keep them apart.
-        seed: Initial values, order of batches, dropout, weighting. The split hangs on `dataset.split_seed` alone.
-        search_seed: Which search a trial or a tuned run is of: it decides what the trials try. Set by the search.
+        purpose: What the run is for: default, trial or tuned. Records and reports keep them apart.
+        seed: Seed of initial values, order of batches, dropout and weighting. The split depends on `dataset.split_seed`
+            alone.
+        search_seed: The search that a trial or a tuned run belongs to; it decides what the trials try. Set by the
+            search.
         device: auto (cuda if there is one), cpu or cuda.
-        threads: Of torch on the CPU; 0: all cores. The last bit of a result depends on it.
+        threads: Threads of torch on the CPU; 0: all cores. The last bit of a result depends on it.
         tracker: A registered name, or `configure("tracker", name, ...)`.
         results_dir: Where records are written.
         save_checkpoint: Keep the weights of the selected epoch beside the record.
@@ -154,7 +158,7 @@ class RunConfig:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What decides the result, as plain values; the version of a library does not."""
+        """What determines the result, as plain values. Versions of libraries are left out."""
         whole = plain(self)
         return {key: whole[key] for key in IDENTITY if key in whole}
 
@@ -165,7 +169,7 @@ class RunConfig:
 
     @property
     def keeps_predictions(self) -> bool:
-        """Whether the run is to leave its predictions: if they are asked for, and it is no trial, which never reads test."""
+        """Whether the run saves its predictions: if asked to, and unless it is a trial, which never reads test."""
         return self.save_predictions and self.purpose != TRIAL
 
     @property
@@ -175,7 +179,7 @@ class RunConfig:
 
     @classmethod
     def restored(cls, values: Mapping[str, Any]) -> RunConfig:
-        """The configuration of a record, whichever version wrote it: a key it lacks has its neutral value.
+        """The configuration of a record from any version: a missing key has its neutral value.
 
         Raises:
             ValueError: for an unknown name or key.

@@ -1,4 +1,4 @@
-"""The text of `mtlbench run --help`, made from the registries, so that it cannot drift from the code."""
+"""The text of `mtlbench run --help`. It is made from the registries, so it cannot drift from the code."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ EXPERIMENTS = Path(__file__).parents[1] / "conf" / "experiment"
 
 # command, what it does; a test composes every one of them
 EXAMPLES = (
-    ("mtlbench run", "one run, all defaults"),
-    ("mtlbench run dataset=shop architecture=mmoe architecture.num_experts=4 seed=1", "one run, some parameters"),
+    ("mtlbench run", "one run with all defaults"),
+    (
+        "mtlbench run dataset=shop architecture=mmoe architecture.num_experts=4 seed=1",
+        "one run with some parameters set",
+    ),
     ("mtlbench run architecture=mmoe,shared_bottom seed='range(0,5)'", "a sweep: 2 architectures x 5 seeds"),
     ("mtlbench run trainer.learning_rate=1e-4,1e-3,1e-2", "a sweep over any parameter"),
-    ("mtlbench run experiment=demo", "a sweep that is written down in conf/experiment"),
-    ("mtlbench run --cfg job architecture=mmoe", "print the whole configuration, train nothing"),
+    ("mtlbench run experiment=demo", "a sweep defined in conf/experiment"),
+    ("mtlbench run --cfg job architecture=mmoe", "print the whole configuration and train nothing"),
 )
 
 INTRODUCTION = """\
-Trains one run or a sweep of runs; every run leaves one record. Finished runs are skipped: the same command goes on
+Trains one run or a sweep of runs. Every run writes one record. Finished runs are skipped, so the same command continues
 where it was interrupted.
 
 Usage: mtlbench run [key=value ...] [options]
@@ -34,16 +37,16 @@ with commas between, or range(0,5), make a sweep over all combinations."""
 
 CLOSING = """\
 Records go to <results_dir>/<dataset>/<architecture>/<weighting>/<id>.json.
-  mtlbench report results/runs          compare what is there
-  mtlbench list architectures mmoe      the parameters of one entry, its equations and its paper
+  mtlbench report results/runs          compare the records
+  mtlbench list architectures mmoe      one entry: its parameters, equations and paper
 
 Options
   --dry-run               say which runs these are, which are done before, and about how long they take; train nothing
   --cfg job               print the composed configuration
-  --config-dir FOLDER     a folder with experiments and option files of your own
-  --multirun, -m          accepted and not needed: every command may sweep
+  --config-dir FOLDER     a folder with your own experiments and option files
+  --multirun, -m          accepted but not needed: any command can sweep
   --hydra-help            all options of Hydra
-  hydra/launcher=joblib   runs side by side; also submitit_local, submitit_slurm and ray (conf/hydra/launcher)"""
+  hydra/launcher=joblib   run in parallel; also submitit_local, submitit_slurm and ray (conf/hydra/launcher)"""
 
 
 def help_text() -> str:
@@ -54,7 +57,7 @@ def help_text() -> str:
         parts += ["", f"{group}=", *aligned(rows, indent=2)]
     parts += ["", "experiment=", *aligned(experiments(), indent=2)]
     parts += ["", "How a model is trained", *_keys(TrainerConfig, "trainer.")]
-    parts += ["", "Whatever the model", *_keys(RunConfig, ""), "", CLOSING]
+    parts += ["", "Everything else", *_keys(RunConfig, ""), "", CLOSING]
     return "\n".join(parts)
 
 
@@ -71,7 +74,7 @@ def experiments() -> list[tuple[str, str]]:
 
 def register_help() -> None:
     """Stores the text as the option `hydra/help: mtlbench`."""
-    text = help_text().replace("$", "")  # omegaconf and string.Template would both read it
+    text = help_text().replace("$", "")  # omegaconf and string.Template would both interpret it
     node = {"app_name": "mtlbench", "header": "", "footer": "", "template": text}
     ConfigStore.instance().store(group="hydra/help", name="mtlbench", node=node, provider="mtlbench")
 

@@ -1,4 +1,4 @@
-"""What one types on the command line: a value, the type of a parameter in words, and the whole command of a run."""
+"""What users type on the command line: a value, the type of a parameter in words, and the whole command of a run."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from hydra.core.override_parser.types import Quote, QuotedString
 from benchmark.settings.config import RunConfig, TrainerConfig
 from benchmark.settings.registry import REGISTRIES, ComponentConfig, neutral_values
 
-# a text that needs no quotes; what Hydra takes for another type does
+# a text that needs no quotes; a text that Hydra would read as another type does
 _BARE = re.compile(r"(?!(?:true|false|null|inf|nan)\Z)[./]*[a-z_][\w./-]*", re.ASCII | re.IGNORECASE)
 _SPECIAL = re.compile(r"([\\()\[\]{}:=, \t])")
 
 
 def value_text(value: Any) -> str:
-    """A plain value as Hydra's overrides have it: read back, it is equal and of the same type; a tuple becomes a list.
+    """A plain value in the syntax of Hydra's overrides. Read back, it is equal and of the same type; a tuple becomes a list.
 
     >>> value_text({"a.b": [1, 2.5], "c": "log(2)", "d": None, "e": "adam", "f": "1e4"})
     "{a.b:[1,2.5],c:'log(2)',d:null,e:adam,f:'1e4'}"
@@ -65,7 +65,7 @@ def type_text(kind: Any) -> str:
     """The type of a parameter in words: `int`, `float or null`, `a list of int, as in [1,2]`, `one of bins, raw`.
 
     Args:
-        kind: Its annotation, resolved.
+        kind: The resolved annotation of the parameter.
     """
     parts, origin = get_args(kind), get_origin(kind)
     if origin in (Union, types.UnionType):
@@ -94,7 +94,7 @@ def _escaped(text: str) -> str:
 
 
 def command_text(config: Mapping[str, Any]) -> str:
-    """The command of a run: the names it chose, and what differs from their defaults.
+    """The command of a run: the names chosen, and what differs from their defaults.
 
     Args:
         config: A record's `config`.
@@ -111,7 +111,7 @@ def command_text(config: Mapping[str, Any]) -> str:
 
 
 def _changes(prefix: str, values: Mapping[str, Any], default: Any) -> Iterator[str]:
-    """What differs from a configuration's defaults; a key that a record lacks had its neutral value."""
+    """What differs from a configuration's defaults. A key missing from the record has its neutral value."""
     values = {**neutral_values(type(default)), **values}
     for key in (field.name for field in fields(default) if field.name in values):
         text = value_text(values[key])

@@ -22,10 +22,10 @@ class ListedParameter:
     """One key of a configuration.
 
     Args:
-        key: As on the command line, "architecture.num_experts".
+        key: Its name on the command line, "architecture.num_experts".
         kind: Its type in words, "int" or "one of offline, online".
-        default: As on the command line, "8" or "[64]".
-        meaning: From the docstring's Args; empty if it is not there.
+        default: Its default on the command line, "8" or "[64]".
+        meaning: Its meaning, from the docstring's Args; empty if missing.
     """
 
     key: str
@@ -38,10 +38,10 @@ def listing(group: str | None = None, name: str | None = None, *, suits: str | N
     """The text of `mtlbench list`.
 
     Args:
-        group: "architectures", "weightings", "datasets" or "trackers" (the singular is understood); None: all of them.
+        group: "architectures", "weightings", "datasets" or "trackers" (or the singular); None: all of them.
         name: One entry: its parameters with defaults and types, and its docstring with the paper.
-        suits: The name of a data set: only what it can be used with; no data is read. The rest comes with the reason.
-        names: Only the names, joined by commas, as a sweep takes them.
+        suits: The name of a data set: list what works with it, and the reasons why the rest does not. No data is read.
+        names: List only the names, joined by commas, as a sweep takes them.
 
     Raises:
         ValueError: for an unknown group, name or data set.
@@ -60,7 +60,7 @@ def describe(registry: Registry, name: str) -> str:
     """Everything about one entry: its parameters and its docstring.
 
     Raises:
-        ValueError: if there is none of this name.
+        ValueError: if no entry has this name.
     """
     cls = registry.get(name)
     rows = parameters(registry, name)
@@ -78,7 +78,7 @@ def parameters(registry: Registry, name: str) -> list[ListedParameter]:
     """The keyword-only parameters of an entry, in the order of its signature.
 
     Raises:
-        ValueError: if there is none of this name.
+        ValueError: if no entry has this name.
     """
     cls = registry.get(name)
     hints = get_type_hints(cls.__init__)  # type: ignore[misc]
@@ -108,7 +108,7 @@ def argument_meanings(docstring: str | None) -> dict[str, str]:
 
 
 def aligned(rows: Sequence[tuple[str, ...]], indent: int) -> list[str]:
-    """Rows in columns of their widest cell; the last column is wrapped within `WIDTH`."""
+    """Aligns rows in columns as wide as their widest cell; the last column is wrapped within `WIDTH`."""
     if not rows:
         return []
     widths = [max(len(row[c]) for row in rows) for c in range(len(rows[0]) - 1)]

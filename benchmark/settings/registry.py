@@ -12,8 +12,8 @@ An outside package adds a module with two lines of its pyproject:
     [project.entry-points."mtlbench.architectures"]
     mynet = "mynet.model"
 
-Annotations may be int, float, bool, str, Literal of strings, `tuple[int, ...]`, `dict[str, float]`, and `X | None`.
-A parameter that is added later says at which value everything is as it was before: `steps: Annotated[int, Neutral(1)] = 4`.
+Annotations may be int, float, bool, str, Literal of strings, `tuple[int, ...]`, `dict[str, float]`, and `X | None`. A
+parameter added later declares the value at which it changes nothing: `steps: Annotated[int, Neutral(1)] = 4`.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ D = TypeVar("D")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Neutral:
-    """The value at which a parameter that was added later changes nothing.
+    """The value at which a parameter added later changes nothing.
 
-    It stands in `Annotated`. Identity leaves out a key at its neutral value, so the ids of earlier runs stay; a configuration
-    that lacks the key is one from before, and has that value whatever the default is.
+    It goes into `Annotated`. Identity leaves out a key at its neutral value, so earlier runs keep their ids. A
+    configuration without the key predates it and has the neutral value, whatever the default is.
     """
 
     value: Any
@@ -56,12 +56,12 @@ def _neutral_marks(annotated: Hashable) -> dict[str, Neutral]:
 
 
 def neutral_values(config: type) -> dict[str, Any]:
-    """{key: neutral value} of a configuration class, of the keys that declare one."""
+    """{key: neutral value} for the keys of a configuration class that declare one."""
     return {name: mark.value for name, mark in _neutral_marks(cast(Hashable, config)).items()}
 
 
 def plain(config: Any) -> dict[str, Any]:
-    """A configuration as plain values, as it is hashed and recorded: without the keys at their neutral value."""
+    """A configuration as plain values, for hashes and records: without the keys at their neutral value."""
     neutral, values = neutral_values(type(config)), {}
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
@@ -71,7 +71,7 @@ def plain(config: Any) -> dict[str, Any]:
 
 
 def restored(config: type[D], values: Mapping[str, Any]) -> D:
-    """The inverse of `plain`: a key that is missing has its neutral value, or else its default.
+    """The inverse of `plain`: a missing key has its neutral value, or else its default.
 
     Raises:
         ValueError: for a key that the configuration does not have.
@@ -85,7 +85,7 @@ def restored(config: type[D], values: Mapping[str, Any]) -> D:
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class ComponentConfig:
-    """Base of what the registries make: the name it is registered under, then its parameters."""
+    """Base of the registries' configurations: the registered name, then the parameters."""
 
     name: str = dataclasses.field(default=MISSING, init=False)
 
@@ -134,11 +134,12 @@ class Registry:
         """A class decorator that enters the class under `name` and gives it its `Config`.
 
         Args:
-            name: On the command line, in records and in reports.
-            default: Is it what a run has that names none?
+            name: Its name on the command line, in records and in reports.
+            default: Whether it is the default of its group.
 
         Raises:
-            ValueError: if another class has the name or is the default, or a parameter has no annotation or no default.
+            ValueError: if another class has the name or is the default, or if a parameter lacks an annotation or a
+                default.
         """
 
         def enter(cls: C) -> C:
@@ -158,10 +159,11 @@ class Registry:
         return enter
 
     def discover(self) -> None:
-        """Imports every public module of the built-in package, then the entry points. Does so once.
+        """Imports every public module of the built-in package, then the entry points; only once.
 
         Raises:
-            ImportError: whatever a broken built-in raises. A broken plugin is a warning that names its distribution.
+            ImportError: or whatever a broken built-in module raises. A broken plugin gives a warning with its
+                distribution's name.
         """
         if self._discovered:
             return
@@ -179,7 +181,7 @@ class Registry:
 
     @property
     def default(self) -> str | None:
-        """The name that a run has where it chooses none; None if it has to choose."""
+        """The name used by default; None if there is no default."""
         self.discover()
         return self._default
 
@@ -187,7 +189,7 @@ class Registry:
         """The class of this name.
 
         Raises:
-            ValueError: if there is none, with the nearest and all known names.
+            ValueError: if there is no such class, with the nearest and all known names.
         """
         self.discover()
         if name not in self._classes:
@@ -200,7 +202,7 @@ class Registry:
         return f"{unknown(self.group, name, known)}{hint}"
 
     def config(self, name: str, **parameters: Any) -> Any:
-        """The configuration of an entry: its defaults, with `parameters` in their place.
+        """The configuration of an entry: its defaults, overridden by `parameters`.
 
         Raises:
             ValueError: for an unknown name or parameter.
@@ -213,7 +215,7 @@ class Registry:
         return config(**parameters)
 
     def restored(self, values: Mapping[str, Any]) -> Any:
-        """The configuration of an entry from plain values with its `name`, as a record has them.
+        """The configuration of an entry from plain values that include its `name`, as in a record.
 
         Raises:
             ValueError: for an unknown name or parameter.
@@ -251,7 +253,7 @@ def _config_class(cls: type, name: str, group: str, base: type[ComponentConfig])
             value = getattr(self, field.name)
             if isinstance(value, list):
                 setattr(self, field.name, tuple(value))
-            # 1 and 1.0 are the same configuration, and have to hash alike
+            # 1 and 1.0 are the same configuration and must have the same hash
             elif isinstance(value, int) and not isinstance(value, bool) and hints[field.name] in (float, float | None):
                 setattr(self, field.name, float(value))
             elif isinstance(value, dict) and hints[field.name] == dict[str, float]:

@@ -2,20 +2,20 @@
 
     values {(task, metric): {method: {pair: value}}} -> a family of comparisons -> one verdict each
 
-- `intervals`: of a mean, over seeds.
+- `intervals`: intervals of a mean over seeds.
 - `significance`: paired t and its correction for varying test rows, sign flips, Holm.
 - `comparison`: one comparison, its endpoint and margin.
 - `verdicts`: better, worse, equivalent, identical, undecided; families against a baseline.
-- `tiers`: groups of methods that are not told apart.
-- `arms`: methods on the same rows, unpaired, with spreads estimated together; `looks`: judged again as seeds come in, at
-  moments announced before.
+- `tiers`: groups of methods that cannot be told apart.
+- `arms`: methods on the same rows, unpaired, with spreads estimated together.
+- `looks`: comparisons judged again as seeds come in, at moments announced in advance.
 - `wording`: a comparison as a sentence.
-- `planning`: which difference S seeds can show, and how many seeds a difference needs.
+- `planning`: which difference S seeds can find, and how many seeds a difference needs.
 - `gains`: multi-task gain, seesaw, Pareto front and hypervolume.
 - `aggregates`: several data sets in one number.
 - `ranks`: mean ranks, Friedman, Nemenyi.
-- `delong`: two scorers on one test set.
-- `rows`: seeds and test rows together, rows in clusters (users).
+- `delong`: comparison of two scorers on one test set.
+- `rows`: seeds and test rows together, with rows in clusters (users).
 """
 
 from __future__ import annotations

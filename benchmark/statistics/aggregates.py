@@ -1,8 +1,8 @@
 """Several data sets in one number, in which each counts once.
 
-The interval of a mean over data sets is `t_interval` of one value a data set: data sets are the random effect, and their
-spread, which has the luck of the seeds in it, is the only error. Weighting data sets by how well each is known (Hartung and
-Knapp 2001) covers no better with the few seeds that spreads within a data set are known from.
+The interval of a mean over data sets is `t_interval` of one value per data set. Data sets are the random effect, and
+their spread, which includes the luck of the seeds, is the only error. Weighting data sets by their precision (Hartung
+and Knapp 2001) does not cover better, because few seeds determine the spread within a data set.
 
 Suffixes: X and Y values of the two sides on one data set, R draws of the bootstrap.
 """
@@ -29,7 +29,7 @@ def interquartile_mean(values: Iterable[float], confidence: float = 0.95) -> Int
     The mean is rliable's (Agarwal et al. 2021, arXiv:2108.13264), which trims a quarter of the values on each side.
 
     Args:
-        values: Finite numbers, one a data set.
+        values: Finite numbers, one per data set.
         confidence: Probability that the interval covers.
     """
     numbers = [float(value) for value in values]
@@ -56,17 +56,17 @@ def probability_of_improvement(
 ) -> Interval | None:
     """Mean over data sets of P(X > Y), ties counted half: rliable's probability of improvement.
 
-    The interval is the percentile interval of the stratified bootstrap, which draws the runs of each side anew on every data
-    set: it covers the luck of the runs, and not the choice of the data sets.
+    The interval is the percentile interval of the stratified bootstrap, which resamples the runs of each side on every
+    data set. It covers the luck of the runs, not the choice of data sets.
 
     Args:
-        sides: For each data set the values of the method and of what it is compared to, higher being better.
-        weights: Of the data sets, with the sum 1; by default all alike.
+        sides: For each data set, the values of the method and of its baseline; higher is better.
+        weights: Weights of the data sets, with sum 1; equal by default.
         confidence: Probability that the interval covers.
         draws: R.
 
     Returns:
-        None without a data set; without ends, where a side has fewer than three values.
+        None without a data set; an interval without ends if a side has fewer than three values.
     """
     if not sides:
         return None
@@ -93,12 +93,12 @@ def _wins(x: Sequence[float], y: Sequence[float]) -> np.ndarray:
 def performance_profile(
     values: Sequence[Sequence[float]], at: Sequence[float], weights: Sequence[float] | None = None
 ) -> list[float]:
-    """For each threshold the share of data sets and runs with a value above it (Agarwal et al. 2021).
+    """For each threshold, the share of data sets and runs with a value above it (Agarwal et al. 2021).
 
     Args:
-        values: For each data set those of its runs, which share its weight.
+        values: For each data set, the values of its runs, which share its weight.
         at: The thresholds.
-        weights: Of the data sets, with the sum 1; by default all alike.
+        weights: Weights of the data sets, with sum 1; equal by default.
     """
     shares = [1 / len(values)] * len(values) if weights is None else list(weights)
     above = [np.mean(np.greater.outer(np.asarray(own, float), at), axis=0) for own in values]

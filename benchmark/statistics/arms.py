@@ -26,15 +26,15 @@ infinite and $s_0^2$ the mean of the $s_i^2$. A contrast $\sum_i c_i m_i$ of mea
 $\sum_i c_i^2 v_i / n_i$ and Satterthwaite's degrees of freedom, at most $\sum_i f_i$. With two arms this is Welch's test.
 Fewer than four arms say too little of their spreads: $d_i = 0$.
 
-Two things differ from Smyth: what is common counts at most half as much as an arm's own seeds, and it lowers no spread.
-Both are needed here, where spreads of methods do differ and all are compared with one baseline: without them, a family of
-three seeds errs in 9 to 13 %.
+Two things differ from Smyth: the common variance counts at most half as much as an arm's own seeds, and it never lowers
+a spread. Both are needed here, where spreads of methods do differ and all are compared with one baseline: without them,
+a family of three seeds errs in 9 to 13 %.
 
-What it promises, by simulation (`tests/benchmark/statistics/test_arms.py`): in a family of 4 to 10 methods and 1 to 4 tasks
-against one baseline, with Holm and 3 to 8 seeds, a false claim is made with probability 5 %, and up to 8 % where the true
-spreads of methods differ as much as samples of five seeds do (the largest six times the least). It finds .38 to .58 of KuaiRand's
-tuned effects in a family of 36 tests with five seeds, where the paired t test finds .17 to .26. Runs are not paired by
-seed: on our records that takes half of the degrees of freedom and gives nothing back.
+Simulations (`tests/benchmark/statistics/test_arms.py`) give the error in families of 4 to 10 methods and 1 to 4 tasks
+against one baseline, with Holm and 3 to 8 seeds. A false claim has probability 5 %, and up to 8 % if the true spreads
+of methods differ as much as samples of five seeds do (the largest is six times the smallest). With five seeds and a
+family of 36 tests, it finds .38 to .58 of KuaiRand's tuned effects; the paired t test finds .17 to .26. Runs are not
+paired by seed: on our records, pairing costs half of the degrees of freedom and gains nothing.
 """
 
 from __future__ import annotations
@@ -54,13 +54,13 @@ FEWEST_ARMS = 4
 """Arms below which variances are not shared."""
 
 MOST_WEIGHT = 0.5
-"""What is common to the arms counts at most so much, relative to the degrees of freedom of an arm's own values."""
+"""The largest weight of the common variance, relative to the degrees of freedom of an arm's own values."""
 
 _SAME = 1e-12
-"""Relative to a difference, an error of no more than this is none: the values are the same to rounding."""
+"""Up to this error, relative to the difference, values count as the same except for rounding."""
 
 _FLOOR = 1e-5
-"""Of the median variance: a variance of zero is a tie, and has no logarithm."""
+"""The smallest variance, as a share of the median: a variance of zero is a tie and has no logarithm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +68,9 @@ class Arm:
     """One method's values of one number.
 
     Args:
-        n: How many.
+        n: The number of values.
         mean: Their mean.
-        variance: Their variance, n - 1 in the denominator; NaN for one value.
+        variance: Their variance, with n - 1 in the denominator; NaN for one value.
     """
 
     n: int
@@ -79,7 +79,7 @@ class Arm:
 
     @classmethod
     def of(cls, values: Iterable[float]) -> Arm:
-        """From the values, at least one."""
+        """From at least one value."""
         n, mean, sd = spread(values)
         return cls(n, mean, sd**2)
 
@@ -129,8 +129,8 @@ class Contrast:
         value: $\sum_i c_i m_i$.
         error: Its standard error; 0 where no arm varies; NaN where an arm has fewer than `FEWEST` values.
         df: Degrees of freedom of the error.
-        n: The fewest values of an arm that takes part, or the number of pairs.
-        sd: Standard deviation of the same sum of single runs.
+        n: The fewest values of an arm in the sum, or the number of pairs.
+        sd: Standard deviation of the same sum for single runs.
         degrees: What `df` would be with other numbers of seeds.
     """
 
@@ -143,10 +143,10 @@ class Contrast:
 
     @classmethod
     def paired(cls, differences: Iterable[float], test_train_ratio: float = 0.0) -> Contrast:
-        """The mean of paired differences, at least one, as `paired_t_test` takes it.
+        """The mean of at least one paired difference, as in `paired_t_test`.
 
         Args:
-            differences: One a pair.
+            differences: One per pair.
             test_train_ratio: As for `paired_t_test`.
         """
         n, mean, sd = spread(differences)
@@ -154,23 +154,23 @@ class Contrast:
         return cls(mean, 0.0 if error <= _SAME * abs(mean) else error, n - 1, n, sd)
 
     def turned(self) -> Contrast:
-        """The same from the other side."""
+        """The same contrast with its sign reversed."""
         return replace(self, value=-self.value)
 
     @property
     def p(self) -> float | None:
-        """Two-sided, of no difference; None where nothing varies, or too little is known."""
+        """Two-sided p of no difference; None if nothing varies or too little is known."""
         return 2 * float(stdtr(self.df, -abs(self.value) / self.error)) if self.error > 0 else None
 
     def p_equivalence(self, margin: float) -> float | None:
-        """The larger p of the two one-sided tests that it is inside `±margin` (Schuirmann 1987); None as for `p`.
+        """The larger p of the two one-sided tests that the value is inside `±margin` (Schuirmann 1987); None as for `p`.
 
-        It is below `alpha` exactly where the interval at `1 - 2 alpha` lies inside the margin.
+        It is below `alpha` exactly if the interval at `1 - 2 alpha` is inside the margin.
         """
         return float(stdtr(self.df, (abs(self.value) - margin) / self.error)) if self.error > 0 else None
 
     def interval(self, confidence: float = 0.95, *, adjusted: bool = False) -> Interval:
-        """The interval that agrees with `p`; the value alone below `FEWEST`, and of no width where nothing varies."""
+        """The interval that agrees with `p`: no ends below `FEWEST` values, and no width if nothing varies."""
         if self.error == 0:
             return Interval(self.value, self.value, self.value, self.n, confidence, adjusted)
         if not self.error > 0:
@@ -180,22 +180,23 @@ class Contrast:
 
 
 class Arms:
-    """All methods' values of one number, and what their variances have in common.
+    """All methods' values of one number, and the common part of their variances.
 
     Args:
-        values: {method: its values}, at least one each. A method with fewer than `FEWEST` takes no part in the fit.
-        left_out: Methods that take no part in it either, such as those that are not ranked.
+        values: {method: its values}, at least one each. Methods with fewer than `FEWEST` values are left out of the
+            fit.
+        left_out: Other methods to leave out of the fit, such as methods that are not ranked.
     """
 
     def __init__(self, values: Mapping[str, Iterable[float]], left_out: Collection[str] = ()) -> None:
         self.arms = {
             method: Arm.of(values[method]) for method in sorted(values)
-        }  # sorted: no sum hangs on the order of records
+        }  # sorted, so that no sum depends on the order of records
         self.fitted = {m: arm for m, arm in self.arms.items() if arm.n >= FEWEST and m not in left_out}
 
     @cached_property
     def prior(self) -> Prior:
-        """What the arms have in common; nothing where fewer than four vary."""
+        """The common part of the arms; none if fewer than four vary."""
         arms = self.fitted.values()
         if sum(arm.variance > 0 for arm in arms) < FEWEST_ARMS:
             return Prior(0.0, 0.0)
@@ -226,12 +227,12 @@ class Arms:
         most = sum(arm.n - 1 for arm in {**self.fitted, **arms}.values())
         df = min(squared**2 / inverse, most) if inverse > 0 else float(most)
         error = math.sqrt(squared)
-        if error <= _SAME * abs(value):  # the same to rounding
+        if error <= _SAME * abs(value):  # the same except for rounding
             return Contrast(value, 0.0, df, fewest)
         return Contrast(value, error, df, fewest, *self._planned(weights))
 
     def _planned(self, weights: Mapping[str, float]) -> tuple[float, Degrees]:
-        """Spread of a single run, and degrees of freedom by the number of seeds."""
+        """Spread of a single run, and degrees of freedom for a number of seeds."""
         parts = [weight**2 * self.moderated(method)[0] for method, weight in weights.items()]
         factor = math.fsum(parts) ** 2 / math.fsum(part**2 for part in parts)
         many = len(self.fitted.keys() | weights.keys())

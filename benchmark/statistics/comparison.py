@@ -1,4 +1,4 @@
-"""One comparison: what is compared, what was found, and what follows from the spread over seeds."""
+"""One comparison: what is compared, what was found, and what the spread over seeds implies."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmark.statistics.significance import Outcome, paired_t_test, sign_flip_
 
 
 class Verdict(StrEnum):
-    """What is said of a comparison. There are no others; a comparison that is not ranked has none."""
+    """The possible verdicts on a comparison. A comparison that is not ranked has none."""
 
     BETTER = "better"
     WORSE = "worse"
@@ -47,13 +47,13 @@ class Margin:
 
     @classmethod
     def parse(cls, text: str) -> Margin:
-        """`0.001`, in the metric's unit; `1%`, of the baseline's mean.
+        """Parses `0.001`, in the metric's unit, or `1%`, of the baseline's mean.
 
         >>> Margin.parse("1%")
         Margin(size=0.01, relative=True)
 
         Raises:
-            ValueError: if it is neither, or not above 0.
+            ValueError: if the text is neither, or not above 0.
         """
         number = text.strip().removesuffix("%")
         relative = number != text.strip()
@@ -70,13 +70,13 @@ class Margin:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """What methods are compared by on one task.
+    """How methods are compared on one task.
 
     Args:
         task: Its name.
-        metric: Its headline metric: AUC of a binary task, MSE of a regression.
+        metric: Its headline metric: AUC for a binary task, MSE for a regression.
         direction: +1 if higher is better, -1 if lower is.
-        margin: Inside which two methods are equivalent.
+        margin: Differences up to this size count as equivalent.
     """
 
     task: str
@@ -91,26 +91,26 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One method against another on one task, and the verdict. `judge` makes the ones that have a verdict.
+    """One method against another on one task, and the verdict. `judge` adds the verdict.
 
     Args:
         endpoint: Task, metric, direction and margin.
-        method: Whose verdict it is.
-        baseline: What it is compared to.
-        differences: `method - baseline` in the metric's unit, one a pair, in order of the pairs.
+        method: The method that the verdict is about.
+        baseline: The method it is compared to.
+        differences: `method - baseline` in the metric's unit, one per pair, in order of the pairs.
         baseline_mean: Mean of the baseline over its runs; relative margins are shares of it.
-        test_train_ratio: Rows of test over rows of train where test rows vary between pairs, else 0.
-        excluded: Why it is shown and not ranked, such as a diverged seed; None if it is ranked.
+        test_train_ratio: Test rows over training rows if test rows vary between pairs, else 0.
+        excluded: Why it is shown but not ranked, such as a diverged seed; None if it is ranked.
         verdict: None if excluded, without pairs, or not judged yet.
         reason: Why there is no verdict, or no test behind it; None otherwise.
-        tests: Number of tests of the family, by which p is adjusted.
+        tests: Number of tests in the family, for which p is adjusted.
         alpha: The family's error, over all looks.
-        looks: How often the family is judged, as announced beforehand; each look has its share of the error.
-        p: Of a difference; None where there is no test.
-        p_adjusted: By Holm, times the number of looks.
-        p_equivalence: The larger of the two one-sided tests'.
-        p_equivalence_adjusted: Adjusted alike.
-        contrast: The difference of the means of two arms; None where runs are paired, and the differences speak.
+        looks: How often the family is judged, as announced in advance; each look has its share of the error.
+        p: The p of a difference; None if there is no test.
+        p_adjusted: The same, adjusted by Holm and multiplied by the number of looks.
+        p_equivalence: The larger p of the two one-sided tests.
+        p_equivalence_adjusted: The same, adjusted in the same way.
+        contrast: The difference of the means of two arms; None if runs are paired, so that the differences count.
     """
 
     endpoint: Endpoint
@@ -147,13 +147,13 @@ class Comparison:
         """From the values of two methods.
 
         Args:
-            endpoint: What the values are of.
-            method: Whose verdict it will be.
+            endpoint: The endpoint of the values.
+            method: The method that the verdict will be about.
             mine: {pair: value} of the method.
-            baseline: What it is compared to.
+            baseline: The method it is compared to.
             other: {pair: value} of the baseline.
-            contrast: Of the two methods' arms, if runs are not to be paired; of identical runs it is not taken, as they
-                differ by nothing, whatever their spread.
+            contrast: The contrast of the two methods' arms, for unpaired runs. Not used for identical runs, which do not
+                differ, whatever their spread.
             excluded: As for the class.
             test_train_ratio: As for the class.
         """
@@ -171,7 +171,7 @@ class Comparison:
         )  # fmt: skip
 
     def turned(self) -> Comparison:
-        """The same comparison from the other side."""
+        """The same comparison with the methods swapped."""
         other = {Verdict.BETTER: Verdict.WORSE, Verdict.WORSE: Verdict.BETTER}
         return replace(
             self,
@@ -195,14 +195,14 @@ class Comparison:
 
     @cached_property
     def estimate(self) -> Contrast | None:
-        """`method - baseline`, and how well it is known; None where there is nothing to compare."""
+        """`method - baseline`, and its precision; None if there is nothing to compare."""
         if self.contrast is not None or not self.differences:
             return self.contrast
         return Contrast.paired(self.differences, self.test_train_ratio)
 
     @property
     def n(self) -> int:
-        """Number of pairs, or of seeds of the method that has fewer."""
+        """Number of pairs, or of seeds of the method with fewer seeds."""
         return self.estimate.n if self.estimate is not None else 0
 
     @property
@@ -212,32 +212,32 @@ class Comparison:
 
     @property
     def margin(self) -> float:
-        """In the metric's unit."""
+        """The margin in the metric's unit."""
         return self.endpoint.margin.of(self.baseline_mean)
 
     @property
     def p_of_verdict(self) -> float | None:
-        """The adjusted p that the verdict rests on: of equivalence where it says so, else of a difference."""
+        """The adjusted p of the test behind the verdict: equivalence if the verdict is equivalent, a difference otherwise."""
         return self.p_equivalence_adjusted if self.verdict is Verdict.EQUIVALENT else self.p_adjusted
 
     @property
     def within_margin(self) -> bool:
-        """Whether the difference is shown to be inside the margin, with the family's care; may hold beside "better"."""
+        """Whether the difference is shown to be inside the margin, adjusted for the family; possible together with "better"."""
         return self.p_equivalence_adjusted is not None and self.p_equivalence_adjusted < self.alpha
 
     @property
     def difference(self) -> Interval | None:
-        """`method - baseline` with its interval at `1 - alpha`, not adjusted; None where there is nothing to compare.
+        """`method - baseline` with its interval at `1 - alpha`, not adjusted; None if there is nothing to compare.
 
-        Of the same estimate as the verdict: an interval and a p that disagree help nobody.
+        It uses the same estimate as the verdict, so that interval and p agree.
         """
         return self.estimate.interval(1 - self.alpha) if self.estimate is not None else None
 
     @property
     def difference_adjusted(self) -> Interval | None:
-        """The same at `1 - level` (Bonferroni): the family's intervals cover together.
+        """The same at `1 - level` (Bonferroni), so that the family's intervals cover together.
 
-        Holm decides by steps and can see a difference where this interval still covers 0; never the other way.
+        Holm works in steps and can find a difference while this interval still covers 0; never the reverse.
         """
         confidence = 1 - self.level
         return self.estimate.interval(confidence, adjusted=True) if self.estimate is not None else None
@@ -254,14 +254,14 @@ class Comparison:
 
     @property
     def sd(self) -> float | None:
-        """Standard deviation of the difference of two runs; None where it is not known, 0 where nothing varies."""
+        """Standard deviation of the difference of two runs; None if unknown, 0 if nothing varies."""
         if self.estimate is None or self.estimate.n < FEWEST:
             return None
         return self.estimate.sd if self.estimate.error > 0 else 0.0
 
     @property
     def p_paired(self) -> float | None:
-        """Of the paired t test of the runs with the same seed: no verdict rests on it unless runs are paired."""
+        """The p of the paired t test of runs with the same seed. Verdicts use it only if runs are paired."""
         return paired_t_test(self.differences, test_train_ratio=self.test_train_ratio).p
 
     @property
@@ -273,11 +273,12 @@ class Comparison:
         """Seeds with which a true difference of this size is found with this power at the family's adjusted level.
 
         Args:
-            difference: In the metric's unit; by default the margin. Never the observed one: its power is p in disguise.
+            difference: In the metric's unit; by default the margin. Do not use the observed difference: its power is p
+                in disguise.
             power: Probability of the verdict "better" or "worse".
 
         Returns:
-            None where the spread is unknown, or where no number would do, as test rows vary.
+            None if the spread is unknown, or if no number is enough because test rows vary.
         """
         if not self.sd:
             return None
@@ -286,9 +287,10 @@ class Comparison:
 
     @property
     def seeds_to_decide(self) -> int | None:
-        """Seeds that tell a difference of the margin from none: either would get its verdict with 80 % power.
+        """Seeds that distinguish a difference of the margin from none, each with 80 % power.
 
-        A true difference of the margin is found, and equal methods are called equivalent. None as for `seeds_needed`.
+        With them, a true difference of the margin is found, and equal methods are called equivalent. None as for
+        `seeds_needed`.
         """
         different = self.seeds_needed()
         if different is None or self.sd is None:
@@ -298,7 +300,7 @@ class Comparison:
         return None if equal is None else max(different, equal)
 
     def detectable(self, seeds: int | None = None, power: float = POWER) -> float | None:
-        """The difference that so many seeds (by default those there are) find with this power at the adjusted level."""
+        """The difference that this number of seeds (by default `n`) finds with this power at the adjusted level."""
         seeds = self.n if seeds is None else seeds
         if not self.sd or seeds < FEWEST:
             return None
@@ -306,5 +308,5 @@ class Comparison:
 
     @property
     def sign_flip(self) -> Outcome:
-        """The permutation test beside the t test; it assumes symmetry only, and needs more seeds than five to speak."""
+        """The permutation test, besides the t test. It assumes only symmetry, and needs more than five seeds."""
         return sign_flip_test(self.differences, level=self.level)

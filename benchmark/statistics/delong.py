@@ -1,7 +1,7 @@
 """Two scorers on one test set: DeLong's comparison of AUCs, by midranks (Sun and Xu 2014, doi:10.1109/LSP.2014.2337313).
 
-A statement about two checkpoints, not about two methods: it knows the chance of which rows are in test and nothing of
-seeds. On a million rows every two checkpoints differ. Nothing in a report uses it unasked.
+The test is about two checkpoints, not about two methods: it covers the choice of test rows, but not the seeds. On a
+million rows, any two checkpoints differ. Reports do not use it unless asked.
 
 Suffixes: R rows, P positives, Q negatives, two scorers first.
 """
@@ -23,7 +23,7 @@ class DeLong:
     Args:
         first: AUC of the first scorer.
         second: AUC of the second.
-        covariance: ((var first, cov), (cov, var second)), of the sampling of rows.
+        covariance: ((var first, cov), (cov, var second)), from the sampling of rows.
         low: Lower end of the interval of `first - second`.
         high: Upper end.
         z: `(first - second) / standard error`; None if the two rank all pairs alike.
@@ -45,12 +45,12 @@ class DeLong:
 
 
 def placements(positive_R: np.ndarray, scores_R: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(P,) shares of the negatives that each positive is above, (Q,) of the positives that each negative is below; ties half.
+    """(P,) shares of negatives below each positive, and (Q,) shares of positives above each negative; ties count half.
 
     The mean of either is the AUC.
 
     Args:
-        positive_R: (R,) bool, one of either at least.
+        positive_R: (R,) bool, with at least one positive and one negative.
         scores_R: (R,) finite.
     """
     everywhere_R, positives = rankdata(scores_R), int(positive_R.sum())
@@ -63,10 +63,10 @@ def delong(labels_R: np.ndarray, first_R: np.ndarray, second_R: np.ndarray, *, c
     """Compares the AUCs of two scorers on one test set (DeLong et al. 1988), in R log R.
 
     Args:
-        labels_R: (R,) of 0 and 1, two of either at least.
+        labels_R: (R,) of 0 and 1, at least two of each.
         first_R: (R,) scores, higher for the positive class.
-        second_R: (R,) of the other scorer, for the same rows.
-        confidence: Of the interval of the difference.
+        second_R: (R,) scores of the other scorer, for the same rows.
+        confidence: Confidence of the interval of the difference.
 
     Raises:
         ValueError: if lengths differ, labels are not 0 and 1, a score is not finite, a class has fewer than two rows, or
@@ -80,7 +80,7 @@ def delong(labels_R: np.ndarray, first_R: np.ndarray, second_R: np.ndarray, *, c
     positive = labels == 1
     p_count, q_count = int(positive.sum()), int((~positive).sum())
     if min(p_count, q_count) < 2:
-        raise ValueError(f"a class needs two rows at least, found {p_count} positive and {q_count} negative")
+        raise ValueError(f"a class needs at least two rows, found {p_count} positive and {q_count} negative")
     above_2P, below_2Q = map(np.stack, zip(*(placements(positive, scores) for scores in (first, second)), strict=True))
     aucs = above_2P.mean(axis=1)
     covariance = np.cov(above_2P) / p_count + np.cov(below_2Q) / q_count
@@ -91,7 +91,7 @@ def delong(labels_R: np.ndarray, first_R: np.ndarray, second_R: np.ndarray, *, c
     z = difference / error if error > 1e-12 else None
     if z is None and abs(difference) > 1e-12:
         raise ValueError(
-            f"the AUCs {aucs[0]:g} and {aucs[1]:g} differ, but no row's rank varies: nothing to judge them by"
+            f"the AUCs {aucs[0]:g} and {aucs[1]:g} differ, but no row's rank varies, so they cannot be compared"
         )
     (a, b), (c, d) = covariance.tolist()
     return DeLong(

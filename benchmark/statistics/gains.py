@@ -23,40 +23,40 @@ def relative_gain(value: float, baseline: float, constant: float) -> float:
     For an AUC, whose constant is .5, this is RelaImpr (Yan et al. 2014); for an MSE it is the relative change of R squared.
 
     Args:
-        value: Of the method.
-        baseline: Of what it is compared to, on the better side of the constant.
-        constant: Of who knows nothing.
+        value: The method's value.
+        baseline: The baseline's value, better than the constant.
+        constant: The value of a constant predictor.
     """
     assert baseline != constant
     return 100.0 * (value - baseline) / (baseline - constant)
 
 
 def multi_task_gain(parts: Sequence[float]) -> float:
-    """Mean of the tasks' `relative_gain`, at least one: the multi-task gain (Maninis et al. 2019, arXiv:1904.08918).
+    """Mean of the `relative_gain` of at least one task: the multi-task gain (Maninis et al. 2019, arXiv:1904.08918).
 
-    One metric a task. Positive is better; papers that call it a drop turn the sign.
+    There is one metric per task. Positive is better; papers that report a drop reverse the sign.
     """
     return math.fsum(parts) / len(parts)
 
 
 @dataclass(frozen=True, slots=True)
 class Seesaw:
-    """The tasks on which a method's verdict is better, and those on which it is worse."""
+    """The tasks on which a method's verdict is better, and the tasks on which it is worse."""
 
     better: tuple[str, ...]
     worse: tuple[str, ...]
 
     @property
     def seesaws(self) -> bool:
-        """Whether one task was bought with another (Tang et al. 2020, doi:10.1145/3383313.3412236)."""
+        """Whether one task improved at the expense of another (Tang et al. 2020, doi:10.1145/3383313.3412236)."""
         return bool(self.better and self.worse)
 
 
 def seesaw(comparisons: Iterable[Comparison]) -> dict[str, Seesaw]:
     """By method, in order of appearance; methods without any verdict are left out.
 
-    The count of a study is `sum(each.seesaws for each in seesaw(family.comparisons).values())`: by verdicts, as by signs
-    of means half of all methods with two tasks seesaw.
+    The count of a study is `sum(each.seesaws for each in seesaw(family.comparisons).values())`: it uses verdicts,
+    because by signs of means half of all methods with two tasks seesaw.
     """
     found: dict[str, tuple[list[str], list[str]]] = {}
     for comparison in comparisons:
@@ -70,15 +70,15 @@ def seesaw(comparisons: Iterable[Comparison]) -> dict[str, Seesaw]:
 
 
 def pareto_front(points: Sequence[Point]) -> list[int]:
-    """Indices of the points that no other beats in both coordinates, lower being better; by the first coordinate.
+    """Indices of the points that no other point beats in both coordinates, by the first coordinate. Lower is better.
 
-    Of equal points all are on the front or none.
+    Equal points are either all on the front or all off it.
 
     >>> pareto_front([(0.2, 0.6), (0.5, 0.3), (0.5, 0.7)])
     [0, 1]
     """
     front: list[int] = []
-    lowest, at = math.inf, math.nan  # of the second coordinate so far, and the first coordinate where it was
+    lowest, at = math.inf, math.nan  # the second coordinate so far, and the first coordinate there
     for index in sorted(range(len(points)), key=points.__getitem__):
         x, y = points[index]
         if y < lowest or (y == lowest and x == at):
@@ -88,10 +88,10 @@ def pareto_front(points: Sequence[Point]) -> list[int]:
 
 
 def hypervolume(points: Sequence[Point], reference: Point) -> float:
-    """Area between the front of the points and a reference point that is worse in both coordinates; lower is better.
+    """Area between the front of the points and a reference point that is worse in both coordinates. Lower is better.
 
-    For AUC against MSE a point is `(1 - auc, mse)`, and the reference the constant predictor's. Points that are no
-    better than the reference in either coordinate add nothing.
+    For AUC against MSE, a point is `(1 - auc, mse)`, and the reference is the constant predictor. Points that are not
+    better than the reference in both coordinates add nothing.
 
     >>> round(hypervolume([(0.2, 0.6), (0.5, 0.3)], (1.0, 1.0)), 10)
     0.47

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from scipy.special import stdtrit
 
 FEWEST = 3
-"""Values below which there is no interval and no test: with two, a 95 % t interval is 18 standard deviations wide."""
+"""The fewest values with an interval or a test: with two, a 95 % t interval is 18 standard deviations wide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Interval:
     """A mean of `n` values and its confidence interval, absent for fewer than `FEWEST` values.
 
     Args:
-        mean: Of the values.
+        mean: Mean of the values.
         low: Lower end, or None.
         high: Upper end, or None.
         n: Number of values.
@@ -34,7 +34,7 @@ class Interval:
 
     @property
     def half_width(self) -> float | None:
-        """Half of the distance between the ends; None without interval."""
+        """Half of the distance between the ends; None without an interval."""
         return None if self.high is None or self.low is None else (self.high - self.low) / 2
 
     def scaled(self, factor: float) -> Interval:
@@ -45,11 +45,11 @@ class Interval:
 
 
 def spread(values: Iterable[float]) -> tuple[int, float, float]:
-    """Number, mean and standard deviation (n - 1 in the denominator; NaN for one value) of some values."""
+    """Number, mean and standard deviation (with n - 1 in the denominator; NaN for one value) of some values."""
     numbers = [float(value) for value in values]
     n = len(numbers)
     if n == 0:
-        raise ValueError("values must hold one number at least, found none")
+        raise ValueError("values must hold at least one number, found none")
     mean = math.fsum(numbers) / n
     if n == 1:
         return n, mean, math.nan
@@ -68,11 +68,11 @@ def t_interval(
     $$
 
     Args:
-        values: Finite numbers, one a seed.
+        values: Finite numbers, one per seed.
         confidence: Probability that the interval covers the mean, for normal values.
-        test_train_ratio: Rows of test over rows of train where every value has test rows of its own, else 0: the
-            correction of Nadeau and Bengio (2003), doi:10.1023/A:1024068626366, for train sets that overlap.
-        adjusted: What the interval says of itself.
+        test_train_ratio: Test rows over training rows if every value has its own test rows, else 0: the correction of
+            Nadeau and Bengio (2003), doi:10.1023/A:1024068626366, for overlapping training sets.
+        adjusted: Marks the interval as adjusted.
     """
     assert 0 < confidence < 1
     numbers = list(values)

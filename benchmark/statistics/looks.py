@@ -1,9 +1,9 @@
-"""Looks: comparisons judged again as seeds come in, at moments that were announced before.
+"""Looks: comparisons judged again as seeds come in, at moments announced in advance.
 
-Who judges after five seeds, and again after eight at full error, errs more often than he says: over five looks in 14 to
-19 % of studies. Here the error is split over the looks, alpha / L for each of L (Bonferroni), so it needs no joint
-distribution of what is seen at them. A method that is better, worse or equivalent at a look keeps that verdict and gets
-no more seeds; the others go on to the next.
+Judging after five seeds, and again after eight at the full error, errs more often than stated: over five looks, in 14
+to 19 % of studies. Here the error is split over the looks, alpha / L for each of L (Bonferroni), so no joint
+distribution over looks is needed. A method that is better, worse or equivalent at a look keeps that verdict and gets no
+more seeds; the other methods continue to the next look.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ class Looks:
     """The looks of an experiment.
 
     Args:
-        seeds: Numbers of seeds at which it is judged, ascending, at least `FEWEST` each.
+        seeds: Numbers of seeds at which methods are judged, ascending, each at least `FEWEST`.
         alpha: The error over all looks.
 
     Raises:
-        ValueError: if the numbers do not ascend from 3 on, or alpha is no probability.
+        ValueError: if the numbers do not ascend from 3 on, or alpha is not a probability.
     """
 
     seeds: tuple[int, ...] = (3, 5, 8, 12, 20)
@@ -46,11 +46,11 @@ class Looks:
         return self.alpha / len(self.seeds)
 
     def reached(self, seeds: int) -> int | None:
-        """The last look that so many seeds allow; None before the first."""
+        """The last look that this number of seeds allows; None before the first."""
         return max((look for look in self.seeds if look <= seeds), default=None)
 
     def after(self, seeds: int) -> int | None:
-        """The next look after so many seeds; None after the last."""
+        """The next look after this number of seeds; None after the last."""
         return min((look for look in self.seeds if look > seeds), default=None)
 
 
@@ -59,7 +59,7 @@ Rows: TypeAlias = Mapping[str, Mapping[Any, float]]
 
 
 def first(rows: Rows, look: int) -> dict[str, dict[Any, float]]:
-    """The first so many runs of every method, in order of their pairs, or fewer where it has no more."""
+    """The first runs of every method up to this number, in order of their pairs."""
     return {method: dict(sorted(row.items())[:look]) for method, row in rows.items()}
 
 
@@ -70,14 +70,15 @@ def over_looks(
     looks: Looks,
     **terms: Any,
 ) -> Family:
-    """All methods against the baseline, judged at every look that they have reached, by what was known then.
+    """All methods against the baseline, judged at every look they have reached, with the runs known then.
 
-    Each look is a family at the error of one look, adjusted for all methods that were ranked at the first. Whoever is decided
-    keeps that comparison, and who is not ranked any more has none; of the others the last one stands.
+    Each look is a family at the error of one look, adjusted for all methods ranked at the first look. A decided method
+    keeps its comparison. A method that is no longer ranked has none. For every other method, the last look counts.
 
     Args:
-        at: {method: its first so many runs}, fewer of a method that was decided before; and {method: why it is not ranked}.
-        endpoint: What the values are of.
+        at: For a number of seeds: {method: its first runs up to it}, fewer for a method decided before; and {method:
+            why it is not ranked}.
+        endpoint: The endpoint of the values.
         baseline: The method that others are compared to.
         looks: The plan.
         terms: Further arguments of `against_baseline`.

@@ -1,8 +1,8 @@
 """How many seeds: the power of the t test and of the equivalence test, and what follows from it.
 
-`sd` is the standard deviation of a difference between one run of each method, `level` the error of one test: `alpha / m` in a
-family of m, which is what Holm asks of its smallest p; all others have more power than is said here. `degrees` says how many
-degrees of freedom so many seeds give.
+`sd` is the standard deviation of the difference between one run of each method. `level` is the error of one test:
+`alpha / m` in a family of m, as Holm requires for its smallest p; all other tests have more power than stated here.
+`degrees` gives the degrees of freedom for a number of seeds.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from scipy.special import gammaln, nctdtr, ndtr, stdtrit
 from benchmark.statistics.intervals import FEWEST
 
 POWER = 0.8
-"""The usual probability of finding what is there."""
+"""The usual probability of finding a true difference."""
 
 MOST = 100_000
-"""Seeds beyond which nobody is told a number."""
+"""The largest number of seeds that is reported."""
 
 
 @dataclass(frozen=True, slots=True)
 class Degrees:
-    """Degrees of freedom of a contrast, by the number of seeds of each arm; by default those of paired differences.
+    """Degrees of freedom of a contrast, by the number of seeds per arm; by default, of paired differences.
 
     Args:
-        factor: Satterthwaite's, of the arms in the contrast: 1 for one arm, 2 for two of equal spread.
+        factor: Satterthwaite's factor for the arms in the contrast: 1 for one arm, 2 for two arms of equal spread.
         shared: d_0 of the arms' prior.
-        weight: It counts at most so much, relative to an arm's own degrees of freedom.
-        arms: How many there are in the fit: together their degrees of freedom are the most.
+        weight: Its largest weight, relative to an arm's own degrees of freedom.
+        arms: Number of arms in the fit; their degrees of freedom together are the limit.
     """
 
     factor: float = 1.0
@@ -42,13 +42,13 @@ class Degrees:
     arms: int = 1
 
     def __call__(self, seeds: int) -> float:
-        """With so many seeds, two at least."""
+        """The degrees of freedom with at least two seeds."""
         own = seeds - 1
         return min(self.factor * (own + min(self.shared, self.weight * own)), self.arms * own)
 
 
 PAIRED = Degrees()
-"""One less than there are pairs."""
+"""The number of pairs minus one."""
 
 
 def power_of_test(
@@ -58,9 +58,9 @@ def power_of_test(
     """Probability that the two-sided t test finds a true difference, for normal values.
 
     Args:
-        difference: The true one.
+        difference: The true difference.
         sd: Standard deviation of the difference of two runs, above 0.
-        seeds: Of each method, two at least.
+        seeds: Seeds per method, at least two.
         level: The test's error.
         test_train_ratio: As for `paired_t_test`.
         degrees: Degrees of freedom.
@@ -71,14 +71,14 @@ def power_of_test(
 def _power(noncentrality: float, df: float, level: float) -> float:
     critical = float(stdtrit(df, 1 - level / 2))
     lower = float(nctdtr(df, noncentrality, -critical))
-    return float(1 - nctdtr(df, noncentrality, critical)) + (lower if lower > 0 else 0.0)  # NaN where it is tiny
+    return float(1 - nctdtr(df, noncentrality, critical)) + (lower if lower > 0 else 0.0)  # NaN if it is tiny
 
 
 def detectable_difference(
     sd: float, seeds: int, level: float = 0.05, power: float = POWER, *,
     test_train_ratio: float = 0.0, degrees: Degrees = PAIRED,
 ) -> float:  # fmt: skip
-    """The true difference that so many seeds find with this power."""
+    """The true difference that this number of seeds finds with this power."""
     assert level < power < 1
     return _noncentrality(degrees(seeds), level, power) * sd * math.sqrt(1 / seeds + test_train_ratio)
 
@@ -96,11 +96,11 @@ def seeds_needed(
     difference: float, sd: float, level: float = 0.05, power: float = POWER, *,
     test_train_ratio: float = 0.0, degrees: Degrees = PAIRED,
 ) -> int | None:  # fmt: skip
-    """The fewest seeds that find a true difference of this size with this power; `FEWEST` at least.
+    """The fewest seeds that find a true difference of this size with this power; at least `FEWEST`.
 
     Returns:
-        None above `MOST`. Where test rows vary there may be no such number: more splits of the same rows do not make
-        more rows.
+        None above `MOST`. If test rows vary, there may be no such number: more splits of the same rows do not make more
+        rows.
     """
     assert difference > 0
     if sd == 0:
@@ -130,9 +130,9 @@ def equivalence_power(
     Args:
         margin: Above 0.
         sd: Standard deviation of the difference of two runs, above 0.
-        seeds: Of each method, two at least.
+        seeds: Seeds per method, at least two.
         level: The test's error.
-        difference: The true one.
+        difference: The true difference.
         test_train_ratio: As for `paired_t_test`.
         degrees: Degrees of freedom.
     """
@@ -142,11 +142,11 @@ def equivalence_power(
     low, high = (-margin - difference) / error, (margin - difference) / error
     constant = math.log(2) + df / 2 * math.log(df / 2) - float(gammaln(df / 2))
 
-    def integrand(ratio: float) -> float:  # of the observed to the true sd: chi with df degrees, over sqrt(df)
+    def integrand(ratio: float) -> float:  # ratio of the observed to the true sd: chi with df degrees, over sqrt(df)
         density = math.exp(constant + (df - 1) * math.log(ratio) - df * ratio**2 / 2) if ratio > 0 else 0.0
         return density * max(0.0, float(ndtr(high - critical * ratio) - ndtr(low + critical * ratio)))
 
-    # beyond margin / (critical error) no mean is inside; beyond 1 + 10 / sqrt(df) there is no sd
+    # no mean is inside beyond margin / (critical error); no sd is beyond 1 + 10 / sqrt(df)
     last = min(margin / (critical * error), 1 + 10 / math.sqrt(df))
     return float(quad(integrand, 0.0, last, epsabs=1e-10, limit=200)[0])
 
@@ -156,7 +156,7 @@ def seeds_for_equivalence(
     margin: float, sd: float, level: float = 0.05, power: float = POWER, *,
     test_train_ratio: float = 0.0, degrees: Degrees = PAIRED,
 ) -> int | None:  # fmt: skip
-    """The fewest seeds that claim equivalence of two equal methods with this power; None above `MOST`."""
+    """The fewest seeds that show equivalence of two equal methods with this power; None above `MOST`."""
     assert margin > 0
     if sd == 0:
         return FEWEST

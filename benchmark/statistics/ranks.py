@@ -1,4 +1,4 @@
-"""Methods ranked over blocks, a block being a task of a data set: mean ranks, Friedman, Nemenyi (Demšar 2006, JMLR 7).
+"""Methods ranked over blocks (tasks of data sets): mean ranks, Friedman, Nemenyi (Demšar 2006, JMLR 7).
 
 Suffixes: N blocks, K methods.
 """
@@ -14,25 +14,25 @@ from scipy.stats import f as f_distribution
 from scipy.stats import friedmanchisquare, rankdata, studentized_range
 
 FEWEST_BLOCKS = 10
-"""Blocks below which ranks are shown and not tested: chi-squared and Nemenyi's distance are limits of many blocks."""
+"""The fewest blocks for a test of ranks: chi-squared and Nemenyi's distance are limits for many blocks."""
 
 FEWEST_METHODS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Mean ranks, 1 being best, and what a test says of them where there is one.
+    """Mean ranks, where 1 is best, and the result of a test if there is one.
 
     Args:
         methods: Their names, as given.
-        mean_ranks: One a method. Adding or removing a method changes the others'.
+        mean_ranks: One per method. Adding or removing a method changes the ranks of the others.
         blocks: Number of blocks.
         chi_squared: Friedman's, corrected for ties.
-        p: Of Friedman's test.
-        f: Iman and Davenport's (1980), less conservative.
-        p_f: Of theirs.
-        critical_difference: Nemenyi's: mean ranks that are at least so far apart differ at `alpha`, all pairs together.
-        reason: Why there is no test; None where there is one.
+        p: The p of Friedman's test.
+        f: Iman and Davenport's (1980) statistic, less conservative.
+        p_f: The p of their test.
+        critical_difference: Nemenyi's: mean ranks at least this far apart differ at `alpha`, all pairs together.
+        reason: Why there is no test; None if there is one.
     """
 
     methods: tuple[str, ...]
@@ -68,16 +68,16 @@ def rank(
 ) -> Ranking:
     """Ranks methods within each block and tests whether the mean ranks differ.
 
-    Tasks of one data set are not independent blocks, and the test takes them for such.
+    Tasks of one data set are not independent blocks, but the test treats them so.
 
     Args:
-        scores_NK: (N, K), higher is better: errors come with their sign turned. Only methods that have every block.
+        scores_NK: (N, K), higher is better: pass errors with reversed sign. Only methods with a value in every block.
         methods: K names.
         alpha: Error of the critical difference.
-        fewest_blocks: Below which nothing is tested.
+        fewest_blocks: The fewest blocks for a test.
 
     Raises:
-        ValueError: if the scores are no table of finite numbers with a column a method.
+        ValueError: if the scores are not a table of finite numbers with one column per method.
     """
     scores = np.asarray(scores_NK, dtype=np.float64)
     names = tuple(methods)

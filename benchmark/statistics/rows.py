@@ -27,9 +27,9 @@ $$
 \text{variance} = \sum_g (\operatorname{mean}_s u_{asg} - \operatorname{mean}_s u_{bsg})^2
 $$
 
-What a seed does to a cluster alone (the interaction) is divided by the number of seeds in it, and is in the squared error
-over seeds too, which was seen on the same rows. It is counted once (two-way clusters: Cameron, Gelbach and Miller 2011,
-doi:10.1198/jbes.2010.07136); seeds of two methods count as unrelated, as in `arms`:
+The interaction of a seed with a cluster is divided by the number of seeds in this variance. It is also part of the
+squared error over seeds, which was seen on the same rows, so it must be counted only once (two-way clusters: Cameron,
+Gelbach and Miller 2011, doi:10.1198/jbes.2010.07136). Seeds of two methods count as unrelated, as in `arms`:
 
 $$
 \text{shared} = \sum_{\text{methods}} \frac{1}{S} \sum_g \operatorname{var}_s u_{sg}
@@ -59,12 +59,13 @@ from benchmark.statistics.planning import POWER
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Deviations:
-    """By cluster, how far the metric of a method's runs lies from its expectation.
+    """By cluster, the deviation of the metric of a method's runs from its expectation.
 
     Args:
-        parts_SG: u of the module's docstring, in the metric's unit; each run's sum to 0, but for the factors c.
+        parts_SG: u from the module's docstring, in the metric's unit. Each run's values sum to 0, except for the
+            factors c.
         rows: R.
-        df: Degrees of freedom of their squares: G - 1; of an AUC the smaller of G_1 - 1 and G_0 - 1.
+        df: Degrees of freedom of their squares: G - 1; for an AUC, the smaller of G_1 - 1 and G_0 - 1.
     """
 
     parts_SG: np.ndarray
@@ -74,13 +75,13 @@ class Deviations:
 
 @dataclass(frozen=True, slots=True)
 class RowError:
-    """How well the test rows tell a difference of two methods' means over seeds.
+    """How precisely the test rows determine a difference of two methods' means over seeds.
 
     Args:
-        variance: Of the difference by its rows, with these runs.
-        shared: What of it the squared error over seeds has too; 0 if both methods have one run.
+        variance: Variance of the difference from its rows, with these runs.
+        shared: The part that the squared error over seeds also contains; 0 if both methods have one run.
         df: Degrees of freedom of the variance.
-        clusters: G, all that have a row.
+        clusters: G, the number of clusters with a row.
         rows: R.
     """
 
@@ -92,22 +93,22 @@ class RowError:
 
     @property
     def error(self) -> float:
-        """The standard error of the difference by its rows, with these runs."""
+        """The standard error of the difference from its rows, with these runs."""
         return math.sqrt(self.variance)
 
     @property
     def floor(self) -> float:
-        """The same with any number of seeds: what of it more seeds do not take away. From two seeds a rough number, even 0."""
+        """The same with infinitely many seeds: the part that more seeds do not remove. From two seeds it is rough, even 0."""
         return math.sqrt(max(self.variance - self.shared, 0.0))
 
 
 def auc_deviations(labels_R: np.ndarray, scores_SR: np.ndarray, clusters_R: np.ndarray | None = None) -> Deviations:
-    """Of AUC, in S R log R.
+    """The rows' deviations of an AUC, in S R log R.
 
     Args:
         labels_R: (R,) of 0 and 1.
-        scores_SR: (S, R), one run each, higher for the positive class.
-        clusters_R: (R,) whole numbers, one a cluster; None: every row is one.
+        scores_SR: (S, R) scores, one row per run, higher for the positive class.
+        clusters_R: (R,) integers, one per cluster; None: every row is its own cluster.
 
     Raises:
         ValueError: if shapes differ, labels are not 0 and 1, a score is not finite, or fewer than two clusters have a
@@ -121,7 +122,7 @@ def auc_deviations(labels_R: np.ndarray, scores_SR: np.ndarray, clusters_R: np.n
     spread = [len(np.unique(places)) for places in (places_P, places_Q)]
     if min(spread) < 2:
         what = "rows" if clusters_R is None else "clusters"
-        raise ValueError(f"a class needs two {what} at least, found {spread[0]} positive and {spread[1]} negative")
+        raise ValueError(f"a class needs at least two {what}, found {spread[0]} positive and {spread[1]} negative")
     parts_SG = np.zeros((len(scores_SR), count))
     for part_G, scores_R in zip(parts_SG, scores_SR, strict=True):
         for placement, places, having in zip(
@@ -132,30 +133,30 @@ def auc_deviations(labels_R: np.ndarray, scores_SR: np.ndarray, clusters_R: np.n
 
 
 def mse_deviations(labels_R: np.ndarray, outputs_SR: np.ndarray, clusters_R: np.ndarray | None = None) -> Deviations:
-    """Of the mean squared error.
+    """The rows' deviations of a mean squared error.
 
     Args:
         labels_R: (R,) targets.
-        outputs_SR: (S, R) in the target's unit, one run each.
-        clusters_R: (R,) whole numbers, one a cluster; None: every row is one.
+        outputs_SR: (S, R) outputs in the target's unit, one row per run.
+        clusters_R: (R,) integers, one per cluster; None: every row is its own cluster.
 
     Raises:
         ValueError: if shapes differ, a number is not finite, or there are fewer than two clusters.
     """
     labels_R, outputs_SR, cluster_R, count = _checked(labels_R, outputs_SR, clusters_R)
     if count < 2:
-        raise ValueError(f"expected two {'rows' if clusters_R is None else 'clusters'} at least, found {count}")
+        raise ValueError(f"expected at least two {'rows' if clusters_R is None else 'clusters'}, found {count}")
     squares_SR = np.square(outputs_SR - labels_R)
     parts_SG = np.stack([_summed(squares_R, cluster_R, count, count) for squares_R in squares_SR])
     return Deviations(parts_SG, len(labels_R), count - 1)
 
 
 def row_error(first: Deviations, second: Deviations) -> RowError:
-    """How well the rows tell `first - second`; the methods may have other numbers of runs, on the same rows.
+    """How precisely the rows determine `first - second`. The methods may have different numbers of runs on the same rows.
 
     Args:
-        first: Of one method.
-        second: Of the other.
+        first: Deviations of one method.
+        second: Deviations of the other method.
 
     Raises:
         ValueError: if the two are not of the same rows and clusters.
@@ -181,7 +182,7 @@ def combined_error(seed_error: float, seed_df: float, rows: RowError) -> tuple[f
     Args:
         seed_error: Standard error of the difference over seeds.
         seed_df: Its degrees of freedom.
-        rows: Of the same difference.
+        rows: The row error of the same difference.
     """
     seeds = seed_error**2
     total = max(seeds + rows.variance - rows.shared, seeds, rows.variance)
@@ -194,35 +195,35 @@ def combined_error(seed_error: float, seed_df: float, rows: RowError) -> tuple[f
 def combined_interval(
     difference: float, seed_error: float, seed_df: float, rows: RowError, *, n: int, confidence: float = 0.95
 ) -> Interval:
-    """The interval of a difference over seeds and test rows; never narrower than that over seeds alone.
+    """The interval of a difference over seeds and test rows, never narrower than the interval over seeds alone.
 
     Args:
-        difference: Of the two methods' means over seeds.
+        difference: The difference of the two methods' means over seeds.
         seed_error: Its standard error over seeds.
-        seed_df: Degrees of freedom of that.
-        rows: What `row_error` found.
-        n: Number of seeds, which the interval tells.
+        seed_df: Degrees of freedom of this error.
+        rows: The result of `row_error`.
+        n: Number of seeds, which the interval reports.
         confidence: Probability that the interval covers the difference of the methods on all rows.
     """
     error, df = combined_error(seed_error, seed_df, rows)
     half = float(stdtrit(df, (1 + confidence) / 2)) * error
-    # rows bring degrees of freedom along, and could so make the interval of few seeds narrower
+    # rows add degrees of freedom and could make an interval from few seeds narrower
     half = max(half, float(stdtrit(seed_df, (1 + confidence) / 2)) * seed_error)
     return Interval(difference, difference - half, difference + half, n, confidence)
 
 
 def least_visible_difference(rows: RowError, level: float, power: float = POWER) -> float:
-    """The difference below which no number of seeds finds one with this power on so many rows, in the metric's unit.
+    """The smallest difference that any number of seeds can find on these rows with this power, in the metric's unit.
 
         (t_{1 - level / 2} + t_power) floor
 
     Args:
-        rows: What `row_error` found.
+        rows: The result of `row_error`.
         level: Error of the two-sided test.
         power: Probability with which the difference is found.
 
     Raises:
-        ValueError: if level or power is no probability between 0 and 1.
+        ValueError: if level or power is not between 0 and 1.
     """
     for name, value in (("level", level), ("power", power)):
         if not 0 < value < 1:
@@ -238,7 +239,7 @@ def _checked(
     lengths_fit = clusters_R is None or np.shape(clusters_R) == labels_R.shape
     if labels_R.ndim != 1 or values_SR.ndim != 2 or not len(values_SR) or not lengths_fit:
         raise ValueError(
-            "expected labels (rows,), values (runs, rows) of one run at least and clusters (rows,), found "
+            "expected labels (rows,), values (runs, rows) of at least one run and clusters (rows,), found "
             f"{labels_R.shape}, {values_SR.shape} and {None if clusters_R is None else np.shape(clusters_R)}"
         )
     if values_SR.shape[1] != len(labels_R):
@@ -252,7 +253,7 @@ def _checked(
 
 
 def _summed(values: np.ndarray, places: np.ndarray, count: int, having: int) -> np.ndarray:
-    """(G,) sums over clusters of a mean's deviations: of some rows, `having` clusters among them."""
+    """(G,) sums over clusters of a mean's deviations, from rows in `having` clusters."""
     deviations = (values - values.mean()) / len(values)
     sums: np.ndarray = np.bincount(places, deviations, minlength=count)
     return math.sqrt(having / (having - 1)) * sums

@@ -1,4 +1,4 @@
-"""Tiers: methods in groups that are not told apart, the best first."""
+"""Tiers: groups of methods that cannot be told apart, the best group first."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def all_pairs(
 
 
 def tiers(ordered: Sequence[str], apart: Collection[frozenset[str]]) -> tuple[tuple[str, ...], ...]:
-    """The methods in tiers: each is led by the best method that is left, and no two of its members are told apart.
+    """The methods in tiers. The best remaining method leads each tier, and no two members of a tier differ.
 
-    Of those that are left the better ones come first; who is told apart from a member waits for the next tier. It may be told
-    apart from nobody else there.
+    Remaining methods join in order, the best first. A method that differs from a member waits for the next tier, even
+    if it differs from no other member.
 
     >>> tiers(["a", "b", "c"], {frozenset("ac")})
     (('a', 'b'), ('c',))

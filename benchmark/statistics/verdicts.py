@@ -1,18 +1,18 @@
 """Verdicts: what a family of comparisons says, one word each.
 
-A family is every comparison of which any may be quoted: all methods times all tasks of one data set against the
-baseline, on each task's headline metric. By a fixed rule, runs are paired where their data differ, as there a seed's data
-move all methods alike, and are not where all have the same rows (`benchmark.statistics.arms`). Two kinds of claim are made,
-each with an error of `alpha` over the family:
+A family contains every comparison that may be quoted: all methods times all tasks of one data set against the baseline,
+on each task's headline metric. Runs are paired if their data differ, because a seed's data then move all methods alike.
+They are not paired if all have the same rows (`benchmark.statistics.arms`). Two kinds of claim are made, each with an
+error of `alpha` over the family:
 
-- better or worse: the test's p, adjusted by Holm, is below `alpha`. With probability `1 - alpha` none is false.
+- better or worse: the test's p, adjusted by Holm, is below `alpha`. With probability `1 - alpha`, no claim is false.
 - equivalent: both one-sided tests place the difference inside the margin; the larger p, adjusted by Holm over the
-  family's equivalence tests, is below `alpha`. The same care for the same number of claims: ten chances of a false
-  "equivalent" are no better than ten of a false "better". One Holm over both kinds would cost every "better" its
-  step-down and gain little, as of one comparison both nulls are never true at once.
+  family's equivalence tests, is below `alpha`. Both kinds need this adjustment: ten chances of a false "equivalent" are
+  as bad as ten of a false "better". One Holm adjustment over both kinds would weaken every "better" and gain little,
+  because both nulls of one comparison are never true at once.
 
-Precedence: a difference that is significant and yet inside the margin is "better" or "worse" with `within_margin`: it
-exists, and is too small to matter by the declared margin. "equivalent" is said of differences not shown to exist.
+Precedence: a significant difference inside the margin is "better" or "worse" with `within_margin`. It exists, but by
+the declared margin it is too small to matter. "equivalent" is for differences that are not shown to exist.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from benchmark.statistics.intervals import FEWEST
 from benchmark.statistics.significance import SAME, holm, too_few
 
 Measured = Mapping[tuple[str, str], Mapping[str, Mapping[Any, float]]]
-"""{(task, metric): {method: {pair: value}}}; a pair is what two runs share: data, split and seed."""
+"""{(task, metric): {method: {pair: value}}}; a pair is the data, split and seed that two runs share."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Family:
     """Comparisons judged together.
 
     Args:
-        comparisons: In the order in which they were asked: endpoint by endpoint, methods in order of name.
-        tests: Number of tests by which p values are adjusted.
+        comparisons: In order: endpoint by endpoint, methods by name.
+        tests: Number of tests for which p values are adjusted.
         alpha: Probability of any false "better" or "worse", and of any false "equivalent".
     """
 
@@ -53,7 +53,7 @@ class Family:
         return self._index.get((task, method))
 
     def of(self, verdict: Verdict) -> tuple[Comparison, ...]:
-        """The comparisons that have this verdict."""
+        """The comparisons with this verdict."""
         return tuple(c for c in self.comparisons if c.verdict is verdict)
 
 
@@ -62,13 +62,13 @@ def judge(
 ) -> Family:
     """Gives every comparison its verdict, as one family.
 
-    Only tests that are made count: excluded methods, identical ones and those of fewer than `FEWEST` pairs have none.
+    Only actual tests count: excluded methods, identical methods and methods with fewer than `FEWEST` pairs have none.
 
     Args:
         comparisons: Not judged yet.
         alpha: The family's error.
-        tests: Number of tests that could have been made, where those given were picked from more by their results.
-        looks: How often the family is judged, as announced beforehand: each look has its share of the error (Bonferroni).
+        tests: Number of tests that could have been made, if these comparisons were picked by their results.
+        looks: How often the family is judged, as announced in advance; each look has its share of the error (Bonferroni).
     """
     assert 0 < alpha < 1
     settled = [_without_test(c) for c in comparisons]
@@ -115,7 +115,7 @@ def _verdict(comparison: Comparison, p: float, p_equivalence: float, alpha: floa
 
 
 def _without_test(comparison: Comparison) -> Comparison | None:
-    """The comparison with the verdict that needs no test; None if one is to be made."""
+    """The comparison with a verdict that needs no test; None if a test is needed."""
     if comparison.excluded is not None:
         return replace(comparison, reason=comparison.excluded)
     estimate = comparison.estimate
@@ -144,17 +144,17 @@ def against_baseline(
 ) -> Family:
     """Every other method against the baseline on every endpoint, as one family.
 
-    A method is compared on all its runs; where runs are paired, on all pairs that it shares with the baseline. One that lacks
-    a value of an endpoint on an expected pair where another has one is not ranked on it.
+    A method is compared on all its runs; if runs are paired, on all pairs that it shares with the baseline. It is not
+    ranked on an endpoint if it lacks a value on an expected pair for which another method has one.
 
     Args:
-        values: Of one data set; may hold other metrics than the endpoints'.
-        endpoints: One a task.
+        values: The values of one data set; may contain other metrics than the endpoints'.
+        endpoints: One per task.
         baseline: The method that the others are compared to.
-        expected: The pairs that every method should have; by default those that any has.
-        excluded: {method: reason} of methods that are not ranked. If the baseline is among them, nobody is.
-        paired: Whether runs are paired: where their data differ.
-        test_train_ratio: Rows of test over rows of train if pairs have different test rows, else 0.
+        expected: The pairs that every method should have; by default, the pairs of any method.
+        excluded: {method: reason} for methods that are not ranked. If the baseline is among them, no method is ranked.
+        paired: Whether runs are paired, because their data differ.
+        test_train_ratio: Test rows over training rows if pairs have different test rows, else 0.
         alpha: The family's error.
         tests: As for `judge`.
         looks: As for `judge`.
@@ -174,10 +174,10 @@ def unranked(
     excluded: Mapping[str, str],
     expected: Collection[Any] | None = None,
 ) -> dict[str, str]:
-    """{method: reason} of those excluded, and of those without a value on an expected pair where another has one.
+    """{method: reason} for excluded methods, and for methods without a value on an expected pair for which another has one.
 
     Args:
-        metric: What the values are of.
+        metric: The metric of the values.
         methods: {method: {pair: value}}.
         excluded: {method: reason} of methods that are not ranked anyway.
         expected: As for `against_baseline`.

@@ -1,4 +1,4 @@
-"""Comparisons in words, from the numbers that carry them and no others."""
+"""Comparisons in words, made only from the numbers behind them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WORDS = {
 
 
 def sentence(comparison: Comparison, label: str | None = None) -> str:
-    """The comparison as a sentence: who, on what, by how much, and how sure.
+    """The comparison as a sentence: which method, on which task, by how much, and how certain.
 
         mmoe/equal beats single_task/equal on income by 0.0021 AUC [0.0012, 0.0030], adjusted p = 0.004.
 
@@ -48,26 +48,26 @@ def sentence(comparison: Comparison, label: str | None = None) -> str:
 
 
 def undecided(comparison: Comparison, label: str) -> str:
-    """`not distinguishable with 5 seeds; about 14 would tell a difference of 0.0010 AUC from none`."""
+    """`not distinguishable with 5 seeds; about 14 would distinguish a difference of 0.0010 AUC from none`."""
     c = comparison
     text = f"not distinguishable with {c.n} {'seed' if c.n == 1 else 'seeds'}"
     if c.reason is not None:
         return f"{text} ({c.reason})"
     seeds, margin = c.seeds_to_decide, f"{c.margin:.{two_digits(c.margin)}f} {label}"
     if seeds is None:
-        return f"{text}; {beyond(c)} would tell a difference of {margin} from none"
+        return f"{text}; {beyond(c)} would distinguish a difference of {margin} from none"
     if seeds <= c.n:
-        return f"{text}, as many as tell a difference of {margin} from none in {POWER:.0%} of sweeps"
-    return f"{text}; about {seeds:,} would tell a difference of {margin} from none"
+        return f"{text}, as many as distinguish a difference of {margin} from none in {POWER:.0%} of sweeps"
+    return f"{text}; about {seeds:,} would distinguish a difference of {margin} from none"
 
 
 def beyond(comparison: Comparison) -> str:
-    """Who decides a comparison that no number of seeds up to `MOST` does."""
+    """What would decide a comparison that `MOST` seeds do not decide."""
     return "no number of seeds on these splits" if comparison.test_train_ratio else f"only more than {MOST:,} seeds"
 
 
 def places(comparison: Comparison) -> int:
-    """Decimals of a comparison's numbers: two digits of the margin at least, and of the difference."""
+    """Decimals of a comparison's numbers: at least two digits of the margin and of the difference."""
     sizes = [comparison.margin]
     if comparison.estimate is not None and (mean := abs(comparison.estimate.value)) > 0:
         sizes.append(mean)
@@ -75,7 +75,7 @@ def places(comparison: Comparison) -> int:
 
 
 def two_digits(size: float) -> int:
-    """Decimals that show two digits of a number, and at most 8."""
+    """Decimals that show two digits of a number, at most 8."""
     return max(0, min(8, 1 - math.floor(math.log10(size)))) if math.isfinite(size) and size > 0 else 4
 
 
@@ -89,7 +89,7 @@ def bracketed(interval: Interval, decimals: int, *, sign: Literal["+", "-"] = "-
 
 
 def p_value(p: float | None) -> str:
-    """`p = 0.004`; three digits, so that no p just below 0.05 is printed as 0.05."""
+    """`p = 0.004`; three digits, so that a p just below 0.05 is not printed as 0.05."""
     if p is None:
         return "p unknown"
     number = p_number(p)

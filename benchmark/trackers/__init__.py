@@ -1,4 +1,4 @@
-"""Trackers: where the numbers of a run are shown while it runs. The record is the result; nothing is read back.
+"""Trackers show the numbers of a run while it runs. The record is the result; nothing is read back.
 
 Adding one is one file: here, or in an outside package with an entry point of the group `mtlbench.trackers`.
 """
@@ -23,7 +23,7 @@ register = trackers.register
 class Tracker:
     """Base of all trackers. A subclass's keyword-only parameters are its configuration.
 
-    A tracker may raise whatever it likes: the run sees it through `Guarded`.
+    A tracker may raise any exception: the run calls it through `Guarded`.
     """
 
     def start(self, *, id: str, method: str, config: dict[str, Any], dataset: str, seed: int) -> None:
@@ -34,39 +34,39 @@ class Tracker:
             method: `architecture/weighting`; runs of one method belong together.
             config: The whole RunConfig as plain values.
             dataset: Name of the data set.
-            seed: Of the run.
+            seed: The seed of the run.
         """
 
     def epoch(self, entry: dict[str, Any]) -> None:
         """Called after every validation with one item of `Record.epochs`."""
 
     def finish(self, record: Record) -> None:
-        """Called with the record of a finished or diverged run, before it is written; `record.status` says which."""
+        """Called with the record of a finished or diverged run, before it is written; see `record.status`."""
 
     def report(self, make: Callable[[], Report]) -> str | None:
         """Called once after a sweep of several runs, and by `mtlbench report --tracker`.
 
         Args:
-            make: Makes the report of the sweep's records. It takes seconds: a tracker that shows none does not call it.
+            make: Makes the report of the sweep's records. It takes seconds, so trackers without reports do not call it.
 
         Returns:
-            Where the report is to be seen, or None.
+            Where to see the report, or None.
         """
 
     def close(self) -> None:
-        """Called last, whatever happened; without a `finish` before it, the run was broken off by an exception."""
+        """Called last in any case. Without a `finish` before it, an exception ended the run."""
 
 
 if TYPE_CHECKING:
-    _Hooks = Tracker  # a type checker knows the hooks; at run time each is looked up in the inner tracker
+    _Hooks = Tracker  # the hooks are here for type checkers; at run time, each is looked up in the inner tracker
 else:
     _Hooks = object
 
 
 class Guarded(_Hooks):
-    """A tracker whose hooks cannot end a run: its first exception is a line on stderr, later ones are silent.
+    """A tracker whose hooks cannot end a run: its first exception gives a line on stderr, later ones are silent.
 
-    Every hook of `Tracker` goes through it, those that are added later too.
+    It covers every hook of `Tracker`, including future ones.
     """
 
     def __init__(self, inner: Tracker) -> None:
@@ -83,7 +83,7 @@ class Guarded(_Hooks):
             if not self._warned:
                 self._warned = True
                 print(
-                    f"mtlbench: tracking failed and the run goes on without it: {type(error).__name__}: {error}",
+                    f"mtlbench: tracking failed, and the run continues without it: {type(error).__name__}: {error}",
                     file=sys.stderr,
                 )
             return None
@@ -91,7 +91,7 @@ class Guarded(_Hooks):
 
 @contextmanager
 def guarded(inner: Tracker) -> Iterator[Guarded]:
-    """The tracker in a `with`: it cannot end the run, and it is closed even when the run ends by an exception.
+    """The tracker in a `with`: it cannot end the run, and it is closed even if the run ends with an exception.
 
     >>> with guarded(Tracker()) as tracker:
     ...     tracker.epoch({"epoch": 1})

@@ -1,4 +1,4 @@
-"""No tracker: the record alone."""
+"""No tracker: only the record."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ from benchmark.trackers import Tracker, register
 
 @register("none", default=True)
 class NoTracker(Tracker):
-    """Tracks nothing: the record alone."""
+    """Tracks nothing; only the record is written."""

@@ -1,4 +1,4 @@
-"""Weights & Biases: runs, curves and reports as wandb shows them."""
+"""Weights & Biases: shows runs, curves and reports in wandb."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class WandbTracker(Tracker):
 
     Curves by epoch: `validation/<task>/<metric>`, `train_loss/<task>`, `weight/<task>` (effective task weights),
     `auxiliary/<name>`, `criterion`, `learning_rate`. Summary: `test/<task>/<metric>`, status, best epoch, parameters,
-    seconds. A sweep of several runs ends with its report, a wandb run too. Offline runs lie in `<folder>/wandb` until
-    `wandb sync` uploads them.
+    seconds. A sweep of several runs ends with its report, which is also a wandb run. Offline runs stay in
+    `<folder>/wandb` until `wandb sync` uploads them.
 
     Args:
         project: The wandb project.
@@ -47,10 +47,10 @@ class WandbTracker(Tracker):
 
     def start(self, *, id: str, method: str, config: dict[str, Any], dataset: str, seed: int) -> None:
         """See `Tracker.start`."""
-        import wandb  # half a second, and only for those who asked for it
+        import wandb  # imported only here: it takes half a second
 
         folder = Path(self.folder)
-        folder.mkdir(parents=True, exist_ok=True)  # wandb silently takes a temporary folder if this one is missing
+        folder.mkdir(parents=True, exist_ok=True)  # wandb silently uses a temporary folder if this one is missing
         self.run = wandb.init(
             project=self.project,
             entity=self.entity,
@@ -61,7 +61,7 @@ class WandbTracker(Tracker):
             job_type=config.get("purpose", "default"),
             tags=[dataset, *method.split("/")],
             config={"id": id, **config},
-            reinit="create_new",  # a sweep has many runs in one process, and each is a run of its own
+            reinit="create_new",  # a sweep has many runs in one process, and each is a separate wandb run
             settings=wandb.Settings(silent=True, console="off"),
         )
         self.run.define_metric("epoch")
@@ -88,7 +88,7 @@ class WandbTracker(Tracker):
         self.run = None
 
     def report(self, make: Callable[[], Report]) -> str:
-        """See `Tracker.report`; what is put where is in `track_report`."""
+        """See `Tracker.report`; `track_report` describes the contents."""
         made = make()
         place = track_report(made, project=self.project, entity=self.entity, mode=self.mode, folder=self.folder)
         return str(place)
@@ -114,21 +114,21 @@ def track_report(
     mode: Literal["offline", "online"] = "offline",
     folder: str = "results",
 ) -> Path:
-    """Puts a report into a wandb run of its own, of the job type `report`.
+    """Puts a report into its own wandb run, with the job type `report`.
 
-    The summary of the run has the answer. `report` is the page with its figures, `summary` the means, differences and verdicts,
-    and `tables/...` each table of the
-    report; the artifact `report` has all of them as files: HTML, Markdown, LaTeX, CSV, and every value as Parquet.
+    The summary of the run has the answer. `report` is the page with its figures, `summary` the means, differences and
+    verdicts, and `tables/...` each table of the report. The artifact `report` has all of them as files: HTML, Markdown,
+    LaTeX, CSV, and every value as Parquet.
 
     Args:
-        report: What `benchmark.report` made.
-        project: As for `WandbTracker`, like those that follow.
+        report: The result of `benchmark.report`.
+        project: As for `WandbTracker`; so are the other arguments.
         entity: The wandb user or team.
         mode: offline or online.
         folder: Where wandb keeps its files.
 
     Returns:
-        The folder of wandb's files; offline, what `wandb sync` takes.
+        The folder of wandb's files; offline, the argument of `wandb sync`.
     """
     import wandb
 
@@ -142,7 +142,7 @@ def track_report(
         dir=files,
         name=f"report of {', '.join(names)}",
         job_type="report",
-        tags=[name[:64] for name in names],  # wandb takes no longer ones
+        tags=[name[:64] for name in names],  # wandb refuses longer names
         config={"selection": report.selection, "purpose": report.study.purpose, "methods": report.study.methods},
         reinit="create_new",
         settings=wandb.Settings(silent=True, console="off"),
@@ -150,7 +150,7 @@ def track_report(
     run.summary["answer"] = report.answer
     page = report.html()
     latex = report.latex()
-    tables = {  # under the names of their files: letters only, as wandb makes paths of keys
+    tables = {  # named like their files, with letters only, because wandb turns keys into paths
         f"tables/{name}": wandb.Table(
             columns=[column.title for column in table.columns],
             data=[[cell.text for cell in row.cells] for row in table.rows],

@@ -1,1 +1,1 @@
-"""What needs torch and a saved model: checkpoints, recommendations, comparison of checkpoints."""
+"""Everything that needs torch and a saved model: checkpoints, recommendations, comparison of checkpoints."""

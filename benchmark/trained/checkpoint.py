@@ -1,7 +1,7 @@
 """Checkpoints: the weights of the selected epoch in `<id>.safetensors` beside the record. Nothing is ever unpickled.
 
 A file holds the model's tensors as `model.<name>`, and the scale of the targets as `target.mean` and `target.std`.
-All else that rebuilds the model (architecture, parameters, schema) stands in the record. T tasks.
+Everything else needed to rebuild the model (architecture, parameters, schema) is in the record. T tasks.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ def save_checkpoint(path: Path, state: dict[str, Tensor], target_mean_T: Tensor,
     """Writes a checkpoint, whole.
 
     Args:
-        path: `<id>.safetensors` beside the record; its folder is made if it is not there.
+        path: `<id>.safetensors` beside the record; its folder is created if missing.
         state: The model's `state_dict()`.
         target_mean_T: (T,) means of the targets, as `benchmark.training.prediction.predict` takes them.
         target_std_T: (T,) their standard deviations.
     """
     tensors = {f"{_MODEL}{name}": value for name, value in state.items()}
     tensors |= {_MEAN: target_mean_T, _STD: target_std_T}
-    # a copy each: safetensors refuses tensors that share memory, as tied weights do
+    # copies, because safetensors refuses tensors that share memory, such as tied weights
     contiguous = torch.contiguous_format
     copies = {name: value.detach().cpu().clone(memory_format=contiguous) for name, value in tensors.items()}
     with written_whole(path) as file:
@@ -72,20 +72,21 @@ class Predictor:
     device: str = "cpu"
 
     def predict(self, features: Features, batch_size: int = BATCH_SIZE) -> dict[str, np.ndarray]:
-        """Predictions for rows coded as the data set codes them.
+        """Predictions for rows with the data set's codes.
 
-        With the device and the number of threads of the run, these are, to the last bit, the numbers it was judged by.
+        With the device and the number of threads of the run, they equal the predictions it was judged by, to the last
+        bit.
 
         Args:
-            features: Of R rows, with the schema's fields: those of a split, or `Features(predictor.schema.fields, codes,
-                numbers)`.
-            batch_size: Rows in one pass.
+            features: R rows with the schema's fields: the features of a split, or `Features(predictor.schema.fields,
+                codes, numbers)`.
+            batch_size: Rows per pass.
 
         Returns:
             {task: (R,) or (R, K) float64}: the logit of a binary task, the value of a regression in the target's unit.
 
         Raises:
-            ValueError: if fields, shapes or codes are not the schema's.
+            ValueError: if fields, shapes or codes do not fit the schema.
         """
         features.check(self.schema, "rows to predict")
         return predict(
@@ -119,9 +120,9 @@ def schema_of(record: Record) -> Schema:
     """The fields and tasks of a run.
 
     Raises:
-        ValueError: for a kind of column that nobody has registered.
+        ValueError: for a kind of column that is not registered.
     """
-    datasets.discover()  # a kind of column comes with the data set that has it
+    datasets.discover()  # the data set registers its kinds of columns
     return Schema.from_json(record.dataset["schema"])
 
 
@@ -146,10 +147,10 @@ def load(record: Record | str | Path, *, device: str = "cpu") -> Predictor:
         tensors = load_file(weights)
     except SafetensorError as error:
         raise ValueError(
-            f"{weights} is not a checkpoint: {error}; rerun=true save_checkpoint=true makes it anew"
+            f"{weights} is not a checkpoint: {error}; rerun=true save_checkpoint=true makes it again"
         ) from error
     schema = schema_of(record)
-    with seeded(record.seed, "load"):  # building draws initial values, and must not move the caller's generators
+    with seeded(record.seed, "load"):  # building draws initial values, which must not change the caller's generators
         model = architectures.build(architectures.restored(record.config["architecture"]), schema)
     state = {name.removeprefix(_MODEL): value for name, value in tensors.items() if name.startswith(_MODEL)}
     scale = torch.zeros(len(schema.tasks))
@@ -164,8 +165,8 @@ def data_of(record: Record) -> Data:
     """Builds the data set of a run again.
 
     Raises:
-        FileNotFoundError: if its files are gone.
-        ValueError: if it is not what the run was trained on.
+        FileNotFoundError: if its files are missing.
+        ValueError: if it is not the data that the run was trained on.
     """
     name = record.config["dataset"]["name"]
     data: Data = datasets.build(datasets.restored(record.config["dataset"])).build()
@@ -180,7 +181,7 @@ def data_of(record: Record) -> Data:
 
 
 def _check_fit(weights: Path, expected: dict[str, Tensor], found: dict[str, Tensor]) -> None:
-    """Compares names and shapes; torch's own message for this has a line per tensor."""
+    """Compares names and shapes, because torch's own message has one line per tensor."""
     shapes = [{name: tuple(value.shape) for name, value in tensors.items()} for tensors in (expected, found)]
     wrong = sorted({name for name, _ in shapes[0].items() ^ shapes[1].items()})
     if wrong:

@@ -26,12 +26,11 @@ if TYPE_CHECKING:
 
     from benchmark.datasets import Data
 
-TOLERANCE = 1e-6  # of AUCs; or two pairs of rows, whose order another machine may turn
+TOLERANCE = 1e-6  # of AUCs; or two pairs of rows, whose order may differ on another machine
 READING = (
-    "By DeLong's test, each line is a statement about these two trained checkpoints on this test set, not about the "
-    "methods: interval and p cover the chance of which rows are in test, and nothing of seeds; p is not adjusted. Rows "
-    "are taken as independent: with several rows a user, they are not, and the intervals are too narrow. "
-    "Differences are first minus second."
+    "DeLong's test: each line is about these two trained checkpoints on this test set, not about the methods. Interval and "
+    "p cover the choice of test rows, but not the seeds; p is not adjusted. Rows are treated as independent. With several "
+    "rows per user they are not, and the intervals are too narrow. Differences are first minus second."
 )
 
 
@@ -42,7 +41,7 @@ class Compared:
     Args:
         dataset: Its name.
         task: The task's name.
-        seed: Of both runs; where the data were drawn several times, also of the draw.
+        seed: The seed of both runs; if the data were drawn several times, also of the draw.
         found: Both AUCs, their difference, its 95 % interval and p.
     """
 
@@ -54,11 +53,11 @@ class Compared:
 
 @dataclass(frozen=True)
 class Checkpoints(Answer):
-    """What `compare_checkpoints` found: prints itself.
+    """The result of `compare_checkpoints`. It prints itself.
 
     Args:
         methods: The first and the second.
-        rows: One a data set, task and seed.
+        rows: One per data set, task and seed.
         notes: What is not compared.
     """
 
@@ -87,21 +86,21 @@ class Checkpoints(Answer):
 
 
 def compare_checkpoints(first: str, second: str, results: str | Path = RESULTS_DIR) -> Checkpoints:
-    """Compares the AUCs of two methods' checkpoints by DeLong's test, on every seed of which both left their weights.
+    """Compares the AUCs of two methods' checkpoints by DeLong's test, on every seed with both checkpoints.
 
     Args:
         first: A method as the report names it.
         second: What it is compared to.
-        results: Folder of records, the weights beside them.
+        results: Folder of records, with the weights beside them.
 
     Raises:
         FileNotFoundError: if there is no folder `results`, no seed has both checkpoints, or the data set's files are
-            gone.
-        ValueError: if a method is unknown, with the known names; no data set has both and a binary task; or data or
-            weights are not those that the records were made with.
+            missing.
+        ValueError: if a method is unknown, with the known names; if no data set has both methods and a binary task; or
+            if data or weights do not belong to the records.
     """
     loaded = records_by_path(results)
-    # one run may lie in several folders, with weights in one
+    # one run may be in several folders, with weights in one of them
     weighed = {_run_of(record): path for path, record in loaded.items() if path.with_suffix(".safetensors").is_file()}
     study = study_of(list(loaded.values()) or results)
     require(study, first, second)
@@ -127,7 +126,7 @@ def compare_checkpoints(first: str, second: str, results: str | Path = RESULTS_D
         for pair in both:
             one, two = load(paths[0][pair]), load(paths[1][pair])
             if pair[:3] not in built:
-                built = {pair[:3]: data_of(one.record)}  # one at a time
+                built = {pair[:3]: data_of(one.record)}  # one checkpoint at a time
             seed, judged = _seed(pair, one, several=several), True
             found = list(_compare(one, two, built[pair[:3]]))
             rows += [Compared(group.name, task, seed, d) for task, d in found if isinstance(d, DeLong)]
@@ -138,13 +137,13 @@ def compare_checkpoints(first: str, second: str, results: str | Path = RESULTS_D
         raise FileNotFoundError(
             f"no seed has the checkpoints of both {first} and {second} under {results}: expected <id>.safetensors beside "
             f"the records, found {kept[0]} of {first} and {kept[1]} of {second}, and no seed in both; `mtlbench run` with "
-            "the same overrides and save_checkpoint=true trains again what has none, and keeps it"
+            "the same overrides and save_checkpoint=true trains the runs without checkpoints again, and keeps them"
         )
     return Checkpoints((first, second), tuple(rows), tuple(notes))
 
 
 def _compare(one: Predictor, two: Predictor, data: Data) -> Iterator[tuple[str, DeLong | str]]:
-    """By binary task what was found, or why nothing was."""
+    """By binary task, the result or why there is none."""
     split = data.test
     first, second = (predictor.predict(split.features) for predictor in (one, two))
     for column, task in enumerate(data.schema.tasks):
@@ -172,7 +171,7 @@ def _check_auc(predictor: Predictor, task: str, auc: float, *, pairs: int) -> No
         raise ValueError(
             f"the checkpoint of {record.method}, seed {record.seed}, is not what run {record.id} was judged by: expected "
             f"its {task} AUC on test, {recorded}, to {tolerance:.1g}, found {auc}; rerun=true save_checkpoint=true makes both "
-            "anew"
+            "again"
         )
 
 

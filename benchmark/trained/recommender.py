@@ -1,6 +1,6 @@
-"""Recommendations: the best of all items for a user, from a checkpoint, with every task's prediction beside the score.
+"""Recommendations: the best items for a user, from a checkpoint, with every task's prediction and the score.
 
-A candidate's row is the user's fields, the item's fields as last known in train, and every other (context) field at its
+A candidate's row has the user's fields, the item's fields as last seen in train, and every other (context) field at its
 usual value in train. I items.
 """
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from benchmark.datasets import Catalogue, Data, Entities
 
 FORMATS = ("table", "json", "csv")
-ITEM_BLOCK = 64 * BATCH_SIZE  # whole batches, so that blocks do not move the last bit
+ITEM_BLOCK = 64 * BATCH_SIZE  # whole batches, so that blocks do not change the last bit
 _COLUMNS = ("user", "rank", "item", "title", "score")
 
 
@@ -46,11 +46,11 @@ class Recommendations:
     """Recommended items, one row for each user and rank.
 
     Args:
-        rows: {user, rank (from 1), item, title (where the data has them), score, and every task's prediction}; ids are
+        rows: {user, rank (from 1), item, title (if the data has titles), score, and every task's prediction}. Ids are
             the data set's own. A score or prediction that is not finite is None.
-        tasks: The tasks, whose names are the last columns (`<name>_prediction` if it is one of the others').
+        tasks: The tasks, whose names are the last columns (`<name>_prediction` if another column has the name).
         score: The expression that items are ranked by.
-        notes: What the reader should know, one line each: what was left out, what was assumed.
+        notes: Notes for the reader, one line each: what was left out, what was assumed.
     """
 
     rows: list[dict[str, Any]]
@@ -79,12 +79,12 @@ class Recommendations:
         headings = {_column(task): f"{task.name}\n({task.unit})" if task.unit else task.name for task in self.tasks}
         for name in self.rows[0] if self.rows else _COLUMNS:
             justify: Literal["left", "right"] = "left" if name in ("user", "item", "title") else "right"
-            # where the terminal is narrow, the title gives way: a number cut short would be another number
+            # on a narrow terminal, the title is cut: a number cut short would be another number
             table.add_column(Text(headings.get(name, name)), justify=justify, no_wrap=name != "title")
         for row, following in pairwise([*self.rows, None]):
             assert row is not None
             last_of_user = following is not None and following["user"] != row["user"]
-            # Text, since a title may hold what rich would take for markup
+            # Text, because rich could read a title as markup
             table.add_row(*(Text(_shown(value)) for value in row.values()), end_section=last_of_user)
         return table
 
@@ -93,7 +93,7 @@ class Recommendations:
         return json.dumps(self.rows, indent=1, allow_nan=False) + "\n"
 
     def to_csv(self) -> str:
-        """The rows with a heading; text that a spreadsheet would take for a formula is preceded by an apostrophe."""
+        """The rows with a heading. Text that a spreadsheet would read as a formula begins with an apostrophe."""
         file = io.StringIO()
         writer = csv.writer(file, lineterminator="\n")
         if self.rows:
@@ -110,25 +110,25 @@ def recommend(
     score: str | None = None,
     include_seen: bool = False,
 ) -> Recommendations:
-    """The K best of all items for each user.
+    """The K best items for each user.
 
-    Items are ranked by score, ties by their order in the data set, scores that are not finite last. A user's rows do
-    not depend on who else is asked for. A user with fewer than `k` candidates gets fewer rows.
+    Items are ranked by score, ties by their order in the data set; scores that are not finite come last. A user's rows
+    do not depend on the other users. A user with fewer than `k` candidates gets fewer rows.
 
     Args:
         record: The path of a record, or a Record, of a run with `save_checkpoint=true`; or a folder of records, of which the
             run that is best on validation recommends.
         users: One id of the data set's own, or several; 42 is "42".
         k: Items for each user.
-        score: What items are ranked by, in the language of `benchmark.trained.score`; None: the last funnel child, or the only
-            task.
-        include_seen: Keep the items with which the user has any row in train, whatever its labels. By default they are
-            left out. (Rows of validation and test leave nothing out.)
+        score: The formula to rank items by, in the language of `benchmark.trained.score`; None: the last funnel child,
+            or the only task.
+        include_seen: Keep items that the user has in any row of train, whatever its labels. By default, they are left
+            out. (Rows of validation and test do not matter.)
 
     Raises:
-        FileNotFoundError: if there is no record, no checkpoint, or the data set's files are gone.
-        ValueError: if `k` is less than 1; a user or a task is unknown, or the score is not well formed; the data set
-            has no users and items; the run did not finish; or the data is not what the run was trained on.
+        FileNotFoundError: if the record, the checkpoint or the data set's files are missing.
+        ValueError: if `k` is less than 1, a user or a task is unknown, or the score is malformed. Also if the data set
+            has no users and items, the run did not finish, or the data has changed since the run.
     """
     if k < 1:
         raise ValueError(f"k must be at least 1, found {k}")
@@ -165,7 +165,7 @@ class _Ranker:
         self.schema, self.include_seen = predictor.schema, include_seen
         assert self.schema.user is not None
         assert self.schema.item is not None
-        # one pass over train, and columns that are contiguous, however many users follow
+        # one pass over train and contiguous columns, for any number of users
         roles = self.schema.user, self.schema.item
         self._train_users, self._train_items = (np.array(data.train.features.column(role)) for role in roles)
 
@@ -181,7 +181,7 @@ class _Ranker:
             yield row | {_column(task): _finite(predictions[task.name][rank]) for task in tasks}
 
     def notes(self, users: list[int], rows: list[dict[str, Any]], k: int) -> Iterator[str]:
-        """What the reader should know of these rows."""
+        """Notes on these rows for the reader."""
         if not self.include_seen:
             yield "items that the user has a row with in train are left out; --include-seen keeps them"
         context = [field.name for field in self.catalogue.context.fields]
@@ -210,15 +210,15 @@ class _Ranker:
             best = np.concatenate([best, items[unseen]])
             scores = np.concatenate([scores, self.score.evaluate(values)[unseen]])
             predictions = {name: np.concatenate([old, values[name][unseen]]) for name, old in predictions.items()}
-            # stable, and candidates stand in the order of the items: ties go to the earlier item. Blocks that come
-            # later hold later items, so this remains so.
+            # stable, and candidates are in the order of the items, so ties go to the earlier item; later blocks hold
+            # later items
             order = np.argsort(-np.where(np.isfinite(scores), scores, -np.inf), kind="stable")[:k]
             best, scores = best[order], scores[order]
             predictions = {name: value[order] for name, value in predictions.items()}
         return best, scores, predictions
 
     def _seen(self, user: int) -> np.ndarray:
-        """(I,) bool: which items are left out for the user. Code 0 stands for all that train does not know."""
+        """(I,) bool: the items left out for the user. Code 0 means everything not in train."""
         codes, user_code = self.catalogue.items.codes, self.catalogue.users.codes[user]
         if self.include_seen or user_code == 0:
             return np.zeros(len(codes), dtype=bool)

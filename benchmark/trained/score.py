@@ -1,14 +1,14 @@
-"""The score of a recommendation: a small language that makes one number of several predictions. Never run as Python.
+"""The score of a recommendation: a small language that combines several predictions into one number. Never run as Python.
 
     liked * rating^2
     click * (1 + 0.1 * play_time)^0.3
     purchase + 0.2 * click
 
-A task's name stands for its prediction as people read it: a probability, or a value in the task's unit. Of a funnel
-child it is that of the joint (clicked and bought), so `click * purchase|click` is `purchase`, and `click * purchase`
-counts the click twice. `child|parent` is p(child) / p(parent), at most 1 (a model whose tasks do not know of each other
-may say more), and 0 where p(parent) is 0. A power takes a negative base (a regression may predict one) as 0: no power
-ranks what is worse higher. `^` binds tighter than `*`, and `*` tighter than `+`. R rows.
+A task's name means its prediction as people read it: a probability, or a value in the task's unit. For a funnel child
+it is the probability of the joint (clicked and bought), so `click * purchase|click` is `purchase`, and `click *
+purchase` counts the click twice. `child|parent` is p(child) / p(parent), limited to 1 (a model with independent tasks
+may exceed it), and 0 if p(parent) is 0. A power treats a negative base (a regression may predict one) as 0, so that no
+power reverses the order. `^` binds tighter than `*`, and `*` tighter than `+`. R rows.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The prediction of a task: a probability (of the joint for a funnel child), or a value in its unit."""
+    """The prediction of a task: a probability (for a funnel child, of the joint), or a value in its unit."""
 
     task: str
 
@@ -78,7 +78,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Conditional:
-    """`child|parent`: the probability of the child on rows where the parent is 1."""
+    """`child|parent`: the probability of the child given that the parent is 1."""
 
     child: str
     parent: str
@@ -162,7 +162,7 @@ class Score:
             predictions: {task: (R,)}: probabilities, and regression values in the task's unit.
 
         Returns:
-            (R,) float64. NaN where a prediction in it is; infinite where it overflows.
+            (R,) float64. NaN if one of its predictions is NaN; infinite on overflow.
         """
         with np.errstate(over="ignore", invalid="ignore"):
             return np.asarray(self.root.evaluate(predictions), dtype=np.float64)
@@ -179,8 +179,9 @@ def parse(text: str, tasks: Sequence[Task]) -> Score:
         tasks: The tasks it may name.
 
     Raises:
-        ValueError: one line with the column if it does not follow the grammar, is too long or too deep, has too large
-            a number or exponent, or names no task, an unknown one, or a `child|parent` that is no step of a funnel.
+        ValueError: one line, with the column, if it does not follow the grammar, is too long or too deep, or has too
+            large a number or exponent. Also if it names no task, an unknown task, or a `child|parent` that is not a
+            step of a funnel.
     """
     if len(text) > MAX_LENGTH:
         raise ValueError(f"score: expected at most {MAX_LENGTH} characters, found {len(text)}")
@@ -200,10 +201,10 @@ def parse(text: str, tasks: Sequence[Task]) -> Score:
 
 
 def default(tasks: Sequence[Task]) -> Score:
-    """The score where none is given: the last funnel child (its joint probability), or the only task.
+    """The default score: the last funnel child (its joint probability), or the only task.
 
     Raises:
-        ValueError: if there are several tasks and no funnel: which matters is for the user to say.
+        ValueError: if there are several tasks and no funnel, so that the user must choose.
     """
     names = [task.name for task in tasks]
     children = [task.name for task in tasks if task.given is not None]
@@ -249,7 +250,7 @@ def _number(value: float) -> str:
 
 
 def _depth(text: str) -> int:
-    """How deep parentheses go: known before parsing, so that no input can exhaust the stack."""
+    """The depth of parentheses, known before parsing, so that no input can exhaust the stack."""
     depth = deepest = 0
     for character in text:
         depth += (character == "(") - (character == ")")

@@ -1,4 +1,4 @@
-"""Which modules of a model are embedding tables, and which of these are large."""
+"""The embedding tables of a model, and the large ones among them."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ def embeddings(model: nn.Module) -> list[nn.Embedding]:
 
 
 def large_tables(model: nn.Module) -> list[nn.Embedding]:
-    """Those that say so by an attribute `is_large`, as `architectures.layers.EmbeddingTable` does: they may have an own optimizer."""
+    """Tables with a true attribute `is_large`, as in `architectures.layers.EmbeddingTable`: they may have their own optimizer."""
     return [table for table in embeddings(model) if getattr(table, "is_large", False)]

@@ -1,10 +1,10 @@
 """The backward of gradient weightings: each task's gradients, their Gram matrix, and one update.
 
-Which parameters are shared is found by autograd in training, not declared, so it holds for every architecture: a
-parameter is shared if two or more tasks send it a gradient, and a task's own if only that task does.
+Shared parameters are not declared. Autograd finds them in training, so this works for every architecture: a parameter
+is shared if two or more tasks send it a gradient, and belongs to a task if only that task does.
 
-Suffixes: A active tasks (those with a label in the batch), T tasks, S scalars in scope, P these and those that go along
-(in `reach`: parameter tensors).
+Suffixes: A active tasks (with a label in the batch), T tasks, S scalars in scope, P scalars in scope or computed along
+with it (in `reach`: parameter tensors).
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from torch import Tensor, nn
 from benchmark.training.embeddings import embeddings
 from benchmark.weightings import GramWeighting, JacobianWeighting
 
-# Beside the steps whose number is a power of two, a look at what each task reaches is due in each of the first few (a
-# layer that starts at zero hides what lies below it from the first) and then every so many steps.
+# Besides powers of two, each of the first few steps checks what each task reaches (a layer that starts at zero hides
+# what is below it from the first step), and so does every hundredth.
 FIRST_LOOKS = 3
 LOOK_EVERY = 100
 
-# Up to so many scalars, the shared parameters outside the scope go along in each task's pass. That costs less than one
-# more backward, which is what larger ones get: big embedding tables.
+# Up to this many scalars, shared parameters outside the scope are computed in each task's pass. That costs less than one
+# more backward, which larger ones (big embedding tables) get.
 ALONG = 2_000_000
 
 
@@ -54,7 +54,7 @@ def reach(outputs: dict[str, Tensor], parameters: Sequence[Tensor]) -> Tensor:
 
 
 def _uneven(output: Tensor) -> Tensor:
-    """Factors with which contributions of rows do not cancel."""
+    """Factors that keep contributions of rows from cancelling."""
     return torch.linspace(1, 2, output.numel()).to(output).view_as(output)
 
 
@@ -67,7 +67,7 @@ def count_shared(outputs: dict[str, Tensor], parameters: Sequence[Tensor]) -> in
 
 
 def is_look_due(step: int) -> bool:
-    """Does this step (counted from 1) look at what each task reaches?
+    """Does this step (counted from 1) check what each task reaches?
 
     >>> [step for step in range(1, 301) if is_look_due(step)]
     [1, 2, 3, 4, 8, 16, 32, 64, 100, 128, 200, 256, 300]
@@ -76,24 +76,24 @@ def is_look_due(step: int) -> bool:
 
 
 class GradientEngine:
-    """Sets `.grad` of a model's parameters as a gradient weighting says.
+    """Sets `.grad` of a model's parameters by the rule of a gradient weighting.
 
-    For each active task one backward gives its gradient in scope, a row of a matrix, and the gradients of its own
+    For each active task, one backward gives its gradient in scope, a row of a matrix, and the gradients of its own
     parameters. `GramWeighting.weights` gets the matrix times its transpose, and the update is weights times matrix;
-    `JacobianWeighting.combine` gets the matrix. Shared parameters outside the scope get the weighted sum, or the plain sum
-    under a Jacobian method, which has no weights. If nothing in scope is shared, the update is the plain sum. With scope
-    `representation` the matrix holds the gradients of the embeddings' outputs, and all shared parameters get the weighted
-    sum; under a Jacobian method the embeddings get what its update sends on to them.
+    `JacobianWeighting.combine` gets the matrix. Shared parameters outside the scope get the weighted sum, or the plain
+    sum under a Jacobian method, which has no weights. If nothing in scope is shared, the update is the plain sum. With
+    scope `representation` the matrix holds the gradients of the embeddings' outputs, and all shared parameters get the
+    weighted sum; under a Jacobian method the embeddings get what its update sends on to them.
 
-    What a task reaches can grow: a gate leaves zero, a unit comes to life. The engine looks again at steps 1, 2 and 3, at
-    every power of two and every hundredth step. What it has found it keeps. What opens at step n is found by step 2n, and
-    within 100 steps. Until then the parameter has the gradients of those tasks alone that were known to reach it, or none.
-    A look costs .8 to .9 of a step (MMoE and PLE, three tasks, batches of 256 and 1024), so all looks together 1 % of
-    training.
+    What a task reaches can grow: a gate leaves zero, or a unit becomes active. The engine checks at steps 1, 2 and 3,
+    at every power of two and at every hundredth step, and keeps what it has found. A path that opens at step n is found
+    by step 2n, and within 100 steps. Until then, the parameter only gets gradients from tasks known to reach it. A
+    check costs .8 to .9 of a step (MMoE and PLE, three tasks, batches of 256 and 1024), so all checks together cost 1 %
+    of training.
 
     Args:
         model: What the losses come from. Its embeddings are the parameters of its `nn.Embedding` modules.
-        weighting: Decides scope, head gradients and the update; its `last_weights_T` is set at every step.
+        weighting: Determines scope, head gradients and the update; its `last_weights_T` is set at every step.
     """
 
     def __init__(self, model: nn.Module, weighting: GramWeighting | JacobianWeighting) -> None:
@@ -124,9 +124,10 @@ class GradientEngine:
 
         Args:
             losses_T: (T,) with graph.
-            active_T: (T,) bool: has the task a label in the batch. The others take no part.
+            active_T: (T,) bool: does the task have a label in the batch? Other tasks are left out.
             extra: The sum of auxiliary losses without task; its gradient is added outside the solver.
-            outputs: {task: (B,)} with graph. A task reaches what its output depends on in any row, with a label or without.
+            outputs: {task: (B,)} with graph. A task reaches everything its output depends on in any row, with or
+                without a label.
 
         Raises:
             ValueError: if the scope is `representation` and parameters are shared, but no output of an embedding is.
@@ -148,7 +149,7 @@ class GradientEngine:
         self._representation.clear()
 
     def state_dict(self) -> dict[str, Any]:
-        """What the looks have found, as plain values."""
+        """The findings of all checks, as plain values."""
         reached = [sorted(numbers) for numbers in self._reached]
         return {"step": self._step, "num_tensors": self._num_tensors, "reached": reached}
 
@@ -195,7 +196,7 @@ class GradientEngine:
                 parameter.grad = torch.zeros_like(parameter)
 
     def _decide(self, rows_AP: Tensor, num_in_scope: int, losses_A: Tensor, active_T: Tensor) -> tuple[Tensor, Tensor]:
-        """Weights (A,), and the update (P,) of what is in scope and of what goes along."""
+        """Weights (A,), and the update (P,) of parameters in scope and parameters computed along with them."""
         rows_AS = rows_AP[:, :num_in_scope]
         if isinstance(self.weighting, JacobianWeighting):
             update_S = self.weighting.combine(rows_AS, losses_A, active_T)
@@ -234,7 +235,7 @@ class GradientEngine:
         self._along, self._outside = (rest, []) if is_small else ([], rest)
         if self._uses_representation and rest and not self._scope:
             raise ValueError(
-                "weighting.scope=representation compares the gradients of embeddings' outputs, and here no two tasks"
+                "weighting.scope=representation compares the gradients of embeddings' outputs, but here no two tasks"
                 " share an embedding; expected trunk or all"
             )
 

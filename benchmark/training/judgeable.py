@@ -1,4 +1,4 @@
-"""What validation can judge: known from its labels alone, before anything is trained."""
+"""What validation can judge. This is known from its labels, before training."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Wanted = tuple[Task, str]  # a task and one of its metrics
 
 
 def check_judgeable(data: Data, monitor: str) -> None:
-    """Refuses a monitor that validation leaves undefined, whatever a model predicts.
+    """Refuses a monitor that is undefined on validation for any model.
 
     Raises:
-        ValueError: with the metrics, the one reason that applies to each, and the ways out.
+        ValueError: with the metrics, the reason for each, and the remedies.
     """
     tasks = data.schema.tasks
     needed = metrics.needed(tasks, monitor)
@@ -39,7 +39,8 @@ def check_judgeable(data: Data, monitor: str) -> None:
 def undefined(data: Data, wanted: Iterable[Wanted]) -> dict[Wanted, str]:
     """Which metrics are undefined on validation, and why.
 
-    They are those that the constant predictor does not have: its outputs are finite, so the reason is in the labels.
+    These are the metrics that are undefined for the constant predictor: its outputs are finite, so the labels are the
+    reason.
     """
     tasks, rows = data.schema.tasks, data.validation
     outputs = metrics.constant_outputs(tasks, data.train.labels, len(rows))

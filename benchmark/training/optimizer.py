@@ -1,11 +1,11 @@
 """The update of a step: Adam or AdamW, with one call of the fused kernel for many tensors.
 
-A unit of an architecture keeps Parameters of its own, so a model has dozens of small ones, and going through them costs
-more than the arithmetic. Here the parameters of one group lie side by side in one buffer, of which each is a view: the
-optimizer sees the buffer. Adam is elementwise, so the update is that of the tensors one by one, with a zero gradient for
-those that have none in a step.
+A unit of an architecture keeps its own Parameters, so a model has dozens of small ones, and the loop over them costs
+more than the arithmetic. Here, the parameters of one group are views of one buffer, and the optimizer sees the buffer.
+Adam is elementwise, so the update is the same as for the separate tensors, with a zero gradient for tensors without
+one.
 
-Large embedding tables may have an optimizer of their own, which is given in Python.
+Large embedding tables may have their own optimizer, given in Python.
 """
 
 from __future__ import annotations
@@ -24,18 +24,19 @@ from benchmark.weightings import Weighting
 MOST_PACKED = 1 << 20
 
 MakeOptimizer = Callable[[list[nn.Parameter], float], torch.optim.Optimizer]
-"""Parameters and learning rate to an optimizer: a class of `torch.optim`, or a function."""
+"""Makes an optimizer from parameters and learning rate: a class of `torch.optim`, or a function."""
 
 
 class Pack:
     """Parameters as views of one buffer, `flat`.
 
-    They are laid out by the shape of their rows: Linears of the same input width stand below each other, so that
-    stacking them for one product copies nothing (see `architectures._first_layer.join`).
+    They are laid out by the shape of their rows: Linears of the same input width are adjacent, so that stacking them
+    for one product copies nothing (see `architectures._first_layer.join`).
 
     Args:
-        parameters: At least one; of one type and device. Their `.data` move, and from then on change in place only.
-            Autograd does not notice the buffer's updates: a graph from before a step must not be used after it.
+        parameters: At least one, all of one type and device. Their `.data` moves into the buffer, and must then only
+            change in place. Autograd does not notice updates of the buffer: do not use a graph from before a step after
+            it.
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
@@ -51,10 +52,10 @@ class Pack:
         self._places = [p.data_ptr() for p in self.parameters]
 
     def gather(self) -> None:
-        """Sets the buffer's gradient from the parameters'; one that has none counts as zero.
+        """Sets the buffer's gradient from the parameters' gradients; a missing gradient counts as zero.
 
         Raises:
-            RuntimeError: if a parameter was given other memory: it would not be trained.
+            RuntimeError: if a parameter got other memory, because it would not be trained.
         """
         if [p.data_ptr() for p in self.parameters] != self._places:
             raise RuntimeError(
@@ -65,15 +66,16 @@ class Pack:
 
 
 class Optimizer:
-    """Adam or AdamW, fused; embeddings have a weight decay of their own, the weighting whole groups of its own.
+    """Adam or AdamW, fused. Embeddings have their own weight decay, and the weighting has its own groups.
 
     Args:
         model: Its parameters move into buffers and keep their values. Frozen ones (without `requires_grad`) stay out.
-        weighting: Of the losses; its `param_groups` come as they are, without weight decay unless they name one.
-        config: Which one, and its settings.
-        make_large: Makes the optimizer of the large tables (see `large_tables`), if the model has some, from them and the
-            learning rate. It sets its own weight decay and sees dense gradients. None: large tables are updated like the
-            others.
+        weighting: The loss weighting. Its `param_groups` are used as they are, without weight decay unless they set
+            one.
+        config: The choice of optimizer and its settings.
+        make_large: Makes the optimizer of the large tables (see `large_tables`), if the model has any, from them and
+            the learning rate. It sets its own weight decay and gets dense gradients. None: large tables are updated
+            like all others.
     """
 
     def __init__(
@@ -104,11 +106,11 @@ class Optimizer:
 
     @property
     def parts(self) -> tuple[torch.optim.Optimizer, ...]:
-        """Torch's optimizers, for a schedule: that of the model and, if there is one, that of the large tables."""
+        """Torch's optimizers, for a schedule: the model's and, if there is one, the large tables'."""
         return (self.torch,) if self.large is None else (self.torch, self.large)
 
     def _packed(self, parameters: Sequence[nn.Parameter]) -> list[nn.Parameter]:
-        """The buffers of the small ones, one a type and device, and the large ones."""
+        """The buffers of small tensors, one per type and device, and the large tensors."""
         kinds: dict[object, list[nn.Parameter]] = {}
         for parameter in parameters:
             if parameter.numel() <= MOST_PACKED:
@@ -118,7 +120,7 @@ class Optimizer:
         return [pack.flat for pack in packs] + [p for p in parameters if p.numel() > MOST_PACKED]
 
     def zero_grad(self) -> None:
-        """No parameter has a gradient any more."""
+        """Removes all gradients."""
         for parameter in self._with_gradients:
             parameter.grad = None
 
@@ -130,7 +132,7 @@ class Optimizer:
             part.step()
 
     def state_dict(self) -> dict[str, Any]:
-        """Tensors as `<part>.<number of the parameter>.<name>`, and the groups' learning rates; the config has the rest."""
+        """Tensors as `<part>.<number of the parameter>.<name>`, and the groups' learning rates. The config has the rest."""
         found: dict[str, Any] = {
             "learning_rates": [[group["lr"] for group in part.param_groups] for part in self.parts]
         }
@@ -140,7 +142,7 @@ class Optimizer:
         return found
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """The inverse of `state_dict`; takes the tensors over where type and device fit."""
+        """The inverse of `state_dict`. Keeps the tensors themselves if type and device fit."""
         wholes = [part.state_dict() for part in self.parts]
         for whole, rates in zip(wholes, state["learning_rates"], strict=True):
             whole["state"] = {}
@@ -155,16 +157,16 @@ class Optimizer:
 
     @property
     def learning_rate(self) -> float:
-        """Of the model's groups, as the schedule has it now."""
+        """The current learning rate of the model's groups."""
         return float(self.torch.param_groups[0]["lr"])
 
 
 class Schedule:
-    """The learning rates of all parts of an optimizer, a step at a time.
+    """The learning rates of all parts of an optimizer, step by step.
 
     Args:
-        optimizer: Whose.
-        config: none: they stay as they are; cosine: from where they are to 0.
+        optimizer: The optimizer.
+        config: none: constant rates; cosine: from the initial rates to 0.
         num_steps: Steps until 0.
     """
 

@@ -1,6 +1,6 @@
-"""From a model and rows to predictions: one way for evaluation in training, loaded checkpoints and recommendations.
+"""From a model and rows to predictions: the same code for evaluation in training, loaded checkpoints and recommendations.
 
-So a checkpoint gives back, to the last bit, what its run was judged by.
+So a checkpoint reproduces, to the last bit, the predictions that its run was judged by.
 R rows, B rows in a batch, T tasks, K outputs of a task.
 """
 
@@ -18,7 +18,7 @@ from benchmark.schema import Task
 if TYPE_CHECKING:
     from architectures import Architecture
 
-BATCH_SIZE = 1024  # fits in the cache of a core: a third faster than 4096. The last bit of a product may depend on it
+BATCH_SIZE = 1024  # fits into the cache of a core: a third faster than 4096. The last bit of a product may depend on it
 
 
 def predict(
@@ -34,15 +34,15 @@ def predict(
 
     Args:
         model: An architecture, on `device`. It is left in the mode (train or eval) in which it was.
-        features: Of R rows, with the fields of the model's schema.
-        target_mean_T: (T,) mean in train of each target that is standardised, in the order of the schema's tasks.
+        features: R rows with the fields of the model's schema.
+        target_mean_T: (T,) mean in train of each standardised target, in the order of the schema's tasks.
         target_std_T: (T,) its standard deviation. Entries of other tasks are not read.
-        batch_size: Rows in one pass.
+        batch_size: Rows per pass.
         device: Where the model is.
 
     Returns:
-        {task: (R,) or (R, K) float64}: the logit of a binary task; mean + std * output, the target's own unit, where the
-        target is standardised.
+        {task: (R,) or (R, K) float64}: the logit of a binary task; mean + std * output, in the target's unit, for a
+        standardised target.
     """
     tasks, rows = model.schema.tasks, len(features)
     parts: dict[str, list[torch.Tensor]] = {task.name: [] for task in tasks}
@@ -70,7 +70,7 @@ def predict(
 
 
 def in_unit(task: Task, values: np.ndarray) -> np.ndarray:
-    """(R,) what `predict` gave for a task, as people read it: the probability, or the value in `task.unit`."""
+    """(R,) the result of `predict` for a task, as people read it: the probability, or the value in `task.unit`."""
     return KINDS[task.kind].shown(task, values)
 
 

@@ -1,7 +1,7 @@
-"""Which validation's weights count: chosen on validation only, by one rule for every method.
+"""Which validation's weights count: chosen on validation only, by the same rule for every method.
 
-Two selections come from one run: `joint`, one moment for all tasks by `trainer.monitor`, and `per_task`, each task's own
-best by its headline metric. Training stops when neither has improved for `patience`. Ties go to the earlier one.
+One run gives two selections: `joint`, one moment for all tasks by `trainer.monitor`, and `per_task`, each task's own
+best by its headline metric. Training stops when neither has improved for `patience`. Ties go to the earlier validation.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Weights = dict[str, "Tensor"]
 
 
 class Selection:
-    """Follows the validations of a run, counted from 1, and keeps the weights of the best ones, on the CPU.
+    """Follows the validations of a run, counted from 1, and keeps the weights of the best ones on the CPU.
 
     Args:
         tasks: The tasks.
@@ -54,7 +54,7 @@ class Selection:
             headline = metrics.headline_name(task)
             value = validation[task.name][headline]
             if value is None:
-                continue  # one class only in validation: this task has no best of its own
+                continue  # only one class in validation: this task has no best of its own
             if self._improves(task.name, value * metrics.direction(headline)):
                 self.best_per_task[task.name] = number
         chosen = self.chosen
@@ -81,7 +81,7 @@ class Selection:
         return self._last - self._last_gain >= self.patience
 
     def finish(self) -> None:
-        """A task without a best of its own takes the joint one."""
+        """A task without its own best takes the joint one."""
         for task in self.tasks:
             self.best_per_task.setdefault(task.name, self.best)
 

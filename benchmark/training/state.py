@@ -1,4 +1,4 @@
-"""Everything that a run which is resumed needs beside its config, in one object, as plain values and tensors."""
+"""Everything besides the config that a resumed run needs, in one object, as plain values and tensors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchmark.training.step import Step
 from benchmark.training.watch import Watch
 from benchmark.weightings import Weighting
 
-_OWN = ("epoch", "position", "seconds", "entries", "shared_parameters")  # of a state, beside its parts
+_OWN = ("epoch", "position", "seconds", "entries", "shared_parameters")  # keys of a state, besides its parts
 
 
 class Streams:
@@ -38,7 +38,7 @@ class Streams:
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """Inside, torch's global generators stand where this training's do; afterwards as they were before."""
+        """Inside, torch's global generators continue this training's streams; afterwards they are restored."""
         with torch.random.fork_rng():
             self._write()
             self._is_in_use = True
@@ -48,15 +48,15 @@ class Streams:
                 self._global, self._is_in_use = self._read(), False
 
     def order(self) -> torch.Generator:
-        """The generator of the batch order, reset to the start of the running epoch, so that the same order is drawn again."""
+        """The generator of the batch order, reset to the start of the running epoch, so that it draws the same order again."""
         return self._order.set_state(self._epoch_start)
 
     def end_epoch(self) -> None:
-        """The next order is drawn from where the generator stands now."""
+        """The next order is drawn from the generator's current position."""
         self._epoch_start = self._order.get_state()
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Where the generators stand; that of the order, at the start of the running epoch."""
+        """The positions of the generators; for the order, at the start of the running epoch."""
         return {"order": self._epoch_start, **(self._read() if self._is_in_use else self._global)}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
@@ -79,7 +79,7 @@ class Streams:
 
 
 class Stateful(Protocol):
-    """What has a state of its own, as modules, optimizers and schedulers have."""
+    """An object with its own state, such as modules, optimizers and schedulers."""
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain values by name."""
@@ -89,21 +89,21 @@ class Stateful(Protocol):
 
 
 class State:
-    """All that training changes. Two trainings of one config whose states are equal go on alike, to the last bit.
+    """All that training changes. Two trainings with one config and equal states continue equally, to the last bit.
 
     Args:
         model: The architecture.
         weighting: The loss weighting.
         optimizer: The optimizer.
-        schedule: Of the learning rate.
-        step: With what it has found out, such as which parameters are shared.
+        schedule: The schedule of the learning rate.
+        step: With its findings, such as which parameters are shared.
         selection: The chosen validations and their weights.
         watch: The sums of the running epoch, and the number of steps.
         streams: The random numbers.
 
     Attributes:
         epoch: Finished epochs.
-        position: Batches of the running epoch that are done.
+        position: Finished batches of the running epoch.
         seconds: Time spent in training steps since the last validation.
         entries: As in `Record.epochs`.
         shared_parameters: Number of parameters that two or more tasks reached at the start; None: not yet counted.
@@ -114,7 +114,7 @@ class State:
         selection: Selection, watch: Watch, streams: Streams,
     ) -> None:  # fmt: skip
         self.selection, self.watch, self.streams = selection, watch, streams
-        # in the order of restoring: an optimizer looks at its parameters
+        # in the order of restoring: an optimizer reads its parameters
         self._parts: dict[str, Stateful] = {
             "model": model, "weighting": weighting, "optimizer": optimizer, "schedule": schedule, "step": step,
             "selection": selection, "watch": watch, "streams": streams,
@@ -126,12 +126,12 @@ class State:
         self.shared_parameters: int | None = None
 
     def note(self, entry: dict[str, Any]) -> None:
-        """A validation is done, and this is what is told of it."""
+        """Notes a finished validation and its entry."""
         self.entries.append(entry)
         self.seconds = 0.0
 
     def end_epoch(self) -> None:
-        """The running epoch is done."""
+        """Ends the running epoch."""
         self.epoch, self.position = self.epoch + 1, 0
         self.watch.reset()
         self.streams.end_epoch()
@@ -139,7 +139,7 @@ class State:
     def snapshot(self) -> dict[str, Any]:
         """A copy, by name: tensors on the CPU, each with memory of its own, and values as JSON has them.
 
-        So safetensors and JSON can hold it together, and nothing is ever pickled.
+        So safetensors and JSON together can store it, without pickle.
         """
         found = {name: getattr(self, name) for name in _OWN}
         for part, held in self._parts.items():
@@ -147,10 +147,10 @@ class State:
         return {key: _copy(value) for key, value in found.items()}
 
     def restore(self, snapshot: dict[str, Any]) -> None:
-        """Goes to where the snapshot was made. Model and weighting change in place; the optimizer's moments are new tensors.
+        """Returns to the moment of the snapshot. Model and weighting change in place; the optimizer's moments are new tensors.
 
         Args:
-            snapshot: Of a training with the same config, data, device and number of threads.
+            snapshot: From a training with the same config, data, device and number of threads.
         """
         states: dict[str, dict[str, Any]] = {name: {} for name in self._parts}
         for key, value in snapshot.items():

@@ -1,6 +1,6 @@
 """A step of training, from a batch to the update: one object, chosen once. T tasks.
 
-Eager for now. A captured or a compiled step is another `Step`: neither the trainer nor the state knows more of it than that.
+Currently eager. A captured or a compiled step is another `Step`; trainer and state need no other change.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 class StepOutcome(NamedTuple):
-    """What the watch notes of a step. The next step may write to the same tensors: what is kept is a copy.
+    """What the watch records from a step. The next step may write to the same tensors, so the watch keeps copies.
 
     Args:
         losses_T: (T,) each task's loss before the update, detached.
-        active_T: (T,) bool: had the task a label in the batch.
+        active_T: (T,) bool: did the task have a label in the batch?
         weights_T: (T,) the effective weights of this update.
         auxiliaries: The extra losses by name.
     """
@@ -44,7 +44,7 @@ class Step(Protocol):
         """Trains on the batch. The model is in training mode."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What it has found out on its way and no other part of the state holds, as plain values."""
+        """Its findings that no other part of the state holds, as plain values."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The inverse of `state_dict`."""
@@ -64,7 +64,7 @@ class Backward(Protocol):
 
 
 class PlainBackward:
-    """The backward of a loss weighting: it costs nothing beside `backward()`, and finds nothing out.
+    """The backward of a loss weighting: it costs nothing besides `backward()` and has no findings.
 
     Args:
         weighting: Makes one scalar of the losses.
@@ -87,16 +87,16 @@ class PlainBackward:
 
 
 class EagerStep:
-    """The step as PyTorch runs it call by call: the reference of every other.
+    """The step as PyTorch runs it, call by call: the reference for every other step.
 
     Args:
         model: The architecture.
         weighting: The loss weighting.
-        losses: From outputs to one loss a task.
-        optimizer: Of the model's parameters and the weighting's.
-        backward: Sets the gradients, as the weighting wants them.
-        schedule: Of the learning rate.
-        clip_norm: Bound of the gradient's global norm.
+        losses: Maps outputs to one loss per task.
+        optimizer: The optimizer of the model's and the weighting's parameters.
+        backward: Sets the gradients as the weighting needs them.
+        schedule: The schedule of the learning rate.
+        clip_norm: Upper bound of the gradient's global norm.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ def make_step(
     model: Architecture, weighting: Weighting, losses: TaskLosses, optimizer: Optimizer,
     *, schedule: Schedule, clip_norm: float | None = None,
 ) -> Step:  # fmt: skip
-    """The step of a training; the weighting's class decides its backward. For the arguments see `EagerStep`."""
+    """The step of a training; the weighting's class decides its backward. For the arguments, see `EagerStep`."""
     backward: Backward
     if isinstance(weighting, LossWeighting):
         backward = PlainBackward(weighting)

@@ -1,4 +1,4 @@
-"""From a split to what a step needs: rows on the device, standardised targets, and one loss per task.
+"""From a split to the inputs of a step: rows on the device, standardised targets, and one loss per task.
 
 Axes: R rows, B batch, T tasks.
 """
@@ -19,7 +19,7 @@ from benchmark.schema import Auxiliary, Task
 
 @dataclass(frozen=True, slots=True)
 class TargetScale:
-    """Mean and standard deviation in train of each target that is standardised; 0 and 1 for others. (T,) float64 each."""
+    """Mean and standard deviation in train of each standardised target; 0 and 1 for other targets. (T,) float64 each."""
 
     mean_T: Tensor
     std_T: Tensor
@@ -36,7 +36,7 @@ class TargetScale:
             if KINDS[task.kind].is_standardised:
                 values = np.asarray(train.labels[:, t], dtype=np.float64)
                 values = values[~np.isnan(values)]
-                if values.size == 0 or values.min() == values.max():  # rounding can give a constant some deviation
+                if values.size == 0 or values.min() == values.max():  # rounding can give a constant a small deviation
                     found = "no observed value" if values.size == 0 else f"the constant {values[0]}"
                     raise ValueError(
                         f"task {task.name!r}: expected a {task.kind} target that varies in train, found {found}; leave the "
@@ -69,9 +69,9 @@ class TrainingRows:
         return len(self._batch)
 
     def batches(self, batch_size: int, generator: torch.Generator, start: int = 0) -> Iterator[Batch]:
-        """One pass in a new random order, from batch `start`; the last may be smaller. `observed` is not to be written to.
+        """One pass in a new random order, from batch `start`; the last batch may be smaller. Do not write to `observed`.
 
-        The order is drawn at once, the batches are gathered one by one.
+        The order is drawn at once, and batches are gathered one by one.
         """
         order = torch.randperm(len(self), generator=generator).to(self._batch.labels.device)
         return map(self._gather, order.split(batch_size)[start:])
@@ -81,7 +81,7 @@ class TrainingRows:
         return Batch(
             rows.features.take(index),
             rows.labels.index_select(0, index),
-            # where every label is known, there is no need to gather this
+            # if every label is known, there is no need to gather this
             rows.observed[: len(index)] if all(self.fully_observed) else rows.observed.index_select(0, index),
         )
 
@@ -92,11 +92,11 @@ class TrainingRows:
 
 
 class TaskLosses:
-    """Each task's loss, as its kind has it, averaged over the rows whose label is known.
+    """Each task's loss, defined by its kind, averaged over the rows with a known label.
 
     Args:
         tasks: The tasks.
-        fully_observed: Tasks whose label is known on every row need no mask.
+        fully_observed: Tasks with a label on every row; they need no mask.
     """
 
     def __init__(self, tasks: tuple[Task, ...], fully_observed: tuple[bool, ...]) -> None:
@@ -105,7 +105,7 @@ class TaskLosses:
     def __call__(
         self, outputs: dict[str, Tensor], auxiliaries: dict[str, Auxiliary], batch: Batch
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """(T,) losses, (T,) bool: has the task a label here, and the sum of the auxiliaries that belong to no task."""
+        """(T,) losses; (T,) bool: does the task have a label here; and the sum of the auxiliaries without a task."""
         active_T = (
             torch.ones(len(self.tasks), dtype=torch.bool, device=batch.labels.device)
             if all(self.fully_observed)

@@ -1,7 +1,7 @@
 """Training: epochs over whole arrays, early stopping and selection on validation only.
 
-A batch is an index gather from the split's arrays; no step waits for the device; what goes wrong is noted in a register on
-the device and read now and then. Axes: R rows, T tasks.
+A batch is an index gather from the split's arrays. No step waits for the device: a register on the device records
+divergence and is read from time to time. Axes: R rows, T tasks.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ from benchmark.weightings import Weighting
 if TYPE_CHECKING:
     from architectures import Architecture
 
-STEPS_BETWEEN_READS = 100  # of the register of divergence, and of the progress bar
+STEPS_BETWEEN_READS = 100  # between reads of the register of divergence, and of the progress bar
 STEPS_BETWEEN_VALIDATIONS = 25  # at least
 
 
 class Progress(Protocol):
-    """What shows how far a run is."""
+    """Shows how far a run is."""
 
     def step(self, count: int) -> None:
-        """`count` more steps are done."""
+        """Notes `count` more finished steps."""
 
     def epoch(self, entry: dict[str, Any]) -> None:
-        """A validation is done; `entry` is as in `Record.epochs`."""
+        """Notes a finished validation; `entry` is as in `Record.epochs`."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -55,9 +55,9 @@ class Fit:
         selection: The chosen validations and their weights.
         epochs: As in `Record.epochs`.
         shared_parameters: Number of parameters that two or more tasks reach.
-        train_seconds: Time spent in training steps, evaluation apart.
+        train_seconds: Time spent in training steps, without evaluation.
         steps: Number of updates.
-        rows: Number of rows trained on, each as often as it was.
+        rows: Number of rows trained on, counting repetitions.
         diverged: What was not finite, and where.
     """
 
@@ -71,9 +71,9 @@ class Fit:
 
 
 def validation_stops(steps: int, validations: int) -> tuple[int, ...]:
-    """After how many steps of an epoch to validate: evenly, the last at its end.
+    """The steps of an epoch after which to validate: evenly spaced, the last at the end.
 
-    Fewer than asked for where less than 25 steps would lie between two.
+    There are fewer than asked for if they would be less than 25 steps apart.
     """
     number = max(min(validations, steps // STEPS_BETWEEN_VALIDATIONS), 1)
     return tuple(-(-steps * k // number) for k in range(1, number + 1))
@@ -87,13 +87,13 @@ class Trainer:
         weighting: The loss weighting, on `device`.
         data: The prepared data set. Its test split is not read here.
         config: How to train.
-        scale: Of the regression targets.
-        seed: The run's; the order of batches and dropout have streams of their own.
+        scale: The scale of the regression targets.
+        seed: The run's seed; the order of batches and dropout have their own streams.
         device: Where to train.
         make_large: Makes the optimizer of the large embedding tables; see `Optimizer`.
 
     Raises:
-        ValueError: if `monitor` names no metric, or codes of train or validation are outside a field's range.
+        ValueError: if `monitor` does not name a metric, or codes of train or validation are outside a field's range.
     """
 
     def __init__(
@@ -121,9 +121,9 @@ class Trainer:
         )  # fmt: skip
 
     def fit(self, progress: Progress, on_epoch: Callable[[dict[str, Any]], None]) -> Fit:
-        """Trains from where the state stands until `patience` or `max_epochs`; a divergence is in the result.
+        """Trains from the current state until `patience` or `max_epochs`. The result reports a divergence.
 
-        Whenever `step` or `on_epoch` is called, the state is whole: a snapshot of it goes on from there.
+        Whenever `step` or `on_epoch` is called, the state is complete: training can continue from its snapshot.
         """
         state, selection, diverged = self.state, self.state.selection, None
         if state.shared_parameters is None:
@@ -145,7 +145,7 @@ class Trainer:
         return self._result(diverged)
 
     def _train(self, batches: Iterator[Batch], stop: int, progress: Progress) -> None:
-        """The running epoch, from wherever in it the state stands to this position."""
+        """Trains in the running epoch, from the state's position to this position."""
         state = self.state
         self.model.train()
         shown, start = state.position, time.perf_counter() - state.seconds
@@ -164,7 +164,7 @@ class Trainer:
             state.seconds = time.perf_counter() - start
 
     def _judge(self) -> dict[str, Any]:
-        """Validates and selects; at the end of an epoch, ends it in the state. The entry, as in `Record.epochs`."""
+        """Validates and selects; at the end of an epoch, ends it in the state. Returns the entry for `Record.epochs`."""
         state = self.state
         validation = self._validate()
         number = len(state.entries) + 1
@@ -182,7 +182,7 @@ class Trainer:
         return entry
 
     def _epoch(self, number: int) -> float:
-        """How many epochs had been trained at this validation (counted from 1); a whole number is an int."""
+        """The number of epochs trained at this validation (counted from 1); a whole number is an int."""
         whole, part = divmod(number, len(self.stops))
         return whole + round(part / len(self.stops), 4) if part else whole
 
@@ -205,9 +205,9 @@ class Trainer:
         return count_shared(self.model(batch), list(self.model.parameters()))
 
     def evaluate(self, split: Split) -> tuple[Metrics, dict[str, str], dict[str, np.ndarray]]:
-        """Metrics of a split with the weights as they are, the reasons of those that are undefined, and the outputs.
+        """Metrics of a split with the current weights, the reasons why metrics are undefined, and the outputs.
 
-        These are as `benchmark.training.prediction.predict` gives them.
+        The outputs come from `benchmark.training.prediction.predict`.
         """
         outputs = self._predict(split)
         return *metrics.evaluate(self.tasks, outputs, split.labels, self.data.users(split)), outputs

@@ -1,4 +1,4 @@
-"""What training leaves on the device and reads now and then: the epoch's sums, and the first step that was not finite.
+"""What training keeps on the device and reads from time to time: the epoch's sums, and the first step that was not finite.
 
 T tasks.
 """
@@ -22,7 +22,7 @@ class Diverged(Exception):
 
 
 class Watch:
-    """What a step leaves on the device, read now and then: running sums, and the first step at which something was not finite.
+    """Values on the device, read from time to time: running sums, and the first step at which something was not finite.
 
     Args:
         tasks: The tasks.
@@ -33,7 +33,7 @@ class Watch:
         self.tasks = tasks
         self.step = 0
         self._diverged: Diverged | None = None  # the first
-        self._noted: list[Tensor] = []  # (3, T) losses, active, weights: a step each, not yet summed
+        self._noted: list[Tensor] = []  # (3, T) losses, active, weights: one per step, not yet summed
         self._noted_auxiliaries: dict[str, list[Tensor]] = {}
         self._zero = torch.zeros(3, len(tasks), dtype=torch.float64, device=device)
         self.reset()
@@ -46,7 +46,7 @@ class Watch:
         self._auxiliaries: dict[str, Tensor] = {}
 
     def add(self, losses_T: Tensor, active_T: Tensor, weights_T: Tensor, auxiliaries: dict[str, Auxiliary]) -> None:
-        """Notes a step. Waits for nothing."""
+        """Notes a step without waiting for the device."""
         self.step += 1
         self._steps += 1
         self._noted.append(torch.stack((losses_T, active_T, weights_T * active_T)))
@@ -57,7 +57,7 @@ class Watch:
         """Reads the register.
 
         Raises:
-            Diverged: with the task and the step (counted from 1) where something was first not finite.
+            Diverged: with the task and the step (counted from 1) of the first value that was not finite.
         """
         self._sum_up()
         if self._diverged is not None:
@@ -78,7 +78,7 @@ class Watch:
             self._diverged = Diverged(self.tasks[task].name, first_step + step)
 
     def state_dict(self) -> dict[str, Any]:
-        """Sums and steps not yet summed apart, as they stand."""
+        """The sums and, separately, the steps not yet summed."""
         state: dict[str, Any] = {"step": self.step, "steps": self._steps, "sums": self._sums_3T}
         state["diverged"] = self._diverged and [self._diverged.task, self._diverged.step]
         if self._noted:
@@ -102,7 +102,7 @@ class Watch:
                 self._noted_auxiliaries[name] = list(value.to(device))
 
     def mean_losses(self) -> Tensor:
-        """(T,) mean loss of the epoch's steps in which a task was active; 0 if it was in none."""
+        """(T,) mean loss over the epoch's steps in which a task was active; 0 if there was none."""
         self._sum_up()
         return self._mean(self._sums_3T[0])
 
@@ -120,5 +120,5 @@ class Watch:
 
 
 def _plus(total: Tensor, noted: Tensor) -> Tensor:
-    """A sum and more steps, one after another in float64: when they are read and summed does not move its last bit."""
+    """Adds steps to a sum one by one in float64, so that the moment of reading does not change the last bit."""
     return torch.cat((total[None], noted.double())).cumsum(dim=0)[-1]

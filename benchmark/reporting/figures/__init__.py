@@ -1,4 +1,4 @@
-"""The figures of a report by name: those of a page stand in the chapter whose anchor that is."""
+"""The figures of a report by name. On a page, a figure is in the chapter with the same anchor."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmark.reporting.figures.styles import Style
 __all__ = ["FIGURES", "Figure", "FigureKind", "draw", "figures"]
 
 MOST_LINES, MOST_MARKS = 16, 40
-"""Methods in a figure: beyond, lines and marks cannot be told apart."""
+"""Most methods in a figure: with more, lines and marks cannot be told apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +23,9 @@ class FigureKind:
     """A figure that a data set may have.
 
     Args:
-        draw: Draws it; None where the records do not allow it.
-        most: Methods that it has room for.
-        needs: What it asks of the records, to print.
+        draw: Draws it; returns None if the records do not allow it.
+        most: The largest number of methods it has room for.
+        needs: What it needs in the records, in words.
     """
 
     draw: Callable[[Drawn], Figure | None]
@@ -38,23 +38,21 @@ FIGURES: Mapping[str, FigureKind] = {
     "front": FigureKind(
         comparisons.front, MOST_MARKS, "two tasks with different headline metrics, such as AUC and MSE"
     ),
-    "cost": FigureKind(
-        comparisons.costs, MOST_MARKS, "two methods of which parameters or seconds of training are known"
-    ),
+    "cost": FigureKind(comparisons.costs, MOST_MARKS, "two methods with known parameters or seconds of training"),
     "curves": FigureKind(curves, MOST_LINES, "runs with validations"),
-    "weights": FigureKind(weights, MOST_LINES, "a method whose weights of the tasks move"),
+    "weights": FigureKind(weights, MOST_LINES, "a method whose task weights change"),
 }
-"""All of them by name. `ranks` is a figure of several data sets together, `ranks.critical_difference`."""
+"""All of them by name, except `ranks`, which shows several data sets together: `ranks.critical_difference`."""
 
 
 def figures(results: Results, styles: Mapping[str, Style]) -> dict[str, Figure]:
-    """The figures that the records of one data set allow; of very many methods the best are drawn, and it is said."""
+    """The figures that the records of one data set allow. With very many methods, only the best are drawn, and the caption says so."""
     made = {name: draw(name, results, styles) for name in FIGURES}
     return {name: figure for name, figure in made.items() if figure is not None}
 
 
 def draw(name: str, results: Results, styles: Mapping[str, Style]) -> Figure | None:
-    """One of them; None where the records do not allow it."""
+    """One of them; None if the records do not allow it."""
     kind = FIGURES[name]
     finished = [method for method in results.by_gain if results.group.finished[method]]
     if not finished or not results.group.tasks:
@@ -67,7 +65,7 @@ def draw(name: str, results: Results, styles: Mapping[str, Style]) -> Figure | N
 
 
 def _first(results: Results, methods: list[str], most: int) -> list[str]:
-    """So many of the methods in order, the baseline always among them."""
+    """The first `most` methods in order, always including the baseline."""
     if len(methods) <= most:
         return methods
     baseline = [results.baseline] if results.baseline is not None and results.baseline not in methods[:most] else []
@@ -75,4 +73,4 @@ def _first(results: Results, methods: list[str], most: int) -> list[str]:
 
 
 def _caption(figure: Figure, number: int, of: int) -> str:
-    return f"{figure.caption} {number} of {of} methods are drawn: those that gain most over the tasks."
+    return f"{figure.caption} The figure shows the {number} of {of} methods with the largest gains."

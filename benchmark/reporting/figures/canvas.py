@@ -1,4 +1,4 @@
-"""What figures are drawn with: panels, marks and a legend, of a medium's size; pyplot, and so its state, is not touched."""
+"""What figures are drawn with: panels, marks and a legend, in a medium's size. pyplot and its state are not used."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from benchmark.reporting.figures.svg import svg
 from benchmark.statistics import Interval
 
 _COLUMNS, _MOST_COLUMNS = 3, 4
-_PANEL = {"grid": (3.1, 1.6), "row": (2.4, 1.0), "narrow": (1.6, 0.8)}  # inches a panel: on a page, and at least
-_ALONE = 4.6  # inches of the only panel beside names
+_PANEL = {"grid": (3.1, 1.6), "row": (2.4, 1.0), "narrow": (1.6, 0.8)}  # inches per panel: on a page, and at least
+_ALONE = 4.6  # inches of a single panel beside names
 _LONGEST = 36  # characters of a name beside an axis
-_NAMES = 0.45  # of a width that is given, the most that names beside an axis take
+_NAMES = 0.45  # largest share of a given width for names beside an axis
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure: title, what it is drawn on, caption, and the text that stands for it where it cannot be seen."""
+    """A figure: title, canvas, caption, and alternative text."""
 
     title: str
     canvas: Canvas
@@ -44,14 +44,14 @@ class Figure:
 
 
 def figure(title: str, canvas: Canvas, place: str, caption: str, sentences: Sequence[str]) -> Figure:
-    """The finished figure of a canvas; `place` tells its ids from those of other data sets."""
+    """The finished figure of a canvas; `place` distinguishes its ids from those of other data sets."""
     for axes in canvas.axes:
         _fit(axes, canvas)
     return Figure(title, canvas, caption, " ".join((f"{title}.", *sentences)), place, current())
 
 
 def _fit(axes: Axes, canvas: Canvas) -> None:
-    """Breaks and shrinks the texts of a panel until they are not wider than it is, and leaves out ticks that have no room."""
+    """Breaks and shrinks the texts of a panel until they fit its width, and leaves out ticks without room."""
     medium = current()
     width, height = canvas.get_size_inches() * axes.get_position().size
     for text, room, put in (
@@ -70,12 +70,12 @@ def _fit(axes: Axes, canvas: Canvas) -> None:
 
 
 def _shrunk(letters: int, room: int) -> float:
-    """The share of its size at which a text of so many letters has room, not less than is readable."""
+    """The share of its size at which a text of `letters` letters fits, but not below what is readable."""
     return min(1.0, max(0.7, room / letters)) if letters else 1.0
 
 
 def _thin(axes: Axes, width: float) -> None:
-    """Leaves so few ticks on the x axis that their labels stand apart."""
+    """Removes ticks from the x axis until their labels do not touch."""
     axis, letter = axes.xaxis, current().letter
     low, high = sorted(axes.get_xlim())
 
@@ -94,7 +94,7 @@ def _thin(axes: Axes, width: float) -> None:
         for tick in order:
             if all(apart(tick, other) for other in kept):
                 kept.append(tick)
-        if len(kept) > 1:  # with zero, or else without it: one tick alone is no scale
+        if len(kept) > 1:  # with zero, or else without it: a single tick gives no scale
             break
     axes.set_xticks([place for place, _ in kept])
 
@@ -102,9 +102,9 @@ def _thin(axes: Axes, width: float) -> None:
 def grid(
     panels: int, height: float = 2.5, *, labelled: bool = False, a_row: int | None = None
 ) -> tuple[Canvas, list[Axes]]:
-    """A canvas with so many panels of equal size, `a_row` in a row, or else three or four; `height` in inches.
+    """A canvas with `panels` panels of equal size, `a_row` per row, or else three or four; `height` in inches.
 
-    Margins are fixed: to measure the text of every label takes longer than to draw it.
+    Margins are fixed, because measuring every label takes longer than drawing it.
     """
     medium = current()
     wanted, least = _PANEL["grid"]
@@ -126,9 +126,9 @@ def grid(
 
 
 def rows(names: Sequence[str], panels: int, *, first_wide: bool = False) -> tuple[Canvas, list[Axes]]:
-    """A canvas with a line for each name, the first on top, and so many panels beside each other, four in a row.
+    """A canvas with a line for each name, the first on top, and `panels` panels side by side, four per row.
 
-    With `first_wide` the first panel takes twice the place of another, and is not counted among the four.
+    With `first_wide`, the first panel is twice as wide and does not count among the four.
     """
     medium = current()
     wanted, least = _PANEL["narrow" if first_wide else "row"]
@@ -164,7 +164,7 @@ def rows(names: Sequence[str], panels: int, *, first_wide: bool = False) -> tupl
 
 
 def legend(canvas: Canvas, keys: Mapping[str, Style], *, lines: bool = False) -> None:
-    """The key of the methods' marks below the panels of a paper's figure; a page has it beside the names in its tables."""
+    """The key of the methods' marks, below the panels of a paper's figure. A page has it beside the names in its tables."""
     medium = current()
     if medium.width is None or not keys:
         return
@@ -217,13 +217,13 @@ def _prepared(canvas: Canvas, axes: list[Axes]) -> list[Axes]:
 
 
 def shortened(name: str, most: int = _LONGEST) -> str:
-    """A name of so many characters at most, its middle left out: the end of a long one tells it from others."""
+    """A name of at most `most` characters, without its middle: the end distinguishes long names."""
     start = (most - 3) // 2
     return name if len(name) <= most else f"{name[:start]}…{name[-(most - start - 1) :]}"
 
 
 def log_axis(axes: Axes, which: str, values: Sequence[float], form: Any) -> None:
-    """A logarithmic axis with plain numbers where the values span more than a factor of eight."""
+    """A logarithmic axis with plain numbers, if the values span more than a factor of eight."""
     axis = axes.xaxis if which == "x" else axes.yaxis
     if values and min(values) > 0 and max(values) > 8 * min(values):
         (axes.set_xscale if which == "x" else axes.set_yscale)("log")
@@ -232,7 +232,7 @@ def log_axis(axes: Axes, which: str, values: Sequence[float], form: Any) -> None
 
 
 class _Plain(FuncFormatter):
-    """Labels of a form of ours, or with more digits where two of those would read the same."""
+    """Labels in our format, with more digits if two labels would read the same."""
 
     def format_ticks(self, values: Any) -> list[str]:
         labels = super().format_ticks(values)
@@ -252,7 +252,7 @@ class Mark:
 
 
 def mark(axes: Axes, marks: Sequence[Mark]) -> None:
-    """Draws marks, all of one shape at once: a call of matplotlib for each would take most of a page's time."""
+    """Draws marks, all of one shape at once: one call of matplotlib per mark would take most of a page's time."""
     horizontal = [(m.y, *m.x_ends, colour(m.style)) for m in marks if m.x_ends is not None]
     vertical = [(m.x, *m.y_ends, colour(m.style)) for m in marks if m.y_ends is not None]
     for lines, ends in ((axes.hlines, horizontal), (axes.vlines, vertical)):
@@ -269,5 +269,5 @@ def mark(axes: Axes, marks: Sequence[Mark]) -> None:
 
 
 def ends(interval: Interval) -> tuple[float, float] | None:
-    """The ends of an interval, where it has them."""
+    """The ends of an interval, if it has them."""
     return None if interval.low is None or interval.high is None else (interval.low, interval.high)

@@ -1,4 +1,4 @@
-"""What compares methods on test by two numbers: fronts of two tasks, cost against quality."""
+"""Figures that compare methods on test by two numbers: fronts of two tasks, cost against quality."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from benchmark.text import count, in_seconds, listed, number
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """What the figures of a data set are drawn from: its numbers, the methods that are shown, and their styles."""
+    """What the figures of a data set show: its numbers, the methods, and their styles."""
 
     results: Results
     methods: Sequence[str]
@@ -28,7 +28,7 @@ class Drawn:
 
     @property
     def compared(self) -> list[str]:
-        """The methods shown but the baseline."""
+        """The methods shown, without the baseline."""
         return [method for method in self.methods if method != self.results.baseline]
 
 
@@ -64,9 +64,8 @@ def front(drawn: Drawn) -> Figure | None:
         return figure(
             heading([drawn.results.group.tasks]), canvas, drawn.results.group.name,
             f"Means on test with 95 % t intervals over seeds; {why}better is up and to the right. "
-            "A filled mark is on the front, along which the grey line runs: no ranked method matches it on one task and beats "
-            "it on the other. "
-            "Where known and near, a star is the best reachable, and a cross a reference model.",
+            "Filled marks are on the front (grey line): no ranked method matches them on one task and beats them on the other. "
+            "A star is the best reachable point and a cross a reference model, if they are known and near.",
             sentences,
         )  # fmt: skip
 
@@ -76,7 +75,7 @@ def _best_word(metric: metrics.Metric) -> str:
 
 
 def _front_points(axes: Axes, drawn: Drawn, pair: Front) -> tuple[float, float, str] | None:
-    """Draws a panel's points, and returns the best on `task`: its mean there, its mean on `against`, the method."""
+    """Draws a panel's points. Returns the best method on `task`: its mean there, its mean on `against`, its name."""
     results, points, marks = drawn.results, [], []
     for method in drawn.methods:
         y, x = results.headline(pair.task, method).mean, results.headline(pair.against, method).mean
@@ -102,13 +101,13 @@ def _front_points(axes: Axes, drawn: Drawn, pair: Front) -> tuple[float, float, 
 
 
 def near(value: float, limits: Sequence[float]) -> bool:
-    """Whether a value is not so far off that the methods would shrink to one point."""
+    """Whether a value is so near that the methods do not shrink to one point."""
     low, high = limits
     return low - 2 * (high - low) <= value <= high + 2 * (high - low)
 
 
 def costs(drawn: Drawn) -> Figure | None:
-    """Quality against what a method costs, each with its front."""
+    """Quality against each cost of a method, with the front."""
     results = drawn.results
     quality, direction, title = _quality(drawn)
     measures = [of for of in _measures(results, list(quality)) if len(of.values) > 1]
@@ -142,7 +141,7 @@ def costs(drawn: Drawn) -> Figure | None:
         seconds = " Seconds are medians over seeds, on one machine." if measures[-1].name in (SECONDS, CPU) else ""
         return figure(
             "Quality against cost", canvas, results.group.name,
-            f"A filled mark is on the front, along which the grey line runs: no cheaper method has a better mean.{seconds} "
+            f"Filled marks are on the front (grey line): no cheaper method has a better mean.{seconds} "
             "95 % intervals over seeds.",
             sentences,
         )  # fmt: skip
@@ -153,7 +152,7 @@ SECONDS, CPU = "seconds of training", "CPU seconds of training"
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A cost: its name, its value of every method that has one, and how it is printed."""
+    """A cost: its name, its value for every method that has one, and how to print it."""
 
     name: str
     values: Mapping[str, float]
@@ -161,7 +160,7 @@ class Measure:
 
 
 def _measures(results: Results, methods: Sequence[str]) -> list[Measure]:
-    """What the records know of cost; seconds only where all runs were on one machine."""
+    """The costs in the records; seconds only if all runs were on one machine."""
     finished = results.group.finished
     embeddings = {m: s for m in methods if (s := size(finished[m], "embedding_parameters")) is not None}
     outside = {m: p - embeddings[m] for m in embeddings if (p := size(finished[m], "parameters")) is not None}
@@ -176,19 +175,19 @@ def _measures(results: Results, methods: Sequence[str]) -> list[Measure]:
         cpu = {m: median([run.record.cost.get("cpu_seconds") for run in finished[m]]) for m in methods}
         used = {m: each for m, each in cpu.items() if each}
         seconds = {m: each for m in methods if (each := cost(finished[m])[2])}
-        known = used if len(used) == len(methods) else seconds  # older records know the time on the clock only
+        known = used if len(used) == len(methods) else seconds  # older records have only the time on the clock
         made.append(Measure(CPU if known is used else SECONDS, known, in_seconds))
     return made
 
 
 def _cheapest_first(values: Mapping[str, float], scores: Mapping[str, float]) -> list[str]:
-    """The methods that no cheaper one reaches."""
+    """The methods that no cheaper method matches."""
     methods = list(values)
     return [methods[n] for n in pareto_front([(values[m], -scores[m]) for m in methods])]
 
 
 def _quality(drawn: Drawn) -> tuple[dict[str, Interval], int, str]:
-    """What stands for a method's quality: its gain over tasks, or without a baseline the first task's metric.
+    """A method's quality: its gain over tasks or, without a baseline, the first task's metric.
 
     Returns:
         {method: mean}, +1 if higher is better and -1 if lower is, and the title of its axis.

@@ -1,4 +1,4 @@
-"""What changes from epoch to epoch: learning curves and the effective weights of the tasks. E epochs, S seeds."""
+"""What changes over epochs: learning curves and the effective weights of the tasks. E epochs, S seeds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from benchmark.schema import Task
 from benchmark.text import number
 
 MOST_TOGETHER = 6
-"""Methods whose curves share a panel; of more, each architecture has panels of its own."""
+"""Most methods whose curves share a panel; with more, each architecture has its own panels."""
 
 
 def curves(drawn: Drawn) -> Figure | None:
@@ -45,7 +45,7 @@ def curves(drawn: Drawn) -> Figure | None:
                 for method in methods:
                     best = median([run.record.best_epoch for run in shown[method]])
                     _band(axes, lines[method], styles[method], mark=best)
-                _limit(axes, [line.values_ES for line in lines.values() if line.epochs], sign)  # of all rows alike
+                _limit(axes, [line.values_ES for line in lines.values() if line.epochs], sign)  # the same for all rows
                 if row == 0:
                     axes.set_title(f"{named(task.name)}: {metrics.headline(task).title}")
                 if number == 0:
@@ -56,14 +56,14 @@ def curves(drawn: Drawn) -> Figure | None:
         legend(canvas, {method: styles[method] for method in shown}, lines=True)
         return figure(
             "Learning curves on validation", canvas, group.name,
-            "Mean over seeds; the band spans the seeds. Where some seeds have stopped, the mean of the rest is faint, "
-            "without a band. The marker is the median jointly selected epoch. The first validations may lie out of frame.",
+            "Mean over seeds; the band spans the seeds. Where some seeds have stopped, the mean of the rest is faint "
+            "and has no band. The marker is the median jointly selected epoch. The first validations may be outside the frame.",
             sentences,
         )  # fmt: skip
 
 
 def _multiples(shown: Mapping[str, list[Run]], baseline: str | None) -> dict[str, list[str]]:
-    """The methods of each row of panels: all in one, or of many a row for each architecture, with the baseline in every row."""
+    """The methods in each row of panels: all in one row or, if there are many, one row per architecture, each with the baseline."""
     by_architecture: dict[str, list[str]] = {}
     for method, runs in shown.items():
         if method != baseline:
@@ -89,7 +89,7 @@ def _best_sentence(task: Task, lines: Mapping[str, Series], sign: int) -> str:
 
 
 def weights(drawn: Drawn) -> Figure | None:
-    """The effective weight of every task, of the methods that change it."""
+    """The effective weight of every task, for methods that change it."""
     group, shown, styles = _runs(drawn)
 
     def of(task: Task) -> Callable[[dict[str, Any]], float | None]:
@@ -116,8 +116,8 @@ def weights(drawn: Drawn) -> Figure | None:
         legend(canvas, {method: styles[method] for method in moving}, lines=True)
         return figure(
             "Effective task weights", canvas, group.name,
-            "The derivative of the update by each task's loss, mean of the epoch so far, of methods whose weights move; "
-            "the band spans the seeds.",
+            "The derivative of the update with respect to each task's loss, averaged over the epoch so far, for methods whose "
+            "weights change. The band spans the seeds.",
             sentences,
         )  # fmt: skip
 
@@ -132,8 +132,8 @@ class Series:
     """One number of a method's validations.
 
     Args:
-        epochs: (E,) how many epochs were trained at each.
-        values_ES: (E, S) by validation and seed, NaN where undefined or where the seed has stopped.
+        epochs: (E,) the number of epochs trained at each validation.
+        values_ES: (E, S) by validation and seed; NaN if undefined or if the seed has stopped.
     """
 
     epochs: list[float]
@@ -183,7 +183,7 @@ def _band(axes: Axes, series: Series, style: Style, mark: float | None = None) -
 
 
 def _limit(axes: Axes, lines: Sequence[np.ndarray], sign: int) -> None:
-    """Frames the part of the curves that tells methods apart: what lies below the means' lower quarter is cut off."""
+    """Frames the part of the curves where methods differ: values below the means' lower quarter are cut off."""
     if not lines:
         return
     values = sign * np.concatenate([values.ravel() for values in lines])

@@ -1,4 +1,4 @@
-"""Methods as rows against the baseline as a line: the gain over tasks, and the difference on each task."""
+"""Methods as rows, the baseline as a line: the gain over tasks, and the difference on each task."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from benchmark.schema import Task
 from benchmark.statistics import Interval, Verdict
 
 _READ = (
-    "Right is better on every panel. A filled mark is a difference with an adjusted p below 0.05, an open one is not. The grey "
-    "band is the margin inside which two methods count as equivalent. Where near, a dotted line is a reference model, a dashed "
-    "one the best reachable."
+    "Right is better in every panel. Filled marks are differences with an adjusted p below 0.05; open marks are not. The grey "
+    "band is the margin: inside it, two methods count as equivalent. If near, a dotted line is a reference model and a dashed "
+    "line the best reachable value."
 )
 
 
@@ -34,7 +34,7 @@ def forest(drawn: Drawn) -> Figure | None:
         sentences = [_gain_panel(panels[0], drawn, gains)] if gains else []
         for axes, task in zip(panels[bool(gains) :], tasks, strict=True):
             sentences.append(_task_panel(axes, drawn, task))
-        untested = "" if not gains or results.judges_gain else " The gain has no test, and so open marks."
+        untested = "" if not gains or results.judges_gain else " The gain is not tested, so its marks are open."
         return figure(
             f"All methods against {named(results.baseline)}", canvas, results.group.name,
             f"{'Gain over tasks in per cent, and differences' if gains else 'Differences'} to {named(results.baseline)} on test, with 95 % "
@@ -49,7 +49,7 @@ def _knows_differences(drawn: Drawn) -> bool:
 
 
 def _gain_panel(axes: Axes, drawn: Drawn, gains: Mapping[str, Interval]) -> str:
-    """Draws the gains, and returns how many methods are better and worse."""
+    """Draws the gains. Returns how many methods are better and worse."""
     results = drawn.results
     found = {m: c.verdict for m in drawn.compared if (c := results.of_gain(m)) is not None}
     better, worse = (sum(v is verdict for v in found.values()) for verdict in (Verdict.BETTER, Verdict.WORSE))
@@ -65,7 +65,7 @@ def _gain_panel(axes: Axes, drawn: Drawn, gains: Mapping[str, Interval]) -> str:
 
 
 def _task_panel(axes: Axes, drawn: Drawn, task: Task) -> str:
-    """Draws the differences on a task, and returns how many methods are better and worse."""
+    """Draws the differences on a task. Returns how many methods are better and worse."""
     results, methods, metric = drawn.results, drawn.compared, metrics.headline_name(task)
     better = [m for m in methods if results.verdict(task, m) is Verdict.BETTER]
     worse = [m for m in methods if results.verdict(task, m) is Verdict.WORSE]
@@ -94,7 +94,7 @@ def _row(drawn: Drawn, method: str, row: int, interval: Interval, *, filled: boo
 
 
 def _ground(axes: Axes, margin: float | None, places: Sequence[tuple[Line, float | None]]) -> None:
-    """What marks are read against: the baseline, the margin around it, and the references that are not trivial, where near."""
+    """Draws what marks are compared with: the baseline, the margin around it, and references that are near and not trivial."""
     if margin is not None:
         axes.axvspan(-margin, margin, color=MUTED, alpha=0.12, linewidth=0)
     axes.axvline(0, color=MUTED, linewidth=0.8)

@@ -1,7 +1,7 @@
 """What figures are drawn on: a page, which gives them its colours, or a paper, which gives them a width.
 
-Drawing code names colours by what they stand for: matplotlib's `C0`, `C1`, ... are the methods', followed by `INK` and
-`MUTED`, and the medium says which they are. It is ambient, as matplotlib's own settings are.
+Drawing code names colours by their role: matplotlib's `C0`, `C1`, ... belong to the methods, followed by `INK` and
+`MUTED`. The medium defines them. It is global, like matplotlib's own settings.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _RC: Any = {
     "axes.linewidth": 0.7, "axes.formatter.useoffset": False, "grid.linewidth": 0.6, "xtick.major.width": 0.6,
     "ytick.major.width": 0.6, "path.simplify_threshold": 0.3,
 }  # fmt: skip
-_LETTER = 0.0078  # inches a letter for each point of the font, on average
+_LETTER = 0.0078  # inches per letter and point of the font, on average
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +34,12 @@ class Medium:
 
     Args:
         ink: Colour of text.
-        muted: Colour of axes and of what stands back.
+        muted: Colour of axes and of less important marks.
         grid: Colour of the lines behind the marks.
-        colours: Of the methods, as `Style.colour` counts them.
+        colours: Colours of the methods, as `Style.colour` counts them.
         font: Size of text, in points.
-        width: In inches; None: as wide as the panels need.
-        names: What to print in place of the names of methods and tasks.
+        width: Width in inches; None: as wide as the panels need.
+        names: Print names of methods and tasks.
     """
 
     ink: str
@@ -52,7 +52,7 @@ class Medium:
 
     @property
     def scale(self) -> float:
-        """Of what is as large as text, against the page."""
+        """The scale of everything as large as text, relative to the page."""
         return self.font / PAGE.font
 
     @property
@@ -62,7 +62,7 @@ class Medium:
 
     @property
     def settings(self) -> Any:
-        """The same as matplotlib's settings."""
+        """The medium as matplotlib's settings."""
         ink = dict.fromkeys(("text.color", "axes.labelcolor", "axes.titlecolor"), self.ink)
         ink |= {"xtick.labelcolor": self.ink, "ytick.labelcolor": self.ink}
         muted = dict.fromkeys(("axes.edgecolor", "xtick.color", "ytick.color"), self.muted)
@@ -71,7 +71,7 @@ class Medium:
         return {**_RC, **ink, **muted, **sizes, "grid.color": self.grid, "axes.prop_cycle": cycle}
 
 
-# matplotlib knows only fixed colours: these stand for the page's variables, and are exchanged in the finished SVG
+# matplotlib knows only fixed colours: these represent the page's variables and are replaced in the finished SVG
 PAGE = Medium("#0a0a01", "#0a0a02", "#0a0a03", tuple(f"#0b0b{number:02x}" for number in range(len(LIGHT))))
 
 _current: ContextVar[Medium] = ContextVar("medium", default=PAGE)
@@ -83,7 +83,7 @@ def current() -> Medium:
 
 
 def named(name: str) -> str:
-    """What to print in place of a method's or a task's name."""
+    """The print name of a method or a task."""
     return current().names.get(name, name)
 
 
@@ -94,7 +94,7 @@ def colour(style: Style) -> str:
 
 @contextmanager
 def on(medium: Medium) -> Iterator[None]:
-    """Figures that are drawn inside are drawn on this medium."""
+    """Inside, figures are drawn on this medium."""
     token = _current.set(medium)
     try:
         yield
@@ -104,7 +104,7 @@ def on(medium: Medium) -> Iterator[None]:
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Matplotlib's settings for a figure, put back afterwards; names in any script are drawn by the browser's fonts."""
+    """Matplotlib's settings for a figure, restored afterwards. The browser's fonts draw names in any script."""
     with mpl.rc_context(current().settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
         yield

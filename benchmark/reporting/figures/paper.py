@@ -1,4 +1,4 @@
-"""Figures for a paper: of a column's or a page's width, in true colours, with their own legend, as PDF, SVG or PNG."""
+"""Figures for a paper, as wide as a column or a page, with fixed colours and their own legend, as PDF, SVG or PNG."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WIDTHS: Mapping[Width, tuple[float, float]] = {"page": (6.9, 7.5), "column": (3.
 """Width in inches, and size of the text in points."""
 RANKS = "ranks"
 _FORMATS = (".pdf", ".svg", ".png")
-_DOTS = 300  # of a PNG, an inch
+_DOTS = 300  # pixels per inch of a PNG
 
 
 def paper_figure(
@@ -38,12 +38,12 @@ def paper_figure(
 
     Args:
         name: One of `FIGURES`, or `ranks`.
-        results: The numbers, one a data set.
-        ranking: Of the methods over all tasks, if they can be ranked.
-        methods: All of them, in the order of their keys.
-        dataset: Whose figure it is; needed where there are several.
+        results: The numbers, one object per data set.
+        ranking: The ranking of methods over all tasks, if they can be ranked.
+        methods: All methods, in the order of their keys.
+        dataset: The data set to draw; needed if there are several.
         width: `page`, 6.9 inches, or `column`, 3.3.
-        names: What to print in place of the names of methods and tasks.
+        names: Print names of methods and tasks.
 
     Raises:
         ValueError: if there is no such figure, data set or width, or the records do not allow the figure.
@@ -81,11 +81,11 @@ def write(figure: Figure, path: Path, suffix: str) -> None:
     """Writes a figure; the same figure gives the same bytes.
 
     Args:
-        figure: Drawn for a paper.
-        path: Where to.
-        suffix: Of `check_format`. Fonts are embedded in a PDF, and letters are shapes in an SVG; a PNG has a white ground.
+        figure: The figure, drawn for a paper.
+        path: Where to write it.
+        suffix: From `check_format`. A PDF embeds fonts, an SVG has letters as shapes, a PNG has a white background.
     """
-    # without a date, and with ids by the title, the file is a function of the records
+    # without a date, and with ids from the title, the file depends only on the records
     undated = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}.get(suffix, {})
     metadata: dict[str, Any] = {"Title": figure.title, **undated}
     salt = f"{figure.title} {figure.place}"
@@ -102,7 +102,7 @@ def check_format(path: str | Path) -> str:
     """The suffix of a file that a figure is written to.
 
     Raises:
-        ValueError: if it is none of .pdf, .svg and .png.
+        ValueError: if it is not .pdf, .svg or .png.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in _FORMATS:

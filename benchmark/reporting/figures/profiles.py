@@ -11,11 +11,11 @@ from benchmark.reporting.figures.medium import MUTED, colour, drawing
 from benchmark.reporting.figures.styles import Style
 
 MOST = 16
-"""Methods in a panel."""
+"""Most methods in a panel."""
 
 
 def performance_profiles(boards: Sequence[Leaderboard], styles: Mapping[str, Style]) -> Figure | None:
-    """A panel for tuned methods and one for those with default parameters; of very many methods the best are drawn."""
+    """A panel for tuned methods and one for methods with default parameters. With very many methods, only the best are drawn."""
     drawn = [(board, shown) for board in boards if (shown := _shown(board))]
     if not drawn:
         return None
@@ -27,7 +27,7 @@ def performance_profiles(boards: Sequence[Leaderboard], styles: Mapping[str, Sty
             for standing in standings:
                 style = styles[standing.method]
                 shares = standing.profile(at)
-                # the share falls at each run's gain; left of all gains every run is above
+                # the share falls at each run's gain; left of all gains, every run is above
                 xs, ys = [at[0], *at], [1.0, *shares]
                 dashes: dict[str, Any] = {"dashes": style.dash} if style.dash else {}
                 axes.plot(xs, ys, drawstyle="steps-post", color=colour(style), linewidth=1.4, **dashes)
@@ -39,12 +39,12 @@ def performance_profiles(boards: Sequence[Leaderboard], styles: Mapping[str, Sty
             if len(standings) < len(board.standings):
                 cut.append(f"{len(standings)} of {len(board.standings)} {board.kind} methods are drawn.")
         caption = (
-            "The share of data sets and runs with a gain above the value on the axis; a data set counts once, whatever its number "
-            "of runs. Higher is better."
+            "The share of data sets and runs with a gain above the value on the axis; each data set counts once, however many "
+            "runs it has. Higher is better."
         )
         return figure("Performance profiles", canvas, "over data sets", " ".join([caption, *cut]), sentences)
 
 
 def _shown(board: Leaderboard) -> list[Standing]:
-    """The methods that are ranked on every data set: of the others, the profile would be of fewer."""
+    """The methods that are ranked on every data set: the profiles of other methods would cover fewer."""
     return [standing for standing in board.standings if standing.judged.keys() == board.families.keys()][:MOST]

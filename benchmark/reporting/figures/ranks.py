@@ -13,7 +13,7 @@ MOST = 40
 
 
 def critical_difference(ranking: Ranking, styles: Mapping[str, Style]) -> Figure | None:
-    """The methods by mean rank; a bar joins those that are less than the critical difference apart."""
+    """The methods by mean rank; a bar joins methods less than the critical difference apart."""
     if ranking.critical_difference is None or len(ranking.methods) > MOST:
         return None
     order = [method for _, method in sorted(zip(ranking.mean_ranks, ranking.methods, strict=True))]
@@ -36,7 +36,7 @@ def critical_difference(ranking: Ranking, styles: Mapping[str, Style]) -> Figure
         )
         return figure(
             "Mean ranks with the critical difference", canvas, "",
-            "A bar on the right joins methods whose mean ranks are less than the critical difference apart, and so not told apart "
+            "A bar on the right joins methods whose mean ranks are less than the critical difference apart, so they cannot be told apart "
             "(Nemenyi, 5 %, all pairs together).",
             [f"{method}: {ranks[method]:.2f}." for method in order],
         )  # fmt: skip

@@ -1,7 +1,7 @@
 """How a method is drawn: one colour, dash and marker on the whole page, in figures and in the key beside its name.
 
-Colours are variables of the page (`var(--c0)`), so that light and dark each have their own. They follow Okabe and Ito's
-palette, which stays apart for colour-blind readers; dash and marker say the same again without colour.
+Colours are variables of the page (`var(--c0)`), so that light and dark mode have their own. They follow Okabe and Ito's
+palette, which colour-blind readers can distinguish; dash and marker repeat the information without colour.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Style:
 
 
 def styles(methods: Sequence[str]) -> dict[str, Style]:
-    """A style for every method: colours while they last, then the same colours with the next dash and marker."""
+    """A style for every method: first all colours, then the same colours with the next dash and marker."""
     markers, made = list(MARKERS), {}
     for number, method in enumerate(methods):
         lap, colour = divmod(number, len(LIGHT))

@@ -14,7 +14,7 @@ _VARIABLES = {PAGE.ink: "currentColor", PAGE.muted: "var(--muted)", PAGE.grid: "
 
 
 def svg(canvas: Canvas, salt: str, alternative: str) -> str:
-    """The figure as an `<svg>` element: colours as variables, ids of its own, short numbers, its alternative inside."""
+    """The figure as an `<svg>` element: colours as variables, unique ids, short numbers, and its alternative text."""
     text = io.StringIO()
     with on(PAGE), drawing(), mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt}):
         canvas.savefig(text, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
@@ -39,13 +39,13 @@ def svg(canvas: Canvas, salt: str, alternative: str) -> str:
 
 
 def _path(text: str) -> str:
-    """A path's commands without the spaces that they do not need, one decimal a number."""
+    """A path's commands without needless spaces, with one decimal per number."""
     text = re.sub(r"(\d+\.\d)\d+", r"\1", text)
     return re.sub(r"\s*([A-Za-z])\s*", r"\1", text).strip()
 
 
 def _ungrouped(text: str) -> str:
-    """Without the groups that say nothing of what is in them."""
+    """The SVG without groups that carry no information."""
     parts, open_ = [], []
     for part in re.split(r"(<g\b[^>]*>|</g>\n?)", text):
         if part.startswith("<g") and part.endswith("/>"):

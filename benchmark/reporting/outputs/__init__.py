@@ -1,1 +1,1 @@
-"""A document drawn: HTML, Markdown, LaTeX, terminal."""
+"""The outputs of a document: HTML, Markdown, LaTeX, terminal."""

@@ -27,15 +27,15 @@ from benchmark.reporting.provenance import command
 from benchmark.statistics import Ranking
 
 KEYED = ("cost", "front", "curves", "weights")
-"""Chapters whose figures name methods by their keys only."""
+"""Chapters whose figures show methods only by their keys."""
 MOST_DATASETS = 8
-"""Data sets with figures on a page."""
+"""Most data sets with figures on a page."""
 _MOST_NUMBERS = 500
 
 
 @dataclass(frozen=True, slots=True)
 class PagePart:
-    """A part of a chapter with its figure, and the methods whose keys stand below that."""
+    """A part of a chapter with its figure, and the methods whose keys are below the figure."""
 
     name: str
     blocks: Sequence[Block]
@@ -47,7 +47,7 @@ class PagePart:
 
 @dataclass(frozen=True, slots=True)
 class PageChapter:
-    """A chapter of the page; the anchor is what the contents lead to."""
+    """A chapter of the page; the contents link to the anchor."""
 
     anchor: str
     title: str
@@ -70,11 +70,11 @@ def render(
 
     Args:
         document: What to draw.
-        results: The numbers behind it, for the figures, one a data set.
-        ranking: Of the methods over all tasks, if they can be ranked.
+        results: The numbers behind it, for the figures, one object per data set.
+        ranking: The ranking of methods over all tasks, if they can be ranked.
         summary: `Report.summary`, whose headline numbers the page carries for programs.
-        methods: All of them, in the order of their keys.
-        boards: Whose performance profiles to draw.
+        methods: All methods, in the order of their keys.
+        boards: The leaderboards with performance profiles to draw.
         folder: Where the records are, for the commands that the page copies.
     """
     environment = Environment(
@@ -102,7 +102,7 @@ def render(
         style=environment.get_template("report.css").render(palettes=palettes).strip(),
         script=script,
         script_hash=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
-        slash=Markup("/<wbr>"),  # where a name may be broken
+        slash=Markup("/<wbr>"),  # a name may be broken here
         most_rows=MOST_ROWS,
         data=_data(results, summary),
         runs=_runs(results, folder),
@@ -116,7 +116,7 @@ def _chapters(
     keys: dict[str, Style],
     boards: Sequence[Leaderboard],
 ) -> list[PageChapter]:
-    """The chapters with their figures; those that have neither text nor figure are left out."""
+    """The chapters with their figures, without chapters that have neither text nor figure."""
     named = {part.name for chapter in document.chapters for part in chapter.parts}
     drawn = {r.group.name: figures(r, keys) for r in results[:MOST_DATASETS] if r.group.name in named}
     left_out = len(results) - MOST_DATASETS
@@ -140,13 +140,13 @@ def _chapters(
 
 
 def _part(part: Part, figure: Figure | None, anchor: str, methods: Sequence[str]) -> PagePart:
-    """With the keys of the methods, where its figure does not name them."""
+    """The part with the keys of the methods, if its figure does not name them."""
     keys = methods if figure is not None and anchor in KEYED else ()
     return PagePart(part.name, part.blocks, part.notes, figure, keys, part.parameters)
 
 
 def _runs(results: Sequence[Results], folder: str) -> dict[str, dict[str, dict[str, str]]]:
-    """{group: {method: {show: the command that prints its records, run: the one that trains it}}}, for copying."""
+    """{group: {method: {show: the command that prints its records, run: the command that trains it}}}, for copying."""
     return {
         of.group.name: {
             method: {
@@ -160,7 +160,7 @@ def _runs(results: Sequence[Results], folder: str) -> dict[str, dict[str, dict[s
 
 
 def _data(results: Sequence[Results], summary: pl.DataFrame) -> dict[str, Any]:
-    """The headline numbers, for programs that read the page; of very many the first."""
+    """The headline numbers, for programs that read the page; only the first if there are very many."""
     headline = summary.filter(summary["metric"].is_in(list(default_margins())))
     rows = [
         [float(f"{v:.7g}") if isinstance(v, float) else v for v in row]

@@ -1,4 +1,4 @@
-r"""The tables of a report as LaTeX for booktabs, one file each, to be taken in with `\input`."""
+r"""The tables of a report as LaTeX for booktabs, one file each, to include with `\input`."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ _ESCAPES = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
     "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "|": r"\textbar{}", '"': r"\textquotedbl{}", "`": r"\textasciigrave{}", "'": r"\textquotesingle{}",
-    # signs of ours that pdflatex has no letter for
+    # our symbols that pdflatex has no letter for
     "±": r"$\pm$", "Δ": r"$\Delta$", "²": r"$^2$", "→": r"$\rightarrow$", "−": "$-$", "—": "---", "–": "--", "…": r"\dots{}",
     "\u00a0": "~", "≥": r"$\geq$", "≈": r"$\approx$", "≤": r"$\leq$", "↑": r"$\uparrow$", "↓": r"$\downarrow$",
     "†": r"\textdagger{}", "‡": r"\textdaggerdbl{}",
 }  # fmt: skip
-_LIGATURES = re.compile(r"(?<=-)-|(?<=,),|(?<=[?!])`")  # two signs that T1 draws as another one
+_LIGATURES = re.compile(r"(?<=-)-|(?<=,),|(?<=[?!])`")  # two characters that T1 draws as another one
 _MINUS = re.compile(r"(?<![\w.)])-(?=\d)")
-_BREAKABLE = 40  # characters from which a column of text is broken into lines
-_HEAD = 12  # characters of a head that stand on one line, however narrow its column is
+_BREAKABLE = 40  # from this number of characters on, a column of text is broken into lines
+_HEAD = 12  # characters of a heading that stay on one line, however narrow the column is
 
 
 def render(document: Document, names: Mapping[str, str], *, notes: bool) -> dict[str, str]:
-    """The tables by file name, that of `Document.tables` with `.tex`.
+    """The tables by file name: the name from `Document.tables` with `.tex`.
 
-    `detail` columns are left out, as on a terminal: a page of paper is not wider.
+    `detail` columns are left out, as on a terminal: a printed page is not wider.
 
     Args:
         document: What to draw.
-        names: What to print in place of names: of methods everywhere, of data sets and tasks in titles and heads.
-        notes: Whether notes and the legend stand below the tables.
+        names: Print names: of methods everywhere, of data sets and tasks in titles and headings.
+        notes: Whether to print notes and the legend below the tables.
     """
     drawn = {}
     for name, part, table in document.tables():
@@ -71,7 +71,7 @@ def _renamed(table: TextTable, names: Mapping[str, str]) -> TextTable:
 def escape(text: str) -> str:
     """Text that LaTeX shows as it is, on one line."""
     spaced = re.sub(r"[ \t\r\n]+", " ", text.strip())
-    parts = _LIGATURES.sub(r"\0\g<0>", spaced.replace("\0", ""))  # NUL stands for a break between two signs
+    parts = _LIGATURES.sub(r"\0\g<0>", spaced.replace("\0", ""))  # NUL marks a break between two characters
     return "".join(
         "{}" if character == "\0" else _ESCAPES.get(character, character)
         for character in parts
@@ -109,7 +109,7 @@ def _table(table: TextTable, name: str, dataset: str, glossary: Mapping[str, str
 
 
 def _notes(table: TextTable, shown: Sequence[int], glossary: Mapping[str, str]) -> list[str]:
-    """A table is read on its own, so the terms that occur in it stand below."""
+    """Readers see a table on its own, so the terms that occur in it are explained below it."""
     every = [row.cells[number] for row in table.rows for number in shown]
     marks = {
         "a ± b, [low, high]": any(" ± " in cell.text or " [" in cell.text for cell in every),
@@ -121,7 +121,7 @@ def _notes(table: TextTable, shown: Sequence[int], glossary: Mapping[str, str]) 
 
 
 def _letters(columns: Sequence[Column], widths: Sequence[int]) -> str:
-    """The tabular's columns; long text is broken into lines, and its columns share the rest of the page."""
+    """The tabular's columns. Columns of long text break it into lines and share the rest of the page."""
     broken = sum(not column.numeric and width >= _BREAKABLE for column, width in zip(columns, widths, strict=True))
     share = rf"p{{{0.7 / max(broken, 1):.2f}\linewidth}}"
     return "".join(
@@ -131,7 +131,7 @@ def _letters(columns: Sequence[Column], widths: Sequence[int]) -> str:
 
 
 def _head(column: Column, width: int) -> str:
-    """A column's title, in lines not much wider than what stands under it."""
+    """A column's title, in lines not much wider than the cells below."""
     wrapped = textwrap.wrap(column.title, max(width, _HEAD), break_long_words=False, break_on_hyphens=False)
     lines = [_begun(escape(line)) for line in wrapped]
     if len(lines) < 2:
@@ -146,7 +146,7 @@ def _cell(cell: Cell, column: Column, *, reference: bool, broken: bool) -> str:
         return ""
     if column.numeric:
         text = minus(text)
-    elif broken:  # names are long words: they may end a line at any sign
+    elif broken:  # names are long words: a line may end at any of their characters
         text = re.sub(r"\\_|\\text\w+\{\}|[/=.,:](?! )", r"\g<0>\\allowbreak{}", text)
     text = _begun(text)
     if cell.best:
@@ -158,10 +158,10 @@ def _cell(cell: Cell, column: Column, *, reference: bool, broken: bool) -> str:
 
 
 def minus(text: str) -> str:
-    """A number's hyphen as a minus; that of a name stays."""
+    """Turns a number's hyphen into a minus; hyphens in names stay."""
     return _MINUS.sub("$-$", text)
 
 
 def _begun(text: str) -> str:
-    """Text at the start of a line; `[` and `*` would be taken for an argument of the line's end before them."""
+    """Text at the start of a line, where `[` and `*` would be read as an argument of the line break before."""
     return f"{{}}{text}" if text.startswith(("[", "*")) else text

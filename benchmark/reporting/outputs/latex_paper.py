@@ -14,11 +14,11 @@ _MARKS = {Verdict.BETTER: r"\textdagger", Verdict.WORSE: r"\textdaggerdbl"}
 
 
 def render(table: PaperTable, *, notes: bool) -> str:
-    r"""The table, to be taken in with `\input`, with its notes below or without them."""
+    r"""The table, to include with `\input`, with or without its notes below."""
     lines = [
         NEEDS, r"\begin{table}", r"\centering\small", rf"\caption{{{escape(table.caption)}}}", r"\label{tab:paper}",
         r"\par\smallskip", r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
-        # a mark stands outside of its column, so that numbers stay under each other
+        # a mark is outside its column, so that numbers stay aligned
         rf"\begin{{tabular}}{{@{{}}l{'r' * len(table.columns)}@{{\hspace{{0.6em}}}}}}", r"\toprule",
         *_heads(table.columns), r"\midrule",
     ]  # fmt: skip
@@ -32,7 +32,7 @@ def render(table: PaperTable, *, notes: bool) -> str:
 
 
 def _heads(columns: Sequence[PaperColumn]) -> list[str]:
-    """Data sets where there are several, tasks, and metrics; heads over several columns have a line below them."""
+    """The headings: data sets (if several), tasks and metrics. Headings over several columns have a line below."""
     lines = []
     if len({column.dataset for column in columns}) > 1:
         lines += _spanned([(column.dataset,) for column in columns])
@@ -45,7 +45,7 @@ def _heads(columns: Sequence[PaperColumn]) -> list[str]:
 
 
 def _spanned(heads: Sequence[tuple[str, ...]]) -> list[str]:
-    """A line of heads, each over the columns that share it, and the lines below those of several."""
+    """A line of headings, each over the columns that share it, and the rules below headings over several columns."""
     cells, rules, start = [""], [], 2
     for head, members in groupby(heads):
         span = len(list(members))

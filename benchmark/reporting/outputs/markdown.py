@@ -8,7 +8,7 @@ from benchmark.reporting.layout import Block, Code, Document, Facts, Sentences, 
 
 _SPECIAL = re.compile(r"[\\`*\[\]<>|~$#&]|(?<!\w)_|_(?!\w)")
 MOST_ROWS = 80
-"""Methods in a table, beyond which it is cut off; the CSV file has all."""
+"""Most methods in a table; the CSV file has all."""
 
 
 def render(document: Document) -> str:
@@ -29,7 +29,7 @@ def render(document: Document) -> str:
 
 
 def escape(text: str) -> str:
-    """Text that Markdown shows as it is, on one line: no markup, no HTML, no end of a table's cell."""
+    """Text that Markdown shows as it is, on one line: it cannot become markup, HTML or the end of a table cell."""
     escaped = _SPECIAL.sub(r"\\\g<0>", " ".join(text.split()))
     return re.sub(r"^(?=[-+] |=|\d+[.)] )", "\u200b", escaped)
 
@@ -43,7 +43,7 @@ def _block(block: Block) -> list[str]:
         facts = "\n".join(f"- {escape(label)}: {escape(text)}" for label, text in block.pairs)
         return [f"#### {escape(block.title)}", facts]
     assert isinstance(block, Code)
-    # an indented block: no fence that a line could close; after a paragraph, or it would belong to the list before it
+    # an indented block has no fence that a line could close; after a paragraph, as it would join the list before it
     lines = "\n".join("    " + " ".join(line.split()) for line in block.lines)
     return [f"#### {escape(block.title)}", "As run:", lines]
 

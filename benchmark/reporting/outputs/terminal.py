@@ -16,20 +16,22 @@ from rich.text import Text
 from benchmark.reporting.layout import Cell, Column, Document, Part, Sentences, TextTable
 
 WIDTH = 100
-"""Columns of a terminal that does not say how wide it is."""
+"""Columns of a terminal of unknown width."""
 MOST_ROWS, MOST_SENTENCES = 15, 20
 STRIP = 17  # columns of a drawn interval
-_LEAST_NAME, _LONGEST_WORD = 14, 18  # characters: of a method's column, and of a word in a head that is not broken
-_WHOLE_NAME = 26  # characters: a name up to this is not broken while spare columns are shown
+_LEAST_NAME, _LONGEST_WORD = 14, 18  # characters of a method's column, and of a word in a heading that is not broken
+_WHOLE_NAME = 26  # a name up to this number of characters is not broken while spare columns are shown
 _NAME_OF_ANY_TERMINAL = 8  # characters that a method's column has, however narrow the terminal is
-_FEWEST_TO_STACK = 5  # columns of a table that is cut in two, one below the other, where it is too wide
-_SHORT_TEXT = 24  # characters: a column of so short texts, verdicts for one, is not cut but broken between words
+_FEWEST_TO_STACK = 5  # columns of a table that is split in two, one below the other, if it is too wide
+_SHORT_TEXT = (
+    24  # a column of texts up to this number of characters, such as verdicts, is not cut but broken between words
+)
 
 
 def render(document: Document, width: int = WIDTH) -> Iterator[RenderableType]:
-    """The parts of a document for so many columns, one after the other. Names are never read as rich's markup.
+    """The parts of a document for a width of `width` columns, one after the other. Names are never read as rich's markup.
 
-    Of data sets that have both, methods with default parameters are left out, and it is said how to see them.
+    If a data set has tuned methods, its methods with default parameters are left out, and a line says how to see them.
     """
     for line in document.lines:
         yield Text(line)
@@ -54,7 +56,7 @@ def render(document: Document, width: int = WIDTH) -> Iterator[RenderableType]:
     for term, meaning in document.glossary.items():
         yield Text.assemble((f"{term}: ", ""), (meaning, "dim"))
     if left_out:
-        yield Text("Methods with default parameters are compared by --purpose default.")
+        yield Text("Use --purpose default to compare methods with default parameters.")
 
 
 def _blocks(part: Part, width: int, under: str) -> list[RenderableType]:
@@ -81,7 +83,7 @@ def _table(table: TextTable, width: int) -> RenderableType:
 
 
 def _with_strip(table: TextTable) -> TextTable:
-    """The table with a column in which intervals are drawn, where a column has them."""
+    """The table with a column of drawn intervals, if a column has intervals."""
     place = next((n for n in range(len(table.columns)) if any(row.cells[n].ends for row in table.rows)), None)
     if place is None:
         return table
@@ -142,7 +144,7 @@ def _drawn(table: TextTable, shown: Sequence[int], width: int) -> tuple[Renderab
         return Group(*(_drawn(table, [0, *part], width)[0] for part in (shown[1:half], shown[half:]))), False
     if all(fixed[1:]):
         fixed[0], widths[0] = True, min(widths[0], max(room, _NAME_OF_ANY_TERMINAL))
-    for line in texts:  # lack of space breaks names, after their slash, never a number
+    for line in texts:  # if space is short, names break after their slash; numbers never break
         line[0] = line[0].replace("/", "/\n", 1) if len(line[0]) > room else line[0]
     for head, is_number, is_fixed, widest in zip(titles, numeric, fixed, widths, strict=True):
         drawn.add_column(
@@ -159,7 +161,7 @@ def _drawn(table: TextTable, shown: Sequence[int], width: int) -> tuple[Renderab
 
 
 def _title(column: Column, texts: list[str]) -> str:
-    """A column's title, broken so that it takes no more than the numbers below it."""
+    """A column's title, broken so that it is not wider than the numbers below it."""
     widest = max(map(len, texts), default=0)
     words = min(max(map(len, column.title.split(" "))), _LONGEST_WORD) if column.numeric else len(column.title)
     return textwrap.fill(column.title, max(widest, words))

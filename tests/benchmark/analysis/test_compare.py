@@ -140,7 +140,7 @@ def test_methods_are_named_as_they_were_asked_for() -> None:
 def test_that_there_are_tuned_runs_too_is_said() -> None:
     tuned = [*searched(method=A), *searched(method=B)]
     found = compare(A, B, [*records(("videos",)), *tuned])
-    assert f"videos has both tuned as well: '{A} (tuned)' and '{B} (tuned)', a comparison of its own." in found.notes
+    assert f"videos also has both tuned: '{A} (tuned)' and '{B} (tuned)', a separate comparison." in found.notes
     small = records(("videos",), architecture={"num_experts": 2})
     variants = [*records(("videos",)), *small, *tuned]
     both = [name for name in Study.of(variants).methods if name.startswith(f"{A} [")]
@@ -181,7 +181,7 @@ def test_runs_on_data_drawn_anew_are_paired_and_those_of_one_side_only_are_left_
     made += [record("shop", A, seed, options={"data_seed": seed}) for seed in (5, 6)]
     found = compare(A, B, made)
     assert {c.n for c in found.comparisons} == {5}
-    assert "2 runs have no counterpart of the same data and seed" in str(found)
+    assert "2 runs have no counterpart with the same data and seed" in str(found)
     aucs = [[r.metrics["test"]["click"]["auc"] for r in made if r.method == m and r.seed < 5] for m in (A, B)]
     assert found.comparisons[1].p == pytest.approx(ttest_rel(*aucs).pvalue)
 

@@ -53,7 +53,9 @@ def test_with_looks_seeds_are_planned_at_the_error_of_one_look() -> None:
     for each in made:
         each.config["looks"] = {"seeds": [3, 5], "margin": "0.5%"}
     looks = power(made)
-    assert "at 0.05 / m" in " ".join(str(plain).split()) and "at 0.025 / m" in " ".join(str(looks).split())
+    assert "at the level 0.05 / m" in " ".join(str(plain).split()) and "at the level 0.025 / m" in " ".join(
+        str(looks).split()
+    )
     assert (looks.table["detectable_10"] > plain.table["detectable_10"]).all()
 
 
@@ -72,7 +74,7 @@ def test_the_answer_comes_first() -> None:
     text = " ".join(text.split())
     assert "shop, click: to find a difference of 0.0010 AUC from single_task/equal takes " in text
     assert "MSE [seconds²] from single_task/equal takes " in text
-    assert "by the test of reports at 0.05 / m for a family of m tests (here 12)" in text
+    assert "by the test of reports at the level 0.05 / m, for a family of m tests (here 12)" in text
 
 
 def test_unfinished_runs_are_no_spread() -> None:

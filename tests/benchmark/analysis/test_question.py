@@ -126,13 +126,13 @@ def test_runs_that_disagree_in_their_primary_endpoint_are_said_to() -> None:
     runs = crossed()
     declared(runs[:5], primary="click.auc")
     assert Question.of(Study.of(runs).groups[0]).primary == "gain"
-    assert "Runs declare different primary endpoints (click.auc, gain); gain is taken." in notes_of(runs)
+    assert "Runs declare different primary endpoints (click.auc, gain); gain is used." in notes_of(runs)
 
 
 def test_a_primary_endpoint_that_is_not_there_is_said() -> None:
     runs = declared(crossed(), primary="clik.auc")
     assert Question.of(Study.of(runs).groups[0]).primary == "gain"
-    said = "The declared primary endpoint clik.auc is none of click.auc, gain, like.auc, play_time.mse."
+    said = "The declared primary endpoint clik.auc is not one of click.auc, gain, like.auc, play_time.mse."
     assert said in notes_of(runs)
 
 
@@ -347,7 +347,7 @@ def test_with_looks_a_method_is_judged_at_its_look_and_the_tasks_at_the_looks_le
     said = notes_of(runs)
     assert "Judged at up to 3 looks, announced in advance, at 3, 5 and 8 seeds." in said
     assert "click 0.0058 AUC" in said  # the declared .8 % of the baseline's mean, .72
-    assert "p is adjusted for 3 looks too. A method that was decided got no more seeds and keeps its verdict." in said
+    assert "so p is also adjusted for 3 looks. A decided method got no more seeds and keeps its verdict." in said
 
 
 def test_the_margin_declared_with_looks_is_the_primary_endpoints() -> None:

@@ -166,7 +166,7 @@ def test_a_task_of_one_class_has_none_and_the_others_have(folder: Path) -> None:
     columns = np.stack([labels["click"], np.zeros(ROWS), labels["play_time"]], axis=1)
     save_test_rows(path, TASKS, columns, None)
     found = row_errors(group_of(folder), folder, B)
-    assert found["like", A] == f"{A}: a class needs two clusters at least, found 0 positive and {ROWS} negative"
+    assert found["like", A] == f"{A}: a class needs at least two clusters, found 0 positive and {ROWS} negative"
     assert isinstance(found["click", A], RowError)
 
 

@@ -124,7 +124,7 @@ def test_each_folder_that_runs_wrote_to_has_a_file_of_its_own(folder: Path) -> N
 def test_what_would_not_be_found_again_is_not_packed(folder: Path) -> None:
     before = files(folder)
     with pytest.raises(
-        ValueError, match=r"a1b2c3d4e5f6.json would not be found again: pack a folder in which it lies at shop/"
+        ValueError, match=r"a1b2c3d4e5f6.json would not be found again: pack a folder that contains it as shop/"
     ):
         pack(folder / "shop")
     (folder / "elsewhere").mkdir()
@@ -205,7 +205,7 @@ def test_a_line_that_is_no_record_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"records.jsonl.zst, line 2 is not a record: it has no id, status"):
         load_records(tmp_path)
     write(path, [line_of(asdict(make())), line_of(asdict(line()))])
-    with pytest.raises(ValueError, match=r"records.jsonl.zst, line 2: expected reference lines before all records"):
+    with pytest.raises(ValueError, match=r"records.jsonl.zst, line 2: expected references before all records"):
         load_records(tmp_path)
     path.write_bytes(zstandard.compress(line_of(asdict(make()))))
     with pytest.raises(ValueError, match=r"line 1: expected a line that ends"):

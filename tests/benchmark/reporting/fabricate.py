@@ -261,7 +261,7 @@ def trees(dataset: str = "videos", seeds: int = 3, trials: int = 2, shift: float
                 row["auc"] += shift
         found.append(
             ReferenceRecord(
-                name="gbdt", label="boosted trees (gbdt), a model a task", purpose="trial" if trial else "tuned", seed=seed,
+                name="gbdt", label="boosted trees (gbdt), one model per task", purpose="trial" if trial else "tuned", seed=seed,
                 config={"dataset": like.config["dataset"], "settings": {}}, dataset=like.dataset,
                 metrics={"validation": like.metrics["validation"], **({} if trial else {"test": like.metrics["test"]})},
                 cost={"train_seconds": 2.0, "threads": 1},

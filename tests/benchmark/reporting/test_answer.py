@@ -151,7 +151,7 @@ def test_nobody_is_shown_to_be_better() -> None:
         "No method is shown to beat single_task/equal over all tasks: 1 is worse (c/equal), 2 are not distinguishable "
         "(a/equal and b/equal); a/equal has the best mean, +0.90 % ["
     )
-    assert "; not even 100 seeds would decide the 2 undecided methods at the margin of 0.5 %;" in found[-1]
+    assert "; even 100 seeds would not decide the 2 undecided methods at the margin of 0.5 %;" in found[-1]
 
 
 def test_the_seeds_that_would_decide_are_those_of_the_comparison() -> None:
@@ -165,7 +165,7 @@ def test_the_seeds_that_would_decide_are_those_of_the_comparison() -> None:
         f"({price} more of training);" in said(runs)[-1]
     )
     far = said(made({"mmoe/equal": 0.3}, 1.0))[-1]
-    assert "; not even 100 seeds would decide the undecided method at the margin of 0.5 %;" in far
+    assert "; even 100 seeds would not decide the undecided method at the margin of 0.5 %;" in far
     wide = said(runs, margins={"gain": Margin.parse("3%")})[-1]
     assert "at the margin of 3 %" in wide or "would decide" not in wide
 
@@ -188,11 +188,11 @@ def test_tasks_are_counted() -> None:
         "b/equal": {"click": 4.0, "like": 0.01, "play_time": -4.0},
     }
     assert said(made(gains))[2] == (
-        "Task by task, of 6 comparisons with single_task/equal: 3 better (click 2, play_time 1), 2 worse (like 1, "
+        "Task by task, 6 comparisons with single_task/equal: 3 better (click 2, play_time 1), 2 worse (like 1, "
         "play_time 1), 1 equivalent (like 1)."
     )
     assert said(made({"a/equal": 0.3}, 1.0))[2] == (
-        "Task by task, of 3 comparisons with single_task/equal: none is decided."
+        "Task by task, 3 comparisons with single_task/equal: none is decided."
     )
 
 
@@ -205,7 +205,7 @@ def test_a_primary_task_is_named_with_its_metric_and_the_others_with_their_names
     assert first.startswith(
         "1 of 2 methods beats single_task/equal on play_time MSE [log1p(seconds)²]: a/equal by 0.028 MSE [log1p(seconds)²] ["
     )
-    assert tasks.startswith("On click and like, of 4 comparisons with single_task/equal: ")
+    assert tasks.startswith("On click and like, 4 comparisons with single_task/equal: ")
 
 
 def test_declared_contrasts_are_told() -> None:
@@ -273,7 +273,20 @@ def test_who_is_worse_than_the_baseline_is_not_recommended_beside_it() -> None:
     results = report(noisy).results[0]
     assert {c.method: c.verdict for c in results.primary.comparisons}["b/equal"] == "worse"
     assert results.tiers == (("a/equal", "single_task/equal"), ("b/equal",))
-    assert "b/equal" not in said(noisy)[1]
+    assert said(noisy)[1] == (
+        "Use single_task/equal: it is one of the 2 best methods, which these runs cannot separate (a/equal and "
+        "single_task/equal), and it is the baseline."
+    )
+
+
+def test_the_smallest_of_several_good_methods_beside_an_undecided_one() -> None:
+    runs = made(
+        {"ple/pcgrad": 0.05, "shared_bottom/equal": 1.2, "mmoe/equal": 0.1}, 0.1, spreads={"shared_bottom/equal": 2.5}
+    )
+    assert said(runs)[1].startswith(
+        "Use mmoe/equal: it is one of the 4 best methods, which these runs cannot separate (shared_bottom/equal, mmoe/equal, "
+        "ple/pcgrad and 1 more), and the smallest of the 3 that are the baseline or shown to be equivalent to it or better. It has"
+    )
 
 
 def test_where_sizes_are_unknown_nobody_is_called_small() -> None:
@@ -308,7 +321,7 @@ def test_trees_are_compared_with_the_best_method_of_each_task() -> None:
     found = said(made({"mmoe/equal": 3.0}), references=trees(shift=0.2))
     (sentence,) = [text for text in found if "trees" in text]
     assert sentence.startswith(
-        "Boosted trees (gbdt), a model a task, against the best method of each task: they are better on click and like"
+        "Boosted trees (gbdt), one model per task: better than the best method on click and like"
     )
     assert found[1].startswith("Among the neural methods, use mmoe/equal: it is better than every other ranked method.")
 
@@ -387,7 +400,7 @@ def test_without_a_gain_the_reason_and_the_tasks_are_told() -> None:
         del run.dataset["constant"]
     assert said(runs) == [
         "No answer over all tasks: no record has the constant's MSE on play_time.",
-        "Task by task, of 3 comparisons with single_task/equal: 3 better (click 1, like 1, play_time 1).",
+        "Task by task, 3 comparisons with single_task/equal: 3 better (click 1, like 1, play_time 1).",
     ]
 
 

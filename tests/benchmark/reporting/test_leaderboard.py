@@ -51,7 +51,7 @@ def test_below_four_data_sets_there_are_columns_only() -> None:
     assert titles(drawn["leaderboard_default"]) == ["method", "verdicts", "worst", "seconds", "parameters"]
     assert titles(drawn["gains_default"])[1:] == [f"data set:data_set_{d}" for d in range(3)]
     (note,) = [note for note in chapter(made).parts[0].notes if "no mean" in note]
-    assert note.endswith("as there are 3 of the 4 data sets that a mean needs; a rank needs 6.")
+    assert note.endswith("A mean needs 4 data sets and a rank 6; there are 3.")
 
 
 def test_below_six_data_sets_there_is_no_rank_and_it_is_said() -> None:
@@ -61,8 +61,7 @@ def test_below_six_data_sets_there_is_no_rank_and_it_is_said() -> None:
     assert [row.cells[0].text for row in drawn.rows] == ["net_0/equal", "net_0/uncertainty"]
     assert drawn.subtitle.endswith("95 % t intervals with 4 degrees of freedom")
     assert any(
-        note.endswith("no overall rank, as there are 5 of the 6 data sets that it needs.")
-        for note in chapter(made).parts[0].notes
+        note.endswith("no overall rank. It needs 6 data sets; there are 5.") for note in chapter(made).parts[0].notes
     )
 
 

@@ -51,7 +51,9 @@ def test_as_many_trials_in_more_searches_and_more_trials_are_said() -> None:
     alike = ledger(report([*base(), *searches(seeds=3), *searched(method="ple/pcgrad", trials=12)]))
     assert alike.notes[0] == "24 trials: 12 in 1 or 3 searches for each of 2 tuned methods."
     more = ledger(report([*base(), *searches(seeds=3), *searches(method="ple/pcgrad", seeds=2)]))
-    assert more.notes[0] == ("20 trials, not as many for every tuned method: 8 for ple/pcgrad, up to 12 for others.")
+    assert more.notes[0] == (
+        "20 trials, but not the same number for every tuned method: 8 for ple/pcgrad, up to 12 for others."
+    )
 
 
 def test_choices_at_an_end_of_what_was_tried_are_counted() -> None:
@@ -81,7 +83,7 @@ def test_trials_and_choices_that_do_not_fit_are_said_of_their_search() -> None:
     notes = ledger(made).notes
     assert "mmoe/equal: 11 of its 12 trials are among these records." in notes
     assert [note for note in notes if "was chosen" in note] == [
-        "mmoe/equal, search 2: trial 0 was chosen, and trial 2 did best."
+        "mmoe/equal, search 2: trial 0 was chosen, but trial 2 did best."
     ]
 
 
@@ -136,7 +138,7 @@ def test_unequal_budgets_missing_trials_and_read_test_splits_are_said() -> None:
     seen = searched()
     seen[0].metrics["test"] = seen[0].metrics["validation"]
     notes = " ".join(ledger(report([*base(), *seen, *short])).notes)
-    assert "not as many for every tuned method: 4 for mmoe/equal, up to 6" in notes
+    assert "but not the same number for every tuned method: 4 for mmoe/equal, up to 6" in notes
     assert "ple/pcgrad: 5 of its 6 trials are among these records." in notes
     assert "Trials of mmoe/equal hold test metrics" in notes
 
@@ -146,7 +148,7 @@ def test_a_wrong_choice_is_said() -> None:
     for run in runs:
         if run.purpose == "tuned":
             run.config["tuning"] = {**run.config["tuning"], "trial": 0}
-    assert any("trial 0 was chosen, and trial" in note for note in ledger(report([*base(), *runs])).notes)
+    assert any("trial 0 was chosen, but trial" in note for note in ledger(report([*base(), *runs])).notes)
 
 
 def test_a_search_that_goes_on_is_shown() -> None:
@@ -192,10 +194,10 @@ def test_trees_have_their_trials_in_the_ledger() -> None:
     last = ledger(made).rows[-1]
     assert last.reference and [cell.text for cell in last.cells[1:3]] == ["1", "2"]
     assert last.cells[-1].text.startswith("click: num_leaves=31, lambda_l2=0.5; like: num_leaves=31")
-    assert any("2 trials, where methods have 4, each with one model a task" in note for note in ledger(made).notes)
+    assert any("2 trials, where methods have 4, each with one model per task" in note for note in ledger(made).notes)
     assert "mtlbench reference dataset=videos trials=2 seeds=3" in made.markdown()
     alike = ledger(report([*base(), *searched()], references=trees(trials=4)))
-    assert any("4 trials, each with one model a task" in note for note in alike.notes)
+    assert any("4 trials, each with one model per task" in note for note in alike.notes)
 
 
 def test_trials_that_max_epochs_ended_are_said() -> None:
@@ -203,4 +205,4 @@ def test_trials_that_max_epochs_ended_are_said() -> None:
     for run in runs[:2]:
         run.config["trainer"] = {**run.config["trainer"], "max_epochs": len(run.epochs)}
     notes = ledger(report([*base(), *runs])).notes
-    assert any(note.startswith("2 of 3 trials used all epochs that trainer.max_epochs allows") for note in notes)
+    assert any(note.startswith("2 of 3 trials reached trainer.max_epochs") for note in notes)

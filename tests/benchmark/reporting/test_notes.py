@@ -38,11 +38,9 @@ def test_any_metric_may_have_one(monkeypatch: pytest.MonkeyPatch) -> None:
 
 # the luck of the search -----------------------------------------------------------------------------------------------
 
-OWN = "are of search and seed together: each seed has a search of its own."
-ONE = "leave the search out: all seeds are of one search (hydra.sweeper.replicate=search repeats it too)."
-SOME = (
-    "leave a part of the search out: several seeds are of one search (hydra.sweeper.replicate=search repeats it too)."
-)
+OWN = "cover search and seed together: each seed has its own search."
+ONE = "do not cover the search: all seeds share one search (hydra.sweeper.replicate=search repeats it too)."
+SOME = "cover the search only in part: several seeds share one search (hydra.sweeper.replicate=search repeats it too)."
 BASE = "single_task/equal"
 
 

@@ -126,7 +126,7 @@ def test_of_very_many_methods_the_first_are_shown_and_it_is_said() -> None:
     runs += [record(method="single_task/equal", seed=seed, num_epochs=2) for seed in range(2)]
     text = report(runs).html()
     assert "The first 80 of 101 rows; the CSV file has all." in text
-    assert "16 of 101 methods are drawn" in text and "40 of 101 methods are drawn" in text
+    assert "The figure shows the 16 of 101 methods" in text and "The figure shows the 40 of 101 methods" in text
     assert "constant (mean of train)" in text and len(text) < 1_000_000
 
 
@@ -147,7 +147,7 @@ def test_the_page_has_the_tables_and_their_numbers(made: Report, page: Page) -> 
     assert set(cells) <= words
     for label in ("Learning curves on validation", "Effective task weights", "AUC against MSE", "Experts in use"):
         assert any(label in word for word in words)
-    assert "All runs are judged on the same test rows" in page.text
+    assert "All runs use the same test rows" in page.text
 
 
 def test_svgs_are_well_formed_have_a_text_alternative_and_take_the_pages_colours(made: Report) -> None:

@@ -99,7 +99,7 @@ def test_diverged_failed_and_missing_runs_are_shown(made: Report) -> None:
     ]
     assert rows["shop"] == [
         ["mmoe/uncertainty", "failed", "1", "RuntimeError: out of memory"],
-        ["shared_bottom/equal", "missing", "4", "no record; other methods have one"],
+        ["shared_bottom/equal", "missing", "4", "no record, but other methods have one"],
     ]
     assert cell(table(made, "videos", "task_click"), "ple/pcgrad", "seeds").text == "4 of 5"
 
@@ -458,7 +458,7 @@ def test_runs_that_used_all_their_epochs_are_named() -> None:
         for seed in (0, 2)
     ]
     found = " ".join(notes(report(ended), "videos"))  # a seed of 2 trains two epochs more
-    assert f"{len(METHODS)} of {2 * len(METHODS)} runs used all epochs that trainer.max_epochs allows" in found
+    assert f"{len(METHODS)} of {2 * len(METHODS)} runs reached trainer.max_epochs" in found
     assert "mmoe/equal 1 of 2" in found
     assert "trainer.max_epochs" not in " ".join(notes(report(study()), "videos"))
 

@@ -120,7 +120,7 @@ def test_any_two_methods_can_be_looked_up() -> None:
     assert cell(drawn, "omoe/equal", "mmoe/equal").text == f"{-apart:+.2f} ↓"
     assert cell(drawn, "mmoe/equal", "single_task/equal").text == f"{gain['mmoe/equal'].total.mean:+.2f} ↑"
     assert cell(drawn, "mmoe/equal", "mmoe/equal").text == ""
-    assert "a family of 1 test of its own" in drawn.notes[0]
+    assert "a separate family of 1 test" in drawn.notes[0]
 
 
 def test_a_tier_never_contradicts_a_verdict_against_the_baseline() -> None:
@@ -213,14 +213,14 @@ def test_seeds_on_one_draw_of_the_data_are_one_replicate() -> None:
 def test_trees_are_a_line_with_an_interval_and_an_answer() -> None:
     made = report(records(("videos",), 3), references=trees(shift=0.05))
     drawn = table(made, "videos", "task_click")
-    name = "boosted trees (gbdt), a model a task"
+    name = "boosted trees (gbdt), one model per task"
     assert " ± " in cell(drawn, name, "auc").text
     said = [text for text in sentences_of(made) if text.startswith(f"{name} on click")]
     clicks = made.summary.filter((pl.col("task") == "click") & (pl.col("metric") == "auc"))
     best = clicks.filter(~pl.col("method").str.starts_with("reference/")).sort("mean")["method"][-1]
     assert (
         len(said) == 1
-        and "of 5 methods against it 5 worse" in said[0]
+        and "of 5 methods compared with it, 5 worse" in said[0]
         and f"The best method, {best}: Δ -0.04" in said[0]
     )
     assert name in made.html() and name not in made.study.methods
@@ -232,7 +232,7 @@ def test_trees_are_a_line_with_an_interval_and_an_answer() -> None:
 
 def test_trees_have_their_difference_to_the_baseline_in_the_table_and_in_the_summary() -> None:
     made = report(records(("videos",), 3), baseline="mmoe/equal", references=trees(shift=0.05))
-    drawn, name = table(made, "videos", "task_click"), "boosted trees (gbdt), a model a task"
+    drawn, name = table(made, "videos", "task_click"), "boosted trees (gbdt), one model per task"
     family = made.results[0].against_lines["gbdt"]
     baseline = family.get("click", "mmoe/equal")
     assert baseline is not None and baseline.verdict == "worse" and baseline.p_adjusted is not None

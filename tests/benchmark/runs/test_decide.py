@@ -164,7 +164,7 @@ def test_a_baseline_at_chance_has_no_answer_and_costs_no_more_seeds(
     search(tmp_path, launcher)
     assert len(launcher.runs) == 3 * 3
     told = capsys.readouterr().err
-    assert "not ranked: mmoe/equal (single_task/equal is no better than chance on click), shared_bottom/equal" in told
+    assert "not ranked: mmoe/equal (single_task/equal is not better than chance on click), shared_bottom/equal" in told
     assert "no method is open after 3 seeds" in told
 
 

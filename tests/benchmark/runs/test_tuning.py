@@ -297,7 +297,7 @@ def test_more_trials_take_the_first_ones_over(tmp_path: Path, capsys: pytest.Cap
     larger = {record.id: record for record in of(tmp_path, "tuned") if record.config["tuning"]["trials"] == 4}
     assert len(larger) == 2
     search(tmp_path, Launcher(), trials=2, methods=("mmoe",))
-    assert "take the larger search of mmoe/equal in this folder, of 4 trials" in capsys.readouterr().err
+    assert "use the larger search of mmoe/equal in this folder, with 4 trials" in capsys.readouterr().err
     assert {record.id: record for record in of(tmp_path, "tuned") if record.id in larger} == larger
 
 
@@ -415,7 +415,7 @@ def test_nothing_is_chosen_while_a_trial_has_no_record(
         search(tmp_path, Forgetful(), methods=("mmoe",))
     assert not of(tmp_path, "tuned")
     told = capsys.readouterr().err
-    assert f"1 {words}" in told and "goes on where this one stopped" in told
+    assert f"1 {words}" in told and "continues where this one stopped" in told
 
 
 def test_one_summary_says_how_every_stage_went(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -467,7 +467,7 @@ def test_what_cannot_be_searched_is_refused_before_anything_runs(
 
 def test_a_seed_of_the_trials_is_refused(tmp_path: Path) -> None:
     job = [*SHOP, "architecture=mmoe", f"seed={FIRST_TRIAL_SEED}", f"results_dir={tmp_path}"]
-    with pytest.raises(ValueError, match="seeds from 10000 on are those of the trials"):
+    with pytest.raises(ValueError, match="seeds from 10000 on are reserved for trials"):
         tune(
             [job],
             compose=compose,

@@ -226,13 +226,13 @@ LABELS = np.array([0.0, 1.0, 0.0, 1.0])
 @pytest.mark.parametrize(
     ("labels", "values", "users", "match"),
     [
-        (LABELS, np.zeros(4), None, r"values \(runs, rows\) of one run at least"),
+        (LABELS, np.zeros(4), None, r"values \(runs, rows\) of at least one run"),
         (LABELS, np.zeros((0, 4)), None, r"found \(4,\), \(0, 4\)"),
         (LABELS, np.zeros((1, 3)), None, "values of 4 rows, as labels are, found 3"),
         (LABELS, np.zeros((1, 4)), np.zeros(3), r"and \(3,\)"),
         (LABELS, np.full((1, 4), np.nan), None, "must be finite"),
         (2 * LABELS, np.zeros((1, 4)), None, "labels must be 0 or 1"),
-        (LABELS, np.zeros((1, 4)), np.array([0, 5, 1, 5]), "two clusters at least, found 1 positive and 2 negative"),
+        (LABELS, np.zeros((1, 4)), np.array([0, 5, 1, 5]), "at least two clusters, found 1 positive and 2 negative"),
     ],
 )
 def test_bad_input_is_refused(labels: np.ndarray, values: np.ndarray, users: np.ndarray | None, match: str) -> None:
@@ -241,7 +241,7 @@ def test_bad_input_is_refused(labels: np.ndarray, values: np.ndarray, users: np.
 
 
 def test_one_cluster_and_other_rows_are_refused() -> None:
-    with pytest.raises(ValueError, match="two clusters at least, found 1"):
+    with pytest.raises(ValueError, match="at least two clusters, found 1"):
         mse_deviations(LABELS, np.zeros((1, 4)), np.zeros(4))
     one, other = Deviations(np.zeros((1, 4)), 4, 3), Deviations(np.zeros((1, 3)), 4, 2)
     with pytest.raises(ValueError, match="found 4 rows in 4 clusters and 4 rows in 3 clusters"):

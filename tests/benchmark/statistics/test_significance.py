@@ -47,14 +47,14 @@ def test_two_pairs_are_no_test(test: object) -> None:
 
 def test_seeds_that_vary_nothing_are_no_repetition() -> None:
     same = [0.1 + 0.2, 0.3, 0.3]  # equal to rounding
-    assert paired_t_test(same).p is None and "vary nothing" in str(paired_t_test(same).reason)
+    assert paired_t_test(same).p is None and "change nothing" in str(paired_t_test(same).reason)
     assert Contrast.paired(same).p is None and Contrast.paired(same).interval().half_width == 0
 
 
 def test_the_least_p_of_sign_flips_of_five_is_a_sixteenth() -> None:
     assert sign_flip_test(D).p == 0.0625
     asked = sign_flip_test(D, level=0.05)
-    assert asked.p is None and asked.reason == "with 5 pairs no p below 0.0625 can come out, and 0.05 is asked for"
+    assert asked.p is None and asked.reason == "with 5 pairs, p cannot fall below 0.0625, and 0.05 is needed"
 
 
 def test_zeros_flip_to_themselves_and_leave_fewer_patterns() -> None:

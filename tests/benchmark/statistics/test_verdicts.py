@@ -212,7 +212,7 @@ def test_a_direction_is_up_or_down() -> None:
         ([1e-4, -1e-4, 2e-4, -2e-4, 1e-4], "m and b on income: equivalent within 0.0010 AUC, adjusted p < 0.001."),
         (
             [0.004, -0.003, 0.001, 0.002, -0.001],
-            "m and b on income: not distinguishable with 5 seeds; about 64 would tell a difference of 0.0010 AUC from none.",
+            "m and b on income: not distinguishable with 5 seeds; about 64 would distinguish a difference of 0.0010 AUC from none.",
         ),
         ([0.1, 0.2], "m and b on income: not distinguishable with 2 seeds (2 pairs; a test needs 3)."),
         ([], "m is not compared with b on income: no pair of runs has the same data and seed."),
@@ -225,7 +225,7 @@ def test_a_comparison_in_words(differences: list[float], expected: str) -> None:
 def test_what_seeds_cannot_decide_is_said() -> None:
     found = one([0.004, -0.003, 0.001, 0.002, -0.001], test_train_ratio=0.25)
     assert found.seeds_to_decide is None
-    would = "would tell a difference of 0.0010 AUC from none"
+    would = "would distinguish a difference of 0.0010 AUC from none"
     assert f"no number of seeds on these splits {would}" in sentence(found, "AUC")
     noisy = one([0.4, -0.3, 0.1, 0.2, -0.1])  # with fixed test rows enough seeds decide anything
     assert noisy.seeds_to_decide is None and f"only more than 100,000 seeds {would}" in sentence(noisy, "AUC")

@@ -251,7 +251,7 @@ def test_a_failing_tracker_warns_once_and_the_run_goes_on(capsys: pytest.Capture
         tracker.epoch(entry(2))
         tracker.finish(record())
     assert broken.calls == ["start", "epoch", "epoch", "finish", "close"]
-    warning = "mtlbench: tracking failed and the run goes on without it: ConnectionError: no network\n"
+    warning = "mtlbench: tracking failed, and the run continues without it: ConnectionError: no network\n"
     assert capsys.readouterr().err == warning
 
 
@@ -278,7 +278,7 @@ def test_ctrl_c_is_not_a_failure_of_the_tracker() -> None:
 def test_an_unwritable_folder_costs_the_tracking_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("")
     track(tmp_path / "file")
-    assert "the run goes on without it: FileExistsError" in capsys.readouterr().err
+    assert "the run continues without it: FileExistsError" in capsys.readouterr().err
 
 
 def test_none_tracks_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -75,7 +75,7 @@ def test_the_verb_adds_it_where_asked_and_says_what_it_is(runs: Path, capsys: py
     main(["compare", A, B, str(runs), "--delong"])
     out = capsys.readouterr().out
     assert out.startswith(plain) and "DeLong" not in plain
-    assert "a statement about these two trained checkpoints on this test set, not about the methods" in " ".join(
+    assert "each line is about these two trained checkpoints on this test set, not about the methods" in " ".join(
         out.split()
     )
     first = compare_checkpoints(A, B, runs).rows[0].found
@@ -125,11 +125,11 @@ def other_data(folder: Path) -> None:
     [
         (without_weights, [], (r"no seed has the checkpoints of both mmoe/equal and shared_bottom/equal under \S+copy: "
          r"expected <id>\.safetensors beside the records, found 0 of mmoe/equal and 3 of shared_bottom/equal, .*"
-         r"save_checkpoint=true trains again what has none, and keeps it")),
+         r"save_checkpoint=true trains the runs without checkpoints again, and keeps them")),
         (other_weights, [], (r"the checkpoint of mmoe/equal, seed \d, is not what run \w+ was judged by: expected its "
          r"click AUC on test, 0\.\d+, to \S+, found 0\.\d+; .*")),
         (other_data, [], r"data set shop has changed since run \w+: expected fingerprint 0123456789abcdef, found \w+"),
-        (None, ["--selection", "per_task"], "--delong: checkpoints are of the joint selection, found --selection per_task"),
+        (None, ["--selection", "per_task"], "--delong: checkpoints hold the joint selection, found --selection per_task"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_compared_is_one_line(

@@ -1,8 +1,9 @@
-"""Our sweeper: Hydra's basic one, but finished runs are dropped before any launcher sees them, and the end is summed up.
+"""Our sweeper: Hydra's basic sweeper, but it drops finished runs before a launcher sees them, and prints a summary.
 
-With `trials` it is a search as well: `hydra/sweeper=tuning` (conf/hydra/sweeper/tuning.yaml) sets them, with a search space.
+With `trials` it also tunes: `hydra/sweeper=tuning` (conf/hydra/sweeper/tuning.yaml) sets them and a search space.
 
-No `from __future__ import annotations`: Hydra loads plugins without entering them in sys.modules, where dataclasses look.
+No `from __future__ import annotations`: dataclasses would look this module up in sys.modules, and Hydra does not enter
+plugins there.
 """
 
 import os
@@ -53,17 +54,17 @@ class SweeperConfig:
 
 
 class Portable:
-    """Hydra's task function, which brings along the sweep's working folder, command line and variables MTLBENCH_*.
+    """Hydra's task function, which carries the sweep's working folder, command line and variables MTLBENCH_*.
 
-    The workers of a cluster that was there before the sweep inherit none of them. A worker takes them over as it unpickles
-    this: before Hydra makes the run's folder, which is relative.
+    Workers of a cluster that started before the sweep inherit none of them. A worker takes them over when it unpickles
+    this, before Hydra creates the run's folder from a relative path.
     """
 
     def __init__(self, task: TaskFunction) -> None:
         self.task = task
 
     def __call__(self, config: DictConfig) -> Any:
-        """As the function itself."""
+        """Calls the function itself."""
         return self.task(config)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -79,7 +80,7 @@ def _unpacked(task: TaskFunction, folder: str, command_line: list[str], variable
 
 
 class Sweeper(BasicSweeper):
-    """Lists the jobs, and hands them to `benchmark.runs.sweep` or `benchmark.runs.tuning`."""
+    """Lists the jobs and hands them to `benchmark.runs.sweep` or `benchmark.runs.tuning`."""
 
     def __init__(
         self, params: dict[str, str] | None = None, leave_out: Sequence[dict[str, str]] = (), **search: Any
@@ -88,7 +89,7 @@ class Sweeper(BasicSweeper):
         self.leave_out, self.search = leave_out, search
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """As Hydra does it, after a check that the launcher's plugin is there."""
+        """Does what Hydra does, after a check that the launcher's plugin is installed."""
         from benchmark.settings.composition import check_launcher
 
         check_launcher(config)
