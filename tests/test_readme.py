@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,15 @@ def test_every_run_of_every_sweep_composes(command: str) -> None:
 @pytest.mark.parametrize("command", VERBS)
 def test_every_other_verb_parses(command: str) -> None:
     parse_verb(command)
+
+
+@pytest.mark.parametrize("command", INSTALL)
+def test_what_is_installed_is_an_extra_of_ours(command: str) -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["project"]["optional-dependencies"]
+    assert set(re.findall(r"\.\[(\w+)\]", command)) <= set(extras)
+    if command.startswith("pip"):
+        assert shlex.split(command)[2:4] == ["-c", "constraints.txt"]
+        assert (ROOT / "constraints.txt").is_file()
 
 
 @pytest.mark.parametrize("command", MAKES)
