@@ -149,7 +149,7 @@ def test_the_page_begins_with_what_new_prints_and_that_works(installed: Installe
     assert installed.following == ["cd my_net", *following]
     check, run, report = (shlex.split(line)[1:] for line in following[1:])
     told = installed.mtlbench(check, [*run, *SMALL, *SMALL_SHOP], report, cwd=installed.fresh.folder)
-    assert "architecture my_net: 16 hold\n" in told
+    assert "architecture my_net: 15 hold, 1 skipped\n" in told
     assert "2 runs (2 finished) of 2 methods on 1 data set" in told
 
 

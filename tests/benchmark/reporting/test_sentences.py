@@ -151,7 +151,7 @@ def test_what_shares_nothing_is_compared_with_equal_weighting_only() -> None:
         twin.shared_parameters = 0
         twins.append(twin)
     made = report([*BASE, *twins, *shifted("mmoe/equal", 0.01, 1e-4)])
-    assert "compared with equal weighting only" in sentences(made)["single_task/uncertainty"]
+    assert "only compared with equal weighting" in sentences(made)["single_task/uncertainty"]
     (family,) = [results.family for results in made.results]
     assert family is not None and {c.method for c in family.comparisons if c.verdict is not None} == {"mmoe/equal"}
 

@@ -253,7 +253,7 @@ def test_fixed_weights_checkpoint_report_and_recommendations(tmp_path: Path) -> 
         ),
         (
             ["dataset=shop", "seed=0,1", "hydra.sweeper.space.trainer.learning_rate=interval(1e-4,1e-2)"],
-            "hydra.sweeper.space.trainer.learning_rate: commas make a sweep, and hydra.* is not swept",
+            "the sweeper expects a text here, in quotes inside the shell's; write hydra.sweeper.space.trainer.learning_rate=",
         ),
     ],
 )
