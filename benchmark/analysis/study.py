@@ -297,6 +297,12 @@ def draw_options(config: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in config.items() if key.endswith("_seed") and isinstance(value, int)}
 
 
+def undrawn(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of a data set without those of its draw: the same for all of its replicates."""
+    draw = draw_options(config)
+    return {key: value for key, value in config.items() if key not in draw}
+
+
 def draw_of(config: Mapping[str, Any]) -> str:
     """The same as text, for comparison."""
     return json.dumps(draw_options(config), sort_keys=True)
@@ -330,10 +336,9 @@ def _dataset_names(records: Sequence[Record]) -> list[str]:
     for config, record in zip(configs, records, strict=True):
         several = len(prints[config]) > 1  # one configuration, other data: the file has changed
         fingerprint = record.dataset.get("fingerprint", prints[config][0] if prints[config] else "") if several else ""
-        options, draw = record.config["dataset"], draw_options(record.config["dataset"])
-        condition = {key: value for key, value in options.items() if key not in draw}
+        condition = undrawn(record.config["dataset"])
         keys.append((known.of(condition), fingerprint))
-        named[keys[-1]] = (options["name"], {**condition, "fingerprint": fingerprint[:8]})
+        named[keys[-1]] = (condition["name"], {**condition, "fingerprint": fingerprint[:8]})
     names = distinguish(named)
     return [names[key] for key in keys]
 

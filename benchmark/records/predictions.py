@@ -1,8 +1,7 @@
 """Predictions for test rows, which a run saves beside its record, and the test rows themselves. Imports no torch.
 
-    results/runs/<dataset>/<architecture>/<weighting>/<id>.predictions.safetensors     of a run with
-    save_predictions=true results/runs/<dataset>/test_rows/<hash>.safetensors                                of all runs
-    on these test rows
+    results/runs/<dataset>/<architecture>/<weighting>/<id>.predictions.safetensors     of a run with save_predictions=true
+    results/runs/<dataset>/test_rows/<hash>.safetensors                                of all runs on these test rows
 
 The first file holds outputs as float16: `joint.<task>`, and `per_task.<task>` if that is another epoch. They are
 standardised by their own mean and standard deviation over the rows, which are in the metadata. So values of R rows are

@@ -1,7 +1,7 @@
 """The record of a reference: its own kind, which loaders of ordinary records skip. Imports no torch.
 
-results/runs/reference/<name>/<id>.json            what a report shows results/runs/reference/<name>/trials/<id>.json
-the trials that it was chosen from
+results/runs/reference/<name>/<id>.json            what a report shows
+results/runs/reference/<name>/trials/<id>.json     the trials that it was chosen from
 """
 
 from __future__ import annotations

@@ -188,7 +188,7 @@ def announce(
     methods = [
         _Method(
             [*job.overrides, f"++looks={value_text(told)}"],
-            job.method,
+            job.config.method,
             digest(plain(job.config.dataset)),
             job.config.primary,
         )

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from benchmark.analysis.study import draw_options
+from benchmark.analysis.study import undrawn
 from benchmark.files import digest
 from benchmark.records.record import TRIAL, Record, records_by_path
 from benchmark.rows import Batch, Split
@@ -72,7 +72,7 @@ class Durations:
 
 def _keys(config: Mapping[str, Any]) -> tuple[str, str]:
     """What likely takes as long: the same method on the data set, and the same but for its parameters."""
-    data = {key: value for key, value in config["dataset"].items() if key not in draw_options(config["dataset"])}
+    data = undrawn(config["dataset"])
     names = [config[group]["name"] for group in ("architecture", "weighting")]
     length = {key: config["trainer"].get(key) for key in ("max_epochs", "batch_size")}
     method = {key: config[key] for key in ("architecture", "weighting", "trainer")}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from benchmark.records.record import PLAIN_WEIGHTING, combines_gradients, record_path
+from benchmark.records.record import PLAIN_WEIGHTING, combines_gradients
 from benchmark.runs.progress import say
 from benchmark.runs.runner import check
 from benchmark.settings import registry
@@ -31,12 +31,7 @@ class Job:
     @property
     def record(self) -> Path:
         """Where its record will be."""
-        return _record(self.config)
-
-    @property
-    def method(self) -> str:
-        """`mmoe/equal`."""
-        return f"{self.config.architecture.name}/{self.config.weighting.name}"
+        return self.config.record_path
 
 
 def compose_all(overrides: Sequence[list[str]], compose: Compose) -> list[Job]:
@@ -78,12 +73,12 @@ def without_copies(jobs: Sequence[Job], what: str | None = "run") -> list[Job]:
     kept, copies = [], defaultdict[str, list[Job]](list)
     for job in jobs:
         original = _original(job.config)
-        if original is None or _record(original) not in there:
+        if original is None or original.record_path not in there:
             kept.append(job)
         else:
-            copies[f"{original.architecture.name}/{original.weighting.name}"].append(job)
+            copies[original.method].append(job)
     for method, own in copies.items():
-        names = sorted({job.method for job in own})
+        names = sorted({job.config.method for job in own})
         number = f" ({counted(len(own), what)})" if what is not None else ""
         say(f"mtlbench: {listed(names)} {'is' if len(names) == 1 else 'are'} {method}: not trained again{number}")
     return kept
@@ -95,10 +90,6 @@ def _original(config: RunConfig) -> RunConfig | None:
     if shares or not combines_gradients(plain(config.weighting)):
         return None
     return dataclasses.replace(config, weighting=registry.weightings.config(PLAIN_WEIGHTING))
-
-
-def _record(config: RunConfig) -> Path:
-    return record_path(config.results_dir, config.identity, config.id)
 
 
 def any_debug(jobs: Sequence[Job]) -> bool:

@@ -64,9 +64,7 @@ def _commit() -> str | None:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603  no user's words
 
     try:
-        git(
-            "ls-files", "--error-unmatch", Path(__file__).name
-        )  # otherwise it is installed within another project's checkout
+        git("ls-files", "--error-unmatch", Path(__file__).name)  # fails if installed within another project's checkout
         return git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
     except (OSError, subprocess.CalledProcessError):
         return None

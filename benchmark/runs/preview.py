@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.analysis.naming import distinguish
-from benchmark.analysis.study import draw_options
+from benchmark.analysis.study import undrawn
 from benchmark.files import digest
 from benchmark.records.record import BASELINE
 from benchmark.runs.debug import TRIALS
@@ -154,11 +154,11 @@ def _labels(configs: Sequence[RunConfig]) -> list[tuple[str, str]]:
     keys = []
     for config in configs:
         whole = plain(config)
-        dataset = {k: v for k, v in whole["dataset"].items() if k not in draw_options(whole["dataset"])}
+        dataset = undrawn(whole["dataset"])
         parts = {group: whole[group] for group in ("architecture", "weighting", "trainer")}
         keys.append((digest(dataset), digest(parts)))
         data[keys[-1][0]] = config.dataset.name, dataset
-        methods[keys[-1][1]] = f"{config.architecture.name}/{config.weighting.name}", parts
+        methods[keys[-1][1]] = config.method, parts
     data_names, method_names = distinguish(data), distinguish(methods)
     return [(data_names[of_data], method_names[of_method]) for of_data, of_method in keys]
 
@@ -189,7 +189,7 @@ def _sum_up(planned: Sequence[Planned], title: str, durations: Durations, launch
     print(f"{begins}{', '.join(kinds)}; {len(planned) - len(todo):,} done before and skipped, {len(todo):,} to do")
     found = [durations.of(run.method) for run in todo]
     for reason in dict.fromkeys(
-        f"{run.method.architecture.name}/{run.method.weighting.name} fails in its first steps: {expected}"
+        f"{run.method.method} fails in its first steps: {expected}"
         for run, expected in zip(todo, found, strict=True)
         if isinstance(expected, str)
     ):

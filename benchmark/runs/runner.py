@@ -19,7 +19,7 @@ from benchmark.analysis.question import check_contrast
 from benchmark.datasets import Data, Dataset
 from benchmark.files import digest
 from benchmark.records.predictions import path_of_predictions, path_of_test_rows, save_predictions, save_test_rows
-from benchmark.records.record import GAIN, TRIAL, Record, SelectionName, find_record, record_path
+from benchmark.records.record import GAIN, TRIAL, Record, SelectionName, find_record
 from benchmark.runs.debug import reduced
 from benchmark.runs.described import describe, identify
 from benchmark.runs.machine import cost, device_of, environment, limited_threads, reset_peak_memory
@@ -161,7 +161,7 @@ def finished_before(config: RunConfig, identity: dict[str, Any]) -> Record | Non
         config: The run.
         identity: The result of `identify` for its data.
     """
-    path = record_path(config.results_dir, config.identity, config.id)
+    path = config.record_path
     record = None if config.rerun or config.debug else find_record(path)
     if (
         record is None
@@ -191,7 +191,7 @@ def keep_test_rows(config: RunConfig, identity: dict[str, Any]) -> None:
         identity: The result of `identify` for its data.
     """
     if config.keeps_predictions:
-        path = path_of_test_rows(record_path(config.results_dir, config.identity, config.id), identity["test_rows"])
+        path = path_of_test_rows(config.record_path, identity["test_rows"])
         if not path.is_file():
             data = build_data(config)
             save_test_rows(path, data.schema.task_names, data.test.labels, data.users(data.test))
@@ -202,7 +202,7 @@ def new_record(config: RunConfig, data: Data, identity: dict[str, Any]) -> Recor
     return Record(
         id=config.id,
         status="failed",
-        method=f"{config.architecture.name}/{config.weighting.name}",
+        method=config.method,
         purpose=config.purpose,
         seed=config.seed,
         config=plain(config),
@@ -217,7 +217,7 @@ def _execute(config: RunConfig, data: Data, record: Record) -> None:
     with limited_threads(config.threads) as threads, guarded(registry.trackers.build(config.tracker)) as tracker:
         if (
             record.purpose != TRIAL
-        ):  # the trainer checks the splits that it reads; check test here, before hours are spent
+        ):  # the trainer checks the splits that it reads; test is checked before hours are spent
             data.test.features.check(data.schema, "test")
         trainer = build_trainer(config, data, device)
         model, scale = trainer.model, trainer.scale

@@ -90,11 +90,6 @@ class MethodSearch:
     trials: list[Trial] = field(default_factory=list)
 
     @property
-    def method(self) -> str:
-        """`mmoe/equal`."""
-        return f"{self.config.architecture.name}/{self.config.weighting.name}"
-
-    @property
     def id(self) -> str:
         """12 hex digits of the procedure: a hash of all that determines its trials except the search seed.
 
@@ -153,7 +148,7 @@ class MethodSearch:
         )
         if job.config.dataset != self.config.dataset:
             raise ValueError(
-                f"{self.method}: the data set follows the seed (dataset.split_seed=${{seed}}?), and a search needs one: rows "
+                f"{self.config.method}: the data set follows the seed (dataset.split_seed=${{seed}}?), and a search needs one: rows "
                 "that one trial trains on would be test rows of another"
             )
         trial = Trial(number, parameters, job)

@@ -15,7 +15,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from benchmark.files import digest
-from benchmark.records.record import GAIN, TRIAL, Record, load_record, record_path
+from benchmark.records.record import GAIN, TRIAL, Record, load_record
 from benchmark.runs.debug import MOST_ROWS, STEPS
 from benchmark.runs.described import identify
 from benchmark.runs.jobs import Compose, Job, any_debug, compose_all, without_copies
@@ -44,9 +44,9 @@ def attempt(config: DictConfig) -> str:
     try:
         record = run(config_)
     except Exception as error:  # noqa: BLE001  whatever it is, the other runs go on; the record has the traceback
-        path = record_path(config_.results_dir, config_.identity, config_.id)
+        path = config_.record_path
         if not path.is_file() or load_record(path).status != "failed":  # if it exists, it is from an earlier run
-            say(f"{config_.dataset.name} {config_.architecture.name}/{config_.weighting.name}: failed: {error}")
+            say(f"{config_.dataset.name} {config_.method}: failed: {error}")
             return "failed"
         record = load_record(path)
         say(f"{line_of(record)} (its traceback: mtlbench show {shlex.quote(str(path))})")

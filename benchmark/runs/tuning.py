@@ -124,7 +124,7 @@ def _plan(searches: Sequence[MethodSearch], trials: int) -> str:
 
 
 def _chosen(search: MethodSearch) -> str:
-    who = f"mtlbench: {search.method}" + (f", search {search.search_seed}" if search.search_seed else "")
+    who = f"mtlbench: {search.config.method}" + (f", search {search.search_seed}" if search.search_seed else "")
     if search.has_failed:
         return f"{who}: all {counted(len(search.trials), 'trial')} failed, so it has no tuned runs"
     best, statuses = search.best, Counter(trial.record.status for trial in search.trials if trial.record is not None)

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from omegaconf import MISSING
 
 from benchmark.files import digest
-from benchmark.records.record import DEBUG, GAIN, RESULTS_DIR, TRIAL, TUNED
+from benchmark.records.record import DEBUG, GAIN, RESULTS_DIR, TRIAL, TUNED, record_path
 from benchmark.settings import registry
 from benchmark.settings.registry import (
     ArchitectureConfig,
@@ -157,10 +157,20 @@ class RunConfig:
             self.trainer = replace(self.trainer, max_epochs=1, batch_size=size)
 
     @property
+    def method(self) -> str:
+        """`mmoe/equal`."""
+        return f"{self.architecture.name}/{self.weighting.name}"
+
+    @property
     def identity(self) -> dict[str, Any]:
         """What determines the result, as plain values. Versions of libraries are left out."""
         whole = plain(self)
         return {key: whole[key] for key in IDENTITY if key in whole}
+
+    @property
+    def record_path(self) -> Path:
+        """Where the run's record will be."""
+        return record_path(self.results_dir, self.identity, self.id)
 
     @property
     def records_dir(self) -> str:

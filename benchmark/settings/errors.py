@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 
 from hydra._internal.utils import get_args_parser  # the options of every Hydra command have no public list
@@ -23,6 +23,7 @@ from benchmark.settings.hydra_text import pasted, type_text
 from benchmark.settings.keys import GROUPS, kind, known_keys, near_places, options, owners, places
 from benchmark.settings.malformed import malformed
 from benchmark.settings.names import no_such_name, split_path
+from benchmark.settings.registry import parameter_names
 from benchmark.settings.swept import not_one, sweep_inside, swept_hydra
 from benchmark.text import near, shortened, unknown
 
@@ -73,7 +74,7 @@ def unknown_key(owner: type, full_key: str) -> str:
         full_key: With its path: "architecture.num_expert".
     """
     path, _, key = full_key.rpartition(".")
-    known = [field.name for field in fields(owner) if field.init]
+    known = parameter_names(owner)
     if not path:
         keys = known_keys()
         return unknown("key", key, keys, places(key) or near(key, keys) or near_places(key))
@@ -169,9 +170,8 @@ def _several(key: str, value: Any, given: str | None) -> str:
     """What to add where several values were meant and one is expected."""
     if get_origin(kind(key)) is tuple:
         parts = re.split(r"[\s,]+", given or "")
-        return (
-            f"; a list is {pasted(key, '[' + ','.join(parts) + ']')}" if len(parts) > 1 and "[" not in parts[0] else ""
-        )
+        is_list = len(parts) > 1 and "[" not in parts[0]
+        return f"; a list is {pasted(key, '[' + ','.join(parts) + ']')}" if is_list else ""
     if isinstance(value, list) and value and given and given[0] == "[":
         return f"; several values are a sweep: {key}={given[1:-1].replace(' ', '')}"
     ends = re.fullmatch(r"(\d+)\s*(?:-|:|\.\.+)\s*(\d+)", value) if isinstance(value, str) else None

@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 
 from benchmark.settings.config import RunConfig, TrainerConfig
 from benchmark.settings.help import experiments
-from benchmark.settings.registry import REGISTRIES
+from benchmark.settings.registry import REGISTRIES, parameter_names
 
 EXPERIMENT = "experiment"  # a group of conf/ that has no field in RunConfig
 GROUPS = (*REGISTRIES, EXPERIMENT)
@@ -88,7 +88,7 @@ def places(name: str) -> list[str]:
         name: Without its path; case does not matter, and a dash is as good as an underscore.
     """
     plain = name.replace("-", "_").lower()
-    exact = [f"{path}{field}" for path, config in _configs() for field in _names(config) if field == plain]
+    exact = [f"{path}{field}" for path, config in _configs() for field in parameter_names(config) if field == plain]
     if plain == EXPERIMENT:
         return [EXPERIMENT]
     return list(dict.fromkeys(exact)) or ([SHORT[plain]] if plain in SHORT else [])
@@ -105,13 +105,14 @@ def owners(group: str, name: str) -> list[str]:
     """The entries of a group that have a parameter of this name."""
     if group not in REGISTRIES:
         return []
-    return [entry for entry in REGISTRIES[group].names() if name in _names(REGISTRIES[group].get(entry).Config)]  # type: ignore[attr-defined]
+    configs = {entry: REGISTRIES[group].get(entry).Config for entry in REGISTRIES[group].names()}  # type: ignore[attr-defined]
+    return [entry for entry, config in configs.items() if name in parameter_names(config)]
 
 
 def kind(key: str) -> Any:
     """The annotation of a key's parameter, in the first entry that has it; None of a key that is not known, and of Hydra's."""
     for path, config in _configs():
-        if key.removeprefix(path) in _names(config) and key.startswith(path):
+        if key.removeprefix(path) in parameter_names(config) and key.startswith(path):
             return get_type_hints(config)[key.removeprefix(path)]
     return None
 
@@ -124,9 +125,5 @@ def _configs() -> Iterator[tuple[str, type]]:
             yield f"{group}.", registry.get(name).Config  # type: ignore[attr-defined]
 
 
-def _names(config: type) -> list[str]:
-    return [field.name for field in fields(config) if field.init]
-
-
 def _leaves() -> set[str]:
-    return {name for _, config in _configs() for name in _names(config)}
+    return {name for _, config in _configs() for name in parameter_names(config)}

@@ -70,13 +70,18 @@ def plain(config: Any) -> dict[str, Any]:
     return values
 
 
+def parameter_names(config: type) -> list[str]:
+    """The keys of a configuration class that can be set."""
+    return [field.name for field in dataclasses.fields(config) if field.init]
+
+
 def restored(config: type[D], values: Mapping[str, Any]) -> D:
     """The inverse of `plain`: a missing key has its neutral value, or else its default.
 
     Raises:
         ValueError: for a key that the configuration does not have.
     """
-    known = [field.name for field in dataclasses.fields(config) if field.init]  # type: ignore[arg-type]
+    known = parameter_names(config)
     for key in values:
         if key not in known and key != "name":
             raise ValueError(unknown("key", key, known))
@@ -208,7 +213,7 @@ class Registry:
             ValueError: for an unknown name or parameter.
         """
         config = self.get(name).Config  # type: ignore[attr-defined]
-        fields = [field.name for field in dataclasses.fields(config) if field.init]
+        fields = parameter_names(config)
         for parameter in parameters:
             if parameter not in fields:
                 raise ValueError(unknown(f"parameter of {self.group} {name}", parameter, fields))

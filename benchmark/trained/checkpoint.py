@@ -106,10 +106,12 @@ def locate(record: Record | str | Path) -> tuple[Record, Path]:
         FileNotFoundError: if there is no record.
         ValueError: if the path is no record, the run did not finish, or a folder has no checkpoint or several data sets.
     """
-    path = record.path(record.config["results_dir"]) if isinstance(record, Record) else Path(record)
-    if path.is_dir():
-        path = _best_of(path)
-    record = record if isinstance(record, Record) else load_record(path)
+    if isinstance(record, Record):
+        path = record.path(record.config["results_dir"])
+    elif (path := Path(record)).is_dir():
+        record, path = _best_of(path)
+    else:
+        record = load_record(path)
     if record.status != "finished":
         reason = (record.error or {}).get("message", "no reason is given")
         raise ValueError(f"run {record.id} of {record.method} has no model to load: it {record.status} ({reason})")
@@ -192,19 +194,20 @@ def _check_fit(weights: Path, expected: dict[str, Tensor], found: dict[str, Tens
         )
 
 
-def _best_of(folder: Path) -> Path:
-    """The record in a folder whose run has a checkpoint and the best criterion on validation."""
-    found = {
-        path: record
+def _best_of(folder: Path) -> tuple[Record, Path]:
+    """The record in a folder, and its path, whose run has a checkpoint and the best criterion on validation."""
+    found = [
+        (criterion, record, path)
         for path, record in records_by_path(folder).items()
-        if record.criterion is not None and path.with_suffix(".safetensors").is_file()
-    }
+        if (criterion := record.criterion) is not None and path.with_suffix(".safetensors").is_file()
+    ]
     if not found:
         raise ValueError(f"{folder} has no finished run with a checkpoint; runs with save_checkpoint=true have one")
-    judged = {(record.dataset["name"], record.config["trainer"].get("monitor", "mean")) for record in found.values()}
+    judged = {(record.dataset["name"], record.config["trainer"].get("monitor", "mean")) for _, record, _ in found}
     if len(judged) > 1:
         told = ", ".join(sorted(f"{dataset} by {monitor}" for dataset, monitor in judged))
         raise ValueError(
             f"{folder}: expected runs of one data set, selected by one monitor, found {told}; name a folder in it"
         )
-    return max(found, key=lambda path: found[path].criterion or 0.0)
+    _, record, path = max(found, key=lambda one: one[0])
+    return record, path

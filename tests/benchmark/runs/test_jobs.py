@@ -22,7 +22,7 @@ def jobs(*methods: str, seeds: int = 3, **changes: object) -> list[Job]:
 
 
 def methods(found: list[Job]) -> list[str]:
-    return list(dict.fromkeys(job.method for job in found))
+    return list(dict.fromkeys(job.config.method for job in found))
 
 
 def test_a_weighting_of_gradients_is_not_trained_again_where_nothing_is_shared(
