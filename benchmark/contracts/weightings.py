@@ -17,7 +17,8 @@ from benchmark.settings import registry
 from benchmark.settings.composition import compose_run
 from benchmark.settings.config import RunConfig
 from benchmark.training.gradients import GradientEngine
-from benchmark.weightings import GramWeighting, JacobianWeighting, Weighting
+from benchmark.training.step import LossBackward
+from benchmark.weightings import GramWeighting, JacobianWeighting, LossWeighting, Weighting
 
 TASKS = tuple(
     Task(name, kind)
@@ -73,7 +74,9 @@ class Training:
             return lambda losses_T, active_T, extra: engine.backward(
                 losses_T, active_T, extra, dict(zip(names, losses_T, strict=True))
             )
-        return lambda losses_T, active_T, extra: torch.autograd.backward(self.weighting(losses_T, active_T))
+        assert isinstance(self.weighting, LossWeighting)
+        engine = LossBackward(self.weighting)
+        return lambda losses_T, active_T, extra: engine.backward(losses_T, active_T, extra, {})
 
     def losses(self, number: int) -> Tensor:
         """(T,) losses of the batch with this number."""
@@ -96,7 +99,7 @@ class Training:
 
     def weights(self) -> Tensor:
         """(T,) effective weights of the last step."""
-        return self.weighting.effective_weights().detach().clone()
+        return self.weighting.last_weights_T.clone()
 
     def gradient(self) -> Tensor:
         """All gradients of the model, concatenated."""
@@ -224,12 +227,11 @@ def its_weights_are_finite_and_one_a_task(name: str) -> None:
     """For any set of tasks with labels, including none."""
     training = Training(name)
     shape = tuple(training.weights().shape)
-    expect(shape == (len(TASKS),), f"shape ({len(TASKS)},)", shape, "Return one weight per task from effective_weights")
+    expect(shape == (len(TASKS),), f"shape ({len(TASKS)},)", shape, "Return a scalar that depends on every loss")
     for number, active in enumerate([(True,) * 4, (True, False, True, True), (False,) * 4, (True,) * 4]):
         training.step(number, active)
-        weights_T = training.weighting.effective_weights()
+        weights_T = training.weights()
         remedy = "Divide by nothing that is zero without active tasks"
         expect(weights_T.isfinite().all(), f"finite weights with active tasks {active}", weights_T, remedy)
-        expect(not weights_T.requires_grad, "weights without graph", "a graph", "Detach them in effective_weights")
     finite = all(p.isfinite().all() for p in training.model.parameters())
     expect(finite, "finite parameters of the model", "NaN", "Return 0 where no task is active")

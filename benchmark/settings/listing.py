@@ -11,7 +11,7 @@ from typing import get_type_hints
 
 from benchmark.settings.equations import readable
 from benchmark.settings.hydra_text import type_text, value_text
-from benchmark.settings.registry import REGISTRIES, Registry, datasets
+from benchmark.settings.registry import REGISTRIES, Registry, datasets, options
 from benchmark.text import unknown
 
 WIDTH = 120  # columns of the text
@@ -81,16 +81,17 @@ def parameters(registry: Registry, name: str) -> list[ListedParameter]:
         ValueError: if no entry has this name.
     """
     cls = registry.get(name)
-    hints = get_type_hints(cls.__init__)  # type: ignore[misc]
     meanings: dict[str, str] = {}
     for parent in reversed(cls.__mro__):  # a base may document what its children share
         meanings |= argument_meanings(parent.__doc__)
     return [
         ListedParameter(
-            f"{registry.group}.{p.name}", type_text(hints[p.name]), value_text(p.default), meanings.get(p.name, "")
+            f"{registry.group}.{p.name}",
+            type_text(get_type_hints(definition)[p.name]),
+            value_text(p.default),
+            meanings.get(p.name, ""),
         )
-        for p in inspect.signature(cls).parameters.values()
-        if p.kind is p.KEYWORD_ONLY
+        for definition, p in options(cls)
     ]
 
 

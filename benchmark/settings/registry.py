@@ -12,6 +12,8 @@ An outside package adds a module with two lines of its pyproject:
     [project.entry-points."mtlbench.architectures"]
     mynet = "mynet.model"
 
+An `__init__` that ends in `**options` passes them to its base class, whose keyword-only parameters are configuration too.
+
 Annotations may be int, float, bool, str, Literal of strings, `tuple[int, ...]`, `dict[str, float]`, and `X | None`. A
 parameter added later declares the value at which it changes nothing: `steps: Annotated[int, Neutral(1)] = 4`.
 """
@@ -233,14 +235,32 @@ class Registry:
         return self.get(config.name)(*args, **parameters)
 
 
+def options(cls: type) -> list[tuple[Any, inspect.Parameter]]:
+    """The keyword-only parameters of a class, each after the `__init__` that declares it.
+
+    Where an `__init__` ends in `**options`, those of the base class follow.
+    """
+    found: dict[str, tuple[Any, inspect.Parameter]] = {}
+    for definition in (vars(base)["__init__"] for base in cls.__mro__ if "__init__" in vars(base)):
+        declared = inspect.signature(definition).parameters.values()
+        for parameter in declared:
+            if parameter.kind is parameter.KEYWORD_ONLY:
+                found.setdefault(parameter.name, (definition, parameter))
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in declared):
+            break
+    return list(found.values())
+
+
 def _config_class(cls: type, name: str, group: str, base: type[ComponentConfig]) -> type:
-    # get_type_hints resolves the strings of `from __future__ import annotations`
-    hints, neutral = get_type_hints(cls.__init__), _neutral_marks(cls.__init__)  # type: ignore[misc]
     fields: list[Any] = [("name", str, dataclasses.field(default=name, init=False))]
     choices: dict[str, tuple[Any, ...]] = {}
-    for parameter in inspect.signature(cls).parameters.values():
-        if parameter.kind is not parameter.KEYWORD_ONLY:
-            continue
+    hints: dict[str, Any] = {}
+    neutral: dict[str, Neutral] = {}
+    for definition, parameter in options(cls):
+        # get_type_hints resolves the strings of `from __future__ import annotations`
+        if parameter.name in (known := get_type_hints(definition)):
+            hints[parameter.name] = known[parameter.name]
+        neutral |= {key: mark for key, mark in _neutral_marks(definition).items() if key == parameter.name}
         if parameter.name not in hints or parameter.default is parameter.empty:
             raise ValueError(
                 f"{cls.__name__}.{parameter.name} needs an annotation and a default: they are its configuration"

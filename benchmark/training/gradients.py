@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.training.embeddings import embeddings
-from benchmark.weightings import GramWeighting, JacobianWeighting
+from benchmark.weightings import GramWeighting, JacobianWeighting, scale_to_mean_one
 
 # Besides powers of two, each of the first few steps checks what each task reaches (a layer that starts at zero hides
 # what is below it from the first step), and so does every hundredth.
@@ -174,8 +174,10 @@ class GradientEngine:
             gradients = torch.autograd.grad(losses_T[task], inputs, retain_graph=keep, materialize_grads=True)
             torch.cat([g.flatten() for g in gradients[: len(together)]], out=rows_AP[row])
             own.append(gradients[len(together) :])
-        weights_A, update_P = self._decide(rows_AP, sum(sizes[: len(scope)]), losses_T.detach()[active], active_T)
+        weights_A, update_P = self._decide(rows_AP, tuple(sizes[: len(scope)]), losses_T.detach()[active], active_T)
         self._remember(active, weights_A)
+        if isinstance(self.weighting, JacobianWeighting):  # it weights nothing outside its scope
+            weights_A = torch.ones_like(weights_A)
         factors_A = weights_A if self.weighting.head_gradients == "weighted" else torch.ones_like(weights_A)
         for task, factor, own_gradients in zip(active, factors_A, own, strict=True):
             for parameter, gradient in zip(self._own[task], own_gradients, strict=True):
@@ -195,18 +197,28 @@ class GradientEngine:
             if parameter.grad is None:  # of an inactive task: zero as from the plain sum, which optimizers step on
                 parameter.grad = torch.zeros_like(parameter)
 
-    def _decide(self, rows_AP: Tensor, num_in_scope: int, losses_A: Tensor, active_T: Tensor) -> tuple[Tensor, Tensor]:
-        """Weights (A,), and the update (P,) of parameters in scope and parameters computed along with them."""
-        rows_AS = rows_AP[:, :num_in_scope]
-        if isinstance(self.weighting, JacobianWeighting):
-            update_S = self.weighting.combine(rows_AS, losses_A, active_T)
-            return torch.ones_like(losses_A), torch.cat([update_S, rows_AP[:, num_in_scope:].sum(dim=0)])
+    def _decide(
+        self, rows_AP: Tensor, sizes: tuple[int, ...], losses_A: Tensor, active_T: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Weights (A,), and the update (P,) of the parameters in scope, of these sizes, and of those computed along."""
+        rows_AS = rows_AP[:, : sum(sizes)]
         gram_AA = (rows_AS @ rows_AS.T).double().cpu()
-        if gram_AA.isfinite().all():
-            weights_A = self.weighting.weights(gram_AA, losses_A, active_T).to(rows_AP)
-        else:
-            weights_A = rows_AP.new_full((len(rows_AP),), torch.nan)  # no solver is asked; the run ends as diverged
-        return weights_A, weights_A @ rows_AP
+        if not gram_AA.isfinite().all():  # no solver is asked; the run ends as diverged
+            weights_A = rows_AP.new_full((len(rows_AP),), torch.nan)
+            return weights_A, weights_A @ rows_AP
+        everyone = torch.ones(len(gram_AA), dtype=torch.bool)
+        if isinstance(self.weighting, GramWeighting):
+            weights_A = self.weighting.weights(gram_AA, losses_A, active_T)
+            scale = scale_to_mean_one(weights_A, everyone) if self.weighting.normalize else 1.0
+            weights_A = (scale * weights_A).to(rows_AP)
+            return weights_A, weights_A @ rows_AP
+        update_S = self.weighting.combine(rows_AS, losses_A, active_T, sizes)
+        # the least-squares fit of the update by the gradients
+        weights_A = torch.linalg.pinv(gram_AA, hermitian=True) @ (rows_AS @ update_S).double().cpu()
+        if self.weighting.normalize:
+            scale = scale_to_mean_one(weights_A, everyone)
+            weights_A, update_S = scale * weights_A, scale.to(update_S) * update_S
+        return weights_A.to(rows_AP), torch.cat([update_S, rows_AP[:, sum(sizes) :].sum(dim=0)])
 
     def _look(self, outputs: dict[str, Tensor], losses_T: Tensor) -> None:
         tensors = [*self.parameters, *self._representation]

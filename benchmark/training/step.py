@@ -5,6 +5,9 @@ Currently eager. A captured or a compiled step is another `Step`; trainer and st
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import torch
@@ -15,7 +18,7 @@ from benchmark.schema import Auxiliary
 from benchmark.training.gradients import GradientEngine
 from benchmark.training.optimizer import Optimizer, Schedule
 from benchmark.training.targets import TaskLosses
-from benchmark.weightings import GramWeighting, JacobianWeighting, LossWeighting, Weighting
+from benchmark.weightings import GramWeighting, JacobianWeighting, LossWeighting, Weighting, scale_to_mean_one
 
 if TYPE_CHECKING:
     from architectures import Architecture
@@ -63,11 +66,11 @@ class Backward(Protocol):
         """The inverse of `state_dict`."""
 
 
-class PlainBackward:
-    """The backward of a loss weighting: it costs nothing besides `backward()` and has no findings.
+class LossBackward:
+    """The backward of a loss weighting: its weights are the derivatives of its scalar, and the model gets one backward.
 
     Args:
-        weighting: Makes one scalar of the losses.
+        weighting: Makes one scalar of the losses. Its `last_weights_T` is set at every step.
     """
 
     def __init__(self, weighting: LossWeighting) -> None:
@@ -75,8 +78,17 @@ class PlainBackward:
 
     def backward(self, losses_T: Tensor, active_T: Tensor, extra: Tensor | None, outputs: dict[str, Tensor]) -> None:
         """See `GradientEngine.backward`."""
-        total = self.weighting(losses_T, active_T)
-        (total if extra is None else total + extra).backward()
+        leaf_T = losses_T.detach().requires_grad_()
+        self.weighting(leaf_T, active_T).backward()  # the gradients of learned weights too
+        weights_T = leaf_T.grad
+        assert weights_T is not None
+        if self.weighting.normalize:
+            weights_T *= scale_to_mean_one(weights_T, active_T)
+        self.weighting.last_weights_T.copy_(weights_T)
+        if extra is None:
+            losses_T.backward(weights_T)
+        else:
+            torch.autograd.backward([losses_T, extra], [weights_T, torch.ones_like(extra)])
 
     def state_dict(self) -> dict[str, Any]:
         """Empty."""
@@ -84,6 +96,30 @@ class PlainBackward:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Nothing to do."""
+
+
+class Replay:
+    """The state of the random numbers before a forward, to take it again with the same dropout.
+
+    Args:
+        device: Where the forward runs.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.devices = [device] if device.type == "cuda" else []
+        self.states = [torch.get_rng_state(), *map(torch.cuda.get_rng_state, self.devices)]
+
+    @contextmanager
+    def again(self, model: nn.Module) -> Iterator[None]:
+        """Within, the same numbers are drawn; afterwards, random state and the model's buffers are as before."""
+        kept = [buffer.clone() for buffer in model.buffers()]
+        with torch.random.fork_rng(self.devices):
+            torch.set_rng_state(self.states[0])
+            for device, state in zip(self.devices, self.states[1:], strict=True):
+                torch.cuda.set_rng_state(state, device)
+            yield
+        for buffer, value in zip(model.buffers(), kept, strict=True):
+            buffer.copy_(value)
 
 
 class EagerStep:
@@ -105,24 +141,26 @@ class EagerStep:
     ) -> None:  # fmt: skip
         self.model, self.weighting, self.losses, self.optimizer = model, weighting, losses, optimizer
         self.backward, self.schedule, self.clip_norm = backward, schedule, clip_norm
+        self._looks_back = type(weighting).after_step is not Weighting.after_step
 
     def __call__(self, batch: Batch) -> StepOutcome:
         """See `Step`."""
+        replay = Replay(batch.categorical.device) if self._looks_back else None
         outputs, auxiliaries = self.model.training_step(batch)
         losses_T, active_T, extra = self.losses(outputs, auxiliaries, batch)
         self.optimizer.zero_grad()
         self.backward.backward(losses_T, active_T, extra, outputs)
-        weights_T = self.weighting.effective_weights().clone()  # before `after_step` may change them in place
         if self.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_norm)
         self.optimizer.step()
         self.schedule.step()
         losses_T = losses_T.detach()
-        self.weighting.after_step(losses_T, lambda: self._losses_again(batch))
-        return StepOutcome(losses_T, active_T, weights_T, auxiliaries)
+        if replay is not None:
+            self.weighting.after_step(losses_T, partial(self._losses_again, batch, replay))
+        return StepOutcome(losses_T, active_T, self.weighting.last_weights_T, auxiliaries)
 
-    def _losses_again(self, batch: Batch) -> Tensor:
-        with torch.no_grad():
+    def _losses_again(self, batch: Batch, replay: Replay) -> Tensor:
+        with replay.again(self.model), torch.no_grad():
             return self.losses(*self.model.training_step(batch), batch)[0]
 
     def state_dict(self) -> dict[str, Any]:
@@ -141,7 +179,7 @@ def make_step(
     """The step of a training; the weighting's class decides its backward. For the arguments, see `EagerStep`."""
     backward: Backward
     if isinstance(weighting, LossWeighting):
-        backward = PlainBackward(weighting)
+        backward = LossBackward(weighting)
     else:
         assert isinstance(weighting, GramWeighting | JacobianWeighting)
         backward = GradientEngine(model, weighting)

@@ -1,7 +1,8 @@
 """Loss weightings: how the losses of T tasks become one update. One file per method.
 
 `LossWeighting` makes one scalar of the losses; `GramWeighting` makes task weights of the inner products of the tasks'
-gradients; `JacobianWeighting` combines the gradients themselves. The trainer picks its backward once, by the class.
+gradients; `JacobianWeighting` combines the gradients themselves. The trainer picks its backward once, by the class. A method
+whose parameters end in `**options` has the options of its base class too (`normalize`, `scope`, `head_gradients`).
 T tasks, P shared parameters.
 """
 
@@ -9,16 +10,16 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from benchmark.hooks import refuse_hiding
 from benchmark.schema import Task
-from benchmark.settings.registry import weightings
+from benchmark.settings.registry import Neutral, weightings
 
-__all__ = ["GramWeighting", "JacobianWeighting", "LossWeighting", "Weighting", "weightings"]
+__all__ = ["GramWeighting", "JacobianWeighting", "LossWeighting", "Weighting", "scale_to_mean_one", "weightings"]
 
 register = weightings.register
 
@@ -32,14 +33,23 @@ class Weighting(nn.Module):
     Args:
         tasks: The tasks, in the order of the losses. Built under the stream `weighting` of the run's seed: a method
             that draws random numbers takes a seed of its own from torch at construction and keeps it in a buffer.
+        normalize: Scale each step's weights so that their mean over the tasks with a label is 1, as under equal
+            weighting. Otherwise their sum is the method's own, and with it the size of the step.
+
+    Attributes:
+        last_weights_T: (T,) the effective weights, d(update)/d(loss), of the last step. The trainer sets them; they are
+            logged each epoch and watched for NaN.
 
     Raises:
-        ValueError: if an attribute is given the name of a method, `self.effective_weights = ...`.
+        ValueError: if an attribute is given the name of a method, `self.after_step = ...`.
     """
 
-    def __init__(self, tasks: tuple[Task, ...]) -> None:
+    last_weights_T: Tensor
+
+    def __init__(self, tasks: tuple[Task, ...], *, normalize: Annotated[bool, Neutral(False)] = False) -> None:
         super().__init__()
-        self.tasks = tasks
+        self.tasks, self.normalize = tasks, normalize
+        self.register_buffer("last_weights_T", torch.ones(len(tasks)), persistent=False)
 
     def __setattr__(self, name: str, value: Any) -> None:
         refuse_hiding(self, name, value)
@@ -56,14 +66,18 @@ class Weighting(nn.Module):
         """
 
     def after_step(self, losses_T: Tensor, recompute: Callable[[], Tensor]) -> None:
-        """Called after every update; `recompute` gives the losses of the same batch again, without a graph."""
+        """Called after every update, if overridden.
 
-    @abstractmethod
-    def effective_weights(self) -> Tensor:
-        """(T,): d(update)/d(loss) at the last step, detached; logged each epoch and watched for NaN.
-
-        It may be a buffer, which the next step changes: what is kept is a copy.
+        Args:
+            losses_T: (T,) the losses before the update; 0 where a task has no label in the batch.
+            recompute: Gives the losses of the same batch again, with the same dropout and without a graph.
         """
+
+
+def scale_to_mean_one(weights_T: Tensor, active_T: Tensor) -> Tensor:
+    """The factor that gives the weights of the active tasks a mean of 1; 1 if their sum is not positive."""
+    total = (weights_T * active_T).sum()
+    return torch.where(total > 0, active_T.sum() / total, 1.0)
 
 
 class LossWeighting(Weighting):
@@ -71,55 +85,64 @@ class LossWeighting(Weighting):
 
     @abstractmethod
     def forward(self, losses_T: Tensor, active_T: Tensor) -> Tensor:
-        """The scalar to differentiate.
+        """The scalar to differentiate. Its derivatives by the losses are the weights, found by autograd.
 
         Args:
-            losses_T: (T,) with graph; 0 where a task has no label in the batch.
+            losses_T: (T,) a leaf that asks for a gradient; 0 where a task has no label in the batch.
             active_T: (T,) bool: has the task a label in the batch. The others take no part.
         """
 
 
 class _GradientWeighting(Weighting):
-    def __init__(
-        self,
-        tasks: tuple[Task, ...],
-        scope: Literal["trunk", "all", "representation"] = "trunk",
-        head_gradients: Literal["own", "weighted"] = "own",
-    ) -> None:
-        super().__init__(tasks)
-        self.scope, self.head_gradients = scope, head_gradients
-        self.register_buffer("last_weights_T", torch.ones(len(tasks)))  # set by the engine at every step
-
-    last_weights_T: Tensor
-
-    def effective_weights(self) -> Tensor:
-        """The tasks' weights at the last step, 0 for those without a label in it."""
-        return self.last_weights_T
-
-
-class GramWeighting(_GradientWeighting):
-    """A function of the inner products of the tasks' gradients.
+    """Options of all methods that combine gradients.
 
     Args:
+        tasks: The tasks, in the order of the losses.
         scope: Whose gradients are compared. `trunk`: parameters that two or more tasks reach, without embeddings;
             `all`: with them; `representation`: the embedding layer's output.
         head_gradients: What parameters that belong to one task get: its `own` gradient, or the `weighted` one.
+        options: Those of `Weighting`.
     """
+
+    def __init__(
+        self,
+        tasks: tuple[Task, ...],
+        *,
+        scope: Literal["trunk", "all", "representation"] = "trunk",
+        head_gradients: Literal["own", "weighted"] = "own",
+        **options: Any,
+    ) -> None:
+        super().__init__(tasks, **options)
+        self.scope, self.head_gradients = scope, head_gradients
+
+
+class GramWeighting(_GradientWeighting):
+    """A function of the inner products of the tasks' gradients."""
 
     @abstractmethod
     def weights(self, gram_AA: Tensor, losses_A: Tensor, active_T: Tensor) -> Tensor:
         """(A,) float64 weights of the active tasks' gradients; tasks without a label in the batch are left out before.
 
         Args:
-            gram_AA: (A, A) float64 on the CPU, inner products of the gradients of the A active tasks.
+            gram_AA: (A, A) float64 on the CPU, finite, inner products of the gradients of the A active tasks.
             losses_A: (A,) their losses, detached.
             active_T: (T,) bool, which tasks these are.
         """
 
 
 class JacobianWeighting(_GradientWeighting):
-    """A function of the gradients themselves (GradDrop, MetaBalance): costs their concatenation."""
+    """A function of the gradients themselves (GradDrop, MetaBalance): costs their concatenation.
+
+    Its effective weights are those of the least-squares fit of its update by the gradients.
+    """
 
     @abstractmethod
-    def combine(self, gradients_AP: Tensor, losses_A: Tensor, active_T: Tensor) -> Tensor:
-        """(P,) the update of the parameters in scope, from the gradients (A, P) of the A active tasks."""
+    def combine(self, gradients_AP: Tensor, losses_A: Tensor, active_T: Tensor, sizes: tuple[int, ...]) -> Tensor:
+        """(P,) the update of the parameters in scope, from the gradients (A, P) of the A active tasks.
+
+        Args:
+            gradients_AP: (A, P) one row for each active task.
+            losses_A: (A,) their losses, detached.
+            active_T: (T,) bool, which tasks these are.
+            sizes: How many of the P columns belong to each tensor in scope, in order.
+        """

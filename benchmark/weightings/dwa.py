@@ -75,9 +75,6 @@ class DWA(LossWeighting):
             self.means_2T.copy_(torch.stack([self.means_2T[1], means_T]))
             self._weigh()
 
-    def effective_weights(self) -> Tensor:
-        return self.weights_T
-
     # Neither of these branches on a tensor, which on a GPU would wait for the device in every step.
 
     def _end_period(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from benchmark.schema import Task
@@ -30,14 +29,8 @@ class Equal(LossWeighting):
         on the scale of the loss (SGD, clipping) takes T times the step that it would take with the average.
     """
 
-    ones_T: Tensor
-
     def __init__(self, tasks: tuple[Task, ...]) -> None:
         super().__init__(tasks)
-        self.register_buffer("ones_T", torch.ones(len(tasks)), persistent=False)
 
     def forward(self, losses_T: Tensor, active_T: Tensor) -> Tensor:
         return losses_T.sum()
-
-    def effective_weights(self) -> Tensor:
-        return self.ones_T

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,7 +28,8 @@ class Fixed(LossWeighting):
 
     Args:
         tasks: The tasks, in the order of the losses.
-        weights: {task name: weight}; a task that is not named has weight 1.
+        weights: {task name: weight}; a task that is not named has weight 1. Never mutated.
+        options: Those of `Weighting`.
 
     Shape:
         losses_T: (T,), active_T: (T,) -> scalar.
@@ -42,8 +44,8 @@ class Fixed(LossWeighting):
 
     weights_T: Tensor
 
-    def __init__(self, tasks: tuple[Task, ...], *, weights: dict[str, float] = {}) -> None:  # noqa: B006  never mutated
-        super().__init__(tasks)
+    def __init__(self, tasks: tuple[Task, ...], *, weights: dict[str, float] = {}, **options: Any) -> None:  # noqa: B006
+        super().__init__(tasks, **options)
         names = [task.name for task in tasks]
         for name, weight in weights.items():
             if name not in names:
@@ -54,6 +56,3 @@ class Fixed(LossWeighting):
 
     def forward(self, losses_T: Tensor, active_T: Tensor) -> Tensor:
         return (self.weights_T * losses_T).sum()
-
-    def effective_weights(self) -> Tensor:
-        return self.weights_T

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,9 +34,7 @@ class PCGrad(GramWeighting):
 
     Args:
         tasks: The tasks, in the order of the losses.
-        scope: Whose gradients are compared. `trunk`: parameters that two or more tasks reach, without embeddings; `all`:
-            with them; `representation`: the embedding layer's output.
-        head_gradients: What parameters that belong to one task get: its `own` gradient, or the `weighted` one.
+        options: Those of `GramWeighting`.
 
     Shape:
         gram_AA: (A, A), losses_A: (A,), active_T: (T,) -> (A,), each weight at least 1.
@@ -50,14 +48,8 @@ class PCGrad(GramWeighting):
 
     stream: Tensor
 
-    def __init__(
-        self,
-        tasks: tuple[Task, ...],
-        *,
-        scope: Literal["trunk", "all", "representation"] = "trunk",
-        head_gradients: Literal["own", "weighted"] = "own",
-    ) -> None:
-        super().__init__(tasks, scope, head_gradients)
+    def __init__(self, tasks: tuple[Task, ...], **options: Any) -> None:
+        super().__init__(tasks, **options)
         self.register_buffer("stream", torch.tensor([int(torch.randint(2**62, ())), 0]))  # seed and step
 
     def weights(self, gram_AA: Tensor, losses_A: Tensor, active_T: Tensor) -> Tensor:

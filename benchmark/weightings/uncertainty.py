@@ -33,6 +33,7 @@ class Uncertainty(LossWeighting):
     Args:
         tasks: The tasks, in the order of the losses.
         learning_rate: Learning rate of the log variances; the model has its own.
+        options: Those of `Weighting`.
 
     Shape:
         losses_T: (T,), active_T: (T,) -> scalar.
@@ -50,8 +51,8 @@ class Uncertainty(LossWeighting):
 
     factors_T: Tensor
 
-    def __init__(self, tasks: tuple[Task, ...], *, learning_rate: float = 0.025) -> None:
-        super().__init__(tasks)
+    def __init__(self, tasks: tuple[Task, ...], *, learning_rate: float = 0.025, **options: Any) -> None:
+        super().__init__(tasks, **options)
         if not learning_rate > 0:
             raise ValueError(f"weighting.learning_rate must be greater than 0, found {learning_rate}")
         self.learning_rate = learning_rate
@@ -66,6 +67,3 @@ class Uncertainty(LossWeighting):
         s_T = self.log_variances_T
         terms_T = self.factors_T * torch.exp(-s_T) * losses_T + s_T / 2
         return torch.where(active_T, terms_T, 0.0).sum()
-
-    def effective_weights(self) -> Tensor:
-        return (self.factors_T * torch.exp(-self.log_variances_T)).detach()

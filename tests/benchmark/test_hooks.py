@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from architectures import Architecture
 from benchmark.schema import Schema, Task
@@ -29,7 +29,7 @@ class Net(Architecture):
 
 def test_the_hooks_are_these() -> None:
     assert sorted(HOOKS[Architecture]) == ["forward", "frozen", "gates", "requires", "training_step"]
-    assert sorted(HOOKS[Weighting]) == ["after_step", "effective_weights", "on_epoch_end", "param_groups"]
+    assert sorted(HOOKS[Weighting]) == ["after_step", "on_epoch_end", "param_groups"]
     assert (HOOKS[LossWeighting], HOOKS[GramWeighting], HOOKS[JacobianWeighting]) == (
         ["forward"],
         ["weights"],
@@ -49,8 +49,7 @@ def test_an_attribute_that_hides_a_hook_of_an_architecture_is_named(hook: str, v
 @pytest.mark.parametrize("base", [LossWeighting, GramWeighting, JacobianWeighting])
 def test_an_attribute_that_hides_a_hook_of_a_weighting_is_named(base: type[Weighting]) -> None:
     class Method(base):  # type: ignore[misc, valid-type]
-        def effective_weights(self) -> Tensor:
-            return torch.ones(len(self.tasks))
+        """With no method of its own."""
 
     made = Method(SCHEMA.tasks)
     for hook in (*HOOKS[Weighting], *HOOKS[base]):

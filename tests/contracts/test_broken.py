@@ -116,16 +116,10 @@ class Sum(LossWeighting):
     def forward(self, losses_T: Tensor, active_T: Tensor) -> Tensor:
         return losses_T.sum()
 
-    def effective_weights(self) -> Tensor:
-        return torch.ones(len(self.tasks))
-
 
 class First(Sum):
     def forward(self, losses_T: Tensor, active_T: Tensor) -> Tensor:
-        return (self.effective_weights() * losses_T).sum()
-
-    def effective_weights(self) -> Tensor:
-        return torch.tensor([2.0, *[1.0] * (len(self.tasks) - 1)])
+        return losses_T.sum() + losses_T[0]
 
 
 class Forgetful(Sum):
@@ -136,9 +130,6 @@ class Forgetful(Sum):
     def forward(self, losses_T: Tensor, active_T: Tensor) -> Tensor:
         self.steps += 1
         return losses_T.sum() * self.steps
-
-    def effective_weights(self) -> Tensor:
-        return torch.full((len(self.tasks),), float(self.steps))
 
 
 class Backwards(Sum):
@@ -156,9 +147,6 @@ class MeanOfActive(Sum):
     def forward(self, losses_T: Tensor, active_T: Tensor) -> Tensor:
         self.last_T.copy_(active_T / active_T.sum())
         return (self.last_T * losses_T).sum()
-
-    def effective_weights(self) -> Tensor:
-        return self.last_T
 
 
 class Replaces(MeanOfActive):

@@ -78,7 +78,7 @@ class Constant(GramWeighting):
     """Given weights; remembers the Gram matrix that it saw."""
 
     def __init__(self, given: tuple[float, ...], scope: Scope = "trunk", head_gradients: Heads = "own") -> None:
-        super().__init__(TASKS, scope, head_gradients)
+        super().__init__(TASKS, scope=scope, head_gradients=head_gradients)
         self.given = torch.tensor(given, dtype=torch.float64)
         self.gram: Tensor | None = None
 
@@ -93,10 +93,10 @@ class Combined(JacobianWeighting):
     """A given combination of the gradients; remembers them."""
 
     def __init__(self, combination: Callable[[Tensor], Tensor], scope: Scope = "trunk") -> None:
-        super().__init__(TASKS, scope)
+        super().__init__(TASKS, scope=scope)
         self.combination = combination
 
-    def combine(self, gradients_TP: Tensor, losses_T: Tensor, active_T: Tensor) -> Tensor:
+    def combine(self, gradients_TP: Tensor, losses_T: Tensor, active_T: Tensor, sizes: tuple[int, ...]) -> Tensor:
         self.gradients = gradients_TP.clone()
         return self.combination(gradients_TP)
 
@@ -200,7 +200,7 @@ def test_where_nothing_is_shared_the_update_is_that_of_the_plain_sum(scope: Scop
     expected = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
     step(model, weighting)
     assert weighting.gram is None
-    assert weighting.effective_weights().tolist() == [1, 1]
+    assert weighting.last_weights_T.tolist() == [1, 1]
     assert all(torch.equal(p.grad, expected[name]) for name, p in model.named_parameters() if p.grad is not None)
     assert all(p.grad is not None for p in model.parameters())
 
@@ -215,7 +215,7 @@ def test_a_task_without_a_label_takes_no_part(model_class: type[nn.Module], scop
     mask = torch.tensor([True, False])
     backward(engine, losses_of(model) * mask, mask, None)
     factor = 1 if weighting.gram is None else 3
-    assert weighting.effective_weights().tolist() == [factor, 0]
+    assert weighting.last_weights_T.tolist() == [factor, 0]
     found = gradients(model)
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(found[name], factor * first.get(name, torch.zeros_like(parameter)))
@@ -300,7 +300,7 @@ def test_gradients_that_are_not_finite_reach_no_solver() -> None:
     engine = GradientEngine(model, weighting)
     backward(engine, losses_of(model) * torch.tensor([1.0, torch.nan]), ALL_ACTIVE, None)
     assert weighting.gram is None
-    assert weighting.effective_weights().isnan().all()
+    assert weighting.last_weights_T.isnan().all()
 
 
 def test_the_representation_needs_a_shared_embedding() -> None:
@@ -365,11 +365,11 @@ def test_the_model_s_type_need_not_be_that_of_the_losses(
     if kind is Constant or scope != "representation":
         assert_same({name: gradients(model)[name]}, {name: 2 * per_task[0][name] + 0.25 * per_task[1][name]})
     assert all(p.grad is not None and p.grad.dtype is parameters for p in model.parameters())
-    assert weighting.effective_weights().dtype is torch.float32
+    assert weighting.last_weights_T.dtype is torch.float32
 
 
 def test_gradients_that_are_not_finite_have_the_model_s_type_too() -> None:
     model, weighting = SharedBottom().double(), Constant((1, 1))
     losses_T = losses_of(model).float() * torch.tensor([1.0, torch.nan])
     backward(GradientEngine(model, weighting), losses_T, ALL_ACTIVE, None)
-    assert weighting.effective_weights().isnan().all()
+    assert weighting.last_weights_T.isnan().all()

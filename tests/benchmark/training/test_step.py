@@ -13,7 +13,7 @@ from benchmark.contracts.toys import LIKE, SECONDS, build, make_batch, make_sche
 from benchmark.settings.config import TrainerConfig
 from benchmark.training.gradients import GradientEngine
 from benchmark.training.optimizer import Optimizer, Schedule
-from benchmark.training.step import EagerStep, PlainBackward, make_step
+from benchmark.training.step import EagerStep, LossBackward, make_step
 from benchmark.training.targets import TaskLosses
 from benchmark.weightings import GramWeighting, JacobianWeighting, LossWeighting, Weighting
 from tests.toys import with_columns
@@ -23,7 +23,7 @@ OBSERVED = (True, True)
 
 
 class Sum(LossWeighting):
-    """The sum, which counts its calls in place once the update is done, as FAMO changes its weights."""
+    """The weighted sum, which counts its calls in place once the update is done, as FAMO changes its weights."""
 
     weights_T: Tensor
 
@@ -33,10 +33,7 @@ class Sum(LossWeighting):
         self.seen: list[tuple[Tensor, Tensor]] = []
 
     def forward(self, losses_T: Tensor, active_T: Tensor) -> Tensor:
-        return losses_T.sum()
-
-    def effective_weights(self) -> Tensor:
-        return self.weights_T
+        return (self.weights_T * losses_T).sum()
 
     def after_step(self, losses_T: Tensor, recompute: Callable[[], Tensor]) -> None:
         self.seen.append((losses_T, recompute()))
@@ -55,7 +52,7 @@ class Total(JacobianWeighting):
     def __init__(self) -> None:
         super().__init__(SCHEMA.tasks)
 
-    def combine(self, gradients_AP: Tensor, losses_A: Tensor, active_T: Tensor) -> Tensor:
+    def combine(self, gradients_AP: Tensor, losses_A: Tensor, active_T: Tensor, sizes: tuple[int, ...]) -> Tensor:
         return gradients_AP.sum(dim=0)
 
 
@@ -75,7 +72,7 @@ def batch_of(rows: int, numeric: torch.dtype = torch.float32) -> Batch:
 
 
 @pytest.mark.parametrize(
-    ("weighting", "backward"), [(Sum, PlainBackward), (Ones, GradientEngine), (Total, GradientEngine)]
+    ("weighting", "backward"), [(Sum, LossBackward), (Ones, GradientEngine), (Total, GradientEngine)]
 )
 def test_the_weighting_s_class_decides_the_backward(weighting: type[Weighting], backward: type) -> None:
     assert type(make(weighting())[1].backward) is backward

@@ -22,7 +22,7 @@ def run_window(weighting: DWA, steps: list[Tensor], active: Tensor = ACTIVE) -> 
     weights = []
     for losses_T in steps:
         total = weighting(losses_T, active)
-        weights.append(weighting.effective_weights().clone())
+        weights.append(weighting.weights_T.clone())
         assert total == pytest.approx(float((weights[-1] * losses_T).sum()))
     return weights
 
@@ -30,16 +30,16 @@ def run_window(weighting: DWA, steps: list[Tensor], active: Tensor = ACTIVE) -> 
 def test_it_is_equal_for_two_epochs_and_then_follows_the_ratio_of_their_losses() -> None:
     weighting = DWA(TASKS)
     for mean_losses_T in (FIRST, SECOND):
-        assert weighting.effective_weights().tolist() == [1, 1, 1]
+        assert weighting.weights_T.tolist() == [1, 1, 1]
         weighting.on_epoch_end(mean_losses_T)
-    torch.testing.assert_close(weighting.effective_weights(), WEIGHTS)
+    torch.testing.assert_close(weighting.weights_T, WEIGHTS)
     assert float(weighting(FIRST, ACTIVE)) == pytest.approx(float(WEIGHTS @ FIRST))
 
 
 def test_by_epochs_the_steps_do_not_matter() -> None:
     weighting = DWA(TASKS)
     run_window(weighting, [FIRST, SECOND, FIRST])
-    assert weighting.effective_weights().tolist() == [1, 1, 1]
+    assert weighting.weights_T.tolist() == [1, 1, 1]
 
 
 def test_a_window_of_steps_acts_within_the_epoch_and_ignores_its_end() -> None:
@@ -49,14 +49,14 @@ def test_a_window_of_steps_acts_within_the_epoch_and_ignores_its_end() -> None:
     weighting.on_epoch_end(torch.tensor([9.0, 1, 1]))
     assert [w.tolist() for w in weights[:4]] == [[1, 1, 1]] * 4
     torch.testing.assert_close(weights[4], WEIGHTS)
-    torch.testing.assert_close(weighting.effective_weights(), WEIGHTS)
+    torch.testing.assert_close(weighting.weights_T, WEIGHTS)
 
 
 def test_weights_sum_to_the_number_of_tasks_and_a_high_temperature_evens_them() -> None:
     weighting = DWA(TASKS, temperature=1e6)
     weighting.on_epoch_end(FIRST)
     weighting.on_epoch_end(SECOND)
-    torch.testing.assert_close(weighting.effective_weights(), torch.ones(3), rtol=0, atol=1e-5)
+    torch.testing.assert_close(weighting.weights_T, torch.ones(3), rtol=0, atol=1e-5)
     assert float(WEIGHTS.sum()) == pytest.approx(3)
 
 
@@ -65,14 +65,14 @@ def test_a_window_takes_means_over_the_steps_with_a_label() -> None:
     missing = torch.tensor([True, True, False])
     for losses_T, active in ((FIRST, missing), (FIRST, ACTIVE), (SECOND, ACTIVE), (SECOND, missing), (FIRST, ACTIVE)):
         weighting(losses_T * active, active)
-    torch.testing.assert_close(weighting.effective_weights(), WEIGHTS)
+    torch.testing.assert_close(weighting.weights_T, WEIGHTS)
 
 
 def test_a_task_without_a_label_in_a_window_has_a_ratio_of_one() -> None:
     weighting, never = DWA(TASKS, window=1), torch.tensor([True, True, False])
     for losses_T in (FIRST, SECOND, FIRST):
         weighting(losses_T * never, never)
-    torch.testing.assert_close(weighting.effective_weights(), WITHOUT_THIRD)
+    torch.testing.assert_close(weighting.weights_T, WITHOUT_THIRD)
 
 
 @pytest.mark.parametrize("without", [1, 2])
@@ -81,7 +81,7 @@ def test_a_task_without_a_label_in_an_epoch_has_a_ratio_of_one(without: int) -> 
     weighting, never = DWA(TASKS), torch.tensor([True, True, False])
     for epoch, mean_losses_T in enumerate((FIRST, SECOND), start=1):
         weighting.on_epoch_end(mean_losses_T * never if epoch == without else mean_losses_T)
-    torch.testing.assert_close(weighting.effective_weights(), WITHOUT_THIRD)
+    torch.testing.assert_close(weighting.weights_T, WITHOUT_THIRD)
 
 
 def test_a_window_changes_its_state_in_place_and_does_not_disturb_the_backward() -> None:
@@ -91,7 +91,7 @@ def test_a_window_changes_its_state_in_place_and_does_not_disturb_the_backward()
     for scale in (FIRST, SECOND, FIRST, SECOND, FIRST):
         losses_T.grad = None
         torch.autograd.backward(weighting(losses_T * scale, ACTIVE))
-        torch.testing.assert_close(losses_T.grad, weighting.effective_weights() * scale)
+        torch.testing.assert_close(losses_T.grad, weighting.weights_T * scale)
     assert all(buffer is buffers[name] for name, buffer in weighting.named_buffers())
     assert {name: buffer.data_ptr() for name, buffer in weighting.named_buffers()} == places
 

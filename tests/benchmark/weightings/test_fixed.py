@@ -23,8 +23,8 @@ def test_equal_is_the_sum() -> None:
 def test_weights_go_by_name_and_are_one_unless_said() -> None:
     weighting = Fixed(TASKS, weights={"purchase": 5})
     assert float(weighting(LOSSES, ACTIVE)) == 0.5 + 5 * 0.25
-    assert weighting.effective_weights().tolist() == [1, 5]
-    assert Fixed(TASKS).effective_weights().tolist() == [1, 1]
+    assert weighting.weights_T.tolist() == [1, 5]
+    assert Fixed(TASKS).weights_T.tolist() == [1, 1]
 
 
 def test_an_unknown_task_is_named_with_the_known_ones() -> None:
