@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 
 import pytest
 
+from benchmark.settings.listing import parameters
 from benchmark.settings.registry import Registry, architectures, datasets, weightings
 
 
@@ -35,6 +35,5 @@ def test_a_weighting_names_its_paper_and_shapes(name: str) -> None:
     ],
 )
 def test_a_docstring_has_every_parameter(registry: Registry, name: str) -> None:
-    described = (registry.get(name).__doc__ or "").partition("Args:")[2]
-    for field in dataclasses.fields(registry.config(name)):
-        assert field.name == "name" or f" {field.name}: " in described, field.name
+    for parameter in parameters(registry, name):
+        assert parameter.meaning, parameter.key
