@@ -100,11 +100,11 @@ class Predictor:
 
 
 def locate(record: Record | str | Path) -> tuple[Record, Path]:
-    """A finished record and its path; of a folder, the run with a checkpoint that is best on validation.
+    """A finished record and its path; in a folder, the run with a checkpoint that is best on validation.
 
     Raises:
         FileNotFoundError: if there is no record.
-        ValueError: if the path is no record, the run did not finish, or a folder has no checkpoint or several data sets.
+        ValueError: if the path is not a record, the run did not finish, or a folder has no checkpoint or several data sets.
     """
     if isinstance(record, Record):
         path = record.path(record.config["results_dir"])
