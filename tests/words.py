@@ -71,7 +71,7 @@ PATTERNS = {
 
 _ISE = "normal|standard|initial|general|regular|summar|random|visual|token|serial|special|parametr|maxim|minim|recogn|organ"
 SPELLINGS = {
-    # American: British. Exempt: names in backticks, the optimizer (PyTorch's word), and capitals inside a sentence (a paper's title)
+    # American: British. Exempt: names in backticks, the optimizer (PyTorch's word), and a capital inside a sentence (a title)
     r"colors?|colored": "colour",
     r"behaviors?": "behaviour",
     r"neighbors?|neighboring": "neighbour",
@@ -122,8 +122,8 @@ def rules(text: str) -> Iterator[str]:
             yield f"{advice} (found: {text[max(match.start() - 20, 0) : match.end() + 20]!r})"
     for american, british in SPELLINGS.items():
         for match in re.finditer(rf"\b(?:{american})\b", text, flags=re.IGNORECASE):
-            is_title = match.group()[0].isupper() and re.search(r"[^.?!] ?$", text[: match.start()])
-            if not is_title:
+            inside = re.search(r"[^.?!\s]\s?$", text[: match.start()])
+            if not (inside and match.group()[0].isupper()):
                 yield f"British spelling: {british} (found: {match.group()!r})"
 
 

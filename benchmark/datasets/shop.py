@@ -214,8 +214,8 @@ class Shop(Dataset):
     for a squared error.
 
     This project made the model; it is not fitted to a real shop. At its default size there are on average 530 train rows
-    for a user and 1070 for an item, and a good architecture comes within .01 AUC and 5 % MSE of the best reachable in
-    about ten epochs. More users or items for the same rows, a higher `rank`, `affinity` or `skew`, or a lower `signal` or
+    for a user and 1070 for an item. In about ten epochs a good architecture comes within .01 AUC and 5 % MSE of the best
+    reachable. More users or items for the same rows, a higher `rank`, `affinity` or `skew`, or a lower `signal` or
     `attribute_share` makes it harder.
 
     Args:

@@ -83,8 +83,8 @@ class Synthetic(Dataset):
     2020, doi 10.1145/3383313.3412236, prints $\alpha, \beta \sim N(0, 1)$, $c = 1$, $m = 10$, $d = 512$ and 1.4
     million rows.
 
-    The defaults are PLE's, except for the size; $d = 100$ is the MMoE paper's. With 50 000 rows a run takes about ten
-    seconds, and the prepared arrays take 20 MB. Within the default 30 epochs the default MMoE explains 96 % of the variance,
+    The defaults are PLE's, except for the size; $d = 100$ is the MMoE paper's. With 50 000 rows, a run takes about ten
+    seconds and the prepared arrays 20 MB. Within the default 30 epochs the default MMoE explains 96 % of the variance,
     where the noise leaves 99 %, and it is still improving. PLE's own size would take 6 GB in float64.
     The public code keras-mmoe uses $d = 100$, $c = 0.3$, $m = 5$, $p = 0.8$ and 12 000 rows.
 
