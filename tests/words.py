@@ -55,7 +55,7 @@ PATTERNS = {
     r"\btold from\b": "say: distinguished from",
     r"\bnothing of\b": "say: nothing about, none of",
     r"(?<!\w )\bthe same of\b": "say: the same for",
-    r"\bstands? (?:in|on|under|below|beside|at|there|right|where|behind|alone)\b": "say: is in, is on, is right-aligned",
+    r"\bstands? (?:in|on|under|below|beside|at|there|left|right|where|what|behind|alone)\b": "say: is in, is on, is right-aligned",
     r"\banew\b": "say: again, new",
     r"\bgo(?:es)? on\b": "say: continues",
     r"\bwhat is there\b|\bthose there are\b|\bas they are there\b": "say: what exists",
