@@ -32,7 +32,7 @@ LONGEST = 35
 """Words of a sentence."""
 
 _EACH = "task|row|run|seed|method|model|trial|search|step|epoch|batch|user|item|pair|record|line|column|cell|name|draw|cluster"
-_EACH += "|comparison|replicate|data set|panel|head|sweep|day|point|sentence|value|query|class|type|dimension"
+_EACH += "|command|comparison|replicate|data set|panel|head|sweep|day|point|sentence|value|query|class|type|dimension"
 _NOT = "of|for|in|on|or|and|that|is|to|with|by|from|as|than|at|per|not|has|if|where|when|what|which|gives|needs|being"
 _NOT = rf"(?!(?:{_NOT}|without|have|make|starts|after|found) )"
 PATTERNS = {

@@ -161,7 +161,7 @@ def _check_label(task: Task, label: np.ndarray, split: np.ndarray) -> None:
     train = train[~np.isnan(train)]
     if not len(train):
         raise ValueError(
-            f"task {task.name!r}: no label is observed in train; leave the task out of dataset.tasks, or split otherwise"
+            f"task {task.name!r}: no label is observed in train; leave the task out of dataset.tasks, or choose another split"
         )
     KINDS[task.kind].check(task, label, train)
 

@@ -178,7 +178,7 @@ def data_of(record: Record) -> Data:
             f"data set {name} has changed since run {record.id}: expected fingerprint {expected}, found {now}"
         )
     if data.schema != schema_of(record):
-        raise ValueError(f"data set {name} is now prepared otherwise than for run {record.id}: run it again")
+        raise ValueError(f"data set {name} is now prepared differently than for run {record.id}: run it again")
     return data
 
 

@@ -141,7 +141,9 @@ class Sweeper(BasicSweeper):
         for override in overrides:
             check_sweep(override)
             if override.key_or_group == "experiment" and override.is_sweep_override():
-                raise ValueError(f"{override.input_line}: one experiment a command, as each brings a sweep of its own")
+                raise ValueError(
+                    f"{override.input_line}: one experiment per command, because each brings its own sweep"
+                )
         for key in (key for rule in self.leave_out for key in rule):
             if key.partition(".")[0] not in known:
                 raise ValueError(unknown("key of hydra.sweeper.leave_out", key, known))
