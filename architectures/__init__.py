@@ -25,11 +25,11 @@ class Architecture(nn.Module):
     """Base of all architectures.
 
     Args:
-        schema: Fields and tasks: all that an architecture may know of the data. Keyword-only parameters are the config.
+        schema: Fields and tasks: all that an architecture may know about the data. Keyword-only parameters are the config.
 
     Attributes:
-        shares: May two tasks reach one parameter? Where none do, whatever the parameters are, sweeps train the plain weighting
-            in place of those that combine gradients.
+        shares: Can two tasks ever reach the same parameter? If not, sweeps train the plain weighting instead of weightings
+            that combine gradients.
 
     Raises:
         ValueError: if an attribute is given the name of a method, `self.gates = ...`.

@@ -1,8 +1,8 @@
 """The exact, fast first layer: a Linear over concatenated field embeddings, without the concatenation.
 
-Axes: B rows of a batch, F categorical fields, V rows of an embedding table, d embedding width, N numeric fields,
-D = F d + N input width, O output units, n fields of a bucket padded to M values, R rows of the product table, G groups
-of fields, J rows of the joint table, K looked-up fields.
+Axes of the input: B rows of a batch, F categorical fields, V rows of an embedding table, d embedding width, N numeric
+fields, D = F d + N input width, O output units. Axes of the tables: n fields of a bucket padded to M values, R rows of the
+product table, G groups of fields, J rows of the joint table, K looked-up fields.
 
 For row b the layer is  h_b = c + sum_f W_f e_f[x_bf] + W_num n_b.  Where a field has few values, the products
 P_f = E_f W_f' of all its V_f embeddings cost less than the products of B looked-up rows: it is factored. Factored
@@ -14,12 +14,12 @@ sums of two rows of P. So there are fewer rows to add:
 with c added to the rows of one group. All of this is the same sum in another order: nothing is approximated, and a
 combination of values that train never saw has its row too.
 
-The gradient of a looked-up row is the sum of dh_b over the rows b that hold it: again a sum of looked-up rows, for which
-`embedding_bag` on the transposed incidence (row numbers grouped by value) is much faster than its own backward.
+The gradient of a looked-up row is the sum of dh_b over the rows b that hold it. That is again a sum of looked-up rows:
+`embedding_bag` on the transposed incidence (row numbers grouped by value) computes it much faster than its own backward.
 
-Fields come in ascending order of cardinality, in the tables and in the columns of W (see `FeatureEmbedding`). So
-factored fields are the first ones of the small table, and fields of similar size stand side by side: a bucket of them is
-a view, padded to one shape, and its products are one `bmm`. `_plan.py` decides.
+Fields come in ascending order of cardinality, in the tables and in the columns of W (see `FeatureEmbedding`). So the
+small table begins with the factored fields, and fields of similar size are side by side. A bucket of them is a view, padded
+to one shape, and its products are one `bmm`. `_plan.py` decides.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the first layer does with which field at one batch size: factored and joined in groups, or looked up.
 
-Axes: as in `_first_layer`, which says what for: B rows of a batch, F fields, d embedding width, O output units, n fields
+Axes, explained in `_first_layer`: B rows of a batch, F fields, d embedding width, O output units. In the tables: n fields
 of a bucket padded to M values, R rows of the product table, G groups of fields, J rows of the joint table, K looked-up
 fields.
 """
@@ -91,7 +91,7 @@ class Plan:
         factored_values: The number of their values.
         buckets: They cover the factored fields.
         rows: (R,) rows of the small table; padding repeats row 0.
-        real: (factored_values,) which of the R rows are no padding.
+        real: (factored_values,) True for the R rows that are not padding.
         first_group: The number of joint values of the first group.
         to_joint: (F, G) float64 and joint_start: (G,): codes @ to_joint + joint_start are rows of the joint table.
         join: From the product table to the joint table; split: its transpose.
@@ -117,8 +117,8 @@ def make_plan(cardinalities: Sequence[int], positions: Sequence[int], batch_size
     """Decides for every field, and lays out the product table and the joint table.
 
     Args:
-        cardinalities: Of the fields, ascending.
-        positions: Where the codes of each stand in the batch.
+        cardinalities: The fields' cardinalities, ascending.
+        positions: The column of each field's codes in the batch.
         batch_size: B.
         num_large: How many fields, the last ones, are in the large table; they are never factored.
     """

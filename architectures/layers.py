@@ -1,7 +1,8 @@
 """Building blocks of the architectures: feature embedding, parallel MLPs, towers.
 
-Axes: B batch, F categorical fields, N numbers beside them (numeric fields, and what fields of other kinds are embedded to),
-d embedding width, D = F d + N input width, U parallel units (experts, towers), H hidden width, E experts, T tasks.
+Axes of the input: B batch, F categorical fields, N numbers beside them (numeric fields and the embeddings of other kinds
+of fields), d embedding width, D = F d + N input width. Axes of the network: U parallel units (experts, towers), H hidden
+width, E experts, T tasks.
 
 A unit (one expert, one gate, one tower) keeps Parameters of its own, and the batched product stacks them at forward
 time: so autograd can tell which tasks reach it.
@@ -54,7 +55,7 @@ class EmbeddingTable(nn.Embedding):
 
     Args:
         fields: In the order of their rows.
-        positions: Where the codes of each stand in the batch.
+        positions: The column of each field's codes in the batch.
         embedding_dim: d.
         is_large: May the table have an optimizer of its own? See `benchmark.training.optimizer.Optimizer`.
     """
@@ -90,10 +91,10 @@ class EmbeddingTable(nn.Embedding):
 
 
 class FeatureEmbedding(nn.Module):
-    """Every categorical field a table of d-vectors, numeric fields as they are, fields of other kinds as their kind says.
+    """Categorical fields as rows of tables of d-vectors, numeric fields unchanged, other fields as their kind says.
 
-    Fields stand in ascending order of cardinality, which is the order of the first layer's inputs too. All up to
-    `LARGE_FIELD` values lie in one `EmbeddingTable`, `small`; the others in `large`, which is None where there are none.
+    Fields are in ascending order of cardinality, and so are the first layer's inputs. Fields of up to `LARGE_FIELD` values
+    share one `EmbeddingTable`, `small`; larger ones share `large`, which is None if there are none.
     `factored` switches between the fast first layer and the plain product; both compute the same (tests use it). A
     forward hook on a table asks for the plain product too, and sees the table's rows, (B, its fields, d).
 

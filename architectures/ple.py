@@ -1,7 +1,7 @@
 """PLE: progressive layered extraction; with one level, CGC: customized gate control.
 
-Axes: B batch, D input, T tasks, U units (one per task and, last, the shared one), E experts of a level, N experts that
-a task's gate sees, I input and H hidden width of a level.
+Axes: B batch, D input, T tasks, U units (one per task and, last, the shared one). In a level: E experts, N experts that a
+task's gate sees, I input width, H hidden width.
 """
 
 from __future__ import annotations
@@ -158,8 +158,8 @@ class Level(nn.Module):
         """All units on the embedded input, in one product.
 
         Returns:
-            Experts before their ReLU, (B, E, H); logits of the tasks' gates, (B, T, N); of the shared gate, (B, 1, E),
-            or None.
+            Experts before their ReLU, (B, E, H); logits of the tasks' gates, (B, T, N); logits of the shared gate,
+            (B, 1, E), or None.
         """
         if not self.shared_gate:
             experts_BEH, tasks_BTN = embedded.linear(self.experts, self.task_gates)

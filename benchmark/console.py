@@ -1,4 +1,4 @@
-"""Output on a console that cannot show every sign (cp1252, GBK, ASCII): others stand in for those that it lacks."""
+"""Output on a console that cannot show every character (cp1252, GBK, ASCII): missing ones are replaced by similar ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STAND_INS = {
     "≤": "<=", "≥": ">=", "→": "->", "↑": "^", "↓": "v", "Δ": "d", "●": "o", "†": "+", "‡": "++", "“": '"', "”": '"',
     "‘": "'", "’": "'", "█": "#", "ß": "ss",
 }  # fmt: skip
-"""Of the signs that reports and messages use."""
+"""Replacements for the characters that reports and messages use."""
 
 
 def allow_any_console() -> None:

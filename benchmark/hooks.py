@@ -10,8 +10,8 @@ def refuse_hiding(owner: object, name: str, value: object) -> None:
 
     Args:
         owner: The object that is to have the attribute.
-        name: Of the attribute.
-        value: Of the attribute.
+        name: The attribute's name.
+        value: The attribute's value.
 
     Raises:
         ValueError: with the class that has the method.

@@ -200,7 +200,7 @@ class Binary(Kind):
         if (train_R == train_R[0]).all():
             raise ValueError(
                 f"task {task.name!r}: all {len(train_R)} labels in train are of one class, {train_R[0]:.0f}; leave the task out of "
-                "dataset.tasks, or split otherwise"
+                "dataset.tasks, or choose another split"
             )
 
     def describe(self, task: TaskLike) -> str:

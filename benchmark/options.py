@@ -45,7 +45,7 @@ def margins_of(option: str, words: tuple[str, ...], also: tuple[str, ...] = ()) 
         also: What is known beside the headline metrics.
 
     Raises:
-        ValueError: for an unknown metric, or a value that is no margin.
+        ValueError: for an unknown metric, or a value that is not a margin.
     """
     from benchmark.kinds import check_headlines
     from benchmark.statistics import Margin

@@ -1,4 +1,4 @@
-"""Entry points: how an outside package adds to our tables, and what to say where one is missing. Imports nothing of ours."""
+"""Entry points: how an outside package adds to our tables, and what to say if one is missing. Imports none of our modules."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def missing_hint(what: str, *, has_near: bool) -> str:
 
 
 def _where(error: Exception) -> str:
-    """Type, place and message of an error: of a syntax error its own place, else the line that raised it."""
+    """Type, place and message of an error. The place is where the syntax is wrong, or the line that raised the error."""
     name = type(error).__name__
     if isinstance(error, SyntaxError):
         return f"{name} in {error.filename}, line {error.lineno}: {error.msg}"

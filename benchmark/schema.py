@@ -322,7 +322,7 @@ def _other_from_json(value: dict[str, Any]) -> OtherField:
     if kind not in _OTHER_KINDS:
         known = ", ".join(_OTHER_KINDS) or "none"
         raise ValueError(
-            f"field {value['name']!r} is of the unknown kind {kind!r}; known: {known}; is the package that brings it installed?"
+            f"field {value['name']!r} has the unknown kind {kind!r}; known: {known}; is the package that brings it installed?"
         )
     return _OTHER_KINDS[kind](**values)
 

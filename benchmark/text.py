@@ -61,7 +61,7 @@ def decimals(intervals: Iterable[Interval]) -> int:
 
 
 def number(value: float | None, places: int = 4) -> str:
-    """A number with so many decimals, without a sign on zero; a dash for None."""
+    """A number with `places` decimals, without a sign on zero; a dash for None."""
     return ABSENT if value is None else f"{value:z.{places}f}"
 
 
@@ -117,7 +117,7 @@ def in_seconds(seconds: float | None) -> str:
 
 
 def listed(names: Iterable[str], most: int = 8) -> str:
-    """Names joined by commas; of very many the first, and how many more there are."""
+    """Names joined by commas. If there are more than `most`, the first ones and how many more there are."""
     found = list(names)
     more = f" and {len(found) - most:,} more" if len(found) > most else ""
     return ", ".join(found[:most]) + more

@@ -26,6 +26,7 @@ def test_every_checked_file_keeps_the_rules() -> None:
         "Two seeds at least.",
         "A record says nothing of its seed.",
         "The behavior of the optimizer.",
+        "It works. Modeling is hard.",
         "It is normalized.",
         "Those that finished no run come last.",
         "word " * 36 + ".",
@@ -43,6 +44,7 @@ def test_what_is_not_plain_is_found(text: str) -> None:
         "If it is no longer needed, and no worse than before.",
         "The values depend on the method and the trial number: one value per trial.",
         "Of course, `this is no X` is code; the optimizer normalises.",
+        "J. Ma et al.: Modeling Task Relationships, KDD 2018.",
         "word " * 20 + "end. " + "Word " * 20 + "end.",
     ],
 )

@@ -92,7 +92,7 @@ def leave_one_class(folder: Path) -> None:
         (
             "census_income",
             leave_one_class,
-            "^task 'income': all 2700 labels in train are of one class, 0; leave the task out of dataset.tasks, or split otherwise$",
+            "^task 'income': all 2700 labels in train are of one class, 0; leave the task out of dataset.tasks, or choose another split$",
         ),
     ],
     ids=["truncated", "truncated gzip", "wrong type", "one class"],

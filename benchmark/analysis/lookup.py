@@ -11,7 +11,7 @@ from benchmark.text import listed, near, unknown
 
 
 def find_baseline(group: Group, wanted: str) -> str | None:
-    """The method to compare with, of those that have finished runs: `wanted` tuned where it is, else as `find_method`.
+    """The method to compare with, among methods with finished runs: `wanted` as it was tuned, or else as in `find_method`.
 
     What was tuned is judged by what was tuned alike; by a baseline that was not, tuning itself would pass for a gain.
     """
@@ -22,9 +22,10 @@ def find_baseline(group: Group, wanted: str) -> str | None:
 
 
 def find_method(methods: Mapping[str, Sequence[Run]], wanted: str) -> str | None:
-    """The one of these methods that `wanted` names: exactly, or as the only one with this architecture and weighting.
+    """The method that `wanted` names: exactly, or as the only method with this architecture and weighting.
 
-    Of several, those that were tuned stand back, and then those that finished no run: a mistyped parameter is no rival.
+    If several match, untuned methods are preferred, then methods with a finished run: a run with a mistyped parameter that
+    never finished must not make the name ambiguous.
     """
     if wanted in methods:
         return wanted

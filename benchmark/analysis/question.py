@@ -1,12 +1,12 @@
 """What an experiment asks, declared in its runs in advance: the primary endpoint, contrasts, and looks.
 
-The primary question is one test a method, in a family of its own; the tasks are a second family. Contrasts are a third: a
-pair of methods, `mmoe/equal - shared_bottom/equal`; a pair of architectures or weightings, `mmoe - shared_bottom`, each the
-mean over what both were crossed with; or all pairs of a factor, `architecture`.
+The primary question is one test for each method, in a family of its own. The tasks are a second family, contrasts a third.
+A contrast is a pair of methods, `mmoe/equal - shared_bottom/equal`; a pair of architectures or weightings,
+`mmoe - shared_bottom`, each the mean over what both were crossed with; or all pairs of a factor, `architecture`.
 
-An architecture whose tasks share no parameter is no level of the factors. Under a weighting of gradients its runs would be those
-of the plain weighting again. Copies are no evidence: they would count the same seeds several times, and pull every effect of a
-weighting towards zero. In a pair of architectures it is compared under the weightings that it was trained with.
+An architecture whose tasks share no parameter is left out of the factors. Under a gradient weighting its runs would repeat
+the runs of the plain weighting. Such copies would count the same seeds several times, and pull every effect of a weighting
+towards zero. In a pair of architectures it is compared under the weightings that it was trained with.
 """
 
 from __future__ import annotations

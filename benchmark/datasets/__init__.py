@@ -1,7 +1,7 @@
 """Data sets: one file each, a class that declares its tasks and roles without reading data, and builds its splits.
 
-Adding one is one file: parse with a library into a `Table`, say which rows belong to which split, and hand it to
-`prepare`, which fits vocabularies and scales on train only and keeps the arrays in the cache.
+A new data set is one file: parse with a library into a `Table`, say which rows belong to which split, and hand it to
+`prepare`. That fits vocabularies and scales on train only and keeps the arrays in the cache.
 """
 
 from __future__ import annotations

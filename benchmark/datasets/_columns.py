@@ -40,7 +40,7 @@ def cleaned(table: Table) -> Table:
     """The table with every column in its one form.
 
     Raises:
-        ValueError: for a column that is none of its sort or has another length: its name, what was expected and found.
+        ValueError: for a column of the wrong sort or length, with its name, what was expected and what was found.
     """
     split = split_numbers(table.split)
     rows = len(split)
@@ -174,7 +174,7 @@ def _series(what: str, values: Any) -> pl.Series:
 
 
 def _array(what: str, values: Any) -> np.ndarray:
-    """(R,) of what holds the values; of a list or objects, each as it is: numpy would make text of a mixture."""
+    """The values as an array (R,). A list or objects keep each value as it is: numpy would turn a mixture into text."""
     if isinstance(values, np.ma.MaskedArray):
         values = values.tolist()  # None where masked
     if isinstance(values, pl.Series):

@@ -28,8 +28,8 @@ def best_reachable(
         users_R: (R,) integer codes, where the data has users.
 
     Returns:
-        {task: {metric: value}}, as `evaluate` computes and names them; without those that are undefined, and those for
-        which the truth need not be the best prediction (for the absolute error the median is).
+        {task: {metric: value}}, as `evaluate` computes and names them. Undefined metrics are left out, and so are metrics
+        for which the truth need not be the best prediction (for the absolute error the median is best).
     """
     test_R = split_R == TEST
     if users_R is not None:

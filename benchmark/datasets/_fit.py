@@ -26,7 +26,7 @@ class FittedColumn:
         field: As train makes it.
         origin: The column of the table that it is made of.
         values: (R,) int32 or float32, or the arrays of another kind.
-        vocabulary: Of a field with codes, what the numbers from 1 on stand for (None: missing); else None.
+        vocabulary: For a field with codes, the values behind the numbers from 1 on (None: missing); otherwise None.
     """
 
     field: Field

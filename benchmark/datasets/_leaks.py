@@ -65,7 +65,7 @@ def count_repeated(train: Sequence[np.ndarray], test: Sequence[np.ndarray]) -> i
 
     Args:
         train: Arrays of (R, W), of 4 or 8 bytes a number, with the same R.
-        test: The same of the test rows.
+        test: The same for the test rows.
     """
     known, asked = _hashes(train), _hashes(test)
     known.sort()

@@ -1,4 +1,4 @@
-"""The code that reads a data set is a part of the cache's key: after an edit the arrays are made anew."""
+"""The code that reads a data set is a part of the cache's key: after an edit the arrays are made again."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ PACKAGE = __name__.rpartition(".")[0]  # benchmark.datasets, whose text, table a
 def reader_digest(dataset: type) -> str:
     """Hash of the code that decides which arrays a class of data sets has; comments and docstrings do not count.
 
-    It covers the modules of the class and of its bases. Of what these import, it covers the modules of their own packages
-    and of `benchmark.datasets`. It does not cover libraries, and of the rest of `benchmark` nothing: `prepare.FORMAT` does.
-    Of a class in a notebook it covers the methods.
+    It covers the modules of the class and of its bases, and the modules that these import from their own packages and from
+    `benchmark.datasets`. It covers neither libraries nor the rest of `benchmark`, for which there is `prepare.FORMAT`.
+    If the class was defined in a notebook, it covers the methods.
     """
     roots = {cls.__module__ for cls in dataset.__mro__ if cls.__module__ not in sys.stdlib_module_names}
     packages = {PACKAGE, *(name.partition(".")[0] for name in roots if not name.startswith(f"{PACKAGE}."))}
@@ -43,7 +43,7 @@ def reader_digest(dataset: type) -> str:
 
 
 def _tree(name: str) -> ast.Module | None:
-    """A module's syntax tree without docstrings; None for what is no module, or has no source file."""
+    """A module's syntax tree without docstrings; None if it is not a module, or has no source file."""
     try:
         spec = find_spec(name)
         place = None if spec is None else spec.origin
@@ -61,7 +61,7 @@ def _parsed(source: bytes | str) -> ast.Module:
 
 
 def _imported(name: str, tree: ast.Module) -> Iterator[str]:
-    """Full names of what a module imports, inside functions too; some are no modules but names in one."""
+    """Full names of what a module imports, inside functions too; some are names in a module, not modules."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

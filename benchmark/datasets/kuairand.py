@@ -58,12 +58,12 @@ class KuaiRand(Dataset):
 
     Features, 45 columns: the ids, all columns of the user table, the basic columns of the video table (the tags of a
     video are one category together), the tab of the app and the hour. Counts, length and size enter as log1p.
-    These are never features: play time, any feedback (clicks and long views are thresholds of play time), times of
-    stay, and the table of video statistics, whose means cover a month that includes the test days.
+    Play time, times of stay and any feedback are never features: clicks and long views are thresholds of play time. Nor
+    is the table of video statistics, whose means cover a month that includes the test days.
 
     Exact duplicate rows of the log are dropped and counted. Split by date: train to 05-04, validation 05-05 and 05-06,
-    test 05-07 and 05-08. Of the standard logs, the one from 04-22 on is required; the earlier one joins train where it
-    is there. The log of random exposure is not used.
+    test 05-07 and 05-08. The standard log from 04-22 on is required; the earlier standard log joins train if its file
+    exists. The log of random exposure is not used.
 
     Paper: "KuaiRand: An Unbiased Sequential Recommendation Dataset with Randomly Exposed Videos", C. Gao et al.,
     CIKM 2022, arXiv 2208.08696.
@@ -171,6 +171,6 @@ def _side(path: Path, key: str, codes: Types, numbers: tuple[str, ...]) -> pl.Da
 
 
 def _dates(dates: np.ndarray, split: np.ndarray) -> dict[str, Any]:
-    """Split name to its first and last day; of an empty split, nothing."""
+    """Split name to its first and last day; an empty split is left out."""
     parts = {name: dates[split == number] for name, number in SPLITS.items()}
     return {name: [int(part.min()), int(part.max())] for name, part in parts.items() if len(part)}

@@ -45,7 +45,7 @@ class MovieLens100K(Dataset):
     Tasks: `liked` (binary, 4 stars or more) and `rating` (regression, stars).
 
     Features, 25 categorical columns: user, gender, age group (those of MovieLens-1M), occupation; item, year and a flag
-    for each of 19 genres. The year is the one that ends the official title, "(1995)"; two films have none. The time of
+    for each of 19 genres. The year comes from the end of the official title, "(1995)"; two films have none. The time of
     a rating is not a feature. The split is random: 80 % train, 10 % validation, 10 % test.
 
     Paper: "The MovieLens Datasets: History and Context", F. M. Harper and J. A. Konstan, ACM TiiS 5(4), 2015,
@@ -126,7 +126,7 @@ def _official(found: Found) -> Frames:
 
 
 def _recbole(found: Found) -> Frames:
-    """The same of RecBole's atomic files: tabs, and headers that name a type after each column."""
+    """The same for RecBole's atomic files: tabs, and headers that name a type after each column."""
 
     def read(name: str, columns: dict[str, type[pl.DataType]], nullable: tuple[str, ...] = ()) -> pl.DataFrame:
         frame = read_text(found.paths[name], columns, separator="\t", quote=None, nullable=nullable)

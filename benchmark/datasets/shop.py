@@ -213,9 +213,9 @@ class Shop(Dataset):
     the seconds themselves, without a transform: its mean is known in seconds, and the tail of this Gamma is light enough
     for a squared error.
 
-    This project made the model; it stands for no real shop. At its default size a good architecture comes within .01 AUC
-    and 5 % MSE of the best reachable in some ten epochs: on average there are 530 train rows for a user and 1070 for an
-    item. More users or items for the same rows, a higher `rank`, `affinity` or `skew`, or a lower `signal` or
+    This project made the model; it is not fitted to a real shop. At its default size there are on average 530 train rows
+    for a user and 1070 for an item. In about ten epochs a good architecture comes within .01 AUC and 5 % MSE of the best
+    reachable. More users or items for the same rows, a higher `rank`, `affinity` or `skew`, or a lower `signal` or
     `attribute_share` makes it harder.
 
     Args:

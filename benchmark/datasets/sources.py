@@ -44,7 +44,7 @@ class Source:
         name: The folder below MTLBENCH_DATA and in the cache.
         layouts: Format name to its files; the first that is complete is taken.
         url: The official address of an archive.
-        md5: Of that archive; None where the owners may repack it, then `members` says what must be inside.
+        md5: The archive's checksum. None if the owners may repack it; then `members` says what must be inside.
         members: Base name to md5 of an unpacked, uncompressed file of a download.
         distribution: An installed distribution that ships the files.
         terms: One line on how the official files may be used.
@@ -96,7 +96,7 @@ def find(source: Source) -> Found:
             return found
         looked.append(f"{place}: {found}")
     if cached.is_dir():
-        raise ValueError(f"{cached} is incomplete ({looked[-1]}); delete it, and the next call downloads it anew")
+        raise ValueError(f"{cached} is incomplete ({looked[-1]}); delete it, and the next call downloads it again")
     folder_made_once(cached, lambda folder: _download(source, folder, looked))
     found = _match(source, _files_below(cached))
     assert isinstance(found, Found), "_download has looked"

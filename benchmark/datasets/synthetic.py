@@ -74,8 +74,8 @@ class Synthetic(Dataset):
     $$
 
     $\alpha_i$ and $\beta_i$ are the same in both tasks; the $\epsilon_k$ are independent, and $\sigma$ is `noise_std`.
-    The best reachable MSE is that of the noise on the rows of the test split. $p$ is the correlation of the weights; that
-    of the labels is lower and depends on $\alpha$ and $\beta$ (about .79 at $p = 0.9$).
+    The best reachable MSE is the MSE of the noise on the rows of the test split. $p$ is the correlation of the weights. The
+    correlation of the labels is lower and depends on $\alpha$ and $\beta$ (about .79 at $p = 0.9$).
 
     Paper: "Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts" (MMoE), J. Ma,
     Z. Zhao, X. Yi, J. Chen, L. Hong, E. Chi, KDD 2018, doi 10.1145/3219819.3220007, section 3.2. It prints $d = 100$ and
@@ -83,7 +83,7 @@ class Synthetic(Dataset):
     2020, doi 10.1145/3383313.3412236, prints $\alpha, \beta \sim N(0, 1)$, $c = 1$, $m = 10$, $d = 512$ and 1.4
     million rows.
 
-    The defaults are PLE's, except for the size; $d = 100$ is the MMoE paper's. With 50 000 rows a run takes some ten
+    The defaults are PLE's, except for the size; $d = 100$ is the MMoE paper's. With 50 000 rows, a run takes about ten
     seconds and the prepared arrays 20 MB. Within the default 30 epochs the default MMoE explains 96 % of the variance,
     where the noise leaves 99 %, and it is still improving. PLE's own size would take 6 GB in float64.
     The public code keras-mmoe uses $d = 100$, $c = 0.3$, $m = 5$, $p = 0.8$ and 12 000 rows.
@@ -91,7 +91,7 @@ class Synthetic(Dataset):
     The variance of the labels changes by a factor of up to 80 from one draw of $\alpha$ and $\beta$ to the next, so a few
     draws dominate a mean of MSE over draws. By default, therefore, only `curve_seed` decides $\alpha$ and $\beta$: another
     `data_seed` draws another plane, other rows and other noise around the same curve. With `curve_seed=null` every
-    `data_seed` draws them anew, as in the papers; compare R² there.
+    `data_seed` draws new ones, as in the papers; compare R² there.
 
     Args:
         task_correlation: Cosine p of the two weight vectors, in [-1, 1].

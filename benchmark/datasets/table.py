@@ -32,7 +32,7 @@ class Table:
             A binary child that is not observed where its parent is 0 counts as 0.
         split: (R,) of TRAIN, VALIDATION, TEST, and LEFT_OUT.
         user_fields: Columns that belong to the user, the id itself included.
-        item_fields: The same of the item. What belongs to neither is context.
+        item_fields: The same for the item. Columns that belong to neither are context.
         titles: Item id to title, for people to read; no part of the fingerprint.
         facts: Plain values for the record: rows read, duplicates dropped, the protocol.
         best_reachable: {task: {metric: value}} on the test rows, where the model that drew the data is known.
@@ -63,9 +63,9 @@ class Table:
         return column
 
     def fingerprint(self) -> str:
-        """The sha256 of all parsed columns and labels, by name: the same whoever parsed them, whatever comes of them.
+        """The sha256 of all parsed columns and labels, by name. It depends neither on the parser nor on how they are used.
 
-        Strings and integers that read alike are alike. The split, the titles and the facts have no part in it.
+        Strings and integers that read alike are alike. The split, the titles and the facts do not count.
         """
         whole = hashlib.sha256()
         for name in sorted(self.categorical):
@@ -161,7 +161,7 @@ def _check_label(task: Task, label: np.ndarray, split: np.ndarray) -> None:
     train = train[~np.isnan(train)]
     if not len(train):
         raise ValueError(
-            f"task {task.name!r}: no label is observed in train; leave the task out of dataset.tasks, or split otherwise"
+            f"task {task.name!r}: no label is observed in train; leave the task out of dataset.tasks, or choose another split"
         )
     KINDS[task.kind].check(task, label, train)
 

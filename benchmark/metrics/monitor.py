@@ -15,8 +15,8 @@ def check_monitor(monitor: str, tasks: Sequence[Task]) -> None:
     """Refuses a monitor that cannot select an epoch, before any training.
 
     Raises:
-        ValueError: for a form other than `mean` and `task.metric`, an unknown task, a metric that the task does not
-            have, or one that has no better direction, with the known names; for a kind whose headline or criterion
+        ValueError: for a form other than `mean` and `task.metric`. For an unknown task, a metric that the task does not
+            have, or a metric without a better direction, with the known names. For a kind whose headline or criterion
             metric cannot be used.
     """
     needed(tasks, monitor)

@@ -82,7 +82,7 @@ class Metric:
         best: What a perfect model gets; None: it has no limit.
         chance: What a constant gets, if the data do not matter. A gain is a share of what the baseline has beyond it.
         unit_power: It is in the unit of the target to this power; 0: without unit.
-        best_of_truth: Is no prediction better than the true probability or mean, up to the luck of the labels?
+        best_of_truth: Is the true probability or mean the best prediction, up to the luck of the labels?
         note: What reports say under a task's table, as `str.format` takes it: `{gauc_users:,.0f}` is the value of that metric
             on the same rows, `{task.given}` an attribute of the task, `{suffix}` the view's.
     """
@@ -204,7 +204,7 @@ def _positive_rate(rows: Rows) -> float:
 
 
 def _mse(rows: Rows) -> float:
-    r"""Of the target in its own unit, not the standardised one.
+    r"""Mean squared error of the target in its own unit, not of the standardised target.
 
     $$
     \text{MSE} = \frac{1}{n} \sum_i (\hat{y}_i - y_i)^2
@@ -388,7 +388,7 @@ def shown(task: Task) -> list[str]:
 
 
 def notes(task: Task, value: Callable[[str], float | None]) -> list[str]:
-    """The notes of the task's metrics, filled in; without those that speak of an unknown value.
+    """The notes of the task's metrics, filled in. A note that needs an unknown value is left out.
 
     Args:
         task: The task.

@@ -102,7 +102,7 @@ def load_predictions(path: Path, record: Record, selection: SelectionName = "joi
     for key, value in expected.items():
         if metadata[key] != value:
             raise ValueError(
-                f"{path} is not of run {record.id} as its record has it: expected {key} {value}, found {metadata[key]}; "
+                f"{path} does not match the record of run {record.id}: expected {key} {value}, found {metadata[key]}; "
                 "rerun=true save_predictions=true makes both again"
             )
     scales, found = json.loads(metadata["mean_and_std"]), {}

@@ -27,7 +27,7 @@ def in_words(value: Mapping[str, Any], place: str = "") -> str:
         place: What errors call it.
 
     Raises:
-        ValueError: if they are no record.
+        ValueError: if it is not a record.
     """
     lines = _reference(checked_reference(value, place)) if is_reference(value) else _run(checked_record(value, place))
     return "\n".join(lines).rstrip()
@@ -128,7 +128,7 @@ def _listed(facts: _Facts) -> Iterator[str]:
 def _metrics(
     record: Record | ReferenceRecord, metrics: Mapping[str, Metrics], epochs: Mapping[str, float] | None = None
 ) -> Iterator[str]:
-    """A table of one line a task and metric, with a column for each split, and for the epoch where tasks differ in it."""
+    """A table with a line for each task and metric, a column for each split, and one for the epoch if tasks differ in it."""
     schema = record.dataset.get("schema") or {"tasks": []}
     tasks = {task.name: task for task in map(Task.from_json, schema["tasks"])}
     head = ["task", *(["epoch"] if epochs is not None else []), "metric", *metrics]

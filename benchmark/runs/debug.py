@@ -10,11 +10,11 @@ from benchmark.datasets import Data
 from benchmark.rows import Split
 
 STEPS = 2
-"""Updates of a run, at most."""
+"""The most updates of a run."""
 MOST_ROWS = 1_000
-"""Of a split."""
+"""The most rows of a split."""
 TRIALS = 2
-"""Of a search, at most."""
+"""The most trials of a search."""
 _EACH = 20  # rows with the lowest and with the highest label of each task
 
 
@@ -38,7 +38,7 @@ def reduced(data: Data, batch_size: int) -> Data:
 
 
 def _fewer(data: Data, split: Split, most: int) -> Split:
-    """So many rows of the split: of every task both ends of its labels, so that it can be judged, then others."""
+    """At most this many rows: first both ends of every task's labels, so that each can be judged, then others."""
     if len(split) <= most:
         return split
     ends = []

@@ -38,7 +38,7 @@ class Expected:
 
     Args:
         low: If early stopping ends it as soon as it can.
-        high: If it goes on to the last epoch.
+        high: If it continues to the last epoch.
         records: How many records say so, in which case low and high are one; 0: it was measured.
     """
 
@@ -71,7 +71,7 @@ class Durations:
 
 
 def _keys(config: Mapping[str, Any]) -> tuple[str, str]:
-    """What likely takes as long: the same method on the data set, and the same but for its parameters."""
+    """Runs that likely take as long: the same method on the data set, and the same method with other parameters."""
     data = undrawn(config["dataset"])
     names = [config[group]["name"] for group in ("architecture", "weighting")]
     length = {key: config["trainer"].get(key) for key in ("max_epochs", "batch_size")}
@@ -97,7 +97,7 @@ def _by_likeness(folder: str) -> dict[tuple[str, int, str], list[float]]:
 
 
 def _seconds(record: Record) -> float:
-    """Of training and validation: the time in steps, or that of all processors if it is more; both are at least that long."""
+    """Seconds of training and validation: the time in steps or the time of all processors, whichever is longer."""
     cost = record.cost
     return max(cost.get("train_seconds") or 0.0, (cost.get("cpu_seconds") or 0.0) / max(cost.get("threads") or 1, 1))
 

@@ -1,4 +1,4 @@
-"""The jobs of a command: what Hydra's overrides compose, each once, without those that would train a copy of another."""
+"""The jobs of a command: what Hydra's overrides compose, each once, without jobs that would train a copy of another."""
 
 from __future__ import annotations
 
@@ -59,15 +59,15 @@ def compose_all(overrides: Sequence[list[str]], compose: Compose) -> list[Job]:
 
 
 def without_copies(jobs: Sequence[Job], what: str | None = "run") -> list[Job]:
-    """The jobs without those whose result another of them has; a line says which these are.
+    """The jobs without the copies of others; a line says which jobs these are.
 
-    Where tasks share no parameter, a weighting that combines gradients has nothing to combine, and its run is that of the
-    plain weighting. A sweep that has the plain one does not train it again. A weighting of losses is no copy: it rescales
-    each task's gradient.
+    Where tasks share no parameter, a weighting that combines gradients has nothing to combine, and its run equals the run
+    of the plain weighting. A sweep that has the plain weighting does not train the other. A loss-based weighting is not a
+    copy: it rescales each task's gradient.
 
     Args:
-        jobs: Of one command.
-        what: The word for one of them, with which the line counts them; None: it does not.
+        jobs: The jobs of one command.
+        what: The word for a job, with which the line counts them; None: it does not count them.
     """
     there = {job.record for job in jobs}
     kept, copies = [], defaultdict[str, list[Job]](list)

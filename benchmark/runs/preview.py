@@ -42,7 +42,7 @@ class Planned:
     Args:
         what: trial, tuned run or run.
         method: Its configuration with the parameters that no search has chosen yet.
-        seed: Of the run, or of the search.
+        seed: The seed of the run or of the search.
         is_done: Is its record there?
     """
 
@@ -64,10 +64,10 @@ def preview(
         overrides: One list of overrides per job.
         compose: Makes the configuration of one.
         launcher: The configuration of Hydra's launcher.
-        looks: As for `benchmark.runs.decide.decide`, like those that follow.
-        margin: Of the primary endpoint.
+        looks: This and the next two: as for `benchmark.runs.decide.decide`.
+        margin: The margin of the primary endpoint.
         baseline: The method that others are compared to.
-        trials: As for `benchmark.runs.tuning.tune`, like those that follow.
+        trials: This and the next four: as for `benchmark.runs.tuning.tune`.
         sampler: halton or tpe.
         space: What is tried.
         replicate: What is repeated of a tuned method.

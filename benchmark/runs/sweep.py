@@ -103,7 +103,7 @@ class DoneBefore:
         return todo, done
 
     def identity(self, job: Job) -> dict[str, Any]:
-        """What `identify` says of its data."""
+        """What `identify` says about its data."""
         key = digest(plain(job.config.dataset)), job.config.debug, job.config.purpose == TRIAL
         if key not in self._data:
             self._data[key] = identify(build_data(job.config), job.config.purpose)

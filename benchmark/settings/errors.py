@@ -134,7 +134,7 @@ def check_options(arguments: Sequence[str]) -> None:
 
 
 def with_dry_run(arguments: Sequence[str]) -> list[str]:
-    """The command line as Hydra reads it: our own option becomes an override, which stands where overrides stand.
+    """The command line as Hydra reads it: our own option becomes an override, placed among the overrides.
 
     >>> with_dry_run(["-m", "seed=1,2", "--dry-run"])
     ['-m', 'hydra.sweeper.dry_run=true', 'seed=1,2']
@@ -147,7 +147,7 @@ def with_dry_run(arguments: Sequence[str]) -> list[str]:
 
 
 def _of_a_key(cause: OmegaConfBaseException, key: str, overrides: Sequence[str]) -> str | None:
-    """The line for what omegaconf says of a key's value."""
+    """The line for omegaconf's complaint about a key's value."""
     if isinstance(cause, ConfigAttributeError | ConfigKeyError) and is_dataclass(cause.object_type):
         return unknown_key(cause.object_type, key)
     given = next((word.partition("=")[2] for word in overrides if word.partition("=")[0].lstrip("+") == key), None)
@@ -173,7 +173,7 @@ def _several(key: str, value: Any, given: str | None) -> str:
         is_list = len(parts) > 1 and "[" not in parts[0]
         return f"; a list is {pasted(key, '[' + ','.join(parts) + ']')}" if is_list else ""
     if isinstance(value, list) and value and given and given[0] == "[":
-        return f"; several values are a sweep: {key}={given[1:-1].replace(' ', '')}"
+        return f"; to sweep over several values, write {key}={given[1:-1].replace(' ', '')}"
     ends = re.fullmatch(r"(\d+)\s*(?:-|:|\.\.+)\s*(\d+)", value) if isinstance(value, str) else None
     if ends:
         return f"; from {ends[1]} to {ends[2]} is {pasted(key, f'range({ends[1]},{int(ends[2]) + 1})')}"
@@ -194,11 +194,11 @@ def _of_hydra(text: str, overrides: Sequence[str]) -> str | None:
         for word in overrides:
             key, _, value = word.partition("=")
             if key == listed[1] and value.startswith("["):
-                return f"{word}: a run has one {key}, and several are a sweep: {key}={value[1:-1].replace(' ', '')}"
+                return f"{word}: a run has one {key}; to sweep over several, write {key}={value[1:-1].replace(' ', '')}"
     for word in overrides:
         key, _, value = word.removeprefix("+").partition("=")
         if word.startswith("+") and key and _THERE.match(text) and key in text:
-            return f"{word}: {key} is there already, and + adds what is not; write {pasted(key, value)}"
+            return f"{word}: {key} exists already, and + only adds new keys; write {pasted(key, value)}"
     return None
 
 

@@ -32,8 +32,8 @@ Trains one run or a sweep of runs. Every run writes one record. Finished runs ar
 where it was interrupted.
 
 Usage: mtlbench run [key=value ...] [options]
-A group takes a name (architecture=mmoe), its parameters follow with a dot (architecture.num_experts=4). Several values
-with commas between, or range(0,5), make a sweep over all combinations."""
+Choose from a group by name (architecture=mmoe) and set its parameters after a dot (architecture.num_experts=4). Several
+values with commas between them, or range(0,5), make a sweep over all combinations."""
 
 CLOSING = """\
 Records go to <results_dir>/<dataset>/<architecture>/<weighting>/<id>.json.

@@ -44,7 +44,7 @@ def pasted(key: str, text: str) -> str:
     """The word `key=text` as one pastes it into a shell: `seed='range(0,3)'`.
 
     Args:
-        key: Of a parameter.
+        key: The key of a parameter.
         text: Its value, as Hydra reads it.
     """
     return f"{key}={shlex.quote(text)}"

@@ -70,14 +70,14 @@ SHORT = {
 
 
 def options(group: str) -> list[str]:
-    """The names that a group knows; of a group of Hydra's, none."""
+    """The names that a group knows; for a group of Hydra, none."""
     if group == EXPERIMENT:
         return [name for name, _ in experiments()]
     return REGISTRIES[group].names() if group in REGISTRIES else []
 
 
 def known_keys() -> list[str]:
-    """What stands at the top: `architecture`, `seed`, `experiment`."""
+    """The keys at the top level: `architecture`, `seed`, `experiment`."""
     return [*(field.name for field in fields(RunConfig)), EXPERIMENT]
 
 

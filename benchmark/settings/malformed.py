@@ -30,7 +30,7 @@ def malformed(word: str, words: Sequence[str] = ()) -> str:
     """The line for a word that cannot be read.
 
     Args:
-        word: The one that Hydra refuses.
+        word: The word that Hydra refuses.
         words: The whole command line, for what a shell has split.
     """
     at = words.index(word) if word in words else 0
@@ -96,13 +96,13 @@ def _split(key: str, parts: Sequence[str]) -> Repair | None:
     for end in range(len(parts), 1, -1):
         value = " ".join(parts[:end])
         if value.startswith(" "):
-            return ("no space may follow the equals sign", value.strip()) if reads(f"{key}={value}") else None
+            return ("no space is allowed after the equals sign", value.strip()) if reads(f"{key}={value}") else None
         if re.fullmatch(r"\[[\s\d.,+-]*\]", value):
             value = re.sub(r"\s*[\s,]\s*", ",", value)
         elif not any(bracket in value for bracket in "[{(\"'"):
             value, has_commas = re.sub(r"\s*,\s*", ",", value), "," in value
             if reads(f"{key}={value}") and " " not in value and has_commas:
-                return "no space may stand beside a comma", value
+                return "no space is allowed beside a comma", value
         if reads(f"{key}={value}"):
             return "a shell splits words at spaces", value
     return None
@@ -117,7 +117,7 @@ def _cause(key: str, value: str, after: Sequence[str]) -> Repair:
     expected = kind(plain)
     if not re.fullmatch(r"[\w.@$/-]+", plain, re.ASCII):
         meant = near(plain, known_keys()) or near_places(plain)
-        told = "a key has letters, digits, dots and underscores alone"
+        told = "a key has only letters, digits, dots and underscores"
         return told, pasted(meant[0], value) if meant and reads(f"{meant[0]}={value}") else ""
     found = _split(key, [value, *_loose(after)])
     if found:
@@ -149,12 +149,12 @@ def _repairs(value: str, expected: Any) -> Iterator[Repair]:
     elif sort is dict:
         yield "a mapping has a colon between key and value", value.replace("=", ":")
     elif value.startswith("(") or (value.startswith("{") and ":" not in value):
-        yield "several values are a sweep, without brackets", inside
+        yield "a sweep has commas and no brackets", inside
     if sort is not dict:
         yield "values have commas between them", value.replace(";", ",")
     yield "a value is missing beside a comma", re.sub(r",+(?=,|$|[)\]}])|(?:^|(?<=[(\[{])),+", "", value)
     yield "a bracket is not closed", _closed(value)
-    yield "a closing bracket has no opening one of its kind", _closed(re.sub(r"[)\]}]+$", "", value))
+    yield "a closing bracket has no matching opening bracket", _closed(re.sub(r"[)\]}]+$", "", value))
 
 
 def _closed(value: str) -> str:

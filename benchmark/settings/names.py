@@ -1,4 +1,4 @@
-"""What a group takes is a registered name: the line for a word that is none, be it misspelt, a path, or several names in one."""
+"""A group takes one registered name: the line for any other word, such as a misspelt name, a path, or several names."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def no_such_name(group: str, name: str, known: Sequence[str] = ()) -> str:
         return f"{group}: expected a name, found nothing; {told}"
     parts = [part for part in re.split(r"\W+", name) if part]
     if len(parts) > 1 and all(part in names for part in parts):
-        return f"{group}={name}: expected one name; several are a sweep, with commas: {group}={','.join(parts)}"
+        return f"{group}={name}: expected one name; to sweep over several, write {group}={','.join(parts)}"
     if group == "architecture" and len(parts) == 2 and parts[0] in names and parts[1] in options("weighting"):
         return f"{group}={name}: a method is chosen by two words: architecture={parts[0]} weighting={parts[1]}"
     if is_path(name):

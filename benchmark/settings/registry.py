@@ -204,7 +204,7 @@ class Registry:
         return self._classes[name]
 
     def unknown(self, name: str, known: Collection[str]) -> str:
-        """The line for a name that is none of these, with the reasons why an outside package's may not be among them."""
+        """The line for an unknown name, with the reasons why a name of an outside package may be missing."""
         hint = missing_hint(self.plural, has_near=bool(near(name, known)))
         return f"{unknown(self.group, name, known)}{hint}"
 

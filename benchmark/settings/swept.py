@@ -57,7 +57,7 @@ def not_one(word: str, arguments: Sequence[str]) -> str:
 
 
 def swept_hydra(word: str) -> str:
-    """The line for a sweep over a key of Hydra's: it takes one value a command, or a text that the sweeper reads.
+    """The line for a sweep over a key of Hydra's: it takes one value per command, or a text that the sweeper reads.
 
     Args:
         word: "hydra.launcher.n_jobs=1,2".
@@ -71,7 +71,7 @@ def swept_hydra(word: str) -> str:
         return (
             f"{word}: the sweeper expects a text here, in quotes inside the shell's; write {pasted(key, quoted(text))}"
         )
-    told = f"{word}: commas make a sweep, and hydra.* takes one value a command"
+    told = f"{word}: commas make a sweep, and hydra.* takes one value per command"
     return told if isinstance(sweep, IntervalSweep) else f"{told}: {_first(override)}"
 
 

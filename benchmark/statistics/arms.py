@@ -1,7 +1,7 @@
 r"""Tests between methods whose spreads over seeds are estimated together.
 
-An arm is one method's values of one number (an AUC, the gain over tasks), one a seed. With five seeds an arm's own
-variance has four degrees of freedom, so that a verdict goes to whoever has a small spread by accident. So what is common to
+An arm is one method's values of one number (an AUC, the gain over tasks), one per seed. With five seeds an arm's own
+variance has four degrees of freedom, and an arm whose spread is small by accident would get a verdict. So what is common to
 the variances of all arms is estimated (empirical Bayes, Smyth 2004, doi:10.2202/1544-6115.1027), and a spread below it is
 raised towards it. With $f_i = n_i - 1$, $\psi$ the digamma and $\psi'$ the trigamma function,
 

@@ -15,11 +15,12 @@ u_{sg} = \frac{c(G_1)}{P} \sum_{\text{positive } i \in g} (V_{si} - \text{AUC}_s
 $$
 
 $c(n) = \sqrt{n / (n - 1)}$; $e_{si}$ is the error of run $s$ on row $i$; $V_{si}$ is the share of negatives below positive
-$i$, $W_{si}$ that of positives above negative $i$, ties half (midranks). Of the $R$ rows, $P$ are positive and $Q$
-negative; of the $G$ clusters, $G_1$ have a positive and $G_0$ a negative.
-Without clusters (each row one of its own) the AUC's is the variance of DeLong, DeLong and Clarke-Pearson (1988,
-doi:10.2307/2531595), with clusters that of Obuchowski (1997, doi:10.2307/2533958), but for the factor of the product of a
-cluster's positives and negatives: $c(G_1)\, c(G_0)$ here, $G / (G - 1)$ there.
+$i$, $W_{si}$ that of positives above negative $i$, ties half (midranks). There are $R$ rows, $P$ positive and $Q$ negative.
+There are $G$ clusters: $G_1$ have a positive and $G_0$ a negative.
+
+Without clusters (each row a cluster) the variance of AUC is the one of DeLong, DeLong and Clarke-Pearson (1988,
+doi:10.2307/2531595). With clusters it is the one of Obuchowski (1997, doi:10.2307/2533958), except for one factor: the
+product of a cluster's positives and negatives has $c(G_1)\, c(G_0)$ here, $G / (G - 1)$ there.
 
 The difference of the means of two methods $a$ and $b$ over their seeds varies, by its rows, with
 

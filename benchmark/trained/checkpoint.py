@@ -100,11 +100,11 @@ class Predictor:
 
 
 def locate(record: Record | str | Path) -> tuple[Record, Path]:
-    """A finished record and its path; of a folder, the run with a checkpoint that is best on validation.
+    """A finished record and its path; in a folder, the run with a checkpoint that is best on validation.
 
     Raises:
         FileNotFoundError: if there is no record.
-        ValueError: if the path is no record, the run did not finish, or a folder has no checkpoint or several data sets.
+        ValueError: if the path is not a record, the run did not finish, or a folder has no checkpoint or several data sets.
     """
     if isinstance(record, Record):
         path = record.path(record.config["results_dir"])
@@ -178,7 +178,7 @@ def data_of(record: Record) -> Data:
             f"data set {name} has changed since run {record.id}: expected fingerprint {expected}, found {now}"
         )
     if data.schema != schema_of(record):
-        raise ValueError(f"data set {name} is now prepared otherwise than for run {record.id}: run it again")
+        raise ValueError(f"data set {name} is now prepared differently than for run {record.id}: run it again")
     return data
 
 

@@ -40,7 +40,7 @@ class TargetScale:
                     found = "no observed value" if values.size == 0 else f"the constant {values[0]}"
                     raise ValueError(
                         f"task {task.name!r}: expected a {task.kind} target that varies in train, found {found}; leave the "
-                        "task out of dataset.tasks, or split otherwise"
+                        "task out of dataset.tasks, or choose another split"
                     )
                 mean[t], std[t] = values.mean(), values.std()
         return cls(torch.from_numpy(mean), torch.from_numpy(std))

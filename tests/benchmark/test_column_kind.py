@@ -342,7 +342,7 @@ def test_a_schema_without_others_is_the_json_that_it_was() -> None:
 def test_a_kind_that_is_not_installed_is_named(data: Data) -> None:
     stored = data.schema.to_json()
     stored["others"][0]["kind"] = "sounds"
-    with pytest.raises(ValueError, match=r"field 'tags' is of the unknown kind 'sounds'; known: .*tags"):
+    with pytest.raises(ValueError, match=r"field 'tags' has the unknown kind 'sounds'; known: .*tags"):
         Schema.from_json(stored)
 
 

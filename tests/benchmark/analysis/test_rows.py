@@ -148,7 +148,7 @@ def broken(folder: Path) -> None:
             without_test_rows,
             "test_rows/.*safetensors, which has labels and users of the test rows: the command of the runs",
         ),
-        (of_another_day, "is not of run .* as its record has it"),
+        (of_another_day, "does not match the record of run"),
         (broken, "is not a file of predictions"),
     ],
 )

@@ -85,7 +85,7 @@ def test_a_file_that_is_not_of_the_record_is_refused(made: tuple[Path, Record]) 
     again = json.loads(json.dumps(of.metrics))
     again["test"]["click"]["auc"] += 1e-9  # the same run on another day
     of.metrics, before = again, of.metrics
-    with pytest.raises(ValueError, match=rf"is not of run {of.id} as its record has it: expected metrics \w+, found"):
+    with pytest.raises(ValueError, match=rf"does not match the record of run {of.id}: expected metrics \w+, found"):
         load_predictions(path, of)
     of.metrics = before
     of.dataset["test_rows"] = "other"

@@ -174,7 +174,7 @@ def test_a_run_that_fails_is_recorded_and_the_others_go_on(tmp_path: Path, monke
         (["results_dir=/dev/null/nowhere"], "cannot be written"),
         (
             ["hydra.launcher.n_jobs=1,2"],
-            "n_jobs=1,2: commas make a sweep, and hydra.* takes one value a command: hydra.",
+            "n_jobs=1,2: commas make a sweep, and hydra.* takes one value per command: hydra.",
         ),
         (
             ["architecture=mmoe,ple", "--cfg", "job"],
@@ -245,7 +245,7 @@ def test_fixed_weights_checkpoint_report_and_recommendations(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["experiment=census,kuairand"], "one experiment a command, as each brings a sweep of its own"),
+        (["experiment=census,kuairand"], "one experiment per command, because each brings its own sweep"),
         (["dataset=shop", "seed=range(3,0)"], "nothing to run: one of the swept values is an empty range"),
         (
             ["dataset=shop", "seed=0,1", "hydra.sweeper.leave_out=[{architectur: mmoe}]"],

@@ -35,7 +35,7 @@ CASES = {
     "seed=1 2{": r"cannot read 'seed=1 2\{': expected int",
     "seed=1,2": r"seed=1,2: commas make a sweep, and one run is expected here; .*",
     "seed=range(0,3": r"cannot read 'seed=range\(0,3': a bracket is not closed; write seed='range\(0,3\)'",
-    "seed=[0,1]": r"seed: expected int, found \[0, 1\] \(list\); several values are a sweep: seed=0,1",
+    "seed=[0,1]": r"seed: expected int, found \[0, 1\] \(list\); to sweep over several values, write seed=0,1",
     "seed=0-4": r"seed: expected int, found '0-4' \(str\); from 0 to 4 is seed='range\(0,5\)'",
     "architecture.expert_dims=64 32": r"architecture.expert_dims: .*; a list is architecture.expert_dims='\[64,32\]'",
     "learning_rate=.01": r"unknown key 'learning_rate'; did you mean trainer.learning_rate or weighting.learning_rate\? .*",
@@ -52,14 +52,14 @@ CASES = {
     "hydra.launcher.n_jobs=4": r"hydra.launcher.n_jobs: the launcher in use has no .*, such as hydra/launcher=joblib",
     "architecture=MMoE": r"unknown architecture 'MMoE'; did you mean mmoe\? known: .*",
     "architecture=": r"architecture: expected a name, found nothing; known: .*mmoe.*",
-    "architecture=[mmoe,ple]": r".*: a run has one architecture, and several are a sweep: architecture=mmoe,ple",
-    "architecture=mmoe+ple": r".*: expected one name; several are a sweep, with commas: architecture=mmoe,ple",
+    "architecture=[mmoe,ple]": r".*: a run has one architecture; to sweep over several, write architecture=mmoe,ple",
+    "architecture=mmoe+ple": r".*: expected one name; to sweep over several, write architecture=mmoe,ple",
     "architecture=mmoe/uncertainty": r".*: a method is chosen by two words: architecture=mmoe weighting=uncertainty",
     "dataset=./my.csv": r"dataset: expected a name, found the path './my.csv'; data of your own come in by a small .*",
     "trainer.learning_rate=interval(1e-4,1e-2)": r".*: only tuning draws from an interval: hydra/sweeper=tuning "
     r"\+\+hydra.sweeper.space.trainer.learning_rate='\"interval\(1e-4,1e-2\)\"'; a sweep lists its values: .*=0.0001,0.01",
-    "+architecture=ple": r"\+architecture=ple: architecture is there already, .*; write architecture=ple",
-    "+trainer.patience=1": r"\+trainer.patience=1: trainer.patience is there already, .*; write trainer.patience=1",
+    "+architecture=ple": r"\+architecture=ple: architecture exists already, .*; write architecture=ple",
+    "+trainer.patience=1": r"\+trainer.patience=1: trainer.patience exists already, .*; write trainer.patience=1",
     "results_dir=${nowhere}": r"results_dir: Interpolation key 'nowhere' not found",
 }
 

@@ -33,7 +33,7 @@ def test_other_groups_have_their_own_ways_in() -> None:
 
 @pytest.mark.parametrize("name", ["mmoe+ple", "mmoe/ple", "mmoe ple", "mmoe;ple"])
 def test_several_names_in_one_are_a_sweep(name: str) -> None:
-    assert no_such_name("architecture", name).endswith("several are a sweep, with commas: architecture=mmoe,ple")
+    assert no_such_name("architecture", name).endswith("to sweep over several, write architecture=mmoe,ple")
 
 
 def test_groups_of_hydra_keep_their_slash() -> None:

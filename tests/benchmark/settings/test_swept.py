@@ -40,7 +40,7 @@ def test_an_interval_without_tuning_is_told_both_ways_out() -> None:
     ],
 )
 def test_a_key_of_hydra_takes_one_value(word: str, right: str) -> None:
-    assert swept_hydra(word) == f"{word}: commas make a sweep, and hydra.* takes one value a command: {right}"
+    assert swept_hydra(word) == f"{word}: commas make a sweep, and hydra.* takes one value per command: {right}"
 
 
 @pytest.mark.parametrize(

@@ -285,7 +285,7 @@ def test_errors_of_the_run(run: Callable[..., Path], tmp_path: Path) -> None:
     ):
         recommend(run(fingerprint="second"), "u1")
     other = Schema((CategoricalField("hour", 99), *SCHEMA.categorical[1:]), SCHEMA.numeric, TASKS, "user", "item")
-    with pytest.raises(ValueError, match="is now prepared otherwise than for run"):
+    with pytest.raises(ValueError, match="is now prepared differently than for run"):
         recommend(run(schema=other), "u1")
     path = run()
     path.with_suffix(".safetensors").unlink()

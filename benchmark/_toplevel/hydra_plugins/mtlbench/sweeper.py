@@ -32,10 +32,10 @@ class SweeperConfig:
     `params` is an experiment's sweep, `{seed: "range(0,5)"}`. `leave_out` lists what to leave out of the product:
     `{architecture: single_task, weighting: "uncertainty,pcgrad"}` drops the jobs that match all of its keys.
     `trials` above 0 tunes every method by as many trials of `sampler` (halton or tpe) over `space`, on validation, before its
-    runs. `replicate: search` searches anew for every seed, `replicate: seed` once for all; `with_defaults: false` leaves out
-    the runs of the default parameters. See `benchmark.runs.tuning`.
-    `looks` judges at so many seeds, by `margin`, and stops methods that are decided against `baseline`: `hydra/sweeper=decide`
-    sets them. See `benchmark.runs.decide`.
+    runs. `replicate: search` searches again for every seed, `replicate: seed` once for all. `with_defaults: false` leaves
+    out the runs of the default parameters. See `benchmark.runs.tuning`.
+    `looks` lists the numbers of seeds at which methods are judged by `margin`; a method that is decided against `baseline`
+    stops. `hydra/sweeper=decide` sets them. See `benchmark.runs.decide`.
     `dry_run` only says what would be done; the option --dry-run sets it. See `benchmark.runs.preview`.
     """
 
@@ -141,7 +141,9 @@ class Sweeper(BasicSweeper):
         for override in overrides:
             check_sweep(override)
             if override.key_or_group == "experiment" and override.is_sweep_override():
-                raise ValueError(f"{override.input_line}: one experiment a command, as each brings a sweep of its own")
+                raise ValueError(
+                    f"{override.input_line}: one experiment per command, because each brings its own sweep"
+                )
         for key in (key for rule in self.leave_out for key in rule):
             if key.partition(".")[0] not in known:
                 raise ValueError(unknown("key of hydra.sweeper.leave_out", key, known))
