@@ -24,11 +24,11 @@ to one shape, and its products are one `bmm`. `_plan.py` decides.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -37,7 +37,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from architectures._plan import Lookup, Plan
+from architectures._plan import Plan
 
 
 def transposed_bag(codes: Tensor, grad: Tensor, num_rows: int) -> Tensor:
@@ -137,49 +137,113 @@ class Prepared:
         return out, joint_codes
 
 
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a training step's two halves of the layer read.
+
+    The gradient has two halves: that of the Linears and that of the tables. They are separate functions of autograd, joined
+    by `Links`, so that a method that combines the gradients of tasks can take the first half for every task, and the second
+    once, for their weighted sum.
+
+    Args:
+        prepared: From the parameters.
+        codes: (B, F) int32.
+        numeric: (B, N), detached.
+        joint_codes: (B, G) rows of the joint table.
+    """
+
+    prepared: Prepared
+    codes: Tensor
+    numeric: Tensor
+    joint_codes: Tensor
+
+
+class Links(torch.autograd.Function):
+    """Stands for the tables in the graph: two tensors without values, whose gradients are all that the tables' need."""
+
+    @staticmethod
+    def forward(ctx: Any, small: Tensor, large: Tensor | None, inputs: Inputs) -> tuple[Tensor, Tensor]:
+        """Tables (V, d) -> the joint table (J, O) of factored fields, and the output (B, O) for looked-up ones."""
+        ctx.save_for_backward(small, large)
+        ctx.inputs = inputs
+        width, zero = len(inputs.prepared.weight), small.new_zeros(())
+        return zero.expand(inputs.prepared.plan.num_joint, width), zero.expand(len(inputs.codes), width)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """(J, O) and (B, O) -> gradients of the tables."""
+        small, large = ctx.saved_tensors
+        plan, weight = ctx.inputs.prepared.plan, ctx.inputs.prepared.weight
+        d_small, d_large = torch.empty_like(small), None
+        if plan.factored:
+            _factored_tables_backward(plan.split(grads[0].contiguous()), weight, plan, d_small)
+        for lookup in plan.lookups:
+            rows, num_rows = lookup.rows(ctx.inputs.codes), len((small, large)[lookup.table]) - lookup.first_row
+            d_looked_up = (grads[1] @ weight[:, lookup.columns(small.shape[1])]).view(-1, small.shape[1])
+            d_rows = transposed_bag((rows - lookup.first_row).view(-1, 1), d_looked_up, num_rows)
+            if lookup.table == 1:
+                d_large = d_rows
+            else:
+                d_small[lookup.first_row :] = d_rows
+        return d_small, d_large, None
+
+
 class FirstLayer(torch.autograd.Function):
     """h = concat(embeddings, numeric) @ weight.T + bias for Linears side by side, by the plan."""
 
     @staticmethod
     def forward(
-        ctx: Any, small: Tensor, large: Tensor | None, codes: Tensor, numeric: Tensor,
-        plan: Plan, widths: Sequence[int], *layers: Tensor,
+        ctx: Any, joint: Tensor, rows: Tensor, numeric: Tensor, inputs: Inputs, out: Tensor,
+        widths: Sequence[int], *layers: Tensor,
     ) -> tuple[Tensor, ...]:  # fmt: skip
-        """Tables (V, d), codes (B, F) int32, numeric (B, N), the Linears' weights, then their biases -> one (B, width) each."""
-        prepared = Prepared.of((small,) if large is None else (small, large), layers, plan)
-        out, joint_codes = prepared.output(codes, numeric)
-        ctx.save_for_backward(small, large, prepared.weight, codes, numeric, joint_codes)
-        ctx.plan, ctx.layers = plan, [None if layer is None else len(layer) for layer in layers]
+        """The links, numeric (B, N), the output (B, O), the Linears' weights, then their biases -> one (B, width) each."""
+        ctx.inputs, ctx.layers = inputs, [None if layer is None else len(layer) for layer in layers]
         return tuple(out.split(list(widths), dim=1))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        """One (B, width) each -> gradients of the tables, of numeric columns if asked for, and of weights and biases."""
-        small, large, weight, codes, numeric, joint_codes = ctx.saved_tensors
-        plan: Plan = ctx.plan
+        """One (B, width) each -> gradients of the links, of numeric columns if asked for, and of weights and biases."""
+        inputs: Inputs = ctx.inputs
+        plan, weight, tables, numeric = (
+            inputs.prepared.plan,
+            inputs.prepared.weight,
+            inputs.prepared.tables,
+            inputs.numeric,
+        )
         grad = torch.cat(grads, dim=1)
         split = weight.shape[1] - numeric.shape[1]
-        d_weight, d_bias = torch.empty_like(weight), None
-        d_small, d_large = torch.empty_like(small), None
+        d_weight, d_bias, d_joint_JO = torch.empty_like(weight), None, None
         if plan.factored:
-            d_joint_JO = transposed_bag(joint_codes, grad, plan.num_joint)
+            d_joint_JO = transposed_bag(inputs.joint_codes, grad, plan.num_joint)
             d_bias = d_joint_JO[: plan.first_group].sum(0)
-            _product_backward(small, weight, plan.split(d_joint_JO), plan, d_small, d_weight)
+            _factored_weight_backward(plan.split(d_joint_JO), tables[0], plan, d_weight)
         for lookup in plan.lookups:
-            d_rows = _lookup_backward((small, large)[lookup.table], weight, codes, grad, lookup, d_weight)
-            if lookup.table == 1:
-                d_large = d_rows
-            else:
-                d_small[lookup.first_row :] = d_rows
+            looked_up = F.embedding(lookup.rows(inputs.codes), tables[lookup.table]).flatten(1)
+            d_weight[:, lookup.columns(tables[0].shape[1])] = grad.t() @ looked_up
         if numeric.shape[1]:
             d_weight[:, split:] = (numeric.t() @ grad).t()
-        d_numeric = grad @ weight[:, split:] if ctx.needs_input_grad[3] else None
+        d_numeric = grad @ weight[:, split:] if ctx.needs_input_grad[2] else None
         sizes = ctx.layers[: len(ctx.layers) // 2]
         d_weights = d_weight.split(sizes)
         d_biases = (grad.sum(0) if d_bias is None else d_bias).split(sizes)
         given = (d if size is not None else None for d, size in zip(d_biases, ctx.layers[len(sizes) :], strict=True))
-        return d_small, d_large, None, d_numeric, None, None, *d_weights, *given
+        return d_joint_JO, grad, d_numeric, None, None, None, *d_weights, *given
+
+
+class Output(NamedTuple):
+    """The layer's output and what a gradient weighting may ask of it.
+
+    Args:
+        parts: One (B, width) for each width.
+        links: The tensors whose gradients are all that the tables' need.
+        to_inputs: For each part, what makes its gradient that of the embeddings side by side, (B, F d).
+    """
+
+    parts: tuple[Tensor, ...]
+    links: list[Tensor]
+    to_inputs: list[Callable[[Tensor], Tensor]]
 
 
 def first_layer(
@@ -189,34 +253,34 @@ def first_layer(
     plan: Plan,
     widths: Sequence[int],
     layers: Sequence[Tensor],
-) -> tuple[Tensor, ...]:
+) -> Output:
     """`FirstLayer` of the small table and, if there is one, the large."""
+    with torch.no_grad():
+        prepared = Prepared.of(tables, layers, plan)
+        out, joint_codes = prepared.output(codes, numeric)
     small, large = tables if len(tables) > 1 else (tables[0], None)
-    return FirstLayer.apply(small, large, codes, numeric, plan, widths, *layers)  # type: ignore[no-any-return, no-untyped-call]
+    inputs = Inputs(prepared, codes, numeric.detach(), joint_codes)
+    joint, rows = Links.apply(small, large, inputs)  # type: ignore[no-untyped-call]
+    parts = FirstLayer.apply(joint, rows, numeric, inputs, out, widths, *layers)  # type: ignore[no-untyped-call]
+    links = [*([joint] if plan.factored else []), *([rows] if plan.lookups else [])]
+    embedded = prepared.weight[:, : prepared.weight.shape[1] - numeric.shape[1]]
+    return Output(parts, links, [partial(torch.matmul, other=part) for part in embedded.split(list(widths))])
 
 
-def _lookup_backward(
-    table: Tensor, weight: Tensor, codes: Tensor, grad: Tensor, lookup: Lookup, d_weight: Tensor
-) -> Tensor:
-    """Writes the gradient of looked-up fields' columns; returns that of the table's rows from `first_row` on."""
-    dim, rows = table.shape[1], lookup.rows(codes)
-    columns = lookup.columns(dim)
-    d_weight[:, columns] = grad.t() @ F.embedding(rows, table).flatten(1)
-    d_looked_up = (grad @ weight[:, columns]).view(-1, dim)
-    return transposed_bag((rows - lookup.first_row).view(-1, 1), d_looked_up, len(table) - lookup.first_row)
-
-
-def _product_backward(
-    table: Tensor, weight: Tensor, d_product_RO: Tensor, plan: Plan, d_table: Tensor, d_weight: Tensor
-) -> None:
-    """Writes the gradients of factored fields' embeddings and columns, from that of their products."""
-    weight_OFd, d_weight_OFd = by_field(weight, table), by_field(d_weight, table)
-    embeddings_Rd = F.embedding(plan.rows, table)
-    d_embeddings_Rd = torch.empty_like(embeddings_Rd)
+def _factored_weight_backward(d_product_RO: Tensor, table: Tensor, plan: Plan, d_weight: Tensor) -> None:
+    """Writes the gradient of factored fields' columns, from that of their products."""
+    d_weight_OFd, embeddings_Rd = by_field(d_weight, table), F.embedding(plan.rows, table)
     for bucket in plan.buckets:
         d_product_nMO = bucket.rows(d_product_RO)
         bucket.columns(d_weight_OFd).copy_(torch.bmm(d_product_nMO.transpose(1, 2), bucket.rows(embeddings_Rd)))
-        torch.bmm(d_product_nMO, bucket.columns(weight_OFd), out=bucket.rows(d_embeddings_Rd))
+
+
+def _factored_tables_backward(d_product_RO: Tensor, weight: Tensor, plan: Plan, d_table: Tensor) -> None:
+    """Writes the gradient of factored fields' embeddings, from that of their products."""
+    weight_OFd = by_field(weight, d_table)
+    d_embeddings_Rd = d_table.new_empty(len(plan.rows), d_table.shape[1])
+    for bucket in plan.buckets:
+        torch.bmm(bucket.rows(d_product_RO), bucket.columns(weight_OFd), out=bucket.rows(d_embeddings_Rd))
     torch.index_select(d_embeddings_Rd, 0, plan.real, out=d_table[: plan.factored_values])
 
 

@@ -10,8 +10,9 @@ time: so autograd can tell which tasks reach it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 import torch
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 
 from architectures._first_layer import Prepared, first_layer, stack, sum_rows
 from architectures._plan import Plan, make_plan
+from benchmark.embeddings import EmbeddingLink
 from benchmark.rows import Batch
 from benchmark.schema import CategoricalField, Schema, Task
 from benchmark.seeding import derive
@@ -123,6 +125,7 @@ class FeatureEmbedding(nn.Module):
         self.large: EmbeddingTable | None = None
         if self.fields[end:]:
             self.large = EmbeddingTable(self.fields[end:], self.positions[end:], embedding_dim, is_large=True)
+        self.links: list[EmbeddingLink] | None = None  # of the present step, if a gradient weighting asks for them
         self._plans: dict[int, Plan] = {}
         self._prepared: dict[tuple[int, ...], Prepared] | None = None  # kept while parameters are frozen
 
@@ -201,8 +204,7 @@ class Embedded:
     def dense(self) -> Tensor:
         """(B, D): embeddings side by side, fields in ascending order of cardinality, then the numbers."""
         if self._dense is None:
-            codes = self.batch.categorical
-            parts = [table(table.rows(codes)).flatten(1) for table in self.embedding.tables]
+            parts = [self._looked_up(table).flatten(1) for table in self.embedding.tables]
             self._dense = torch.cat([*parts, self.numbers()], dim=1)
         return self._dense
 
@@ -214,9 +216,30 @@ class Embedded:
     def _sum(self, table: EmbeddingTable) -> Tensor:
         rows = table.rows(self.batch.categorical)
         if self.embedding.is_plain or not rows.shape[1]:
-            looked_up: Tensor = table(rows)
-            return looked_up.sum(1)
-        return sum_rows(table.weight, rows)
+            return self._looked_up(table).sum(1)
+        summed = sum_rows(table.weight, rows)
+        self._keep(summed, lambda grad: self._placed(table, grad.unsqueeze(1).expand(-1, rows.shape[1], -1)))
+        return summed
+
+    def _looked_up(self, table: EmbeddingTable) -> Tensor:
+        looked_up: Tensor = table(table.rows(self.batch.categorical))
+        self._keep(looked_up, partial(self._placed, table))
+        return looked_up
+
+    def _placed(self, table: EmbeddingTable, grad_BKd: Tensor) -> Tensor:
+        """(B, its fields, d) -> (B, F d), with zeros for the fields of the other table."""
+        parts = [
+            grad_BKd if other is table else grad_BKd.new_zeros(len(grad_BKd), len(other.fields), grad_BKd.shape[2])
+            for other in self.embedding.tables
+        ]
+        return torch.cat(parts, dim=1).flatten(1)
+
+    def _keep(
+        self, tensor: Tensor, to_inputs: Callable[[Tensor], Tensor] | None = None, *, feeds_tables: bool = True
+    ) -> None:
+        links = self.embedding.links
+        if links is not None and self.embedding.training and tensor.requires_grad:
+            links.append(EmbeddingLink(id(self), tensor, to_inputs, feeds_tables))
 
     def linear(self, *units: nn.Linear | nn.ModuleList) -> list[Tensor]:
         """Applies ordinary Linears of D inputs in one product.
@@ -244,7 +267,13 @@ class Embedded:
             return F.linear(self.dense(), *stack(parameters)).split_with_sizes(widths, dim=1)
         numbers, plan = self.numbers(), embedding.plan(len(codes))
         if torch.is_grad_enabled():
-            return first_layer([table.weight for table in embedding.tables], codes, numbers, plan, widths, parameters)
+            tables = [table.weight for table in embedding.tables]
+            output = first_layer(tables, codes, numbers, plan, widths, parameters)
+            for link in output.links:
+                self._keep(link, feeds_tables=True)
+            for part, to_inputs in zip(output.parts, output.to_inputs, strict=True):
+                self._keep(part, to_inputs, feeds_tables=False)
+            return output.parts
         return embedding.prepared(layers, parameters, plan).output(codes, numbers)[0].split_with_sizes(widths, dim=1)
 
 

@@ -22,8 +22,8 @@ FILES = {
 
 # a unit imports only what stands before it
 ORDER = (
-    "statistics", "files", "plugins", "hooks", "text", "console", "kinds", "schema", "rows", "seeding", "metrics", "records", "settings",
-    "architectures", "datasets", "weightings", "analysis", "reporting", "trackers", "training", "trained", "runs",
+    "statistics", "files", "plugins", "hooks", "text", "console", "kinds", "schema", "rows", "embeddings", "seeding", "metrics", "records",
+    "settings", "architectures", "datasets", "weightings", "analysis", "reporting", "trackers", "training", "trained", "runs",
     "reference", "contracts", "scaffold", "options", "__main__", "cli", "_toplevel",
 )  # fmt: skip
 NO_TORCH = (
@@ -68,7 +68,10 @@ def test_there_are_no_circles() -> None:
 def test_architectures_know_a_few_modules_of_the_harness_and_not_each_other() -> None:
     blocks = {"architectures", "architectures.layers", "architectures.funnel"}
     blocks |= {"architectures._first_layer", "architectures._plan"}
-    harness = {f"benchmark.{name}" for name in ("settings.registry", "hooks", "schema", "rows", "kinds", "seeding")}
+    harness = {
+        f"benchmark.{name}"
+        for name in ("settings.registry", "hooks", "schema", "rows", "embeddings", "kinds", "seeding")
+    }
     for module in (name for name in FILES if unit(name) == "architectures"):
         assert GRAPH[module] <= blocks | harness, module
 

@@ -21,9 +21,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from architectures.layers import FeatureEmbedding
 from benchmark.datasets import Data
+from benchmark.embeddings import embeddings
 from benchmark.rows import Features
 from benchmark.settings.config import RunConfig
-from benchmark.training.embeddings import embeddings
 from benchmark.training.prediction import unlabelled
 from benchmark.training.trainer import Fit
 

@@ -4,7 +4,7 @@ Shared parameters are not declared. Autograd finds them in training, so this wor
 is shared if two or more tasks send it a gradient, and belongs to a task if only that task does.
 
 Suffixes: A active tasks (with a label in the batch), T tasks, S scalars in scope, P scalars in scope or computed along
-with it (in `reach`: parameter tensors).
+with it (in `reach`: parameter tensors), L links.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmark.training.embeddings import embeddings
+from benchmark.embeddings import EmbeddingLink, embeddings, linked_embeddings
 from benchmark.weightings import GramWeighting, JacobianWeighting, scale_to_mean_one
 
 # Besides powers of two, each of the first few steps checks what each task reaches (a layer that starts at zero hides
@@ -81,43 +81,68 @@ class GradientEngine:
     For each active task, one backward gives its gradient in scope, a row of a matrix, and the gradients of its own
     parameters. `GramWeighting.weights` gets the matrix times its transpose, and the update is weights times matrix;
     `JacobianWeighting.combine` gets the matrix. Shared parameters outside the scope get the weighted sum, or the plain
-    sum under a Jacobian method, which has no weights. If nothing in scope is shared, the update is the plain sum. With
-    scope `representation` the matrix holds the gradients of the embeddings' outputs, and all shared parameters get the
-    weighted sum; under a Jacobian method the embeddings get what its update sends on to them.
+    sum under a Jacobian method, which weights nothing outside its scope. If nothing in scope is shared, the update is the
+    plain sum. With scope `representation` the matrix holds the gradients of the embeddings' outputs, and all shared
+    parameters get the weighted sum; under a Jacobian method the embeddings get what its update sends on to them.
+
+    Under the scope `trunk`, the pass of each task ends at the links of the embedding tables (see `EmbeddingLink`). The tables
+    get their gradient once, from the weighted sum of the links' gradients, which is the same by the chain rule. A table
+    that the losses use beside its links (tied weights) is found out, and takes part in each task's pass.
 
     What a task reaches can grow: a gate leaves zero, or a unit becomes active. The engine checks at steps 1, 2 and 3,
     at every power of two and at every hundredth step, and keeps what it has found. A path that opens at step n is found
     by step 2n, and within 100 steps. Until then, the parameter only gets gradients from tasks known to reach it. A
-    check costs .8 to .9 of a step (MMoE and PLE, three tasks, batches of 256 and 1024), so all checks together cost 1 %
-    of training.
+    check costs about as much as a step, so all checks together cost 1 % of training.
 
     Args:
         model: What the losses come from. Its embeddings are the parameters of its `nn.Embedding` modules.
         weighting: Determines scope, head gradients and the update; its `last_weights_T` is set at every step.
+
+    Attributes:
+        gram_TT: (T, T) float64 on the CPU, the inner products of the last step's gradients in scope, NaN where a task had no
+            label. None if nothing in scope is shared.
     """
 
     def __init__(self, model: nn.Module, weighting: GramWeighting | JacobianWeighting) -> None:
         self.weighting = weighting
         self.parameters = [p for p in model.parameters() if p.requires_grad]
-        tables = embeddings(model)
-        self._embedding_ids = {id(table.weight) for table in tables}
+        self.gram_TT: Tensor | None = None
+        self._embedding_ids = {id(table.weight) for table in embeddings(model)}
+        self._is_jacobian = isinstance(weighting, JacobianWeighting)
         self._uses_representation = weighting.scope == "representation"
-        self._representation: list[Tensor] = []  # the embeddings' outputs in the present step
-        if self._uses_representation:
-            for table in tables:
-                table.register_forward_hook(self._keep)
+        self._links: list[EmbeddingLink] = []  # of the present step
+        self._listen(model)
         num_tasks = len(weighting.tasks)
         self._step = 0
-        self._num_tensors = len(self.parameters)  # with the representations of a step
-        self._reached: list[set[int]] = [set() for _ in range(num_tasks)]  # numbers of parameters, then representations
+        # numbers of a step's links: those that tell the gradient of the embedded inputs, those that feed tables
+        self._inward: list[int] = []
+        self._feeding: list[int] = []
+        self._is_tied = False  # do the losses use a linked table beside its links?
+        self._reached: list[set[int]] = [set() for _ in range(num_tasks)]  # numbers of parameters, then of links
         self._own: list[list[nn.Parameter]] = [[] for _ in range(num_tasks)]
         self._reachable: list[nn.Parameter] = []
-        # numbers of what is in scope, then the shared rest: what goes along, takes one more backward, or lies behind
-        # representations that a Jacobian method combines
-        self._scope: list[int] = []
+        self._scope: list[nn.Parameter] = []
+        # numbers of the links whose gradients each task's pass takes: those in scope, or those before `_linked` tables
+        self._taken: list[int] = []
+        # the shared rest: what gets its gradient from the links', what each task's pass computes along, what takes one
+        # more backward
+        self._linked: list[nn.Parameter] = []
         self._along: list[nn.Parameter] = []
         self._outside: list[nn.Parameter] = []
-        self._behind: list[nn.Parameter] = []
+
+    def _listen(self, model: nn.Module) -> None:
+        """Asks modules for the links of each forward. A Jacobian method's update needs the embeddings' outputs themselves."""
+        modules = linked_embeddings(model)
+        known_ids: set[int] = set()
+        if self.weighting.scope == "trunk" or (self._uses_representation and not self._is_jacobian):
+            for module in modules:
+                module.links = self._links
+                known_ids |= {id(table.weight) for table in module.tables}
+        self._linked_ids = known_ids
+        if self._uses_representation:
+            for table in embeddings(model):
+                if id(table.weight) not in known_ids:
+                    table.register_forward_hook(self._keep)
 
     def backward(self, losses_T: Tensor, active_T: Tensor, extra: Tensor | None, outputs: dict[str, Tensor]) -> None:
         """Sets the gradients of one step.
@@ -138,45 +163,47 @@ class GradientEngine:
             self._look(outputs, losses_T)
         for parameter in self.parameters:
             parameter.grad = None
-        if active and self._scope:
+        if active and self._compares:
             self._solve(losses_T, active, active_T, keep_graph=extra is not None)
         else:
             if losses_T.requires_grad:
                 torch.autograd.backward(losses_T.sum(), retain_graph=extra is not None)
-            self._remember(active, losses_T.new_ones(len(active)))
+            self._remember(active, losses_T.new_ones(len(active)), None)
         if extra is not None and extra.requires_grad:
             torch.autograd.backward(extra)
-        self._representation.clear()
+        self._links.clear()
 
     def state_dict(self) -> dict[str, Any]:
         """The findings of all checks, as plain values."""
         reached = [sorted(numbers) for numbers in self._reached]
-        return {"step": self._step, "num_tensors": self._num_tensors, "reached": reached}
+        links = {"inward": self._inward, "feeding": self._feeding, "is_tied": self._is_tied}
+        return {"step": self._step, "reached": reached, **links}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The inverse of `state_dict`."""
-        self._step, self._num_tensors = state["step"], state["num_tensors"]
+        self._step, self._is_tied = state["step"], state["is_tied"]
+        self._inward, self._feeding = state["inward"], state["feeding"]
         self._reached = [set(numbers) for numbers in state["reached"]]
         self._plan()
 
+    @property
+    def _compares(self) -> bool:
+        """Is anything in scope shared?"""
+        return bool(self._taken if self._uses_representation else self._scope)
+
     def _solve(self, losses_T: Tensor, active: list[int], active_T: Tensor, *, keep_graph: bool) -> None:
-        tensors = [*self.parameters, *self._representation]
-        scope = [tensors[number] for number in self._scope]
-        together = [*scope, *self._along]
+        together, taken = [*self._scope, *self._along], [self._links[number] for number in self._taken]
+        rows_AP, link_gradients, own = self._passes(losses_T, active, together, taken, keep_graph=keep_graph)
         sizes = [tensor.numel() for tensor in together]
-        # the parameters' type, of which the losses need not be
-        dtype = reduce(torch.promote_types, {tensor.dtype for tensor in together})
-        rows_AP = torch.empty(len(active), sum(sizes), dtype=dtype, device=losses_T.device)
-        own: list[Sequence[Tensor]] = []
-        for row, task in enumerate(active):
-            keep = keep_graph or bool(self._outside or self._behind) or row + 1 < len(active)
-            inputs = [*together, *self._own[task]]
-            gradients = torch.autograd.grad(losses_T[task], inputs, retain_graph=keep, materialize_grads=True)
-            torch.cat([g.flatten() for g in gradients[: len(together)]], out=rows_AP[row])
-            own.append(gradients[len(together) :])
-        weights_A, update_P = self._decide(rows_AP, tuple(sizes[: len(scope)]), losses_T.detach()[active], active_T)
-        self._remember(active, weights_A)
-        if isinstance(self.weighting, JacobianWeighting):  # it weights nothing outside its scope
+        if self._uses_representation:
+            rows_AS = torch.stack([_embedded(taken, gradients) for gradients in link_gradients])
+            in_scope = tuple(link.tensor.numel() for link in taken)
+        else:
+            in_scope = tuple(sizes[: len(self._scope)])
+            rows_AS = rows_AP[:, : sum(in_scope)]
+        weights_A, update_S, gram_AA = self._decide(rows_AS, in_scope, losses_T.detach()[active], active_T)
+        self._remember(active, weights_A, gram_AA)
+        if update_S is not None:  # a Jacobian method weights nothing outside its scope
             weights_A = torch.ones_like(weights_A)
         factors_A = weights_A if self.weighting.head_gradients == "weighted" else torch.ones_like(weights_A)
         for task, factor, own_gradients in zip(active, factors_A, own, strict=True):
@@ -184,12 +211,20 @@ class GradientEngine:
                 # into a tensor laid out as the parameter: autograd may return a transposed or a shared one, and fused
                 # optimizers take the layout for granted
                 parameter.grad = torch.mul(gradient, factor, out=torch.empty_like(parameter))
-        update = [piece.view_as(t).to(t.dtype) for piece, t in zip(torch.split(update_P, sizes), together, strict=True)]
-        if self._behind:
-            torch.autograd.backward(scope, update[: len(scope)], inputs=self._behind, retain_graph=True)
-        for tensor, gradient in zip(together, update, strict=True):
-            if tensor.is_leaf:  # a representation is none
-                tensor.grad = gradient
+        update_P = weights_A.to(rows_AP) @ rows_AP
+        if update_S is not None and not self._uses_representation:
+            update_P[: len(update_S)] = update_S
+        for tensor, piece in zip(together, torch.split(update_P, sizes), strict=True):
+            tensor.grad = piece.view_as(tensor).to(tensor.dtype)
+        if self._linked:
+            if update_S is not None and self._uses_representation:
+                pieces = torch.split(update_S, in_scope)
+                sent = [piece.view_as(link.tensor) for piece, link in zip(pieces, taken, strict=True)]
+            else:
+                sent = [_weighted(weights_A, gradients_A) for gradients_A in zip(*link_gradients, strict=True)]
+            tensors = [link.tensor for link in taken]
+            keep_graph_here = keep_graph or bool(self._outside)
+            torch.autograd.backward(tensors, sent, inputs=self._linked, retain_graph=keep_graph_here)
         if self._outside:
             total = (weights_A * losses_T[active]).sum()
             torch.autograd.backward(total, inputs=self._outside, retain_graph=keep_graph)
@@ -197,32 +232,52 @@ class GradientEngine:
             if parameter.grad is None:  # of an inactive task: zero as from the plain sum, which optimizers step on
                 parameter.grad = torch.zeros_like(parameter)
 
+    def _passes(
+        self, losses_T: Tensor, active: list[int], together: list[nn.Parameter], taken: list[EmbeddingLink],
+        *, keep_graph: bool,
+    ) -> tuple[Tensor, list[Sequence[Tensor]], list[Sequence[Tensor]]]:  # fmt: skip
+        """One backward for each active task: the rows (A, P) of `together`, the links' gradients, and those of its own."""
+        # the parameters' type, of which the losses need not be
+        dtype = reduce(torch.promote_types, [t.dtype for t in together]) if together else losses_T.dtype
+        size = sum(tensor.numel() for tensor in together)
+        rows_AP = torch.empty(len(active), size, dtype=dtype, device=losses_T.device)
+        tensors, n = [link.tensor for link in taken], len(together)
+        needs_graph = keep_graph or bool(self._linked or self._outside)
+        link_gradients, own = list[Sequence[Tensor]](), list[Sequence[Tensor]]()
+        for row, task in enumerate(active):
+            inputs = [*together, *tensors, *self._own[task]]
+            keep = needs_graph or row + 1 < len(active)
+            gradients = torch.autograd.grad(losses_T[task], inputs, retain_graph=keep, materialize_grads=True)
+            if together:
+                torch.cat([g.flatten() for g in gradients[:n]], out=rows_AP[row])
+            link_gradients.append(gradients[n : n + len(tensors)])
+            own.append(gradients[n + len(tensors) :])
+        return rows_AP, link_gradients, own
+
     def _decide(
-        self, rows_AP: Tensor, sizes: tuple[int, ...], losses_A: Tensor, active_T: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Weights (A,), and the update (P,) of the parameters in scope, of these sizes, and of those computed along."""
-        rows_AS = rows_AP[:, : sum(sizes)]
+        self, rows_AS: Tensor, sizes: tuple[int, ...], losses_A: Tensor, active_T: Tensor
+    ) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Weights (A,), a Jacobian method's update (S,) of tensors of these sizes, and the Gram matrix (A, A)."""
         gram_AA = (rows_AS @ rows_AS.T).double().cpu()
         if not gram_AA.isfinite().all():  # no solver is asked; the run ends as diverged
-            weights_A = rows_AP.new_full((len(rows_AP),), torch.nan)
-            return weights_A, weights_A @ rows_AP
+            return rows_AS.new_full((len(rows_AS),), torch.nan), None, gram_AA
         everyone = torch.ones(len(gram_AA), dtype=torch.bool)
         if isinstance(self.weighting, GramWeighting):
             weights_A = self.weighting.weights(gram_AA, losses_A, active_T)
             scale = scale_to_mean_one(weights_A, everyone) if self.weighting.normalize else 1.0
-            weights_A = (scale * weights_A).to(rows_AP)
-            return weights_A, weights_A @ rows_AP
+            return (scale * weights_A).to(rows_AS), None, gram_AA
         update_S = self.weighting.combine(rows_AS, losses_A, active_T, sizes)
         # the least-squares fit of the update by the gradients
         weights_A = torch.linalg.pinv(gram_AA, hermitian=True) @ (rows_AS @ update_S).double().cpu()
         if self.weighting.normalize:
             scale = scale_to_mean_one(weights_A, everyone)
             weights_A, update_S = scale * weights_A, scale.to(update_S) * update_S
-        return weights_A.to(rows_AP), torch.cat([update_S, rows_AP[:, sum(sizes) :].sum(dim=0)])
+        return weights_A.to(rows_AS), update_S, gram_AA
 
     def _look(self, outputs: dict[str, Tensor], losses_T: Tensor) -> None:
-        tensors = [*self.parameters, *self._representation]
-        self._num_tensors = len(tensors)
+        tensors = [*self.parameters, *(link.tensor for link in self._links)]
+        self._inward = [n for n, link in enumerate(self._links) if link.to_inputs is not None]
+        self._feeding = [n for n, link in enumerate(self._links) if link.feeds_tables]
         # in one pass: the output, in rows without a label too, and the loss, which has auxiliaries too
         both = {
             task.name: (_uneven(outputs[task.name]) * outputs[task.name]).sum() + loss
@@ -230,37 +285,78 @@ class GradientEngine:
         }
         for reached, found_P in zip(self._reached, reach(both, tensors).T, strict=True):
             reached.update(found_P.nonzero().flatten().tolist())
+        tables = [p for p in self.parameters if id(p) in self._linked_ids]
+        total = torch.stack(list(both.values())).sum()
+        feeding = [self._links[n].tensor for n in self._feeding]
+        if not self._uses_representation and feeding and total.requires_grad:
+            self._is_tied = self._is_tied or _is_tied(total, tables, feeding)
         self._plan()
 
     def _plan(self) -> None:
         counts = Counter(number for reached in self._reached for number in reached)
         own = [n for n, p in enumerate(self.parameters) if counts[n] == 1]
-        shared = [n for n in range(self._num_tensors) if counts[n] >= 2]
         self._own = [[self.parameters[n] for n in own if n in reached] for reached in self._reached]
         self._reachable = [p for n, p in enumerate(self.parameters) if counts[n]]
-        self._scope = [n for n in shared if self._is_in_scope(n)]
-        rest = [self.parameters[n] for n in shared if n < len(self.parameters) and n not in self._scope]
-        if self._uses_representation and isinstance(self.weighting, JacobianWeighting):
-            self._behind = [p for p in rest if id(p) in self._embedding_ids]
-            rest = [p for p in rest if id(p) not in self._embedding_ids]
-        is_small = sum(p.numel() for p in rest) <= ALONG
-        self._along, self._outside = (rest, []) if is_small else ([], rest)
-        if self._uses_representation and rest and not self._scope:
-            raise ValueError(
-                "weighting.scope=representation compares the gradients of embeddings' outputs, but here no two tasks"
-                " share an embedding; expected trunk or all"
-            )
-
-    def _is_in_scope(self, number: int) -> bool:
+        shared = [p for n, p in enumerate(self.parameters) if counts[n] >= 2]
+        self._scope, self._taken, self._linked, self._along, self._outside = [], [], [], [], []
         if self._uses_representation:
-            return number >= len(self.parameters)
-        return self.weighting.scope == "all" or id(self.parameters[number]) not in self._embedding_ids
+            self._taken = [n for n in self._inward if counts[len(self.parameters) + n] >= 2]
+            if self._is_jacobian:
+                self._linked = [p for p in shared if id(p) in self._embedding_ids]
+            if shared and not self._taken:
+                raise ValueError(
+                    "weighting.scope=representation compares the gradients of embeddings' outputs, but here no two tasks"
+                    " share an embedding; expected trunk or all"
+                )
+        else:
+            self._scope = [p for p in shared if self.weighting.scope == "all" or id(p) not in self._embedding_ids]
+            if not self._is_tied:
+                self._linked = [p for p in shared if id(p) in self._linked_ids]
+                self._taken = self._feeding if self._linked else []
+        done = {id(p) for p in (*self._scope, *self._linked)}
+        rest = [p for p in shared if id(p) not in done]
+        # with the representation in scope, a pass of a task needs no other shared parameter
+        goes_along = not self._uses_representation and sum(p.numel() for p in rest) <= ALONG
+        self._along, self._outside = (rest, []) if goes_along else ([], rest)
 
-    def _remember(self, active: list[int], weights_A: Tensor) -> None:
+    def _remember(self, active: list[int], weights_A: Tensor, gram_AA: Tensor | None) -> None:
         last_weights_T = self.weighting.last_weights_T
         last_weights_T.zero_()
         last_weights_T[active] = weights_A.to(last_weights_T)
+        self.gram_TT = None
+        if gram_AA is not None:
+            num_tasks = len(last_weights_T)
+            self.gram_TT = torch.full((num_tasks, num_tasks), torch.nan, dtype=torch.float64)
+            self.gram_TT[torch.tensor(active)[:, None], torch.tensor(active)] = gram_AA
 
     def _keep(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         if module.training and output.requires_grad:
-            self._representation.append(output)
+            self._links.append(EmbeddingLink(id(output), output, lambda gradient: gradient.flatten(1)))
+
+
+def _embedded(links: Sequence[EmbeddingLink], gradients: Sequence[Tensor]) -> Tensor:
+    """(S,): the links' gradients as those of the embedded inputs, added up for each owner."""
+    found: dict[int, Tensor] = {}
+    for link, gradient in zip(links, gradients, strict=True):
+        assert link.to_inputs is not None
+        inputs_BD = link.to_inputs(gradient)
+        found[link.owner] = found[link.owner] + inputs_BD if link.owner in found else inputs_BD
+    return torch.cat([inputs_BD.flatten() for inputs_BD in found.values()])
+
+
+def _weighted(weights_A: Tensor, gradients_A: Sequence[Tensor]) -> Tensor:
+    """The weighted sum of A tensors."""
+    total = weights_A[0].to(gradients_A[0]) * gradients_A[0]
+    for weight, gradient in zip(weights_A[1:], gradients_A[1:], strict=True):
+        total.add_(gradient * weight)
+    return total
+
+
+def _is_tied(total: Tensor, tables: Sequence[Tensor], links: Sequence[Tensor]) -> bool:
+    """Does a table's gradient differ from what the links' gradients send on to it?"""
+    gradients = torch.autograd.grad(total, [*tables, *links], retain_graph=True, materialize_grads=True)
+    whole = gradients[: len(tables)]
+    sent = torch.autograd.grad(
+        links, tables, gradients[len(tables) :], retain_graph=True, allow_unused=True, materialize_grads=True
+    )
+    return any((a - b).abs().max() > 1e-3 * a.abs().max() for a, b in zip(whole, sent, strict=True))

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchmark.embeddings import embeddings, large_tables
 from benchmark.settings.config import TrainerConfig
-from benchmark.training.embeddings import embeddings, large_tables
 from benchmark.weightings import Weighting
 
 # Tensors above this many scalars (large embedding tables) stay alone: copying their gradients would cost more.

@@ -157,7 +157,7 @@ class EagerStep:
         losses_T = losses_T.detach()
         if replay is not None:
             self.weighting.after_step(losses_T, partial(self._losses_again, batch, replay))
-        return StepOutcome(losses_T, active_T, self.weighting.last_weights_T, auxiliaries)
+        return StepOutcome(losses_T, active_T, self.weighting.last_weights_T.clone(), auxiliaries)
 
     def _losses_again(self, batch: Batch, replay: Replay) -> Tensor:
         with replay.again(self.model), torch.no_grad():

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from architectures._first_layer import FirstLayer, Prepared, SumRows, transposed_bag
+from architectures._first_layer import Prepared, SumRows, first_layer, transposed_bag
 from architectures._plan import join_fields, make_plan
 from architectures.layers import LARGE_FIELD, FeatureEmbedding, MLPs, Towers, batched_linear
 from benchmark.contracts.toys import LIKE, SHARE, make_batch, make_schema
@@ -112,10 +112,10 @@ def test_gradients_are_those_of_finite_differences(num_large: int) -> None:
         for shape in (*shapes, (24, 2), (3, 8), (1, 8), (3,))
     ]
 
-    def layer(*inputs: Tensor) -> Tensor:
+    def layer(*inputs: Tensor) -> tuple[Tensor, ...]:
         *tables, numeric, weight, other, bias = inputs
-        small, large = tables if num_large else (*tables, None)
-        return FirstLayer.apply(small, large, batch.categorical, numeric, plan, (3, 1), weight, other, bias, None)
+        layers = [weight, other, bias, None]
+        return first_layer(tables, batch.categorical, numeric, plan, (3, 1), layers).parts
 
     assert torch.autograd.gradcheck(layer, inputs)
 

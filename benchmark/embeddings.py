@@ -1,0 +1,42 @@
+"""The embedding tables of a model, and the large ones among them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+
+class EmbeddingLink(NamedTuple):
+    """A tensor between the embedding tables and the losses.
+
+    Args:
+        owner: Links of one owner read the same embedded inputs, so their gradients add up.
+        tensor: The tensor, of a forward with graph.
+        to_inputs: Makes its gradient its part of the gradient of the embedded inputs, (B, D). None: it has no part.
+        feeds_tables: Does a backward from the gradients of all such links give the tables' gradients?
+    """
+
+    owner: int
+    tensor: Tensor
+    to_inputs: Callable[[Tensor], Tensor] | None
+    feeds_tables: bool = True
+
+
+def linked_embeddings(model: nn.Module) -> list[nn.Module]:
+    """Modules that keep the links of a forward: they have an attribute `links`, a list or None, and `tables`.
+
+    See `architectures.layers.FeatureEmbedding`.
+    """
+    return [module for module in model.modules() if "links" in vars(module)]
+
+
+def embeddings(model: nn.Module) -> list[nn.Embedding]:
+    """All embedding tables: weight decay and the scope of gradient weightings treat their parameters apart."""
+    return [module for module in model.modules() if isinstance(module, nn.Embedding)]
+
+
+def large_tables(model: nn.Module) -> list[nn.Embedding]:
+    """Tables with a true attribute `is_large`, as in `architectures.layers.EmbeddingTable`: they may have their own optimizer."""
+    return [table for table in embeddings(model) if getattr(table, "is_large", False)]
