@@ -161,7 +161,7 @@ def _short_answers(results: Sequence[Results], said: Mapping[str, Sequence[str]]
             found.append(Sentence(f"{name}{parameters if both else ''}: {said[one.group.name][0]}"))
             told.add(name)
     without = sorted({one.group.dataset for one in results} - told)
-    if found and without:
+    if without:
         found.append(Sentence(f"No comparison with {results[0].wanted} on {listed(without)}."))
     yield Part("", (Sentences(tuple(found)),) if found else ())
 

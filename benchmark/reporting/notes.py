@@ -96,8 +96,9 @@ def no_baseline(results: Results) -> list[str]:
     group = results.group
     named = [run.record.method for runs in group.finished.values() for run in runs]
     why = "names several methods" if results.wanted in named else "has no finished run"
-    could = listed(sorted(method for method, runs in group.finished.items() if runs)) or "none has finished a run"
-    return [f"No differences: the baseline {results.wanted} {why} on {group.name}; possible baselines: {could}."]
+    done = listed(sorted(method for method, runs in group.finished.items() if runs))
+    remedy = f"run it, or choose one of these with --baseline: {done}" if done else "no method has finished a run"
+    return [f"No answer: the baseline {results.wanted} {why} on {group.name}; {remedy}."]
 
 
 def dataset_notes(results: Results) -> list[str]:
