@@ -163,7 +163,9 @@ def test_too_few_seeds_make_no_interval_anywhere(seeds: int) -> None:
 def test_without_the_usual_baseline_one_line_names_what_could_be_it() -> None:
     made = report([run for run in records(("shop",), 3) if run.method != "single_task/equal"])
     (note,) = notes(made, "shop", "answer")
-    assert note.startswith("No answer: the baseline single_task/equal has no finished run on shop; run it, or choose one")
+    assert note.startswith(
+        "No answer: the baseline single_task/equal has no finished run on shop; run it, or choose one"
+    )
     assert note.endswith("with --baseline: mmoe/equal, mmoe/uncertainty, ple/pcgrad, shared_bottom/equal.")
     assert str(made).index(note[:40]) < str(made).index("All methods")  # on a terminal too it stands first
     assert "difference" not in [column.key for column in table(made, "shop", "task_click").columns]
