@@ -204,6 +204,18 @@ def test_a_baseline_whose_runs_all_failed_is_a_note() -> None:
     assert "the baseline mmoe/equal has no finished run on shop" in note
 
 
+def test_a_sweep_that_is_not_done_says_so_in_the_place_of_the_answer() -> None:
+    both = [run for run in records(("shop",), 3) if run.method in ("single_task/equal", "mmoe/equal")]
+    assert notes(report(both), "shop", "answer") == ()
+    made = report([run for run in both if (run.method, run.seed) != ("mmoe/equal", 2)])
+    line = (
+        "No answer: no method can be ranked against single_task/equal on shop (mmoe/equal: no run of seed 2); repeat the command "
+        "of these runs, and it trains what is missing."
+    )
+    assert notes(made, "shop", "answer") == (line,)
+    assert line[:60] in str(made).partition("All methods")[0]
+
+
 def test_identical_runs_are_called_so() -> None:
     runs = records(("shop",), 3)
     twins = []
