@@ -151,6 +151,7 @@ def test_the_page_begins_with_what_new_prints_and_that_works(installed: Installe
     told = installed.mtlbench(check, [*run, *SMALL, *SMALL_SHOP], report, cwd=installed.fresh.folder)
     assert "architecture my_net: 15 hold, 1 skipped\n" in told
     assert "2 runs (2 finished) of 2 methods on 1 data set" in told
+    assert "my_net/equal is not distinguishable from shared_bottom/equal over all tasks" in told  # of one seed
 
 
 def test_the_three_go_through_the_contract_tests(installed: Installed) -> None:

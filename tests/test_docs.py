@@ -17,23 +17,31 @@ from hydra import compose, initialize_config_module
 
 from benchmark.cli import mtlbench
 from benchmark.runs.runner import check
+from benchmark.scaffold import make_package
 from benchmark.settings.composition import CONFIG_MODULE, compose_run, prepare
 from benchmark.settings.help import experiments
 from tests.pages import RUN, blocks, commands, is_run, jobs_of, parse_verb, words_of
 
 ROOT = Path(__file__).parents[1]
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf8") for path in ROOT.glob("docs/pages/**/*.md")}
-COMMANDS = [(page, command) for page, text in PAGES.items() for command in commands(text)]
+NEW = [block for text in PAGES.values() for block in blocks(text, "bash") if block.startswith("mtlbench new")]
+"""What begins with a new package; the other blocks need none."""
+COMMANDS = [
+    (page, command)
+    for page, text in PAGES.items()
+    for command in commands(text)
+    if command not in {known for block in NEW for known in commands(f"```bash\n{block}```")}
+]
 RUNS = [command for _, command in COMMANDS if is_run(command)]
 VERBS = [command for _, command in COMMANDS if command.startswith("mtlbench") and command not in RUNS]
 SETTING_UP = ("python -m venv", "pip install")
 
 
 def option_names() -> set[str]:
-    """The long options of all verbs, and Hydra's that the pages use."""
+    """The long options of all verbs, and those of `mtlbench run` that the pages use."""
     commands = [mtlbench, *mtlbench.commands.values()]
     own = {name for command in commands for p in command.params for name in (*p.opts, *p.secondary_opts)}
-    return own | {"--cfg", "--config-dir", "--help"}
+    return own | {"--cfg", "--config-dir", "--dry-run", "--help"}
 
 
 def test_every_command_is_of_a_kind_that_is_tested() -> None:
@@ -63,6 +71,25 @@ def test_what_launchers_and_sweepers_are_told_is_known(words: tuple[str, ...]) -
 @pytest.mark.parametrize("command", sorted(set(VERBS)))
 def test_every_other_verb_parses(command: str) -> None:
     parse_verb(command)
+
+
+@pytest.mark.parametrize("block", NEW, ids=lambda block: block.splitlines()[0])
+def test_what_follows_a_new_package_is_what_new_prints(
+    block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # the commands themselves are run by test_contributing.py and the tests of the scaffold
+    made, *following = block.splitlines()
+    group, name = shlex.split(made)[2:]
+    assert following == list(make_package(group, name).commands)
+
+
+def test_a_new_package_is_where_a_reader_with_data_or_a_method_looks() -> None:
+    assert [block.splitlines()[0] for block in NEW] == [
+        "mtlbench new dataset my_log",
+        "mtlbench new architecture my_net",
+    ]
+    for page in ("data", "architecture"):
+        assert blocks(PAGES[f"docs/pages/howto/{page}.md"], "bash")[0] in NEW
 
 
 @pytest.mark.parametrize("page", PAGES)

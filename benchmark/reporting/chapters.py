@@ -30,7 +30,7 @@ from benchmark.reporting.layout import (
 )
 from benchmark.reporting.leaderboard import leaderboard, several
 from benchmark.reporting.ledger import ledger
-from benchmark.reporting.notes import dataset_notes, no_baseline, trouble
+from benchmark.reporting.notes import dataset_notes, no_answer, trouble
 from benchmark.reporting.overview import gain_table, grid_table, overview, pair_table
 from benchmark.reporting.ranks import rank_table
 from benchmark.reporting.sentences import verdicts
@@ -137,7 +137,7 @@ def _answers(results: Sequence[Results], said: Mapping[str, Sequence[str]]) -> I
             found[0] = f"With tuned parameters, {_inside(found[0])}"
         known = parts.get(name, Part(name))
         blocks = (Sentences(tuple(map(Sentence, found))),) if found else ()
-        parts[name] = replace(known, blocks=(*known.blocks, *blocks), notes=(*known.notes, *no_baseline(one)))
+        parts[name] = replace(known, blocks=(*known.blocks, *blocks), notes=(*known.notes, *no_answer(one)))
     yield from parts.values()
 
 
@@ -161,7 +161,7 @@ def _short_answers(results: Sequence[Results], said: Mapping[str, Sequence[str]]
             found.append(Sentence(f"{name}{parameters if both else ''}: {said[one.group.name][0]}"))
             told.add(name)
     without = sorted({one.group.dataset for one in results} - told)
-    if found and without:
+    if without:
         found.append(Sentence(f"No comparison with {results[0].wanted} on {listed(without)}."))
     yield Part("", (Sentences(tuple(found)),) if found else ())
 

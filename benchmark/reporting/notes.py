@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from benchmark import metrics
-from benchmark.analysis.families import resampling, several_seeds_a_draw
+from benchmark.analysis.families import not_ranked, resampling, several_seeds_a_draw
 from benchmark.analysis.results import Results, label
 from benchmark.analysis.study import Group, Replicate
 from benchmark.records.record import PLAIN_WEIGHTING, TUNED, Record
@@ -89,15 +89,30 @@ def _used_all_epochs(record: Record) -> bool:
     return bool(record.epochs) and bool(record.epochs[-1]["epoch"] >= record.config["trainer"]["max_epochs"])
 
 
-def no_baseline(results: Results) -> list[str]:
-    """Why nothing is compared if there is no baseline, and which methods could be the baseline."""
-    if results.baseline is not None:
-        return []
+def no_answer(results: Results) -> list[str]:
+    """Why there is no answer, if nothing is compared with the baseline: it has no run, or no method can be ranked."""
     group = results.group
+    if results.baseline is not None:
+        return _nobody_ranked(results)
     named = [run.record.method for runs in group.finished.values() for run in runs]
     why = "names several methods" if results.wanted in named else "has no finished run"
-    could = listed(sorted(method for method, runs in group.finished.items() if runs)) or "none has finished a run"
-    return [f"No differences: the baseline {results.wanted} {why} on {group.name}; possible baselines: {could}."]
+    done = listed(sorted(method for method, runs in group.finished.items() if runs))
+    remedy = f"run it, or choose one of these with --baseline: {done}" if done else "no method has finished a run"
+    return [f"No answer: the baseline {results.wanted} {why} on {group.name}; {remedy}."]
+
+
+def _nobody_ranked(results: Results) -> list[str]:
+    compared = results.primary.comparisons if results.primary is not None else ()
+    reasons = not_ranked(results.group)
+    if not compared or not reasons or any(comparison.verdict is not None for comparison in compared):
+        return []
+    why = listed(f"{method}: {reason}" for method, reason in reasons.items())
+    again = (
+        "; repeat the command of these runs, and it trains what is missing"
+        if any(results.group.missing.values())
+        else ""
+    )
+    return [f"No answer: no method can be ranked against {results.baseline} on {results.group.name} ({why}){again}."]
 
 
 def dataset_notes(results: Results) -> list[str]:

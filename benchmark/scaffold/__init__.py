@@ -21,6 +21,8 @@ TRIALS = {
     "dataset": "mtlbench run architecture=mmoe,shared_bottom dataset={name}",
 }
 """By group: a first run of a few seconds, beside a method to compare with."""
+BASELINES = {"architecture": "shared_bottom/equal", "weighting": "mmoe/equal", "dataset": "shared_bottom/equal"}
+"""By group: that method. The report would look for single_task/equal, which the first run leaves out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,8 @@ def make_package(group: str, name: str, into: str | Path | None = None) -> Packa
     _check_name(group, name)
     folder = Path(name if into is None else into).expanduser()
     _check_empty(folder)
-    words = {"group": group, "name": name, "class_name": _class_name(name), "trial": TRIALS[group].format(name=name)}
+    trial, report = TRIALS[group].format(name=name), f"mtlbench report --baseline {BASELINES[group]}"
+    words = {"group": group, "name": name, "class_name": _class_name(name), "trial": trial, "report": report}
     texts = {folder / path: _rendered(template, words) for path, template in _layout(group, name).items()}
     if re.search(rf"^from .* import .*\b{words['class_name']}\b", texts[folder / _module(name)], re.MULTILINE):
         raise ValueError(
@@ -68,7 +71,7 @@ def make_package(group: str, name: str, into: str | Path | None = None) -> Packa
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf8", newline="\n")
     there = [] if folder.resolve() == Path.cwd() else [f"cd {shlex.quote(str(folder))}"]
-    commands = (*there, "pip install -e .", f"mtlbench check {group} {name}", words["trial"], "mtlbench report")
+    commands = (*there, "pip install -e .", f"mtlbench check {group} {name}", trial, report)
     return Package(folder, tuple(texts), commands)
 
 

@@ -57,7 +57,13 @@ def _own(group: str) -> str:
     if group == EXPERIMENT:
         return "experiments of your own lie in FOLDER/experiment, and --config-dir FOLDER finds them; "
     if group == "dataset":
-        return f'data of your own come in by a small Python file that registers a name (CONTRIBUTING.md, "{CHAPTERS[group]}"); '
+        return (
+            "your own data need a small Python file that registers a name: `mtlbench new dataset NAME` writes one "
+            f'(CONTRIBUTING.md, "{CHAPTERS[group]}"); '
+        )
     if group in CHAPTERS:
-        return f'{group}s of your own are registered under a name (CONTRIBUTING.md, "{CHAPTERS[group]}"); '
+        return (
+            f"your own {group} needs a name: `mtlbench new {group} NAME` writes a package that registers one "
+            f'(CONTRIBUTING.md, "{CHAPTERS[group]}"); '
+        )
     return ""

@@ -20,6 +20,8 @@ PAGES = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
 }
+WIDE = {"results/README.md"}
+"""Pages whose tables need the width of the contents beside them."""
 PICTURE = "results/demo.png"
 REPORT = re.compile(r"(?P<folder>results/records/\w+)/report\.(md|html)")
 LINK = re.compile(r"(?P<text>!?\[[^]]*\])\((?P<target>[^)\s]+)\)")
@@ -43,8 +45,6 @@ def target_of(link: str, page: str) -> str:
         found = wanted.removeprefix("docs/pages/")
     elif report := REPORT.fullmatch(wanted):
         found = f"{report['folder']}/report.html"
-    elif wanted == "results/records":
-        found = "results/index.md"
     if found is None:
         raise ValueError(f"{page} links to {link}, which the site does not have")
     relative = posixpath.relpath(found, posixpath.dirname(PAGES[page]) or ".")
@@ -59,7 +59,8 @@ def on_files(files: Files, config: Any) -> Files:
             content = LINK.sub(lambda link: f"{link['text']}({target_of(link['target'], source)})", text)  # noqa: B023
         except ValueError as error:
             raise PluginError(str(error)) from error
-        files.append(File.generated(config, page, content=content))
+        hidden = "---\nhide: [toc]\n---\n" if source in WIDE else ""
+        files.append(File.generated(config, page, content=hidden + content))
     for file in [ROOT / PICTURE, *sorted((ROOT / "results" / "records").glob("*/report.html"))]:
         files.append(File.generated(config, file.relative_to(ROOT).as_posix(), abs_src_path=str(file)))
     return files

@@ -41,7 +41,7 @@ def render(document: Document, width: int = WIDTH) -> Iterator[RenderableType]:
             continue
         shown = [part for part in chapter.parts if part.parameters != "default"]
         left_out = left_out or len(shown) < len(chapter.parts)
-        drawn = [(part, blocks) for part in shown if (blocks := _blocks(part, width, chapter.title))]
+        drawn = [(part, blocks) for part in shown if (blocks := _blocks(part, width, chapter.title)) or part.notes]
         if not drawn:
             continue
         yield Text()

@@ -163,7 +163,11 @@ def test_too_few_seeds_make_no_interval_anywhere(seeds: int) -> None:
 def test_without_the_usual_baseline_one_line_names_what_could_be_it() -> None:
     made = report([run for run in records(("shop",), 3) if run.method != "single_task/equal"])
     (note,) = notes(made, "shop", "answer")
-    assert "single_task/equal has no finished run" in note and "mmoe/equal" in note and "ple/pcgrad" in note
+    assert note.startswith(
+        "No answer: the baseline single_task/equal has no finished run on shop; run it, or choose one"
+    )
+    assert note.endswith("with --baseline: mmoe/equal, mmoe/uncertainty, ple/pcgrad, shared_bottom/equal.")
+    assert str(made).index(note[:40]) < str(made).index("All methods")  # on a terminal too it stands first
     assert "difference" not in [column.key for column in table(made, "shop", "task_click").columns]
     assert "0.73" in str(made)
 
@@ -198,6 +202,18 @@ def test_a_baseline_whose_runs_all_failed_is_a_note() -> None:
     made = report([*runs, record("shop", "mmoe/equal", status="failed")], baseline="mmoe/equal")
     (note,) = notes(made, "shop", "answer")
     assert "the baseline mmoe/equal has no finished run on shop" in note
+
+
+def test_a_sweep_that_is_not_done_says_so_in_the_place_of_the_answer() -> None:
+    both = [run for run in records(("shop",), 3) if run.method in ("single_task/equal", "mmoe/equal")]
+    assert notes(report(both), "shop", "answer") == ()
+    made = report([run for run in both if (run.method, run.seed) != ("mmoe/equal", 2)])
+    line = (
+        "No answer: no method can be ranked against single_task/equal on shop (mmoe/equal: no run of seed 2); repeat the command "
+        "of these runs, and it trains what is missing."
+    )
+    assert notes(made, "shop", "answer") == (line,)
+    assert line[:60] in str(made).partition("All methods")[0]
 
 
 def test_identical_runs_are_called_so() -> None:

@@ -131,7 +131,7 @@ def test_the_next_commands_are_quoted(tmp_path: Path, monkeypatch: pytest.Monkey
         "pip install -e .",
         f"mtlbench check dataset {NAME}",
         f"mtlbench run architecture=mmoe,shared_bottom dataset={NAME}",
-        "mtlbench report",
+        "mtlbench report --baseline shared_bottom/equal",
     )
     assert make_package("weighting", NAME, "it's mine").commands[0] == """cd 'it'"'"'s mine'"""
     assert make_package("weighting", NAME, "~/work").commands[0] == f"cd {tmp_path}/home/work"
@@ -149,7 +149,7 @@ def test_the_verb_prints_files_and_commands(tmp_path: Path, capsys: pytest.Captu
     main(["new", "weighting", NAME, "--into", str(tmp_path / "mine")])
     out = capsys.readouterr().out
     assert out.startswith(f"written: {tmp_path / 'mine' / 'README.md'}\n")
-    assert out.endswith("\n  mtlbench report\n")
+    assert out.endswith("\n  mtlbench report --baseline mmoe/equal\n")
     with pytest.raises(SystemExit):
         main(["new", "weighting", NAME, "--into", str(tmp_path / "mine")])
     assert capsys.readouterr().err.startswith("mtlbench: the folder ")

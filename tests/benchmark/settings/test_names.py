@@ -15,8 +15,8 @@ CONTRIBUTING = Path(__file__).parents[3] / "CONTRIBUTING.md"
 @pytest.mark.parametrize("path", ["./my.csv", "my.csv", "/tmp/my.parquet", "~/my.csv", "../data/my"])
 def test_a_path_for_a_data_set_is_told_how_own_data_come_in(path: str) -> None:
     assert no_such_name(*split_path(f"dataset/{path}")) == (
-        f"dataset: expected a name, found the path {path!r}; data of your own come in by a small Python file that registers "
-        f'a name (CONTRIBUTING.md, "A data set"); known: {", ".join(options("dataset"))}'
+        f"dataset: expected a name, found the path {path!r}; your own data need a small Python file that registers a name: "
+        f'`mtlbench new dataset NAME` writes one (CONTRIBUTING.md, "A data set"); known: {", ".join(options("dataset"))}'
     )
 
 
@@ -26,7 +26,10 @@ def test_the_chapters_are_there() -> None:
 
 
 def test_other_groups_have_their_own_ways_in() -> None:
-    assert '(CONTRIBUTING.md, "An architecture")' in no_such_name("architecture", "my_net.py")
+    assert "`mtlbench new architecture NAME` writes a package that registers one" in no_such_name(
+        "architecture", "my_net.py"
+    )
+    assert '(CONTRIBUTING.md, "A weighting")' in no_such_name("weighting", "my_weight.py")
     assert "--config-dir FOLDER finds them" in no_such_name("experiment", "./mine.yaml")
     assert no_such_name("tracker", "./x").startswith("tracker: expected a name, found the path './x'; known: none")
 
