@@ -14,7 +14,7 @@ class EmbeddingLink(NamedTuple):
     Args:
         owner: Links of one owner read the same embedded inputs, so their gradients add up.
         tensor: The tensor, of a forward with graph.
-        to_inputs: Makes its gradient its part of the gradient of the embedded inputs, (B, D). None: it has no part.
+        to_inputs: Makes its gradient its part of the gradient of the embedded inputs, (B, D). None: it adds nothing.
         feeds_tables: Does a backward from the gradients of all such links give the tables' gradients?
     """
 

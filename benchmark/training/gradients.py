@@ -86,8 +86,8 @@ class GradientEngine:
     parameters get the weighted sum; under a Jacobian method the embeddings get what its update sends on to them.
 
     Under the scope `trunk`, the pass of each task ends at the links of the embedding tables (see `EmbeddingLink`). The tables
-    get their gradient once, from the weighted sum of the links' gradients, which is the same by the chain rule. A table
-    that the losses use beside its links (tied weights) is found out, and takes part in each task's pass.
+    get their gradient once, from the weighted sum of the links' gradients, which is the same by the chain rule. The checks
+    below also find a table that the losses use beside its links (tied weights); each task's pass then includes it.
 
     What a task reaches can grow: a gate leaves zero, or a unit becomes active. The engine checks at steps 1, 2 and 3,
     at every power of two and at every hundredth step, and keeps what it has found. A path that opens at step n is found
