@@ -1,0 +1,24 @@
+"""Weights from losses: finite for any losses, without a branch on a tensor. T tasks.
+
+A weighting whose weights have a closed form computes them from the detached losses and returns the sum of weights times
+losses. Its backward is then as cheap as that of fixed weights.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+SMALLEST = 1e-8
+"""In weights, smaller losses count as this one, so that no inverse overflows."""
+
+
+def taking_part(losses_T: Tensor, active_T: Tensor) -> Tensor:
+    """(T,) bool: has the task a label and a loss above 0? At its minimum of 0 a loss has no gradient to weight."""
+    return active_T & (losses_T > 0)
+
+
+def softmax_among(scores_T: Tensor, among_T: Tensor) -> Tensor:
+    """(T,) softmax of these tasks' scores, and 0 for the others."""
+    # without any task, the softmax is NaN everywhere, and the mask makes it 0
+    return scores_T.masked_fill(~among_T, -torch.inf).softmax(dim=0).where(among_T, 0.0)
