@@ -72,13 +72,24 @@ def nonnegative_qp(gram: Matrix, target: Sequence[float]) -> list[float]:
     """
     everyone, norms = range(len(gram)), [sqrt(row[i]) for i, row in enumerate(gram)]
     scaled = [[gram[i][j] / (norms[i] * norms[j]) for j in everyone] + [target[i] / norms[i]] for i in everyone]
-    largest = max(abs(row[-1]) for row in scaled)
+    x, is_done = _active_set(scaled)
+    if not is_done:  # float32 gradients that are dependent: rounding curves the function downwards
+        for i in everyone:
+            scaled[i][i] += RANK_TOLERANCE
+        x, _ = _active_set(scaled)
+    return [value / norm for value, norm in zip(x, norms, strict=True)]
+
+
+def _active_set(scaled: Matrix) -> tuple[list[float], bool]:
+    """The x of a table (G, t) of vectors of length 1; False if rounding makes the method go round in circles."""
+    everyone, largest = range(len(scaled)), max(abs(row[-1]) for row in scaled)
     # Elements are positive or held at 0. The table's last column has the x that is best with these positive, and for the
     # others the slope t - Gx.
-    table, positive, x = scaled, list[int](), [0.0] * len(gram)
-    for _ in range(5 * len(gram)):  # more than it takes, in case rounding makes it go round in circles
+    table, positive, x, is_done = scaled, list[int](), [0.0] * len(scaled), False
+    for _ in range(4 * len(scaled)):
         rising = _rising(table, positive, largest)
         if not rising:
+            is_done = True
             break
         best = max(rising, key=lambda i: table[i][-1])
         positive.append(best)
@@ -92,7 +103,7 @@ def nonnegative_qp(gram: Matrix, target: Sequence[float]) -> list[float]:
         x = [table[i][-1] if i in positive else 0.0 for i in everyone]
     if any(table[i][i] <= DEPENDENT for i in everyone if i not in positive):
         x = _shared(x, scaled)
-    return [value / norm for value, norm in zip(x, norms, strict=True)]
+    return x, is_done
 
 
 def _rising(table: Matrix, positive: list[int], largest: float) -> list[int]:
@@ -147,8 +158,13 @@ def _exchanged(table: Matrix, k: int) -> Matrix:
 
 def _shared(x: list[float], cosines: Matrix) -> list[float]:
     """Each element becomes the mean over the vectors of its direction."""
-    groups = [[j for j in range(len(x)) if cosines[i][j] >= 1 - DEPENDENT or j == i] for i in range(len(x))]
-    return [sum(x[j] for j in group) / len(group) for group in groups]
+    shared, left = list(x), list(range(len(x)))
+    while left:
+        group = [i for i in left if i == left[0] or cosines[left[0]][i] >= 1 - DEPENDENT]
+        for i in group:
+            shared[i] = sum(x[j] for j in group) / len(group)
+        left = [i for i in left if i not in group]
+    return shared
 
 
 def min_norm(gram: Matrix) -> list[float]:

@@ -45,6 +45,13 @@ def gram(rows: list[list[float]]) -> Tensor:
     return jacobian @ jacobian.T
 
 
+def rounded(gram_AA: Tensor, seed: int) -> Tensor:
+    """A Gram matrix with errors as large as those of float32 gradients."""
+    norms_A = gram_AA.diagonal().sqrt()
+    errors_AA = 1e-7 * torch.randn(gram_AA.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return gram_AA + (errors_AA + errors_AA.T) * norms_A * norms_A[:, None]
+
+
 def random_rows(num_tasks: int, num_parameters: int, seed: int, *, spread: float = 0.0) -> list[list[float]]:
     """Gradients of normal numbers, times powers of ten between 0 and `spread`."""
     generator = torch.Generator().manual_seed(seed)
@@ -67,6 +74,16 @@ def update_of(name: str, rows: list[list[float]], **parameters: object) -> Tenso
     """The update of a registered method."""
     weights_A = torch.tensor(weights_of(name, gram(rows), **parameters), dtype=torch.float64)
     return weights_A @ torch.tensor(rows, dtype=torch.float64)
+
+
+def check_rounding(name: str, case: str, **parameters: object) -> None:
+    """Gradients that float32 has rounded, dependent ones among them, give nearly the update of the exact ones."""
+    rows_AP = torch.tensor(EDGES[case], dtype=torch.float64)
+    exact_P = update_of(name, EDGES[case], **parameters)
+    for seed in range(5):
+        weights = weights_of(name, rounded(rows_AP @ rows_AP.T, seed), **parameters)
+        update_P = torch.tensor(weights, dtype=torch.float64) @ rows_AP
+        torch.testing.assert_close(update_P, exact_P, rtol=0, atol=1e-4 * float(rows_AP.norm(dim=1).max()))
 
 
 def check_symmetry_and_scale(name: str, **parameters: object) -> None:

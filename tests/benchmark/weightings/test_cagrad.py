@@ -11,6 +11,7 @@ from torch import Tensor
 from tests.benchmark.weightings.gradients import (
     EDGES,
     JACOBIANS,
+    check_rounding,
     check_symmetry_and_scale,
     gram,
     random_rows,
@@ -108,3 +109,8 @@ def test_weights_are_finite_and_the_update_is_zero_only_where_the_mean_is(case: 
 def test_a_c_that_is_no_share_is_refused(c: float) -> None:
     with pytest.raises(ValueError, match=r"weighting\.c must be a number of at least 0, found"):
         weights_of("cagrad", gram(JACOBIANS["A"]), c=c)
+
+
+@pytest.mark.parametrize("case", EDGES)
+def test_float32_gradients_are_exact_enough(case: str) -> None:
+    check_rounding("cagrad", case)

@@ -8,6 +8,7 @@ import torch
 from tests.benchmark.weightings.gradients import (
     EDGES,
     JACOBIANS,
+    check_rounding,
     check_symmetry_and_scale,
     gram,
     random_rows,
@@ -70,3 +71,8 @@ def test_a_zero_gradient_is_left_out() -> None:
     others = weights_of("imtl_g", gram([[1.0, 2.0], [-2.0, 0.5]]))
     with_zero = weights_of("imtl_g", gram([[1.0, 2.0], [0.0, 0.0], [-2.0, 0.5]]))
     assert with_zero == pytest.approx([others[0], 0.5, others[1]])
+
+
+@pytest.mark.parametrize("case", EDGES)
+def test_float32_gradients_are_exact_enough(case: str) -> None:
+    check_rounding("imtl_g", case)

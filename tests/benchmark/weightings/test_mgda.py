@@ -8,6 +8,7 @@ import torch
 from tests.benchmark.weightings.gradients import (
     EDGES,
     JACOBIANS,
+    check_rounding,
     check_symmetry_and_scale,
     gram,
     random_rows,
@@ -61,3 +62,8 @@ def test_weights_are_finite_and_positive(case: str) -> None:
 
 def test_a_zero_gradient_does_not_stop_the_others() -> None:
     assert weights_of("mgda", gram(EDGES["a zero"])) == pytest.approx([0.5, 0.5, 0.5])
+
+
+@pytest.mark.parametrize("case", EDGES)
+def test_float32_gradients_are_exact_enough(case: str) -> None:
+    check_rounding("mgda", case)

@@ -15,6 +15,7 @@ from benchmark.weightings.pe_mtl import PEMTL
 from tests.benchmark.weightings.gradients import (
     EDGES,
     JACOBIANS,
+    check_rounding,
     check_symmetry_and_scale,
     gram,
     random_rows,
@@ -101,3 +102,8 @@ def test_a_zero_gradient_does_not_stop_the_others() -> None:
 def test_bounds_that_cannot_be_are_refused(parameters: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         weights_of("pe_mtl", gram(JACOBIANS["A"]), **parameters)
+
+
+@pytest.mark.parametrize("case", EDGES)
+def test_float32_gradients_are_exact_enough(case: str) -> None:
+    check_rounding("pe_mtl", case)

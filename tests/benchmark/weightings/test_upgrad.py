@@ -10,6 +10,7 @@ from scipy.optimize import nnls
 from tests.benchmark.weightings.gradients import (
     EDGES,
     JACOBIANS,
+    check_rounding,
     check_symmetry_and_scale,
     gram,
     random_rows,
@@ -81,3 +82,8 @@ def test_a_zero_gradient_changes_nothing_for_the_others() -> None:
     with_zero = weights_of("upgrad", gram([[1.0, 2.0], [0.0, 0.0], [-2.0, 0.5]]))
     assert [with_zero[0], with_zero[2]] == others
     assert with_zero[1] == pytest.approx(sum(others) / 2)
+
+
+@pytest.mark.parametrize("case", EDGES)
+def test_float32_gradients_are_exact_enough(case: str) -> None:
+    check_rounding("upgrad", case)
