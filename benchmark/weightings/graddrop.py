@@ -70,7 +70,7 @@ class GradDrop(JacobianWeighting):
         negative_P = gradients_AP.clamp(max=0).sum(dim=0)
         # U < P without its division, which 0 / 0 would spoil: P is the positive share of the sum of absolute values
         is_positive_P = self._draw(positive_P) * (positive_P - negative_P) < positive_P
-        # exact for 0 and 1; `where` costs ten times as much on the CPU, whose branches a random mask misleads
+        # exact at 0 and 1; `where` costs twice as much on the CPU, which predicts no random branch
         kept_P = torch.lerp(negative_P, positive_P, is_positive_P.to(positive_P))
         return kept_P if self.leak == 0 else torch.lerp(kept_P, positive_P + negative_P, self.leak)
 
