@@ -118,6 +118,8 @@ class GradientEngine:
         self._along: list[nn.Parameter] = []
         self._outside: list[nn.Parameter] = []
         self._behind: list[nn.Parameter] = []
+        if isinstance(weighting, JacobianWeighting):
+            weighting.prepare(len(self.parameters) + 1)
 
     def backward(self, losses_T: Tensor, active_T: Tensor, extra: Tensor | None, outputs: dict[str, Tensor]) -> None:
         """Sets the gradients of one step.
@@ -174,7 +176,7 @@ class GradientEngine:
             gradients = torch.autograd.grad(losses_T[task], inputs, retain_graph=keep, materialize_grads=True)
             torch.cat([g.flatten() for g in gradients[: len(together)]], out=rows_AP[row])
             own.append(gradients[len(together) :])
-        weights_A, update_P = self._decide(rows_AP, tuple(sizes[: len(scope)]), losses_T.detach()[active], active_T)
+        weights_A, update_P = self._decide(rows_AP, self._columns(scope), losses_T.detach()[active], active_T)
         self._remember(active, weights_A)
         if isinstance(self.weighting, JacobianWeighting):  # it weights nothing outside its scope
             weights_A = torch.ones_like(weights_A)
@@ -197,10 +199,17 @@ class GradientEngine:
             if parameter.grad is None:  # of an inactive task: zero as from the plain sum, which optimizers step on
                 parameter.grad = torch.zeros_like(parameter)
 
+    def _columns(self, scope: list[Tensor]) -> tuple[int, ...]:
+        """As `JacobianWeighting.combine` gets them: a column for each scalar of these tensors, the ones in scope."""
+        columns = [0] * (len(self.parameters) + 1)
+        for number, tensor in zip(self._scope, scope, strict=True):
+            columns[min(number, len(self.parameters))] += tensor.numel()
+        return tuple(columns)
+
     def _decide(
         self, rows_AP: Tensor, sizes: tuple[int, ...], losses_A: Tensor, active_T: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Weights (A,), and the update (P,) of the parameters in scope, of these sizes, and of those computed along."""
+        """Weights (A,), and the update (P,) of what is in scope, with these sizes, and of what is computed along."""
         rows_AS = rows_AP[:, : sum(sizes)]
         gram_AA = (rows_AS @ rows_AS.T).double().cpu()
         if not gram_AA.isfinite().all():  # no solver is asked; the run ends as diverged
