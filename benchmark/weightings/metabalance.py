@@ -88,14 +88,18 @@ class MetaBalance(JacobianWeighting):
 
     def combine(self, gradients_AP: Tensor, losses_A: Tensor, active_T: Tensor, sizes: tuple[int, ...]) -> Tensor:
         """See `JacobianWeighting`; S of the N tensors are in scope."""
+        device = gradients_AP.device
         in_scope = [number for number, size in enumerate(sizes) if size]
-        pieces = gradients_AP.split([sizes[number] for number in in_scope], dim=1)
+        sizes_S = [sizes[number] for number in in_scope]
+        pieces = gradients_AP.split(sizes_S, dim=1)
         norms_AS = torch.stack([torch.linalg.vector_norm(piece, dim=1) for piece in pieces], dim=1).double()
-        rows_A1, columns_S = active_T.nonzero(), torch.tensor(in_scope, device=active_T.device)
+        rows_A1, columns_S = active_T.nonzero(), torch.tensor(in_scope, device=device)
         averages_AS, target_S = self._average(norms_AS, rows_A1, columns_S)
         factors_AS = self._factors(norms_AS, averages_AS, target_S)
         factors_AS = factors_AS.clamp(max=torch.finfo(gradients_AP.dtype).max).to(gradients_AP.dtype)
-        return torch.cat([factors_AS[:, column] @ piece for column, piece in enumerate(pieces)])
+        counts_S = torch.tensor(sizes_S, device=device)
+        factors_AP = factors_AS.repeat_interleave(counts_S, dim=1, output_size=gradients_AP.shape[1])
+        return factors_AP.mul_(gradients_AP).sum(dim=0)
 
     def _average(self, norms_AS: Tensor, rows_A1: Tensor, columns_S: Tensor) -> tuple[Tensor, Tensor]:
         """The moving averages of the active tasks (A, S) and of the target (S,); 0 where it has never had a gradient."""
