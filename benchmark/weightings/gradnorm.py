@@ -142,9 +142,9 @@ def weight_gradients(
     """The derivatives of the GradNorm loss by the weights, of tasks with a gradient.
 
     Args:
-        weights: Of the tasks.
-        norms: Of the gradients of the losses, without weights.
-        falls: The losses over those at the start.
+        weights: One for each task.
+        norms: The norms of the gradients of the losses, without weights.
+        falls: The losses divided by the losses at the start.
         alpha: As in `GradNorm`.
 
     >>> weight_gradients([1.0, 1.0], [3.0, 5.0], [0.5, 0.8], alpha=1.5)

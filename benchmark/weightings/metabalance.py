@@ -34,8 +34,8 @@ class MetaBalance(JacobianWeighting):
     Args:
         tasks: The tasks, in the order of the losses.
         target: Name of the target task. None: the first task.
-        strategy: Which gradients are scaled: those that are larger than the target's (`reduce`), those that are smaller
-            (`enlarge`), or `both`.
+        strategy: Which gradients are scaled: only larger ones than the target's (`reduce`), only smaller ones (`enlarge`),
+            or `both`.
         relax: The relax factor, from 0 to 1.
         beta: Decay of the moving averages.
         options: Those of `JacobianWeighting`.
