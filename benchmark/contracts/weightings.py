@@ -17,7 +17,7 @@ from benchmark.settings import registry
 from benchmark.settings.composition import compose_run
 from benchmark.settings.config import RunConfig
 from benchmark.training.gradients import GradientEngine
-from benchmark.training.step import LossBackward
+from benchmark.training.step import Backward, LossBackward
 from benchmark.weightings import GramWeighting, JacobianWeighting, LossWeighting, Weighting
 
 TASKS = tuple(
@@ -53,6 +53,19 @@ class ToyModel(nn.Module):
         return torch.cat([head(hidden_BH) for head in self.heads], dim=1)
 
 
+def make_backward(model: nn.Module, weighting: Weighting) -> Callable[[Tensor, Tensor, Tensor | None], None]:
+    """Sets the gradients of a step from its losses, its active tasks and an extra loss, as the trainer does."""
+    if isinstance(weighting, GramWeighting | JacobianWeighting):
+        engine: Backward = GradientEngine(model, weighting)
+    else:
+        assert isinstance(weighting, LossWeighting)
+        engine = LossBackward(weighting)
+    names = [task.name for task in weighting.tasks]
+    return lambda losses_T, active_T, extra: engine.backward(
+        losses_T, active_T, extra, dict(zip(names, losses_T, strict=True))
+    )
+
+
 class Training:
     """A miniature trainer: one weighting, the tasks with these numbers in this order, batches by number."""
 
@@ -61,22 +74,14 @@ class Training:
         with torch.random.fork_rng():
             torch.manual_seed(5)
             tasks = tuple(TASKS[task] for task in order)
-            self.weighting: Weighting = registry.weightings.build(registry.weightings.config(name), tasks)
+            config = registry.weightings.config(name)
+            if hasattr(config, "target"):  # a method with a target task has the same one in any order
+                config.target = TASKS[min(order)].name
+            self.weighting: Weighting = registry.weightings.build(config, tasks)
         self.model = ToyModel(order)
         groups = [{"params": list(self.model.parameters())}, *self.weighting.param_groups()]
         self.optimizer = torch.optim.Adam(groups, lr=0.01)
-        self.backward = self._backward()
-
-    def _backward(self) -> Callable[[Tensor, Tensor, Tensor | None], None]:
-        if isinstance(self.weighting, (GramWeighting, JacobianWeighting)):
-            engine = GradientEngine(self.model, self.weighting)
-            names = [task.name for task in self.weighting.tasks]
-            return lambda losses_T, active_T, extra: engine.backward(
-                losses_T, active_T, extra, dict(zip(names, losses_T, strict=True))
-            )
-        assert isinstance(self.weighting, LossWeighting)
-        engine = LossBackward(self.weighting)
-        return lambda losses_T, active_T, extra: engine.backward(losses_T, active_T, extra, {})
+        self.backward = make_backward(self.model, self.weighting)
 
     def losses(self, number: int) -> Tensor:
         """(T,) losses of the batch with this number."""
@@ -235,3 +240,67 @@ def its_weights_are_finite_and_one_a_task(name: str) -> None:
         expect(weights_T.isfinite().all(), f"finite weights with active tasks {active}", weights_T, remedy)
     finite = all(p.isfinite().all() for p in training.model.parameters())
     expect(finite, "finite parameters of the model", "NaN", "Return 0 where no task is active")
+
+
+class Straight(nn.Module):
+    """Losses with given values and gradients: linear in shared parameters, and in one parameter of each task.
+
+    Args:
+        losses_T: (T,) their values at the start.
+        gradients_TP: (T, P) their gradients.
+    """
+
+    def __init__(self, losses_T: Tensor, gradients_TP: Tensor) -> None:
+        super().__init__()
+        self.start_T, self.gradients_TP = losses_T, gradients_TP
+        self.shared_P = nn.Parameter(torch.zeros(gradients_TP.shape[1]))
+        self.own = nn.ParameterList(nn.Parameter(torch.zeros(())) for _ in losses_T)
+
+    def forward(self) -> Tensor:
+        """(T,) losses, of which the first step sees the given values."""
+        return self.start_T + self.gradients_TP @ self.shared_P + torch.stack(list(self.own))
+
+
+HARD_CASES = {
+    # the losses, the gradients
+    "parallel gradients": ([0.7, 0.2], [[1.0, 2.0, 0.0], [2.0, 4.0, 0.0]]),
+    "equal gradients": ([0.7, 0.7], [[1.0, 2.0, 0.0], [1.0, 2.0, 0.0]]),
+    "opposite gradients of unequal length": ([0.7, 0.2], [[1.0, 2.0, 0.0], [-3.0, -6.0, 0.0]]),
+    "conflicting gradients 1e6 apart": ([0.7, 0.2], [[1.0, 0.5, 0.0], [-1e6, 1e5, 0.0]]),
+    "orthogonal gradients 1e6 apart": ([0.7, 0.2], [[1.0, 0.0, 0.0], [0.0, 1e6, 0.0]]),
+    "tiny gradients": ([0.7, 0.2], [[1e-12, 2e-12, 0.0], [-1e-12, 1e-12, 0.0]]),
+    "a zero gradient": ([0.7, 0.2], [[1.0, 2.0, 0.0], [0.0, 0.0, 0.0]]),
+    "a loss of 0": ([0.7, 0.0], [[1.0, 2.0, 0.0], [1.0, -1.0, 0.0]]),
+    "a loss of 1e8": ([0.7, 1e8], [[1.0, 2.0, 0.0], [1.0, -1.0, 0.0]]),
+    "one task": ([0.7], [[1.0, 2.0, 0.0]]),
+    "ten tasks": ([0.1 * t for t in range(1, 11)], [[1.0, t - 4.0, (-1.0) ** t] for t in range(10)]),
+}
+
+
+@contracts.once
+def hard_cases_give_an_update_and_never_a_nan(name: str) -> None:
+    """Whatever values and gradients the losses have: finite weights, a finite update, and one that is not zero."""
+    for case, (losses, gradients) in HARD_CASES.items():
+        tasks = tuple(Task(f"t{number}", BINARY) for number in range(len(losses)))
+        weighting: Weighting = registry.weightings.build(registry.weightings.config(name), tasks)
+        model = Straight(torch.tensor(losses), torch.tensor(gradients))
+        backward = make_backward(model, weighting)
+        optimizer = torch.optim.SGD(
+            [p for group in weighting.param_groups() for p in group["params"]] or [torch.zeros(1)], 0.01
+        )
+        active_T = torch.ones(len(tasks), dtype=torch.bool)
+        for step in range(3):
+            optimizer.zero_grad()
+            model.zero_grad()
+            losses_T = model()
+            backward(losses_T, active_T, None)
+            optimizer.step()
+            with torch.no_grad():
+                weighting.after_step(losses_T.detach(), model.forward)
+            update_P, where = model.shared_P.grad, f"with {case}, at step {step + 1}"
+            assert update_P is not None
+            remedy = "Leave out tasks without a gradient, compare with relative thresholds, and add a floor to what is divided by"
+            weights_T = weighting.last_weights_T
+            expect(weights_T.isfinite().all(), f"finite weights {where}", weights_T, remedy)
+            expect(update_P.isfinite().all(), f"a finite update {where}", update_P, remedy)
+            expect(update_P.any(), f"an update that is not zero {where}", update_P, remedy)

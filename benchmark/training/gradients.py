@@ -129,6 +129,8 @@ class GradientEngine:
         self._linked: list[nn.Parameter] = []
         self._along: list[nn.Parameter] = []
         self._outside: list[nn.Parameter] = []
+        if isinstance(weighting, JacobianWeighting):
+            weighting.prepare(len(self.parameters) + 1)
 
     def _listen(self, model: nn.Module) -> None:
         """Asks modules for the links of each forward. A Jacobian method's update needs the embeddings' outputs themselves."""
@@ -197,11 +199,10 @@ class GradientEngine:
         sizes = [tensor.numel() for tensor in together]
         if self._uses_representation:
             rows_AS = torch.stack([_embedded(taken, gradients) for gradients in link_gradients])
-            in_scope = tuple(link.tensor.numel() for link in taken)
         else:
-            in_scope = tuple(sizes[: len(self._scope)])
-            rows_AS = rows_AP[:, : sum(in_scope)]
-        weights_A, update_S, gram_AA = self._decide(rows_AS, in_scope, losses_T.detach()[active], active_T)
+            rows_AS = rows_AP[:, : sum(sizes[: len(self._scope)])]
+        columns = self._columns(rows_AS.shape[1])
+        weights_A, update_S, gram_AA = self._decide(rows_AS, columns, losses_T.detach()[active], active_T)
         self._remember(active, weights_A, gram_AA)
         if update_S is not None:  # a Jacobian method weights nothing outside its scope
             weights_A = torch.ones_like(weights_A)
@@ -218,7 +219,7 @@ class GradientEngine:
             tensor.grad = piece.view_as(tensor).to(tensor.dtype)
         if self._linked:
             if update_S is not None and self._uses_representation:
-                pieces = torch.split(update_S, in_scope)
+                pieces = torch.split(update_S, [link.tensor.numel() for link in taken])
                 sent = [piece.view_as(link.tensor) for piece, link in zip(pieces, taken, strict=True)]
             else:
                 sent = [_weighted(weights_A, gradients_A) for gradients_A in zip(*link_gradients, strict=True)]
@@ -231,6 +232,13 @@ class GradientEngine:
         for parameter in self._reachable:
             if parameter.grad is None:  # of an inactive task: zero as from the plain sum, which optimizers step on
                 parameter.grad = torch.zeros_like(parameter)
+
+    def _columns(self, num_columns: int) -> tuple[int, ...]:
+        """As `JacobianWeighting.combine` gets them: how many columns in scope each parameter has, then the representation."""
+        if self._uses_representation:
+            return *[0] * len(self.parameters), num_columns
+        scope_ids = {id(parameter) for parameter in self._scope}
+        return *[p.numel() if id(p) in scope_ids else 0 for p in self.parameters], 0
 
     def _passes(
         self, losses_T: Tensor, active: list[int], together: list[nn.Parameter], taken: list[EmbeddingLink],

@@ -136,6 +136,13 @@ class JacobianWeighting(_GradientWeighting):
     Its effective weights are those of the least-squares fit of its update by the gradients.
     """
 
+    def prepare(self, num_tensors: int) -> None:
+        """Called once before the first step and before any state is loaded, if overridden: makes buffers for each tensor.
+
+        Args:
+            num_tensors: The length of `sizes` in every call of `combine`.
+        """
+
     @abstractmethod
     def combine(self, gradients_AP: Tensor, losses_A: Tensor, active_T: Tensor, sizes: tuple[int, ...]) -> Tensor:
         """(P,) the update of the parameters in scope, from the gradients (A, P) of the A active tasks.
@@ -144,5 +151,6 @@ class JacobianWeighting(_GradientWeighting):
             gradients_AP: (A, P) one row for each active task.
             losses_A: (A,) their losses, detached.
             active_T: (T,) bool, which tasks these are.
-            sizes: How many of the P columns belong to each tensor in scope, in order.
+            sizes: How many of the P columns belong to each of the model's parameters, in a fixed order, and last to the
+                representation. 0 outside the scope, which may grow: a tensor keeps its place.
         """

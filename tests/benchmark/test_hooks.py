@@ -33,7 +33,7 @@ def test_the_hooks_are_these() -> None:
     assert (HOOKS[LossWeighting], HOOKS[GramWeighting], HOOKS[JacobianWeighting]) == (
         ["forward"],
         ["weights"],
-        ["combine"],
+        ["prepare", "combine"],
     )
 
 

@@ -96,8 +96,11 @@ class Combined(JacobianWeighting):
         super().__init__(TASKS, scope=scope)
         self.combination = combination
 
+    def prepare(self, num_tensors: int) -> None:
+        self.num_tensors = num_tensors
+
     def combine(self, gradients_TP: Tensor, losses_T: Tensor, active_T: Tensor, sizes: tuple[int, ...]) -> Tensor:
-        self.gradients = gradients_TP.clone()
+        self.gradients, self.sizes = gradients_TP.clone(), sizes
         return self.combination(gradients_TP)
 
 
@@ -281,6 +284,26 @@ def test_a_jacobian_method_at_the_representation_sends_its_update_on_to_the_embe
     step(model, Combined(lambda rows: rows[0] - 3 * rows[1], "representation"))
     expected = {n: per_task[0][n] + (-3 if n.startswith("embedding") else 1) * per_task[1][n] for n in per_task[0]}
     assert_same(gradients(model), expected)
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("model_class", [SharedBottom, Gated])
+def test_a_jacobian_method_gets_the_size_of_every_tensor(model_class: type[nn.Module], scope: Scope) -> None:
+    model, weighting = model_class(), Combined(lambda rows: rows.sum(dim=0), scope)
+    step(model, weighting)
+    names = [name for name, _ in model.named_parameters()]
+    assert weighting.num_tensors == len(weighting.sizes) == len(names) + 1
+    assert sum(weighting.sizes) == weighting.gradients.shape[1]
+    if scope == "representation":
+        assert not any(weighting.sizes[:-1])
+        return
+    assert weighting.sizes[-1] == 0
+    per_task, start = task_gradients(model), 0
+    for name, size in zip(names, weighting.sizes[:-1], strict=True):
+        if size:
+            expected = torch.stack([gradients[name].flatten() for gradients in per_task])
+            torch.testing.assert_close(weighting.gradients[:, start : start + size], expected)
+        start += size
 
 
 def test_a_head_that_starts_at_zero_hides_sharing_for_one_batch_only() -> None:
