@@ -28,7 +28,7 @@ demo: $(DEMO_STAMP)  ## four architectures on MovieLens-100K, the report, and te
 	@echo "The report: results/demo/report.html"
 
 test: $(STAMP)  ## all tests; MTLBENCH_DATA=../shared/data adds those on real data
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal  # threads of two workers would wait for each other's cores
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check -q .
