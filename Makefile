@@ -44,7 +44,9 @@ $(DOCS_STAMP): $(STAMP)
 docs: $(DOCS_STAMP)  ## the documentation site in build/site, with warnings as errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q --strict -f docs/mkdocs.yml
 
-check: lint types docs test  ## what CI runs
+check:  ## what CI runs
+	$(MAKE) -j 2 --no-print-directory lint types docs  # each takes one core
+	$(MAKE) --no-print-directory test
 
 # where the experiment's own records are: run it with results_dir=$(RUNS) if results/runs has others of its data set
 RUNS = results/runs
