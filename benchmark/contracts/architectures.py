@@ -170,7 +170,7 @@ def its_state_is_whole(name: str, schema: Schema) -> None:
 
 @contracts.everywhere
 def every_loss_falls_on_a_learnable_toy(name: str, schema: Schema) -> None:
-    """Forty steps at most, on five hundred rows with labels that depend on the fields."""
+    """At most forty steps on five hundred rows, whose labels depend on the fields."""
     model, batch = build(name, schema), make_batch(schema, 512)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     first = last = _losses(model, batch)
