@@ -15,10 +15,17 @@ hypothesis.settings.load_profile("untimed")
 collect_ignore = ["benchmark/classes.py"]  # looking for doctests would import it, and so register what is in it
 
 
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cache of prepared data that all tests share, whatever their worker: nothing is prepared twice."""
+    own = tmp_path_factory.getbasetemp()  # of a worker: a folder in that of the session
+    return (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "cache"
+
+
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads or writes the user's cache of prepared data; within a worker, tests share one."""
-    monkeypatch.setenv("MTLBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+def _no_cache_of_the_user(shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the user's cache."""
+    monkeypatch.setenv("MTLBENCH_CACHE", str(shared_cache))
 
 
 @pytest.fixture(autouse=True)

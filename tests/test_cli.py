@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import os
 import re
 import subprocess
 import sys
@@ -24,8 +23,9 @@ from benchmark.reference.lines import make_references
 from benchmark.reporting import report
 from benchmark.settings.help import EXAMPLES, help_text
 from benchmark.settings.registry import architectures, datasets
+from tests.command import mtlbench as command
 
-ONE_EPOCH = ("trainer.max_epochs=1", "threads=1")
+SHORT = ("dataset.num_users=60", "dataset.num_items=40", "dataset.num_rows=4000", "trainer.max_epochs=1", "threads=1")
 
 
 def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
@@ -37,13 +37,6 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str
     assert err.startswith("mtlbench: ")
     assert err.count("\n") == 1
     return stopped.value.code, err.removeprefix("mtlbench: ").rstrip("\n")  # type: ignore[return-value]
-
-
-def shell(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """A fresh process of the console script: Hydra and its app live once in one."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("HYDRA")}
-    command = [sys.executable, "-m", "benchmark.cli", *arguments]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
 
 
 # what is wrong is one line --------------------------------------------------------------------------------------------
@@ -104,7 +97,7 @@ def test_the_traceback_is_there_for_who_wants_it(monkeypatch: pytest.MonkeyPatch
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
 def test_a_mistake_of_run_is_one_line_and_leaves_nothing(tmp_path: Path, arguments: list[str], line: str) -> None:
-    done = shell("run", *arguments, cwd=tmp_path)
+    done = command("run", *arguments, cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith(line)
     assert done.stderr.count("\n") == 1
@@ -167,10 +160,10 @@ def test_help_says_every_group_and_key() -> None:
 
 
 def test_run_help_is_ours(tmp_path: Path) -> None:
-    done = shell("run", "--help", cwd=tmp_path)
+    done = command("run", "--help", cwd=tmp_path)
     assert done.returncode == 0
     assert "Hydra Flags" not in done.stdout
-    assert all(command in done.stdout for command, _ in EXAMPLES)
+    assert all(example in done.stdout for example, _ in EXAMPLES)
 
 
 @pytest.mark.parametrize(
@@ -206,17 +199,17 @@ def test_help_of_mtlbench_is_quick_because_it_imports_little() -> None:
 
 
 def test_a_sweep_then_the_same_again_then_a_report(tmp_path: Path) -> None:
-    sweep = ("run", "architecture=mmoe,shared_bottom", "seed=0,1", *ONE_EPOCH)
-    first = shell(*sweep, cwd=tmp_path)
+    sweep = ("run", "architecture=mmoe,shared_bottom", "seed=0,1", *SHORT)
+    first = command(*sweep, cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     records = load_records(tmp_path / "results" / "runs")
     assert {(r.method, r.seed) for r in records} == {
         (m, s) for m in ("mmoe/equal", "shared_bottom/equal") for s in (0, 1)
     }
-    again = shell(*sweep, cwd=tmp_path)
+    again = command(*sweep, cwd=tmp_path)
     assert again.returncode == 0
     assert "0 finished, 4 skipped" in again.stderr + again.stdout
-    report = shell("report", "--baseline", "shared_bottom/equal", "--csv", "table.csv", cwd=tmp_path)
+    report = command("report", "--baseline", "shared_bottom/equal", "--csv", "table.csv", cwd=tmp_path)
     assert report.returncode == 0, report.stderr
     assert "mmoe" in report.stdout
     assert (tmp_path / "table.csv").read_text().count("mmoe")
@@ -224,13 +217,13 @@ def test_a_sweep_then_the_same_again_then_a_report(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_recommends(tmp_path: Path) -> None:
-    done = shell("run", "save_checkpoint=true", *ONE_EPOCH, cwd=tmp_path)
+    done = command("run", "save_checkpoint=true", *SHORT, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     (record,) = (tmp_path / "results" / "runs").rglob("*.json")
-    user = shell("recommend", str(record), "--user", "nobody", cwd=tmp_path)
+    user = command("recommend", str(record), "--user", "nobody", cwd=tmp_path)
     assert user.returncode == 1
     assert user.stderr.startswith("mtlbench: ")
     known = "1"
-    done = shell("recommend", str(record), "--user", known, "-k", "3", "--format", "json", cwd=tmp_path)
+    done = command("recommend", str(record), "--user", known, "-k", "3", "--format", "json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)

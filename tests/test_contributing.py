@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -10,7 +11,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from benchmark import load_records
 from benchmark.scaffold import make_package
@@ -83,15 +83,21 @@ class Installed:
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
         return done.stdout
 
-    def mtlbench(self, *verbs: list[str], cwd: Path | None = None) -> str:
-        """The output of one or more calls of the console script, in one process."""
-        calls = "; ".join(f"main({arguments!r})" for arguments in verbs)
-        return self.python("-c", f"from benchmark.cli import main; {calls}", cwd=cwd)
+    def mtlbench(self, *calls: list[str], fresh: tuple[list[str], ...]) -> list[str]:
+        """The outputs of calls of the console script, the last ones in the folder of the fresh package; in one process."""
+        folders = [self.folder] * len(calls) + [self.fresh.folder] * len(fresh)
+        told = self.python("-c", CALLS, json.dumps([*zip(map(str, folders), [*calls, *fresh], strict=True)]))
+        return told.split("\f")[:-1]
 
 
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    return Installed(tmp_path_factory.mktemp("package"))
+CALLS = """
+import json, os, sys
+from benchmark.cli import main
+for folder, arguments in json.loads(sys.argv[1]):
+    os.chdir(folder)
+    main(arguments)
+    print(end="\\f")
+"""
 
 
 def test_the_examples_are_short() -> None:
@@ -104,22 +110,38 @@ def test_the_examples_are_short() -> None:
         assert max(map(len, block.splitlines())) <= 120, name
 
 
-def test_the_three_are_listed(installed: Installed) -> None:
-    (described,) = commands("list")
-    suiting = ["list", "architectures", "--names", "--for", "store_log"]
-    listed = installed.mtlbench(["list"], ["list", *described], suiting)
-    for name in NAMES.values():
-        assert f"\n  {name} " in listed
-    assert "\n  architecture.bottom_dims=[256,64] " in listed
-    assert "film_bottom" in listed.splitlines()[-1].split(",")
-
-
-def test_the_three_run_from_the_command_line_and_stand_in_the_report(installed: Installed) -> None:
-    runs = commands("run")
+def test_the_page_works_as_it_stands(tmp_path: Path) -> None:
+    """One test, as the package is installed once, and all of its commands are given in one process."""
+    installed = Installed(tmp_path)
+    (described,), runs, (asked,), (check,) = (commands(verb) for verb in ("list", "run", "report", "check"))
+    there, *following = installed.fresh.commands
+    assert there == f"cd {installed.fresh.folder}"
+    assert installed.following == ["cd my_net", *following]
+    of_fresh = [shlex.split(line)[1:] for line in following[1:]]
     assert len(runs) == 2
-    for run in runs:
-        installed.mtlbench(["run", *run, *SMALL, *(SMALL_SHOP if "dataset=shop" in run else ())])
-    records = load_records(installed.folder / "results" / "runs")
+    every, one, suiting, *_, report, checked, fresh_checked, _, fresh_report = installed.mtlbench(
+        ["list"],
+        ["list", *described],
+        ["list", "architectures", "--names", "--for", "store_log"],
+        *(["run", *run, *SMALL, *(SMALL_SHOP if "dataset=shop" in run else ())] for run in runs),
+        ["report", *asked],
+        ["check", *check],
+        fresh=tuple([*call, *SMALL, *SMALL_SHOP] if call[0] == "run" else call for call in of_fresh),
+    )
+    assert all(f"\n  {name} " in every for name in NAMES.values())
+    assert "\n  architecture.bottom_dims=[256,64] " in one
+    assert "film_bottom" in suiting.strip().split(",")
+    check_records(installed.folder / "results" / "runs")
+    assert "film_bottom/group_dro" in report and "store_log" in report
+    assert checked.splitlines()[-1] == "weighting group_dro: 10 hold"
+    assert "architecture my_net: 15 hold, 1 skipped\n" in fresh_checked
+    assert "2 runs (2 finished) of 2 methods on 1 data set" in fresh_report
+    assert "my_net/equal is not distinguishable from shared_bottom/equal over all tasks" in fresh_report  # of one seed
+    check_contract_tests(installed)
+
+
+def check_records(folder: Path) -> None:
+    records = load_records(folder)
     assert sorted(record.path("").parent.as_posix() for record in records) == [
         "shop/film_bottom/equal",
         "shop/film_bottom/group_dro",
@@ -132,29 +154,9 @@ def test_the_three_run_from_the_command_line_and_stand_in_the_report(installed: 
     assert own.config["weighting"] == {"name": "group_dro", "step_size": 0.1}
     assert own.config["trainer"]["learning_rate"] == TrainerConfig().learning_rate
     assert set(own.metrics["test"]["seconds"]) >= {"mse", "mae[seconds]"}
-    (asked,) = commands("report")
-    report = installed.mtlbench(["report", *asked])
-    assert "film_bottom/group_dro" in report
-    assert "store_log" in report
 
 
-def test_the_contracts_are_there_without_a_checkout(installed: Installed) -> None:
-    (check,) = commands("check")
-    assert installed.mtlbench(["check", *check]).splitlines()[-1] == "weighting group_dro: 9 hold"
-
-
-def test_the_page_begins_with_what_new_prints_and_that_works(installed: Installed) -> None:
-    there, *following = installed.fresh.commands
-    assert there == f"cd {installed.fresh.folder}"
-    assert installed.following == ["cd my_net", *following]
-    check, run, report = (shlex.split(line)[1:] for line in following[1:])
-    told = installed.mtlbench(check, [*run, *SMALL, *SMALL_SHOP], report, cwd=installed.fresh.folder)
-    assert "architecture my_net: 15 hold, 1 skipped\n" in told
-    assert "2 runs (2 finished) of 2 methods on 1 data set" in told
-    assert "my_net/equal is not distinguishable from shared_bottom/equal over all tasks" in told  # of one seed
-
-
-def test_the_three_go_through_the_contract_tests(installed: Installed) -> None:
+def check_contract_tests(installed: Installed) -> None:
     (line,) = [line for block in blocks("bash") for line in block.splitlines() if "pytest" in line]
     _, *arguments = shlex.split(line)
     options = ("-q", "-rA", "-p", "no:cacheprovider", "-p", "no:xdist")

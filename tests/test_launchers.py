@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 from benchmark import load_records
 from benchmark.records.record import Record
 from benchmark.settings import composition
+from tests.command import mtlbench
 from tests.outside import install
 
 CLUSTERS = Path(__file__).parent / "clusters"
@@ -66,10 +67,15 @@ needs_joblib = pytest.mark.skipif(
 
 
 def sweep(folder: Path, *arguments: str, cluster: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-    """Runs the sweep in `folder`, as a user does; records go to the relative `out`."""
+    """Runs the sweep in `folder`, as a user does, in a process of its own; records go to the relative `out`."""
     command = [*cluster, sys.executable, "-m", "benchmark", *SWEEP, "results_dir=out", *arguments]
     folder.mkdir(exist_ok=True)
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def sweep_here(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The same in this process, for sweeps without workers."""
+    return mtlbench("run", *SWEEP, "results_dir=out", *arguments, cwd=folder)
 
 
 def result(record: Record) -> tuple[object, ...]:
@@ -81,7 +87,7 @@ def result(record: Record) -> tuple[object, ...]:
 @pytest.fixture(scope="module")
 def one_by_one(tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
     folder = tmp_path_factory.mktemp("basic")
-    done = sweep(folder, "threads=1")
+    done = sweep_here(folder, "threads=1")
     assert done.returncode == 0, done.stderr
     return load_records(folder / "out")
 
@@ -113,7 +119,7 @@ def test_every_launcher_gives_the_same_numbers_to_the_last_bit(
         assert len(lines) == 4, done.stderr
         assert lines[-1].startswith("[4/4] shop ")
         assert "Warning" not in done.stderr
-    again = sweep(tmp_path, *way.arguments, cluster=way.cluster)
+    again = sweep_here(tmp_path, *way.arguments)
     assert "0 finished, 4 skipped" in again.stderr
 
 
@@ -160,31 +166,26 @@ def test_a_worker_that_was_started_elsewhere_takes_over_folder_command_line_and_
 @needs_joblib
 def test_threads_on_the_command_line_beat_the_launchers_one(tmp_path: Path) -> None:
     arguments = ["architecture=shared_bottom", "seed=0", "trainer.max_epochs=1", "trainer.batch_size=1024"]
-    done = sweep(tmp_path, *arguments, "hydra/launcher=joblib", "hydra.launcher.n_jobs=1", "threads=2")
+    done = sweep_here(tmp_path, *arguments, "hydra/launcher=joblib", "hydra.launcher.n_jobs=1", "threads=2")
     assert done.returncode == 0, done.stderr
     assert [record.cost["threads"] for record in load_records(tmp_path / "out")] == [2]
 
 
-@pytest.mark.parametrize("launcher", ["submitit_slurm", "ray"])
-def test_a_launcher_without_its_plugin_is_one_line_that_names_the_extra(launcher: str, tmp_path: Path) -> None:
-    # run by Python at its start: Hydra then finds no plugin but ours
-    (tmp_path / "sitecustomize.py").write_text(
-        "import pkgutil\n"
-        "walk = pkgutil.walk_packages\n"
-        "def few(*args, **kwargs):\n"
-        "    return (m for m in walk(*args, **kwargs) if not m.name.startswith('hydra_plugins.hydra_'))\n"
-        "pkgutil.walk_packages = few\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmark", *SWEEP, f"hydra/launcher={launcher}", f"results_dir={tmp_path / 'out'}"],
-        env=os.environ | {"PYTHONPATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@pytest.mark.parametrize(
+    ("launcher", "target", "extra"),
+    [
+        ("submitit_slurm", "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher", "sweeps"),
+        ("ray", "hydra_plugins.hydra_ray_launcher.ray_launcher.RayLauncher", "ray"),
+    ],
+)
+def test_a_launcher_without_its_plugin_is_one_line_that_names_the_extra(
+    launcher: str, target: str, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    composition.prepare()
+    monkeypatch.delitem(Plugins.instance().class_name_to_class, target, raising=False)
+    done = sweep_here(tmp_path, f"hydra/launcher={launcher}")
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1, done.stderr
-    extra = "ray" if launcher == "ray" else "sweeps"
     assert f"hydra/launcher={launcher} " in done.stderr
     assert f"pip install -e '.[{extra}]'" in done.stderr
     assert not (tmp_path / "out").exists()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ import pytest
 from benchmark import RunConfig, TrainerConfig, configure, load_records, run
 from benchmark.datasets import Data, Dataset
 from benchmark.records.record import Record, record_files
+from tests.command import mtlbench
 
 SEARCH = [
     "hydra/sweeper=tuning", "hydra.sweeper.trials=2", "dataset=shop", "dataset.num_users=60", "dataset.num_items=40",
@@ -26,13 +26,8 @@ SEARCH = [
 
 
 def command(folder: Path, *arguments: str) -> list[str]:
+    """For a process of its own."""
     return [sys.executable, "-m", "benchmark", *SEARCH, f"results_dir={folder}", *arguments]
-
-
-def search(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(command(folder, *arguments), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stderr
 
 
 def result(record: Record) -> tuple[Any, ...]:
@@ -49,8 +44,9 @@ def test_killed_and_resumed_and_in_parallel_the_records_are_the_same(tmp_path: P
         process.kill()
     kept = {path: path.read_bytes() for path in record_files(cut)}
     assert 2 <= len(kept) < 16
-    told = search(cut)
-    assert f"{min(len(kept), 8)} done before and skipped" in told
+    done = mtlbench("run", *SEARCH, f"results_dir={cut}")
+    assert done.returncode == 0, done.stderr
+    assert f"{min(len(kept), 8)} done before and skipped" in done.stderr
     assert all(path.read_bytes() == content for path, content in kept.items())
     records = load_records(cut)
     assert [record.purpose for record in records].count("trial") == 8
@@ -62,7 +58,8 @@ def test_killed_and_resumed_and_in_parallel_the_records_are_the_same(tmp_path: P
         assert not any(key.startswith("test") for key in trial.undefined)
     if importlib.util.find_spec("hydra_plugins.hydra_joblib_launcher") is None:
         pytest.skip("needs joblib's plugin")
-    told = search(tmp_path / "parallel", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    workers = command(tmp_path / "parallel", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    told = subprocess.run(workers, capture_output=True, text=True, check=True).stderr
     lines = [line for line in told.splitlines() if not line.startswith("mtlbench: ")]
     assert [line.partition("]")[0].partition("/")[2] for line in lines] == ["8"] * 16, told
     assert sum("mean " in line and " on validation" in line for line in lines) == 8
@@ -123,24 +120,22 @@ def shop_dataset(config: Any) -> Dataset:
     ],
 )
 def test_what_is_wrong_is_one_line(tmp_path: Path, arguments: list[str], expected: str) -> None:
-    done = subprocess.run(command(tmp_path / "none", *arguments), capture_output=True, text=True, check=False)
+    done = mtlbench("run", *SEARCH, f"results_dir={tmp_path / 'none'}", *arguments)
     assert done.returncode == 1
     assert expected in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
     assert not (tmp_path / "none").exists()
 
 
-def test_experiments_search_alike(tmp_path: Path) -> None:
+def test_experiments_search_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """census_tuned_small as a user starts it, on made-up files."""
     from tests.benchmark.datasets.fixtures import write_census
 
     write_census(tmp_path / "data" / "census_income")
     arguments = ["experiment=census_tuned_small", "dataset.train_rows=2000", "trainer.max_epochs=1", "seed=0"]
     arguments += ["architecture=shared_bottom,mmoe", f"results_dir={tmp_path / 'out'}", "threads=1"]
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmark", *arguments], capture_output=True, text=True, check=False,
-        env={**os.environ, "MTLBENCH_DATA": str(tmp_path / "data")},
-    )  # fmt: skip
+    monkeypatch.setenv("MTLBENCH_DATA", str(tmp_path / "data"))
+    done = mtlbench("run", *arguments)
     assert done.returncode == 0, done.stderr
     assert "mtlbench: trials: 8 finished" in done.stderr
     records = load_records(tmp_path / "out")

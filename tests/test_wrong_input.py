@@ -8,10 +8,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-import os
 import re
-import subprocess
-import sys
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -27,6 +24,7 @@ from benchmark import RunConfig, TrainerConfig, configure, run
 from benchmark.cli import main
 from benchmark.datasets import census_income
 from tests.benchmark.datasets.fixtures import write_census, write_kuairand
+from tests.command import mtlbench
 
 LOG = "kuairand_pure/data/log_standard_4_22_to_5_08_pure.csv"
 TRAIN_FILE = "census_income/census-income.data.gz"
@@ -185,10 +183,9 @@ def test_an_archive_that_would_write_elsewhere(tmp_path: Path, offer: Callable[.
 # the command line -----------------------------------------------------------------------------------------------------
 
 
-def stderr_of(*arguments: str, **environment: str) -> str:
-    """The line of a command that fails, in a process of its own."""
-    command = [sys.executable, "-m", "benchmark", *arguments]
-    done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
+def stderr_of(*arguments: str) -> str:
+    """The line of a command that fails."""
+    done = mtlbench("run", *arguments)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     return line
@@ -201,11 +198,13 @@ def test_an_unknown_data_set() -> None:
     )
 
 
-def test_no_files_and_no_network_is_one_line_on_the_command_line(folder: Path, tmp_path: Path) -> None:
-    nowhere = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
-    line = stderr_of(
-        "dataset=census_income", f"results_dir={tmp_path / 'results'}", **nowhere, no_proxy="", NO_PROXY=""
-    )
+def test_no_files_and_no_network_is_one_line_on_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for scheme in ("http_proxy", "https_proxy", "no_proxy"):
+        for name in (scheme, scheme.upper()):
+            monkeypatch.setenv(name, "" if scheme == "no_proxy" else "http://127.0.0.1:9")
+    line = stderr_of("dataset=census_income", f"results_dir={tmp_path / 'results'}")
     assert line.startswith("mtlbench: no files of the data set census_income. Looked in")
     assert "set MTLBENCH_DATA" in line
     assert not (tmp_path / "results").exists()

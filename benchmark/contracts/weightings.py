@@ -261,11 +261,12 @@ class Straight(nn.Module):
         return self.start_T + self.gradients_TP @ self.shared_P + torch.stack(list(self.own))
 
 
+CANCELLING = "opposite gradients of unequal length"
 HARD_CASES = {
     # the losses, the gradients
     "parallel gradients": ([0.7, 0.2], [[1.0, 2.0, 0.0], [2.0, 4.0, 0.0]]),
     "equal gradients": ([0.7, 0.7], [[1.0, 2.0, 0.0], [1.0, 2.0, 0.0]]),
-    "opposite gradients of unequal length": ([0.7, 0.2], [[1.0, 2.0, 0.0], [-3.0, -6.0, 0.0]]),
+    CANCELLING: ([0.7, 0.2], [[1.0, 2.0, 0.0], [-3.0, -6.0, 0.0]]),
     "conflicting gradients 1e6 apart": ([0.7, 0.2], [[1.0, 0.5, 0.0], [-1e6, 1e5, 0.0]]),
     "orthogonal gradients 1e6 apart": ([0.7, 0.2], [[1.0, 0.0, 0.0], [0.0, 1e6, 0.0]]),
     "tiny gradients": ([0.7, 0.2], [[1e-12, 2e-12, 0.0], [-1e-12, 1e-12, 0.0]]),
@@ -303,4 +304,5 @@ def hard_cases_give_an_update_and_never_a_nan(name: str) -> None:
             weights_T = weighting.last_weights_T
             expect(weights_T.isfinite().all(), f"finite weights {where}", weights_T, remedy)
             expect(update_P.isfinite().all(), f"a finite update {where}", update_P, remedy)
-            expect(update_P.any(), f"an update that is not zero {where}", update_P, remedy)
+            # where gradients cancel out, no update lowers every loss, and zero is an answer
+            expect(case == CANCELLING or update_P.any(), f"an update that is not zero {where}", update_P, remedy)

@@ -35,7 +35,8 @@ def smoothed_means(data: Data, task: str) -> np.ndarray:
 def test_mmoe_beats_popularity_and_like_peaks_later(
     real_data: Path, train: Callable[..., Record], tmp_path: Path
 ) -> None:
-    record = train("kuairand", "mmoe")  # the expensive part, so one test has all that is asked of it
+    # the expensive part, so one test has all that is asked of it; like rises until epoch 11, the others fall from 2 on
+    record = train("kuairand", "mmoe", epochs=6)
     check_against_means(record)
     check_that_like_peaks_later(record)
     check_that_the_report_says_so(record, tmp_path / "report.html")

@@ -50,12 +50,12 @@ def classes() -> Iterator[ModuleType]:
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def results(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Path:
     """Two architectures on three seeds, with their weights."""
     folder = tmp_path_factory.mktemp("results")
     trainer = TrainerConfig(max_epochs=4, batch_size=128, learning_rate=1e-2)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MTLBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))  # as for a test
+        patch.setenv("MTLBENCH_CACHE", str(shared_cache))  # as for a test
         for architecture in ("mmoe", "single_task"):
             for seed in range(3):
                 config: Any = {"dataset": "palette", "architecture": architecture, "trainer": trainer, "seed": seed}

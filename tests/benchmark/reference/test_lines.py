@@ -41,12 +41,12 @@ def times(folder: Path) -> dict[Path, int]:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Path:
     """Made once; tests that change something take a copy."""
     pytest.importorskip("lightgbm")
     folder = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MTLBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+        patch.setenv("MTLBENCH_CACHE", str(shared_cache))
         make(folder)
     return folder
 

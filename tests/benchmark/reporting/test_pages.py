@@ -54,8 +54,13 @@ def made() -> Report:
 
 
 @pytest.fixture(scope="module")
-def page(made: Report) -> Page:
-    return Page(made.html())
+def html(made: Report) -> str:
+    return made.html()
+
+
+@pytest.fixture(scope="module")
+def page(html: str) -> Page:
+    return Page(html)
 
 
 def hostile(seeds: int = 3) -> list[Record]:
@@ -91,7 +96,7 @@ def hostile(seeds: int = 3) -> list[Record]:
     return [*made, failed]
 
 
-def test_the_page_needs_nothing_from_elsewhere(made: Report, page: Page) -> None:
+def test_the_page_needs_nothing_from_elsewhere(html: str, page: Page) -> None:
     for tag, attributes in page.tags:
         assert tag not in ("link", "iframe", "img", "base", "object", "embed")
         for name in ("src", "href", "xlink:href", "action"):
@@ -100,14 +105,13 @@ def test_the_page_needs_nothing_from_elsewhere(made: Report, page: Page) -> None
         assert not any(name.startswith("on") for name in attributes)
     scripts = [attributes for tag, attributes in page.tags if tag == "script"]
     assert [script.get("type") for script in scripts] == ["application/json", "application/json", None]
-    assert not re.search(r"url\((?!#)|@import", made.html())
+    assert not re.search(r"url\((?!#)|@import", html)
 
 
-def test_the_only_script_is_the_one_that_the_page_allows(made: Report) -> None:
-    text = made.html()
-    (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+def test_the_only_script_is_the_one_that_the_page_allows(html: str) -> None:
+    (script,) = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    assert f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'" in text
+    assert f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'" in html
     assert "fetch" not in script and "innerHTML" not in script and "eval" not in script
 
 
@@ -137,8 +141,8 @@ def test_ids_are_unique_and_links_lead_somewhere(page: Page) -> None:
     assert links <= set(ids)
 
 
-def test_the_page_is_of_modest_size(made: Report) -> None:
-    assert len(made.html()) < 400_000
+def test_the_page_is_of_modest_size(html: str) -> None:
+    assert len(html) < 400_000
 
 
 def test_the_page_has_the_tables_and_their_numbers(made: Report, page: Page) -> None:
@@ -163,9 +167,8 @@ def test_svgs_are_well_formed_have_a_text_alternative_and_take_the_pages_colours
             assert "#000000" not in figure.svg and "#ffffff" not in figure.svg  # unreadable on one of the two grounds
 
 
-def test_every_variable_of_a_colour_is_defined(made: Report) -> None:
-    text = made.html()
-    used, defined = set(re.findall(r"var\((--[\w-]+)", text)), set(re.findall(r"(--[\w-]+):", text))
+def test_every_variable_of_a_colour_is_defined(html: str) -> None:
+    used, defined = set(re.findall(r"var\((--[\w-]+)", html)), set(re.findall(r"(--[\w-]+):", html))
     assert used - {"--heat"} <= defined
 
 

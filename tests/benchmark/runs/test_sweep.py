@@ -17,6 +17,7 @@ from benchmark.records.packed import NAME
 from benchmark.records.packing import pack
 from benchmark.records.predictions import load_test_rows
 from benchmark.records.record import record_files
+from tests.command import mtlbench
 from tests.outside import install
 
 SHOP = ["dataset.num_users=60", "dataset.num_items=40", "dataset.num_rows=4000"]
@@ -24,7 +25,12 @@ SHORT = ["trainer.max_epochs=2", "trainer.batch_size=256", "threads=1"]
 
 
 def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs `python -m benchmark` as a user does."""
+    """Runs `mtlbench run` in this process."""
+    return mtlbench("run", *arguments)
+
+
+def fresh_bench(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs `python -m benchmark` as a user does, in a process of its own."""
     command = [sys.executable, "-m", "benchmark", *arguments]
     return subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False, timeout=600)
 
@@ -32,7 +38,7 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_a_sweep_leaves_records_and_is_skipped_the_second_time(tmp_path: Path) -> None:
     methods = ["architecture=shared_bottom,mmoe", "weighting=equal,pcgrad"]
     sweep = ["dataset=shop", *SHOP, *SHORT, *methods, "seed=0,1", f"results_dir={tmp_path}"]
-    first = bench(*sweep)
+    first = fresh_bench(*sweep)
     assert first.returncode == 0, first.stderr
     assert "8 finished, 0 skipped, 0 diverged, 0 failed" in first.stderr
     assert "[8/8]" in first.stderr
@@ -71,7 +77,7 @@ def test_a_tracked_sweep_ends_with_its_report(tmp_path: Path) -> None:
 
 
 def test_the_same_run_gives_the_same_numbers_to_the_last_bit_from_python_and_the_command_line(tmp_path: Path) -> None:
-    done = bench(
+    done = fresh_bench(
         "dataset=shop", *SHOP, *SHORT, "architecture=ple", "weighting=pcgrad", "seed=3", f"results_dir={tmp_path / 'a'}"
     )
     assert done.returncode == 0, done.stderr
@@ -154,7 +160,7 @@ def test_a_run_that_fails_is_recorded_and_the_others_go_on(tmp_path: Path, monke
     install(tmp_path / "plugin", "broken_net", "raise RuntimeError('no forward today')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "plugin"))
     results = tmp_path / "results"
-    done = bench("dataset=shop", *SHOP, *SHORT, "architecture=broken_net,shared_bottom", f"results_dir={results}")
+    done = fresh_bench("dataset=shop", *SHOP, *SHORT, "architecture=broken_net,shared_bottom", f"results_dir={results}")
     assert done.returncode == 1
     assert "1 finished, 0 skipped, 0 diverged, 1 failed" in done.stderr
     statuses = {record.method: record.status for record in load_records(results)}
@@ -223,21 +229,13 @@ def test_fixed_weights_checkpoint_report_and_recommendations(tmp_path: Path) -> 
     record = load_record(path)
     assert record.epochs[-1]["effective_weights"] == pytest.approx({"click": 1, "purchase": 5, "duration": 0.1})
     assert record.dataset["best_reachable"]
-    mtlbench = [sys.executable, "-c", "from benchmark.cli import main; main()"]
     html = tmp_path / "report.html"
-    report = subprocess.run(
-        [*mtlbench, "report", str(tmp_path), "--html", str(html)], capture_output=True, text=True, check=False
-    )
+    report = mtlbench("report", str(tmp_path), "--html", str(html))
     assert report.returncode == 0, report.stderr
     assert "too few seeds" in report.stdout
     assert "mmoe/fixed" in html.read_text()
     user = "1" if "u" not in record.dataset["fields"] else "u1"
-    asked = subprocess.run(
-        [*mtlbench, "recommend", str(path), "--user", user, "-k", "3", "--score", "purchase", "--format", "json"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    asked = mtlbench("recommend", str(path), "--user", user, "-k", "3", "--score", "purchase", "--format", "json")
     assert asked.returncode == 0, asked.stderr
     assert len(json.loads(asked.stdout)) == 3
 

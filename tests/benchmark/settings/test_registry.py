@@ -12,6 +12,7 @@ from typing import Literal
 
 import pytest
 
+from benchmark import plugins
 from benchmark.settings.registry import (
     REGISTRIES,
     ArchitectureConfig,
@@ -20,6 +21,7 @@ from benchmark.settings.registry import (
     WeightingConfig,
     architectures,
 )
+from tests.command import mtlbench
 
 
 @pytest.fixture
@@ -153,61 +155,74 @@ def install(folder: Path, module: str, source: str) -> None:
     (info / "entry_points.txt").write_text(f"[mtlbench.architectures]\n{module} = {module}\n")
 
 
-def mtlbench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"PYTHONPATH": str(folder)}
-    command = [sys.executable, "-m", "benchmark.cli", *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-
-
 def test_entry_points_add_entries_and_a_broken_one_is_a_warning(tmp_path: Path) -> None:
     install(tmp_path, "mynet", PLUGIN)
     install(tmp_path, "brokennet", "raise RuntimeError('out of order')")
-    listed = mtlbench(tmp_path, "list", "architectures", "mynet")
-    assert "architecture.width=3" in listed.stdout
-    assert "plugin 'brokennet' of 'brokennet-package' cannot be loaded and is skipped" in listed.stderr
-    assert f"RuntimeError in {tmp_path}/brokennet.py, line 1: out of order" in listed.stderr
-    composed = mtlbench(tmp_path, "run", "--cfg", "job", "architecture=mynet", "architecture.width=4")
-    assert "name: mynet\n  width: 4" in composed.stdout
+    commands = (
+        ["list", "architectures", "mynet"],
+        ["run", "--cfg", "job", "architecture=mynet", "architecture.width=4"],
+    )
+    code = "".join(f"; main({command})" for command in commands)
+    done = subprocess.run(
+        [sys.executable, "-c", f"from benchmark.cli import main{code}"],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "architecture.width=3" in done.stdout
+    assert "plugin 'brokennet' of 'brokennet-package' cannot be loaded and is skipped" in done.stderr
+    assert f"RuntimeError in {tmp_path}/brokennet.py, line 1: out of order" in done.stderr
+    assert "name: mynet\n  width: 4" in done.stdout
 
 
 # what is said of a name that is missing ---------------------------------------------------------------------------------
 
 
-def line_for(folder: Path, name: str) -> str:
-    done = mtlbench(folder, "run", f"architecture={name}")
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of installed packages; what is told of its broken plugins is forgotten after the test."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(plugins, "_broken", {})
+    return tmp_path
+
+
+def line_for(name: str) -> str:
+    done = mtlbench("run", f"architecture={name}")
     assert done.returncode == 1
     return done.stderr.splitlines()[-1]
 
 
-def test_the_error_in_a_plugin_stands_beside_the_unknown_name(tmp_path: Path) -> None:
-    install(tmp_path, "mynet", PLUGIN.replace("-> None:", "-> None"))
-    assert line_for(tmp_path, "mynet").endswith(
+def test_the_error_in_a_plugin_stands_beside_the_unknown_name(site: Path) -> None:
+    install(site, "mynet", PLUGIN.replace("-> None:", "-> None"))
+    with pytest.warns(UserWarning, match="plugin 'mynet'"):
+        plugins.load_plugins("architectures")
+    assert line_for("mynet").endswith(
         "single_task; plugin 'mynet' of 'mynet-package' cannot be loaded and is skipped: "
-        f"SyntaxError in {tmp_path}/mynet.py, line 11: expected ':'"
+        f"SyntaxError in {site}/mynet.py, line 11: expected ':'"
     )
 
 
-def test_a_plugin_whose_module_is_missing_is_told(tmp_path: Path) -> None:
-    install(tmp_path, "mynet", PLUGIN)
-    (tmp_path / "mynet.py").unlink()
-    assert line_for(tmp_path, "mynet").endswith("skipped: ModuleNotFoundError: No module named 'mynet'")
+def test_a_plugin_whose_module_is_missing_is_told(site: Path) -> None:
+    install(site, "mynet", PLUGIN)
+    (site / "mynet.py").unlink()
+    with pytest.warns(UserWarning, match="plugin 'mynet'"):
+        plugins.load_plugins("architectures")
+    assert line_for("mynet").endswith("skipped: ModuleNotFoundError: No module named 'mynet'")
 
 
-def test_an_entry_point_that_is_not_installed_yet_is_told(tmp_path: Path) -> None:
-    install(tmp_path, "mynet", PLUGIN)
-    (tmp_path / "my source").mkdir()
-    origin = {"url": (tmp_path / "my source").as_uri(), "dir_info": {"editable": True}}
-    (tmp_path / "mynet-1.0.dist-info" / "direct_url.json").write_text(json.dumps(origin))
-    pyproject = tmp_path / "my source" / "pyproject.toml"
+def test_an_entry_point_that_is_not_installed_yet_is_told(site: Path) -> None:
+    install(site, "mynet", PLUGIN)
+    (site / "my source").mkdir()
+    origin = {"url": (site / "my source").as_uri(), "dir_info": {"editable": True}}
+    (site / "mynet-1.0.dist-info" / "direct_url.json").write_text(json.dumps(origin))
+    pyproject = site / "my source" / "pyproject.toml"
     points = '[project]\nname = "mynet-package"\n[project.entry-points."mtlbench.architectures"]\nmynet = "mynet"\n'
     pyproject.write_text(f'{points}other = "other.model"\n')
-    assert line_for(tmp_path, "other").endswith(
+    assert line_for("other").endswith(
         f"; the entry point 'other' of {pyproject} is newer than the installation of mynet-package: "
-        f"pip install -e '{tmp_path}/my source'"
+        f"pip install -e '{site}/my source'"
     )
     pyproject.write_text(points)
-    assert line_for(tmp_path, "other").endswith(
+    assert line_for("other").endswith(
         "; a module in another package (mynet-package) needs an entry point of mtlbench.architectures in pyproject.toml, "
         "and pip install -e again after it is added"
     )
-    assert line_for(tmp_path, "mmoee").endswith(", single_task")  # a misspelt name is no plugin
+    assert line_for("mmoee").endswith(", single_task")  # a misspelt name is no plugin
