@@ -8,11 +8,7 @@ from operator import mul
 import numpy as np
 from torch import Tensor
 
-from benchmark.weightings._gram import filled, present
-
-# Plain numbers in lists: for few tasks they are several times as fast as arrays.
-Vector = list[float]
-Matrix = list[list[float]]
+from benchmark.weightings._gram import Matrix, Vector, filled, present, solve
 
 # Added to the diagonal of the cosines. Opposite gradients have no solution without it; where there is one, it moves by less.
 RIDGE = 1e-10
@@ -64,7 +60,7 @@ def _newton(cosines: Matrix, power: float, log_factors: Vector) -> Vector:
         curved = [list(row) for row in matrix]
         for number, row in enumerate(curved):
             row[number] += power * pulls[number] / u[number]
-        step = [delta / scale for delta, scale in zip(_solve(curved, residual), u, strict=True)]
+        step = [delta / scale for delta, scale in zip(solve(curved, residual), u, strict=True)]
         longest = max(max(step), -min(step) * power)
         slope = sum(r * scale * delta for r, scale, delta in zip(residual, u, step, strict=True))
         size = min(1.0, LONGEST / longest) if longest > 0 else 1.0
@@ -94,20 +90,3 @@ def _state(matrix: Matrix, power: float, log_factors: Vector, x: Vector) -> tupl
 def _dot(left: Vector, right: Vector) -> float:
     total: float = sum(map(mul, left, right))
     return total
-
-
-def _solve(matrix: Matrix, right: Vector) -> Vector:
-    """The solution of a positive definite system by elimination; overwrites the matrix."""
-    found = list(right)
-    size = len(found)
-    for k in range(size):
-        pivot = matrix[k]
-        for i in range(k + 1, size):
-            factor = matrix[i][k] / pivot[k]
-            row = matrix[i]
-            for j in range(k + 1, size):
-                row[j] -= factor * pivot[j]
-            found[i] -= factor * found[k]
-    for k in range(size - 1, -1, -1):
-        found[k] = (found[k] - sum(matrix[k][j] * found[j] for j in range(k + 1, size))) / matrix[k][k]
-    return found

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from benchmark.schema import Task
 from benchmark.weightings import GramWeighting, register
-from benchmark.weightings._gram import present
+from benchmark.weightings._gram import Matrix, present, solve
 
 # Conflicting gradients are solved for up to this relative precision: float32 sees no finer dependence between them.
 PRECISION = 1e-6
@@ -25,19 +25,19 @@ class GradCraft(GramWeighting):
     arXiv 2407.19682. With $m_i$ an exponential moving average of the norm of the gradient $g_i$,
 
     $$
-    \hat g_i = \left( r \frac{\max_j m_j}{m_i} + 1 - r \right) g_i, \qquad
-    v_i = \hat g_i + \sum_{j \in C_i} a_{ij}\, \hat g_j, \qquad
+    h_i = \left( r \frac{\max_j m_j}{m_i} + 1 - r \right) g_i, \qquad
+    v_i = h_i + \sum_{j \in C_i} a_{ij}\, h_j, \qquad
     d = \frac{1}{A} \sum_i v_i
     $$
 
-    $C_i$ are the tasks with $\langle \hat g_i, \hat g_j \rangle < 0$, and $A$ is the number of tasks. The $a_{ij}$ of a task
-    solve the linear equations $\langle v_i, \hat g_j \rangle = \epsilon \lVert \hat g_i \rVert \lVert \hat g_j \rVert$ for
+    $C_i$ are the tasks with $\langle h_i, h_j \rangle < 0$, and $A$ is the number of tasks. The $a_{ij}$ of a task
+    solve the linear equations $\langle v_i, h_j \rangle = \epsilon \lVert h_i \rVert \lVert h_j \rVert$ for
     all $j \in C_i$ together. Everything is a combination of the $g_j$, so it follows from their inner products.
 
     Args:
         tasks: The tasks, in the order of the losses.
-        balance: $r$, from 0 for the gradients' own norms to 1 for the largest norm.
-        margin: $\epsilon$, the cosine that a projected gradient has with those it conflicted with.
+        balance: r of the equation, from 0 for the gradients' own norms to 1 for the largest norm.
+        margin: The cosine that a projected gradient has with those it conflicted with.
         momentum: Share of the moving average of norms that a step keeps; 0 takes each step's own norms.
         options: Those of `GramWeighting`.
 
@@ -48,9 +48,9 @@ class GradCraft(GramWeighting):
         ValueError: if balance or margin is outside 0 to 1, or the momentum is not at least 0 and below 1.
 
     Differs from other implementations:
-        The defaults are the public code's, whose momentum is fixed at 0. Its average starts at 0; here it is
-        corrected for that, so a task whose first label comes late is not scaled up, while the ratios of
-        the others are the same. Dependent gradients, on which the public code fails, get the least-squares solution.
+        The defaults, and the mean over tasks, are the public code's, whose momentum is fixed at 0. Its average of norms
+        starts at 0; here it is corrected for that. So a task whose first label comes late is not scaled up, and the ratios
+        of the others are the same. Dependent gradients, on which the public code fails, get the least-squares solution.
     """
 
     norms_T: Tensor
@@ -81,7 +81,7 @@ class GradCraft(GramWeighting):
         numbers = present(gram_AA.diagonal().tolist())
         scales = self._scales(norms, active_T)
         gram = gram_AA.tolist()
-        cosines = np.array([[gram[i][j] / norms[i] / norms[j] for j in numbers] for i in numbers])
+        cosines = [[gram[i][j] / norms[i] / norms[j] for j in numbers] for i in numbers]
         totals = list(scales)
         for row, i in enumerate(numbers):
             for column, factor in zip(*self._repairs(cosines, row), strict=True):
@@ -102,11 +102,13 @@ class GradCraft(GramWeighting):
             scales[number] = self.balance * largest / means[number] + 1 - self.balance
         return scales
 
-    def _repairs(self, cosines: np.ndarray, row: int) -> tuple[list[int], list[float]]:
+    def _repairs(self, cosines: Matrix, row: int) -> tuple[list[int], list[float]]:
         """The tasks that conflict with this one, and how much of each one's direction is added to its direction."""
-        conflicts = [column for column, cosine in enumerate(cosines[row].tolist()) if cosine < 0]
-        if len(conflicts) < 2:
-            return conflicts, [self.margin - float(cosines[row, column]) for column in conflicts]
-        wanted = self.margin - cosines[row, conflicts]
-        among = np.linalg.pinv(cosines[np.ix_(conflicts, conflicts)], rcond=PRECISION, hermitian=True)
-        return conflicts, (among @ wanted).tolist()
+        conflicts = [column for column, cosine in enumerate(cosines[row]) if cosine < 0]
+        wanted = [self.margin - cosines[row][column] for column in conflicts]
+        among = [[cosines[i][j] for j in conflicts] for i in conflicts]
+        try:
+            return conflicts, solve([list(entries) for entries in among], wanted, PRECISION)
+        except ArithmeticError:
+            inverse = np.linalg.pinv(np.array(among), rcond=PRECISION, hermitian=True)
+            return conflicts, (inverse @ np.array(wanted)).tolist()

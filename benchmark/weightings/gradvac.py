@@ -25,17 +25,17 @@ class GradVac(GramWeighting):
 
     Paper: Wang et al., "Gradient Vaccine: Investigating and Improving Multi-task Optimization in Massively Multilingual
     Models", ICLR 2021, arXiv 2010.05874. For each task $i$, start from $v_i = g_i$ and go through the other tasks $j$ in
-    random order, with $\phi = \cos(v_i, g_j)$. Wherever $\phi < \hat\phi_{ij}$,
+    random order, with $\phi = \cos(v_i, g_j)$. Wherever $\phi < \tau_{ij}$,
 
     $$
     v_i \leftarrow v_i + \frac{\lVert v_i \rVert}{\lVert g_j \rVert}
-    \cdot \frac{\hat\phi_{ij} \sqrt{1 - \phi^2} - \phi \sqrt{1 - \hat\phi_{ij}^2}}{\sqrt{1 - \hat\phi_{ij}^2}}\, g_j
+    \cdot \frac{\tau_{ij} \sqrt{1 - \phi^2} - \phi \sqrt{1 - \tau_{ij}^2}}{\sqrt{1 - \tau_{ij}^2}}\, g_j
     $$
 
-    Then the cosine of $v_i$ and $g_j$ is $\hat\phi_{ij}$. After each visit the target moves on:
+    Then the cosine of $v_i$ and $g_j$ is $\tau_{ij}$. After each visit the target moves on:
 
     $$
-    \hat\phi_{ij} \leftarrow (1 - \beta)\, \hat\phi_{ij} + \beta\, \phi, \qquad d = \sum_i v_i
+    \tau_{ij} \leftarrow (1 - \beta)\, \tau_{ij} + \beta\, \phi, \qquad d = \sum_i v_i
     $$
 
     $g_i$ is the gradient of task $i$. Targets start at 0, where the rule is PCGrad's. Every $v_i$ is a combination of the
@@ -59,7 +59,8 @@ class GradVac(GramWeighting):
     Differs from other implementations:
         The paper's rule moves a target at every visit, and so does torchjd. LibMTL moves it only where the cosine is
         below it, so its targets never rise above 0 and tasks that agree are never pulled together; its default of beta is
-        0.5. The order of $j$ has a random stream of its own, as in `pcgrad`.
+        0.5. The default of 0.01 is that of another public version. The order of $j$ has a random stream of its own, as in
+        `pcgrad`.
     """
 
     stream: Tensor
@@ -74,7 +75,8 @@ class GradVac(GramWeighting):
         self.register_buffer("targets_TT", torch.zeros(len(tasks), len(tasks), dtype=torch.float64))
 
     def weights(self, gram_AA: Tensor, losses_A: Tensor, active_T: Tensor) -> Tensor:
-        order = np.random.default_rng(self.stream.tolist())
+        # two tasks have one order
+        random = np.random.default_rng(self.stream.tolist()) if len(gram_AA) > 2 else None
         self.stream[1] += 1
         active = active_T.nonzero().flatten().tolist()
         targets = self.targets_TT.tolist()
@@ -83,7 +85,8 @@ class GradVac(GramWeighting):
         norms = [math.sqrt(row[number]) for number, row in enumerate(gram)]
         totals = [1.0] * len(gram)
         for i in range(len(gram)):
-            others = [j for j in order.permutation(len(gram)).tolist() if j != i and j in numbers]
+            order = range(len(gram)) if random is None else random.permutation(len(gram)).tolist()
+            others = [j for j in order if j != i and j in numbers]
             if i in numbers:
                 of_task = [targets[active[i]][task] for task in active]
                 for j, share in self._turn(gram, norms, of_task, i, others):

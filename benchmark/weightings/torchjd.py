@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from typing import Any, Literal
 
@@ -56,6 +58,7 @@ DEFAULTS: dict[str, dict[str, float]] = {
 # Attributes that hold what is remembered, and how many of their axes are tasks. torchjd makes new tensors as it goes, and
 # forgets everything when the number of tasks with labels changes. So they are kept here and lent for each call.
 STATE = {"gradvac": {"_phi_t": 2}, "pcd": {"_sq_norm_ema": 1, "_n_steps": 0}}
+RANDOM = ("gradvac", "pcgrad")  # they draw orders from torch's global stream
 
 
 class TorchJD(GramWeighting):
@@ -128,21 +131,27 @@ class TorchJD(GramWeighting):
     def _ask(self, gram: Tensor, tasks: Tensor) -> Tensor:
         """The weights of the tasks of these numbers, from their state and a stream of random numbers of our own."""
         (solver,) = self._held
-        seed = int(np.random.default_rng(self.stream.tolist()).integers(2**63))
-        self.stream[1] += 1
         state = STATE.get(self.aggregator, {})
         for name, axes in state.items():
             kept = getattr(self, f"state{name}").cpu()
             setattr(solver, name, kept[torch.meshgrid(*[tasks.cpu()] * axes, indexing="ij")] if axes else kept.clone())
             setattr(solver, "_state_key", (len(gram), gram.dtype) if self.aggregator == "gradvac" else len(gram))  # noqa: B010
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
+        with self._random_numbers() if self.aggregator in RANDOM else nullcontext():
             found: Tensor = solver(gram)
         for name, axes in state.items():
             kept = getattr(self, f"state{name}")
             index = torch.meshgrid(*[tasks.to(kept.device)] * axes, indexing="ij") if axes else ...
             kept[index] = getattr(solver, name).to(kept)
         return found
+
+    @contextmanager
+    def _random_numbers(self) -> Iterator[None]:
+        """Torch's stream on the CPU is that of this weighting and step within, and as before after it."""
+        seed = int(np.random.default_rng(self.stream.tolist()).integers(2**63))
+        self.stream[1] += 1
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed GPUs too
+            yield
 
 
 def _make(aggregator: str, parameters: dict[str, float]) -> tuple[nn.Module, dict[str, float]]:
