@@ -130,6 +130,7 @@ class Registry:
         self.group, self.package, self.base = group, package, base
         self._classes: dict[str, type] = {}
         self._default: str | None = None
+        self._absent: dict[str, str] = {}  # entries whose library is not installed, and what to say of them
         self._discovered = False
 
     @property
@@ -164,6 +165,12 @@ class Registry:
             return cls
 
         return enter
+
+    def absent(self, name: str, extra: str) -> None:
+        """Says of an entry that it needs an extra which is not installed: instead of `register`, where that is so."""
+        self._absent[name] = (
+            f"{self.group} {name} needs an extra that is not installed: pip install 'mtlbench[{extra}]'"
+        )
 
     def discover(self) -> None:
         """Imports every public module of the built-in package, then the entry points; only once.
@@ -205,6 +212,8 @@ class Registry:
 
     def unknown(self, name: str, known: Collection[str]) -> str:
         """The line for an unknown name, with the reasons why a name of an outside package may be missing."""
+        if name in self._absent:
+            return self._absent[name]
         hint = missing_hint(self.plural, has_near=bool(near(name, known)))
         return f"{unknown(self.group, name, known)}{hint}"
 

@@ -14,22 +14,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-Matrix = list[list[float]]
+from benchmark.weightings._gram import Matrix, filled, present
 
 # A gradient is taken for a combination of others if the square of its distance from them, at length 1, is below this.
 DEPENDENT = 1e-12
 # The same for an eigenvalue. A Gram matrix of float32 gradients is not more exact than this.
 RANK_TOLERANCE = 1e-6
-# A gradient is taken for zero if its square is below this share of the largest one.
-ZERO = 1e-24
 # What rounding leaves of a number that should be 0, relative to those that it was made of.
 ROUNDING = 1e-14
-
-
-def with_gradient(gram: Matrix) -> list[int]:
-    """The numbers of the tasks whose gradient is not zero, or next to the largest as good as zero."""
-    largest = max(row[task] for task, row in enumerate(gram))
-    return [task for task, row in enumerate(gram) if row[task] > ZERO * largest]
 
 
 def around_zeros(gram_AA: Tensor, solve: Callable[[Matrix], Sequence[float]]) -> Tensor:
@@ -46,14 +38,9 @@ def around_zeros(gram_AA: Tensor, solve: Callable[[Matrix], Sequence[float]]) ->
         (A,) float64; 1 for each task if all gradients are zero.
     """
     gram = gram_AA.tolist()
-    kept = with_gradient(gram)
-    if len(kept) == len(gram):
-        return torch.tensor(solve(gram), dtype=torch.float64)
+    kept = present([row[task] for task, row in enumerate(gram)])
     found = solve([[gram[i][j] for j in kept] for i in kept]) if kept else []
-    weights = [sum(found) / len(kept) if kept else 1.0] * len(gram)
-    for task, weight in zip(kept, found, strict=True):
-        weights[task] = weight
-    return torch.tensor(weights, dtype=torch.float64)
+    return torch.tensor(filled(found, kept, len(gram)), dtype=torch.float64)
 
 
 def nonnegative_qp(gram: Matrix, target: Sequence[float]) -> list[float]:

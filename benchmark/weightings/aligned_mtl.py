@@ -9,7 +9,8 @@ from torch import Tensor
 
 from benchmark.schema import Task
 from benchmark.weightings import GramWeighting, register
-from benchmark.weightings._solvers import Matrix, around_zeros, spectrum
+from benchmark.weightings._gram import Matrix
+from benchmark.weightings._solvers import around_zeros, spectrum
 
 
 @register("aligned_mtl")

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from benchmark.schema import Task
 from benchmark.weightings import GramWeighting, register
-from benchmark.weightings._solvers import ROUNDING, Matrix, around_zeros, spectrum
+from benchmark.weightings._gram import Matrix
+from benchmark.weightings._solvers import ROUNDING, around_zeros, spectrum
 
 
 @register("imtl_g")

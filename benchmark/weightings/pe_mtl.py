@@ -10,7 +10,8 @@ from torch import Tensor
 from benchmark.schema import Task
 from benchmark.text import unknown
 from benchmark.weightings import GramWeighting, register
-from benchmark.weightings._solvers import Matrix, around_zeros, min_norm, with_gradient
+from benchmark.weightings._gram import Matrix, present
+from benchmark.weightings._solvers import around_zeros, min_norm
 
 
 @register("pe_mtl")
@@ -70,7 +71,7 @@ class PEMTL(GramWeighting):
 
     def weights(self, gram_AA: Tensor, losses_A: Tensor, active_T: Tensor) -> Tensor:
         active = [task.name for task, is_active in zip(self.tasks, active_T.tolist(), strict=True) if is_active]
-        least = self._least([active[task] for task in with_gradient(gram_AA.tolist())])
+        least = self._least([active[task] for task in present(gram_AA.diagonal().tolist())])
         return around_zeros(gram_AA, lambda gram: _bounded(gram, least))
 
     def _least(self, names: list[str]) -> list[float]:

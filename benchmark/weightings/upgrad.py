@@ -8,7 +8,8 @@ from torch import Tensor
 
 from benchmark.schema import Task
 from benchmark.weightings import GramWeighting, register
-from benchmark.weightings._solvers import Matrix, around_zeros, nonnegative_qp
+from benchmark.weightings._gram import Matrix
+from benchmark.weightings._solvers import around_zeros, nonnegative_qp
 
 
 @register("upgrad")
