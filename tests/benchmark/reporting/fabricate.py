@@ -68,6 +68,7 @@ def record(
     trainer: dict[str, Any] | None = None,
     architecture: dict[str, Any] | None = None,
     options: dict[str, Any] | None = None,
+    weights: dict[str, float] | None = None,
     gain: float | None = None,
     num_epochs: int = 12,
     search_seed: int = 0,
@@ -82,6 +83,7 @@ def record(
         status: finished, diverged or failed.
         purpose: default, trial or tuned.
         trainer, architecture, options: Values of the configuration in place of the defaults.
+        weights: Those of a fixed weighting.
         gain: The method's quality in place of that in METHODS.
         num_epochs: Epochs trained.
         search_seed: Which search it is of.
@@ -96,6 +98,7 @@ def record(
         "weighting": {
             "name": names[1],
             **({"scope": "trunk", "head_gradients": "own"} if names[1] in OF_GRADIENTS else {}),
+            **({"weights": weights} if weights is not None else {}),
         },
         "trainer": {**plain(TrainerConfig(validations_per_epoch=1)), **(trainer or {})},
         "purpose": purpose,
@@ -271,6 +274,16 @@ def trees(dataset: str = "videos", seeds: int = 3, trials: int = 2, shift: float
             )
         )  # fmt: skip
     return found
+
+
+def log_conflicts(run: Record) -> Record:
+    """The record with the conflicts of its gradients: one pair is ever more opposed, the others are not."""
+    names = [task["name"] for task in run.dataset["schema"]["tasks"]]
+    pairs = [f"{one}|{other}" for n, one in enumerate(names) for other in names[n + 1 :]]
+    for number, entry in enumerate(run.epochs, start=1):
+        cosine = {pair: 0.1 * (place + 1) - (0.02 * number if not place else 0.0) for place, pair in enumerate(pairs)}
+        entry["conflicts"] = {"cosine": cosine, "share": 0.25 + 0.01 * number}
+    return run
 
 
 def undefine(run: Record, task: str, metric: str, reason: str) -> None:
