@@ -42,8 +42,7 @@ def conflict_table(results: Results) -> TextTable | None:
         *(Column(f"cosine:{pair}", f"cosine of {' and '.join(pair.split('|'))}") for pair in pairs),
     )  # fmt: skip
     note = (
-        "In a conflicting step, the gradients of two tasks have a negative inner product. Which gradients is the weighting's "
-        "scope."
+        "In a conflicting step, the gradients of two tasks have a negative inner product, over the parameters in scope."
     )
     return TextTable(
         "conflicts", "Conflicts between tasks", columns, tuple(rows), "means over epochs and seeds", notes=(note,), detail=True,

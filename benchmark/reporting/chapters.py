@@ -35,7 +35,7 @@ from benchmark.reporting.ledger import ledger
 from benchmark.reporting.notes import dataset_notes, no_baseline, trouble
 from benchmark.reporting.overview import gain_table, grid_table, overview, pair_table
 from benchmark.reporting.ranks import rank_table
-from benchmark.reporting.scalarization import scalarization_notes, scalarization_tables
+from benchmark.reporting.scalarization import MEANING, scalarization_tables
 from benchmark.reporting.sentences import verdicts
 from benchmark.reporting.tasks import selection_table, task_table
 from benchmark.statistics import Ranking
@@ -173,7 +173,7 @@ def _short_answers(results: Sequence[Results], said: Mapping[str, Sequence[str]]
 
 def _scalarization(results: Results) -> tuple[list[TextTable], tuple[str, ...]]:
     tables = scalarization_tables(results)
-    return tables, scalarization_notes(tables)
+    return tables, (MEANING,) if tables else ()
 
 
 def _verdicts(results: Results) -> tuple[list[Block | None], tuple[str, ...]]:

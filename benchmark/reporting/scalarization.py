@@ -71,16 +71,13 @@ def _place(standing: Standing, by: Sequence[str]) -> str:
     return standing if not by else f"{standing} (by {_some([weighting_of(method) for method in by])})"
 
 
-def scalarization_notes(tables: Sequence[TextTable]) -> tuple[str, ...]:
-    """What the words of the tables mean."""
-    if not tables:
-        return ()
-    return (
-        "A fixed setting dominates a method if it is as good on both tasks and better on one; a method is beyond the front if "
-        "none does. p is of the claim that the means suggest, adjusted for the number of settings, and by Holm for the number of "
-        "methods and pairs of tasks; from 0.05 on, these seeds do not settle it. Weights between two of the grid may reach what "
-        "lies between their points.",
-    )
+MEANING = (
+    "A fixed setting dominates a method if it is as good on both tasks and better on one; a method is beyond the front if none "
+    "does. p is of the claim that the means suggest, adjusted for the number of settings, and by Holm for the number of methods "
+    "and pairs of tasks; from 0.05 on, these seeds do not settle it. Weights between two of the grid may reach what lies between "
+    "their points."
+)
+"""What the words of the tables mean."""
 
 
 def _note(one: Scalarization) -> tuple[str, ...]:
@@ -98,10 +95,11 @@ def _note(one: Scalarization) -> tuple[str, ...]:
         if one.has_constant
         else "the worst means here, as the records have no constant predictor"
     )
-    return (
+    text = (
         f"The hypervolume is the dominated area, measured from {whence} ({corner}), in per cent of that of a perfect model: of a "
-        "fixed setting what would be lost without it, of an adaptive method what it adds.",
+        "fixed setting what would be lost without it, of an adaptive method what it adds."
     )
+    return (text,)
 
 
 def against_fixed(results: Results) -> str:
