@@ -18,7 +18,7 @@ class Folded:
     """Records, each copy under the method that it is a copy of.
 
     Args:
-        records: The copies, then the others: of a run and its copy, a report keeps the last.
+        records: The copies, then the others. A report keeps the last of a run and its copy.
         datasets: The name of each one's data set in the report.
         copies: How many of them are copies.
         methods: {(data set, method): the methods whose runs count as its runs}.
@@ -33,7 +33,7 @@ class Folded:
 def folded(records: Sequence[Record], datasets: Sequence[str]) -> Folded:
     """Folds copies into the plain weighting, or else into the first method by name.
 
-    A tuned method is no copy: its search is its own.
+    A tuned method is not a copy, because its search is its own.
 
     Args:
         records: The records.

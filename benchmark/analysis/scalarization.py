@@ -3,10 +3,14 @@
 Fixed weights trade one task for another, and so draw a front (Xin et al., NeurIPS 2022, arXiv 2209.11379). A method is
 beyond the front if no fixed setting dominates it, that is, is as good on both tasks and better on one.
 
-The seeds decide what is said. A fixed setting that is shown to be better on both tasks shows that a method is dominated; the
-best of F settings is picked, so its p counts F times. A method is shown to be beyond the front if it is shown to be better
-than every setting on one task or the other; the better of two tasks is picked, so each p counts twice, and the largest of
-the F stands. Each of the two claims is adjusted by Holm over all methods and pairs of tasks of the data set.
+The seeds decide what is said:
+
+- A method is shown to be dominated if a fixed setting is shown to be better on both tasks. The larger p of the two tasks
+  counts. The best of F settings is picked, so its p is multiplied by F.
+- A method is shown to be beyond the front if it is shown to be better than every setting on one task or the other. The better
+  of two tasks is picked, so its p is multiplied by two. The largest p of the F settings counts.
+
+Each of the two claims is adjusted by Holm over all methods and pairs of tasks of the data set.
 """
 
 from __future__ import annotations
@@ -29,7 +33,7 @@ FEWEST = 3
 ALPHA = 0.05
 
 
-class Standing(StrEnum):
+class FrontStanding(StrEnum):
     """Where a method stands; the last two are its means alone, which the seeds do not settle."""
 
     BEYOND = "beyond the front"
@@ -62,11 +66,11 @@ class Adaptive:
         return self.p_dominated if self.dominated_by else self.p_beyond
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> FrontStanding:
         """What is shown, or else what the means suggest."""
         if self.dominated_by:
-            return Standing.DOMINATED if self.p < ALPHA else Standing.MEAN_DOMINATED
-        return Standing.BEYOND if self.p < ALPHA else Standing.MEAN_BEYOND
+            return FrontStanding.DOMINATED if self.p < ALPHA else FrontStanding.MEAN_DOMINATED
+        return FrontStanding.BEYOND if self.p < ALPHA else FrontStanding.MEAN_BEYOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,7 @@ class Scalarization:
     adaptive: tuple[Adaptive, ...]
     has_constant: bool
 
-    def of(self, standing: Standing) -> list[str]:
+    def of(self, standing: FrontStanding) -> list[str]:
         """The weightings with this standing."""
         return [weighting_of(each.method) for each in self.adaptive if each.standing is standing]
 

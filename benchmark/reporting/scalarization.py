@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from benchmark import metrics
 from benchmark.analysis.naming import weighting_of
 from benchmark.analysis.results import Results, label
-from benchmark.analysis.scalarization import Scalarization, Standing, scalarizations
+from benchmark.analysis.scalarization import FrontStanding, Scalarization, scalarizations
 from benchmark.reporting.cells import metric_cell
 from benchmark.reporting.fronts import percent
 from benchmark.reporting.layout import Cell, Column, Row, TextTable
@@ -67,15 +67,15 @@ def _table(results: Results, one: Scalarization, *, several: bool) -> TextTable:
     )  # fmt: skip
 
 
-def _place(standing: Standing, by: Sequence[str]) -> str:
+def _place(standing: FrontStanding, by: Sequence[str]) -> str:
     return standing if not by else f"{standing} (by {_some([weighting_of(method) for method in by])})"
 
 
 MEANING = (
-    "A fixed setting dominates a method if it is as good on both tasks and better on one; a method is beyond the front if none "
-    "does. p is of the claim that the means suggest, adjusted for the number of settings, and by Holm for the number of methods "
-    "and pairs of tasks; from 0.05 on, these seeds do not settle it. Weights between two of the grid may reach what lies between "
-    "their points."
+    "A fixed setting dominates a method if it is as good on both tasks and better on one. A method is beyond the front if no "
+    "setting dominates it. p is for the claim that the means suggest. It is adjusted for the number of settings, and by Holm for "
+    "the number of methods and pairs of tasks. If it is 0.05 or more, these seeds do not settle the claim. Weights between two "
+    "settings of the grid may reach what lies between their points."
 )
 """What the words of the tables mean."""
 
@@ -96,8 +96,8 @@ def _note(one: Scalarization) -> tuple[str, ...]:
         else "the worst means here, as the records have no constant predictor"
     )
     text = (
-        f"The hypervolume is the dominated area, measured from {whence} ({corner}), in per cent of that of a perfect model: of a "
-        "fixed setting what would be lost without it, of an adaptive method what it adds."
+        f"The hypervolume is the dominated area, measured from {whence} ({corner}), in per cent of the area of a perfect model. "
+        "A fixed setting has what would be lost without it, and an adaptive method has what it adds."
     )
     return (text,)
 
@@ -122,11 +122,14 @@ def against_fixed(results: Results) -> str:
 
 def _standings(one: Scalarization) -> str:
     """`dwa is beyond it, pcgrad is dominated (by the means alone, famo is beyond it)`; what is shown, then what is not."""
-    beyond, dominated = one.of(Standing.BEYOND), one.of(Standing.DOMINATED)
+    beyond, dominated = one.of(FrontStanding.BEYOND), one.of(FrontStanding.DOMINATED)
     shown = [*_said(beyond, "beyond it"), *_said(dominated, "dominated")]
     if not beyond:
         shown.insert(0, f"none is shown to be beyond it{'' if dominated else ' or dominated'}")
-    alone = [*_said(one.of(Standing.MEAN_BEYOND), "beyond it"), *_said(one.of(Standing.MEAN_DOMINATED), "dominated")]
+    alone = [
+        *_said(one.of(FrontStanding.MEAN_BEYOND), "beyond it"),
+        *_said(one.of(FrontStanding.MEAN_DOMINATED), "dominated"),
+    ]
     return f"{', '.join(shown)}{f' (by the means alone, {joined(alone)})' if alone else ''}"
 
 

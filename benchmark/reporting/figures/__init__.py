@@ -15,7 +15,7 @@ from benchmark.reporting.figures.styles import Style
 __all__ = ["FIGURES", "Figure", "FigureKind", "draw", "figures"]
 
 MOST_LINES, MOST_MARKS, MOST_NAMED = 16, 40, 1_000
-"""Most methods in a figure: with more, lines and marks cannot be told apart. Marks with names can, one architecture a panel."""
+"""Most methods in a figure: with more, lines and marks cannot be told apart. Marks with names can."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -277,7 +277,7 @@ def ends(interval: Interval) -> tuple[float, float] | None:
 
 @dataclass(frozen=True, slots=True)
 class Writing:
-    """A text beside a point, in the colour of its mark."""
+    """A text to write beside a point, in the colour of its mark."""
 
     x: float
     y: float
@@ -286,7 +286,7 @@ class Writing:
 
 
 _AROUND = tuple((side, rows) for rows in (0, 1, -1, 2, -2, 3, -3, 4, -4, 5, -5) for side in (1, -1))
-"""Where a text may stand beside its point: to the right or the left, and how many lines up; the first is preferred."""
+"""Places of a text beside its point: right (1) or left (-1), and the number of lines up. The first is preferred."""
 
 
 def write(axes: Axes, writings: Sequence[Writing], steps: Sequence[tuple[float, float]] = ()) -> None:

@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import t
 
 from benchmark.analysis.results import Results
-from benchmark.analysis.scalarization import Standing, scalarizations
+from benchmark.analysis.scalarization import FrontStanding, scalarizations
 from benchmark.records.record import has_fixed_weights
 from benchmark.reporting import report
 from benchmark.settings.registry import plain, weightings
@@ -27,10 +27,10 @@ def test_what_the_seeds_show_and_what_only_the_means_suggest() -> None:
     assert found.front.methods == ["mmoe/fixed(play_time=3)", "mmoe/equal", "mmoe/fixed(play_time=0.1)"]
     by_method = {each.method: each for each in found.adaptive}
     assert {method: each.standing for method, each in by_method.items()} == {
-        "mmoe/dwa": Standing.BEYOND, "mmoe/pcgrad": Standing.DOMINATED, "mmoe/uncertainty": Standing.MEAN_BEYOND,
+        "mmoe/dwa": FrontStanding.BEYOND, "mmoe/pcgrad": FrontStanding.DOMINATED, "mmoe/uncertainty": FrontStanding.MEAN_BEYOND,
     }  # fmt: skip
     assert by_method["mmoe/pcgrad"].dominated_by == ("mmoe/fixed(play_time=0.1)", "mmoe/equal")
-    assert found.of(Standing.DOMINATED) == ["pcgrad"]
+    assert found.of(FrontStanding.DOMINATED) == ["pcgrad"]
     # an arm of five has the variance of -2 ... 2, 2.5 steps; a difference has 12 degrees of freedom, and a step of error
     alone = t.sf(10, df=12)  # dwa beats equal, and equal beats pcgrad, by ten of these on both tasks
     assert by_method["mmoe/dwa"].p_beyond == pytest.approx(3 * 2 * alone), "three methods, the better of two tasks"
@@ -42,8 +42,8 @@ def test_what_the_seeds_show_and_what_only_the_means_suggest() -> None:
 
 def test_a_wide_spread_settles_nothing() -> None:
     (found,) = scalarizations(results(FIXED | ADAPTIVE, spread=20.0))
-    assert {each.standing for each in found.adaptive} == {Standing.MEAN_BEYOND, Standing.MEAN_DOMINATED}
-    assert found.of(Standing.MEAN_DOMINATED) == ["pcgrad"]
+    assert {each.standing for each in found.adaptive} == {FrontStanding.MEAN_BEYOND, FrontStanding.MEAN_DOMINATED}
+    assert found.of(FrontStanding.MEAN_DOMINATED) == ["pcgrad"]
 
 
 def test_without_three_seeds_only_the_means_are_known() -> None:
@@ -56,7 +56,7 @@ def test_to_be_better_than_every_setting_on_either_task_is_to_be_beyond() -> Non
     (found,) = scalarizations(results(FIXED | between))
     (dwa,) = found.adaptive
     # better than 0.1 by 8 on MSE, than equal by 3 on MSE, than 3 by 10 on AUC; four arms, so 12 degrees of freedom again
-    assert dwa.p == pytest.approx(2 * t.sf(3, df=12)) and dwa.standing is Standing.BEYOND
+    assert dwa.p == pytest.approx(2 * t.sf(3, df=12)) and dwa.standing is FrontStanding.BEYOND
 
 
 def test_the_hypervolume_is_measured_from_the_constant_predictor() -> None:
