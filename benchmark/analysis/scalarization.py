@@ -21,12 +21,15 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from benchmark.analysis import families
+from benchmark.analysis.estimates import arms, contrast
 from benchmark.analysis.fronts import Front, Place, fronts
 from benchmark.analysis.naming import distinguish, weighting_of
 from benchmark.analysis.results import Results
 from benchmark.files import digest
+from benchmark.metrics import headline, headline_name
 from benchmark.records.record import TUNED, has_fixed_weights
-from benchmark.statistics import Comparison, Family, against_baseline, holm
+from benchmark.schema import Task
+from benchmark.statistics import holm
 
 FEWEST = 3
 """Fewest settings of fixed weights that make a front."""
@@ -105,24 +108,20 @@ class Scalarization:
 
 def scalarizations(results: Results) -> list[Scalarization]:
     """One for every architecture with enough fixed settings and every pair of tasks with different headline metrics."""
-    against: dict[str, Family] = {}
-    found = []
+    found, tests = [], None
     for architecture, (fixed, adaptive) in _by_architecture(results).items():
         if len(fixed) < FEWEST:
             continue
         pairs = zip(fronts(results, fixed), fronts(results, adaptive), strict=True)
         for front, others in ((front, others) for front, others in pairs if len(front.means) >= FEWEST):
-            rows = []
-            for method, place in others.means.items():
-                if method not in against:
-                    against[method] = _compared(results, method)
-                p_beyond, p_dominated = _p(against[method], front)
-                rows.append(Adaptive(method, place, tuple(front.dominating(place)), p_beyond, p_dominated))
-            corner = front.corner or front.with_methods(others.means).worst()
-            found.append(
-                Scalarization(architecture, replace(front, corner=corner), tuple(rows), front.corner is not None)
+            tests = tests or _Tests(results)
+            rows = tuple(
+                Adaptive(method, place, tuple(front.dominating(place)), *tests.p(method, front))
+                for method, place in others.means.items()
             )
-    return _adjusted(found, families.terms(results.group, results.values)["looks"]) if found else []
+            corner = front.corner or front.with_methods(others.means).worst()
+            found.append(Scalarization(architecture, replace(front, corner=corner), rows, front.corner is not None))
+    return _adjusted(found, tests.terms["looks"]) if tests is not None else []
 
 
 def _by_architecture(results: Results) -> dict[str, tuple[list[str], list[str]]]:
@@ -139,31 +138,41 @@ def _by_architecture(results: Results) -> dict[str, tuple[list[str], list[str]]]
     return {name: methods[key] for key, name in distinguish(named).items()}
 
 
-def _compared(results: Results, method: str) -> Family:
-    """Every method against this one on every task, before any adjustment."""
-    group = results.group
-    asked = families.endpoints(group, results.margins)
-    return against_baseline(results.values, asked, method, **families.terms(group, results.values))
+class _Tests:
+    """The tests between two methods, on the same estimates as the verdicts of the report."""
 
+    def __init__(self, results: Results) -> None:
+        self.terms = families.terms(results.group, results.values)
+        self._rows = {
+            task.name: results.values.get((task.name, headline_name(task)), {}) for task in results.group.tasks
+        }
+        self._arms = {
+            task.name: arms(headline_name(task), self._rows[task.name], self.terms) for task in results.group.tasks
+        }
 
-def _p(family: Family, front: Front) -> tuple[float, float]:
-    """The p of being beyond the front, and of being dominated, of the method that the family compares with."""
-    tasks = (front.task.name, front.against.name)
-    beyond, dominated = [], []
-    for fixed in front.means:
-        sides = [_one_sided(family.get(task, fixed)) for task in tasks]
-        beyond.append(min(1.0, len(tasks) * min(worse for _, worse in sides)))
-        dominated.append(max(better for better, _ in sides))
-    return max(beyond), min(1.0, len(dominated) * min(dominated))
+    def p(self, method: str, front: Front) -> tuple[float, float]:
+        """The p of a method's being beyond the front, and of its being dominated; neither is adjusted for other methods."""
+        tasks = (front.task, front.against)
+        beyond, dominated = [], []
+        for fixed in front.means:
+            sides = [self._one_sided(method, fixed, task) for task in tasks]
+            beyond.append(min(1.0, len(tasks) * min(better for better, _ in sides)))
+            dominated.append(max(worse for _, worse in sides))
+        return max(beyond), min(1.0, len(dominated) * min(dominated))
 
-
-def _one_sided(comparison: Comparison | None) -> tuple[float, float]:
-    """The p of a fixed setting being better, and being worse; 1 without a test."""
-    if comparison is None or comparison.p is None or comparison.estimate is None:
-        return 1.0, 1.0
-    half = comparison.p / 2
-    is_better = comparison.estimate.value * comparison.endpoint.direction > 0
-    return (half, 1 - half) if is_better else (1 - half, half)
+    def _one_sided(self, method: str, fixed: str, task: Task) -> tuple[float, float]:
+        """The p of a method's being better on a task than a fixed setting, and of its being worse; 1 without a test."""
+        rows, weights = self._rows[task.name], {method: 1.0, fixed: -1.0}
+        if rows[method] == rows[fixed]:  # to the last bit
+            return 1.0, 1.0
+        if self.terms["paired"]:
+            found = contrast(weights, headline_name(task), rows, self.terms)
+        else:
+            found = self._arms[task.name].contrast(weights)
+        if found is None or found.p is None:
+            return 1.0, 1.0
+        is_better = found.value * headline(task).direction > 0
+        return (found.p / 2, 1 - found.p / 2) if is_better else (1 - found.p / 2, found.p / 2)
 
 
 def _adjusted(found: Sequence[Scalarization], looks: int) -> list[Scalarization]:
