@@ -53,4 +53,4 @@ def _lost(front: Front, method: str) -> str:
 
 def percent(share: float) -> str:
     """A share of an area in per cent, with at least two digits."""
-    return number(100 * share, max(2, two_digits(100 * share)))
+    return number(100 * share, max(2, two_digits(100 * share))) if share > 1e-12 else "0"
