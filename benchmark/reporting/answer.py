@@ -1,8 +1,7 @@
 """The answer, before anything else: at most six sentences per data set, made by rules from its verdicts.
 
 Does a method beat the baseline, and by how much? Which method should one use? On which tasks do methods differ, or which
-get beyond the front of fixed weights? How do the declared contrasts and boosted trees come out? What limits the answer, and
-what would decide it at what cost?
+get beyond the front of fixed weights? How do the declared contrasts and boosted trees come out? What limits the answer?
 """
 
 from __future__ import annotations
