@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, cast
 
 from torch import Tensor, nn
 
@@ -24,12 +24,19 @@ class EmbeddingLink(NamedTuple):
     feeds_tables: bool = True
 
 
-def linked_embeddings(model: nn.Module) -> list[nn.Module]:
-    """Modules that keep the links of a forward: they have an attribute `links`, a list or None, and `tables`.
+class LinkedEmbedding(Protocol):
+    """A module that keeps the links of its forward in a list, if it is given one: `architectures.layers.FeatureEmbedding`."""
 
-    See `architectures.layers.FeatureEmbedding`.
-    """
-    return [module for module in model.modules() if "links" in vars(module)]
+    links: list[EmbeddingLink] | None
+
+    @property
+    def tables(self) -> tuple[nn.Embedding, ...]:
+        """The tables behind the links."""
+
+
+def linked_embeddings(model: nn.Module) -> list[LinkedEmbedding]:
+    """Modules that can keep the links of a forward: those with an attribute `links`."""
+    return [cast(LinkedEmbedding, module) for module in model.modules() if "links" in vars(module)]
 
 
 def embeddings(model: nn.Module) -> list[nn.Embedding]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from benchmark import metrics
@@ -25,13 +25,13 @@ class Front:
         task: One task, a binary one of the two if there is one.
         against: The other, a regression.
         means: {method: its means on test}.
-        constant: The means of the constant predictor, from which areas are measured; None if not in the records.
+        corner: From where areas are measured: the means of the constant predictor; None if not in the records.
     """
 
     task: Task
     against: Task
     means: Mapping[str, Place]
-    constant: Place | None
+    corner: Place | None
 
     @property
     def key(self) -> str:
@@ -50,13 +50,13 @@ class Front:
         return [names[index] for index in pareto_front([self._lacking(place) for place in self.means.values()])]
 
     def area(self, without: str | None = None) -> float | None:
-        """The dominated share of the area between the constant predictor and a perfect one.
+        """The hypervolume: the dominated share of the area between the corner and a perfect predictor.
 
-        None if the records lack the constant predictor, or a metric has no best value.
+        None without a corner, or if a metric has no best value.
         """
-        if self.constant is None or any(metrics.headline(task).best is None for task in (self.against, self.task)):
+        if self.corner is None or any(metrics.headline(task).best is None for task in (self.against, self.task)):
             return None
-        corner = self._lacking(self.constant)
+        corner = self._lacking(self.corner)
         points = [self._lacking(place) for method, place in self.means.items() if method != without]
         whole = corner[0] * corner[1]
         return hypervolume(points, corner) / whole if whole > 0 else None
@@ -65,6 +65,25 @@ class Front:
         """How much the area shrinks without the method."""
         whole, rest = self.area(), self.area(without=method)
         return None if whole is None or rest is None else whole - rest
+
+    def with_methods(self, means: Mapping[str, Place]) -> Front:
+        """The front of these methods too."""
+        return replace(self, means={**self.means, **means})
+
+    def dominating(self, place: Place) -> list[str]:
+        """The methods that are as good as these means on both tasks, and better on one."""
+        x, y = self._lacking(place)
+        return [
+            m for m, mean in self.means.items() if (at := self._lacking(mean)) != (x, y) and at[0] <= x and at[1] <= y
+        ]
+
+    def worst(self) -> Place | None:
+        """The worst mean of any method on each task; None without methods."""
+        if not self.means:
+            return None
+        x, y = zip(*self.means.values(), strict=True)
+        of = [metrics.headline(task).direction for task in (self.against, self.task)]
+        return min(x, key=lambda mean: of[0] * mean), min(y, key=lambda mean: of[1] * mean)
 
     def _lacking(self, place: Place) -> Place:
         """How far both means are from the best; lower is better."""
@@ -103,12 +122,17 @@ def heading(tasks: Iterable[Sequence[Task]]) -> str:
     return found.pop() if len(found) == 1 else "One task against another"
 
 
-def fronts(results: Results) -> list[Front]:
-    """One for every pair of tasks with different headline metrics."""
+def fronts(results: Results, methods: Sequence[str] | None = None) -> list[Front]:
+    """One for every pair of tasks with different headline metrics.
+
+    Args:
+        results: The numbers of the data set.
+        methods: The methods, of which the ranked ones enter; all by default.
+    """
     line, found = results.lines.get(CONSTANT), []
     for task, against in pairs(results.group.tasks):
         means = {}
-        for method in results.by_gain:
+        for method in results.by_gain if methods is None else methods:
             x, y = (results.headline(of, method).mean for of in (against, task))
             if method in results.eligible and x is not None and y is not None:
                 means[method] = x.mean, y.mean

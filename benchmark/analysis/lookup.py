@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
+from benchmark.analysis.naming import base_of
 from benchmark.analysis.study import Group, Run, Study, tuned_name
 from benchmark.records.record import TUNED
 from benchmark.text import listed, near, unknown
@@ -65,7 +66,7 @@ def _unknown(what: str, wanted: str, known: Collection[str]) -> str:
     """One line for a method that is not there. Half of a name gets all methods that have it: any other half would be a guess."""
     having: dict[str, list[str]] = defaultdict(list)
     for method in sorted(known):
-        for part in method.partition(" ")[0].split("/"):
+        for part in base_of(method).split("/"):
             having[part].append(method)
     meant = [] if "/" in wanted else near(wanted, having)
     if not meant:

@@ -14,7 +14,7 @@ from benchmark.analysis.gain import TASKS, Gain, Scores
 from benchmark.analysis.lines import CONSTANT, Line
 from benchmark.analysis.question import Answered, Question
 from benchmark.analysis.study import Group
-from benchmark.analysis.values import Estimate
+from benchmark.analysis.values import Estimate, Values
 from benchmark.kinds import KINDS
 from benchmark.records.record import GAIN, SelectionName
 from benchmark.schema import Task
@@ -47,6 +47,7 @@ class Results:
             unknown}; empty if no run has predictions.
         lines: References by their keys.
         against_lines: {key of a reference trained on seeds: all methods against it}.
+        values: The values by which methods are compared, from `families.compared`.
     """
 
     group: Group
@@ -65,6 +66,7 @@ class Results:
     rows: Mapping[tuple[str, str], RowError | str] = field(default_factory=dict)
     lines: Mapping[str, Line] = field(default_factory=dict)
     against_lines: Mapping[str, Family] = field(default_factory=dict)
+    values: Values = field(default_factory=dict)
 
     @property
     def primary(self) -> Family | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeAlias, get_args
 
+from benchmark.analysis.copies import folded
 from benchmark.analysis.naming import distinguish
 from benchmark.files import digest
 from benchmark.kinds import kind_of_metrics
@@ -69,12 +70,14 @@ class Group:
         dataset: Name of the data set.
         runs: Its runs.
         trials: The trials of the searches.
+        copies: {method as records name it: the methods whose runs are copies of its runs and count as them}.
     """
 
     name: str
     dataset: str
     runs: tuple[Run, ...]
     trials: tuple[Record, ...] = ()
+    copies: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @cached_property
     def is_tuned(self) -> bool:
@@ -221,15 +224,19 @@ class Study:
             raise ValueError(f"no records of purpose {' or '.join(wanted)} to report; found: {found}")
         trials = [record for record in records if record.purpose == TRIAL] if TUNED in wanted else []
         names = _dataset_names([*chosen, *trials])
-        data = names[: len(chosen)]
+        same = folded(chosen, names[: len(chosen)])
+        trial_names = names[len(chosen) :]
+        chosen, data = same.records, same.datasets
         old = _overtaken(chosen, data)
         runs = _named(
             [record for record, is_old in zip(chosen, old, strict=True) if not is_old],
             [name for name, is_old in zip(data, old, strict=True) if not is_old],
         )
         kept = _once(runs)
+        copied = {id(record) for record in chosen[: same.copies]}
+        lost = len(copied) - sum(id(run.record) in copied for own in kept.values() for run in own)
         by_data: dict[str, list[Record]] = defaultdict(list)
-        for trial, name in zip(trials, names[len(chosen) :], strict=True):
+        for trial, name in zip(trials, trial_names, strict=True):
             by_data[name].append(trial)
         in_ledger = sum(len(by_data[name]) for name in kept)
         left = {name: count for name, count in sorted(counts.items()) if name not in wanted}
@@ -240,18 +247,19 @@ class Study:
             tuned = tuple(run for run in kept[name] if run.record.purpose == TUNED)
             default = tuple(run for run in kept[name] if run.record.purpose != TUNED)
             searched = tuple(by_data[name])
+            copies = {method: others for (dataset, method), others in same.methods.items() if dataset == name}
             if not (apart and tuned):
-                groups.append(Group(name, name, tuple(kept[name]), searched))
+                groups.append(Group(name, name, tuple(kept[name]), searched, copies))
             elif not default:
                 groups.append(_alone(name, name, tuned, searched))
             else:
-                groups += [_alone(tuned_name(name), name, tuned, searched), Group(name, name, default)]
+                groups += [_alone(tuned_name(name), name, tuned, searched), Group(name, name, default, (), copies)]
         return cls(
             groups=tuple(groups),
             purpose=purpose,
             left_out={name: count for name, count in left.items() if count},
             overtaken=sum(old),
-            repeated=len(runs) - sum(map(len, kept.values())),
+            repeated=len(runs) - sum(map(len, kept.values())) - lost,
         )
 
 

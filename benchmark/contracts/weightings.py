@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from benchmark.contracts.expectation import Contracts, expect, expect_close
 from benchmark.kinds import BINARY, REGRESSION
-from benchmark.records.record import combines_gradients
+from benchmark.records.record import combines_gradients, has_fixed_weights
 from benchmark.schema import Task
 from benchmark.settings import registry
 from benchmark.settings.composition import compose_run
@@ -131,6 +131,19 @@ def its_configuration_says_whether_it_combines_gradients(name: str) -> None:
     wanted = "a parameter `scope`" if of_gradients else "no parameter `scope`"
     remedy = "Give a weighting of gradients the parameters scope and head_gradients, and no other one a parameter scope"
     expect(found == of_gradients, wanted, f"the parameters {', '.join(asdict(config))}", remedy)
+
+
+@contracts.once
+def its_parameter_weights_fixes_its_weights(name: str) -> None:
+    """From a record, reports know whose weights were chosen before training: those of the front that others must beat."""
+    if not has_fixed_weights(asdict(registry.weightings.config(name))):
+        return
+    training = Training(name)
+    before = training.weights()
+    for number in range(2 * STEPS_PER_EPOCH):
+        training.step(number)
+    remedy = "Call a parameter weights only if it is what the tasks' losses are multiplied by"
+    expect_close(training.weights(), before, "the weights of the start after two epochs", remedy, rtol=0, atol=0)
 
 
 @contracts.once

@@ -167,6 +167,17 @@ def combines_gradients(weighting: Mapping[str, Any]) -> bool:
     return "scope" in weighting
 
 
+def has_fixed_weights(weighting: Mapping[str, Any]) -> bool:
+    """Are a weighting's task weights chosen before training: those of the plain one, or of one with the parameter `weights`?
+
+    No weighting that finds its weights itself has a parameter of this name: a contract holds them to it.
+
+    Args:
+        weighting: Its configuration as plain values, as a record has it.
+    """
+    return weighting["name"] == PLAIN_WEIGHTING or "weights" in weighting
+
+
 def load_record(path: str | Path) -> Record:
     """Reads one record from its file or, if there is no file, from a packed file in a folder above.
 

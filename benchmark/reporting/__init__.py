@@ -361,6 +361,7 @@ def _make(
                     for key, line in lines.items()
                     if line.values
                 },
+                values=found,
             )
         )  # fmt: skip
     ranks = ranking(results)

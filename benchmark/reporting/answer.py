@@ -1,7 +1,7 @@
 """The answer, before anything else: at most six sentences per data set, made by rules from its verdicts.
 
-Does a method beat the baseline, and by how much? Which method should one use? On which tasks do methods differ? How do
-the declared contrasts and boosted trees come out? What limits the answer, and what would decide it at what cost?
+Does a method beat the baseline, and by how much? Which method should one use? On which tasks do methods differ, or which
+get beyond the front of fixed weights? How do the declared contrasts and boosted trees come out? What limits the answer?
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from benchmark import metrics
 from benchmark.analysis.gain import TASKS
 from benchmark.analysis.results import Results
 from benchmark.analysis.values import cost, median, same_machine
+from benchmark.reporting.scalarization import against_fixed
 from benchmark.reporting.wording import PRACTICAL, joined, rounded
 from benchmark.schema import Task
 from benchmark.statistics import FIRM, Comparison, Verdict
@@ -32,15 +33,17 @@ MOST_CONTRASTS = 6
 
 def answer(results: Results) -> list[str]:
     """The sentences for one data set; empty if nothing is compared."""
-    family = results.primary
+    family, front = results.primary, against_fixed(results)
     if family is None:
         tasks = _tasks(results)
-        return [f"No answer over all tasks: {results.no_gains}.", tasks] if tasks else []
+        said = [f"No answer over all tasks: {results.no_gains}.", tasks] if tasks else []
+        return [*said, *([front] if front else [])]
     found = [c for c in family.comparisons if c.verdict is not None]
     if not found:
-        return []
+        return [front] if front else []
     found.sort(key=lambda c: -_improvement(c))
-    parts = [_verdict(results, found), _choice(results), _tasks(results), _contrasts(results), _trees(results)]
+    tasks = front or _tasks(results)  # where fixed weights are swept, how tasks are traded is the question
+    parts = [_verdict(results, found), _choice(results), tasks, _contrasts(results), _trees(results)]
     return [part for part in (*parts, _limits(results, found)) if part]
 
 

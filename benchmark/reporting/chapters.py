@@ -14,6 +14,7 @@ from benchmark.analysis.study import Study
 from benchmark.records.record import STATUSES, TUNED, SelectionName
 from benchmark.reporting import provenance
 from benchmark.reporting.answer import answer
+from benchmark.reporting.balance import conflict_table, weight_table
 from benchmark.reporting.costs import cost_table
 from benchmark.reporting.fronts import front_table
 from benchmark.reporting.gates import gate_table
@@ -27,12 +28,14 @@ from benchmark.reporting.layout import (
     Part,
     Sentence,
     Sentences,
+    TextTable,
 )
 from benchmark.reporting.leaderboard import leaderboard, several
 from benchmark.reporting.ledger import ledger
 from benchmark.reporting.notes import dataset_notes, no_answer, trouble
 from benchmark.reporting.overview import gain_table, grid_table, overview, pair_table
 from benchmark.reporting.ranks import rank_table
+from benchmark.reporting.scalarization import MEANING, scalarization_tables
 from benchmark.reporting.sentences import verdicts
 from benchmark.reporting.tasks import selection_table, task_table
 from benchmark.statistics import Ranking
@@ -73,14 +76,16 @@ def document(
         _each("selection", "Joint and per-task selection", results, lambda r: ([selection_table(r)], ())),
         _each("tasks", "Task by task", results, lambda r: ([task_table(r, t) for t in r.group.tasks], ())),
         _each("front", heading(r.group.tasks for r in results), results, lambda r: ([front_table(r)], ())),
+        _each("scalarization", "Fixed weights against adaptive weightings", results, _scalarization),
         Chapter("ranks", "Ranks over data sets", (Part("", (rank_table(ranking),)),) if ranking is not None else ()),
         _each("curves", "Learning curves", results, _nothing),
-        _each("weights", "Effective task weights", results, _nothing),
+        _each("weights", "Effective task weights", results, lambda r: ([weight_table(r)], ())),
         _each("trouble", "Missing, failed and diverged runs", results, lambda r: ([trouble(r.group)], ())),
         *([Chapter("answers", "Answers in full", tuple(_answers(results, said)), folded=True)] if many else []),
         _folded(_each("verdicts", "All comparisons in words", results, _verdicts)),
         _folded(_each("pairs", "Every pair of methods", results, lambda r: ([pair_table(r)], ()))),
         _folded(_each("gains", "Gain of each task", results, lambda r: ([gain_table(r)], ()))),
+        _folded(_each("conflicts", "Conflicts between tasks", results, lambda r: ([conflict_table(r)], ()))),
         _folded(_each("experts", "Use of experts", results, lambda r: ([gate_table(r)], ()))),
         _folded(_each("tuning", "Tuning", results, lambda r: (ledger(r.group, references), ()))),
         Chapter(
@@ -164,6 +169,11 @@ def _short_answers(results: Sequence[Results], said: Mapping[str, Sequence[str]]
     if without:
         found.append(Sentence(f"No comparison with {results[0].wanted} on {listed(without)}."))
     yield Part("", (Sentences(tuple(found)),) if found else ())
+
+
+def _scalarization(results: Results) -> tuple[list[TextTable], tuple[str, ...]]:
+    tables = scalarization_tables(results)
+    return tables, (MEANING,) if tables else ()
 
 
 def _verdicts(results: Results) -> tuple[list[Block | None], tuple[str, ...]]:

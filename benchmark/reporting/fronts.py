@@ -19,9 +19,9 @@ def front_table(results: Results) -> TextTable | None:
     rows = []
     for method in results.by_gain:
         if any(method in front.methods for front in shown):
-            lost = [_percent(front.loss(method)) if method in front.methods else "" for front in shown]
+            lost = [_lost(front, method) if method in front.methods else "" for front in shown]
             rows.append(Row((Cell(method, method=method), *map(Cell, lost))))
-    together = [Cell(_percent(front.area())) for front in shown]
+    together = [Cell(percent(front.area() or 0.0)) for front in shown]
     rows.append(Row((Cell("all methods together"), *together), reference=True))
     return TextTable(
         "front", "Methods on the front", columns, tuple(rows), "share of the dominated area lost without the method",
@@ -32,8 +32,8 @@ def front_table(results: Results) -> TextTable | None:
 def _note(shown: list[Front]) -> str:
     constants, best = {}, {}
     for front in shown:
-        assert front.constant is not None
-        for task, mean in zip((front.task, front.against), reversed(front.constant), strict=True):
+        assert front.corner is not None
+        for task, mean in zip((front.task, front.against), reversed(front.corner), strict=True):
             metric = metrics.headline(task)
             constants[task.name] = f"{task.name} {metric.title} {number(mean)}"
             best[metric.name] = f"{metric.title} {metric.best:g}"
@@ -45,6 +45,12 @@ def _note(shown: list[Front]) -> str:
     )
 
 
-def _percent(share: float | None) -> str:
+def _lost(front: Front, method: str) -> str:
+    share = front.loss(method)
     assert share is not None
-    return number(100 * share, max(2, two_digits(100 * share)))
+    return percent(share)
+
+
+def percent(share: float) -> str:
+    """A share of an area in per cent, with at least two digits."""
+    return number(100 * share, max(2, two_digits(100 * share))) if share > 1e-12 else "0"

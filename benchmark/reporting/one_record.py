@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from benchmark.analysis.balance import SHARE, changes, conflict, whole_epochs
 from benchmark.analysis.naming import flatten
 from benchmark.analysis.results import label
 from benchmark.records.record import TRIAL, Record, checked_record, is_reference
@@ -52,6 +53,7 @@ def _run(record: Record) -> Iterator[str]:
         last = record.epochs[-1]
         yield from ("", f"At epoch {last['epoch']:g}, the last validation before the end")
         yield from _metrics(record, {"validation": last.get("validation", {})})
+    yield from _balance(record)
     yield from _undefined(record)
     yield from _error(record.error)
 
@@ -141,6 +143,30 @@ def _metrics(
             rows.append([task if task != before else "", *epoch, name, *numbers])
             before = task
     yield from _aligned(rows, right=len(metrics))
+
+
+def _balance(record: Record) -> Iterator[str]:
+    """Effective weights and conflicts in the first, the selected and the last epoch, if weights change or conflicts are logged."""
+    conflicts = [
+        SHARE,
+        *dict.fromkeys(pair for e in record.epochs for pair in (e.get("conflicts") or {}).get("cosine", {})),
+    ]
+    has_conflicts = any(entry.get("conflicts") for entry in record.epochs)
+    if not (has_conflicts or changes(record)):
+        return
+    epochs = whole_epochs(record)
+    selected = [record.selected] if record.selected else []
+    chosen = {entry["epoch"]: entry for entry in (epochs[0], *selected, epochs[-1])}
+    tasks = list(dict.fromkeys(task for entry in epochs for task in entry.get("effective_weights") or {}))
+    keys = conflicts if has_conflicts else []
+    words = ["conflicting steps" if key == SHARE else f"cosine {key}" for key in keys]
+    yield ""
+    yield f"Effective weights{' and conflicts of gradients' if has_conflicts else ''}, means over the epoch so far"
+    rows = [["epoch", *tasks, *words]]
+    for epoch, entry in sorted(chosen.items()):
+        weights = [(entry.get("effective_weights") or {}).get(task) for task in tasks]
+        rows.append([f"{epoch:g}", *map(_number, weights), *(_number(conflict(key, entry)) for key in keys)])
+    yield from _aligned(rows, right=len(rows[0]) - 1)
 
 
 def _aligned(rows: Sequence[Sequence[str]], right: int) -> Iterator[str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from benchmark import metrics
 from benchmark.analysis.lines import Line
+from benchmark.analysis.naming import weighting_of
 from benchmark.analysis.results import Results
 from benchmark.kinds import KINDS
 from benchmark.records.record import PLAIN_WEIGHTING, combines_gradients
@@ -82,13 +83,13 @@ def _about(results: Results) -> str:
 def grid_table(results: Results) -> TextTable | None:
     """The gain of every architecture under every weighting, where there are two of both.
 
-    Where tasks share no parameter, a weighting that combines gradients is the plain one. Sweeps do not train it again, and its
-    cell says that it is equal.
+    Where tasks share no parameter, a weighting that combines gradients is the plain one, trained or not, and its cell says
+    that it is equal.
     """
     cells: dict[tuple[str, str], list[str]] = {}
     of_gradients: set[str] = set()
     for method, runs in results.group.by_method.items():
-        architecture, _, weighting = runs[0].record.method.partition("/")
+        architecture, weighting = runs[0].record.method.partition("/")[0], weighting_of(method)
         cells.setdefault((architecture, weighting), []).append(method)
         if combines_gradients(runs[0].record.config["weighting"]):
             of_gradients.add(weighting)
@@ -99,30 +100,44 @@ def grid_table(results: Results) -> TextTable | None:
         return None
     strongest = _strongest(results, means.values())
     by_mean = sorted(architectures, key=lambda a: -max(mean for cell, mean in means.items() if cell[0] == a))
-    # what is not there and need not be, as the plain weighting of an architecture without shared parameters is
-    copies = {
-        (a, w)
-        for a in architectures
-        for w in of_gradients
-        if (a, w) not in cells and once.get((a, PLAIN_WEIGHTING)) in results.group.unshared
-    }
+    plain = {a for a in architectures if once.get((a, PLAIN_WEIGHTING)) in results.group.unshared}
 
     def cell(a: str, w: str) -> Cell:
-        if (a, w) in copies:
-            plain = means.get((a, PLAIN_WEIGHTING), 0.0)
-            return Cell(f"= {PLAIN_WEIGHTING}", heat=round(plain / strongest, 3), value=plain)
-        return _grid_cell(results, once.get((a, w)), means.get((a, w)), strongest)
+        if (a, w) in cells:
+            return _grid_cell(results, once.get((a, w)), means.get((a, w)), strongest)
+        if a in plain and w in of_gradients:
+            mean = means.get((a, PLAIN_WEIGHTING), 0.0)
+            return Cell(f"= {PLAIN_WEIGHTING}", heat=round(mean / strongest, 3), value=mean)
+        return Cell(NOT_RUN)
 
     rows = [Row((Cell(a), *(cell(a, w) for w in weightings))) for a in by_mean]
     columns = (Column("architecture", numeric=False), *map(Column, weightings))
-    note = (
-        f"= {PLAIN_WEIGHTING}: not trained, as no parameter is shared between tasks and a weighting of gradients is the {PLAIN_WEIGHTING} "
-        "weighting there."
+    notes = _grid_notes(
+        {cell.text for row in rows for cell in row.cells}, has_plain=any(a in plain for a in architectures)
     )
     return TextTable(
         "grid", "Architecture by weighting", columns, tuple(rows), f"gain over {results.baseline}, %; ↑ better, ↓ worse, ≈ equivalent",
-        (note,) if copies else (), detail=True,
+        notes, detail=True,
     )  # fmt: skip
+
+
+NOT_RUN = "not run"
+"""The cell of an architecture and a weighting that no run has together."""
+
+
+def _grid_notes(texts: Collection[str], *, has_plain: bool) -> tuple[str, ...]:
+    notes = []
+    if f"= {PLAIN_WEIGHTING}" in texts:
+        notes.append(
+            f"= {PLAIN_WEIGHTING}: no parameter is shared between tasks, so a weighting of gradients is the {PLAIN_WEIGHTING} "
+            "weighting there, and is not trained or shown again."
+        )
+    if NOT_RUN in texts and has_plain:
+        notes.append(
+            "not run: these records have no such run. Where no parameter is shared there is nothing to balance, and a "
+            "weighting of losses only rescales each task's own gradient."
+        )
+    return tuple(notes)
 
 
 MARKS = {Verdict.BETTER: " ↑", Verdict.WORSE: " ↓", Verdict.EQUIVALENT: " ≈", Verdict.IDENTICAL: " ="}
@@ -220,6 +235,10 @@ def _notes(results: Results, *, gains: bool) -> tuple[str, ...]:
         both = [method for method, found in seesaw(results.family.comparisons).items() if found.seesaws]
         if both:
             notes.append(f"Better on one task and worse on another, by their verdicts: {listed(both)}.")
+    notes += [
+        f"{method} is also {listed(others)}: where no parameter is shared, a weighting of gradients changes nothing."
+        for method, others in results.group.copies.items()
+    ]
     return tuple(notes)
 
 

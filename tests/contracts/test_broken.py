@@ -149,6 +149,14 @@ class MeanOfActive(Sum):
         return (self.last_T * losses_T).sum()
 
 
+class Moving(MeanOfActive):
+    """Its parameter `weights` says that they are chosen, and the steps change them."""
+
+    def __init__(self, tasks: Any, *, weights: float = 1.0) -> None:
+        super().__init__(tasks)
+        self.last_T.mul_(weights)
+
+
 class Replaces(MeanOfActive):
     def forward(self, losses_T: Tensor, active_T: Tensor) -> Tensor:
         self.last_T = torch.ones(len(self.tasks))
@@ -187,6 +195,7 @@ WRONG = (
     ("weighting", Forgetful, "a resumed run goes on exactly"),
     ("weighting", Backwards, "with one task it is that loss up to scale"),
     ("weighting", MeanOfActive, "its weights are finite and one a task"),
+    ("weighting", Moving, "its parameter weights fixes its weights"),
     ("weighting", Replaces, "its state changes in place"),
     ("weighting", Extra, "its state is tensors only"),
     ("dataset", WithRunSeed, "it has a seed of its split or none"),

@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from benchmark.analysis.results import Results
-from benchmark.reporting.figures import comparisons, forest
+from benchmark.reporting.figures import comparisons, forest, scalarization
 from benchmark.reporting.figures.canvas import Figure
 from benchmark.reporting.figures.comparisons import Drawn
-from benchmark.reporting.figures.curves import curves, weights
+from benchmark.reporting.figures.curves import conflicts, curves, weights
 from benchmark.reporting.figures.styles import Style
 
 __all__ = ["FIGURES", "Figure", "FigureKind", "draw", "figures"]
 
-MOST_LINES, MOST_MARKS = 16, 40
-"""Most methods in a figure: with more, lines and marks cannot be told apart."""
+MOST_LINES, MOST_MARKS, MOST_NAMED = 16, 40, 1_000
+"""Most methods in a figure: with more, lines and marks cannot be told apart. Marks with names can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,13 @@ FIGURES: Mapping[str, FigureKind] = {
     "front": FigureKind(
         comparisons.front, MOST_MARKS, "two tasks with different headline metrics, such as AUC and MSE"
     ),
+    "scalarization": FigureKind(
+        scalarization.scalarization, MOST_MARKS, "three fixed settings of the weights, and two such tasks"
+    ),
     "cost": FigureKind(comparisons.costs, MOST_MARKS, "two methods with known parameters or seconds of training"),
     "curves": FigureKind(curves, MOST_LINES, "runs with validations"),
     "weights": FigureKind(weights, MOST_LINES, "a method whose task weights change"),
+    "conflicts": FigureKind(conflicts, MOST_LINES, "runs that logged their gradients' cosines"),
 }
 """All of them by name, except `ranks`, which shows several data sets together: `ranks.critical_difference`."""
 

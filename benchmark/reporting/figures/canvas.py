@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise, starmap
-from typing import Any
+from typing import Any, TypeAlias
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
@@ -100,16 +100,18 @@ def _thin(axes: Axes, width: float) -> None:
 
 
 def grid(
-    panels: int, height: float = 2.5, *, labelled: bool = False, a_row: int | None = None
+    panels: int, height: float = 2.5, *, labelled: bool = False, a_row: int | None = None, wide: float = 1.0
 ) -> tuple[Canvas, list[Axes]]:
     """A canvas with `panels` panels of equal size, `a_row` per row, or else three or four; `height` in inches.
+
+    `wide` is the width of a panel on a page, relative to the usual one.
 
     Margins are fixed, because measuring every label takes longer than drawing it.
     """
     medium = current()
-    wanted, least = _PANEL["grid"]
+    wanted, least = (size * wide for size in _PANEL["grid"])
     columns = panels if panels <= _MOST_COLUMNS else _COLUMNS
-    columns = a_row if a_row is not None and a_row <= _MOST_COLUMNS else columns
+    columns = min(a_row, panels) if a_row is not None and a_row <= _MOST_COLUMNS else columns
     width = wanted * columns + 0.1
     if medium.width is not None:
         columns, width = min(columns, max(int(medium.width / least), 1)), medium.width
@@ -271,3 +273,79 @@ def mark(axes: Axes, marks: Sequence[Mark]) -> None:
 def ends(interval: Interval) -> tuple[float, float] | None:
     """The ends of an interval, if it has them."""
     return None if interval.low is None or interval.high is None else (interval.low, interval.high)
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """A text to write beside a point, in the colour of its mark."""
+
+    x: float
+    y: float
+    text: str
+    colour: str
+
+
+_AROUND = tuple((side, rows) for rows in (0, 1, -1, 2, -2, 3, -3, 4, -4, 5, -5) for side in (1, -1))
+"""Places of a text beside its point: right (1) or left (-1), and the number of lines up. The first is preferred."""
+
+
+def write(axes: Axes, writings: Sequence[Writing], steps: Sequence[tuple[float, float]] = ()) -> None:
+    """Writes texts beside their points, each where it covers no point and no other text, or else where it covers least.
+
+    A text that is not on its point's line gets a thin line to it. The limits of the axes must be final.
+
+    Args:
+        axes: Where to write.
+        writings: The texts; the first have the choice.
+        steps: The corners of a line in steps (`steps-post`) that texts should not cover.
+    """
+    medium, canvas = current(), axes.get_figure(root=True)
+    assert canvas is not None
+    frame = axes.get_position()
+    width, height = canvas.get_size_inches() * (frame.width, frame.height)
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    axes.set_xlim(left, right), axes.set_ylim(bottom, top)
+    size = 0.9 * medium.font
+    line, gap = 0.016 * size, 0.07
+
+    def inches(x: float, y: float) -> tuple[float, float]:
+        return (x - left) / (right - left) * width, (y - bottom) / (top - bottom) * height
+
+    points = [inches(one.x, one.y) for one in writings]
+    taken = [(x - 0.04, y - 0.04, x + 0.04, y + 0.04) for x, y in points]
+    for (x, y), (to_x, to_y) in pairwise(inches(*corner) for corner in steps):
+        taken.append((min(x, to_x), y - 0.01, max(x, to_x), y + 0.01))
+        taken.append((to_x - 0.01, min(y, to_y), to_x + 0.01, max(y, to_y)))
+    for one, (x, y) in zip(writings, points, strict=True):
+        long = 0.9 * medium.letter * len(one.text)
+        boxes = []
+        for side, rows in _AROUND:
+            away = gap * (1 + abs(rows))
+            start = x + away if side > 0 else x - away - long
+            boxes.append((start, y + (rows - 0.5) * line, start + long, y + (rows + 0.5) * line))
+        covered = [_outside(box, width, height) + sum(_common(box, other) for other in taken) for box in boxes]
+        place = covered.index(min(covered))
+        (start, low, end, high), (side, rows) = boxes[place], _AROUND[place]
+        taken.append(boxes[place])
+        middle = (low + high) / 2 / height
+        axes.annotate(
+            one.text, ((start if side > 0 else end) / width, middle), xycoords="axes fraction", color=one.colour,
+            fontsize=size, va="center", ha="left" if side > 0 else "right", zorder=4,
+        )  # fmt: skip
+        if rows:
+            ends = [x / width, (start - 0.02 if side > 0 else end + 0.02) / width], [y / height, middle]
+            axes.plot(*ends, transform=axes.transAxes, color=one.colour, linewidth=0.5, alpha=0.6, zorder=1)
+
+
+_Box: TypeAlias = tuple[float, float, float, float]
+
+
+def _outside(box: _Box, width: float, height: float) -> float:
+    left, low, right, high = box
+    return max(-left, 0) + max(right - width, 0) + max(-low, 0) + max(high - height, 0)
+
+
+def _common(one: _Box, other: _Box) -> float:
+    """The area that two boxes share."""
+    across, up = (min(one[n + 2], other[n + 2]) - max(one[n], other[n]) for n in (0, 1))
+    return max(across, 0) * max(up, 0)

@@ -39,19 +39,15 @@ def front(drawn: Drawn) -> Figure | None:
         return None
     with drawing():
         canvas, panels = grid(len(pairs), height=2.7, labelled=True)
-        sentences, turned = [], []
+        sentences: list[str] = []
+        turned: list[str] = []
         for axes, pair in zip(panels, pairs, strict=True):
             best = _front_points(axes, drawn, pair)
             x, y = metrics.headline(pair.against), metrics.headline(pair.task)
             axes.set_xlabel(f"{named(pair.against.name)} {label(x.name, pair.against)}")
             axes.set_ylabel(f"{named(pair.task.name)} {label(y.name, pair.task)}")
             axes.set_title(pair.title)
-            if x.direction < 0:
-                axes.invert_xaxis()
-                turned.append(f"{x.title} falls to the right")
-            if y.direction < 0:
-                axes.invert_yaxis()
-                turned.append(f"{y.title} falls upwards")
+            turned += towards_better(axes, x, y)
             if best is not None:
                 at_y, at_x, method = best
                 sentences.append(
@@ -68,6 +64,18 @@ def front(drawn: Drawn) -> Figure | None:
             "A star is the best reachable point and a cross a reference model, if they are known and near.",
             sentences,
         )  # fmt: skip
+
+
+def towards_better(axes: Axes, x: metrics.Metric, y: metrics.Metric) -> list[str]:
+    """Turns axes of which lower is better, so that better is up and to the right; says which."""
+    turned = []
+    if x.direction < 0:
+        axes.invert_xaxis()
+        turned.append(f"{x.title} falls to the right")
+    if y.direction < 0:
+        axes.invert_yaxis()
+        turned.append(f"{y.title} falls upwards")
+    return turned
 
 
 def _best_word(metric: metrics.Metric) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from benchmark import metrics
+from benchmark.analysis.balance import SHARE, conflict, has_conflicts, pairs_of
 from benchmark.analysis.study import Group, Run
 from benchmark.analysis.values import median
 from benchmark.reporting.figures.canvas import Figure, figure, grid, legend, log_axis
 from benchmark.reporting.figures.comparisons import Drawn
-from benchmark.reporting.figures.medium import colour, drawing, named
+from benchmark.reporting.figures.medium import MUTED, colour, drawing, named
 from benchmark.reporting.figures.styles import Style
 from benchmark.schema import Task
 from benchmark.text import number
@@ -120,6 +122,40 @@ def weights(drawn: Drawn) -> Figure | None:
             "weights change. The band spans the seeds.",
             sentences,
         )  # fmt: skip
+
+
+def conflicts(drawn: Drawn) -> Figure | None:
+    """How often the tasks' gradients are opposed, and the cosine of every pair of tasks, for methods whose records have them."""
+    group, every, styles = _runs(drawn)
+    shown = {method: runs for method, runs in every.items() if has_conflicts(runs)}
+    if not shown:
+        return None
+    names = {SHARE: "conflicting steps", **{pair: f"cosine of {_joined(pair)}" for pair in pairs_of(shown.values())}}
+    with drawing():
+        canvas, panels = grid(len(names), height=2.1)
+        sentences = []
+        for axes, (key, title) in zip(panels, names.items(), strict=True):
+            for method, runs in shown.items():
+                line = _series(runs, partial(conflict, key))
+                _band(axes, line, styles[method])
+                means = _mean(line.values_ES)
+                if np.isfinite(means).any():
+                    sentences.append(f"{title}, {method}: {np.nanmean(means):.2g} on average.")
+            axes.axhline(0.0, color=MUTED, linewidth=0.6, zorder=1)
+            axes.set_title(title)
+            axes.set_xlabel("epoch")
+            axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+        legend(canvas, {method: styles[method] for method in shown}, lines=True)
+        return figure(
+            "Conflicts between tasks", canvas, group.name,
+            "Over the steps of the epoch so far: the share of steps in which the gradients of two tasks have a negative inner "
+            "product, and the mean cosine of two tasks' gradients. The band spans the seeds.",
+            sentences,
+        )  # fmt: skip
+
+
+def _joined(pair: str) -> str:
+    return " and ".join(map(named, pair.split("|")))
 
 
 def _runs(drawn: Drawn) -> tuple[Group, dict[str, list[Run]], Mapping[str, Style]]:

@@ -26,7 +26,7 @@ from benchmark.reporting.outputs.markdown import MOST_ROWS
 from benchmark.reporting.provenance import command
 from benchmark.statistics import Ranking
 
-KEYED = ("cost", "front", "curves", "weights")
+KEYED = ("cost", "front", "curves", "weights", "conflicts")
 """Chapters whose figures show methods only by their keys."""
 MOST_DATASETS = 8
 """Most data sets with figures on a page."""

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from benchmark.analysis.families import endpoints, terms
-from benchmark.analysis.lookup import find_baseline, find_method
+from benchmark.analysis.lookup import find_baseline, find_method, require
+from benchmark.analysis.naming import weighting_of
 from benchmark.analysis.study import Study
 from benchmark.analysis.values import long_table, size, values_on_test
 from benchmark.records.record import Record
@@ -31,6 +32,26 @@ def test_methods_of_one_name_show_only_the_keys_that_differ() -> None:
 def test_a_parameter_that_older_records_lack_is_named_absent() -> None:
     study = Study.of([record(), record(architecture={"depth": 3})])
     assert study.methods == ["mmoe/equal [architecture.depth=3]", "mmoe/equal [architecture.depth=absent]"]
+
+
+def test_a_weighting_shows_its_parameters_in_parentheses() -> None:
+    made = [record(method="mmoe/fixed", weights={"click": 1.0, "play_time": weight}) for weight in (0.1, 3.0)]
+    plain = record(method="mmoe/fixed", weights={})
+    assert Study.of(made).methods == ["mmoe/fixed(play_time=0.1)", "mmoe/fixed(play_time=3)"]
+    study = Study.of([*made, plain])
+    assert study.methods == [
+        "mmoe/fixed(click=1, play_time=0.1)", "mmoe/fixed(click=1, play_time=3)", "mmoe/fixed(weights={})",
+    ]  # fmt: skip
+    assert weighting_of(study.methods[2]) == "fixed(weights={})"
+    slow = record(method="mmoe/fixed", weights={"click": 1.0}, trainer={"learning_rate": 1e-4})
+    named = Study.of([slow, made[0]]).methods
+    assert named == [
+        "mmoe/fixed [trainer.learning_rate=0.0001]",
+        "mmoe/fixed(play_time=0.1) [trainer.learning_rate=0.001]",
+    ]
+    assert [weighting_of(method) for method in named] == ["fixed", "fixed(play_time=0.1)"]
+    with pytest.raises(ValueError, match=r"of fixed there are mmoe/fixed\(play_time=0.1\), mmoe/fixed\(play_time=3\)"):
+        require(Study.of(made), "fixed")
 
 
 def test_two_configurations_of_a_data_set_are_two_groups() -> None:

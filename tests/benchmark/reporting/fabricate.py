@@ -68,6 +68,7 @@ def record(
     trainer: dict[str, Any] | None = None,
     architecture: dict[str, Any] | None = None,
     options: dict[str, Any] | None = None,
+    weights: dict[str, float] | None = None,
     gain: float | None = None,
     num_epochs: int = 12,
     search_seed: int = 0,
@@ -82,6 +83,7 @@ def record(
         status: finished, diverged or failed.
         purpose: default, trial or tuned.
         trainer, architecture, options: Values of the configuration in place of the defaults.
+        weights: Those of a fixed weighting.
         gain: The method's quality in place of that in METHODS.
         num_epochs: Epochs trained.
         search_seed: Which search it is of.
@@ -96,6 +98,7 @@ def record(
         "weighting": {
             "name": names[1],
             **({"scope": "trunk", "head_gradients": "own"} if names[1] in OF_GRADIENTS else {}),
+            **({"weights": weights} if weights is not None else {}),
         },
         "trainer": {**plain(TrainerConfig(validations_per_epoch=1)), **(trainer or {})},
         "purpose": purpose,
@@ -271,6 +274,40 @@ def trees(dataset: str = "videos", seeds: int = 3, trials: int = 2, shift: float
             )
         )  # fmt: skip
     return found
+
+
+def traded(places: dict[str, tuple[float, float]], seeds: int = 5, spread: float = 1.0) -> list[Record]:
+    """Runs on videos, with click and play_time alone, whose means on test are given; every method has the same spread.
+
+    Args:
+        places: {method, or `architecture/fixed(weight)`: its means, of play_time's MSE and of click's AUC}. The weight is
+            that of play_time.
+        seeds: How many; an odd number, so that their mean is exact.
+        spread: Of the seeds, in steps of .001 of AUC and .01 of MSE.
+    """
+    made = []
+    for name, (mse, auc) in places.items():
+        method, _, weight = name.partition("(")
+        weights = {"play_time": float(weight.removesuffix(")"))} if weight else None
+        for seed in range(seeds):
+            run = record("videos", method, seed, weights=weights, num_epochs=2)
+            away = spread * (seed - (seeds - 1) / 2)
+            for selected in (run.metrics, run.metrics_per_task):
+                selected["test"]["click"]["auc"] = auc + 0.001 * away
+                selected["test"]["play_time"]["mse"] = mse + 0.01 * away
+            run.dataset["schema"]["tasks"] = [t for t in run.dataset["schema"]["tasks"] if t["name"] != "like"]
+            made.append(run)
+    return made
+
+
+def log_conflicts(run: Record) -> Record:
+    """The record with the conflicts of its gradients: one pair is ever more opposed, the others are not."""
+    names = [task["name"] for task in run.dataset["schema"]["tasks"]]
+    pairs = [f"{one}|{other}" for n, one in enumerate(names) for other in names[n + 1 :]]
+    for number, entry in enumerate(run.epochs, start=1):
+        cosine = {pair: 0.1 * (place + 1) - (0.02 * number if not place else 0.0) for place, pair in enumerate(pairs)}
+        entry["conflicts"] = {"cosine": cosine, "share": 0.25 + 0.01 * number}
+    return run
 
 
 def undefine(run: Record, task: str, metric: str, reason: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from benchmark.reporting import report
+from benchmark.analysis.study import Run
+from benchmark.reporting import Report, report
 from benchmark.reporting.layout import TextTable
 from tests.benchmark.reporting.fabricate import record
 
@@ -23,10 +24,11 @@ def texts(table: TextTable) -> dict[str, dict[str, str]]:
 
 def test_a_weighting_of_gradients_is_equal_where_nothing_is_shared_and_one_of_losses_is_missing() -> None:
     table = grid(*CROSSED)
-    assert texts(table)["single_task"] == {"equal": "baseline", "pcgrad": "= equal", "uncertainty": ""}
-    assert "= equal" not in texts(table)["mmoe"].values()
-    (note,) = table.notes
-    assert note.startswith("= equal: not trained, as no parameter is shared")
+    assert texts(table)["single_task"] == {"equal": "baseline", "pcgrad": "= equal", "uncertainty": "not run"}
+    assert not {"= equal", "not run"} & set(texts(table)["mmoe"].values())
+    same, absent = table.notes
+    assert same.startswith("= equal: no parameter is shared between tasks")
+    assert absent.startswith("not run: these records have no such run. Where no parameter is shared there is nothing")
 
 
 def test_the_cell_is_worth_what_the_plain_one_is() -> None:
@@ -36,15 +38,63 @@ def test_the_cell_is_worth_what_the_plain_one_is() -> None:
     assert (by_column["pcgrad"].value, by_column["pcgrad"].heat) == (0.0, 0.0)
 
 
-def test_what_was_trained_is_shown_as_it_is() -> None:
-    table = grid(*CROSSED, "single_task/pcgrad")
-    assert "= equal" not in [text for row in texts(table).values() for text in row.values()]
-    assert table.notes == ()
+def test_what_was_trained_where_nothing_is_shared_is_one_row_with_the_plain_weighting() -> None:
+    runs = [record("videos", method, seed) for method in CROSSED for seed in range(3)]
+    copies = [record("videos", f"single_task/{name}", seed) for name in ("pcgrad", "gradnorm") for seed in range(4)]
+    for copy in copies:
+        copy.config["weighting"]["scope"], copy.shared_parameters = "trunk", 0
+    made = report([*runs, *copies])
+    (group,) = made.study.groups
+    assert sorted(group.by_method) == sorted(CROSSED)
+    assert [run.record.seed for run in group.by_method["single_task/equal"]] == [0, 1, 2, 3]
+    own = {run.record.id for run in runs_of(made, "single_task/equal")}
+    assert {run.id for run in runs if run.method == "single_task/equal"} < own, "a run was replaced by its copy"
+    assert made.study.repeated == 0
+    tables = {table.key: table for _, _, table in made.document.tables()}
+    assert texts(tables["grid"])["single_task"] == {"equal": "baseline", "pcgrad": "= equal", "uncertainty": "not run"}
+    assert [row.cells[0].text for row in tables["overview"].rows].count("single_task/equal") == 1
+    assert any(
+        note.startswith(
+            "single_task/equal is also single_task/gradnorm, single_task/pcgrad: where no parameter is shared"
+        )
+        for note in tables["overview"].notes
+    )
+
+
+def runs_of(made: Report, method: str) -> list[Run]:
+    return made.study.groups[0].by_method[method]
+
+
+def test_without_the_plain_weighting_copies_are_one_row_of_the_first() -> None:
+    copies = [record("videos", f"single_task/{name}", seed) for name in ("pcgrad", "gradnorm") for seed in range(2)]
+    for copy in copies:
+        copy.config["weighting"]["scope"], copy.shared_parameters = "trunk", 0
+    failed = record("videos", "single_task/pcgrad", 2, status="failed")
+    (group,) = report([*copies, failed]).study.groups
+    assert list(group.by_method) == ["single_task/gradnorm"] and group.seeds == [0, 1, 2]
+    assert dict(group.copies) == {"single_task/gradnorm": ["single_task/pcgrad"]}
+
+
+def test_losses_are_weighted_where_nothing_is_shared_and_gradients_where_something_is() -> None:
+    methods = ("single_task/equal", "single_task/uncertainty", "mmoe/equal", "mmoe/pcgrad")
+    made = [record("videos", method) for method in methods]
+    made[1].shared_parameters = 0
+    assert sorted(report(made).study.methods) == sorted(methods)
 
 
 def test_a_hole_in_the_grid_of_a_model_that_shares_is_a_hole() -> None:
     table = grid("shared_bottom/equal", *CROSSED)
-    assert texts(table)["shared_bottom"]["pcgrad"] == ""
+    assert texts(table)["shared_bottom"]["pcgrad"] == "not run"
+
+
+def test_fixed_weights_are_columns_of_the_grid() -> None:
+    runs = [record("videos", method, seed) for method in ("mmoe/equal", "ple/equal") for seed in range(3)]
+    for architecture in ("mmoe", "ple"):
+        for weight in (0.1, 3.0):
+            runs += [record("videos", f"{architecture}/fixed", s, weights={"play_time": weight}) for s in range(3)]
+    made = report(runs, baseline="mmoe/equal")
+    table = next(table for _, _, table in made.document.tables() if table.key == "grid")
+    assert [column.key for column in table.columns[1:]] == ["equal", "fixed(play_time=0.1)", "fixed(play_time=3)"]
 
 
 def test_nobody_counts_it_as_missing() -> None:

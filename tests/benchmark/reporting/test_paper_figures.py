@@ -14,7 +14,7 @@ from benchmark.reporting.figures.canvas import Mark
 from benchmark.reporting.figures.paper import paper_figure
 from benchmark.reporting.figures.styles import LIGHT
 from benchmark.statistics import Verdict
-from tests.benchmark.reporting.fabricate import METHODS, records, study, trees
+from tests.benchmark.reporting.fabricate import METHODS, log_conflicts, record, records, study, trees
 
 
 @pytest.fixture(scope="module")
@@ -22,17 +22,24 @@ def made() -> Report:
     return report(records(("videos",), 3), references=[*trees(shift=0.003)])
 
 
+@pytest.fixture(scope="module")
+def whole() -> Report:
+    """What every figure needs: fixed weights on a grid, and conflicts of gradients too."""
+    fixed = [record("videos", "mmoe/fixed", s, weights={"click": w}) for w in (0.1, 10.0) for s in range(3)]
+    return report([*map(log_conflicts, records(("videos",), 3)), *fixed])
+
+
 @pytest.mark.parametrize("name", FIGURES)
-def test_every_figure_has_the_width_that_is_asked_for_and_room_for_its_panels(made: Report, name: str) -> None:
+def test_every_figure_has_the_width_that_is_asked_for_and_room_for_its_panels(whole: Report, name: str) -> None:
     for width, inches in (("page", 6.9), ("column", 3.3)):
-        canvas = paper_figure(name, made.results, None, made.study.methods, width=width).canvas
+        canvas = paper_figure(name, whole.results, None, whole.study.methods, width=width).canvas
         assert canvas.get_size_inches()[0] == pytest.approx(inches)
         for axes in canvas.axes:
             place = axes.get_position()
             assert place.width * inches > 0.3 and 0 <= place.x0 < place.x1 <= 1 and 0 <= place.y0 < place.y1 <= 1
         keyed = [text.get_text() for legend in canvas.legends for text in legend.get_texts()]
         beside = [text.get_text() for text in canvas.axes[0].get_yticklabels()]
-        assert set(METHODS) - {"single_task/equal"} <= {*keyed, *beside} or name == "weights"
+        assert set(METHODS) - {"single_task/equal"} <= {*keyed, *beside} or name in ("weights", "scalarization")
 
 
 def test_a_figure_is_written_in_true_colours_and_the_same_to_the_last_byte(made: Report, tmp_path: Path) -> None:

@@ -221,12 +221,12 @@ def test_identical_runs_are_called_so() -> None:
     twins = []
     for run in runs:
         if run.method == "single_task/equal":
-            twin = record("shop", "single_task/pcgrad", run.seed)
+            twin = record("shop", "single_task/dwa", run.seed)
             twin.metrics, twin.metrics_per_task, twin.shared_parameters = run.metrics, run.metrics_per_task, 0
             twins.append(twin)
     made = report([*runs, *twins])
-    assert cell(table(made, "shop", "task_click"), "single_task/pcgrad", "difference").text == "identical"
-    assert any("single_task/pcgrad: no parameter is shared" in note for note in notes(made, "shop"))
+    assert cell(table(made, "shop", "task_click"), "single_task/dwa", "difference").text == "identical"
+    assert any("single_task/dwa, single_task/equal: no parameter is shared" in note for note in notes(made, "shop"))
 
 
 def test_the_gain_is_the_mean_of_the_tasks_gains(made: Report) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hydra_plugins.mtlbench.sweeper import Sweeper
 
 from benchmark import RunConfig, configure, load_record, load_records, run
 from benchmark.records.packed import NAME
@@ -250,6 +251,10 @@ def test_fixed_weights_checkpoint_report_and_recommendations(tmp_path: Path) -> 
             "unknown key of hydra.sweeper.leave_out 'architectur'; did you mean architecture",
         ),
         (
+            ["dataset=shop", "seed=0,1", "hydra.sweeper.either=[{weightin: equal}]"],
+            "unknown key of hydra.sweeper.either 'weightin'; did you mean weighting",
+        ),
+        (
             ["dataset=shop", "seed=0,1", "hydra.sweeper.space.trainer.learning_rate=interval(1e-4,1e-2)"],
             "the sweeper expects a text here, in quotes inside the shell's; write hydra.sweeper.space.trainer.learning_rate=",
         ),
@@ -268,3 +273,48 @@ def test_spaces_in_what_is_left_out_are_no_names(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert [record.method for record in load_records(tmp_path)] == ["shared_bottom/equal"]
+
+
+@pytest.mark.parametrize(
+    ("given", "parts"),
+    [
+        ({}, [["weighting=fixed", "weighting.weights={ctr:1},{ctr:2}"], ["weighting=equal,dwa"]]),
+        (
+            {"seed": "seed=3"},
+            [["weighting=fixed", "weighting.weights={ctr:1},{ctr:2}", "seed=3"], ["weighting=equal,dwa", "seed=3"]],
+        ),
+        # a choice of the command line leaves out the part whose parameter it does not have
+        ({"weighting": "weighting=famo"}, [["weighting=equal,dwa", "weighting=famo"]]),
+        # a parameter goes where it is known
+        (
+            {"weighting.weights": "weighting.weights={cvr:5}"},
+            [
+                ["weighting=fixed", "weighting.weights={ctr:1},{ctr:2}", "weighting.weights={cvr:5}"],
+                ["weighting=equal,dwa"],
+            ],
+        ),
+        (
+            {"weighting": "weighting=fixed", "weighting.weights": "weighting.weights={cvr:5}"},
+            [["weighting=equal,dwa", "weighting=fixed", "weighting.weights={cvr:5}"]],
+        ),
+    ],
+)
+def test_what_the_parts_of_a_sweep_take_of_the_command_line(given: dict[str, str], parts: list[list[str]]) -> None:
+    """Of two overrides of one key Hydra takes the last."""
+    either = [{"weighting": "fixed", "weighting.weights": "{ctr:1},{ctr:2}"}, {"weighting": "equal,dwa"}]
+    assert Sweeper(either=either)._parts(given) == parts
+    assert Sweeper(either=either[:1])._parts({"weighting": "weighting=dwa"}) == [["weighting=dwa"]]
+    assert Sweeper()._parts(given) == [list(given.values())]
+
+
+def test_a_part_of_a_sweep_has_parameters_that_the_others_lack(tmp_path: Path) -> None:
+    done = bench(
+        "experiment=scalarization", *SHOP, *SHORT, "seed=0", "weighting.weights={duration: 0.1},{duration: 3}",
+        "hydra.sweeper.leave_out=[{weighting: 'uncertainty,pcgrad'}]", f"results_dir={tmp_path}",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = [(record.method, record.config["weighting"].get("weights")) for record in load_records(tmp_path)]
+    assert sorted(found, key=str) == [
+        ("shared_bottom/dwa", None), ("shared_bottom/equal", None),
+        ("shared_bottom/fixed", {"duration": 0.1}), ("shared_bottom/fixed", {"duration": 3.0}),
+    ]  # fmt: skip

@@ -31,6 +31,8 @@ class SweeperConfig:
 
     `params` is an experiment's sweep, `{seed: "range(0,5)"}`. `leave_out` lists what to leave out of the product:
     `{architecture: single_task, weighting: "uncertainty,pcgrad"}` drops the jobs that match all of its keys.
+    `either` lists parts of the sweep, each a product with `params`: `{weighting: fixed, weighting.weights: "{ctr: 0.1},{ctr: 10}"}`
+    beside `{weighting: "equal,dwa"}` sweeps parameters that only one of the weightings has. See `_parts` for the command line.
     `trials` above 0 tunes every method by as many trials of `sampler` (halton or tpe) over `space`, on validation, before its
     runs. `replicate: search` searches again for every seed, `replicate: seed` once for all. `with_defaults: false` leaves
     out the runs of the default parameters. See `benchmark.runs.tuning`.
@@ -42,6 +44,7 @@ class SweeperConfig:
     _target_: str = "hydra_plugins.mtlbench.sweeper.Sweeper"
     params: dict[str, str] | None = field(default_factory=dict)
     leave_out: list[dict[str, str]] = field(default_factory=list)
+    either: list[dict[str, str]] = field(default_factory=list)
     trials: int = 0
     sampler: str = "halton"
     space: dict[str, Any] = field(default_factory=dict)
@@ -83,10 +86,14 @@ class Sweeper(BasicSweeper):
     """Lists the jobs and hands them to `benchmark.runs.sweep` or `benchmark.runs.tuning`."""
 
     def __init__(
-        self, params: dict[str, str] | None = None, leave_out: Sequence[dict[str, str]] = (), **search: Any
+        self,
+        params: dict[str, str] | None = None,
+        leave_out: Sequence[dict[str, str]] = (),
+        either: Sequence[dict[str, str]] = (),
+        **search: Any,
     ) -> None:
         super().__init__(max_batch_size=None, params=params)
-        self.leave_out, self.search = leave_out, search
+        self.leave_out, self.either, self.search = leave_out, either, search
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Does what Hydra does, after a check that the launcher's plugin is installed."""
@@ -96,16 +103,18 @@ class Sweeper(BasicSweeper):
         super().setup(hydra_context=hydra_context, task_function=Portable(task_function), config=config)
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Runs the product of all swept values."""
+        """Runs the product of all swept values; with `either`, one product for each part."""
         assert self.config is not None
         assert self.launcher is not None
         assert self.hydra_context is not None
         loader = self.hydra_context.config_loader
         parser = OverridesParser.create(config_loader=loader)
         config, launcher = self.config, self.launcher
-        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
-        self._check(overrides, [str(key) for key in config if key != "hydra"])
-        product = [job for batch in self.split_arguments(overrides, None) for job in batch]
+        product = []
+        for part in self._parts({parser.parse_override(word).key_or_group: word for word in arguments}):
+            overrides = parser.parse_overrides([*self._parse_config(), *part])
+            self._check(overrides, [str(key) for key in config if key != "hydra"])
+            product += [job for batch in self.split_arguments(overrides, None) for job in batch]
         if not product:
             raise ValueError("nothing to run: one of the swept values is an empty range")
         jobs = [job for job in product if not self._left_out(job)]
@@ -134,6 +143,29 @@ class Sweeper(BasicSweeper):
 
             sweep(jobs, **common)
 
+    def _parts(self, given: dict[str, str]) -> list[list[str]]:
+        """The overrides of each part of `either`, without `params`; those of the command line alone without parts.
+
+        A choice on the command line, `weighting=dwa`, takes the place of every part's; a part with parameters of its own
+        choice, `weighting.weights`, is left out. A parameter goes to the parts that have it, or else to all.
+
+        Args:
+            given: {key: override} of the command line.
+        """
+        kept = [
+            part
+            for part in self.either
+            if not any(key.startswith(f"{choice}.") for key in part for choice in given.keys() & part.keys())
+        ] or [{}]
+        of_parts = {key for part in kept for key in part if "." in key}
+        return [
+            [
+                *(f"{key}={value}" for key, value in part.items()),
+                *(word for key, word in given.items() if key not in of_parts or key in part),
+            ]
+            for part in kept
+        ]
+
     def _check(self, overrides: Sequence[Override], known: Sequence[str]) -> None:
         from benchmark.settings.swept import check_sweep
         from benchmark.text import unknown
@@ -144,9 +176,10 @@ class Sweeper(BasicSweeper):
                 raise ValueError(
                     f"{override.input_line}: one experiment per command, because each brings its own sweep"
                 )
-        for key in (key for rule in self.leave_out for key in rule):
-            if key.partition(".")[0] not in known:
-                raise ValueError(unknown("key of hydra.sweeper.leave_out", key, known))
+        for name, rules in (("leave_out", self.leave_out), ("either", self.either)):
+            for key in (key for rule in rules for key in rule):
+                if key.partition(".")[0] not in known:
+                    raise ValueError(unknown(f"key of hydra.sweeper.{name}", key, known))
 
     def _left_out(self, job: list[str]) -> bool:
         chosen = dict(override.split("=", 1) for override in job)
