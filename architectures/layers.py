@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from architectures._first_layer import Prepared, first_layer, stack, sum_rows
 from architectures._plan import Plan, make_plan
-from benchmark.embeddings import EmbeddingLink
+from benchmark.embeddings import Link
 from benchmark.rows import Batch
 from benchmark.schema import CategoricalField, Schema, Task
 from benchmark.seeding import derive
@@ -125,7 +125,7 @@ class FeatureEmbedding(nn.Module):
         self.large: EmbeddingTable | None = None
         if self.fields[end:]:
             self.large = EmbeddingTable(self.fields[end:], self.positions[end:], embedding_dim, is_large=True)
-        self.links: list[EmbeddingLink] | None = None  # of the present step, if a gradient weighting asks for them
+        self.links: list[Link] | None = None  # of the present step, if a gradient weighting asks for them
         self._plans: dict[int, Plan] = {}
         self._prepared: dict[tuple[int, ...], Prepared] | None = None  # kept while parameters are frozen
 
@@ -239,7 +239,7 @@ class Embedded:
     ) -> None:
         links = self.embedding.links
         if links is not None and self.embedding.training and tensor.requires_grad:
-            links.append(EmbeddingLink(id(self), tensor, to_inputs, feeds_tables))
+            links.append(Link(id(self), tensor, to_inputs, feeds_tables))
 
     def linear(self, *units: nn.Linear | nn.ModuleList) -> list[Tensor]:
         """Applies ordinary Linears of D inputs in one product.
@@ -334,12 +334,17 @@ class MLPs(nn.Module):
 class Towers(nn.Module):
     """A tower per task: an MLP, then the task's outputs.
 
+    Attributes:
+        ends_trunk: Its input is the trunk's output, at which `weighting.scope=output` measures gradients.
+
     Args:
         tasks: The tasks: their names, and how many outputs (K) each has.
         input_dim: H.
         dims: Hidden widths of a tower; none: the output reads the input directly.
         dropout: As in `MLPs`.
     """
+
+    ends_trunk = True
 
     def __init__(self, tasks: Sequence[Task], input_dim: int, dims: Sequence[int], dropout: float = 0.0) -> None:
         super().__init__()

@@ -8,13 +8,14 @@ from typing import NamedTuple, Protocol, cast
 from torch import Tensor, nn
 
 
-class EmbeddingLink(NamedTuple):
-    """A tensor between the embedding tables and the losses.
+class Link(NamedTuple):
+    """A tensor of a forward at which the gradients of tasks are compared, or passed on to the embedding tables.
 
     Args:
         owner: Links of one owner read the same embedded inputs, so their gradients add up.
         tensor: The tensor, of a forward with graph.
-        to_inputs: Makes its gradient its part of the gradient of the embedded inputs, (B, D). None: it adds nothing.
+        to_inputs: Makes its gradient its part of the gradient that is compared, (B, D): that of the embedded inputs. None: it
+            adds nothing.
         feeds_tables: Does a backward from the gradients of all such links give the tables' gradients?
     """
 
@@ -27,7 +28,7 @@ class EmbeddingLink(NamedTuple):
 class LinkedEmbedding(Protocol):
     """A module that keeps the links of its forward in a list, if it is given one: `architectures.layers.FeatureEmbedding`."""
 
-    links: list[EmbeddingLink] | None
+    links: list[Link] | None
 
     @property
     def tables(self) -> tuple[nn.Embedding, ...]:

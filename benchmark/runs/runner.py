@@ -270,7 +270,10 @@ def build_trainer(config: RunConfig, data: Data, device: torch.device) -> Traine
     model, weighting = build_model(config, data)
     model.to(device), weighting.to(device)
     scale = TargetScale.of(data.train, data.schema.tasks)
-    return Trainer(model, weighting, data, config.trainer, scale=scale, seed=config.seed, device=device)
+    return Trainer(
+        model, weighting, data, config.trainer,
+        scale=scale, seed=config.seed, device=device, log_conflicts=config.log_conflicts,
+    )  # fmt: skip
 
 
 def _evaluate_selected(trainer: Trainer, fit: Fit, record: Record) -> dict[SelectionName, dict[str, np.ndarray]]:

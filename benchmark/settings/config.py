@@ -108,6 +108,8 @@ class RunConfig:
         save_checkpoint: Keep the weights of the selected epoch beside the record.
         save_predictions: Keep the outputs for the test rows beside the record, and once the rows' labels and users: comparisons
             then tell how sure the test rows are too. Not of a trial.
+        log_conflicts: Log how well the tasks' gradients agree in each epoch, under a weighting that does not compare them
+            itself: every tenth step does so, and takes longer. It changes no result.
         rerun: Train even if the record is there.
         debug: Try the configuration in seconds: two steps on at most a thousand rows of each split, from data to report. Records
             go to `<results_dir>/.debug`, apart from real ones, and the run is always repeated; a search has two trials.
@@ -130,6 +132,7 @@ class RunConfig:
     results_dir: str = RESULTS_DIR
     save_checkpoint: bool = False
     save_predictions: bool = False
+    log_conflicts: Annotated[bool, Neutral(False)] = False
     rerun: bool = False
     debug: Annotated[bool, Neutral(False)] = False
     primary: Annotated[str, Neutral(GAIN)] = GAIN

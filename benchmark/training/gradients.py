@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmark.embeddings import EmbeddingLink, embeddings, linked_embeddings
+from benchmark.embeddings import Link, embeddings, linked_embeddings
 from benchmark.weightings import GramWeighting, JacobianWeighting, scale_to_mean_one
 
 # Besides powers of two, each of the first few steps checks what each task reaches (a layer that starts at zero hides
@@ -83,9 +83,10 @@ class GradientEngine:
     `JacobianWeighting.combine` gets the matrix. Shared parameters outside the scope get the weighted sum, or the plain
     sum under a Jacobian method, which weights nothing outside its scope. If nothing in scope is shared, the update is the
     plain sum. With scope `representation` the matrix holds the gradients of the embeddings' outputs, and all shared
-    parameters get the weighted sum; under a Jacobian method the embeddings get what its update sends on to them.
+    parameters get the weighted sum; under a Jacobian method the embeddings get what its update sends on to them. The scope
+    `output` is the same at the inputs of the towers; a model without any is compared by its trunk.
 
-    Under the scope `trunk`, the pass of each task ends at the links of the embedding tables (see `EmbeddingLink`). The tables
+    Under the scope `trunk`, the pass of each task ends at the links of the embedding tables (see `Link`). The tables
     get their gradient once, from the weighted sum of the links' gradients, which is the same by the chain rule. The checks
     below also find a table that the losses use beside its links (tied weights); each task's pass then includes it.
 
@@ -97,21 +98,29 @@ class GradientEngine:
     Args:
         model: What the losses come from. Its embeddings are the parameters of its `nn.Embedding` modules.
         weighting: Determines scope, head gradients and the update; its `last_weights_T` is set at every step.
+        listens: Use the links of embeddings, which makes steps faster. An engine that only observes needs none.
 
     Attributes:
         gram_TT: (T, T) float64 on the CPU, the inner products of the last step's gradients in scope, NaN where a task had no
             label. None if nothing in scope is shared.
     """
 
-    def __init__(self, model: nn.Module, weighting: GramWeighting | JacobianWeighting) -> None:
+    def __init__(self, model: nn.Module, weighting: GramWeighting | JacobianWeighting, *, listens: bool = True) -> None:
         self.weighting = weighting
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.gram_TT: Tensor | None = None
         self._embedding_ids = {id(table.weight) for table in embeddings(model)}
         self._is_jacobian = isinstance(weighting, JacobianWeighting)
-        self._uses_representation = weighting.scope == "representation"
-        self._links: list[EmbeddingLink] = []  # of the present step
-        self._listen(model)
+        towers = [module for module in model.modules() if getattr(module, "ends_trunk", False)]
+        self._scope_name = "trunk" if weighting.scope == "output" and not towers else weighting.scope
+        self._uses_activations = self._scope_name in ("representation", "output")
+        self._links: list[Link] = []  # of the present step
+        self._linked_ids: set[int] = set()
+        if self._scope_name == "output":
+            for tower in towers:
+                tower.register_forward_pre_hook(self._keep_input)
+        elif listens:
+            self._listen(model)
         num_tasks = len(weighting.tasks)
         self._step = 0
         # numbers of a step's links: those that tell the gradient of the embedded inputs, those that feed tables
@@ -134,16 +143,15 @@ class GradientEngine:
 
     def _listen(self, model: nn.Module) -> None:
         """Asks modules for the links of each forward. A Jacobian method's update needs the embeddings' outputs themselves."""
-        modules = linked_embeddings(model)
-        known_ids: set[int] = set()
-        if self.weighting.scope == "trunk" or (self._uses_representation and not self._is_jacobian):
-            for module in modules:
+        if self._scope_name == "all":
+            return
+        if self._scope_name == "trunk" or not self._is_jacobian:
+            for module in linked_embeddings(model):
                 module.links = self._links
-                known_ids |= {id(table.weight) for table in module.tables}
-        self._linked_ids = known_ids
-        if self._uses_representation:
+                self._linked_ids |= {id(table.weight) for table in module.tables}
+        if self._uses_activations:
             for table in embeddings(model):
-                if id(table.weight) not in known_ids:
+                if id(table.weight) not in self._linked_ids:
                     table.register_forward_hook(self._keep)
 
     def backward(self, losses_T: Tensor, active_T: Tensor, extra: Tensor | None, outputs: dict[str, Tensor]) -> None:
@@ -175,6 +183,19 @@ class GradientEngine:
             torch.autograd.backward(extra)
         self._links.clear()
 
+    def observe(self, losses_T: Tensor, active_T: Tensor, outputs: dict[str, Tensor]) -> Tensor | None:
+        """Sets and returns `gram_TT`, and no gradient; the graph stays. For the arguments, see `backward`."""
+        active = active_T.nonzero().flatten().tolist()
+        self._step += 1
+        if is_look_due(self._step):
+            self._look(outputs, losses_T)
+        self.gram_TT = None
+        if active and self._scope:
+            nothing: list[list[nn.Parameter]] = [[] for _ in self._own]
+            rows_AS = self._passes(losses_T, active, self._scope, [], nothing, keep_graph=True)[0]
+            self._remember(active, losses_T.new_ones(len(active)), (rows_AS @ rows_AS.T).double().cpu())
+        return self.gram_TT
+
     def state_dict(self) -> dict[str, Any]:
         """The findings of all checks, as plain values."""
         reached = [sorted(numbers) for numbers in self._reached]
@@ -191,13 +212,13 @@ class GradientEngine:
     @property
     def _compares(self) -> bool:
         """Is anything in scope shared?"""
-        return bool(self._taken if self._uses_representation else self._scope)
+        return bool(self._taken if self._uses_activations else self._scope)
 
     def _solve(self, losses_T: Tensor, active: list[int], active_T: Tensor, *, keep_graph: bool) -> None:
         together, taken = [*self._scope, *self._along], [self._links[number] for number in self._taken]
-        rows_AP, link_gradients, own = self._passes(losses_T, active, together, taken, keep_graph=keep_graph)
+        rows_AP, link_gradients, own = self._passes(losses_T, active, together, taken, self._own, keep_graph=keep_graph)
         sizes = [tensor.numel() for tensor in together]
-        if self._uses_representation:
+        if self._uses_activations:
             rows_AS = torch.stack([_embedded(taken, gradients) for gradients in link_gradients])
         else:
             rows_AS = rows_AP[:, : sum(sizes[: len(self._scope)])]
@@ -213,12 +234,12 @@ class GradientEngine:
                 # optimizers take the layout for granted
                 parameter.grad = torch.mul(gradient, factor, out=torch.empty_like(parameter))
         update_P = weights_A.to(rows_AP) @ rows_AP
-        if update_S is not None and not self._uses_representation:
+        if update_S is not None and not self._uses_activations:
             update_P[: len(update_S)] = update_S
         for tensor, piece in zip(together, torch.split(update_P, sizes), strict=True):
             tensor.grad = piece.view_as(tensor).to(tensor.dtype)
         if self._linked:
-            if update_S is not None and self._uses_representation:
+            if update_S is not None and self._uses_activations:
                 pieces = torch.split(update_S, [link.tensor.numel() for link in taken])
                 sent = [piece.view_as(link.tensor) for piece, link in zip(pieces, taken, strict=True)]
             else:
@@ -229,20 +250,23 @@ class GradientEngine:
         if self._outside:
             total = (weights_A * losses_T[active]).sum()
             torch.autograd.backward(total, inputs=self._outside, retain_graph=keep_graph)
+            for parameter in self._outside:
+                if parameter.grad is not None and parameter.grad.stride() != parameter.stride():  # see above
+                    parameter.grad = torch.empty_like(parameter).copy_(parameter.grad)
         for parameter in self._reachable:
             if parameter.grad is None:  # of an inactive task: zero as from the plain sum, which optimizers step on
                 parameter.grad = torch.zeros_like(parameter)
 
     def _columns(self, num_columns: int) -> tuple[int, ...]:
         """As `JacobianWeighting.combine` gets them: how many columns in scope each parameter has, then the representation."""
-        if self._uses_representation:
+        if self._uses_activations:
             return *[0] * len(self.parameters), num_columns
         scope_ids = {id(parameter) for parameter in self._scope}
         return *[p.numel() if id(p) in scope_ids else 0 for p in self.parameters], 0
 
     def _passes(
-        self, losses_T: Tensor, active: list[int], together: list[nn.Parameter], taken: list[EmbeddingLink],
-        *, keep_graph: bool,
+        self, losses_T: Tensor, active: list[int], together: list[nn.Parameter], taken: list[Link],
+        own_T: list[list[nn.Parameter]], *, keep_graph: bool,
     ) -> tuple[Tensor, list[Sequence[Tensor]], list[Sequence[Tensor]]]:  # fmt: skip
         """One backward for each active task: the rows (A, P) of `together`, the links' gradients, and those of its own."""
         # the parameters' type, of which the losses need not be
@@ -253,7 +277,7 @@ class GradientEngine:
         needs_graph = keep_graph or bool(self._linked or self._outside)
         link_gradients, own = list[Sequence[Tensor]](), list[Sequence[Tensor]]()
         for row, task in enumerate(active):
-            inputs = [*together, *tensors, *self._own[task]]
+            inputs = [*together, *tensors, *own_T[task]]
             keep = needs_graph or row + 1 < len(active)
             gradients = torch.autograd.grad(losses_T[task], inputs, retain_graph=keep, materialize_grads=True)
             if together:
@@ -296,7 +320,7 @@ class GradientEngine:
         tables = [p for p in self.parameters if id(p) in self._linked_ids]
         total = torch.stack(list(both.values())).sum()
         feeding = [self._links[n].tensor for n in self._feeding]
-        if not self._uses_representation and feeding and total.requires_grad:
+        if not self._uses_activations and feeding and total.requires_grad:
             self._is_tied = self._is_tied or _is_tied(total, tables, feeding)
         self._plan()
 
@@ -307,24 +331,26 @@ class GradientEngine:
         self._reachable = [p for n, p in enumerate(self.parameters) if counts[n]]
         shared = [p for n, p in enumerate(self.parameters) if counts[n] >= 2]
         self._scope, self._taken, self._linked, self._along, self._outside = [], [], [], [], []
-        if self._uses_representation:
+        if self._uses_activations:
             self._taken = [n for n in self._inward if counts[len(self.parameters) + n] >= 2]
+            if self.weighting.head_gradients == "weighted" and self._taken:  # then one pass does for all parameters
+                shared, self._own = self._reachable, [[] for _ in self._own]
             if self._is_jacobian:
                 self._linked = [p for p in shared if id(p) in self._embedding_ids]
-            if shared and not self._taken:
+            if shared and not self._taken and self._scope_name == "representation":
                 raise ValueError(
                     "weighting.scope=representation compares the gradients of embeddings' outputs, but here no two tasks"
                     " share an embedding; expected trunk or all"
                 )
         else:
-            self._scope = [p for p in shared if self.weighting.scope == "all" or id(p) not in self._embedding_ids]
+            self._scope = [p for p in shared if self._scope_name == "all" or id(p) not in self._embedding_ids]
             if not self._is_tied:
                 self._linked = [p for p in shared if id(p) in self._linked_ids]
                 self._taken = self._feeding if self._linked else []
         done = {id(p) for p in (*self._scope, *self._linked)}
         rest = [p for p in shared if id(p) not in done]
         # with the representation in scope, a pass of a task needs no other shared parameter
-        goes_along = not self._uses_representation and sum(p.numel() for p in rest) <= ALONG
+        goes_along = not self._uses_activations and sum(p.numel() for p in rest) <= ALONG
         self._along, self._outside = (rest, []) if goes_along else ([], rest)
 
     def _remember(self, active: list[int], weights_A: Tensor, gram_AA: Tensor | None) -> None:
@@ -339,10 +365,13 @@ class GradientEngine:
 
     def _keep(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         if module.training and output.requires_grad:
-            self._links.append(EmbeddingLink(id(output), output, lambda gradient: gradient.flatten(1)))
+            self._links.append(Link(id(output), output, lambda gradient: gradient.flatten(1)))
+
+    def _keep_input(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        self._keep(module, (), inputs[0])
 
 
-def _embedded(links: Sequence[EmbeddingLink], gradients: Sequence[Tensor]) -> Tensor:
+def _embedded(links: Sequence[Link], gradients: Sequence[Tensor]) -> Tensor:
     """(S,): the links' gradients as those of the embedded inputs, added up for each owner."""
     found: dict[int, Tensor] = {}
     for link, gradient in zip(links, gradients, strict=True):

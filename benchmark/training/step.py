@@ -23,6 +23,8 @@ from benchmark.weightings import GramWeighting, JacobianWeighting, LossWeighting
 if TYPE_CHECKING:
     from architectures import Architecture
 
+OBSERVE_EVERY = 10  # steps, where gradients are compared for the log alone
+
 
 class StepOutcome(NamedTuple):
     """What the watch records from a step. The next step may write to the same tensors, so the watch keeps copies.
@@ -32,12 +34,15 @@ class StepOutcome(NamedTuple):
         active_T: (T,) bool: did the task have a label in the batch?
         weights_T: (T,) the effective weights of this update.
         auxiliaries: The extra losses by name.
+        gram_TT: (T, T) float64 on the CPU, inner products of the tasks' gradients, NaN where a task had no label; None if they
+            are not known.
     """
 
     losses_T: Tensor
     active_T: Tensor
     weights_T: Tensor
     auxiliaries: dict[str, Auxiliary]
+    gram_TT: Tensor | None
 
 
 class Step(Protocol):
@@ -54,7 +59,13 @@ class Step(Protocol):
 
 
 class Backward(Protocol):
-    """Sets the gradients of one step; see `GradientEngine.backward` for the arguments."""
+    """Sets the gradients of one step; see `GradientEngine.backward` for the arguments.
+
+    Attributes:
+        gram_TT: As in `StepOutcome`, of the last step.
+    """
+
+    gram_TT: Tensor | None
 
     def backward(self, losses_T: Tensor, active_T: Tensor, extra: Tensor | None, outputs: dict[str, Tensor]) -> None:
         """Sets `.grad` of all parameters."""
@@ -71,13 +82,20 @@ class LossBackward:
 
     Args:
         weighting: Makes one scalar of the losses. Its `last_weights_T` is set at every step.
+        observer: Compares the tasks' gradients at every tenth step, which changes nothing.
     """
 
-    def __init__(self, weighting: LossWeighting) -> None:
-        self.weighting = weighting
+    def __init__(self, weighting: LossWeighting, observer: GradientEngine | None = None) -> None:
+        self.weighting, self.observer = weighting, observer
+        self.gram_TT: Tensor | None = None
+        self._step = 0
 
     def backward(self, losses_T: Tensor, active_T: Tensor, extra: Tensor | None, outputs: dict[str, Tensor]) -> None:
         """See `GradientEngine.backward`."""
+        if self.observer is not None:
+            is_due = self._step % OBSERVE_EVERY == 0
+            self.gram_TT = self.observer.observe(losses_T, active_T, outputs) if is_due else None
+            self._step += 1
         leaf_T = losses_T.detach().requires_grad_()
         self.weighting(leaf_T, active_T).backward()  # the gradients of learned weights too
         weights_T = leaf_T.grad
@@ -91,11 +109,22 @@ class LossBackward:
             torch.autograd.backward([losses_T, extra], [weights_T, torch.ones_like(extra)])
 
     def state_dict(self) -> dict[str, Any]:
-        """Empty."""
-        return {}
+        """The observer's findings."""
+        return {} if self.observer is None else {"step": self._step, "observer": self.observer.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Nothing to do."""
+        """The inverse of `state_dict`."""
+        if self.observer is not None and state:
+            self._step = state["step"]
+            self.observer.load_state_dict(state["observer"])
+
+
+class Observed(GramWeighting):
+    """Stands for a loss weighting in an engine that only observes the gradients of the trunk."""
+
+    def weights(self, gram_AA: Tensor, losses_A: Tensor, active_T: Tensor) -> Tensor:
+        """Equal ones; nothing asks for them."""
+        return torch.ones(len(gram_AA), dtype=torch.float64)
 
 
 class Replay:
@@ -157,7 +186,9 @@ class EagerStep:
         losses_T = losses_T.detach()
         if replay is not None:
             self.weighting.after_step(losses_T, partial(self._losses_again, batch, replay))
-        return StepOutcome(losses_T, active_T, self.weighting.last_weights_T.clone(), auxiliaries)
+        return StepOutcome(
+            losses_T, active_T, self.weighting.last_weights_T.clone(), auxiliaries, self.backward.gram_TT
+        )
 
     def _losses_again(self, batch: Batch, replay: Replay) -> Tensor:
         with replay.again(self.model), torch.no_grad():
@@ -174,12 +205,16 @@ class EagerStep:
 
 def make_step(
     model: Architecture, weighting: Weighting, losses: TaskLosses, optimizer: Optimizer,
-    *, schedule: Schedule, clip_norm: float | None = None,
+    *, schedule: Schedule, clip_norm: float | None = None, log_conflicts: bool = False,
 ) -> Step:  # fmt: skip
-    """The step of a training; the weighting's class decides its backward. For the arguments, see `EagerStep`."""
+    """The step of a training; the weighting's class decides its backward. For most arguments, see `EagerStep`.
+
+    With `log_conflicts`, the tasks' gradients are compared under a loss weighting too.
+    """
     backward: Backward
     if isinstance(weighting, LossWeighting):
-        backward = LossBackward(weighting)
+        observer = GradientEngine(model, Observed(weighting.tasks), listens=False) if log_conflicts else None
+        backward = LossBackward(weighting, observer)
     else:
         assert isinstance(weighting, GramWeighting | JacobianWeighting)
         backward = GradientEngine(model, weighting)

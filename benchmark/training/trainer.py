@@ -91,6 +91,7 @@ class Trainer:
         seed: The run's seed; the order of batches and dropout have their own streams.
         device: Where to train.
         make_large: Makes the optimizer of the large embedding tables; see `Optimizer`.
+        log_conflicts: Compare the tasks' gradients at every tenth step under a loss weighting too.
 
     Raises:
         ValueError: if `monitor` does not name a metric, or codes of train or validation are outside a field's range.
@@ -99,6 +100,7 @@ class Trainer:
     def __init__(
         self, model: Architecture, weighting: Weighting, data: Data, config: TrainerConfig,
         *, scale: TargetScale, seed: int, device: torch.device, make_large: MakeOptimizer | None = None,
+        log_conflicts: bool = False,
     ) -> None:  # fmt: skip
         self.model, self.weighting, self.data, self.config = model, weighting, data, config
         self.scale, self.device = scale, device
@@ -112,7 +114,15 @@ class Trainer:
         self.optimizer = Optimizer(model, weighting, config, make_large)
         schedule = Schedule(self.optimizer, config, config.max_epochs * self.steps_per_epoch)
         losses = TaskLosses(self.tasks, self.rows.fully_observed)
-        self.step = make_step(model, weighting, losses, self.optimizer, schedule=schedule, clip_norm=config.clip_norm)
+        self.step = make_step(
+            model,
+            weighting,
+            losses,
+            self.optimizer,
+            schedule=schedule,
+            clip_norm=config.clip_norm,
+            log_conflicts=log_conflicts,
+        )
         self.watch = Watch(self.tasks, device)
         self.state = State(
             model=model, weighting=weighting, optimizer=self.optimizer, schedule=schedule, step=self.step,

@@ -5,6 +5,7 @@ T tasks.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -33,6 +34,7 @@ class Watch:
         self.tasks = tasks
         self.step = 0
         self._diverged: Diverged | None = None  # the first
+        self.conflicts = Conflicts(tasks)
         self._noted: list[Tensor] = []  # (3, T) losses, active, weights: one per step, not yet summed
         self._noted_auxiliaries: dict[str, list[Tensor]] = {}
         self._zero = torch.zeros(3, len(tasks), dtype=torch.float64, device=device)
@@ -44,14 +46,24 @@ class Watch:
         self._steps = 0
         self._sums_3T = self._zero
         self._auxiliaries: dict[str, Tensor] = {}
+        self.conflicts.reset()
 
-    def add(self, losses_T: Tensor, active_T: Tensor, weights_T: Tensor, auxiliaries: dict[str, Auxiliary]) -> None:
-        """Notes a step without waiting for the device."""
+    def add(
+        self,
+        losses_T: Tensor,
+        active_T: Tensor,
+        weights_T: Tensor,
+        auxiliaries: dict[str, Auxiliary],
+        gram_TT: Tensor | None = None,
+    ) -> None:
+        """Notes a step without waiting for the device; for the arguments, see `StepOutcome`."""
         self.step += 1
         self._steps += 1
         self._noted.append(torch.stack((losses_T, active_T, weights_T * active_T)))
         for name, auxiliary in auxiliaries.items():
             self._noted_auxiliaries.setdefault(name, []).append(auxiliary.value.detach().clone())
+        if gram_TT is not None:
+            self.conflicts.add(gram_TT)
 
     def check(self) -> None:
         """Reads the register.
@@ -81,6 +93,7 @@ class Watch:
         """The sums and, separately, the steps not yet summed."""
         state: dict[str, Any] = {"step": self.step, "steps": self._steps, "sums": self._sums_3T}
         state["diverged"] = self._diverged and [self._diverged.task, self._diverged.step]
+        state["conflicts"] = self.conflicts.sums_3TT
         if self._noted:
             state["noted"] = torch.stack(self._noted)
         state |= {f"auxiliary.{name}": value for name, value in self._auxiliaries.items()}
@@ -92,6 +105,7 @@ class Watch:
         device = self._zero.device
         self.step, self._steps, self._sums_3T = state["step"], state["steps"], state["sums"].to(device)
         self._diverged = state["diverged"] and Diverged(*state["diverged"])
+        self.conflicts.sums_3TT.copy_(state["conflicts"])
         self._noted = list(state["noted"].to(device)) if "noted" in state else []
         self._auxiliaries, self._noted_auxiliaries = {}, {}
         for key, value in state.items():
@@ -116,7 +130,58 @@ class Watch:
             "train_losses": dict(zip(names, self.mean_losses().tolist(), strict=True)),
             "auxiliary": {name: float(value) / self._steps for name, value in self._auxiliaries.items()},
             "effective_weights": dict(zip(names, self._mean(self._sums_3T[2]).tolist(), strict=True)),
+            **self.conflicts.summary(),
         }
+
+
+class Conflicts:
+    """How well the tasks' gradients agree over an epoch.
+
+    Args:
+        tasks: The tasks.
+
+    Attributes:
+        sums_3TT: (3, T, T) sums of cosines and numbers of steps, by pair of tasks; in the third, at [0, 0] the steps with two or
+            more gradients and at [0, 1] those of them with a conflict.
+    """
+
+    def __init__(self, tasks: tuple[Task, ...]) -> None:
+        self.tasks = tasks
+        self.sums_3TT = torch.zeros(3, max(len(tasks), 2), max(len(tasks), 2), dtype=torch.float64)
+
+    def reset(self) -> None:
+        """Starts a new epoch."""
+        self.sums_3TT.zero_()
+
+    def add(self, gram_TT: Tensor) -> None:
+        """Notes the inner products of one step. A gradient of zero has no cosine."""
+        gram = gram_TT.tolist()
+        pairs = []
+        for i in range(len(gram)):
+            for j in range(i):
+                square = gram[i][i] * gram[j][j]
+                if square > 0 and math.isfinite(gram[i][j]):  # NaN is not greater
+                    pairs.append((j, i, gram[i][j] / math.sqrt(square)))
+        for first, second, cosine in pairs:
+            self.sums_3TT[0, first, second] += cosine
+            self.sums_3TT[1, first, second] += 1
+        if pairs:
+            self.sums_3TT[2, 0, 0] += 1
+            self.sums_3TT[2, 0, 1] += any(cosine < 0 for *_, cosine in pairs)
+
+    def summary(self) -> dict[str, Any]:
+        """`conflicts` as in `Record.epochs`; empty if nothing was noted."""
+        sums, counts, ((steps, conflicting, *_), *_) = self.sums_3TT.tolist()
+        if not steps:
+            return {}
+        names = [task.name for task in self.tasks]
+        cosines = {
+            f"{names[first]}|{names[second]}": sums[first][second] / counts[first][second]
+            for second in range(len(names))
+            for first in range(second)
+            if counts[first][second]
+        }
+        return {"conflicts": {"cosine": cosines, "share": conflicting / steps}}
 
 
 def _plus(total: Tensor, noted: Tensor) -> Tensor:

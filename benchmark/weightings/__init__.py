@@ -104,6 +104,8 @@ class _GradientWeighting(Weighting):
         options: Those of `Weighting`.
     """
 
+    scope: str
+
     def __init__(
         self,
         tasks: tuple[Task, ...],

@@ -42,6 +42,8 @@ class GradNorm(GramWeighting):
         tasks: The tasks, in the order of the losses.
         alpha: Exponent of the training rates. 0: all tasks get gradients of the same norm.
         learning_rate: Learning rate of the weights; the model has its own.
+        scope: Where gradients are measured. `output`: at the trunk's output, the inputs of the towers; in an architecture
+            without `Towers`, as `trunk`. The others are those of `GramWeighting`.
         initial_steps: How many of a task's first losses $L_i(0)$ is the mean of; until then, of those so far.
 
     Shape:
@@ -51,10 +53,11 @@ class GradNorm(GramWeighting):
         ValueError: if alpha is negative, the learning rate not positive, or the initial steps are fewer than 1.
 
     Differs from the paper:
-        Norms are over the scope, not the last shared layer alone. $L_i(0)$ is the mean of several batches, since that of
-        one is noisy. The optimizer of the weights is Adam as in the paper, without its epsilon, so a common factor of all
-        losses changes nothing. A weight does not fall below a small positive floor. A task keeps its weight while it has
-        no label in the batch, or a gradient of zero.
+        By default norms are those of the gradients at the trunk's output, not at the weights of its last layer. So no
+        architecture need say which layer that is, and they cost a pass through the towers only. $L_i(0)$ is the mean of
+        several batches, since that of one is noisy. The optimizer of the weights is Adam as in the paper, without its
+        epsilon, so a common factor of all losses changes nothing. A weight does not fall below a small positive floor. A
+        task keeps its weight while it has no label in the batch, or a gradient of zero.
 
     Differs from other implementations:
         Some learn a softmax of the weights or start after the first epoch. Here weights are learned from the first step,
@@ -72,10 +75,11 @@ class GradNorm(GramWeighting):
         alpha: float = 1.5,
         learning_rate: float = 0.025,
         initial_steps: int = 50,
-        scope: Literal["trunk", "all", "representation"] = "trunk",
+        scope: Literal["output", "trunk", "all", "representation"] = "output",
         head_gradients: Literal["own", "weighted"] = "weighted",
     ) -> None:
-        super().__init__(tasks, scope=scope, head_gradients=head_gradients)
+        super().__init__(tasks, head_gradients=head_gradients)
+        self.scope = scope
         if not (math.isfinite(alpha) and alpha >= 0):
             raise ValueError(f"weighting.alpha must be a number of at least 0, found {alpha}")
         if not learning_rate > 0:
