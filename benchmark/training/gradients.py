@@ -29,6 +29,9 @@ LOOK_EVERY = 100
 # more backward, which larger ones (big embedding tables) get.
 ALONG = 2_000_000
 
+# A weight below this is not divided by: what it has multiplied may have underflown.
+LOST = 1e-6
+
 
 def reach(outputs: dict[str, Tensor], parameters: Sequence[Tensor]) -> Tensor:
     """Which outputs (or losses) send a gradient to which parameter.
@@ -128,7 +131,9 @@ class GradientEngine:
         self._feeding: list[int] = []
         self._is_tied = False  # do the losses use a linked table beside its links?
         self._reached: list[set[int]] = [set() for _ in range(num_tasks)]  # numbers of parameters, then of links
-        self._own: list[list[nn.Parameter]] = [[] for _ in range(num_tasks)]
+        # of each task alone: what its pass computes along, and what the backward of the weighted sum does
+        self._own_along: list[list[nn.Parameter]] = [[] for _ in range(num_tasks)]
+        self._own_outside: list[list[nn.Parameter]] = [[] for _ in range(num_tasks)]
         self._reachable: list[nn.Parameter] = []
         self._scope: list[nn.Parameter] = []
         # numbers of the links whose gradients each task's pass takes: those in scope, or those before `_linked` tables
@@ -191,7 +196,7 @@ class GradientEngine:
             self._look(outputs, losses_T)
         self.gram_TT = None
         if active and self._scope:
-            nothing: list[list[nn.Parameter]] = [[] for _ in self._own]
+            nothing: list[list[nn.Parameter]] = [[] for _ in self._own_along]
             rows_AS = self._passes(losses_T, active, self._scope, [], nothing, keep_graph=True)[0]
             self._remember(active, losses_T.new_ones(len(active)), (rows_AS @ rows_AS.T).double().cpu())
         return self.gram_TT
@@ -216,26 +221,29 @@ class GradientEngine:
 
     def _solve(self, losses_T: Tensor, active: list[int], active_T: Tensor, *, keep_graph: bool) -> None:
         together, taken = [*self._scope, *self._along], [self._links[number] for number in self._taken]
-        rows_AP, link_gradients, own = self._passes(losses_T, active, together, taken, self._own, keep_graph=keep_graph)
-        sizes = [tensor.numel() for tensor in together]
+        rows_AP, link_gradients, own = self._passes(
+            losses_T, active, together, taken, self._own_along, keep_graph=keep_graph
+        )
         if self._uses_activations:
             rows_AS = torch.stack([_embedded(taken, gradients) for gradients in link_gradients])
         else:
-            rows_AS = rows_AP[:, : sum(sizes[: len(self._scope)])]
-        columns = self._columns(rows_AS.shape[1])
-        weights_A, update_S, gram_AA = self._decide(rows_AS, columns, losses_T.detach()[active], active_T)
+            rows_AS = rows_AP[:, : sum(parameter.numel() for parameter in self._scope)]
+        weights_A, update_S, gram_AA = self._decide(
+            rows_AS, self._columns(rows_AS.shape[1]), losses_T.detach()[active], active_T
+        )
         self._remember(active, weights_A, gram_AA)
         if update_S is not None:  # a Jacobian method weights nothing outside its scope
             weights_A = torch.ones_like(weights_A)
         factors_A = weights_A if self.weighting.head_gradients == "weighted" else torch.ones_like(weights_A)
         for task, factor, own_gradients in zip(active, factors_A, own, strict=True):
-            for parameter, gradient in zip(self._own[task], own_gradients, strict=True):
+            for parameter, gradient in zip(self._own_along[task], own_gradients, strict=True):
                 # into a tensor laid out as the parameter: autograd may return a transposed or a shared one, and fused
                 # optimizers take the layout for granted
                 parameter.grad = torch.mul(gradient, factor, out=torch.empty_like(parameter))
         update_P = weights_A.to(rows_AP) @ rows_AP
         if update_S is not None and not self._uses_activations:
             update_P[: len(update_S)] = update_S
+        sizes = [tensor.numel() for tensor in together]
         for tensor, piece in zip(together, torch.split(update_P, sizes), strict=True):
             tensor.grad = piece.view_as(tensor).to(tensor.dtype)
         if self._linked:
@@ -244,18 +252,39 @@ class GradientEngine:
                 sent = [piece.view_as(link.tensor) for piece, link in zip(pieces, taken, strict=True)]
             else:
                 sent = [_weighted(weights_A, gradients_A) for gradients_A in zip(*link_gradients, strict=True)]
-            tensors = [link.tensor for link in taken]
-            keep_graph_here = keep_graph or bool(self._outside)
-            torch.autograd.backward(tensors, sent, inputs=self._linked, retain_graph=keep_graph_here)
+            keep = keep_graph or bool(self._outside)
+            torch.autograd.backward([link.tensor for link in taken], sent, inputs=self._linked, retain_graph=keep)
         if self._outside:
-            total = (weights_A * losses_T[active]).sum()
-            torch.autograd.backward(total, inputs=self._outside, retain_graph=keep_graph)
-            for parameter in self._outside:
-                if parameter.grad is not None and parameter.grad.stride() != parameter.stride():  # see above
-                    parameter.grad = torch.empty_like(parameter).copy_(parameter.grad)
+            self._pass_outside(losses_T, active, weights_A, factors_A, keep_graph=keep_graph)
         for parameter in self._reachable:
             if parameter.grad is None:  # of an inactive task: zero as from the plain sum, which optimizers step on
                 parameter.grad = torch.zeros_like(parameter)
+
+    def _pass_outside(
+        self, losses_T: Tensor, active: list[int], weights_A: Tensor, factors_A: Tensor, *, keep_graph: bool
+    ) -> None:
+        """One backward of the weighted sum, for all parameters that no task's pass computes."""
+        weights, factors = weights_A.tolist(), factors_A.tolist()
+        # what belongs to one task gets its gradient times the weight, which is taken out again where it is not too small
+        lost = [
+            task
+            for task, weight, factor in zip(active, weights, factors, strict=True)
+            if factor != weight and abs(weight) < LOST and self._own_outside[task]
+        ]
+        keep = keep_graph or bool(lost)
+        torch.autograd.backward((weights_A * losses_T[active]).sum(), inputs=self._outside, retain_graph=keep)
+        for task, weight, factor in zip(active, weights, factors, strict=True):
+            for parameter in self._own_outside[task]:
+                if factor != weight and task not in lost and parameter.grad is not None:
+                    parameter.grad *= factor / weight
+        for task in lost:
+            for parameter in self._own_outside[task]:
+                parameter.grad = None
+            keep = keep_graph or task != lost[-1]
+            torch.autograd.backward(losses_T[task], inputs=self._own_outside[task], retain_graph=keep)
+        for parameter in self._outside:
+            if parameter.grad is not None and parameter.grad.stride() != parameter.stride():  # see `_solve`
+                parameter.grad = torch.empty_like(parameter).copy_(parameter.grad)
 
     def _columns(self, num_columns: int) -> tuple[int, ...]:
         """As `JacobianWeighting.combine` gets them: how many columns in scope each parameter has, then the representation."""
@@ -327,14 +356,14 @@ class GradientEngine:
     def _plan(self) -> None:
         counts = Counter(number for reached in self._reached for number in reached)
         own = [n for n, p in enumerate(self.parameters) if counts[n] == 1]
-        self._own = [[self.parameters[n] for n in own if n in reached] for reached in self._reached]
+        owned = [[self.parameters[n] for n in own if n in reached] for reached in self._reached]
+        nothing: list[list[nn.Parameter]] = [[] for _ in owned]
+        self._own_along, self._own_outside = (nothing, owned) if self._uses_activations else (owned, nothing)
         self._reachable = [p for n, p in enumerate(self.parameters) if counts[n]]
         shared = [p for n, p in enumerate(self.parameters) if counts[n] >= 2]
         self._scope, self._taken, self._linked, self._along, self._outside = [], [], [], [], []
         if self._uses_activations:
             self._taken = [n for n in self._inward if counts[len(self.parameters) + n] >= 2]
-            if self.weighting.head_gradients == "weighted" and self._taken:  # then one pass does for all parameters
-                shared, self._own = self._reachable, [[] for _ in self._own]
             if self._is_jacobian:
                 self._linked = [p for p in shared if id(p) in self._embedding_ids]
             if shared and not self._taken and self._scope_name == "representation":
@@ -352,6 +381,7 @@ class GradientEngine:
         # with the representation in scope, a pass of a task needs no other shared parameter
         goes_along = not self._uses_activations and sum(p.numel() for p in rest) <= ALONG
         self._along, self._outside = (rest, []) if goes_along else ([], rest)
+        self._outside += [p for parameters in self._own_outside for p in parameters]
 
     def _remember(self, active: list[int], weights_A: Tensor, gram_AA: Tensor | None) -> None:
         last_weights_T = self.weighting.last_weights_T
@@ -383,9 +413,10 @@ def _embedded(links: Sequence[Link], gradients: Sequence[Tensor]) -> Tensor:
 
 def _weighted(weights_A: Tensor, gradients_A: Sequence[Tensor]) -> Tensor:
     """The weighted sum of A tensors."""
-    total = weights_A[0].to(gradients_A[0]) * gradients_A[0]
-    for weight, gradient in zip(weights_A[1:], gradients_A[1:], strict=True):
-        total.add_(gradient * weight)
+    first, *rest = weights_A.tolist()
+    total = first * gradients_A[0]
+    for weight, gradient in zip(rest, gradients_A[1:], strict=True):
+        total.add_(gradient, alpha=weight)
     return total
 
 

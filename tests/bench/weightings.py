@@ -69,7 +69,10 @@ def sides(names: Sequence[str], architecture: str, dataset: str, data: Data) -> 
     """Equal weighting first, then every method, those of gradients in each scope."""
     yield make_side("equal", "", architecture, dataset, data)
     for name in names:
-        scopes = SCOPES if combines_gradients(plain(weightings.config(name))) else ("",)
+        config = plain(weightings.config(name))
+        scopes = SCOPES if combines_gradients(config) else ("",)
+        if config.get("scope", SCOPES[0]) not in SCOPES:  # one of its own: gradnorm
+            scopes = (config["scope"],)
         if name != "equal":
             yield from (make_side(name, scope, architecture, dataset, data) for scope in scopes)
 
