@@ -21,7 +21,7 @@ class STEM(Architecture):
 
     $$
     y_k = h_k\Big(\sum_{e \in k} g_{k,e}\, f_e(x_k) + \sum_{e \in s} g_{k,e}\, f_e(x_s)
-        + \sum_{j \ne k} \sum_{e \in j} g_{k,e}\, \operatorname{stop}(f_e(x_j))\Big), \qquad
+        + \sum_{j \neq k} \sum_{e \in j} g_{k,e}\, \operatorname{stop}(f_e(x_j))\Big), \qquad
     g_k = \operatorname{softmax}(W_k (x_k + x_s))
     $$
 
