@@ -74,6 +74,22 @@ def summary(cls: type) -> str:
     return inspect.cleandoc(cls.__doc__ or "").partition("\n")[0]
 
 
+def paper(cls: type) -> str:
+    """The paper of a class in short, "Yu et al. 2020", from the line `Paper:` of its docstring; empty if it has none."""
+    text = " ".join(inspect.cleandoc(cls.__doc__ or "").split())
+    found = re.search(r'Papers?: ([^"]+?), ".+?".*?(?<![\d./])((?:19|20)\d\d)(?![\d.]\d)', text)
+    if not found:
+        return ""
+    first, *others = re.split(r", | and ", found[1])
+    return f"{f'{first} et al.' if len(others) > 1 else found[1]} {found[2]}"
+
+
+def facts(cls: type) -> dict[str, str]:
+    """What a list says about a class beside its name: its paper, the backward passes of a weighting, and what it does."""
+    found = {"paper": paper(cls), "passes": getattr(cls, "passes", ""), "what it does": summary(cls)}
+    return {name: text for name, text in found.items() if text}
+
+
 def parameters(registry: Registry, name: str) -> list[ListedParameter]:
     """The keyword-only parameters of an entry, in the order of its signature.
 
@@ -139,6 +155,14 @@ def _unsuited(registry: Registry, name: str, suits: str | None) -> str | None:
 
 def _lines(registry: Registry, suits: str | None) -> str:
     reasons = {name: _unsuited(registry, name, suits) for name in registry.names()}
-    lines = aligned([(n, summary(registry.get(n))) for n, reason in reasons.items() if reason is None], indent=2)
+    found = {name: facts(registry.get(name)) for name, reason in reasons.items() if reason is None}
+    columns = sorted(
+        {column for told in found.values() for column in told}, key=["paper", "passes", "what it does"].index
+    )
+    rows = [(name, *(told.get(column, "") for column in columns)) for name, told in found.items()]
+    head = [("", *columns)] if "passes" in columns else []
+    lines = aligned([*head, *rows], indent=2)
+    if head:
+        lines.append("  passes: backward passes per step; T: the number of tasks")
     refused = aligned([(n, reason) for n, reason in reasons.items() if reason is not None], indent=2)
     return "\n".join([*lines, *([f"not for {suits}:", *refused] if refused else [])]) or "  none"

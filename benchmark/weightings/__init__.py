@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,7 @@ class Weighting(nn.Module):
             weighting. Otherwise their sum is the method's own, and with it the size of the step.
 
     Attributes:
+        passes: What a step costs, for lists: the backward passes through the model, of T tasks.
         last_weights_T: (T,) the effective weights, d(update)/d(loss), of the last step. The trainer sets them; they are
             logged each epoch and watched for NaN.
 
@@ -44,6 +45,7 @@ class Weighting(nn.Module):
         ValueError: if an attribute is given the name of a method, `self.after_step = ...`.
     """
 
+    passes: ClassVar[str]
     last_weights_T: Tensor
 
     def __init__(self, tasks: tuple[Task, ...], *, normalize: Annotated[bool, Neutral(False)] = False) -> None:
@@ -83,6 +85,8 @@ def scale_to_mean_one(weights_T: Tensor, active_T: Tensor) -> Tensor:
 class LossWeighting(Weighting):
     """A function of the losses: one backward."""
 
+    passes = "1"
+
     @abstractmethod
     def forward(self, losses_T: Tensor, active_T: Tensor) -> Tensor:
         """The scalar to differentiate. Its derivatives by the losses are the weights, found by autograd.
@@ -104,6 +108,7 @@ class _GradientWeighting(Weighting):
         options: Those of `Weighting`.
     """
 
+    passes = "T"
     scope: str
 
     def __init__(

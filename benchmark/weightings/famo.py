@@ -63,6 +63,7 @@ class FAMO(LossWeighting):
         on exactly.
     """
 
+    passes = "1, 2 forward"
     logits_T: Tensor
     first_T: Tensor
     second_T: Tensor

@@ -64,6 +64,7 @@ class GradNorm(GramWeighting):
         and heads get weighted gradients unless `head_gradients` says otherwise: the loss is a weighted sum.
     """
 
+    passes = "1, T in the towers"
     weights_T: Tensor
     adam_3T: Tensor
     initial_2T: Tensor

@@ -21,7 +21,7 @@ class MetaBalance(JacobianWeighting):
 
     $$
     m_i \leftarrow \beta\, m_i + (1 - \beta)\, \|g_i\|, \qquad
-    d = g_T + \sum_{i \ne T} \left( r\, \frac{m_T}{m_i} + 1 - r \right) g_i
+    d = g_T + \sum_{i \neq T} \left( r\, \frac{m_T}{m_i} + 1 - r \right) g_i
     $$
 
     - $g_i$: the gradient of task $i$ with respect to the tensor;
