@@ -101,7 +101,7 @@ class AdaTT(Architecture):
         sizes = [num_task_experts] * num_tasks + [num_shared_experts] * (num_shared_experts > 0)
         widths = (self.embedding.output_dim, *level_dims)
         self.levels = Units(
-            Level(
+            FusionLevel(
                 widths[j],
                 widths[j + 1],
                 sizes=sizes,
@@ -135,7 +135,7 @@ class AdaTT(Architecture):
         return streams_BUH, weights_BUE
 
 
-class Level(nn.Module):
+class FusionLevel(nn.Module):
     """One level: experts of every unit; gates and residuals of the units that have a stream above it.
 
     Args:

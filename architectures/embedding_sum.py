@@ -15,8 +15,8 @@ from architectures.layers import FeatureEmbedding, Towers
 class EmbeddingSum(Architecture):
     r"""The sum of all fields' embeddings, and one linear output per task: no hidden layer, no interaction of fields.
 
-    A bag of embeddings with fields in place of words. We found no paper that uses it as a recommender. For words: Joulin,
-    Grave, Bojanowski, Mikolov: Bag of Tricks for Efficient Text Classification, EACL 2017, arXiv 1607.01759:
+    Joulin, Grave, Bojanowski, Mikolov: Bag of Tricks for Efficient Text Classification, EACL 2017, arXiv 1607.01759, with
+    fields in place of words. We found no paper that uses it as a recommender.
 
     $$
     s = \sum_f e_f[x_f] + \sum_j n_j v_j, \qquad y_k = w_k^\top s + c_k

@@ -16,8 +16,8 @@ from architectures.layers import FeatureEmbedding, MLPs, Towers, make_gates
 class OMoE(Architecture):
     r"""One-gate mixture of experts: common experts, mixed once for all tasks.
 
-    The ablation of MMoE in its own paper: Ma, Zhao, Yi, Chen, Hong, Chi: Modeling Task Relationships in Multi-task
-    Learning with Multi-gate Mixture-of-Experts, KDD 2018, doi 10.1145/3219819.3220007:
+    Ma, Zhao, Yi, Chen, Hong, Chi: Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts,
+    KDD 2018, doi 10.1145/3219819.3220007, where it is the ablation of MMoE:
 
     $$
     y_k = h_k\Big(\sum_e g(x)_e\, f_e(x)\Big), \qquad g(x) = \operatorname{softmax}(W x)

@@ -16,8 +16,8 @@ from benchmark.schema import Task
 class SingleTask(Architecture):
     r"""One separate network per task: nothing is shared, not even the embedding.
 
-    The reference of the multi-task gain in Tang, Liu, Zhao, Gong: Progressive Layered Extraction, RecSys 2020,
-    doi 10.1145/3383313.3412236, section 5.1: the same network, trained for one task alone.
+    Tang, Liu, Zhao, Gong: Progressive Layered Extraction, RecSys 2020, doi 10.1145/3383313.3412236, section 5.1, where it
+    is the reference of the multi-task gain: the same network, trained for one task alone.
 
     $$
     y_k = h_k(f_k(x_k))

@@ -69,8 +69,8 @@ class Record:
         epochs: One dict per validation: epoch (epochs trained), seconds (of training since the last validation),
             learning_rate, validation Metrics and criterion. Also means over the running epoch so far: train_losses
             {task: value, standardised}, auxiliary {name: value}, effective_weights {task: value}.
-            Where the tasks' gradients were compared, conflicts: {cosine: {"click|like": mean}, share: of the steps, those in
-            which two gradients had a negative inner product}.
+            Where the tasks' gradients were compared, conflicts: {cosine: {"click|like": mean}, share: the fraction of
+            steps in which two gradients had a negative inner product}.
         shared_parameters: Number of parameters that two or more tasks reach.
         gates: {gate: {expert: mean weight on validation}}.
         cost: parameters, embedding_parameters, multiply_adds, train_seconds, rows_per_second, peak_memory_bytes,

@@ -15,6 +15,8 @@ from benchmark.settings.registry import REGISTRIES, Registry, datasets, options
 from benchmark.text import unknown
 
 WIDTH = 120  # columns of the text
+YEAR = r"(?<![\d./])((?:19|20)\d\d)(?![\d.]\d)"
+PAPER = re.compile(rf'Paper: ([^"]+?), ".+?".*?{YEAR}|([A-Z][^:."]+(?: et al\.)?): [A-Z].*?{YEAR},? (?:doi|arXiv)')
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -26,12 +28,14 @@ class ListedParameter:
         kind: Its type in words, "int" or "one of offline, online".
         default: Its default on the command line, "8" or "[64]".
         meaning: Its meaning, from the docstring's Args; empty if missing.
+        is_common: Does it come from a base class, whose other classes have it too?
     """
 
     key: str
     kind: str
     default: str
     meaning: str
+    is_common: bool
 
 
 def listing(group: str | None = None, name: str | None = None, *, suits: str | None = None, names: bool = False) -> str:
@@ -75,13 +79,17 @@ def summary(cls: type) -> str:
 
 
 def paper(cls: type) -> str:
-    """The paper of a class in short, "Yu et al. 2020", from the line `Paper:` of its docstring; empty if it has none."""
-    text = " ".join(inspect.cleandoc(cls.__doc__ or "").split())
-    found = re.search(r'Papers?: ([^"]+?), ".+?".*?(?<![\d./])((?:19|20)\d\d)(?![\d.]\d)', text)
-    if not found:
-        return ""
-    first, *others = re.split(r", | and ", found[1])
-    return f"{f'{first} et al.' if len(others) > 1 else found[1]} {found[2]}"
+    """The paper that a class's docstring names first, in short: "Yu et al. 2020"; empty if it names none.
+
+    It is found as `Paper: Authors, "Title", Venue year` or, at the start of a paragraph, `Authors: Title, Venue year, doi`.
+    """
+    for paragraph in inspect.cleandoc(cls.__doc__ or "").split("\n\n"):
+        found = PAPER.match(" ".join(paragraph.split()))
+        if found:
+            authors, year = found[1] or found[3], found[2] or found[4]
+            first, *others = re.split(r",? and |, ", authors)
+            return f"{f'{first} et al.' if len(others) > 1 else authors} {year}"
+    return ""
 
 
 def facts(cls: type) -> dict[str, str]:
@@ -106,6 +114,7 @@ def parameters(registry: Registry, name: str) -> list[ListedParameter]:
             type_text(get_type_hints(definition)[p.name]),
             value_text(p.default),
             meanings.get(p.name, ""),
+            definition is not vars(cls).get("__init__", definition),
         )
         for definition, p in options(cls)
     ]

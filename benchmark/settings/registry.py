@@ -167,7 +167,7 @@ class Registry:
         return enter
 
     def absent(self, name: str, extra: str) -> None:
-        """Says of an entry that it needs an extra which is not installed: instead of `register`, where that is so."""
+        """Notes that an entry needs an extra which is not installed; called instead of `register`."""
         self._absent[name] = (
             f"{self.group} {name} needs an extra that is not installed: pip install 'mtlbench[{extra}]'"
         )

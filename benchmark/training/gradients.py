@@ -414,7 +414,7 @@ def _embedded(links: Sequence[Link], gradients: Sequence[Tensor]) -> Tensor:
 def _weighted(weights_A: Tensor, gradients_A: Sequence[Tensor]) -> Tensor:
     """The weighted sum of A tensors."""
     first, *rest = weights_A.tolist()
-    total = first * gradients_A[0]
+    total = gradients_A[0] * first
     for weight, gradient in zip(rest, gradients_A[1:], strict=True):
         total.add_(gradient, alpha=weight)
     return total

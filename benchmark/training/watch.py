@@ -141,8 +141,8 @@ class Conflicts:
         tasks: The tasks.
 
     Attributes:
-        sums_3TT: (3, T, T) sums of cosines and numbers of steps, by pair of tasks; in the third, at [0, 0] the steps with two or
-            more gradients and at [0, 1] those of them with a conflict.
+        sums_3TT: (3, T, T). The first two are sums of cosines and numbers of steps, by pair of tasks. In the third, [0, 0] counts
+            the steps with two or more gradients, and [0, 1] the steps with a conflict.
     """
 
     def __init__(self, tasks: tuple[Task, ...]) -> None:

@@ -94,7 +94,7 @@ def _active_set(scaled: Matrix) -> tuple[list[float], bool]:
 
 
 def _rising(table: Matrix, positive: list[int], largest: float) -> list[int]:
-    """The elements held at 0 that should rise; only if there are no others, those that do so in exchange for others."""
+    """The elements held at 0 that should rise. Elements that rise in exchange for others come only if nothing else does."""
     held = [i for i in range(len(table)) if i not in positive and table[i][-1] > ROUNDING * largest]
     return [i for i in held if table[i][i] > DEPENDENT] or [
         i for i in held if table[i][-1] > DEPENDENT * largest and any(table[j][i] > sqrt(DEPENDENT) for j in positive)
@@ -108,7 +108,7 @@ def _held(x: list[float], step: dict[int, float], scaled: Matrix, positive: list
         x: Where the step begins, at least 0.
         step: {element: its change}, one of them below 0.
         scaled: The table with all elements held at 0.
-        positive: The positive elements; loses the one that is held, and any that rounding makes dependent on the rest.
+        positive: The positive elements; loses the element that is held, and any that rounding makes dependent on the rest.
 
     Returns:
         The new x and its table.

@@ -30,7 +30,7 @@ class AlignedMTL(GramWeighting):
     Args:
         tasks: The tasks, in the order of the losses.
         scale: The length of the new gradients: the `min`, the `median` or the `rmse` (root mean square) of the square
-            roots of the eigenvalues. Of an even number, the median is the lower of the two in the middle.
+            roots of the eigenvalues. The median of an even number is the lower of the two in the middle.
         options: Those of `GramWeighting`.
 
     Shape:

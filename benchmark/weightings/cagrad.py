@@ -30,8 +30,8 @@ class CAGrad(GramWeighting):
     w = \arg\min_{w \ge 0,\; \sum_t w_t = 1} \langle g_w, g_0 \rangle + c\, \|g_0\|\, \|g_w\|
     $$
 
-    Here the same $d$ is found from the least improvement $\mu = \min_t \langle g_t, d \rangle$: it is the projection of
-    $g_0$ onto the updates that give every task at least $\mu$, for the largest $\mu$ whose projection is near enough.
+    Here the same $d$ is found from the least improvement $\mu = \min_t \langle g_t, d \rangle$. Project $g_0$ onto the
+    updates that give every task at least $\mu$: $d$ is the projection for the largest $\mu$ that is near enough to $g_0$.
 
     Args:
         tasks: The tasks, in the order of the losses.

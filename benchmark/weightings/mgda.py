@@ -16,7 +16,7 @@ class MGDA(GramWeighting):
     r"""Takes the shortest convex combination of the gradients, which lowers every loss or is zero.
 
     Paper: Sener and Koltun, "Multi-Task Learning as Multi-Objective Optimization", NeurIPS 2018, arXiv 1810.04650, after
-    Désidéri, "Multiple-gradient descent algorithm (MGDA) for multiobjective optimization", Comptes Rendus Mathématique
+    Désidéri, "Multiple-gradient Descent Algorithm (MGDA) for Multiobjective Optimization", Comptes Rendus Mathématique
     2012, doi 10.1016/j.crma.2012.03.014.
 
     $$

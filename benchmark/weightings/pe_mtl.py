@@ -31,8 +31,8 @@ class PEMTL(GramWeighting):
     Args:
         tasks: The tasks, in the order of the losses.
         bounds: {task name: least weight}, of sum at most 1. Never mutated.
-        share: Least weight of a task that is not in `bounds`, as a share of its even part of what `bounds` leave over:
-            with no bounds, a task keeps at least `share` / A for A tasks with a label in the batch.
+        share: Least weight of a task that is not in `bounds`, as a share of its even part of what `bounds` leave over. With no
+            bounds, each of A tasks with a label in the batch keeps at least `share` / A.
         options: Those of `GramWeighting`.
 
     Shape:

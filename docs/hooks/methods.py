@@ -18,11 +18,12 @@ from mkdocs.structure.files import File, Files
 from benchmark import statistics
 from benchmark.kinds import KINDS
 from benchmark.metrics import METRICS, Metric, View
-from benchmark.settings.listing import parameters, summary
+from benchmark.settings.listing import facts, parameters, summary
 from benchmark.settings.registry import Registry, architectures, datasets, weightings
 
 REGISTRIES: dict[str, Registry] = {"architectures": architectures, "weightings": weightings, "datasets": datasets}
 TITLES = {"architectures": "Architectures", "weightings": "Weightings", "datasets": "Data sets"}
+COLUMNS = {"passes": "backward passes per step, of T tasks"}
 OWN = ("architectures.", "benchmark.")  # what other installed packages register has its documentation there
 DIRECTIONS = {1: "higher is better", -1: "lower is better", 0: "neither higher nor lower is better"}
 VIEWS = {
@@ -79,8 +80,21 @@ def method_page(registry: Registry, name: str) -> str:
 def registry_page(folder: str) -> str:
     """All methods of one registry, a line each."""
     registry = REGISTRIES[folder]
-    rows = [(f"[`{name}`]({name}.md)", summary(registry.get(name))) for name in names_of(registry)]
-    return f"# {TITLES[folder]}\n\n{table(('name', 'what it is'), rows)}\n"
+    names = names_of(registry)
+    told = {name: facts(registry.get(name)) for name in names}
+    columns = list(dict.fromkeys(column for name in names for column in told[name]))
+    rows = [
+        (f"[`{name}`]({name}.md)", *(told[name].get(column, "") for column in columns), defaults(registry, name))
+        for name in names
+    ]
+    head = table(("name", *(COLUMNS.get(column, column) for column in columns), "parameters and defaults"), rows)
+    return f"# {TITLES[folder]}\n\nThere are {len(names)}.\n\n{head}\n"
+
+
+def defaults(registry: Registry, name: str) -> str:
+    """The parameters of a method with their defaults, without those that every method of its base class has."""
+    own = [p for p in parameters(registry, name) if not p.is_common]
+    return ", ".join(f"`{p.key.partition('.')[2]}={p.default}`" for p in own)
 
 
 def metrics_page() -> str:

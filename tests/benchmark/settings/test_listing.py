@@ -1,0 +1,50 @@
+"""What `mtlbench list` says about a method: its paper, its cost, its parameters."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmark.settings.listing import facts, listing, paper, parameters
+from benchmark.settings.registry import architectures, weightings
+
+
+@pytest.mark.parametrize(
+    ("docstring", "expected"),
+    [
+        ('One.\n\nPaper: Yu et al., "Gradient Surgery", NeurIPS 2020, arXiv 2001.06782. More.', "Yu et al. 2020"),
+        ('One.\n\nPaper: Lin et al., "Dual-Balancing", arXiv 2308.12029 (2023).', "Lin et al. 2023"),
+        ('One.\n\nPaper: Ban and Ji, "Fair", ICML 2024, arXiv 2402.15638.', "Ban and Ji 2024"),
+        ('One.\n\nPaper: Liu, Johns and Davison, "End-to-End", CVPR 2019, arXiv 1803.10704.', "Liu et al. 2019"),
+        ("One.\n\nMa, Zhao, Yi: Modeling Tasks,\nKDD 2018, doi 10.1145/3219819.3220007:", "Ma et al. 2018"),
+        ("One: of 1999, doi none.\n\nNo paper here.", ""),
+        (None, ""),
+    ],
+)
+def test_a_paper_in_short(docstring: str | None, expected: str) -> None:
+    assert paper(type("Method", (), {"__doc__": docstring})) == expected
+
+
+@pytest.mark.parametrize("registry", [architectures, weightings], ids=["architectures", "weightings"])
+def test_every_method_has_its_paper_in_the_list(registry: object) -> None:
+    assert registry in (architectures, weightings)
+    for name in registry.names():  # type: ignore[attr-defined]
+        assert facts(registry.get(name))["paper"], name  # type: ignore[attr-defined]
+
+
+def test_a_list_of_weightings_has_their_cost_and_names_are_what_a_sweep_takes() -> None:
+    text = listing("weightings")
+    assert text.splitlines()[1].split() == ["paper", "passes", "what", "it", "does"]
+    assert any(line.split()[:6] == ["pcgrad", "Yu", "et", "al.", "2020", "T"] for line in text.splitlines())
+    names = listing("weightings", names=True).split(",")
+    assert names == weightings.names()
+    assert len(set(names) - {"torchjd"}) == 26
+
+
+def test_options_of_a_base_class_are_listed_after_its_own() -> None:
+    listed = {p.key: p.is_common for p in parameters(weightings, "cagrad")}
+    assert listed == {
+        "weighting.c": False,
+        "weighting.scope": True,
+        "weighting.head_gradients": True,
+        "weighting.normalize": True,
+    }
