@@ -417,7 +417,7 @@ def _weighted(weights_A: Tensor, gradients_A: Sequence[Tensor]) -> Tensor:
     total = gradients_A[0] * first
     for weight, gradient in zip(rest, gradients_A[1:], strict=True):
         total.add_(gradient, alpha=weight)
-    return total
+    return total  # type: ignore[no-any-return]
 
 
 def _is_tied(total: Tensor, tables: Sequence[Tensor], links: Sequence[Tensor]) -> bool:
