@@ -109,7 +109,7 @@ class Sluice(Architecture):
         num_tasks = len(schema.tasks)
         self.embedding = FeatureEmbedding(schema, embedding_dim)
         self.hidden = MLPs(num_tasks, self.embedding.output_dim, (hidden_dim,) * num_layers, dropout)
-        self.stitches = Units(Stitch(num_tasks, num_subspaces, own_weight) for _ in range(num_layers))
+        self.stitches = Units(SubspaceStitch(num_tasks, num_subspaces, own_weight) for _ in range(num_layers))
         self.layer_mix = LayerMix(num_tasks, num_layers)
         self.towers = Towers(schema.tasks, hidden_dim, tower_dims, dropout)
 
@@ -148,7 +148,7 @@ class Sluice(Architecture):
         return torch.stack(products).sum()
 
 
-class Stitch(nn.Module):
+class SubspaceStitch(nn.Module):
     """A linear mixture of all tasks' subspaces, with one number for each pair. Each task has its own rows.
 
     Args:
