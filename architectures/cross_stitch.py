@@ -21,12 +21,12 @@ class CrossStitch(Architecture):
     tasks $k$ and the layers $l = 1, \dots, L$:
 
     $$
-    \tilde h_{k,0} = x, \qquad h_{k,l} = \operatorname{ReLU}(W_{k,l}\, \tilde h_{k,l-1} + b_{k,l}), \qquad
-    \tilde h_{k,l} = \sum_j A_l[k, j]\, h_{j,l}, \qquad y_k = t_k(\tilde h_{k,L})
+    m_{k,0} = x, \qquad h_{k,l} = \operatorname{ReLU}(W_{k,l}\, m_{k,l-1} + b_{k,l}), \qquad
+    m_{k,l} = \sum_j A_l[k, j]\, h_{j,l}, \qquad y_k = t_k(m_{k,L})
     $$
 
     - $x$ (D,): the embedded input, the same for all tasks;
-    - $h_{k,l}$ ($H_l$,): layer $l$ of the network of task $k$;
+    - $h_{k,l}$ ($H_l$,): layer $l$ of the network of task $k$; $m_{k,l}$ ($H_l$,): what its stitch makes of all tasks' layers;
     - $A_l$ (T, T): the stitch after layer $l$. Its entries are free numbers, the same for all rows;
     - $t_k$: the tower of task $k$.
 

@@ -25,17 +25,17 @@ class Sluice(Architecture):
     $l = 1, \dots, L$ and the subspaces $s = 1, \dots, S$ of a layer:
 
     $$
-    \tilde h_{k,0} = x, \qquad [h_{k,l,1}, \dots, h_{k,l,S}] = \operatorname{ReLU}(W_{k,l}\, \tilde h_{k,l-1} + b_{k,l})
+    m_{k,0} = x, \qquad [h_{k,l,1}, \dots, h_{k,l,S}] = \operatorname{ReLU}(W_{k,l}\, m_{k,l-1} + b_{k,l})
     $$
 
     $$
-    \tilde h_{k,l,s} = \sum_{j,r} A_l[ks, jr]\, h_{j,l,r}, \qquad y_k = t_k\Big(\sum_l \beta_{k,l}\, \tilde h_{k,l}\Big)
+    m_{k,l,s} = \sum_{j,r} A_l[ks, jr]\, h_{j,l,r}, \qquad y_k = t_k\Big(\sum_l \beta_{k,l}\, m_{k,l}\Big)
     $$
 
     - $x$ (D,): the embedded input, the same for all tasks;
     - $h_{k,l,s}$ (C,): subspace $s$ of layer $l$ of task $k$: the layer's units in S parts of one width;
     - $A_l$ (T S, T S): the stitch after layer $l$. Its entries are free numbers, the same for all rows;
-    - $\tilde h_{k,l}$ (H,): the stitched subspaces of task $k$, side by side;
+    - $m_{k,l}$ (H,): the stitched subspaces of task $k$, side by side;
     - $\beta_k$ (L,): how much of each layer the tower $t_k$ reads.
 
     The extra loss `orthogonality` keeps the subspaces of a layer from computing the same. With $W_{k,l,s}$ (C, ·) the rows

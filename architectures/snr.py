@@ -107,7 +107,7 @@ class SNRTrans(SNR):
     constants $\beta = 2/3$, $\gamma = -0.1$, $\zeta = 1.1$:
 
     $$
-    \lambda \sum_{r,s} \Pr(z_{rs} > 0) = \lambda \sum_{r,s} \sigma\left(\alpha_{rs} - \beta \log\frac{-\gamma}{\zeta}\right)
+    \lambda \sum_{r,s} P(z_{rs} > 0) = \lambda \sum_{r,s} \sigma(\alpha_{rs} - \beta \log(-\gamma/\zeta))
     $$
 
     All tasks reach the embedding, all sub-networks and all connections between them. A tower and the connections to it
