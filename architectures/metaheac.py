@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from architectures import Architecture, Batch, Schema, register
-from architectures.layers import EMBEDDING_STD, Embedded, FeatureEmbedding, MLPs, Units
+from architectures.layers import Embedded, FeatureEmbedding, MLPs, Units
 from architectures.scaling import linear_on_one
 from benchmark.kinds import get
 
@@ -34,7 +34,7 @@ class MetaHeac(Architecture):
     $$
 
     - $x$ (D,): the embedded input; $u$ (d,): the mean of its fields' embeddings;
-    - $v_k$ (d,): the vector of task $k$;
+    - $v_k$ (d,): the vector of task $k$, initialised with standard deviation 1;
     - $f_e$: expert $e$, an MLP with ReLU after its last layer too; $w_c$, $b_c$: critic $c$, one linear output;
     - $g$, $q$: the gates of experts and of critics, each one network for all tasks.
 
@@ -64,8 +64,7 @@ class MetaHeac(Architecture):
         ValueError: if `num_experts` is below 2, or `num_critics` or `gate_dim` below 1.
 
     Differs from the authors' code:
-        Meta-learning is left out. Numeric fields enter the mean as their value times a vector. The task vectors start as
-        the embeddings of fields do.
+        Meta-learning is left out. Numeric fields enter the mean as their value times a vector.
 
     Differs from other implementations:
         The critics' probabilities are summed (MTReclib takes their mean, so that none can exceed 1/C), a gate has a hidden
@@ -168,9 +167,9 @@ class TaskVectors(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """As the embeddings of fields: N(0, 0.05)."""
+        """N(0, 1), as in MTReclib: with the 0.05 of fields' embeddings, tasks would begin with almost equal gates."""
         for vector in self.vectors:
-            nn.init.normal_(vector, std=EMBEDDING_STD)
+            nn.init.normal_(vector)
 
     def forward(self) -> Tensor:
         """(T, d)."""

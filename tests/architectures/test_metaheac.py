@@ -80,6 +80,11 @@ def test_reach() -> None:
     assert_reach(build("metaheac", C0), make_batch(C0, 64), expected)
 
 
+def test_vectors_start_with_deviation_one() -> None:
+    model = build("metaheac", C0, embedding_dim=512)
+    assert [vector.std().item() for vector in model.task_vectors.vectors] == pytest.approx([1.0, 1.0], rel=0.1)
+
+
 def test_tasks_with_equal_vectors_have_equal_outputs() -> None:
     model, batch = lively(), make_batch(C0, 8)
     assert not torch.allclose(model(batch)["like"], model(batch)["share"])
