@@ -245,7 +245,9 @@ def test_every_architecture_that_takes_the_task_learns_it(name: str, alone: bool
     schema = Schema(fields, (), (colour(), *others), user="user", item="item")
     reason = architectures.get(name).requires(schema)  # type: ignore[attr-defined]
     if reason is not None:
-        assert reason.startswith(("needs a chain", "needs a funnel", "needs binary tasks alone, and colour"))
+        assert reason.startswith(
+            ("needs a chain", "needs a funnel", "needs binary tasks alone, and colour", "needs tasks of one")
+        )
         return
     model = architectures.build(architectures.config(name), schema)
     initialise(model, 0)
