@@ -45,8 +45,10 @@ class ESCM2(Architecture):
     its $r$ is not used. The paper's weight of the loss on the joint is the trainer's weight of the child.
 
     The gradient of the first `dr` term with respect to $c$ is that of `ips`, because $d$ does not depend on $c$. The
-    second term adds that gradient times $2 (e - d)$. If the floor is above the true $p(\text{click})$, the best $d$ is
-    $e - (1 - \bar w) / (2 \bar w)$ and not $e$, with $\bar w$ the mean of $w$. This is so in the paper's form too.
+    second term adds that gradient times $2 (e - d)$. If the floor is above the true $p(\text{click})$, the mean
+    $\bar w$ of $w$ is below 1. The best $d$ is then not $e$ but $e - (1 - \bar w) / (2 \bar w)$, and the loss there is
+    $\lambda (e - (1 - \bar w)^2 / (4 \bar w))$. It is negative where clicks are rare, so use no weighting that takes the
+    logarithm of a loss. This is so in the published form; `detach_imputation` avoids it.
 
     All tasks reach the embedding and the experts. A child's output also reaches the gates and towers of its ancestors.
     The extra loss reaches the embedding, the experts, the child's gate and tower, and those of the imputation.
@@ -61,6 +63,8 @@ class ESCM2(Architecture):
         counterfactual_weight: Weight lambda of the extra loss; the paper uses 0.1 to 1, and 0.1 on Ali-CCP. 0: there is no
             extra loss, and this is ESMM on MMoE's experts.
         propensity_floor: Least propensity q. The paper uses 0.1.
+        detach_imputation: Under dr, train the child by the first term alone, whose gradient is then that of ips, and the
+            imputation by the second alone, which makes it unbiased. Our ablation.
         dropout: On every hidden layer of experts and towers.
 
     Shape:
@@ -88,6 +92,7 @@ class ESCM2(Architecture):
         tower_dims: tuple[int, ...] = (32,),
         counterfactual_weight: float = 0.1,
         propensity_floor: float = 0.1,
+        detach_imputation: bool = False,
         dropout: float = 0.0,
     ) -> None:
         super().__init__(schema)
@@ -97,6 +102,9 @@ class ESCM2(Architecture):
             raise ValueError(f"counterfactual_weight must be at least 0, found {counterfactual_weight}")
         if not 0 < propensity_floor <= 1:
             raise ValueError(f"propensity_floor must be above 0 and at most 1, found {propensity_floor}")
+        if detach_imputation and form != "dr":
+            raise ValueError(f"detach_imputation=true needs form=dr, which has an imputation; found form={form}")
+        self.detach_imputation = detach_imputation
         self.counterfactual_weight, self.propensity_floor = counterfactual_weight, propensity_floor
         self.embedding = FeatureEmbedding(schema, embedding_dim)
         self.experts = MLPs(num_experts, self.embedding.output_dim, expert_dims, dropout)
@@ -135,7 +143,9 @@ class ESCM2(Architecture):
             logit_B = logits[child.name]
             error_B = F.binary_cross_entropy_with_logits(logit_B, bought_B.to(logit_B), reduction="none")
             weight_B = clicked_B / outputs[parent.name].detach().sigmoid().clamp(min=self.propensity_floor)
-            risk_B = doubly_robust(error_B, imputed[child.name], weight_B) if self.imputes else weight_B * error_B
+            risk_B = weight_B * error_B
+            if self.imputes:
+                risk_B = doubly_robust(error_B, imputed[child.name], weight_B, detach=self.detach_imputation)
             risk = (risk_B * observed_B).sum() / observed_B.sum().clamp(min=1)
             auxiliaries[f"counterfactual_{child.name}"] = Auxiliary(self.counterfactual_weight * risk, child.name)
         return outputs, auxiliaries
@@ -150,13 +160,14 @@ class ESCM2(Architecture):
         }
 
 
-def doubly_robust(error_B: Tensor, imputed_B: Tensor, weight_B: Tensor) -> Tensor:
+def doubly_robust(error_B: Tensor, imputed_B: Tensor, weight_B: Tensor, *, detach: bool) -> Tensor:
     """(B,) imputed errors, corrected where the error is known, and the squares that train the imputation.
 
     Args:
         error_B: The errors; where the weight is 0, they are not used.
         imputed_B: What the imputation takes for the errors.
         weight_B: 1 / propensity on clicked rows, 0 on others.
+        detach: Keep the first term from the imputation and the squares from the errors.
     """
-    missed_B = error_B - imputed_B
-    return imputed_B + weight_B * missed_B + weight_B * missed_B.square()
+    assumed_B, known_B = (imputed_B.detach(), error_B.detach()) if detach else (imputed_B, error_B)
+    return assumed_B + weight_B * (error_B - assumed_B) + weight_B * (known_B - imputed_B).square()

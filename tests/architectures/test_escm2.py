@@ -57,16 +57,18 @@ def by_hand(model: Architecture, batch: Batch) -> tuple[dict[str, Tensor], Tenso
                 risk = weight * error
                 if model.imputes:
                     imputed = tower(model.imputation_towers, model.imputation_gates[t - 1], t - 1)
-                    risk = imputed + weight * (error - imputed) + weight * (error - imputed) ** 2
+                    first, second = (imputed.detach(), error.detach()) if model.detach_imputation else (imputed, error)
+                    risk = first + weight * (error - first) + weight * (second - imputed) ** 2
                 loss = loss + model.counterfactual_weight * risk
             probabilities[task].append(joint)
             parent, clicked = joint, labels[t]
     return {task: torch.stack(values).logit() for task, values in probabilities.items()}, loss / len(batch)
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_it_is_its_equations_row_by_row(form: Form) -> None:
-    model, batch = lively(form, counterfactual_weight=0.7, **SMALL), make_batch(CHAIN, 12)
+@pytest.mark.parametrize(("form", "detaches"), [("ips", False), ("dr", False), ("dr", True)])
+def test_it_is_its_equations_row_by_row(form: Form, detaches: bool) -> None:
+    model = lively(form, counterfactual_weight=0.7, detach_imputation=detaches, **SMALL)
+    batch = make_batch(CHAIN, 12)
     model.propensity_floor = model(batch)["click"].sigmoid().median().item()  # some rows below it, some above
     assert_is_loop(model, batch, by_hand)
 
@@ -150,22 +152,26 @@ def test_to_the_conversion_the_first_term_of_dr_is_ips() -> None:
     error, imputed = torch.rand(2, 50, dtype=torch.float64)
     weight = torch.where(torch.rand(50) < 0.3, 10 * torch.rand(50), 0.0).double()
     error.requires_grad_()
-    both = doubly_robust(error, imputed, weight)
-    squares = weight * (error - imputed) ** 2
-    (found,) = torch.autograd.grad((both - squares).sum(), error)
+    both = doubly_robust(error, imputed, weight, detach=False)
+    (found,) = torch.autograd.grad((both - weight * (error - imputed) ** 2).sum(), error, retain_graph=True)
     torch.testing.assert_close(found, weight)
-    (found,) = torch.autograd.grad(doubly_robust(error, imputed, weight).sum(), error)
+    (found,) = torch.autograd.grad(both.sum(), error)
     torch.testing.assert_close(found, weight * (1 + 2 * (error - imputed)).detach())
+    (found,) = torch.autograd.grad(doubly_robust(error, imputed, weight, detach=True).sum(), error)
+    torch.testing.assert_close(found, weight)
 
 
-@pytest.mark.parametrize(("rate", "expected"), [(0.25, 0.7), (0.04, 0.7 - 0.6 / 0.8)])
-def test_a_floor_above_the_rate_moves_the_best_imputation(rate: float, expected: float) -> None:
-    """The mean of the weights is rate / max(rate, 0.1), and the true error 0.7."""
+@pytest.mark.parametrize(("rate", "detaches", "best"), [(0.25, False, 0.7), (0.04, False, -0.05), (0.04, True, 0.7)])
+def test_a_floor_above_the_rate_moves_the_best_imputation(rate: float, detaches: bool, best: float) -> None:
+    """The mean of the weights is 1 or 0.4, the true error 0.7: 0.7 - 0.6 / 0.8 is -0.05."""
     weight = torch.zeros(100, dtype=torch.float64)
     weight[: round(100 * rate)] = 1 / max(rate, 0.1)
-    imputed = torch.linspace(-1, 1, 2001, dtype=torch.float64)
-    risks = doubly_robust(torch.tensor(0.7, dtype=torch.float64), imputed[:, None], weight).mean(dim=1)
-    assert imputed[risks.argmin()].item() == pytest.approx(expected, abs=1e-3)
+    error, imputed = torch.tensor(0.7).double(), torch.tensor(best).double().requires_grad_()
+    risk = doubly_robust(error, imputed, weight, detach=detaches).mean()
+    (gradient,) = torch.autograd.grad(risk, imputed)
+    assert gradient.item() == pytest.approx(0, abs=1e-7)
+    if best < 0:
+        assert risk.item() == pytest.approx(0.7 - 0.6**2 / 1.6)
 
 
 def test_labels_of_rows_without_a_click_are_not_used() -> None:
@@ -226,6 +232,7 @@ def test_a_task_outside_the_funnel_has_its_towers_output() -> None:
         ({"counterfactual_weight": -1.0}, "counterfactual_weight must be at least 0, found -1"),
         ({"propensity_floor": 0.0}, "propensity_floor must be above 0 and at most 1, found 0"),
         ({"propensity_floor": 1.5}, "propensity_floor must be above 0 and at most 1, found 1.5"),
+        ({"detach_imputation": True}, "detach_imputation=true needs form=dr, .* found form=ips"),
         ({"form": "both"}, "form='both' is not known; known: ips, dr"),
     ],
 )
