@@ -13,7 +13,7 @@ from architectures.layers import FeatureEmbedding, MLPs, Towers, Units
 
 
 @register("dbmtl")
-class DBMTL(Architecture):
+class DeepBayesianMTL(Architecture):
     r"""Deep Bayesian multi-target learning: a task also reads the hidden layers of the tasks that it depends on.
 
     Wang, Ji, Liu, Zhao: Deep Bayesian Multi-Target Learning for Recommender Systems, 2019, arXiv 1902.09154. The tasks

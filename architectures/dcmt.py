@@ -29,8 +29,8 @@ class DCMT(Architecture):
     join the loss of the child:
 
     $$
-    \mu \frac{\sum_{o = 1} e / q}{\sum_{o = 1} 1 / q}, \qquad
-    \mu \frac{\sum_{o = 0} e^* / (1 - q)}{\sum_{o = 0} 1 / (1 - q)}, \qquad
+    \mu \frac{\sum_{o = 1} (e / q)}{\sum_{o = 1} (1 / q)}, \qquad
+    \mu \frac{\sum_{o = 0} (e^* / (1 - q))}{\sum_{o = 0} (1 / (1 - q))}, \qquad
     \lambda \operatorname{mean} |1 - \sigma(c) - \sigma(c^*)|
     $$
 

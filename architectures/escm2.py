@@ -20,7 +20,7 @@ from architectures.layers import FeatureEmbedding, MLPs, Towers, make_gates
 class ESCM2(Architecture):
     r"""Entire space counterfactual model: ESMM, and a loss on the conversion given the click that corrects for who clicks.
 
-    Wang, Chang, Liu, Huang, Chen, Yu, Li, Chu: ESCM$^2$: Entire Space Counterfactual Multi-Task Model for Post-Click
+    Wang, Chang, Liu, Huang, Chen, Yu, Li, Chu: ESCM2: Entire Space Counterfactual Multi-Task Model for Post-Click
     Conversion Rate Estimation, SIGIR 2022, arXiv 2204.05125. As in ESMM, on MMoE's experts:
 
     $$

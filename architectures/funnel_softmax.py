@@ -42,7 +42,7 @@ class FunnelSoftmax(Architecture):
     The losses of the tasks of a funnel sum to its negative log likelihood. The share of task $k$, with $o$ the labels, is
 
     $$
-    L_k = -\operatorname{mean} \log p(o_k \mid o_1, \dots, o_{k-1}, x)
+    L_k = -\operatorname{mean}\big(\log p(o_k \mid o_1, \dots, o_{k-1}, x)\big)
     $$
 
     - $x$ (D,): the embedded input; $f$: the bottom, an MLP with ReLU after its last layer too;
@@ -57,8 +57,8 @@ class FunnelSoftmax(Architecture):
     Siblings (two tasks given the same one) have a cell for every combination of theirs, and need not be independent.
     Every funnel of the schema has a softmax of its own. A task outside has a tower as in shared_bottom.
 
-    All tasks reach the embedding and the bottom. The tasks of a funnel reach the whole tower of it. Another tower belongs
-    to one task.
+    All tasks reach the embedding and the bottom. All tasks of a funnel reach its whole tower. Another tower belongs to one
+    task.
 
     Args:
         schema: Fields and tasks; at least one task must be given another, and both must be binary.
