@@ -8,9 +8,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from architectures import Architecture, Batch, Schema, register
-from architectures.funnel import and_logit
+from architectures.funnel import joint_logits, lacks_funnel
 from architectures.layers import FeatureEmbedding, MLPs, Towers
-from benchmark.kinds import KINDS
 
 
 @register("esmm")
@@ -72,21 +71,10 @@ class ESMM(Architecture):
     @classmethod
     def requires(cls, schema: Schema) -> str | None:
         """See `Architecture.requires`."""
-        children = [task for task in schema.tasks if task.given is not None]
-        if not children:
-            return "needs a funnel: a task that is given another"
-        for task in children:  # whose parents are binary in any schema
-            # E[value | exposure] = p(parent) * value holds where 0 is "nothing happened", not in standardised units
-            if not KINDS[task.kind].is_binary:
-                return f"needs a funnel of binary tasks, and {task.name!r} is not binary"
-        return None
+        return lacks_funnel(schema)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """See `Architecture.forward`."""
         (first_BTH,) = self.embedding(batch).linear(self.hidden.first)
-        outputs: dict[str, Tensor] = self.towers(self.hidden.after_first(first_BTH))
-        for task in self.schema.tasks:  # a parent comes before its children
-            if task.given is not None:
-                parent = outputs[task.given].detach() if self.detach_parent else outputs[task.given]
-                outputs[task.name] = and_logit(parent, outputs[task.name])
-        return outputs
+        logits = self.towers(self.hidden.after_first(first_BTH))
+        return joint_logits(self.schema, logits, detach_parent=self.detach_parent)
