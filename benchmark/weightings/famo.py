@@ -88,11 +88,11 @@ class FAMO(LossWeighting):
         among_T = taking_part(losses_T, active_T)
         self.among_T.copy_(among_T)
         # the softmax of xi - log L: the same weights, whose sum cannot underflow
-        weights_T = softmax_among(self.logits_T - torch.log(losses_T.detach() + SMALLEST), among_T)
+        weights_T = softmax_among(self.logits_T - _log(losses_T.detach()), among_T)
         return (weights_T * losses_T).sum()
 
     def after_step(self, losses_T: Tensor, recompute: Callable[[], Tensor]) -> None:
-        fall_T = torch.log(losses_T + SMALLEST) - torch.log(recompute() + SMALLEST)
+        fall_T = _log(losses_T) - _log(recompute())
         fall_T = torch.where(self.among_T, fall_T, 0.0)
         shares_T = softmax_among(self.logits_T, self.among_T)
         gradient_T = shares_T * (fall_T - (shares_T * fall_T).sum())
@@ -108,3 +108,8 @@ class FAMO(LossWeighting):
         root_T = (self.second_T / (1 - beta_2**self.updates_T)).sqrt()
         # 0 / 0 where there was no update yet: such a task did not take part
         self.logits_T.sub_(torch.where(took_T, self.learning_rate * mean_T / (root_T + EPSILON), 0.0))
+
+
+def _log(losses_T: Tensor) -> Tensor:
+    """The logarithm, of the smallest number where a loss is not positive: one with an auxiliary loss may be negative."""
+    return torch.log(losses_T.clamp(min=0) + SMALLEST)

@@ -28,7 +28,8 @@ def test_a_paper_in_short(docstring: str | None, expected: str) -> None:
 def test_every_method_has_its_paper_in_the_list(registry: object) -> None:
     assert registry in (architectures, weightings)
     for name in registry.names():  # type: ignore[attr-defined]
-        assert facts(registry.get(name))["paper"], name  # type: ignore[attr-defined]
+        # the control that no paper runs says so
+        assert facts(registry.get(name)).get("paper") or name == "funnel_softmax", name  # type: ignore[attr-defined]
 
 
 def test_a_list_of_weightings_has_their_cost_and_names_are_what_a_sweep_takes() -> None:
