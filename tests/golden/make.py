@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from benchmark.contracts.toys import SCHEMAS, build, make_batch, training_loss
+from benchmark.seeding import seeded
 from benchmark.settings.registry import architectures
 
 FILE = Path(__file__).with_name("losses.json")
@@ -27,7 +28,8 @@ def losses(name: str) -> list[float]:
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     values = []
     for step in range(STEPS):
-        loss = training_loss(model, make_batch(schema, 64, seed=step))
+        with seeded(step, "noise"):  # for models that draw some in training
+            loss = training_loss(model, make_batch(schema, 64, seed=step))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
