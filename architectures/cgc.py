@@ -1,19 +1,23 @@
 """CGC: customized gate control.
 
-Axes: B batch, D input, E experts, N experts that a task's gate sees, H hidden, T tasks.
+Axes: B batch, D input, E experts, N experts that a task's gate sees, H hidden, O outputs of a gate's
+Linear, T tasks.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from architectures import Architecture, Batch, Schema, register
-from architectures.layers import FeatureEmbedding, MLPs, Towers, make_gates
+from architectures import Batch, Schema, register
+from architectures.gates import Gated, Gates
+from architectures.layers import FeatureEmbedding, MLPs, Towers
 
 
 @register("cgc")
-class CGC(Architecture):
+class CGC(Gated):
     r"""Customized gate control: every task mixes experts of its own with shared ones, and sees no other task's experts.
 
     Tang, Liu, Zhao, Gong: Progressive Layered Extraction (PLE): A Novel Multi-Task Learning (MTL) Model for
@@ -39,6 +43,7 @@ class CGC(Architecture):
         num_task_experts: Experts of each task. 0 is MMoE.
         tower_dims: Hidden widths of a tower.
         dropout: On every hidden layer of experts and towers.
+        options: Those of `Gated`: which gate, and `gate_dropout`.
 
     Shape:
         batch of B rows -> {task: (B,)}.
@@ -62,8 +67,9 @@ class CGC(Architecture):
         num_task_experts: int = 4,
         tower_dims: tuple[int, ...] = (32,),
         dropout: float = 0.0,
+        **options: Any,
     ) -> None:
-        super().__init__(schema)
+        super().__init__(schema, **options)
         if min(num_shared_experts, num_task_experts) < 0 or num_shared_experts + num_task_experts < 2:
             raise ValueError(
                 "num_shared_experts and num_task_experts must be at least 0 and together at least 2 (a gate over one "
@@ -75,7 +81,7 @@ class CGC(Architecture):
         width = self.embedding.output_dim
         # task by task, the shared ones last
         self.experts = MLPs(num_tasks * num_task_experts + num_shared_experts, width, expert_dims, dropout)
-        self.task_gates = make_gates(num_tasks, width, num_seen)
+        self.task_gates = Gates(num_tasks, width, num_seen, self.gate_options)
         self.towers = Towers(schema.tasks, self.experts.output_dim, tower_dims, dropout)
         self.register_buffer("own_TT1", torch.eye(num_tasks).unsqueeze(2), persistent=False)
 
@@ -83,13 +89,14 @@ class CGC(Architecture):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """See `Architecture.forward`."""
-        first_BEH, gates_BTN = self.embedding(batch).linear(self.experts.first, self.task_gates)
-        return self.towers(self._over_all(gates_BTN.softmax(dim=2)) @ self.experts.after_first(first_BEH))
+        first_BEH, gates_BTO = self.embedding(batch).linear(self.experts.first, self.task_gates)
+        weights_BTE = self._over_all(self.task_gates.weights(gates_BTO))
+        return self.towers(weights_BTE @ self.experts.after_first(first_BEH))
 
     def gates(self, batch: Batch) -> dict[str, dict[str, Tensor]]:
         """See `Architecture.gates`."""
-        (gates_BTN,) = self.embedding(batch).linear(self.task_gates)
-        weights_BTN = gates_BTN.softmax(dim=2)
+        (gates_BTO,) = self.embedding(batch).linear(self.task_gates)
+        weights_BTN = self.task_gates.weights(gates_BTO)
         shared = [f"shared {e}" for e in range(self.num_shared_experts)]
         return {
             task: dict(

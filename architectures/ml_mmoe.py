@@ -1,19 +1,23 @@
 """ML-MMoE: multi-level MMoE.
 
-Axes: B batch, D input, E experts of a level, H hidden, T tasks, L levels.
+Axes: B batch, D input, E experts of a level, H hidden, T tasks, L levels, O outputs of a
+gate's Linear.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch.nn.functional as F
 from torch import Tensor
 
-from architectures import Architecture, Batch, Schema, register
-from architectures.layers import FeatureEmbedding, MLPs, Towers, Units, batched_linear, make_gates
+from architectures import Batch, Schema, register
+from architectures.gates import Gated, Gates
+from architectures.layers import FeatureEmbedding, MLPs, Towers, Units, batched_linear
 
 
 @register("ml_mmoe")
-class MLMMoE(Architecture):
+class MLMMoE(Gated):
     r"""Multi-level MMoE: experts of a higher level read mixtures of the lower experts, through gates on the input.
 
     A baseline of Tang, Liu, Zhao, Gong: Progressive Layered Extraction (PLE): A Novel Multi-Task Learning (MTL) Model
@@ -40,6 +44,7 @@ class MLMMoE(Architecture):
         level_dims: Width of the experts (one layer each) of every level.
         tower_dims: Hidden widths of a tower.
         dropout: On every hidden layer of experts and towers.
+        options: Those of `Gated`: which gate, and `gate_dropout`.
 
     Shape:
         batch of B rows -> {task: (B,)}.
@@ -60,8 +65,9 @@ class MLMMoE(Architecture):
         level_dims: tuple[int, ...] = (64, 64),
         tower_dims: tuple[int, ...] = (32,),
         dropout: float = 0.0,
+        **options: Any,
     ) -> None:
-        super().__init__(schema)
+        super().__init__(schema, **options)
         if num_experts < 2:
             raise ValueError(f"num_experts must be at least 2, found {num_experts}; with one expert, use shared_bottom")
         if not level_dims or min(level_dims) < 1:
@@ -69,24 +75,24 @@ class MLMMoE(Architecture):
         self.embedding = FeatureEmbedding(schema, embedding_dim)
         width = self.embedding.output_dim
         self.experts = MLPs(num_experts, width, level_dims, dropout)  # a layer is a level
-        self.expert_gates = Units(make_gates(num_experts, width, num_experts) for _ in level_dims[1:])
-        self.task_gates = make_gates(len(schema.tasks), width, num_experts)
+        self.expert_gates = Units(Gates(num_experts, width, num_experts, self.gate_options) for _ in level_dims[1:])
+        self.task_gates = Gates(len(schema.tasks), width, num_experts, self.gate_options)
         self.towers = Towers(schema.tasks, level_dims[-1], tower_dims, dropout)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """See `Architecture.forward`."""
-        experts_BEH, *lower, tasks_BTE = self.embedding(batch).linear(
+        experts_BEH, *lower, tasks_BTO = self.embedding(batch).linear(
             self.experts.first, *self.expert_gates, self.task_gates
         )
-        for gates_BEE, units in zip(lower, list(self.experts.layers)[1:], strict=True):
-            inputs_BEH = gates_BEE.softmax(dim=2) @ self._activated(experts_BEH)
+        for gates, gates_BEO, units in zip(self.expert_gates, lower, list(self.experts.layers)[1:], strict=True):
+            inputs_BEH = gates.weights(gates_BEO) @ self._activated(experts_BEH)
             experts_BEH = batched_linear(units, inputs_BEH)
-        return self.towers(tasks_BTE.softmax(dim=2) @ self._activated(experts_BEH))
+        return self.towers(self.task_gates.weights(tasks_BTO) @ self._activated(experts_BEH))
 
     def gates(self, batch: Batch) -> dict[str, dict[str, Tensor]]:
         """See `Architecture.gates`: the gates of the last level."""
-        (gates_BTE,) = self.embedding(batch).linear(self.task_gates)
-        weights_BTE = gates_BTE.softmax(dim=2)
+        (gates_BTO,) = self.embedding(batch).linear(self.task_gates)
+        weights_BTE = self.task_gates.weights(gates_BTO)
         return {
             task: {f"expert {e}": weights_BTE[:, t, e] for e in range(weights_BTE.shape[2])}
             for t, task in enumerate(self.schema.task_names)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from architectures import Architecture
+from architectures.gates import DSelectK, Gate
 from benchmark.rows import Batch
 
 Loop = Callable[[Architecture, Tensor], list[Tensor]]
@@ -45,11 +47,34 @@ def unit(model: nn.Module, number: int) -> list[nn.Linear]:
     return [layer[number] for layer in model.layers]
 
 
-def softmax_mix(gate: nn.Linear, x: Tensor, experts: Sequence[Tensor]) -> Tensor:
-    """Experts (H,) weighed by a softmax gate that reads x."""
-    scores = [(row * x).sum().exp() for row in gate.weight]
-    assert len(scores) == len(experts)
-    return sum((score / sum(scores) * expert for score, expert in zip(scores, experts, strict=True)), x.new_zeros(()))
+def mix(gate: Gate, x: Tensor, experts: Sequence[Tensor]) -> Tensor:
+    """Experts (H,) weighed by a gate that reads x."""
+    weights = dselect_k(gate, x, len(experts)) if isinstance(gate, DSelectK) else softmax(gate.weight @ x)
+    return sum((weight * expert for weight, expert in zip(weights, experts, strict=True)), x.new_zeros(()))
+
+
+def softmax(scores: Tensor) -> list[Tensor]:
+    """One score at a time."""
+    return [score.exp() / sum(other.exp() for other in scores) for score in scores]
+
+
+def dselect_k(gate: DSelectK, x: Tensor, num_experts: int) -> list[Tensor]:
+    """One selector, one code and one bit at a time; codes without an expert belong to the first experts."""
+    k, m, gamma = gate.k, math.ceil(math.log2(num_experts)), gate.gamma
+    outputs = [row @ x + bias for row, bias in zip(gate.weight, gate.bias, strict=True)]
+    shares, weights = softmax(torch.stack(outputs[k * m :])), [x.new_zeros(())] * num_experts
+    for i, share in enumerate(shares):
+        bits = []
+        for z in outputs[i * m : (i + 1) * m]:
+            smooth = -2 * z**3 / gamma**3 + 3 * z / (2 * gamma) + 0.5
+            bits.append(z * 0 if z <= -gamma / 2 else z * 0 + 1 if z >= gamma / 2 else smooth)
+        for code in range(2**m):
+            product = share
+            for written, bit in zip(f"{code:0{m}b}", bits, strict=True):
+                product = product * (bit if written == "1" else 1 - bit)
+            expert = code if code < num_experts else code - num_experts
+            weights[expert] = weights[expert] + product
+    return weights
 
 
 def tower(model: Architecture, number: int, x: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from architectures import Architecture
 from benchmark.contracts.toys import build, make_batch
-from tests.architectures.loops import assert_is_its_loop, mlp, softmax_mix, tower, unit
+from tests.architectures.loops import assert_is_its_loop, mix, mlp, tower, unit
 from tests.toys import C0, assert_equal_outputs, assert_reach, count_parameters, swap_two
 
 SMALL: dict[str, Any] = {
@@ -23,7 +23,7 @@ def by_loop(model: Architecture, x: Tensor) -> list[Tensor]:
     for t in range(num_tasks):
         seen = [t * own + e for e in range(own)] + shared
         experts = [mlp(unit(model.experts, e), x) for e in seen]
-        outputs.append(tower(model, t, softmax_mix(model.task_gates[t], x, experts)))
+        outputs.append(tower(model, t, mix(model.task_gates[t], x, experts)))
     return outputs
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from architectures import Architecture
 from benchmark.contracts.toys import build, make_batch
-from tests.architectures.loops import assert_is_its_loop, mlp, softmax_mix, tower
+from tests.architectures.loops import assert_is_its_loop, mix, mlp, tower
 from tests.toys import C0, assert_equal_outputs, assert_reach, count_parameters, swap_two
 
 SMALL: dict[str, Any] = {"embedding_dim": 8, "num_experts": 4, "level_dims": (16, 12), "tower_dims": (8,)}
@@ -20,9 +20,9 @@ def by_loop(model: Architecture, x: Tensor) -> list[Tensor]:
     experts = [mlp([layer], x) for layer in first]
     for gates, layers in zip(model.expert_gates, upper, strict=True):
         experts = [
-            mlp([layer], softmax_mix(gate, x, experts)) for gate, layer in zip(gates, layers, strict=True)
+            mlp([layer], mix(gate, x, experts)) for gate, layer in zip(gates, layers, strict=True)
         ]  # fmt: skip
-    return [tower(model, t, softmax_mix(gate, x, experts)) for t, gate in enumerate(model.task_gates)]
+    return [tower(model, t, mix(gate, x, experts)) for t, gate in enumerate(model.task_gates)]
 
 
 @pytest.mark.parametrize("level_dims", [(16,), (16, 12), (16, 12, 10)])
