@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from architectures import Architecture, Auxiliary, Batch, Schema, register
-from architectures.layers import EMBEDDING_STD, FeatureEmbedding, Towers, Units, batched_linear
+from architectures.layers import EMBEDDING_STD, FeatureEmbedding, Towers, Units
 
 # hard concrete: temperature, and the ends of the interval that is clipped to [0, 1]; the usual values of Louizos et al.
 TEMPERATURE, LOW, HIGH = 2 / 3, -0.1, 1.1
@@ -115,10 +115,11 @@ class MSSM(Architecture):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """See `Architecture.forward`."""
         fields_BFd = self._fields(batch)
-        selecting_SFd = torch.stack([selection.weight for selection in self.selections])
-        weights_BSF = torch.einsum("bfd,sfd->bsf", fields_BFd, selecting_SFd).tanh().relu()
-        selected_BSI = (weights_BSF.unsqueeze(3) * fields_BFd.unsqueeze(1)).flatten(2)
-        units_BSH: Tensor = self.dropout(F.relu(batched_linear(self.first, selected_BSI)))
+        # one sub-network after another: all their selected fields at once do not fit in the cache, which costs more
+        first_BSH = torch.stack(
+            [layer(select(fields_BFd)) for select, layer in zip(self.selections, self.first, strict=True)], dim=1
+        )
+        units_BSH: Tensor = self.dropout(F.relu(first_BSH))
         for readers in self.levels:
             weight_RHI = torch.stack([reader.matrix() for reader in readers])
             read_BX = F.linear(units_BSH.flatten(1), weight_RHI.flatten(0, 1))  # all readers in one product
@@ -160,7 +161,7 @@ class NumberEmbedding(nn.Module):
 
 
 class FieldSelection(nn.Module):
-    """What one sub-network asks of a field's embedding: weight (F, d)."""
+    """The fields that one sub-network selects on each row, by their embeddings' products with its weight (F, d)."""
 
     def __init__(self, num_fields: int, dim: int) -> None:
         super().__init__()
@@ -170,6 +171,11 @@ class FieldSelection(nn.Module):
     def reset_parameters(self) -> None:
         """The product with an embedding starts at a standard deviation of 1."""
         nn.init.normal_(self.weight, std=1 / (EMBEDDING_STD * math.sqrt(self.weight.shape[1])))
+
+    def forward(self, fields_BFd: Tensor) -> Tensor:
+        """(B, F, d) -> (B, F d), side by side, each times its weight in [0, 1)."""
+        weights_BF = (fields_BFd * self.weight).sum(dim=2).tanh().relu()
+        return (weights_BF.unsqueeze(2) * fields_BFd).flatten(1)
 
 
 class Connections(nn.Module):
