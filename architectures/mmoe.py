@@ -1,18 +1,21 @@
 """MMoE: multi-gate mixture of experts.
 
-Axes: B batch, D input, E experts, H hidden, T tasks.
+Axes: B batch, D input, E experts, H hidden, T tasks, O outputs of a gate's Linear.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 
-from architectures import Architecture, Batch, Schema, register
-from architectures.layers import FeatureEmbedding, MLPs, Towers, make_gates
+from architectures import Batch, Schema, register
+from architectures.gates import Gated, Gates
+from architectures.layers import FeatureEmbedding, MLPs, Towers
 
 
 @register("mmoe")
-class MMoE(Architecture):
+class MMoE(Gated):
     r"""Multi-gate mixture of experts: every task mixes the common experts with a gate of its own.
 
     Ma, Zhao, Yi, Chen, Hong, Chi: Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts,
@@ -34,6 +37,7 @@ class MMoE(Architecture):
         expert_dims: Layer widths of an expert.
         tower_dims: Hidden widths of a tower.
         dropout: On every hidden layer of experts and towers.
+        options: Those of `Gated`: which gate, and `gate_dropout`.
 
     Shape:
         batch of B rows -> {task: (B,)}.
@@ -52,26 +56,27 @@ class MMoE(Architecture):
         expert_dims: tuple[int, ...] = (64,),
         tower_dims: tuple[int, ...] = (32,),
         dropout: float = 0.0,
+        **options: Any,
     ) -> None:
-        super().__init__(schema)
+        super().__init__(schema, **options)
         if num_experts < 2:
             raise ValueError(f"num_experts must be at least 2, found {num_experts}; with one expert, use shared_bottom")
         self.embedding = FeatureEmbedding(schema, embedding_dim)
         self.experts = MLPs(num_experts, self.embedding.output_dim, expert_dims, dropout)
-        self.task_gates = make_gates(len(schema.tasks), self.embedding.output_dim, num_experts)
+        self.task_gates = Gates(len(schema.tasks), self.embedding.output_dim, num_experts, self.gate_options)
         self.towers = Towers(schema.tasks, self.experts.output_dim, tower_dims, dropout)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """See `Architecture.forward`."""
-        first_BEH, gates_BTE = self.embedding(batch).linear(self.experts.first, self.task_gates)
+        first_BEH, gates_BTO = self.embedding(batch).linear(self.experts.first, self.task_gates)
         experts_BEH = self.experts.after_first(first_BEH)
-        mixed_BTH = gates_BTE.softmax(dim=-1) @ experts_BEH
+        mixed_BTH = self.task_gates.weights(gates_BTO) @ experts_BEH
         return self.towers(mixed_BTH)
 
     def gates(self, batch: Batch) -> dict[str, dict[str, Tensor]]:
         """See `Architecture.gates`."""
-        (gates_BTE,) = self.embedding(batch).linear(self.task_gates)
-        weights_BTE = gates_BTE.softmax(dim=-1)
+        (gates_BTO,) = self.embedding(batch).linear(self.task_gates)
+        weights_BTE = self.task_gates.weights(gates_BTO)
         return {
             task: {f"expert {e}": weights_BTE[:, t, e] for e in range(weights_BTE.shape[2])}
             for t, task in enumerate(self.schema.task_names)

@@ -1,19 +1,22 @@
 """OMoE: one-gate mixture of experts.
 
-Axes: B batch, D input, E experts, H hidden, T tasks.
+Axes: B batch, D input, E experts, H hidden, T tasks, O outputs of the gate's Linear.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from architectures import Architecture, Batch, Schema, register
-from architectures.layers import FeatureEmbedding, MLPs, Towers, make_gates
+from architectures import Batch, Schema, register
+from architectures.gates import Gated, Gates
+from architectures.layers import FeatureEmbedding, MLPs, Towers
 
 
 @register("omoe")
-class OMoE(Architecture):
+class OMoE(Gated):
     r"""One-gate mixture of experts: common experts, mixed once for all tasks.
 
     Ma, Zhao, Yi, Chen, Hong, Chi: Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts,
@@ -38,6 +41,7 @@ class OMoE(Architecture):
         expert_dims: Layer widths of an expert.
         tower_dims: Hidden widths of a tower.
         dropout: On every hidden layer of experts and towers.
+        options: Those of `Gated`: which gate, and `gate_dropout`.
 
     Shape:
         batch of B rows -> {task: (B,)}.
@@ -56,25 +60,26 @@ class OMoE(Architecture):
         expert_dims: tuple[int, ...] = (64,),
         tower_dims: tuple[int, ...] = (32,),
         dropout: float = 0.0,
+        **options: Any,
     ) -> None:
-        super().__init__(schema)
+        super().__init__(schema, **options)
         if num_experts < 2:
             raise ValueError(f"num_experts must be at least 2, found {num_experts}; with one expert, use shared_bottom")
         self.embedding = FeatureEmbedding(schema, embedding_dim)
         self.experts = MLPs(num_experts, self.embedding.output_dim, expert_dims, dropout)
-        (self.gate,) = make_gates(1, self.embedding.output_dim, num_experts)
+        (self.gate,) = Gates(1, self.embedding.output_dim, num_experts, self.gate_options)
         self.towers = Towers(schema.tasks, self.experts.output_dim, tower_dims, dropout)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """See `Architecture.forward`."""
-        first_BEH, gate_BE = self.embedding(batch).linear(self.experts.first, self.gate)
+        first_BEH, gate_BO = self.embedding(batch).linear(self.experts.first, self.gate)
         experts_BEH = self.experts.after_first(first_BEH)
-        mixed_BH = torch.einsum("be,beh->bh", gate_BE.softmax(dim=-1), experts_BEH)
+        mixed_BH = torch.einsum("be,beh->bh", self.gate.weights(gate_BO), experts_BEH)
         return self.towers(mixed_BH.unsqueeze(1).expand(-1, len(self.schema.tasks), -1))
 
     def gates(self, batch: Batch) -> dict[str, dict[str, Tensor]]:
         """See `Architecture.gates`."""
-        (gate_BE,) = self.embedding(batch).linear(self.gate)
-        weights_BE = gate_BE.softmax(dim=-1)
+        (gate_BO,) = self.embedding(batch).linear(self.gate)
+        weights_BE = self.gate.weights(gate_BO)
         names = "+".join(self.schema.task_names)
         return {names: {f"expert {e}": weights_BE[:, e] for e in range(weights_BE.shape[1])}}

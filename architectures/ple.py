@@ -1,21 +1,24 @@
 """PLE: progressive layered extraction; with one level, CGC: customized gate control.
 
 Axes: B batch, D input, T tasks, U units (one per task and, last, the shared one). In a level: E experts, N experts that a
-task's gate sees, I input width, H hidden width.
+task's gate sees, I input width, H hidden width, O outputs of a gate's Linear.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from architectures import Architecture, Batch, Schema, register
-from architectures.layers import Embedded, FeatureEmbedding, Towers, Units, batched_linear, make_gates
+from architectures import Batch, Schema, register
+from architectures.gates import Gated, GateOptions, Gates
+from architectures.layers import Embedded, FeatureEmbedding, Towers, Units, batched_linear
 
 
 @register("ple")
-class PLE(Architecture):
+class PLE(Gated):
     r"""Progressive layered extraction: levels of experts, some shared and some belonging to one task.
 
     Tang, Liu, Zhao, Gong: Progressive Layered Extraction (PLE): A Novel Multi-Task Learning (MTL) Model for
@@ -45,6 +48,7 @@ class PLE(Architecture):
         num_task_experts: Experts of each task on a level. 0 with one level is MMoE.
         tower_dims: Hidden widths of a tower.
         dropout: On every hidden layer of experts and towers.
+        options: Those of `Gated`: which gate, and `gate_dropout`.
 
     Shape:
         batch of B rows -> {task: (B,)}.
@@ -65,8 +69,9 @@ class PLE(Architecture):
         num_task_experts: int = 4,
         tower_dims: tuple[int, ...] = (32,),
         dropout: float = 0.0,
+        **options: Any,
     ) -> None:
-        super().__init__(schema)
+        super().__init__(schema, **options)
         if not level_dims or min(level_dims) < 1:
             raise ValueError(f"level_dims must be at least one width of at least 1, found {tuple(level_dims)}")
         if min(num_shared_experts, num_task_experts) < 0 or num_shared_experts + num_task_experts < 2:
@@ -85,6 +90,7 @@ class PLE(Architecture):
                 num_shared_experts=num_shared_experts,
                 has_shared_gate=num_shared_experts > 0 and j + 1 < len(level_dims),
                 dropout=dropout,
+                gate_options=self.gate_options,
             )
             for j in range(len(level_dims))
         )
@@ -125,6 +131,7 @@ class Level(nn.Module):
         num_shared_experts: Shared experts.
         has_shared_gate: Is there a shared stream above this level?
         dropout: On the experts.
+        gate_options: The architecture's.
     """
 
     def __init__(
@@ -137,6 +144,7 @@ class Level(nn.Module):
         num_shared_experts: int,
         has_shared_gate: bool,
         dropout: float,
+        gate_options: GateOptions,
     ) -> None:
         super().__init__()
         self.output_dim, self.num_tasks = output_dim, num_tasks
@@ -147,8 +155,8 @@ class Level(nn.Module):
         self.experts_of = [range(t * num_task_experts, (t + 1) * num_task_experts) for t in range(num_tasks)]
         self.experts_of.append(range(num_own, num_experts))
         self.experts = Units(nn.Linear(input_dim, output_dim) for _ in range(num_experts))
-        self.task_gates = make_gates(num_tasks, input_dim, num_task_experts + num_shared_experts)
-        self.shared_gate = make_gates(int(has_shared_gate), input_dim, num_experts)
+        self.task_gates = Gates(num_tasks, input_dim, num_task_experts + num_shared_experts, gate_options)
+        self.shared_gate = Gates(int(has_shared_gate), input_dim, num_experts, gate_options)
         self.dropout = nn.Dropout(dropout)
         self.register_buffer("own_TT1", torch.eye(num_tasks).unsqueeze(2), persistent=False)
 
@@ -158,14 +166,14 @@ class Level(nn.Module):
         """All units on the embedded input, in one product.
 
         Returns:
-            Experts before their ReLU, (B, E, H); logits of the tasks' gates, (B, T, N); logits of the shared gate,
-            (B, 1, E), or None.
+            Experts before their ReLU, (B, E, H); outputs of the tasks' gates, (B, T, O); outputs of the shared gate,
+            (B, 1, O), or None.
         """
         if not self.shared_gate:
-            experts_BEH, tasks_BTN = embedded.linear(self.experts, self.task_gates)
-            return experts_BEH, tasks_BTN, None
-        experts_BEH, tasks_BTN, shared_B1E = embedded.linear(self.experts, self.task_gates, self.shared_gate)
-        return experts_BEH, tasks_BTN, shared_B1E
+            experts_BEH, tasks_BTO = embedded.linear(self.experts, self.task_gates)
+            return experts_BEH, tasks_BTO, None
+        experts_BEH, tasks_BTO, shared_B1O = embedded.linear(self.experts, self.task_gates, self.shared_gate)
+        return experts_BEH, tasks_BTO, shared_B1O
 
     def read_streams(self, streams_BUI: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Every unit on its own stream, its experts in one product. Returns as `read`."""
@@ -176,18 +184,20 @@ class Level(nn.Module):
                 weight, bias = torch.cat([e.weight for e in layers]), torch.cat([e.bias for e in layers])
                 experts.append(F.linear(stream_BI, weight, bias))
         experts_BEH = torch.cat(experts, dim=1).unflatten(1, (-1, self.output_dim))
-        tasks_BTN = batched_linear(self.task_gates, streams_BUI[:, : self.num_tasks])
-        shared_B1E = batched_linear(self.shared_gate, streams_BUI[:, -1:]) if self.shared_gate else None
-        return experts_BEH, tasks_BTN, shared_B1E
+        tasks_BTO = batched_linear(self.task_gates, streams_BUI[:, : self.num_tasks])
+        shared_B1O = batched_linear(self.shared_gate, streams_BUI[:, -1:]) if self.shared_gate else None
+        return experts_BEH, tasks_BTO, shared_B1O
 
-    def mix(self, experts_BEH: Tensor, tasks_BTN: Tensor, shared_B1E: Tensor | None) -> tuple[Tensor, Tensor]:
+    def mix(self, experts_BEH: Tensor, tasks_BTO: Tensor, shared_B1O: Tensor | None) -> tuple[Tensor, Tensor]:
         """What `read` returned -> the units' streams, (B, U, H), and their gates' weights, (B, U, E).
 
         One product for all units: a gate's weight is 0 on the experts that it does not see.
         """
-        own_BTN, shared_BTN = tasks_BTN.softmax(dim=2).split([self.num_task_experts, self.num_shared_experts], dim=2)
+        own_BTN, shared_BTN = self.task_gates.weights(tasks_BTO).split(
+            [self.num_task_experts, self.num_shared_experts], dim=2
+        )
         own_BTE = (own_BTN.unsqueeze(2) * self.own_TT1).flatten(2)
         weights_BUE = torch.cat([own_BTE, shared_BTN], dim=2)
-        if shared_B1E is not None:
-            weights_BUE = torch.cat([weights_BUE, shared_B1E.softmax(dim=2)], dim=1)
+        if shared_B1O is not None:
+            weights_BUE = torch.cat([weights_BUE, self.shared_gate.weights(shared_B1O)], dim=1)
         return weights_BUE @ self.dropout(F.relu(experts_BEH)), weights_BUE

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from benchmark.contracts.toys import SCHEMAS, build, make_batch, training_loss
+from benchmark.seeding import seeded
 from benchmark.settings.registry import architectures
 
 FILE = Path(__file__).with_name("losses.json")
@@ -28,7 +29,8 @@ def losses(name: str) -> list[float]:
     values = []
     torch.manual_seed(0)  # what a model draws in training
     for step in range(STEPS):
-        loss = training_loss(model, make_batch(schema, 64, seed=step))
+        with seeded(step, "noise"):  # for models that draw some in training
+            loss = training_loss(model, make_batch(schema, 64, seed=step))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -56,7 +56,9 @@ MODELS: dict[str, tuple[Schema, Callable[[Schema], Any]]] = {
 }
 
 
-def losses_of(model: nn.Module, batch: Batch, schema: Schema) -> tuple[Tensor, Tensor, Tensor | None, dict[str, Tensor]]:
+def losses_of(
+    model: nn.Module, batch: Batch, schema: Schema
+) -> tuple[Tensor, Tensor, Tensor | None, dict[str, Tensor]]:
     outputs, auxiliaries = model.training_step(batch)  # type: ignore[operator]
     return *TaskLosses(schema.tasks, (False,) * len(schema.tasks))(outputs, auxiliaries, batch), outputs
 
