@@ -27,7 +27,6 @@ def losses(name: str) -> list[float]:
     model = build(name, schema)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     values = []
-    torch.manual_seed(0)  # what a model draws in training
     for step in range(STEPS):
         with seeded(step, "noise"):  # for models that draw some in training
             loss = training_loss(model, make_batch(schema, 64, seed=step))
