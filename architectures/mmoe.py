@@ -43,6 +43,8 @@ class MMoE(Architecture):
         torch-rechub's have batch norm, which lets rows influence each other.
     """
 
+    capacity = ("expert_dims", "tower_dims")
+
     def __init__(
         self,
         schema: Schema,

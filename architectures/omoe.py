@@ -47,6 +47,8 @@ class OMoE(Architecture):
         task, so dropout inside it turns one gate into several.
     """
 
+    capacity = ("expert_dims", "tower_dims")
+
     def __init__(
         self,
         schema: Schema,

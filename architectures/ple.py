@@ -55,6 +55,8 @@ class PLE(Architecture):
         DeepCTR-Torch's have one that never learns).
     """
 
+    capacity = ("level_dims", "tower_dims")
+
     def __init__(
         self,
         schema: Schema,
