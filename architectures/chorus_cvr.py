@@ -33,22 +33,23 @@ class ChorusCVR(Architecture):
     $$
 
     $$
-    \text{ipw:}\quad \operatorname{mean} \frac{o}{q}\,\big(H(c, r) + H(u, 1 - r)\big)
+    \text{ipw:}\quad \operatorname{mean} \frac{o}{q_1}\,\big(H(c, r) + H(u, 1 - r)\big)
     $$
 
     $$
-    \text{alignment:}\quad \operatorname{mean} \Big(\frac{o}{q} + \frac{1 - o}{\bar q}\Big)
-    \big(H(c, \sigma(-u)) + H(u, \sigma(-c))\big)
+    \text{alignment:}\quad \operatorname{mean} w\,\big(H(c, \sigma(-u)) + H(u, \sigma(-c))\big), \qquad
+    w = \frac{o}{q_1} + \frac{1 - o}{q_0}
     $$
 
     - $a$, $c$, $u$: the logits of click, of buying given the click, and of not buying given the click;
     - $o$, $r$: the labels of the parent and of the child; $\operatorname{and}$: the logit of "both";
-    - $q = \max(\sigma(a), \text{floor})$, $\bar q = \max(\sigma(-a), \text{floor})$: propensities, without gradient. In a
-      chain, $a$ is the logit of the parent's joint;
+    - $q_1 = \max(\sigma(a), \text{floor})$, $q_0 = \max(\sigma(-a), \text{floor})$: propensities of a click and of none,
+      without gradient. In a chain, $a$ is the logit of the parent's joint;
     - the soft labels $\sigma(-u) = 1 - \sigma(u)$ and $\sigma(-c)$ have no gradient.
 
-    The mean is over all rows on which both labels are observed. The alignment pulls $\sigma(c) + \sigma(u)$ to 1, and is the
-    only loss that teaches $c$ from rows without a click. The network of $u$ is not computed in evaluation.
+    The mean is over all rows on which both labels are observed. The alignment pulls $\sigma(c) + \sigma(u)$ to 1. On a row
+    without a click, the losses of the joints pull $c$ and $u$ down, and the alignment gives each a soft label. The network
+    of $u$ is not computed in evaluation.
 
     All tasks reach the embedding. A child's output also reaches its ancestors' networks, and so does the extra loss
     `negative`. The extra losses reach the networks of $c$ and $u$.

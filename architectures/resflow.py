@@ -44,8 +44,8 @@ class ResFlow(Architecture):
         schema: Fields and tasks; at least one task must be given another, and both must be binary.
         embedding_dim: Width of a field's embedding.
         tower_dims: Layer widths of every task's network. By default those of esmm.
-        feature_residuals: Add the parent's features, $h_p$. With both residuals off, the tasks share the embedding alone.
-        logit_residuals: Add the parent's logit, $y_p$.
+        feature_residuals: Add the parent's features. With both residuals off, the tasks share the embedding alone.
+        logit_residuals: Add the parent's logit.
         dropout: On every hidden layer.
 
     Shape:
