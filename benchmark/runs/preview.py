@@ -137,7 +137,7 @@ def _done(jobs: Sequence[Job], before: DoneBefore) -> set[Path]:
 
 
 def _tell(planned: Sequence[Planned]) -> None:
-    """The runs by data set and method, after the widths chosen for those that asked for a size."""
+    """The runs by data set and method, after the lines that say which widths were chosen."""
     for line in lines_of_matched(run.method for run in planned):
         print(line)
     rows: dict[tuple[str, str], list[Planned]] = defaultdict(list)
