@@ -96,6 +96,9 @@ class RunConfig:
         architecture: A registered name, or `configure("architecture", name, ...)`.
         weighting: A registered name, or `configure("weighting", name, ...)`.
         trainer: How the model is trained.
+        match_parameters: Scale the architecture's layer widths until it has this many parameters outside the embeddings; the name
+            of an architecture: as many as that one has with its defaults on this data set. The widths chosen are in the
+            record, and identify the run.
         purpose: What the run is for: default, trial or tuned. Records and reports keep them apart.
         seed: Seed of initial values, order of batches, dropout and weighting. The split depends on `dataset.split_seed`
             alone.
@@ -108,9 +111,6 @@ class RunConfig:
         save_checkpoint: Keep the weights of the selected epoch beside the record.
         save_predictions: Keep the outputs for the test rows beside the record, and once the rows' labels and users: comparisons
             then tell how sure the test rows are too. Not of a trial.
-        match_parameters: Scale the architecture's layer widths until it has this many parameters outside the embeddings; the name
-            of an architecture: as many as that one has with its defaults on this data set. The widths chosen are in the
-            record, and identify the run.
         rerun: Train even if the record is there.
         debug: Try the configuration in seconds: two steps on at most a thousand rows of each split, from data to report. Records
             go to `<results_dir>/.debug`, apart from real ones, and the run is always repeated; a search has two trials.
@@ -126,6 +126,7 @@ class RunConfig:
     architecture: ArchitectureConfig = MISSING
     weighting: WeightingConfig = MISSING
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    match_parameters: Annotated[int | str | None, Neutral(None)] = None
     purpose: str = "default"
     seed: int = 0
     search_seed: Annotated[int, Neutral(0)] = 0
@@ -135,7 +136,6 @@ class RunConfig:
     results_dir: str = RESULTS_DIR
     save_checkpoint: bool = False
     save_predictions: bool = False
-    match_parameters: Annotated[int | str | None, Neutral(None)] = None
     rerun: bool = False
     debug: Annotated[bool, Neutral(False)] = False
     primary: Annotated[str, Neutral(GAIN)] = GAIN
