@@ -2,7 +2,7 @@
 
 All widths are multiplied by one factor and rounded, so that a network keeps its shape. If that misses the size by more
 than `TOLERANCE`, equal widths are rounded one by one. The nearest size wins, so it is at most half a unit of one width
-away, or within the tolerance.
+away, or within the tolerance. A unit is 1, or more where the class wants widths that a number divides.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, TypeAlias, cast
 
 import torch
@@ -27,6 +28,8 @@ TOLERANCE = 0.03
 """A size this near to the target, as a share of it, is as good as equal."""
 WIDEST = 65_536
 """No width becomes larger."""
+LARGEST_UNIT = 64
+"""Classes that want widths that a number divides may want one up to this."""
 
 Widths: TypeAlias = dict[str, int | tuple[int, ...]]
 """{parameter: its width or widths}"""
@@ -138,17 +141,33 @@ def scaled_to(config: ArchitectureConfig, schema: Schema, target: int) -> tuple[
             f"{config.name} has no layer width to scale{why}: it has {now:,} parameters outside the embeddings, and the "
             f"target is {target:,}"
         )
-    low, high = _neighbours(base, size_of, target, config.name)
+    low, high = _neighbours(base, _unit(base, size_of), size_of, target, config.name)
     best = min((low, high), key=lambda widths: abs(size_of(widths) - target))
     if not _is_near(size_of(best), target):
         best = min((low, high, *_between(low, high)), key=lambda widths: _distance(widths, size_of, target))
     return resized(best), size_of(best)
 
 
-def _neighbours(base: Widths, size_of: Callable[[Widths], int], target: int, name: str) -> tuple[Widths, Widths]:
-    """The widths next to the target, on both sides of it, of all that are a multiple of the base."""
+def _unit(base: Widths, size_of: Callable[[Widths], int]) -> int:
+    """The smallest number that the class takes as all of its widths.
+
+    Raises:
+        ValueError: the class's own, if there is none.
+    """
+    for unit in range(1, LARGEST_UNIT):
+        with suppress(ValueError):
+            size_of(_scaled(base, 0, unit))
+            return unit
+    size_of(_scaled(base, 0, LARGEST_UNIT))
+    return LARGEST_UNIT
+
+
+def _neighbours(
+    base: Widths, unit: int, size_of: Callable[[Widths], int], target: int, name: str
+) -> tuple[Widths, Widths]:
+    """The widths next to the target, on both sides of it, of all that are the base times a factor."""
     below, above = 0.0, WIDEST / max(width for value in base.values() for width in _several(value))
-    low, high = _scaled(base, below), _scaled(base, above)
+    low, high = _scaled(base, below, unit), _scaled(base, above, unit)
     if not (size_of(low) <= target <= size_of(high) or _is_near(size_of(low), target)):
         raise ValueError(
             f"{name} can have from {size_of(low):,} to {size_of(high):,} parameters outside the embeddings by "
@@ -156,7 +175,7 @@ def _neighbours(base: Widths, size_of: Callable[[Widths], int], target: int, nam
         )
     while above - below > 1e-9 * above:
         factor = (below + above) / 2
-        middle = _scaled(base, factor)
+        middle = _scaled(base, factor, unit)
         if middle == low or (middle != high and size_of(middle) <= target):
             below, low = factor, middle
         else:
@@ -164,11 +183,11 @@ def _neighbours(base: Widths, size_of: Callable[[Widths], int], target: int, nam
     return low, high
 
 
-def _scaled(base: Widths, factor: float) -> Widths:
-    """All widths times a factor, rounded, at least 1."""
+def _scaled(base: Widths, factor: float, unit: int) -> Widths:
+    """All widths times a factor, rounded to a multiple of the unit, at least one."""
 
     def scale(width: int) -> int:
-        return max(1, math.floor(width * factor + 0.5))
+        return unit * max(1, math.floor(width * factor / unit + 0.5))
 
     return {key: scale(value) if isinstance(value, int) else tuple(map(scale, value)) for key, value in base.items()}
 

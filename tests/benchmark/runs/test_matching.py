@@ -127,6 +127,25 @@ def test_widths_that_the_class_wants_equal_stay_so(monkeypatch: pytest.MonkeyPat
         assert len(set(scaled_to(config, FUNNEL, target)[0].tower_dims)) == 1
 
 
+def test_widths_that_a_number_must_divide_stay_multiples(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = matching.size
+
+    def only_multiples(config: Any, schema: Schema) -> int:
+        if config.bottom_dims[-1] % 3:
+            raise ValueError("3 must divide bottom_dims")
+        return real(config, schema)
+
+    monkeypatch.setattr(matching, "size", only_multiples)
+    config = config_of("shared_bottom", bottom_dims=(96, 48))
+    for target in (3_000, 10_000, 100_000):
+        found, parameters = scaled_to(config, FUNNEL, target)
+        assert [width % 3 for width in (*found.bottom_dims, *found.tower_dims)] == [0, 0, 0]
+        assert parameters == pytest.approx(target, rel=2 * TOLERANCE)
+    monkeypatch.setattr(matching, "size", lambda config, schema: build("shared_bottom", schema, bottom_dims=()))
+    with pytest.raises(ValueError, match="layer widths must be at least one number"):
+        scaled_to(config, FUNNEL, 3_000)
+
+
 def test_what_is_out_of_reach_is_refused_with_the_range() -> None:
     config = config_of("shared_bottom", embedding_dim=8)
     # widths of 1: 32 + 1, 1 + 1, two towers of 1 + 1 and two outputs of 1 + 1
