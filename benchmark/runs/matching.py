@@ -110,7 +110,7 @@ def size(config: ArchitectureConfig, schema: Schema) -> int:
         try:
             with torch.device("meta"):  # sizes without memory or initial values
                 model: nn.Module = registry.architectures.build(config, schema)
-        except RuntimeError:  # a module that computes with its values when it is made
+        except (RuntimeError, TypeError):  # a module that computes with its values when it is made
             model = registry.architectures.build(config, schema)
     return sum(parameter.numel() for parameter in model.parameters()) - embedding_parameters(model)
 
