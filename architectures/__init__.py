@@ -30,12 +30,15 @@ class Architecture(nn.Module):
     Attributes:
         shares: Can two tasks ever reach the same parameter? If not, sweeps train the plain weighting instead of weightings
             that combine gradients.
+        capacity: The parameters that are layer widths, each a number or several: `match_parameters` scales them all alike.
+            None: those whose names end in `_dims`, and in `_dim` but for embeddings. Empty: the size is fixed.
 
     Raises:
         ValueError: if an attribute is given the name of a method, `self.gates = ...`.
     """
 
     shares: ClassVar[bool] = True
+    capacity: ClassVar[tuple[str, ...] | None] = None
 
     def __init__(self, schema: Schema) -> None:
         super().__init__()

@@ -68,6 +68,8 @@ class AITM(Architecture):
         Labels may be missing. The authors' L2 penalty on $Q$, $K$, $V$ is left to the trainer's weight decay.
     """
 
+    capacity = ("tower_dims",)
+
     def __init__(
         self,
         schema: Schema,

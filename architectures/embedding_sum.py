@@ -45,6 +45,8 @@ class EmbeddingSum(Architecture):
         It takes the sum, where fastText takes the mean, and every field has rows of its own.
     """
 
+    capacity = ()
+
     def __init__(self, schema: Schema, *, embedding_dim: int = 16) -> None:
         super().__init__(schema)
         self.embedding = FeatureEmbedding(schema, embedding_dim)

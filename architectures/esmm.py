@@ -53,6 +53,8 @@ class ESMM(Architecture):
         training and in evaluation (torch-rechub scores the conditional on all rows).
     """
 
+    capacity = ("tower_dims",)
+
     def __init__(
         self,
         schema: Schema,

@@ -79,6 +79,8 @@ class EmbeddingTable(nn.Embedding):
 
     def reset_parameters(self) -> None:
         """N(0, 0.05), each field from a stream of its own."""
+        if self.weight.is_meta:  # only its size is asked for
+            return
         seed, first = torch.initial_seed(), 0
         for field in self.fields:
             generator = torch.Generator().manual_seed(derive(seed, field.name))

@@ -47,6 +47,8 @@ class MMoE(Gated):
         torch-rechub's have batch norm, which lets rows influence each other.
     """
 
+    capacity = ("expert_dims", "tower_dims")
+
     def __init__(
         self,
         schema: Schema,

@@ -51,6 +51,8 @@ class OMoE(Gated):
         task, so dropout inside it turns one gate into several.
     """
 
+    capacity = ("expert_dims", "tower_dims")
+
     def __init__(
         self,
         schema: Schema,

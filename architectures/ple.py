@@ -59,6 +59,8 @@ class PLE(Gated):
         DeepCTR-Torch's have one that never learns).
     """
 
+    capacity = ("level_dims", "tower_dims")
+
     def __init__(
         self,
         schema: Schema,

@@ -42,6 +42,8 @@ class SharedBottom(Architecture):
         The model is the same. The first layer is computed without concatenating the embeddings.
     """
 
+    capacity = ("bottom_dims", "tower_dims")
+
     def __init__(
         self,
         schema: Schema,

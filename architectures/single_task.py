@@ -44,6 +44,7 @@ class SingleTask(Architecture):
     """
 
     shares = False
+    capacity = ("hidden_dims", "tower_dims")
 
     def __init__(
         self,

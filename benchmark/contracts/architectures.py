@@ -12,6 +12,7 @@ from architectures import Architecture, Batch, Schema
 from architectures.layers import FeatureEmbedding
 from benchmark.contracts.expectation import Contracts, NotApplicable, expect, expect_close
 from benchmark.contracts.toys import SCHEMAS, build, make_batch, make_schema, task_losses, training_loss
+from benchmark.runs.matching import scaled_to, size, widths_of
 from benchmark.seeding import initialise, seeded
 from benchmark.settings import registry
 from benchmark.settings.composition import compose_run
@@ -243,6 +244,18 @@ def dropout_is_off_in_evaluation_and_on_in_training(name: str) -> None:
     model.eval()
     remedy = "Use nn.Dropout, which evaluation mode switches off"
     expect_close(model(batch)[task], model(batch)[task], "equal passes in evaluation", remedy)
+
+
+@contracts.once
+def its_layer_widths_carry_its_size(name: str) -> None:
+    """`match_parameters` finds widths with which it has about twice as many parameters."""
+    config, schema = registry.architectures.config(name), next(iter(suited(name).values()))
+    if not widths_of(config):
+        raise NotApplicable("has no layer widths")
+    target = 2 * size(config, schema)
+    _, found = scaled_to(config, schema, target)
+    remedy = "Let `capacity` name the parameters that are widths of most layers"
+    expect(abs(found - target) <= 0.05 * target, f"{target:,} parameters, up to 5 %", f"{found:,}", remedy)
 
 
 @contracts.once

@@ -55,7 +55,9 @@ class Record:
             (`benchmark.settings.registry.plain`). For a trial, `config["tuning"]` has study (the procedure's id), trial
             (its number), sampler, space {parameter: text} and parameters {parameter: value}. For a tuned run, these are
             the best trial's. It also has trials (how many), criterion (of the best trial, None if none finished), ends
-            {parameter: lowest or highest of the trials} and ids (of the trials' records).
+            {parameter: lowest or highest of the trials} and ids (of the trials' records). If the run matched a size, its
+            architecture has the widths that were chosen, and `config["matched"]` has target and parameters (how many were
+            asked for and found, outside the embeddings) and before {parameter: widths}.
         dataset: name, fingerprint, test_rows (hash of the test labels and features), splits {split: rows}, fields
             (names), schema, tasks, facts, best_reachable, and constant {task: {metric: value}}: the mean of train as
             prediction for test. A trial has nothing that depends on test rows: no test_rows, best_reachable or

@@ -64,6 +64,16 @@ def _facts(record: Record) -> _Facts:
     yield from _data(record)
     for group in ("architecture", "weighting", "trainer"):
         yield group, _options(config.get(group, {}))
+    if matched := config.get("matched"):
+        asked = f"match_parameters={config.get('match_parameters')}"
+        before = ", ".join(f"{key}={value}" for key, value in matched["before"].items())
+        yield (
+            "matched",
+            (
+                f"{asked}: {matched['parameters']:,} parameters outside the embeddings, {matched['target']:,} asked for"
+                + (f"; before: {before}" if before else "")
+            ),
+        )
     if tuning := config.get("tuning"):
         yield "tuning", ", ".join(f"{key}={value}" for key, value in flatten(tuning).items() if key != "ids")
     if record.epochs:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig
 
-from benchmark.records.record import PLAIN_WEIGHTING, combines_gradients
+from benchmark.files import digest
+from benchmark.records.record import PLAIN_WEIGHTING, TRIAL, combines_gradients
+from benchmark.runs.matching import matched, told
 from benchmark.runs.progress import say
-from benchmark.runs.runner import check
+from benchmark.runs.runner import build_data, check
+from benchmark.schema import Schema
 from benchmark.settings import registry
 from benchmark.settings.composition import typed
 from benchmark.settings.config import RunConfig
@@ -34,6 +37,40 @@ class Job:
         return self.config.record_path
 
 
+class Matching:
+    """Matches the sizes that runs of one command ask for, before they are identified: see `benchmark.runs.matching`.
+
+    Reads every data set once, and searches once for every architecture on it.
+    """
+
+    def __init__(self) -> None:
+        self._schemas: dict[str, Schema] = {}
+        self._found: dict[str, RunConfig] = {}
+
+    def __call__(self, config: RunConfig) -> RunConfig:
+        """The run with the widths that it asks for.
+
+        Raises:
+            ValueError: as `benchmark.runs.matching.matched`.
+            FileNotFoundError: if the data are nowhere.
+        """
+        if config.match_parameters is None or config.matched:
+            return config
+        dataset = digest(plain(config.dataset))
+        key = digest([dataset, plain(config.architecture), config.match_parameters])
+        if key not in self._found:
+            if dataset not in self._schemas:
+                self._schemas[dataset] = build_data(config).schema
+            self._found[key] = matched(config, self._schemas[dataset])
+        found = self._found[key]
+        return dataclasses.replace(config, architecture=found.architecture, matched=found.matched)
+
+
+def lines_of_matched(configs: Iterable[RunConfig]) -> list[str]:
+    """What was chosen for runs that asked for a size: a line for each choice. Trials of a search are left out."""
+    return list(dict.fromkeys(told(config) for config in configs if config.matched and config.purpose != TRIAL))
+
+
 def compose_all(overrides: Sequence[list[str]], compose: Compose) -> list[Job]:
     """The distinct jobs, checked. Composes once per shape (all but the seed): composing costs more than many a run.
 
@@ -43,7 +80,7 @@ def compose_all(overrides: Sequence[list[str]], compose: Compose) -> list[Job]:
     if not overrides:
         raise ValueError("nothing to run: the experiment's hydra.sweeper.leave_out leaves out every combination chosen")
     shapes: dict[tuple[str, ...], DictConfig] = {}
-    jobs = []
+    jobs, match = [], Matching()
     for job in overrides:
         seeds = [override for override in job if override.startswith("seed=")]
         shape = tuple(override for override in job if override not in seeds)
@@ -54,7 +91,7 @@ def compose_all(overrides: Sequence[list[str]], compose: Compose) -> list[Job]:
             check(typed(shapes[shape]))
         if seeds:  # before interpolations are resolved: dataset.split_seed=${seed} follows it
             shapes[shape].seed = int(seeds[0].removeprefix("seed="))
-        jobs.append(Job(job, typed(shapes[shape])))
+        jobs.append(Job(job, match(typed(shapes[shape]))))
     return list({job.record: job for job in jobs}.values())
 
 

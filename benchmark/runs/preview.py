@@ -21,7 +21,7 @@ from benchmark.runs.debug import TRIALS
 from benchmark.runs.decide import Tuning, announce
 from benchmark.runs.duration import STEPS as TIMED
 from benchmark.runs.duration import Durations, Expected
-from benchmark.runs.jobs import Compose, Job, any_debug, compose_all, without_copies
+from benchmark.runs.jobs import Compose, Job, any_debug, compose_all, lines_of_matched, without_copies
 from benchmark.runs.search import searches_of
 from benchmark.runs.sweep import DoneBefore
 from benchmark.runs.tuning import check_tuning
@@ -137,7 +137,9 @@ def _done(jobs: Sequence[Job], before: DoneBefore) -> set[Path]:
 
 
 def _tell(planned: Sequence[Planned]) -> None:
-    """The runs by data set and method."""
+    """The runs by data set and method, after the lines that say which widths were chosen."""
+    for line in lines_of_matched(run.method for run in planned):
+        print(line)
     rows: dict[tuple[str, str], list[Planned]] = defaultdict(list)
     for run, label in zip(planned, _labels([run.method for run in planned]), strict=True):
         rows[label].append(run)

@@ -23,7 +23,8 @@ from benchmark.records.record import GAIN, TRIAL, Record, SelectionName, find_re
 from benchmark.runs.debug import reduced
 from benchmark.runs.described import describe, identify
 from benchmark.runs.machine import cost, device_of, environment, limited_threads, reset_peak_memory
-from benchmark.runs.progress import RunProgress
+from benchmark.runs.matching import matched, told
+from benchmark.runs.progress import RunProgress, say
 from benchmark.schema import Metrics, Task
 from benchmark.seeding import initialise, seeded
 from benchmark.settings import registry
@@ -57,6 +58,9 @@ def run(config: RunConfig | DictConfig) -> Record:
     config = typed(config)
     check(config)
     data = build_data(config)
+    if config.match_parameters is not None and not config.matched:
+        config = matched(config, data.schema)
+        say(told(config))
     identity = identify(data, config.purpose)
     before = finished_before(config, identity)
     if before is not None:

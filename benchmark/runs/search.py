@@ -26,7 +26,7 @@ from scipy.stats import qmc
 
 from benchmark.files import digest
 from benchmark.records.record import FIRST_TRIAL_SEED, TRIAL, TUNED, Record
-from benchmark.runs.jobs import Compose, Job
+from benchmark.runs.jobs import Compose, Job, Matching
 from benchmark.runs.runner import check
 from benchmark.runs.space import Parameter
 from benchmark.seeding import derive
@@ -78,6 +78,7 @@ class MethodSearch:
         sampler: halton or tpe.
         space: All parameters that any method tries.
         trials: The trials so far, in order of number.
+        match: Gives every trial the size that the method asks for.
     """
 
     overrides: list[str]
@@ -88,6 +89,7 @@ class MethodSearch:
     sampler: str
     space: tuple[Parameter, ...]
     trials: list[Trial] = field(default_factory=list)
+    match: Matching = field(default_factory=Matching)
 
     @property
     def id(self) -> str:
@@ -96,10 +98,12 @@ class MethodSearch:
         The defaults of searched parameters are left out.
         """
         groups = ("dataset", "architecture", "weighting", "trainer")
-        identity = {key: plain(getattr(self.config, key)) for key in groups}
+        identity: dict[str, Any] = {key: plain(getattr(self.config, key)) for key in groups}
         for parameter in self.own:
             group, _, name = parameter.key.partition(".")
             identity[group].pop(name, None)
+        if self.config.matched:
+            identity["match_parameters"] = self.config.matched["target"]
         return digest({**identity, "sampler": self.sampler, "space": self._space})[:12]
 
     @property
@@ -206,6 +210,7 @@ class MethodSearch:
         OmegaConf.update(node, "tuning", tuning, merge=False, force_add=True)
         config = typed(node)
         check(config)
+        config = self.match(config)  # a trial's own parameters may change its size
         overrides = [f"{key}={value_text(value)}" for key, value in changes.items()]
         return Job([*self.overrides, *overrides, f"++tuning={value_text(tuning)}"], config)
 

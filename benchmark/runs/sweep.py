@@ -18,7 +18,7 @@ from benchmark.files import digest
 from benchmark.records.record import GAIN, TRIAL, Record, load_record
 from benchmark.runs.debug import MOST_ROWS, STEPS
 from benchmark.runs.described import identify
-from benchmark.runs.jobs import Compose, Job, any_debug, compose_all, without_copies
+from benchmark.runs.jobs import Compose, Job, Matching, any_debug, compose_all, lines_of_matched, without_copies
 from benchmark.runs.progress import line_of, say, sweep_progress
 from benchmark.runs.runner import build_data, check_data, finished_before, keep_test_rows, run
 from benchmark.settings import registry
@@ -42,6 +42,7 @@ def attempt(config: DictConfig) -> str:
     """Runs one job of a sweep and prints its line. Returns the status instead of raising."""
     config_ = typed(config)
     try:
+        config_ = Matching()(config_)
         record = run(config_)
     except Exception as error:  # noqa: BLE001  whatever it is, the other runs go on; the record has the traceback
         path = config_.record_path
@@ -125,6 +126,7 @@ class Sweep:
         self._jobs: dict[Path, Job] = {}
         self._before: dict[Path, int] = {}  # when the records of the jobs that were to run had been written
         self._done = DoneBefore()
+        self._told: set[str] = set()  # lines that are said once
         self._stack = ExitStack()
         self.is_complete = False
 
@@ -153,6 +155,10 @@ class Sweep:
             ValueError: if a job cannot be trained or judged on its data; then none is started.
         """
         todo, skipped = self._done.split(jobs)
+        for line in lines_of_matched(job.config for job in jobs):
+            if line not in self._told:
+                say(line)
+            self._told.add(line)
         for job, _ in skipped:
             keep_test_rows(job.config, self._done.identity(job))
         if len(jobs) > 1 or skipped:

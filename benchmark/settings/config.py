@@ -96,6 +96,9 @@ class RunConfig:
         architecture: A registered name, or `configure("architecture", name, ...)`.
         weighting: A registered name, or `configure("weighting", name, ...)`.
         trainer: How the model is trained.
+        match_parameters: Scale the architecture's layer widths until it has this many parameters outside the embeddings; the name
+            of an architecture: as many as that one has with its defaults on this data set. The widths chosen are in the
+            record, and identify the run.
         purpose: What the run is for: default, trial or tuned. Records and reports keep them apart.
         seed: Seed of initial values, order of batches, dropout and weighting. The split depends on `dataset.split_seed`
             alone.
@@ -116,6 +119,8 @@ class RunConfig:
         primary: What methods are compared by first: `gain`, over all tasks, or a task's headline metric, `income.auc`.
         contrasts: What reports answer beside it: `mmoe - shared_bottom`, `architecture`, `weighting`.
         looks: At which numbers of seeds the sweep judges, and by which margin; `hydra/sweeper=decide` writes it.
+        matched: What `match_parameters` asked for, what was found, and the widths before; the run writes it. See
+            `benchmark.runs.matching`.
         tuning: How its parameters were found, of a trial or a tuned run; a search writes it. See `benchmark.runs.tuning`.
     """
 
@@ -123,6 +128,7 @@ class RunConfig:
     architecture: ArchitectureConfig = MISSING
     weighting: WeightingConfig = MISSING
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    match_parameters: Annotated[int | str | None, Neutral(None)] = None
     purpose: str = "default"
     seed: int = 0
     search_seed: Annotated[int, Neutral(0)] = 0
@@ -138,6 +144,7 @@ class RunConfig:
     primary: Annotated[str, Neutral(GAIN)] = GAIN
     contrasts: Annotated[list[str], Neutral([])] = field(default_factory=list)
     looks: Annotated[dict[str, Any], Neutral({})] = field(default_factory=dict)
+    matched: Annotated[dict[str, Any], Neutral({})] = field(default_factory=dict)
     tuning: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -151,6 +158,7 @@ class RunConfig:
         _at_least("seed", self.seed, 0)
         _at_least("search_seed", self.search_seed, 0)
         _at_least("threads", self.threads, 0)
+        _check_size("match_parameters", self.match_parameters)
         if self.looks and not self.looks.keys() <= {"seeds", "margin"}:
             raise ValueError(
                 f"looks has seeds and a margin, and is written by hydra/sweeper=decide; found {dict(self.looks)}"
@@ -201,6 +209,17 @@ class RunConfig:
         if "trainer" in values:
             parts["trainer"] = registry.restored(TrainerConfig, values["trainer"])
         return registry.restored(cls, {**values, **parts})
+
+
+def _check_size(name: str, value: int | str | None) -> None:
+    """Refuses what is neither a number of parameters nor the name of an architecture."""
+    if isinstance(value, str):
+        try:
+            registry.architectures.get(value)
+        except ValueError as error:
+            raise ValueError(f"{name}: expected a number of parameters or an architecture's name; {error}") from None
+    elif value is not None:
+        _at_least(name, value, 1)
 
 
 def _at_least(name: str, value: float, least: float) -> None:

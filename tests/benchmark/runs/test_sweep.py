@@ -65,6 +65,37 @@ def test_what_is_packed_is_skipped_and_what_is_new_lies_beside_it(tmp_path: Path
     assert [record.seed for record in sorted(load_records(tmp_path), key=lambda r: r.seed)] == [0, 1, 2]
 
 
+def test_a_sweep_gives_every_architecture_the_size_that_it_asks_for(tmp_path: Path) -> None:
+    sweep = ["dataset=shop", *SHOP, *SHORT, "architecture=shared_bottom,resflow", "seed=0,1"]
+    sweep += ["match_parameters=mmoe", f"results_dir={tmp_path}"]
+    planned = bench(*sweep, "--dry-run")
+    lines = [line for line in planned.stdout.splitlines() if "match_parameters=" in line]
+    assert len(lines) == 2, planned.stderr
+    done = bench(*sweep)
+    assert done.returncode == 0, done.stderr
+    assert [line for line in done.stderr.splitlines() if "match_parameters=" in line] == lines
+    records = load_records(tmp_path)
+    assert len(records) == 4
+    for record in records:
+        own, target = (
+            record.cost["parameters"] - record.cost["embedding_parameters"],
+            record.config["matched"]["target"],
+        )
+        assert own == pytest.approx(target, rel=0.03)
+    assert "4 runs, 4 done before and skipped" in bench(*sweep).stderr
+    shown = mtlbench("show", str(records[0].path(tmp_path)))
+    assert "match_parameters=mmoe: " in shown.stdout
+
+
+def test_a_sweep_whose_size_is_out_of_reach_starts_nothing(tmp_path: Path) -> None:
+    done = bench(
+        "dataset=shop", *SHOP, "architecture=shared_bottom,mmoe", "match_parameters=2000", f"results_dir={tmp_path}"
+    )
+    assert done.returncode == 1
+    assert "match_parameters=2000: on shop, mmoe can have from" in done.stderr
+    assert [*record_files(tmp_path)] == []
+
+
 def test_a_tracked_sweep_ends_with_its_report(tmp_path: Path) -> None:
     done = bench(
         "dataset=shop", *SHOP, *SHORT, "architecture=shared_bottom", "seed=0,1", f"results_dir={tmp_path / 'runs'}",
