@@ -45,6 +45,11 @@ def embeddings(model: nn.Module) -> list[nn.Embedding]:
     return [module for module in model.modules() if isinstance(module, nn.Embedding)]
 
 
+def embedding_parameters(model: nn.Module) -> int:
+    """How many of the parameters are in embedding tables. A table that several modules share counts once."""
+    return sum({id(table.weight): table.weight.numel() for table in embeddings(model)}.values())
+
+
 def large_tables(model: nn.Module) -> list[nn.Embedding]:
     """Tables with a true attribute `is_large`, as in `architectures.layers.EmbeddingTable`: they may have their own optimizer."""
     return [table for table in embeddings(model) if getattr(table, "is_large", False)]

@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from architectures.layers import FeatureEmbedding
 from benchmark.datasets import Data
-from benchmark.embeddings import embeddings
+from benchmark.embeddings import embedding_parameters
 from benchmark.rows import Features
 from benchmark.settings.config import RunConfig
 from benchmark.training.prediction import unlabelled
@@ -94,10 +94,9 @@ def device_name(device: torch.device) -> str:
 
 def cost(model: Architecture, fit: Fit, data: Data, threads: int, device: torch.device) -> dict[str, Any]:
     """A record's `cost`: parameters, multiply-adds, time, memory, threads, device."""
-    tables = {id(table.weight): table.weight.numel() for table in embeddings(model)}
     return {
         "parameters": sum(p.numel() for p in model.parameters()),
-        "embedding_parameters": sum(tables.values()),
+        "embedding_parameters": embedding_parameters(model),
         "multiply_adds": multiply_adds(model, data.train.features.cut(0, 1), device),
         "train_seconds": fit.train_seconds,
         "rows_per_second": fit.rows / fit.train_seconds if fit.train_seconds else None,
