@@ -79,7 +79,10 @@ def load(names: Sequence[str]) -> dict[str, Data]:
     Raises:
         FileNotFoundError: if the files of one are nowhere, with what to do.
     """
-    return {name: build_data(RunConfig(dataset=name)) for name in names}
+    try:
+        return {name: build_data(RunConfig(dataset=name)) for name in names}
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"set MTLBENCH_DATA to a folder with {' and '.join(names)}: {error}") from error
 
 
 def show_or_measure(

@@ -32,6 +32,7 @@ SCOPES = ("trunk", "all", "representation")
 LOSS_LIMITS = {"famo": 1.4}  # times equal; the others of losses alone: 1.05
 GRADIENT_LIMITS = {2: 1.6, 4: 2.6}  # by the number of tasks
 GRADNORM_LIMIT = 1.5
+NOISE = 1.05  # of two measured ratios, so much is no difference
 
 
 class Side(NamedTuple):
@@ -84,8 +85,15 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     return rows
 
 
-def limit(weighting: str, scope: str, tasks: int) -> float:
-    """The ratio that a method should not exceed."""
+def limit(weighting: str, scope: str, tasks: int, trunk: float) -> float:
+    """The ratio that a method should not exceed.
+
+    Args:
+        weighting, scope, tasks: What was measured.
+        trunk: The ratio of the same method under `trunk`, which is the limit under `representation`.
+    """
+    if scope == "representation":
+        return NOISE * trunk
     if weighting == "gradnorm":
         return GRADNORM_LIMIT
     return GRADIENT_LIMITS[tasks] if scope else LOSS_LIMITS.get(weighting, 1.05)
@@ -93,20 +101,22 @@ def limit(weighting: str, scope: str, tasks: int) -> float:
 
 def markdown(results: Results) -> str:
     """The table of results/bench/README.md: a step as a ratio to one of equal weighting; bold where it exceeds its limit."""
-    ratios: dict[tuple[str, str], dict[tuple[str, int], float]] = {}
-    for found in results["rows"]:
-        line = ratios.setdefault((found["weighting"], found["scope"]), {})
-        line[found["architecture"], found["tasks"]] = found["ratio"]
     columns = list(dict.fromkeys((found["architecture"], found["tasks"]) for found in results["rows"]))
+    ratios = {
+        (found["weighting"], found["scope"], found["architecture"], found["tasks"]): found["ratio"]
+        for found in results["rows"]
+    }
     lines = [
         row(["weighting", "scope", *(f"{MODELS[architecture]} {tasks} tasks" for architecture, tasks in columns)]),
         row(["---", "---", *("---:" for _ in columns)]),
     ]
-    for (weighting, scope), line in sorted(ratios.items(), key=lambda item: (bool(item[0][1]), item[0][0])):
+    methods = dict.fromkeys((found["weighting"], found["scope"]) for found in results["rows"])
+    for weighting, scope in sorted(methods, key=lambda method: (method[1] != "", method[0])):  # those of losses first
         cells = []
-        for column in columns:
-            ratio, most = line[column], limit(weighting, scope, column[1])
-            cells.append(f"**{ratio:.2f}**" if weighting != "equal" and ratio > most else f"{ratio:.2f}")
+        for architecture, tasks in columns:
+            ratio = ratios[weighting, scope, architecture, tasks]
+            most = limit(weighting, scope, tasks, ratios.get((weighting, "trunk", architecture, tasks), ratio))
+            cells.append(f"**{ratio:.2f}**" if ratio > most else f"{ratio:.2f}")
         lines.append(row([f"`{weighting}`", scope, *cells]))
     return "\n".join([*lines, "", conditions(results, "bench-weightings")])
 
