@@ -7,10 +7,10 @@ DEMO_STAMP := $(VENV)/.installed-demo
 PEERS_STAMP := $(VENV)/.installed-peers
 DOCS_STAMP := $(VENV)/.installed-docs
 
-.PHONY: help demo test check lint types docs bench bench-peers bench-overhead publish
+.PHONY: help demo test check lint types docs bench bench-peers bench-overhead bench-weightings bench-architectures publish
 
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 22
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 26
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -67,10 +67,16 @@ $(PEERS_STAMP): $(STAMP)
 	$(BIN)/pip install -q -c constraints.txt -e '.[peers]'
 	touch $@
 
-bench: bench-peers bench-overhead  ## all benchmarks of speed, about 20 minutes on an idle machine
+bench: bench-peers bench-overhead bench-weightings bench-architectures  ## all benchmarks of speed, about an hour on an idle machine
 
 bench-peers: $(PEERS_STAMP)  ## epochs beside torch-rechub and deepctr-torch; ARGS='--rows 20000 --rounds 1' for a look
 	$(BIN)/python -m tests.bench.peers $(ARGS)
 
 bench-overhead: $(STAMP)  ## what a sweep costs beside training
 	$(BIN)/python -m tests.bench.overhead $(ARGS)
+
+bench-weightings: $(STAMP)  ## a step of every weighting beside equal; needs MTLBENCH_DATA; ARGS='--rounds 2' for a look
+	$(BIN)/python -m tests.bench.weightings $(ARGS)
+
+bench-architectures: $(STAMP)  ## an epoch of every architecture on Census-Income; needs MTLBENCH_DATA
+	$(BIN)/python -m tests.bench.architectures $(ARGS)

@@ -15,6 +15,7 @@ from types import ModuleType
 import pytest
 from hydra import compose, initialize_config_module
 
+from benchmark import load_records
 from benchmark.cli import mtlbench
 from benchmark.runs.runner import check
 from benchmark.scaffold import make_package
@@ -184,3 +185,17 @@ def test_every_registered_method_has_a_page_with_its_parameters() -> None:
             assert all(f"`{parameter.key}`" in page for parameter in methods.parameters(registry, name))
     assert "`architecture.num_experts` | int | `8`" in pages["architectures/mmoe.md"]
     assert {f"statistics/{module}.md" for module in ("arms", "looks", "rows")} <= set(pages)
+
+
+def test_the_table_of_architectures_has_the_sizes_of_the_published_runs() -> None:
+    methods = hook("methods")
+    costs = {record.config["architecture"]["name"]: record.cost for record in load_records(methods.RECORDS)}
+    for name, cost in costs.items():
+        assert methods.sizes()[name]["parameters"] == f"{cost['parameters'] - cost['embedding_parameters']:,}"
+    page = methods.registry_page("architectures")
+    assert "parameters | multiply-adds | parameters and defaults |" in page
+    (mmoe,) = (line for line in page.splitlines() if "(mmoe.md)" in line)
+    assert "| 329,458 | 329,904 |" in mmoe
+    (esmm,) = (line for line in page.splitlines() if "(esmm.md)" in line)
+    assert "|  |  |" in esmm  # it needs a funnel
+    assert "multiply-adds" not in methods.registry_page("weightings")

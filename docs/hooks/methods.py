@@ -7,22 +7,35 @@ every weighting must have a drawn equation.
 from __future__ import annotations
 
 import inspect
+import json
 import pkgutil
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 
-from benchmark import statistics
+from benchmark import load_records, statistics
+from benchmark.embeddings import embedding_parameters
 from benchmark.kinds import KINDS
 from benchmark.metrics import METRICS, Metric, View
+from benchmark.rows import Features
+from benchmark.runs.machine import multiply_adds
+from benchmark.schema import Schema
 from benchmark.settings.listing import facts, parameters, summary
-from benchmark.settings.registry import Registry, architectures, datasets, weightings
+from benchmark.settings.registry import Registry, architectures, datasets, plain, weightings
 
 REGISTRIES: dict[str, Registry] = {"architectures": architectures, "weightings": weightings, "datasets": datasets}
 TITLES = {"architectures": "Architectures", "weightings": "Weightings", "datasets": "Data sets"}
+RECORDS = Path(__file__).parents[2] / "results" / "records" / "census"
+SIZED = "census_income"
+"""The data set that sizes are given for; `RECORDS` has its schema, so no data is needed."""
+SIZES = f"""\
+Parameters outside the embedding tables, and multiply-adds per row, on [`{SIZED}`](../datasets/{SIZED}.md) with the defaults.
+They are empty where an architecture does not suit that data set."""
 COLUMNS = {"passes": "backward passes per step, of T tasks"}
 OWN = ("architectures.", "benchmark.")  # what other installed packages register has its documentation there
 DIRECTIONS = {1: "higher is better", -1: "lower is better", 0: "neither higher nor lower is better"}
@@ -82,13 +95,47 @@ def registry_page(folder: str) -> str:
     registry = REGISTRIES[folder]
     names = names_of(registry)
     told = {name: facts(registry.get(name)) for name in names}
+    if registry is architectures:
+        told = {name: {**told[name], **sizes().get(name, {})} for name in names}
     columns = list(dict.fromkeys(column for name in names for column in told[name]))
     rows = [
         (f"[`{name}`]({name}.md)", *(told[name].get(column, "") for column in columns), defaults(registry, name))
         for name in names
     ]
     head = table(("name", *(COLUMNS.get(column, column) for column in columns), "parameters and defaults"), rows)
-    return f"# {TITLES[folder]}\n\nThere are {len(names)}.\n\n{head}\n"
+    below = f"\n{SIZES}\n" if registry is architectures else ""
+    return f"# {TITLES[folder]}\n\nThere are {len(names)}.\n\n{head}\n{below}"
+
+
+@cache
+def sizes() -> dict[str, dict[str, str]]:
+    """{architecture: {column: number}} of all that suit Census-Income, at default size."""
+    schema = schema_of_records()
+    one_row = Features(
+        schema.fields,
+        np.zeros((1, len(schema.categorical)), np.int32),
+        np.zeros((1, len(schema.numeric)), np.float32),
+    )
+    found = {}
+    for name in names_of(architectures):
+        if architectures.get(name).requires(schema) is None:  # type: ignore[attr-defined]
+            model: Any = architectures.build(architectures.config(name), schema)
+            parameters = sum(p.numel() for p in model.parameters()) - embedding_parameters(model)
+            found[name] = {"parameters": f"{parameters:,}", "multiply-adds": f"{multiply_adds(model, one_row):,}"}
+    return found
+
+
+def schema_of_records() -> Schema:
+    """The schema of Census-Income with its defaults, as its published records have it.
+
+    Raises:
+        PluginError: if none of them has the defaults.
+    """
+    wanted = json.loads(json.dumps(plain(datasets.config(SIZED))))  # lists for tuples
+    for record in load_records(RECORDS):
+        if record.config["dataset"] == wanted:
+            return Schema.from_json(record.dataset["schema"])
+    raise PluginError(f"{RECORDS}: expected a record of {SIZED} with its defaults, found none")
 
 
 def defaults(registry: Registry, name: str) -> str:

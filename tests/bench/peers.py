@@ -18,7 +18,6 @@ import dataclasses
 import gc
 import json
 import os
-import platform
 import shlex
 import statistics
 import sys
@@ -38,6 +37,7 @@ from benchmark.settings.registry import datasets
 from benchmark.text import duration
 from tests.bench.peers_contestants import CONTESTANTS, Contestant, dataset
 from tests.bench.peers_report import DIFFERENCES, MODELS, PEERS, Results, markdown, race_table, target_table
+from tests.bench.steps import cpu, positive
 
 RESULTS = Path(__file__).parents[2] / "results" / "bench" / "peers.json"
 WARM_UP_STEPS = 8
@@ -49,10 +49,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         prog="python -m tests.bench.peers", description="Training speed beside torch-rechub and deepctr-torch."
     )
     parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
-    parser.add_argument("--batch-sizes", nargs="+", type=_positive, default=[256, 1024, 4096], metavar="B")
-    parser.add_argument("--rounds", type=_positive, default=3, help="epochs of each contestant (default: 3)")
-    parser.add_argument("--threads", type=_positive, default=os.cpu_count(), help="of torch (default: all cores)")
-    parser.add_argument("--rows", type=_positive, help="only the first so many of train: a quick look")
+    parser.add_argument("--batch-sizes", nargs="+", type=positive, default=[256, 1024, 4096], metavar="B")
+    parser.add_argument("--rounds", type=positive, default=3, help="epochs of each contestant (default: 3)")
+    parser.add_argument("--threads", type=positive, default=os.cpu_count(), help="of torch (default: all cores)")
+    parser.add_argument("--rows", type=positive, help="only the first so many of train: a quick look")
     parser.add_argument("--output", type=Path, help=f"default: {RESULTS.name} of results/bench; with --rows, nowhere")
     parser.add_argument(
         "--markdown",
@@ -63,12 +63,6 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     if options.output is None and options.rows is None:
         options.output = RESULTS
     return options
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, found {text!r}")
-    return int(text)
 
 
 def check_peers() -> None:
@@ -193,7 +187,7 @@ def describe(options: argparse.Namespace, data: Data, arguments: list[str]) -> d
     return environment() | {
         "command": shlex.join(["python", "-m", "tests.bench.peers", *arguments]),
         **{distribution: version(distribution) for distribution, _ in PEERS.values()},
-        "cpu": _cpu(),
+        "cpu": cpu(),
         "threads": options.threads,
         "load_before": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "dataset": "census_income",
@@ -202,15 +196,6 @@ def describe(options: argparse.Namespace, data: Data, arguments: list[str]) -> d
         "numeric": len(data.schema.numeric),
         "rounds": options.rounds,
     }
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def main(arguments: list[str] | None = None) -> None:

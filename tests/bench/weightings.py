@@ -1,68 +1,53 @@
-"""What a step of every weighting costs beside one of equal weighting: `make bench-weightings`, or `python -m tests.bench.weightings`.
+"""What a step of every weighting costs beside one of equal weighting: `make bench-weightings`.
 
-Every round takes some steps of equal weighting, then some of each method, on the same batches, in one process and one thread.
-A method's ratio is the median over rounds of its CPU time over that of equal weighting in the same round, so that a busy
-machine changes both alike. Solver, optimizer and the gather of the batch are in it; validation is not.
+    python -m tests.bench.weightings                             MMoE and PLE on Census-Income and KuaiRand
+    python -m tests.bench.weightings --weightings famo mgda --architectures mmoe --tasks 2 --rounds 3 --output look.json
+    python -m tests.bench.weightings --markdown                  the table of results/bench/README.md, from weightings.json
+
+A method's ratio is the median over rounds of its CPU time over that of equal weighting in the same round. Its solver is in it.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from benchmark import RunConfig, configure
 from benchmark.datasets import Data
 from benchmark.records.record import combines_gradients
-from benchmark.rows import Batch
-from benchmark.runs.runner import build_data, build_trainer
+from benchmark.runs.runner import build_trainer
 from benchmark.settings.registry import plain, weightings
 from benchmark.training.trainer import Trainer
+from tests.bench.peers_report import MODELS, row
+from tests.bench.steps import Results, conditions, load, parser, seconds_of_steps, show_or_measure
 
 RESULT = Path("results/bench/weightings.json")
 DATASETS = {2: "census_income", 4: "kuairand"}  # by their number of tasks
-ARCHITECTURES = ("mmoe", "ple")
 SCOPES = ("trunk", "all", "representation")
-WARM_UP = 10  # steps before the first round: what the engine looks for, the optimizer's state
+LOSS_LIMITS = {"famo": 1.4}  # times equal; the others of losses alone: 1.05
+GRADIENT_LIMITS = {2: 1.6, 4: 2.6}  # by the number of tasks
+GRADNORM_LIMIT = 1.5
+NOISE = 1.05  # of two measured ratios, so much is no difference
 
 
-@dataclass(frozen=True)
-class Side:
-    """One weighting in one scope, in training.
-
-    Args:
-        name: Of the weighting.
-        scope: Empty for a weighting that does not combine gradients.
-        trainer: Its own.
-    """
+class Side(NamedTuple):
+    """One weighting in one scope, in training; `scope` is empty for a weighting that does not combine gradients."""
 
     name: str
     scope: str
     trainer: Trainer
-
-    def seconds(self, batches: Sequence[Batch]) -> float:
-        """CPU seconds of a step."""
-        start = time.process_time()
-        for batch in batches:
-            self.trainer.step(batch)
-        return (time.process_time() - start) / len(batches)
 
 
 def make_side(name: str, scope: str, architecture: str, dataset: str, data: Data) -> Side:
     """A model at its start."""
     weighting = configure("weighting", name, **({"scope": scope} if scope else {}))
     config = RunConfig(dataset=dataset, architecture=architecture, weighting=weighting)
-    trainer = build_trainer(config, data, torch.device("cpu"))
-    trainer.model.train()
-    return Side(name, scope, trainer)
+    return Side(name, scope, build_trainer(config, data, torch.device("cpu")))
 
 
 def sides(names: Sequence[str], architecture: str, dataset: str, data: Data) -> Iterator[Side]:
@@ -77,64 +62,79 @@ def sides(names: Sequence[str], architecture: str, dataset: str, data: Data) -> 
             yield from (make_side(name, scope, architecture, dataset, data) for scope in scopes)
 
 
-def measure(
-    names: Sequence[str], architecture: str, tasks: int, rounds: int, steps: int, batch_size: int
-) -> list[dict[str, object]]:
-    """A row for each method and scope: the median of its ratios to equal weighting, and their spread."""
-    dataset = DATASETS[tasks]
-    data = build_data(RunConfig(dataset=dataset))
-    found = list(sides(names, architecture, dataset, data))
-    stream = torch.Generator().manual_seed(0)
-    ratios: dict[int, list[float]] = {number: [] for number in range(len(found))}
-    base: list[float] = []
-    for number in range(rounds + 1):
-        batches = list(islice(found[0].trainer.rows.batches(batch_size, stream), steps if number else WARM_UP))
-        times = [side.seconds(batches) for side in found]
-        if number:  # the first is the warm-up
-            base.append(times[0])
-            for position, seconds in enumerate(times):
-                ratios[position].append(seconds / times[0])
-    print(
-        f"{architecture}, {tasks} tasks ({dataset}): equal {1000 * statistics.median(base):.2f} ms a step", flush=True
-    )
+def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """A row for each method, scope, architecture and number of tasks: the quartiles of its ratios to equal weighting."""
+    data = load([DATASETS[tasks] for tasks in options.tasks])  # before hours are spent
     rows = []
-    for position, side in enumerate(found):
-        low, ratio, high = statistics.quantiles(ratios[position], n=4) if rounds > 1 else ratios[position] * 3
-        rows.append({
-            "weighting": side.name, "scope": side.scope, "architecture": architecture, "tasks": tasks,
-            "ratio": round(ratio, 3), "quartiles": [round(low, 3), round(high, 3)],
-        })  # fmt: skip
-        print(f"  {side.name:22}{side.scope:16}{ratio:6.2f}  [{low:.2f}, {high:.2f}]", flush=True)
+    for architecture in options.architectures:
+        for tasks in options.tasks:
+            found = list(sides(options.weightings, architecture, DATASETS[tasks], data[DATASETS[tasks]]))
+            seconds = seconds_of_steps(
+                [side.trainer for side in found],
+                rounds=options.rounds, steps=options.steps, batch_size=options.batch_size,
+            )  # fmt: skip
+            equal = 1000 * np.median(seconds[:, 0])
+            print(f"{architecture}, {tasks} tasks ({DATASETS[tasks]}): equal {equal:.2f} ms a step", flush=True)
+            quartiles = np.percentile(seconds / seconds[:, :1], (25, 50, 75), axis=0).T
+            for side, (low, ratio, high) in zip(found, quartiles, strict=True):
+                print(f"  {side.name:22}{side.scope:16}{ratio:6.2f}  [{low:.2f}, {high:.2f}]", flush=True)
+                rows.append({
+                    "weighting": side.name, "scope": side.scope, "architecture": architecture, "tasks": tasks,
+                    "ratio": round(ratio, 3), "quartiles": [round(low, 3), round(high, 3)],
+                })  # fmt: skip
     return rows
 
 
-def main() -> None:
-    """Measures, prints, and writes the result."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weightings", nargs="*", default=weightings.names(), help="names; default: all")
-    parser.add_argument("--architectures", nargs="*", default=ARCHITECTURES)
-    parser.add_argument("--tasks", nargs="*", type=int, default=list(DATASETS), help="2: census_income; 4: kuairand")
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--steps", type=int, default=6, help="of each method in a round")
-    parser.add_argument("--batch-size", type=int, default=1024)
-    parser.add_argument("--out", type=Path, default=RESULT)
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    rows = [
-        row
-        for architecture in options.architectures
-        for tasks in options.tasks
-        for row in measure(options.weightings, architecture, tasks, options.rounds, options.steps, options.batch_size)
-    ]
-    about = {
-        "date": datetime.now(UTC).date().isoformat(),
-        "torch": torch.__version__,
-        "threads": 1,
-        "batch_size": options.batch_size,
+def limit(weighting: str, scope: str, tasks: int, trunk: float) -> float:
+    """The ratio that a method should not exceed.
+
+    Args:
+        weighting, scope, tasks: What was measured.
+        trunk: The ratio of the same method under `trunk`, which is the limit under `representation`.
+    """
+    if scope == "representation":
+        return NOISE * trunk
+    if weighting == "gradnorm":
+        return GRADNORM_LIMIT
+    return GRADIENT_LIMITS[tasks] if scope else LOSS_LIMITS.get(weighting, 1.05)
+
+
+def markdown(results: Results) -> str:
+    """The table of results/bench/README.md: a step as a ratio to one of equal weighting; bold where it exceeds its limit."""
+    columns = list(dict.fromkeys((found["architecture"], found["tasks"]) for found in results["rows"]))
+    ratios = {
+        (found["weighting"], found["scope"], found["architecture"], found["tasks"]): found["ratio"]
+        for found in results["rows"]
     }
-    options.out.write_text(
-        json.dumps({**about, "rounds": options.rounds, "steps": options.steps, "rows": rows}, indent=1) + "\n"
+    lines = [
+        row(["weighting", "scope", *(f"{MODELS[architecture]} {tasks} tasks" for architecture, tasks in columns)]),
+        row(["---", "---", *("---:" for _ in columns)]),
+    ]
+    methods = dict.fromkeys((found["weighting"], found["scope"]) for found in results["rows"])
+    for weighting, scope in sorted(methods, key=lambda method: (method[1] != "", method[0])):  # those of losses first
+        cells = []
+        for architecture, tasks in columns:
+            ratio = ratios[weighting, scope, architecture, tasks]
+            most = limit(weighting, scope, tasks, ratios.get((weighting, "trunk", architecture, tasks), ratio))
+            cells.append(f"**{ratio:.2f}**" if ratio > most else f"{ratio:.2f}")
+        lines.append(row([f"`{weighting}`", scope, *cells]))
+    return "\n".join([*lines, "", conditions(results, "bench-weightings")])
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command."""
+    options = parser(__doc__ or "", RESULT)
+    options.add_argument("--weightings", nargs="*", default=weightings.names(), help="names; default: all")
+    options.add_argument("--architectures", nargs="*", choices=list(MODELS), default=list(MODELS))
+    options.add_argument(
+        "--tasks",
+        nargs="*",
+        type=int,
+        choices=list(DATASETS),
+        default=list(DATASETS),
+        help="2: census_income; 4: kuairand",
     )
+    show_or_measure("bench-weightings", options.parse_args(arguments), measure, markdown)
 
 
 if __name__ == "__main__":
