@@ -13,10 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from architectures import Architecture, Auxiliary, Batch, Schema, register
+from architectures.hard_concrete import HardConcrete
 from architectures.layers import EMBEDDING_STD, FeatureEmbedding, Towers, Units
 
-# hard concrete: temperature, and the ends of the interval that is clipped to [0, 1]; the usual values of Louizos et al.
-TEMPERATURE, LOW, HIGH = 2 / 3, -0.1, 1.1
 START = 2.0  # of log alpha: connections begin almost open, at .957
 
 
@@ -128,8 +127,8 @@ class MSSM(Architecture):
 
     def training_step(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Auxiliary]]:
         """See `Architecture.training_step`: the expected number of open gates."""
-        gates = [reader.num_open() for readers in self.levels for reader in readers]
-        return self(batch), {"open connections": Auxiliary(self.l0_weight * torch.stack(gates).sum())}
+        num_open = [reader.gates.expected_open() for readers in self.levels for reader in readers]
+        return self(batch), {"open connections": Auxiliary(self.l0_weight * torch.stack(num_open).sum())}
 
     def _fields(self, batch: Batch) -> Tensor:
         """(B, F, d): the categorical fields' embeddings, then the numbers'."""
@@ -184,26 +183,15 @@ class Connections(nn.Module):
     def __init__(self, num_networks: int, input_dim: int, output_dim: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(num_networks, output_dim, input_dim))
-        self.log_alpha = nn.Parameter(torch.empty(num_networks, output_dim))
+        self.gates = HardConcrete(1, num_networks, output_dim, start=START)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Matrices as those of an nn.Linear that reads all sub-networks."""
         bound = 1 / math.sqrt(self.weight.shape[0] * self.weight.shape[2])
         nn.init.uniform_(self.weight, -bound, bound)
-        nn.init.constant_(self.log_alpha, START)
-
-    def gate(self) -> Tensor:
-        """(S, H) in [0, 1]: drawn again in every training step."""
-        logits: Tensor = self.log_alpha
-        if self.training:
-            logits = (torch.logit(torch.rand_like(logits), eps=1e-6) + logits) / TEMPERATURE
-        return (LOW + (HIGH - LOW) * logits.sigmoid()).clamp(0, 1)
-
-    def num_open(self) -> Tensor:
-        """The expected number of gates above 0."""
-        return (self.log_alpha - TEMPERATURE * math.log(-LOW / HIGH)).sigmoid().sum()
 
     def matrix(self) -> Tensor:
         """(H, S I): all matrices side by side, their rows times their gates."""
-        return (self.gate().unsqueeze(2) * self.weight).transpose(0, 1).flatten(1)
+        (gate_SH,) = self.gates()
+        return (gate_SH.unsqueeze(2) * self.weight).transpose(0, 1).flatten(1)
