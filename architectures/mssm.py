@@ -103,7 +103,7 @@ class MSSM(Architecture):
         self.first = Units(nn.Linear(num_fields * embedding_dim, level_dims[0]) for _ in range(num_networks))
         self.levels = Units(
             Units(
-                Connections(num_networks, level_dims[j - 1], level_dims[j])
+                SparseConnections(num_networks, level_dims[j - 1], level_dims[j])
                 for _ in range(num_networks if j + 1 < len(level_dims) else num_tasks)
             )
             for j in range(1, len(level_dims))
@@ -177,7 +177,7 @@ class FieldSelection(nn.Module):
         return (weights_BF.unsqueeze(2) * fields_BFd).flatten(1)
 
 
-class Connections(nn.Module):
+class SparseConnections(nn.Module):
     """What one reader takes from the S sub-networks below: matrices, and a hard concrete gate over each one's outputs."""
 
     def __init__(self, num_networks: int, input_dim: int, output_dim: int) -> None:

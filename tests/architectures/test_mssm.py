@@ -9,7 +9,7 @@ from torch import Tensor
 from architectures import Architecture
 from benchmark.contracts.toys import LIKE, SHARE, build, make_batch, make_schema
 from benchmark.schema import Schema
-from tests.architectures.expert_loops import assert_is_its_loop, mlp, tower
+from tests.architectures.loops import assert_is_by_input, mlp, tower
 from tests.toys import C0, assert_equal_outputs, assert_reach, count_parameters, swap_two
 
 SMALL: dict[str, Any] = {"embedding_dim": 8, "level_dims": (16, 12), "tower_dims": (8,)}
@@ -32,7 +32,7 @@ def by_loop(model: Architecture, x: Tensor) -> list[Tensor]:
             gates = ((1.1 + 0.1) * reader.gates.log_alpha[0].sigmoid() - 0.1).clamp(0, 1)
             read.append(sum(m * (w @ u) for m, w, u in zip(gates, reader.weight, units, strict=True)).clamp(min=0))
         units = read
-    return [tower(model, t, u) for t, u in enumerate(units)]
+    return [tower(model.towers, t, u) for t, u in enumerate(units)]
 
 
 @pytest.mark.parametrize("schema", [C0, WITH_NUMBERS], ids=["C0", "with numbers"])
@@ -40,7 +40,7 @@ def by_loop(model: Architecture, x: Tensor) -> list[Tensor]:
 def test_it_is_its_equations(schema: Schema, level_dims: tuple[int, ...]) -> None:
     model = build("mssm", schema, **SMALL | {"level_dims": level_dims}).eval()
     spread_gates(model)
-    assert_is_its_loop(model, make_batch(schema, 8), by_loop)
+    assert_is_by_input(model, make_batch(schema, 8), by_loop)
 
 
 def spread_gates(model: Architecture) -> None:
