@@ -194,4 +194,5 @@ class SparseConnections(nn.Module):
     def matrix(self) -> Tensor:
         """(H, S I): all matrices side by side, their rows times their gates."""
         (gate_SH,) = self.gates()
-        return (gate_SH.unsqueeze(2) * self.weight).transpose(0, 1).flatten(1)
+        gated_SHI: Tensor = gate_SH.unsqueeze(2) * self.weight
+        return gated_SHI.transpose(0, 1).flatten(1)
