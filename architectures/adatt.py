@@ -1,23 +1,25 @@
 """AdaTT: adaptive task-to-task fusion.
 
 Axes: B batch, D input, T tasks, U units (one per task and, last, the shared one). In a level: E experts of all units,
-I input width, H hidden width.
+I input width, H hidden width, O outputs of a gate's Linear.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from architectures import Architecture, Batch, Schema, register
-from architectures.layers import FeatureEmbedding, Towers, Units, batched_linear, make_gates
+from architectures import Batch, Schema, register
+from architectures.gates import Gated, GateOptions, Gates
+from architectures.layers import FeatureEmbedding, Towers, Units, batched_linear
 
 
 @register("adatt")
-class AdaTT(Architecture):
+class AdaTT(Gated):
     r"""Adaptive task-to-task fusion: on every level, each task mixes the experts of all tasks and adds its own once more.
 
     Li, Zhang, Yuan, Gao, Zhang, Yang, Liu, Yang: AdaTT: Adaptive Task-to-Task Fusion Network for Multitask Learning in
@@ -53,6 +55,7 @@ class AdaTT(Architecture):
         residual: Is the second term part of the model? Without it, one level is MMoE.
         tower_dims: Hidden widths of a tower.
         dropout: On every hidden layer of experts and towers.
+        options: Those of `Gated`: which gate, and `gate_dropout`.
 
     Shape:
         batch of B rows -> {task: (B,)}.
@@ -82,8 +85,9 @@ class AdaTT(Architecture):
         residual: bool = True,
         tower_dims: tuple[int, ...] = (32,),
         dropout: float = 0.0,
+        **options: Any,
     ) -> None:
-        super().__init__(schema)
+        super().__init__(schema, **options)
         num_tasks = len(schema.tasks)
         if not level_dims or min(level_dims) < 1:
             raise ValueError(f"level_dims must be at least one width of at least 1, found {tuple(level_dims)}")
@@ -108,6 +112,7 @@ class AdaTT(Architecture):
                 num_streams=len(sizes) if j + 1 < len(level_dims) else num_tasks,
                 residual=residual,
                 dropout=dropout,
+                gate_options=self.gate_options,
             )
             for j in range(len(level_dims))
         )
@@ -128,8 +133,8 @@ class AdaTT(Architecture):
     def _extract(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The streams of the last level, (B, T, H), and its gates' weights, (B, T, E)."""
         first, *rest = self.levels
-        experts_BEH, gates_BUE = self.embedding(batch).linear(first.experts, first.gates)
-        streams_BUH, weights_BUE = first.fuse(experts_BEH, gates_BUE)
+        experts_BEH, gates_BUO = self.embedding(batch).linear(first.experts, first.gates)
+        streams_BUH, weights_BUE = first.fuse(experts_BEH, gates_BUO)
         for level in rest:
             streams_BUH, weights_BUE = level.fuse(*level.read(streams_BUH))
         return streams_BUH, weights_BUE
@@ -145,22 +150,31 @@ class FusionLevel(nn.Module):
         num_streams: How many units, counted from the first, have a stream above this level.
         residual: Do these units add their own experts?
         dropout: On the experts.
+        gate_options: The architecture's.
     """
 
     def __init__(
-        self, input_dim: int, output_dim: int, *, sizes: Sequence[int], num_streams: int, residual: bool, dropout: float
+        self,
+        input_dim: int,
+        output_dim: int,
+        *,
+        sizes: Sequence[int],
+        num_streams: int,
+        residual: bool,
+        dropout: float,
+        gate_options: GateOptions,
     ) -> None:
         super().__init__()
         self.output_dim = output_dim
         ends = [sum(sizes[: u + 1]) for u in range(len(sizes))]
         self.experts_of = [range(end - size, end) for size, end in zip(sizes, ends, strict=True)]
         self.experts = Units(nn.Linear(input_dim, output_dim) for _ in range(sum(sizes)))
-        self.gates = make_gates(num_streams, input_dim, sum(sizes))
+        self.gates = Gates(num_streams, input_dim, sum(sizes), gate_options)
         self.residuals = Units(Residual(size) for size in sizes[:num_streams] if residual)
         self.dropout = nn.Dropout(dropout)
 
     def read(self, streams_BUI: Tensor) -> tuple[Tensor, Tensor]:
-        """Experts before their ReLU, (B, E, H), and logits of the gates, (B, U, E): each reads the stream of its unit."""
+        """Experts before their ReLU, (B, E, H), and outputs of the gates, (B, U, O): each reads its unit's stream."""
         experts = []
         for own, stream_BI in zip(self.experts_of, streams_BUI.unbind(1), strict=True):
             layers = [self.experts[e] for e in own]
@@ -169,17 +183,17 @@ class FusionLevel(nn.Module):
         experts_BEH = torch.cat(experts, dim=1).unflatten(1, (-1, self.output_dim))
         return experts_BEH, batched_linear(self.gates, streams_BUI[:, : len(self.gates)])
 
-    def fuse(self, experts_BEH: Tensor, gates_BUE: Tensor) -> tuple[Tensor, Tensor]:
-        """What `read` returned -> the units' streams, (B, U, H), and the softmax of their gates, (B, U, E).
+    def fuse(self, experts_BEH: Tensor, gates_BUO: Tensor) -> tuple[Tensor, Tensor]:
+        """What `read` returned -> the units' streams, (B, U, H), and the weights of their gates, (B, U, E).
 
         Gate and residual in one product: their weights add up.
         """
-        softmax_BUE = gates_BUE.softmax(dim=2)
-        weights_BUE = softmax_BUE
+        gates_BUE = self.gates.weights(gates_BUO)
+        weights_BUE = gates_BUE
         if self.residuals:
             own_UE = torch.block_diag(*(residual.weight for residual in self.residuals))
-            weights_BUE = softmax_BUE + F.pad(own_UE, (0, len(self.experts) - own_UE.shape[1]))
-        return weights_BUE @ self.dropout(F.relu(experts_BEH)), softmax_BUE
+            weights_BUE = gates_BUE + F.pad(own_UE, (0, len(self.experts) - own_UE.shape[1]))
+        return weights_BUE @ self.dropout(F.relu(experts_BEH)), gates_BUE
 
 
 class Residual(nn.Module):

@@ -1,23 +1,25 @@
 """ESCM2: the entire space counterfactual multi-task model, for a funnel.
 
-Axes: B batch, D input, E experts, H hidden, T tasks, C children (tasks that are given another).
+Axes: B batch, D input, E experts, H hidden, T tasks, C children (tasks that are given another), O outputs of
+a gate's Linear, U gates: those of tasks and, last, those of imputed errors.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from architectures import Architecture, Auxiliary, Batch, Schema, register
+from architectures import Auxiliary, Batch, Schema, register
 from architectures.funnel import funnel_steps, joint_logits, lacks_funnel, step_labels
-from architectures.layers import FeatureEmbedding, MLPs, Towers, make_gates
+from architectures.gates import Gated, Gates
+from architectures.layers import FeatureEmbedding, MLPs, Towers
 
 
 @register("escm2")
-class ESCM2(Architecture):
+class ESCM2(Gated):
     r"""Entire space counterfactual model: ESMM, and a loss on the conversion given the click that corrects for who clicks.
 
     Wang, Chang, Liu, Huang, Chen, Yu, Li, Chu: ESCM2: Entire Space Counterfactual Multi-Task Model for Post-Click
@@ -66,6 +68,7 @@ class ESCM2(Architecture):
         detach_imputation: Under dr, train the child by the first term alone, whose gradient is then that of ips, and the
             imputation by the second alone, which makes it unbiased. Our ablation.
         dropout: On every hidden layer of experts and towers.
+        options: Those of `Gated`: which gate, and `gate_dropout`.
 
     Shape:
         batch of B rows -> {task: (B,)}; a funnel child's output is the joint.
@@ -94,8 +97,9 @@ class ESCM2(Architecture):
         propensity_floor: float = 0.1,
         detach_imputation: bool = False,
         dropout: float = 0.0,
+        **options: Any,
     ) -> None:
-        super().__init__(schema)
+        super().__init__(schema, **options)
         if num_experts < 2:
             raise ValueError(f"num_experts must be at least 2, found {num_experts}: a gate over one expert is constant")
         if counterfactual_weight < 0:
@@ -108,12 +112,12 @@ class ESCM2(Architecture):
         self.counterfactual_weight, self.propensity_floor = counterfactual_weight, propensity_floor
         self.embedding = FeatureEmbedding(schema, embedding_dim)
         self.experts = MLPs(num_experts, self.embedding.output_dim, expert_dims, dropout)
-        self.task_gates = make_gates(len(schema.tasks), self.embedding.output_dim, num_experts)
+        self.task_gates = Gates(len(schema.tasks), self.embedding.output_dim, num_experts, self.gate_options)
         self.towers = Towers(schema.tasks, self.experts.output_dim, tower_dims, dropout)
         self.imputes = form == "dr" and counterfactual_weight > 0
         if self.imputes:
             imputed = [child for _, child in funnel_steps(schema)]
-            self.imputation_gates = make_gates(len(imputed), self.embedding.output_dim, num_experts)
+            self.imputation_gates = Gates(len(imputed), self.embedding.output_dim, num_experts, self.gate_options)
             self.imputation_towers = Towers(imputed, self.experts.output_dim, tower_dims, dropout)
 
     @classmethod
@@ -123,8 +127,8 @@ class ESCM2(Architecture):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """See `Architecture.forward`."""
-        first_BEH, gates_BTE = self.embedding(batch).linear(self.experts.first, self.task_gates)
-        mixed_BTH = gates_BTE.softmax(dim=-1) @ self.experts.after_first(first_BEH)
+        first_BEH, gates_BTO = self.embedding(batch).linear(self.experts.first, self.task_gates)
+        mixed_BTH = self.task_gates.weights(gates_BTO) @ self.experts.after_first(first_BEH)
         return joint_logits(self.schema, self.towers(mixed_BTH))
 
     def training_step(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Auxiliary]]:
@@ -132,8 +136,9 @@ class ESCM2(Architecture):
         if self.counterfactual_weight == 0:
             return self(batch), {}
         gates = (self.task_gates, self.imputation_gates) if self.imputes else (self.task_gates,)
-        first_BEH, *gates_BUE = self.embedding(batch).linear(self.experts.first, *gates)
-        mixed_BUH = torch.cat(gates_BUE, dim=1).softmax(dim=-1) @ self.experts.after_first(first_BEH)
+        first_BEH, *gates_BUO = self.embedding(batch).linear(self.experts.first, *gates)
+        weights_BUE = self.task_gates.weights(torch.cat(gates_BUO, dim=1))  # all gates are of one kind
+        mixed_BUH = weights_BUE @ self.experts.after_first(first_BEH)
         logits = self.towers(mixed_BUH[:, : len(self.schema.tasks)])
         imputed = self.imputation_towers(mixed_BUH[:, len(self.schema.tasks) :]) if self.imputes else {}
         outputs = joint_logits(self.schema, logits)
@@ -152,8 +157,8 @@ class ESCM2(Architecture):
 
     def gates(self, batch: Batch) -> dict[str, dict[str, Tensor]]:
         """See `Architecture.gates`: those of the tasks, without those of imputed errors."""
-        (gates_BTE,) = self.embedding(batch).linear(self.task_gates)
-        weights_BTE = gates_BTE.softmax(dim=-1)
+        (gates_BTO,) = self.embedding(batch).linear(self.task_gates)
+        weights_BTE = self.task_gates.weights(gates_BTO)
         return {
             task: {f"expert {e}": weights_BTE[:, t, e] for e in range(weights_BTE.shape[2])}
             for t, task in enumerate(self.schema.task_names)

@@ -132,11 +132,11 @@ class GateOptions:
     gamma: float
     dropout: float
 
-    def make(self, input_dim: int, num_experts: int) -> Gate:
-        """A gate over this many experts."""
+    def make(self, input_dim: int, num_experts: int, *, bias: bool = False) -> Gate:
+        """A gate over this many experts; `bias`: whether a softmax gate has one. A dselect_k gate always has."""
         if self.kind == "dselect_k":
             return DSelectK(input_dim, num_experts, self.dropout, self.k, self.gamma)
-        return Gate(input_dim, num_experts, self.dropout)
+        return Gate(input_dim, num_experts, self.dropout, bias=bias)
 
 
 class Gates(Units[Gate]):

@@ -372,8 +372,3 @@ class Towers(nn.Module):
             task.name: output_BK[:, 0] if task.num_outputs == 1 else output_BK
             for task, output_BK in zip(self.tasks, outputs, strict=True)
         }
-
-
-def make_gates(num_gates: int, input_dim: int, num_experts: int) -> Units[nn.Linear]:
-    """Linear gates without bias, as in the papers of MMoE and PLE; their softmax is taken by the architecture."""
-    return Units(nn.Linear(input_dim, num_experts, bias=False) for _ in range(num_gates))

@@ -5,18 +5,21 @@ Axes: B batch, D input, T tasks, E experts, C critics, H hidden, d embedding.
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from architectures import Architecture, Batch, Schema, register
+from architectures import Batch, Schema, register
+from architectures.gates import Gate, Gated
 from architectures.layers import Embedded, FeatureEmbedding, MLPs, Units
 from architectures.scaling import linear_on_one
 from benchmark.kinds import get
 
 
 @register("metaheac")
-class MetaHeac(Architecture):
+class MetaHeac(Gated):
     r"""Hybrid experts and critics: tasks share all networks and differ in a vector that the gates read.
 
     Zhu, Liu, Xie, Zhuang, Hao, Ge, Zhang, Lin, Cao: Learning to Expand Audience via Meta Hybrid Experts and Critics for
@@ -56,6 +59,8 @@ class MetaHeac(Architecture):
         num_critics: Number of critics C, at least 1.
         gate_dim: Hidden width of a gate.
         dropout: On every hidden layer of the experts.
+        options: Those of `Gated`, for the last layer of the experts' gate. The critics' gate remains a softmax: the output
+            needs the logarithms of its shares, and a share of 0 has none.
 
     Shape:
         batch of B rows -> {task: (B,)}.
@@ -81,8 +86,9 @@ class MetaHeac(Architecture):
         num_critics: int = 5,
         gate_dim: int = 64,
         dropout: float = 0.0,
+        **options: Any,
     ) -> None:
-        super().__init__(schema)
+        super().__init__(schema, **options)
         if num_experts < 2:
             raise ValueError(f"num_experts must be at least 2, found {num_experts}")
         if num_critics < 1 or gate_dim < 1:
@@ -94,7 +100,7 @@ class MetaHeac(Architecture):
         self.critics = Units(nn.Linear(self.experts.output_dim, 1) for _ in range(num_critics))
         self.task_vectors = TaskVectors(len(schema.tasks), embedding_dim)
         self.expert_gate = nn.Sequential(
-            nn.Linear(2 * embedding_dim, gate_dim), nn.ReLU(), nn.Linear(gate_dim, num_experts)
+            nn.Linear(2 * embedding_dim, gate_dim), nn.ReLU(), self.gate_options.make(gate_dim, num_experts, bias=True)
         )
         # one critic needs no gate
         self.critic_gate = (
@@ -115,7 +121,7 @@ class MetaHeac(Architecture):
         (first_BEH,) = embedded.linear(self.experts.first)
         experts_BEH = self.experts.after_first(first_BEH)
         read_BTR = self._read_by_gates(embedded)
-        mixed_BTH = self.expert_gate(read_BTR).softmax(dim=-1) @ experts_BEH
+        mixed_BTH = self._weights(read_BTR) @ experts_BEH
         critics_BTC = linear_on_one(self.critics, mixed_BTH).squeeze(-1)
         shares = critics_BTC.new_zeros(1) if self.critic_gate is None else self.critic_gate(read_BTR).log_softmax(-1)
         return {
@@ -129,11 +135,15 @@ class MetaHeac(Architecture):
 
     def gates(self, batch: Batch) -> dict[str, dict[str, Tensor]]:
         """See `Architecture.gates`: the gate of the experts."""
-        weights_BTE = self.expert_gate(self._read_by_gates(self.embedding(batch))).softmax(dim=-1)
+        weights_BTE = self._weights(self._read_by_gates(self.embedding(batch)))
         return {
             task: {f"expert {e}": weights_BTE[:, t, e] for e in range(weights_BTE.shape[2])}
             for t, task in enumerate(self.schema.task_names)
         }
+
+    def _weights(self, read_BTR: Tensor) -> Tensor:
+        """(B, T, E), of the experts."""
+        return cast(Gate, self.expert_gate[-1]).weights(self.expert_gate(read_BTR))
 
     def _read_by_gates(self, embedded: Embedded) -> Tensor:
         """(B, T, R = 2d): the mean embedding of the row, then the vector of the task."""

@@ -13,10 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from architectures import Architecture, Auxiliary, Batch, Schema, register
+from architectures.hard_concrete import HardConcrete
 from architectures.layers import EMBEDDING_STD, FeatureEmbedding, Towers, Units
 
-# hard concrete: temperature, and the ends of the interval that is clipped to [0, 1]; the usual values of Louizos et al.
-TEMPERATURE, LOW, HIGH = 2 / 3, -0.1, 1.1
 START = 2.0  # of log alpha: connections begin almost open, at .957
 
 
@@ -104,7 +103,7 @@ class MSSM(Architecture):
         self.first = Units(nn.Linear(num_fields * embedding_dim, level_dims[0]) for _ in range(num_networks))
         self.levels = Units(
             Units(
-                Connections(num_networks, level_dims[j - 1], level_dims[j])
+                SparseConnections(num_networks, level_dims[j - 1], level_dims[j])
                 for _ in range(num_networks if j + 1 < len(level_dims) else num_tasks)
             )
             for j in range(1, len(level_dims))
@@ -128,8 +127,8 @@ class MSSM(Architecture):
 
     def training_step(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Auxiliary]]:
         """See `Architecture.training_step`: the expected number of open gates."""
-        gates = [reader.num_open() for readers in self.levels for reader in readers]
-        return self(batch), {"open connections": Auxiliary(self.l0_weight * torch.stack(gates).sum())}
+        num_open = [reader.gates.expected_open() for readers in self.levels for reader in readers]
+        return self(batch), {"open connections": Auxiliary(self.l0_weight * torch.stack(num_open).sum())}
 
     def _fields(self, batch: Batch) -> Tensor:
         """(B, F, d): the categorical fields' embeddings, then the numbers'."""
@@ -178,32 +177,22 @@ class FieldSelection(nn.Module):
         return (weights_BF.unsqueeze(2) * fields_BFd).flatten(1)
 
 
-class Connections(nn.Module):
+class SparseConnections(nn.Module):
     """What one reader takes from the S sub-networks below: matrices, and a hard concrete gate over each one's outputs."""
 
     def __init__(self, num_networks: int, input_dim: int, output_dim: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(num_networks, output_dim, input_dim))
-        self.log_alpha = nn.Parameter(torch.empty(num_networks, output_dim))
+        self.gates = HardConcrete(1, num_networks, output_dim, start=START)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Matrices as those of an nn.Linear that reads all sub-networks."""
         bound = 1 / math.sqrt(self.weight.shape[0] * self.weight.shape[2])
         nn.init.uniform_(self.weight, -bound, bound)
-        nn.init.constant_(self.log_alpha, START)
-
-    def gate(self) -> Tensor:
-        """(S, H) in [0, 1]: drawn again in every training step."""
-        logits: Tensor = self.log_alpha
-        if self.training:
-            logits = (torch.logit(torch.rand_like(logits), eps=1e-6) + logits) / TEMPERATURE
-        return (LOW + (HIGH - LOW) * logits.sigmoid()).clamp(0, 1)
-
-    def num_open(self) -> Tensor:
-        """The expected number of gates above 0."""
-        return (self.log_alpha - TEMPERATURE * math.log(-LOW / HIGH)).sigmoid().sum()
 
     def matrix(self) -> Tensor:
         """(H, S I): all matrices side by side, their rows times their gates."""
-        return (self.gate().unsqueeze(2) * self.weight).transpose(0, 1).flatten(1)
+        (gate_SH,) = self.gates()
+        gated_SHI: Tensor = gate_SH.unsqueeze(2) * self.weight
+        return gated_SHI.transpose(0, 1).flatten(1)

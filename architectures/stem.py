@@ -1,19 +1,23 @@
 """STEM: shared and task-specific embeddings.
 
-Axes: B batch, D input, E experts of all units, H hidden, N experts of one task, S shared experts, T tasks.
+Axes: B batch, D input, E experts of all units, H hidden, N experts of one task, O outputs of a gate's Linear, S shared
+experts, T tasks.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from architectures import Architecture, Batch, Schema, register
-from architectures.layers import FeatureEmbedding, MLPs, Towers, Units, make_gates
+from architectures import Batch, Schema, register
+from architectures.gates import Gated, Gates
+from architectures.layers import FeatureEmbedding, MLPs, Towers, Units
 
 
 @register("stem")
-class STEM(Architecture):
+class STEM(Gated):
     r"""Shared and task-specific embeddings: a task reads the experts of all others, but never changes them.
 
     Su, Pan, Wang, Xiao, Quan, Chen, Jiang: STEM: Unleashing the Power of Embeddings for Multi-task Recommendation,
@@ -45,6 +49,7 @@ class STEM(Architecture):
         num_shared_experts: Shared experts, at least 1.
         tower_dims: Hidden widths of a tower.
         dropout: On every hidden layer of experts and towers.
+        options: Those of `Gated`: which gate, and `gate_dropout`.
 
     Shape:
         batch of B rows -> {task: (B,)}.
@@ -74,8 +79,9 @@ class STEM(Architecture):
         num_shared_experts: int = 4,
         tower_dims: tuple[int, ...] = (32,),
         dropout: float = 0.0,
+        **options: Any,
     ) -> None:
-        super().__init__(schema)
+        super().__init__(schema, **options)
         if min(num_task_experts, num_shared_experts) < 1:
             raise ValueError(
                 "num_task_experts and num_shared_experts must be at least 1, found "
@@ -91,7 +97,7 @@ class STEM(Architecture):
         self.experts = MLPs(num_experts, self.embedding.output_dim, expert_dims, dropout)
         self.experts_of = [slice(t * num_task_experts, (t + 1) * num_task_experts) for t in range(num_tasks)]
         self.experts_of.append(slice(num_own, num_experts))
-        self.task_gates = make_gates(num_tasks, self.embedding.output_dim, num_experts)
+        self.task_gates = Gates(num_tasks, self.embedding.output_dim, num_experts, self.gate_options)
         self.towers = Towers(schema.tasks, self.experts.output_dim, tower_dims, dropout)
         own_TE = torch.eye(num_tasks).repeat_interleave(num_task_experts, dim=1)
         seen_TE = torch.cat([own_TE, torch.ones(num_tasks, num_shared_experts)], dim=1)
@@ -117,11 +123,12 @@ class STEM(Architecture):
     def _read(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The experts' first layer before its ReLU, (B, E, H1), and the gates' weights, (B, T, E)."""
         *own_experts, shared_experts = [self.experts.first[own] for own in self.experts_of]
-        shared_BSH, gates_BTE = self.embedding(batch).linear(shared_experts, self.task_gates)
+        shared_BSH, gates_BTO = self.embedding(batch).linear(shared_experts, self.task_gates)
         firsts, gates = [], []
         for embedding, experts, gate in zip(self.task_embeddings, own_experts, self.task_gates, strict=True):
-            first_BNH, gate_BE = embedding(batch).linear(experts, gate)
+            first_BNH, gate_BO = embedding(batch).linear(experts, gate)
             firsts.append(first_BNH)
-            gates.append(gate_BE)
-        weights_BTE = (torch.stack(gates, dim=1) + gates_BTE).softmax(dim=2)
+            # of two products with W x + b, whose sum has the bias twice
+            gates.append(gate_BO if gate.bias is None else gate_BO - gate.bias)
+        weights_BTE = self.task_gates.weights(torch.stack(gates, dim=1) + gates_BTO)
         return torch.cat([*firsts, shared_BSH], dim=1), weights_BTE

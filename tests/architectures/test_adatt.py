@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -8,55 +9,30 @@ from torch import Tensor
 
 from architectures import Architecture
 from benchmark.contracts.toys import LIKE, SECONDS, SHARE, build, make_batch, make_schema
-from benchmark.rows import Batch
+from tests.architectures.loops import assert_is_by_input, mix, mlp, tower
 from tests.toys import C0, assert_equal_outputs, assert_reach, count_parameters, swap_two
 
 SMALL: dict[str, Any] = {"embedding_dim": 8, "level_dims": (16, 12), "num_task_experts": 2, "tower_dims": (8,)}
 THREE = make_schema(LIKE, SECONDS, SHARE)
 
 
-def by_equations(
-    model: Architecture, batch: Batch, num_own: int, num_shared: int, *, residual: bool
-) -> dict[str, Tensor]:
-    """The equations, one row, one expert and one gate at a time."""
-    tasks = model.schema.task_names
-    rows = [one_row(model, batch, row, num_own, num_shared, residual=residual) for row in range(len(batch.labels))]
-    return {task: torch.stack([outputs[t] for outputs in rows]) for t, task in enumerate(tasks)}
-
-
-def one_row(
-    model: Architecture, batch: Batch, row: int, num_own: int, num_shared: int, *, residual: bool
-) -> list[Tensor]:
+def by_loop(model: Architecture, x: Tensor, num_own: int, num_shared: int, *, residual: bool) -> list[Tensor]:
+    """The equations, one expert and one gate at a time."""
     num_tasks, units = len(model.schema.tasks), list(range(len(model.schema.tasks) + int(num_shared > 0)))
     owners = [unit for unit in units for _ in range(num_own if unit < num_tasks else num_shared)]
-    streams = {unit: embedded(model, batch, row) for unit in units}
+    streams = dict.fromkeys(units, x)
     for number, level in enumerate(model.levels):
-        experts = [affine(level.experts[e], streams[owner]).clamp(min=0) for e, owner in enumerate(owners)]
+        experts = [mlp([level.experts[e]], streams[owner]) for e, owner in enumerate(owners)]
         fused = {}
         for unit in units if number + 1 < len(model.levels) else units[:num_tasks]:
-            scores = [weights.dot(streams[unit]) for weights in level.gates[unit].weight]
-            total = sum(score.exp() for score in scores)
-            fused[unit] = sum(score.exp() / total * expert for score, expert in zip(scores, experts, strict=True))
+            fused[unit] = mix(level.gates[unit], streams[unit], experts)
             own = [expert for expert, owner in zip(experts, owners, strict=True) if owner == unit]
             if residual and len(own) == 1:
                 fused[unit] = fused[unit] + own[0]
             elif residual:
                 fused[unit] = fused[unit] + sum(c * e for c, e in zip(level.residuals[unit].weight, own, strict=True))
         streams = fused
-    hidden, output = model.towers.hidden.layers[0], model.towers.output
-    return [affine(output[t], affine(hidden[t], streams[t]).clamp(min=0))[0] for t in range(num_tasks)]
-
-
-def affine(layer: Any, inputs: Tensor) -> Tensor:
-    return torch.stack([weights.dot(inputs) for weights in layer.weight]) + layer.bias
-
-
-def embedded(model: Architecture, batch: Batch, row: int) -> Tensor:
-    """The rows of the fields' tables, which lie below each other in ascending order of cardinality; then the numbers."""
-    starts = [0, 3, 8]  # of fields of 3, 5 and 70 values
-    table, codes = model.embedding.small.weight, batch.categorical[row].tolist()
-    parts = [table[start + code] for start, code in zip(starts, codes, strict=True)]
-    return torch.cat([*parts, batch.numeric[row].to(table)])
+    return [tower(model.towers, t, streams[t]) for t in range(num_tasks)]
 
 
 @pytest.mark.parametrize("residual", [True, False])
@@ -66,17 +42,9 @@ def embedded(model: Architecture, batch: Batch, row: int) -> Tensor:
 )
 def test_it_is_its_equations(level_dims: tuple[int, ...], num_own: int, num_shared: int, residual: bool) -> None:
     sizes = {"level_dims": level_dims, "num_task_experts": num_own, "num_shared_experts": num_shared}
-    model = build("adatt", THREE, embedding_dim=3, residual=residual, **sizes, tower_dims=(4,)).double()
-    batch = make_batch(THREE, 6)
-    outputs, expected = model(batch), by_equations(model, batch, num_own, num_shared, residual=residual)
-    assert_equal_outputs(outputs, expected, 1e-10)
-    parameters = list(model.parameters())
-    upstream = torch.randn(3, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    ours, theirs = (
-        torch.autograd.grad(list(of.values()), parameters, list(upstream), materialize_grads=True)
-        for of in (outputs, expected)
-    )
-    torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
+    model = build("adatt", THREE, embedding_dim=3, residual=residual, **sizes, tower_dims=(4,))
+    loop = partial(by_loop, num_own=num_own, num_shared=num_shared, residual=residual)
+    assert_is_by_input(model, make_batch(THREE, 6), loop)
 
 
 # the first: experts 5 (528 + 204), gates 3 x 32 x 5 + 2 x 16 x 5, residuals 2 x 2 on both levels, towers 2 x 113. The

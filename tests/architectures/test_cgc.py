@@ -8,7 +8,7 @@ from torch import Tensor
 
 from architectures import Architecture
 from benchmark.contracts.toys import build, make_batch
-from tests.architectures.expert_loops import assert_is_its_loop, mix, mlp, tower, unit
+from tests.architectures.loops import assert_is_by_input, mix, mlp, tower, unit
 from tests.toys import C0, assert_equal_outputs, assert_reach, count_parameters, swap_two
 
 SMALL: dict[str, Any] = {
@@ -23,7 +23,7 @@ def by_loop(model: Architecture, x: Tensor) -> list[Tensor]:
     for t in range(num_tasks):
         seen = [t * own + e for e in range(own)] + shared
         experts = [mlp(unit(model.experts, e), x) for e in seen]
-        outputs.append(tower(model, t, mix(model.task_gates[t], x, experts)))
+        outputs.append(tower(model.towers, t, mix(model.task_gates[t], x, experts)))
     return outputs
 
 
@@ -31,7 +31,7 @@ def by_loop(model: Architecture, x: Tensor) -> list[Tensor]:
 @pytest.mark.parametrize(("num_shared", "num_own"), [(2, 2), (1, 3), (3, 1), (2, 0), (0, 2)])
 def test_it_is_its_equations(expert_dims: tuple[int, ...], num_shared: int, num_own: int) -> None:
     sizes = {"expert_dims": expert_dims, "num_shared_experts": num_shared, "num_task_experts": num_own}
-    assert_is_its_loop(build("cgc", C0, **SMALL | sizes), make_batch(C0, 8), by_loop)
+    assert_is_by_input(build("cgc", C0, **SMALL | sizes), make_batch(C0, 8), by_loop)
 
 
 def test_parameter_count() -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from architectures import Architecture, Batch
 from benchmark.contracts.toys import LIKE, SECONDS, SHARE, build, make_batch, make_schema
 from benchmark.settings.registry import architectures
-from tests.architectures.by_hand import assert_is, linear, tower
+from tests.architectures.loops import assert_is_by_input, linear, tower
 from tests.toys import C0, assert_equal_outputs, assert_reach, count_parameters, swap_two
 
 SMALL: dict[str, Any] = {"embedding_dim": 8, "hidden_dims": (16, 12), "tower_dims": (8,)}
@@ -46,7 +46,7 @@ def test_it_is_its_equations(hidden_dims: tuple[int, ...]) -> None:
     for stitch in model.stitches:
         for row in stitch.rows:
             torch.nn.init.normal_(row)
-    assert_is(model, make_batch(THREE, 6), of_row)
+    assert_is_by_input(model, make_batch(THREE, 6), of_row)
 
 
 def test_parameter_count() -> None:

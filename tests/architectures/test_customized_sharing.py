@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from architectures import Architecture
 from benchmark.contracts.toys import build, make_batch
-from tests.architectures.expert_loops import assert_is_its_loop, mlp, tower, unit
+from tests.architectures.loops import assert_is_by_input, mlp, tower, unit
 from tests.toys import C0, assert_equal_outputs, assert_reach, count_parameters, swap_two
 
 SMALL = {"embedding_dim": 8, "bottom_dims": (16,), "tower_dims": (8,)}
@@ -14,14 +14,14 @@ SMALL = {"embedding_dim": 8, "bottom_dims": (16,), "tower_dims": (8,)}
 
 def by_loop(model: Architecture, x: Tensor) -> list[Tensor]:
     shared = mlp(unit(model.bottoms, 2), x)
-    return [tower(model, t, torch.cat([shared, mlp(unit(model.bottoms, t), x)])) for t in range(2)]
+    return [tower(model.towers, t, torch.cat([shared, mlp(unit(model.bottoms, t), x)])) for t in range(2)]
 
 
 @pytest.mark.parametrize("bottom_dims", [(16,), (16, 12)])
 @pytest.mark.parametrize("tower_dims", [(), (8,)])
 def test_it_is_its_equation(bottom_dims: tuple[int, ...], tower_dims: tuple[int, ...]) -> None:
     model = build("customized_sharing", C0, bottom_dims=bottom_dims, tower_dims=tower_dims)
-    assert_is_its_loop(model, make_batch(C0, 8), by_loop)
+    assert_is_by_input(model, make_batch(C0, 8), by_loop)
 
 
 def test_parameter_count() -> None:

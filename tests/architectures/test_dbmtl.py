@@ -21,7 +21,7 @@ from benchmark.contracts.toys import (
 )
 from benchmark.rows import Batch
 from benchmark.schema import Task
-from tests.architectures.loops import assert_is_loop, cross_entropy, embed, linear, mlp
+from tests.architectures.loops import assert_is_by_batch, cross_entropy, embed, linear, mlp, unit
 from tests.toys import C0, assert_equal_outputs, assert_reach, count_parameters
 
 CHAIN = make_schema(CLICK, CART, BUY)
@@ -35,11 +35,11 @@ def by_hand(model: Architecture, batch: Batch) -> tuple[dict[str, Tensor], Tenso
     loss = torch.zeros((), dtype=torch.float64)
     for row in range(len(batch)):
         click, cart, seconds = batch.labels[row].double()
-        s = mlp(model.bottom, 0, embed(model.embedding, batch, row))
-        h = [mlp(model.hidden, t, s) for t in range(3)]
+        s = mlp(unit(model.bottom, 0), embed(model.embedding, batch, row))
+        h = [mlp(unit(model.hidden, t), s) for t in range(3)]
         r = [h[0]]
-        r.append(mlp(model.relations[0], 0, torch.cat([h[1], r[0]])))
-        r.append(mlp(model.relations[1], 0, torch.cat([h[2], r[0], r[1]])))
+        r.append(mlp(unit(model.relations[0], 0), torch.cat([h[1], r[0]])))
+        r.append(mlp(unit(model.relations[1], 0), torch.cat([h[2], r[0], r[1]])))
         y = [linear(model.towers[t].output[0], r[t])[0] for t in range(3)]
         for t, task in enumerate(values):
             values[task].append(y[t])
@@ -51,7 +51,7 @@ def by_hand(model: Architecture, batch: Batch) -> tuple[dict[str, Tensor], Tenso
 @pytest.mark.parametrize("relation_dims", [(8,), (12, 5)])
 def test_it_is_its_equations_row_by_row(relation_dims: tuple[int, ...]) -> None:
     model = build("dbmtl", MIXED, **SMALL | {"relation_dims": relation_dims, "tower_dims": (9, 8)})
-    assert_is_loop(model, make_batch(MIXED, 12), by_hand)
+    assert_is_by_batch(model, make_batch(MIXED, 12), by_hand)
 
 
 def test_parameter_count() -> None:

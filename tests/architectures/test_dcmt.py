@@ -12,7 +12,7 @@ from architectures.dcmt import DCMT, weighted_loss
 from benchmark.contracts.toys import BUY, CART, CLICK, LIKE, SECONDS, build, make_batch, make_schema, training_loss
 from benchmark.rows import Batch, Features
 from benchmark.schema import Task
-from tests.architectures.loops import assert_is_loop, cross_entropy, embed, linear, mlp
+from tests.architectures.loops import assert_is_by_batch, cross_entropy, embed, linear, mlp, unit
 from tests.toys import assert_reach, count_parameters
 
 CHAIN = make_schema(CLICK, CART, BUY)
@@ -43,7 +43,7 @@ def by_hand(model: Architecture, batch: Batch) -> tuple[dict[str, Tensor], Tenso
         x, labels = embed(model.embedding, batch, row), batch.labels[row].double()
         parent, clicked = torch.ones((), dtype=torch.float64), 1.0
         for t, task in enumerate(CHAIN.task_names):
-            hidden = mlp(model.hidden, t, x)
+            hidden = mlp(unit(model.hidden, t), x)
             conditional = linear(model.towers.output[t], hidden)[0].sigmoid()
             joint = parent * conditional
             loss = loss + cross_entropy(joint, labels[t]) / len(batch)
@@ -67,7 +67,7 @@ def by_hand(model: Architecture, batch: Batch) -> tuple[dict[str, Tensor], Tenso
 
 def test_it_is_its_equations_row_by_row() -> None:
     model = lively(causal_weight=0.7, consistency_weight=0.3, **SMALL)
-    assert_is_loop(model, make_batch(CHAIN, 16), by_hand)
+    assert_is_by_batch(model, make_batch(CHAIN, 16), by_hand)
 
 
 def test_parameter_count() -> None:

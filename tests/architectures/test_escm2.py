@@ -15,7 +15,7 @@ from architectures.funnel import and_logit
 from benchmark.contracts.toys import BUY, CART, CLICK, LIKE, SECONDS, build, make_batch, make_schema, training_loss
 from benchmark.rows import Batch
 from benchmark.schema import Task
-from tests.architectures.loops import assert_is_loop, cross_entropy, embed, linear, mixture, mlp
+from tests.architectures.loops import assert_is_by_batch, cross_entropy, embed, mix, mlp, tower, unit
 from tests.toys import assert_equal_outputs, assert_reach, count_parameters
 
 CHAIN = make_schema(CLICK, CART, BUY)
@@ -42,13 +42,10 @@ def by_hand(model: Architecture, batch: Batch) -> tuple[dict[str, Tensor], Tenso
     loss = torch.zeros((), dtype=torch.float64)
     for row in range(len(batch)):
         x, labels = embed(model.embedding, batch, row), batch.labels[row].double()
-
-        def tower(towers: Any, gate: Any, t: int, x: Tensor = x) -> Tensor:
-            return linear(towers.output[t], mlp(towers.hidden, t, mixture(model.experts, gate, x)))[0]
-
+        experts = [mlp(unit(model.experts, e), x) for e in range(len(model.experts.first))]
         parent, clicked = torch.ones(()), torch.ones(())
         for t, task in enumerate(CHAIN.task_names):
-            conditional = tower(model.towers, model.task_gates[t], t).sigmoid()
+            conditional = tower(model.towers, t, mix(model.task_gates[t], x, experts)).sigmoid()
             joint = parent * conditional
             loss = loss + cross_entropy(joint, labels[t])
             if t > 0:
@@ -56,7 +53,7 @@ def by_hand(model: Architecture, batch: Batch) -> tuple[dict[str, Tensor], Tenso
                 error = cross_entropy(conditional, labels[t])
                 risk = weight * error
                 if model.imputes:
-                    imputed = tower(model.imputation_towers, model.imputation_gates[t - 1], t - 1)
+                    imputed = tower(model.imputation_towers, t - 1, mix(model.imputation_gates[t - 1], x, experts))
                     first, second = (imputed.detach(), error.detach()) if model.detach_imputation else (imputed, error)
                     risk = first + weight * (error - first) + weight * (second - imputed) ** 2
                 loss = loss + model.counterfactual_weight * risk
@@ -70,7 +67,7 @@ def test_it_is_its_equations_row_by_row(form: Form, detaches: bool) -> None:
     model = lively(form, counterfactual_weight=0.7, detach_imputation=detaches, **SMALL)
     batch = make_batch(CHAIN, 12)
     model.propensity_floor = model(batch)["click"].sigmoid().median().item()  # some rows below it, some above
-    assert_is_loop(model, batch, by_hand)
+    assert_is_by_batch(model, batch, by_hand)
 
 
 @pytest.mark.parametrize(("form", "parameters"), [("ips", 2658), ("dr", 2658 + 32 * 4 + 17 * 8 + 9)])

@@ -26,7 +26,7 @@ from benchmark.kinds import BINARY
 from benchmark.rows import Batch, Features
 from benchmark.schema import Task
 from benchmark.training.targets import TaskLosses
-from tests.architectures.loops import assert_is_loop, cross_entropy, embed, linear, mlp
+from tests.architectures.loops import assert_is_by_batch, cross_entropy, embed, linear, mlp, unit
 from tests.toys import assert_equal_outputs, assert_reach, count_parameters
 
 SAVE = Task("save", BINARY, given="click")  # a sibling of cart
@@ -50,10 +50,10 @@ def by_hand(model: Architecture, batch: Batch) -> tuple[dict[str, Tensor], Tenso
     loss = torch.zeros((), dtype=torch.float64)
     for row in range(len(batch)):
         click, seconds, cart, buy = batch.labels[row].double()
-        bottom = mlp(model.bottom, 0, embed(model.embedding, batch, row))
-        p = linear(model.funnels[0].score, mlp(model.hidden, 0, bottom)).softmax(dim=0)
+        bottom = mlp(unit(model.bottom, 0), embed(model.embedding, batch, row))
+        p = linear(model.funnels[0].score, mlp(unit(model.hidden, 0), bottom)).softmax(dim=0)
         assert model.funnels[0].cells_CK.sum(dim=1).tolist() == [0, 1, 2, 3]
-        value = linear(model.towers.output[0], mlp(model.hidden, 1, bottom))[0]
+        value = linear(model.towers.output[0], mlp(unit(model.hidden, 1), bottom))[0]
         values["click"].append((p[1] + p[2] + p[3]).logit())
         values["cart"].append((p[2] + p[3]).logit())
         values["buy"].append(p[3].logit())
@@ -64,7 +64,7 @@ def by_hand(model: Architecture, batch: Batch) -> tuple[dict[str, Tensor], Tenso
 
 def test_it_is_its_equations_row_by_row(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("architectures.funnel_softmax.LEFT", 0.0)
-    assert_is_loop(lively(MIXED, **SMALL), make_batch(MIXED, 12), by_hand)
+    assert_is_by_batch(lively(MIXED, **SMALL), make_batch(MIXED, 12), by_hand)
 
 
 def test_parameter_count() -> None:

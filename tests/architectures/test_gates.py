@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -8,11 +10,23 @@ import torch
 from torch import Tensor
 
 from architectures import Architecture
-from architectures.gates import DSelectK, Gate, GateOptions, Gates, smooth_step
+from architectures.gates import DSelectK, Gate, Gated, GateOptions, Gates, smooth_step
+from architectures.layers import EMBEDDING_STD, FeatureEmbedding
 from benchmark.contracts.toys import build, make_batch, training_loss
+from benchmark.rows import Batch
+from benchmark.schema import Schema
 from benchmark.settings.registry import architectures, plain
-from tests.architectures import test_cgc, test_ml_mmoe
-from tests.architectures.expert_loops import Loop, assert_is_its_loop, dselect_k, mix, mlp, tower, unit
+from tests.architectures import test_adatt, test_cgc, test_escm2, test_metaheac, test_ml_mmoe, test_stem
+from tests.architectures.loops import (
+    assert_is_by_batch,
+    assert_is_by_input,
+    assert_is_by_row,
+    dselect_k,
+    mix,
+    mlp,
+    tower,
+    unit,
+)
 from tests.toys import C0, assert_reach, count_parameters
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -21,17 +35,21 @@ SMALL: dict[str, dict[str, Any]] = {
     "ple": {"embedding_dim": 8, "num_shared_experts": 2, "num_task_experts": 2, "level_dims": (16, 12)},
     "cgc": test_cgc.SMALL,
     "ml_mmoe": test_ml_mmoe.SMALL | {"num_experts": 3},
+    "adatt": test_adatt.SMALL | {"num_shared_experts": 1},
+    "stem": test_stem.SMALL | {"num_shared_experts": 1},
+    "escm2": test_escm2.SMALL | {"form": "dr"},
+    "metaheac": test_metaheac.SMALL,
 }
 
 
 def mmoe(model: Architecture, x: Tensor) -> list[Tensor]:
     experts = [mlp(unit(model.experts, e), x) for e in range(4)]
-    return [tower(model, t, mix(gate, x, experts)) for t, gate in enumerate(model.task_gates)]
+    return [tower(model.towers, t, mix(gate, x, experts)) for t, gate in enumerate(model.task_gates)]
 
 
 def omoe(model: Architecture, x: Tensor) -> list[Tensor]:
     mixed = mix(model.gate, x, [mlp(unit(model.experts, e), x) for e in range(5)])
-    return [tower(model, t, mixed) for t in range(2)]
+    return [tower(model.towers, t, mixed) for t in range(2)]
 
 
 def ple(model: Architecture, x: Tensor) -> list[Tensor]:
@@ -41,28 +59,54 @@ def ple(model: Architecture, x: Tensor) -> list[Tensor]:
         mixed = [mix(gate, streams[t], experts[t] + experts[2]) for t, gate in enumerate(level.task_gates)]
         everything = [expert for own in experts for expert in own]
         streams = mixed + [mix(gate, streams[2], everything) for gate in level.shared_gate]
-    return [tower(model, t, streams[t]) for t in range(2)]
+    return [tower(model.towers, t, streams[t]) for t in range(2)]
 
 
-LOOPS: dict[str, Loop] = {
-    "mmoe": mmoe, "omoe": omoe, "ple": ple, "cgc": test_cgc.by_loop, "ml_mmoe": test_ml_mmoe.by_loop
-}  # fmt: skip
+def stem(model: Architecture, batch: Batch, row: int) -> list[Tensor]:
+    return test_stem.of_row(model, batch, row, 2, 1, stops=True)
+
+
+ASSERT_IS_LOOP: dict[str, Callable[[Architecture, Batch], None]] = {
+    "mmoe": partial(assert_is_by_input, of_input=mmoe),
+    "omoe": partial(assert_is_by_input, of_input=omoe),
+    "ple": partial(assert_is_by_input, of_input=ple),
+    "cgc": partial(assert_is_by_input, of_input=test_cgc.by_loop),
+    "ml_mmoe": partial(assert_is_by_input, of_input=test_ml_mmoe.by_loop),
+    "adatt": partial(assert_is_by_input, of_input=partial(test_adatt.by_loop, num_own=2, num_shared=1, residual=True)),
+    "stem": partial(assert_is_by_row, of_row=stem),
+    "escm2": partial(assert_is_by_batch, of_batch=test_escm2.by_hand),
+    "metaheac": partial(assert_is_by_row, of_row=test_metaheac.of_row),
+}
+NAMES = pytest.mark.parametrize("name", ASSERT_IS_LOOP)
+
+
+def schema_of(name: str) -> Schema:
+    return test_escm2.CHAIN if name == "escm2" else C0
+
+
+def test_all_architectures_with_these_options_are_here() -> None:
+    gated = [name for name in architectures.names() if issubclass(architectures.get(name), Gated)]
+    assert sorted(gated) == sorted(ASSERT_IS_LOOP)
 
 
 @pytest.mark.parametrize("gate_k", [1, 2, 3])
-@pytest.mark.parametrize("name", LOOPS)
+@NAMES
 def test_with_dselect_k_an_architecture_is_its_equations(name: str, gate_k: int) -> None:
-    model = build(name, C0, gate="dselect_k", gate_k=gate_k, gate_gamma=0.7, **SMALL[name])
+    schema = schema_of(name)
+    model = build(name, schema, gate="dselect_k", gate_k=gate_k, gate_gamma=0.7, **SMALL[name])
     spread(model)
-    assert_is_its_loop(model, make_batch(C0, 6), LOOPS[name])
+    ASSERT_IS_LOOP[name](model, make_batch(schema, 6))
 
 
 def spread(model: Architecture) -> None:
-    """Gates whose bits are hard on some rows and soft on others."""
+    """Gates whose bits are hard on some rows and soft on others, and tables that differ, where there are several."""
     gates = [module for module in model.modules() if isinstance(module, DSelectK)]
     assert gates
     for gate in gates:
         torch.nn.init.normal_(gate.weight, std=1.5)
+    for module in model.modules():
+        if isinstance(module, FeatureEmbedding):
+            torch.nn.init.normal_(module.small.weight, std=EMBEDDING_STD)
 
 
 def make(num_experts: int, k: int = 2, gamma: float = 1.0, seed: int = 0) -> DSelectK:
@@ -83,7 +127,7 @@ def test_weights_are_shares_wherever_the_selectors_settle(num_experts: int, k: i
     assert weights_BE.min() >= 0
     torch.testing.assert_close(weights_BE.sum(1), torch.ones(200, dtype=torch.float64))
     x = torch.randn(32, dtype=torch.float64)
-    loop = torch.stack(dselect_k(gate, x, num_experts))
+    loop = dselect_k(gate, x, num_experts)
     torch.testing.assert_close(gate.weights(gate(x)), loop, rtol=1e-10, atol=1e-12)
 
 
@@ -135,9 +179,10 @@ def test_the_step_is_smooth_and_exact_at_its_ends() -> None:
         assert slope[100].item() == pytest.approx(1.5 / gamma)
 
 
-@pytest.mark.parametrize("name", LOOPS)
+@NAMES
 def test_every_parameter_learns_with_dselect_k_and_dropout(name: str) -> None:
-    model, batch = build(name, C0, gate="dselect_k", gate_dropout=0.2, **SMALL[name]), make_batch(C0, 64)
+    batch = make_batch(schema_of(name), 64)
+    model = build(name, schema_of(name), gate="dselect_k", gate_dropout=0.2, **SMALL[name])
     training_loss(model, batch).backward()
     assert all(p.grad is not None and p.grad.any() and p.grad.isfinite().all() for p in model.parameters())
     for weights in model.eval().gates(batch).values():
@@ -169,6 +214,16 @@ def test_dropout_scales_the_kept_weights(kind: str) -> None:
         torch.testing.assert_close(found, found[:1].expand_as(found))
 
 
+@NAMES
+def test_dropout_is_drawn_anew_in_training_and_is_off_in_evaluation(name: str) -> None:
+    schema = schema_of(name)
+    model, without = (build(name, schema, gate_dropout=rate, **SMALL[name]) for rate in (0.3, 0.0))
+    batch = make_batch(schema, 64)
+    first, second = (model.train()(batch) for _ in range(2))
+    assert not any(torch.equal(first[task], second[task]) for task in schema.task_names)
+    torch.testing.assert_close(model.eval()(batch), without.eval()(batch), rtol=0, atol=0)
+
+
 def test_a_row_that_would_lose_all_experts_keeps_its_weights() -> None:
     torch.manual_seed(0)
     gate = Gate(32, 2, dropout=0.9)
@@ -185,7 +240,7 @@ def test_a_row_that_would_lose_all_experts_keeps_its_weights() -> None:
     assert certain.grad.isfinite().all()
 
 
-@pytest.mark.parametrize("name", LOOPS)
+@NAMES
 def test_options_at_their_defaults_are_not_in_a_runs_identity(name: str) -> None:
     config = architectures.config(name)
     assert {"gate", "gate_k", "gate_gamma", "gate_dropout"}.isdisjoint(plain(config))

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from architectures import Architecture, Batch, Schema
 from architectures.metaheac import MetaHeac, mixture_logit
 from benchmark.contracts.toys import LIKE, SECONDS, SHARE, build, make_batch, make_schema
 from benchmark.kinds import BINARY
-from tests.architectures.by_row import assert_is_by_row, embed, linear, mlp, sigmoid, softmax
+from tests.architectures.loops import assert_is_by_row, embed, linear, mix, mlp, sigmoid, softmax, unit
 from tests.toys import C0, assert_equal_outputs, assert_reach, count_parameters, swap_two
 
 SMALL: dict[str, Any] = {
@@ -39,23 +39,18 @@ def of_row(model: Any, batch: Batch, row: int) -> list[Tensor]:
     vectors = list(x[: len(x) - len(numbers)].view(-1, 8))
     vectors += [number * model.numeric.weight[:, j] for j, number in enumerate(numbers)]
     mean = sum(vectors, torch.zeros_like(vectors[0])) / len(vectors)
-    num_experts = len(model.experts.first)
-    experts = [mlp([layer[e] for layer in model.experts.layers], x) for e in range(num_experts)]
+    experts = [mlp(unit(model.experts, e), x) for e in range(len(model.experts.first))]
     outputs = []
     for task, vector in zip(model.schema.tasks, model.task_vectors.vectors, strict=True):
-        read = torch.cat([mean, vector])
-
-        def shares(gate: nn.Sequential | None, read: Tensor = read) -> Tensor:
-            return read.new_ones(1) if gate is None else softmax(linear(gate[2], mlp([gate[0]], read)))
-
-        share = shares(model.expert_gate)
-        mixed = sum((share[e] * experts[e] for e in range(num_experts)), torch.zeros_like(experts[0]))
+        read, gate = torch.cat([mean, vector]), model.critic_gate
+        mixed = mix(model.expert_gate[2], mlp([model.expert_gate[0]], read), experts)
         logits = torch.cat([linear(critic, mixed) for critic in model.critics])
+        shares = read.new_ones(1) if gate is None else softmax(linear(gate[2], mlp([gate[0]], read)))
         if task.kind == BINARY:
-            probability = (shares(model.critic_gate) * sigmoid(logits)).sum()
+            probability = (shares * sigmoid(logits)).sum()
             outputs.append((probability / (1 - probability)).log())
         else:
-            outputs.append((shares(model.critic_gate) * logits).sum())
+            outputs.append((shares * logits).sum())
     return outputs
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from architectures import Architecture
 from benchmark.contracts.toys import build, make_batch
-from tests.architectures.expert_loops import assert_is_its_loop, mix, mlp, tower
+from tests.architectures.loops import assert_is_by_input, mix, mlp, tower
 from tests.toys import C0, assert_equal_outputs, assert_reach, count_parameters, swap_two
 
 SMALL: dict[str, Any] = {"embedding_dim": 8, "num_experts": 4, "level_dims": (16, 12), "tower_dims": (8,)}
@@ -22,12 +22,12 @@ def by_loop(model: Architecture, x: Tensor) -> list[Tensor]:
         experts = [
             mlp([layer], mix(gate, x, experts)) for gate, layer in zip(gates, layers, strict=True)
         ]  # fmt: skip
-    return [tower(model, t, mix(gate, x, experts)) for t, gate in enumerate(model.task_gates)]
+    return [tower(model.towers, t, mix(gate, x, experts)) for t, gate in enumerate(model.task_gates)]
 
 
 @pytest.mark.parametrize("level_dims", [(16,), (16, 12), (16, 12, 10)])
 def test_it_is_its_equations(level_dims: tuple[int, ...]) -> None:
-    assert_is_its_loop(build("ml_mmoe", C0, **SMALL | {"level_dims": level_dims}), make_batch(C0, 8), by_loop)
+    assert_is_by_input(build("ml_mmoe", C0, **SMALL | {"level_dims": level_dims}), make_batch(C0, 8), by_loop)
 
 
 def test_parameter_count() -> None:

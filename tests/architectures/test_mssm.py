@@ -7,10 +7,9 @@ import torch
 from torch import Tensor
 
 from architectures import Architecture
-from architectures.mssm import Connections
 from benchmark.contracts.toys import LIKE, SHARE, build, make_batch, make_schema
 from benchmark.schema import Schema
-from tests.architectures.expert_loops import assert_is_its_loop, mlp, tower
+from tests.architectures.loops import assert_is_by_input, mlp, tower
 from tests.toys import C0, assert_equal_outputs, assert_reach, count_parameters, swap_two
 
 SMALL: dict[str, Any] = {"embedding_dim": 8, "level_dims": (16, 12), "tower_dims": (8,)}
@@ -30,10 +29,10 @@ def by_loop(model: Architecture, x: Tensor) -> list[Tensor]:
     for readers in model.levels:
         read = []
         for reader in readers:
-            gates = ((1.1 + 0.1) * reader.log_alpha.sigmoid() - 0.1).clamp(0, 1)
+            gates = ((1.1 + 0.1) * reader.gates.log_alpha[0].sigmoid() - 0.1).clamp(0, 1)
             read.append(sum(m * (w @ u) for m, w, u in zip(gates, reader.weight, units, strict=True)).clamp(min=0))
         units = read
-    return [tower(model, t, u) for t, u in enumerate(units)]
+    return [tower(model.towers, t, u) for t, u in enumerate(units)]
 
 
 @pytest.mark.parametrize("schema", [C0, WITH_NUMBERS], ids=["C0", "with numbers"])
@@ -41,14 +40,14 @@ def by_loop(model: Architecture, x: Tensor) -> list[Tensor]:
 def test_it_is_its_equations(schema: Schema, level_dims: tuple[int, ...]) -> None:
     model = build("mssm", schema, **SMALL | {"level_dims": level_dims}).eval()
     spread_gates(model)
-    assert_is_its_loop(model, make_batch(schema, 8), by_loop)
+    assert_is_by_input(model, make_batch(schema, 8), by_loop)
 
 
 def spread_gates(model: Architecture) -> None:
     """Some gates closed, some open, some between."""
     for readers in model.levels:
         for reader in readers:
-            torch.nn.init.normal_(reader.log_alpha, std=3)
+            torch.nn.init.normal_(reader.gates.log_alpha[0], std=3)
 
 
 def test_parameter_count() -> None:
@@ -82,9 +81,9 @@ def test_about_half_of_the_selections_start_at_zero() -> None:
 def test_with_own_connections_alone_tasks_meet_in_the_embedding_alone() -> None:
     model, batch = build("mssm", C0, **SMALL).eval(), make_batch(C0, 64)
     for t, reader in enumerate(model.levels[0]):
-        torch.nn.init.constant_(reader.log_alpha, -10)
-        reader.log_alpha.data[t] = 10
-        assert reader.gate().sum(1).tolist() == [12 * (s == t) for s in range(3)]
+        torch.nn.init.constant_(reader.gates.log_alpha[0], -10)
+        reader.gates.log_alpha[0].data[t] = 10
+        assert reader.gates()[0].sum(1).tolist() == [12 * (s == t) for s in range(3)]
     model(batch)["like"].sum().backward()
     assert [selection.weight.grad.any().item() for selection in model.selections] == [True, False, False]
     assert [layer.weight.grad.any().item() for layer in model.first] == [True, False, False]
@@ -93,7 +92,7 @@ def test_with_own_connections_alone_tasks_meet_in_the_embedding_alone() -> None:
 def test_closed_gates_leave_outputs_that_are_the_same_on_all_rows() -> None:
     model = build("mssm", C0).eval()
     for reader in model.levels[0]:
-        torch.nn.init.constant_(reader.log_alpha, -10)
+        torch.nn.init.constant_(reader.gates.log_alpha[0], -10)
     output_B = model(make_batch(C0, 32))["like"]
     assert torch.equal(output_B, output_B[:1].expand(32))
 
@@ -132,20 +131,6 @@ def test_swapping_tasks_swaps_outputs() -> None:
     assert_equal_outputs(other(batch), {"like": outputs["share"], "share": outputs["like"]})
 
 
-def test_gates_are_hard_concrete() -> None:
-    torch.manual_seed(0)
-    connections = Connections(100, 1, 1000)
-    for log_alpha, zero, one in ((0.0, 0.168, 0.168), (1.0, 0.0692, None)):
-        torch.nn.init.constant_(connections.log_alpha, log_alpha)
-        drawn = connections.train().gate()
-        assert (drawn == 0).double().mean().item() == pytest.approx(zero, abs=0.003)
-        if one is not None:
-            assert (drawn == 1).double().mean().item() == pytest.approx(one, abs=0.003)
-        assert connections.num_open().item() / 100_000 == pytest.approx(1 - zero, abs=0.001)
-    torch.nn.init.zeros_(connections.log_alpha)
-    assert connections.eval().gate().unique().tolist() == pytest.approx([0.5])
-
-
 def test_training_draws_the_gates_anew_and_evaluation_does_not() -> None:
     model, batch = build("mssm", C0), make_batch(C0, 8)
     assert not torch.equal(model(batch)["like"], model(batch)["like"])
@@ -161,7 +146,7 @@ def test_the_extra_loss_closes_gates() -> None:
     assert auxiliary.value.item() == pytest.approx(0.5 * 2 * 3 * 64 * 0.973371, rel=1e-4)
     auxiliary.value.backward()
     for reader in model.levels[0]:
-        assert ((reader.log_alpha.grad > 0) & (reader.log_alpha.grad <= 0.5 / 4)).all()
+        assert ((reader.gates.log_alpha[0].grad > 0) & (reader.gates.log_alpha[0].grad <= 0.5 / 4)).all()
 
 
 def test_wrong_parameters_are_refused() -> None:

@@ -11,7 +11,7 @@ from architectures import Architecture, Batch
 from architectures.pepnet import PEPNet
 from architectures.scaling import ScalingGates
 from benchmark.contracts.toys import LIKE, SECONDS, SHARE, build, make_batch, make_schema, training_loss
-from tests.architectures.by_row import assert_is_by_row, embed, linear, mlp, sigmoid
+from tests.architectures.loops import assert_is_by_row, embed, linear, mlp, sigmoid
 from tests.toys import C0, assert_equal_outputs, assert_reach, count_parameters, swap_two, with_columns
 
 SMALL: dict[str, Any] = {"embedding_dim": 8, "tower_dims": (16, 8), "gate_dim": 4}

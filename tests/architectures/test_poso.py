@@ -10,7 +10,7 @@ from torch import Tensor
 from architectures import Architecture, Batch, Schema
 from architectures.poso import POSO
 from benchmark.contracts.toys import LIKE, SCHEMAS, SECONDS, SHARE, build, make_batch, make_schema, training_loss
-from tests.architectures.by_row import assert_is_by_row, embed, linear, mlp, sigmoid
+from tests.architectures.loops import assert_is_by_row, embed, linear, mlp, sigmoid, tower
 from tests.toys import C0, assert_reach, count_parameters
 
 SMALL: dict[str, Any] = {"embedding_dim": 8, "bottom_dims": (16,), "tower_dims": (8,), "gate_dim": 4}
@@ -33,10 +33,7 @@ def of_row(model: Any, batch: Batch, row: int) -> list[Tensor]:
     for number, (layer,) in enumerate(model.bottom.layers):
         gate = sigmoid(linear(gates.output[number][0], mlp([gates.hidden[number][0]], code)))
         hidden = 2 * gate * mlp([layer], hidden)
-    return [
-        linear(model.towers.output[t], mlp([layer[t] for layer in model.towers.hidden.layers], hidden))[0]
-        for t in range(len(model.schema.tasks))
-    ]
+    return [tower(model.towers, t, hidden) for t in range(len(model.schema.tasks))]
 
 
 @pytest.mark.parametrize("form", [{}, {"bottom_dims": (16, 12, 6)}, {"personal_fields": ("c2", "c1")}])

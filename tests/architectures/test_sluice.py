@@ -8,7 +8,7 @@ from torch import Tensor
 
 from benchmark.contracts.toys import LIKE, SECONDS, SHARE, build, make_batch, make_schema
 from benchmark.settings.registry import architectures
-from tests.architectures.by_hand import assert_is, linear, tower
+from tests.architectures.loops import assert_is_by_input, linear, tower
 from tests.toys import C0, assert_equal_outputs, assert_reach, count_parameters, swap_two
 
 SMALL: dict[str, Any] = {"embedding_dim": 8, "hidden_dim": 16, "tower_dims": (8,)}
@@ -64,7 +64,7 @@ def test_it_is_its_equations(num_layers: int, num_subspaces: int) -> None:
     model = build("sluice", THREE, num_layers=num_layers, num_subspaces=num_subspaces, **SMALL)
     for parameter in [*model.stitches.parameters(), *model.layer_mix.parameters()]:
         torch.nn.init.normal_(parameter)
-    assert_is(model, make_batch(THREE, 5), of_row)
+    assert_is_by_input(model, make_batch(THREE, 5), of_row)
 
 
 def test_parameter_count() -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from benchmark.contracts.toys import LIKE, SECONDS, SHARE, build, make_batch, make_schema
-from tests.architectures.by_hand import assert_is, linear, tower
+from tests.architectures.loops import assert_is_by_input, linear, tower
 from tests.toys import C0, assert_equal_outputs, assert_reach, count_parameters, swap_two
 
 SMALL: dict[str, Any] = {"embedding_dim": 8, "num_subnetworks": 4, "level_dims": (16, 12), "tower_dims": (8,)}
@@ -65,7 +65,7 @@ def test_in_evaluation_it_is_its_equations(name: str, level_dims: tuple[int, ...
         alphas = [torch.stack(list(connections.gates.log_alpha)) for connections in model.connections]
         return of_row(model, x, [(alpha.sigmoid() * 1.2 - 0.1).clamp(0, 1) for alpha in alphas])
 
-    assert_is(model, make_batch(THREE, 5), slow)
+    assert_is_by_input(model, make_batch(THREE, 5), slow)
 
 
 @BOTH

@@ -10,6 +10,7 @@ from architectures import Architecture
 from architectures.layers import FeatureEmbedding
 from benchmark.contracts.toys import LIKE, SECONDS, SHARE, build, make_batch, make_schema
 from benchmark.rows import Batch
+from tests.architectures.loops import embed, mix, mlp, tower, unit
 from tests.toys import C0, assert_equal_outputs, assert_reach, count_parameters, swap_two
 
 SMALL: dict[str, Any] = {
@@ -31,41 +32,25 @@ def apart(model: Architecture) -> None:
             weight.data += torch.randn(weight.shape, generator=generator).to(weight)
 
 
-def by_equations(model: Architecture, batch: Batch, num_own: int, num_shared: int, *, stops: bool) -> list[Tensor]:
-    """The equation, one row, one task, one expert at a time. What stops a gradient is computed without a graph."""
-    num_tasks, number_of_rows = len(model.schema.tasks), len(batch.labels)
+def of_row(model: Architecture, batch: Batch, row: int, num_own: int, num_shared: int, *, stops: bool) -> list[Tensor]:
+    """The equation, one task, one expert at a time. What stops a gradient is computed without a graph."""
+    num_tasks, outputs = len(model.schema.tasks), []
     owners = [*(task for task in range(num_tasks) for _ in range(num_own)), *[num_tasks] * num_shared]
     tables = [*model.task_embeddings, model.embedding]
-    hidden, output = model.towers.hidden.layers[0], model.towers.output
-    outputs = []
     for task in range(num_tasks):
-        rows = []
-        for row in range(number_of_rows):
-            both = embedded(tables[task], batch, row) + embedded(model.embedding, batch, row)
-            scores = [weights.dot(both) for weights in model.task_gates[task].weight]
-            total = sum(score.exp() for score in scores)
-            mixed = torch.zeros(())
-            for e, owner in enumerate(owners):
-                with torch.set_grad_enabled(not stops or owner in (task, num_tasks)):
-                    expert = embedded(tables[owner], batch, row)
-                    for layer in model.experts.layers:
-                        expert = affine(layer[e], expert).clamp(min=0)
-                mixed = mixed + scores[e].exp() / total * expert
-            rows.append(affine(output[task], affine(hidden[task], mixed).clamp(min=0))[0])
-        outputs.append(torch.stack(rows))
+        experts = []
+        for e, owner in enumerate(owners):
+            with torch.set_grad_enabled(not stops or owner in (task, num_tasks)):
+                experts.append(mlp(unit(model.experts, e), embed(tables[owner], batch, row)))
+        both = embed(tables[task], batch, row) + embed(model.embedding, batch, row)
+        outputs.append(tower(model.towers, task, mix(model.task_gates[task], both, experts)))
     return outputs
 
 
-def affine(layer: Any, inputs: Tensor) -> Tensor:
-    return torch.stack([weights.dot(inputs) for weights in layer.weight]) + layer.bias
-
-
-def embedded(embedding: FeatureEmbedding, batch: Batch, row: int) -> Tensor:
-    """The rows of the fields' tables, which lie below each other in ascending order of cardinality; then the numbers."""
-    starts = [0, 3, 8]  # of fields of 3, 5 and 70 values
-    table, codes = embedding.small.weight, batch.categorical[row].tolist()
-    parts = [table[start + code] for start, code in zip(starts, codes, strict=True)]
-    return torch.cat([*parts, batch.numeric[row].to(table)])
+def by_equations(model: Architecture, batch: Batch, num_own: int, num_shared: int, *, stops: bool) -> list[Tensor]:
+    """(B,) for each task."""
+    rows = [of_row(model, batch, row, num_own, num_shared, stops=stops) for row in range(len(batch))]
+    return [torch.stack(outputs) for outputs in zip(*rows, strict=True)]
 
 
 def gradients(outputs: list[Tensor], parameters: list[Tensor]) -> list[tuple[Tensor, ...]]:
