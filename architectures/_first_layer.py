@@ -263,7 +263,7 @@ def first_layer(
     joint, rows = Links.apply(small, large, inputs)  # type: ignore[no-untyped-call]
     parts = FirstLayer.apply(joint, rows, numeric, inputs, out, widths, *layers)  # type: ignore[no-untyped-call]
     links = [*([joint] if plan.factored else []), *([rows] if plan.lookups else [])]
-    embedded = prepared.weight[:, : prepared.weight.shape[1] - numeric.shape[1]]
+    embedded = prepared.weight.detach()[:, : prepared.weight.shape[1] - numeric.shape[1]]
     return Output(parts, links, [partial(torch.matmul, other=part) for part in embedded.split(list(widths))])
 
 

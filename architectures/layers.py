@@ -241,7 +241,7 @@ class Embedded:
     ) -> None:
         links = self.embedding.links
         if links is not None and self.embedding.training and tensor.requires_grad:
-            links.append(Link(id(self), tensor, to_inputs, feeds_tables))
+            links.append(Link(self, tensor, to_inputs, feeds_tables))
 
     def linear(self, *units: nn.Linear | nn.ModuleList) -> list[Tensor]:
         """Applies ordinary Linears of D inputs in one product.

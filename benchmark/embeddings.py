@@ -19,7 +19,7 @@ class Link(NamedTuple):
         feeds_tables: Does a backward from the gradients of all such links give the tables' gradients?
     """
 
-    owner: int
+    owner: object
     tensor: Tensor
     to_inputs: Callable[[Tensor], Tensor] | None
     feeds_tables: bool = True

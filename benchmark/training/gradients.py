@@ -114,21 +114,22 @@ class GradientEngine:
         self.gram_TT: Tensor | None = None
         self._embedding_ids = {id(table.weight) for table in embeddings(model)}
         self._is_jacobian = isinstance(weighting, JacobianWeighting)
-        towers = [module for module in model.modules() if getattr(module, "ends_trunk", False)]
-        self._scope_name = "trunk" if weighting.scope == "output" and not towers else weighting.scope
-        self._uses_activations = self._scope_name in ("representation", "output")
-        self._links: list[Link] = []  # of the present step
+        self._scope_name = weighting.scope
+        self._uses_activations = weighting.scope in ("representation", "output")
+        # of the present step: all, those that tell the gradient to compare, those that feed tables. How many links there are
+        # can depend on the size of the batch; how many tell a gradient does not.
+        self._links: list[Link] = []
+        self._inward: list[Link] = []
+        self._feeding: list[Link] = []
         self._linked_ids: set[int] = set()
         if self._scope_name == "output":
-            for tower in towers:
-                tower.register_forward_pre_hook(self._keep_input)
+            for module in model.modules():
+                if getattr(module, "ends_trunk", False):
+                    module.register_forward_pre_hook(self._keep_input)
         elif listens:
             self._listen(model)
         num_tasks = len(weighting.tasks)
         self._step = 0
-        # numbers of a step's links: those that tell the gradient of the embedded inputs, those that feed tables
-        self._inward: list[int] = []
-        self._feeding: list[int] = []
         self._is_tied = False  # do the losses use a linked table beside its links?
         self._reached: list[set[int]] = [set() for _ in range(num_tasks)]  # numbers of parameters, then of links
         # of each task alone: what its pass computes along, and what the backward of the weighted sum does
@@ -136,8 +137,7 @@ class GradientEngine:
         self._own_outside: list[list[nn.Parameter]] = [[] for _ in range(num_tasks)]
         self._reachable: list[nn.Parameter] = []
         self._scope: list[nn.Parameter] = []
-        # numbers of the links whose gradients each task's pass takes: those in scope, or those before `_linked` tables
-        self._taken: list[int] = []
+        self._compared: list[int] = []  # numbers of the inward links in scope
         # the shared rest: what gets its gradient from the links', what each task's pass computes along, what takes one
         # more backward
         self._linked: list[nn.Parameter] = []
@@ -173,9 +173,7 @@ class GradientEngine:
             ValueError: if the scope is `representation` and parameters are shared, but no output of an embedding is.
         """
         active = active_T.nonzero().flatten().tolist()
-        self._step += 1
-        if is_look_due(self._step):
-            self._look(outputs, losses_T)
+        self._prepare(losses_T, outputs)
         for parameter in self.parameters:
             parameter.grad = None
         if active and self._compares:
@@ -186,41 +184,51 @@ class GradientEngine:
             self._remember(active, losses_T.new_ones(len(active)), None)
         if extra is not None and extra.requires_grad:
             torch.autograd.backward(extra)
+        self.begin()
+
+    def begin(self) -> None:
+        """Forgets the links of an earlier forward; called before each step's."""
         self._links.clear()
+
+    def _prepare(self, losses_T: Tensor, outputs: dict[str, Tensor]) -> None:
+        """Sorts the links of the step, counts it, and looks at what tasks reach if that is due."""
+        self._inward = [link for link in self._links if link.to_inputs is not None]
+        self._feeding = [link for link in self._links if link.feeds_tables]
+        self._step += 1
+        if is_look_due(self._step):
+            self._look(outputs, losses_T)
 
     def observe(self, losses_T: Tensor, active_T: Tensor, outputs: dict[str, Tensor]) -> Tensor | None:
         """Sets and returns `gram_TT`, and no gradient; the graph stays. For the arguments, see `backward`."""
         active = active_T.nonzero().flatten().tolist()
-        self._step += 1
-        if is_look_due(self._step):
-            self._look(outputs, losses_T)
+        self._prepare(losses_T, outputs)
         self.gram_TT = None
         if active and self._scope:
             nothing: list[list[nn.Parameter]] = [[] for _ in self._own_along]
             rows_AS = self._passes(losses_T, active, self._scope, [], nothing, keep_graph=True)[0]
-            self._remember(active, losses_T.new_ones(len(active)), (rows_AS @ rows_AS.T).double().cpu())
+            self._remember(active, losses_T.new_ones(len(active)), _gram(rows_AS))
         return self.gram_TT
 
     def state_dict(self) -> dict[str, Any]:
         """The findings of all checks, as plain values."""
         reached = [sorted(numbers) for numbers in self._reached]
-        links = {"inward": self._inward, "feeding": self._feeding, "is_tied": self._is_tied}
-        return {"step": self._step, "reached": reached, **links}
+        return {"step": self._step, "reached": reached, "is_tied": self._is_tied}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The inverse of `state_dict`."""
         self._step, self._is_tied = state["step"], state["is_tied"]
-        self._inward, self._feeding = state["inward"], state["feeding"]
         self._reached = [set(numbers) for numbers in state["reached"]]
         self._plan()
 
     @property
     def _compares(self) -> bool:
         """Is anything in scope shared?"""
-        return bool(self._taken if self._uses_activations else self._scope)
+        return bool(self._compared if self._uses_activations else self._scope)
 
     def _solve(self, losses_T: Tensor, active: list[int], active_T: Tensor, *, keep_graph: bool) -> None:
-        together, taken = [*self._scope, *self._along], [self._links[number] for number in self._taken]
+        together = [*self._scope, *self._along]
+        compared = [self._inward[number] for number in self._compared]
+        taken = compared if self._uses_activations else (self._feeding if self._linked else [])
         rows_AP, link_gradients, own = self._passes(
             losses_T, active, together, taken, self._own_along, keep_graph=keep_graph
         )
@@ -228,10 +236,9 @@ class GradientEngine:
             rows_AS = torch.stack([_embedded(taken, gradients) for gradients in link_gradients])
         else:
             rows_AS = rows_AP[:, : sum(parameter.numel() for parameter in self._scope)]
-        weights_A, update_S, gram_AA = self._decide(
-            rows_AS, self._columns(rows_AS.shape[1]), losses_T.detach()[active], active_T
-        )
-        self._remember(active, weights_A, gram_AA)
+        weights_A, update_S, gram_AA = self._decide(rows_AS, losses_T.detach()[active], active_T)
+        # towers read inputs of their own, so at these the gradients of tasks are orthogonal, which says nothing about them
+        self._remember(active, weights_A, None if self._scope_name == "output" and self._uses_activations else gram_AA)
         if update_S is not None:  # a Jacobian method weights nothing outside its scope
             weights_A = torch.ones_like(weights_A)
         factors_A = weights_A if self.weighting.head_gradients == "weighted" else torch.ones_like(weights_A)
@@ -246,16 +253,17 @@ class GradientEngine:
         sizes = [tensor.numel() for tensor in together]
         for tensor, piece in zip(together, torch.split(update_P, sizes), strict=True):
             tensor.grad = piece.view_as(tensor).to(tensor.dtype)
-        if self._linked:
-            if update_S is not None and self._uses_activations:
-                pieces = torch.split(update_S, [link.tensor.numel() for link in taken])
-                sent = [piece.view_as(link.tensor) for piece, link in zip(pieces, taken, strict=True)]
-            else:
-                sent = [_weighted(weights_A, gradients_A) for gradients_A in zip(*link_gradients, strict=True)]
-            keep = keep_graph or bool(self._outside)
-            torch.autograd.backward([link.tensor for link in taken], sent, inputs=self._linked, retain_graph=keep)
+        sends_update = update_S is not None and self._uses_activations
         if self._outside:
-            self._pass_outside(losses_T, active, weights_A, factors_A, keep_graph=keep_graph)
+            keep = keep_graph or bool(self._linked)
+            self._pass_outside(losses_T, active, weights_A, factors_A, keep_graph=keep)
+        if self._linked:
+            sent = [_weighted(weights_A, gradients_A) for gradients_A in zip(*link_gradients, strict=True)]
+            if sends_update:  # the tables have the plain sum: what a Jacobian method adds to it
+                assert update_S is not None
+                pieces = torch.split(update_S, [link.tensor.numel() for link in taken])
+                sent = [piece.view_as(plain) - plain for piece, plain in zip(pieces, sent, strict=True)]
+            torch.autograd.backward([link.tensor for link in taken], sent, inputs=self._linked, retain_graph=keep_graph)
         for parameter in self._reachable:
             if parameter.grad is None:  # of an inactive task: zero as from the plain sum, which optimizers step on
                 parameter.grad = torch.zeros_like(parameter)
@@ -315,11 +323,9 @@ class GradientEngine:
             own.append(gradients[n + len(tensors) :])
         return rows_AP, link_gradients, own
 
-    def _decide(
-        self, rows_AS: Tensor, sizes: tuple[int, ...], losses_A: Tensor, active_T: Tensor
-    ) -> tuple[Tensor, Tensor | None, Tensor]:
-        """Weights (A,), a Jacobian method's update (S,) of tensors of these sizes, and the Gram matrix (A, A)."""
-        gram_AA = (rows_AS @ rows_AS.T).double().cpu()
+    def _decide(self, rows_AS: Tensor, losses_A: Tensor, active_T: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Weights (A,), a Jacobian method's update (S,), and the Gram matrix (A, A)."""
+        gram_AA = _gram(rows_AS)
         if not gram_AA.isfinite().all():  # no solver is asked; the run ends as diverged
             return rows_AS.new_full((len(rows_AS),), torch.nan), None, gram_AA
         everyone = torch.ones(len(gram_AA), dtype=torch.bool)
@@ -327,18 +333,15 @@ class GradientEngine:
             weights_A = self.weighting.weights(gram_AA, losses_A, active_T)
             scale = scale_to_mean_one(weights_A, everyone) if self.weighting.normalize else 1.0
             return (scale * weights_A).to(rows_AS), None, gram_AA
-        update_S = self.weighting.combine(rows_AS, losses_A, active_T, sizes)
-        # the least-squares fit of the update by the gradients
-        weights_A = torch.linalg.pinv(gram_AA, hermitian=True) @ (rows_AS @ update_S).double().cpu()
+        update_S = self.weighting.combine(rows_AS, losses_A, active_T, self._columns(rows_AS.shape[1]))
+        weights_A = _fitted(gram_AA, (rows_AS @ update_S).double().cpu())
         if self.weighting.normalize:
             scale = scale_to_mean_one(weights_A, everyone)
             weights_A, update_S = scale * weights_A, scale.to(update_S) * update_S
         return weights_A.to(rows_AS), update_S, gram_AA
 
     def _look(self, outputs: dict[str, Tensor], losses_T: Tensor) -> None:
-        tensors = [*self.parameters, *(link.tensor for link in self._links)]
-        self._inward = [n for n, link in enumerate(self._links) if link.to_inputs is not None]
-        self._feeding = [n for n, link in enumerate(self._links) if link.feeds_tables]
+        tensors = [*self.parameters, *(link.tensor for link in self._inward)]
         # in one pass: the output, in rows without a label too, and the loss, which has auxiliaries too
         both = {
             task.name: (_uneven(outputs[task.name]) * outputs[task.name]).sum() + loss
@@ -348,25 +351,25 @@ class GradientEngine:
             reached.update(found_P.nonzero().flatten().tolist())
         tables = [p for p in self.parameters if id(p) in self._linked_ids]
         total = torch.stack(list(both.values())).sum()
-        feeding = [self._links[n].tensor for n in self._feeding]
-        if not self._uses_activations and feeding and total.requires_grad:
-            self._is_tied = self._is_tied or _is_tied(total, tables, feeding)
+        if not self._uses_activations and self._feeding:
+            self._is_tied = self._is_tied or _is_tied(total, tables, [link.tensor for link in self._feeding])
         self._plan()
 
     def _plan(self) -> None:
+        num_parameters = len(self.parameters)
         counts = Counter(number for reached in self._reached for number in reached)
         own = [n for n, p in enumerate(self.parameters) if counts[n] == 1]
         owned = [[self.parameters[n] for n in own if n in reached] for reached in self._reached]
-        nothing: list[list[nn.Parameter]] = [[] for _ in owned]
-        self._own_along, self._own_outside = (nothing, owned) if self._uses_activations else (owned, nothing)
         self._reachable = [p for n, p in enumerate(self.parameters) if counts[n]]
         shared = [p for n, p in enumerate(self.parameters) if counts[n] >= 2]
-        self._scope, self._taken, self._linked, self._along, self._outside = [], [], [], [], []
+        self._compared = [n - num_parameters for n in sorted(counts) if n >= num_parameters and counts[n] >= 2]
+        if self._scope_name == "output":
+            self._uses_activations = self._is_covered(counts)
+        self._scope, self._linked = [], []
         if self._uses_activations:
-            self._taken = [n for n in self._inward if counts[len(self.parameters) + n] >= 2]
             if self._is_jacobian:
                 self._linked = [p for p in shared if id(p) in self._embedding_ids]
-            if shared and not self._taken and self._scope_name == "representation":
+            if shared and not self._compared:
                 raise ValueError(
                     "weighting.scope=representation compares the gradients of embeddings' outputs, but here no two tasks"
                     " share an embedding; expected trunk or all"
@@ -375,13 +378,22 @@ class GradientEngine:
             self._scope = [p for p in shared if self._scope_name == "all" or id(p) not in self._embedding_ids]
             if not self._is_tied:
                 self._linked = [p for p in shared if id(p) in self._linked_ids]
-                self._taken = self._feeding if self._linked else []
-        done = {id(p) for p in (*self._scope, *self._linked)}
-        rest = [p for p in shared if id(p) not in done]
-        # with the representation in scope, a pass of a task needs no other shared parameter
-        goes_along = not self._uses_activations and sum(p.numel() for p in rest) <= ALONG
-        self._along, self._outside = (rest, []) if goes_along else ([], rest)
-        self._outside += [p for parameters in self._own_outside for p in parameters]
+        if self._uses_activations:  # a task's pass need not compute any parameter
+            self._along, self._outside = [], shared + [p for parameters in owned for p in parameters]
+        else:
+            done = {id(p) for p in (*self._scope, *self._linked)}
+            rest = [p for p in shared if id(p) not in done]
+            is_small = sum(p.numel() for p in rest) <= ALONG
+            self._along, self._outside = (rest, []) if is_small else ([], rest)
+        nothing: list[list[nn.Parameter]] = [[] for _ in owned]
+        self._own_along, self._own_outside = (nothing, owned) if self._uses_activations else (owned, nothing)
+
+    def _is_covered(self, counts: Counter[int]) -> bool:
+        """Does every task that shares a parameter reach an input of a tower? If not, `output` compares the trunk."""
+        num_parameters = len(self.parameters)
+        sharing = [r for r in self._reached if any(n < num_parameters and counts[n] >= 2 for n in r)]
+        inputs = {n + num_parameters for n in self._compared}
+        return bool(inputs) and all(reached & inputs for reached in sharing)
 
     def _remember(self, active: list[int], weights_A: Tensor, gram_AA: Tensor | None) -> None:
         last_weights_T = self.weighting.last_weights_T
@@ -395,10 +407,27 @@ class GradientEngine:
 
     def _keep(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         if module.training and output.requires_grad:
-            self._links.append(Link(id(output), output, lambda gradient: gradient.flatten(1)))
+            self._links.append(Link(output, output, lambda gradient: gradient.flatten(1)))
 
     def _keep_input(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         self._keep(module, (), inputs[0])
+
+
+def _gram(rows_AS: Tensor) -> Tensor:
+    """(A, A) float64 on the CPU: the rows' inner products. A product in float32 need not be symmetric to the last bit."""
+    gram_AA = (rows_AS @ rows_AS.T).double().cpu()
+    return (gram_AA + gram_AA.T) / 2
+
+
+def _fitted(gram_AA: Tensor, products_A: Tensor) -> Tensor:
+    """(A,) weights of the least-squares fit of an update by the gradients, from its inner products with them.
+
+    It is taken for gradients of length 1, of which nearly parallel ones count as dependent: float32 tells no more.
+    """
+    lengths_A = gram_AA.diagonal().sqrt()
+    inverse_A = torch.where(lengths_A > 0, 1 / lengths_A, 0.0)
+    cosines_AA = gram_AA * inverse_A * inverse_A[:, None]
+    return inverse_A * (torch.linalg.pinv(cosines_AA, rtol=1e-6, hermitian=True) @ (inverse_A * products_A))  # type: ignore[no-any-return]
 
 
 def _embedded(links: Sequence[Link], gradients: Sequence[Tensor]) -> Tensor:
@@ -406,8 +435,8 @@ def _embedded(links: Sequence[Link], gradients: Sequence[Tensor]) -> Tensor:
     found: dict[int, Tensor] = {}
     for link, gradient in zip(links, gradients, strict=True):
         assert link.to_inputs is not None
-        inputs_BD = link.to_inputs(gradient)
-        found[link.owner] = found[link.owner] + inputs_BD if link.owner in found else inputs_BD
+        inputs_BD, owner = link.to_inputs(gradient), id(link.owner)
+        found[owner] = found[owner] + inputs_BD if owner in found else inputs_BD
     return torch.cat([inputs_BD.flatten() for inputs_BD in found.values()])
 
 
@@ -421,10 +450,14 @@ def _weighted(weights_A: Tensor, gradients_A: Sequence[Tensor]) -> Tensor:
 
 
 def _is_tied(total: Tensor, tables: Sequence[Tensor], links: Sequence[Tensor]) -> bool:
-    """Does a table's gradient differ from what the links' gradients send on to it?"""
-    gradients = torch.autograd.grad(total, [*tables, *links], retain_graph=True, materialize_grads=True)
-    whole = gradients[: len(tables)]
-    sent = torch.autograd.grad(
-        links, tables, gradients[len(tables) :], retain_graph=True, allow_unused=True, materialize_grads=True
-    )
-    return any((a - b).abs().max() > 1e-3 * a.abs().max() for a, b in zip(whole, sent, strict=True))
+    """Is there a path of the graph from the total to a table that passes no link?"""
+    wanted_ids = {id(table) for table in tables}
+    seen, todo = {link.grad_fn for link in links}, [total.grad_fn]
+    while todo:
+        node = todo.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            if id(getattr(node, "variable", None)) in wanted_ids:
+                return True
+            todo += [following for following, _ in node.next_functions]
+    return False

@@ -67,6 +67,9 @@ class Backward(Protocol):
 
     gram_TT: Tensor | None
 
+    def begin(self) -> None:
+        """Called before the forward of each step."""
+
     def backward(self, losses_T: Tensor, active_T: Tensor, extra: Tensor | None, outputs: dict[str, Tensor]) -> None:
         """Sets `.grad` of all parameters."""
 
@@ -82,20 +85,17 @@ class LossBackward:
 
     Args:
         weighting: Makes one scalar of the losses. Its `last_weights_T` is set at every step.
-        observer: Compares the tasks' gradients at every tenth step, which changes nothing.
     """
 
-    def __init__(self, weighting: LossWeighting, observer: GradientEngine | None = None) -> None:
-        self.weighting, self.observer = weighting, observer
+    def __init__(self, weighting: LossWeighting) -> None:
+        self.weighting = weighting
         self.gram_TT: Tensor | None = None
-        self._step = 0
+
+    def begin(self) -> None:
+        """Nothing to do."""
 
     def backward(self, losses_T: Tensor, active_T: Tensor, extra: Tensor | None, outputs: dict[str, Tensor]) -> None:
         """See `GradientEngine.backward`."""
-        if self.observer is not None:
-            is_due = self._step % OBSERVE_EVERY == 0
-            self.gram_TT = self.observer.observe(losses_T, active_T, outputs) if is_due else None
-            self._step += 1
         leaf_T = losses_T.detach().requires_grad_()
         self.weighting(leaf_T, active_T).backward()  # the gradients of learned weights too
         weights_T = leaf_T.grad
@@ -109,18 +109,15 @@ class LossBackward:
             torch.autograd.backward([losses_T, extra], [weights_T, torch.ones_like(extra)])
 
     def state_dict(self) -> dict[str, Any]:
-        """The observer's findings."""
-        return {} if self.observer is None else {"step": self._step, "observer": self.observer.state_dict()}
+        """Empty."""
+        return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """The inverse of `state_dict`."""
-        if self.observer is not None and state:
-            self._step = state["step"]
-            self.observer.load_state_dict(state["observer"])
+        """Nothing to do."""
 
 
 class Observed(GramWeighting):
-    """Stands for a loss weighting in an engine that only observes the gradients of the trunk."""
+    """Stands for the weighting in an engine that only observes the gradients of the trunk."""
 
     def weights(self, gram_AA: Tensor, losses_A: Tensor, active_T: Tensor) -> Tensor:
         """Equal ones; nothing asks for them."""
@@ -162,23 +159,31 @@ class EagerStep:
         backward: Sets the gradients as the weighting needs them.
         schedule: The schedule of the learning rate.
         clip_norm: Upper bound of the gradient's global norm.
+        observer: Compares the tasks' gradients at every tenth step, which changes nothing.
     """
 
     def __init__(
         self, model: Architecture, weighting: Weighting, losses: TaskLosses, optimizer: Optimizer, backward: Backward,
-        *, schedule: Schedule, clip_norm: float | None,
+        *, schedule: Schedule, clip_norm: float | None, observer: GradientEngine | None = None,
     ) -> None:  # fmt: skip
         self.model, self.weighting, self.losses, self.optimizer = model, weighting, losses, optimizer
         self.backward, self.schedule, self.clip_norm = backward, schedule, clip_norm
+        self.observer, self._step = observer, 0
         self._looks_back = type(weighting).after_step is not Weighting.after_step
 
     def __call__(self, batch: Batch) -> StepOutcome:
         """See `Step`."""
         replay = Replay(batch.categorical.device) if self._looks_back else None
+        self.backward.begin()
         outputs, auxiliaries = self.model.training_step(batch)
         losses_T, active_T, extra = self.losses(outputs, auxiliaries, batch)
         self.optimizer.zero_grad()
+        observed_TT = None
+        if self.observer is not None and self._step % OBSERVE_EVERY == 0:
+            observed_TT = self.observer.observe(losses_T, active_T, outputs)
+        self._step += 1
         self.backward.backward(losses_T, active_T, extra, outputs)
+        gram_TT = self.backward.gram_TT if observed_TT is None else observed_TT
         if self.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_norm)
         self.optimizer.step()
@@ -186,9 +191,7 @@ class EagerStep:
         losses_T = losses_T.detach()
         if replay is not None:
             self.weighting.after_step(losses_T, partial(self._losses_again, batch, replay))
-        return StepOutcome(
-            losses_T, active_T, self.weighting.last_weights_T.clone(), auxiliaries, self.backward.gram_TT
-        )
+        return StepOutcome(losses_T, active_T, self.weighting.last_weights_T.clone(), auxiliaries, gram_TT)
 
     def _losses_again(self, batch: Batch, replay: Replay) -> Tensor:
         with replay.again(self.model), torch.no_grad():
@@ -196,11 +199,15 @@ class EagerStep:
 
     def state_dict(self) -> dict[str, Any]:
         """See `Step`."""
-        return self.backward.state_dict()
+        state = {"step": self._step, "backward": self.backward.state_dict()}
+        return state if self.observer is None else state | {"observer": self.observer.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See `Step`."""
-        self.backward.load_state_dict(state)
+        self._step = state["step"]
+        self.backward.load_state_dict(state["backward"])
+        if self.observer is not None and "observer" in state:
+            self.observer.load_state_dict(state["observer"])
 
 
 def make_step(
@@ -209,13 +216,17 @@ def make_step(
 ) -> Step:  # fmt: skip
     """The step of a training; the weighting's class decides its backward. For most arguments, see `EagerStep`.
 
-    With `log_conflicts`, the tasks' gradients are compared under a loss weighting too.
+    With `log_conflicts`, the tasks' gradients are compared under a weighting that does not do so itself, too.
     """
     backward: Backward
     if isinstance(weighting, LossWeighting):
-        observer = GradientEngine(model, Observed(weighting.tasks), listens=False) if log_conflicts else None
-        backward = LossBackward(weighting, observer)
+        backward, compares = LossBackward(weighting), False
     else:
         assert isinstance(weighting, GramWeighting | JacobianWeighting)
-        backward = GradientEngine(model, weighting)
-    return EagerStep(model, weighting, losses, optimizer, backward, schedule=schedule, clip_norm=clip_norm)
+        backward, compares = GradientEngine(model, weighting), weighting.scope != "output"
+    observer = None
+    if log_conflicts and not compares:
+        observer = GradientEngine(model, Observed(weighting.tasks), listens=False)
+    return EagerStep(
+        model, weighting, losses, optimizer, backward, schedule=schedule, clip_norm=clip_norm, observer=observer
+    )

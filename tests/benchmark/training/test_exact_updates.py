@@ -16,7 +16,7 @@ from benchmark.contracts.toys import CART, CLICK, LIKE, SECONDS, build, make_bat
 from benchmark.schema import Schema
 from benchmark.training.gradients import GradientEngine
 from benchmark.training.targets import TaskLosses
-from benchmark.weightings import GramWeighting
+from benchmark.weightings import GramWeighting, JacobianWeighting
 from tests.toys import with_columns
 
 WEIGHTS = (0.3, 2.5, 0.0)
@@ -48,12 +48,34 @@ class Tied(Architecture):
 
 SHARED = make_schema(LIKE, SECONDS, cardinalities=(2, 9, 40), num_numeric=2)
 FUNNEL = make_schema(CLICK, CART, SECONDS, cardinalities=(2, 9, 40), num_numeric=2)
+
+
+class TwoEmbeddings(Architecture):
+    """A shared bottom on one embedding, and a shared linear term on another, whose tables are tied by a small penalty."""
+
+    def __init__(self, schema: Schema) -> None:
+        super().__init__(schema)
+        self.deep, self.wide = FeatureEmbedding(schema, 4), FeatureEmbedding(schema, 3)
+        self.bottom = MLPs(1, self.deep.output_dim, (8,))
+        self.term = nn.Linear(self.wide.output_dim, 1)
+        self.towers = Towers(schema.tasks, 8, (4,))
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """See `Architecture.forward`."""
+        (first_B1H,) = self.deep(batch).linear(self.bottom.first)
+        (term_B1,) = self.wide(batch).linear(self.term)
+        outputs = self.towers(self.bottom.after_first(first_B1H).expand(-1, len(self.schema.tasks), -1))
+        penalty = 1e-6 * self.wide.small.weight.square().sum()
+        return {task: output + term_B1[:, 0] + penalty for task, output in outputs.items()}
+
+
 MODELS: dict[str, tuple[Schema, Callable[[Schema], Any]]] = {
     "mmoe": (SHARED, lambda schema: build("mmoe", schema)),
     "ple": (SHARED, lambda schema: build("ple", schema)),
     "aitm": (FUNNEL, lambda schema: build("aitm", schema)),
     "stem": (SHARED, lambda schema: build("stem", schema)),
     "tied": (SHARED, Tied),
+    "two embeddings": (SHARED, TwoEmbeddings),
 }
 
 
@@ -64,54 +86,114 @@ def losses_of(
     return *TaskLosses(schema.tasks, (False,) * len(schema.tasks))(outputs, auxiliaries, batch), outputs
 
 
+def double_batch(schema: Schema, size: int) -> Batch:
+    batch = make_batch(schema, size)
+    return replace(with_columns(batch, numeric=batch.numeric.double()), labels=batch.labels.double())
+
+
+def update(engine: GradientEngine, model: nn.Module, batch: Batch, schema: Schema) -> dict[str, Tensor | None]:
+    """One step of the engine: {parameter: gradient}."""
+    engine.begin()
+    engine.backward(*losses_of(model, batch, schema))
+    return {key: parameter.grad for key, parameter in model.named_parameters()}
+
+
+def explicit(model: nn.Module, batch: Batch, schema: Schema, heads: str) -> dict[str, Tensor]:
+    """The same by autograd on every task's loss alone."""
+    losses_T, active_T, extra, outputs = losses_of(model, batch, schema)
+    active = active_T.nonzero().flatten().tolist()
+    parameters = dict(model.named_parameters())
+
+    def gradients(total: Tensor | None) -> tuple[Tensor, ...]:
+        if total is None:
+            return tuple(torch.zeros_like(p) for p in parameters.values())
+        return torch.autograd.grad(total, list(parameters.values()), retain_graph=True, materialize_grads=True)
+
+    per_task = [gradients(losses_T[t]) for t in active]
+    reaching = [gradients(output.square().sum()) for output in outputs.values()]
+    found = {}
+    for number, (key, added) in enumerate(zip(parameters, gradients(extra), strict=True)):
+        is_shared = sum(bool(of_task[number].any()) for of_task in reaching) > 1
+        factors = WEIGHTS if is_shared or heads == "weighted" else (1.0,) * len(WEIGHTS)
+        found[key] = added + sum(factors[t] * of_task[number] for t, of_task in zip(active, per_task, strict=True))
+    return found
+
+
+def assert_same(found: dict[str, Tensor | None], expected: dict[str, Tensor]) -> None:
+    for key, value in expected.items():
+        torch.testing.assert_close(
+            found[key], value, rtol=1e-10, atol=1e-12, msg=lambda text, key=key: f"{key}: {text}"
+        )
+
+
 @pytest.mark.parametrize("missing", ["none", "some", "a task"])
 @pytest.mark.parametrize("heads", ["own", "weighted"])
-@pytest.mark.parametrize("scope", ["trunk", "all", "representation"])
+@pytest.mark.parametrize("scope", ["trunk", "all", "representation", "output"])
 @pytest.mark.parametrize("name", MODELS)
 def test_the_update_is_that_of_the_explicit_weighted_sum(name: str, scope: str, heads: str, missing: str) -> None:
     torch.manual_seed(0)
     schema, make = MODELS[name]
     model = make(schema).double().train()
-    batch = make_batch(schema, 64)
-    batch = replace(with_columns(batch, numeric=batch.numeric.double()), labels=batch.labels.double())
+    batch = double_batch(schema, 64)
     if missing != "none":
         observed = batch.observed.clone()
         observed[:, -1] &= torch.rand(64) < (0.5 if missing == "some" else 0.0)
         batch = replace(batch, observed=observed)
-    weighting = Given(schema.tasks, scope=scope, head_gradients=heads)  # type: ignore[arg-type]
-    engine = GradientEngine(model, weighting)
-    for _ in range(2):  # the second step is one that has been looked for
-        losses_T, active_T, extra, outputs = losses_of(model, batch, schema)
-        engine.backward(losses_T, active_T, extra, outputs)
-    found = {key: parameter.grad for key, parameter in model.named_parameters()}
+    engine = GradientEngine(model, Given(schema.tasks, scope=scope, head_gradients=heads))  # type: ignore[arg-type]
+    update(engine, model, batch, schema)
+    assert_same(update(engine, model, batch, schema), explicit(model, batch, schema, heads))
 
-    losses_T, active_T, extra, outputs = losses_of(model, batch, schema)
-    active = active_T.nonzero().flatten().tolist()
+
+@pytest.mark.parametrize(
+    "sizes", [(1024, 1024, 1024, 1024, 100), (64, 64, 64, 64, 5), (64, 64, 64, 64, 1, 64, 64, 5, 64)]
+)
+@pytest.mark.parametrize("scope", ["trunk", "representation", "output"])
+@pytest.mark.parametrize("name", ["mmoe", "stem", "two embeddings"])
+def test_it_is_so_for_batches_of_any_size_in_turn(name: str, scope: str, sizes: tuple[int, ...]) -> None:
+    """The first layer is another one at each size, and the last batch of an epoch is smaller."""
+    torch.manual_seed(0)
+    schema = make_schema(LIKE, SECONDS, cardinalities=(2, 9, 40, 300), num_numeric=2)
+    model = MODELS[name][1](schema).double().train()
+    engine = GradientEngine(model, Given(schema.tasks, scope=scope))  # type: ignore[arg-type]
+    for size in sizes:
+        batch = double_batch(schema, size)
+        assert_same(update(engine, model, batch, schema), explicit(model, batch, schema, "own"))
+
+
+class Sum(JacobianWeighting):
+    """The plain sum, as a method that combines the gradients themselves."""
+
+    def combine(self, gradients_AP: Tensor, losses_A: Tensor, active_T: Tensor, sizes: tuple[int, ...]) -> Tensor:
+        return gradients_AP.sum(dim=0)
+
+
+@pytest.mark.parametrize("scope", ["trunk", "all", "representation"])
+@pytest.mark.parametrize("name", MODELS)
+def test_a_jacobian_method_that_sums_is_training_on_the_sum(name: str, scope: str) -> None:
+    torch.manual_seed(0)
+    schema, make = MODELS[name]
+    model, batch = make(schema).double().train(), double_batch(schema, 64)
+    engine = GradientEngine(model, Sum(schema.tasks, scope=scope))  # type: ignore[arg-type]
+    update(engine, model, batch, schema)
+    found = update(engine, model, batch, schema)
+    losses_T, _, extra, _ = losses_of(model, batch, schema)
+    total = losses_T.sum() if extra is None else losses_T.sum() + extra
     parameters = dict(model.named_parameters())
-    per_task = [
-        torch.autograd.grad(losses_T[t], list(parameters.values()), retain_graph=True, materialize_grads=True)
-        for t in active
-    ]
-    reaching = [
-        torch.autograd.grad(output.square().sum(), list(parameters.values()), retain_graph=True, materialize_grads=True)
-        for output in outputs.values()
-    ]
-    added = (
-        [torch.zeros_like(p) for p in parameters.values()]
-        if extra is None
-        else torch.autograd.grad(extra, list(parameters.values()), materialize_grads=True)
-    )
-    for number, key in enumerate(parameters):
-        is_shared = sum(bool(gradients[number].any()) for gradients in reaching) > 1
-        factors = WEIGHTS if is_shared or heads == "weighted" else (1.0,) * len(WEIGHTS)
-        expected = added[number] + sum(
-            factors[t] * gradients[number] for t, gradients in zip(active, per_task, strict=True)
-        )
-        torch.testing.assert_close(found[key], expected, rtol=1e-10, atol=1e-12, msg=key)
+    expected = torch.autograd.grad(total, list(parameters.values()), materialize_grads=True)
+    assert_same(found, dict(zip(parameters, expected, strict=True)))
+    torch.testing.assert_close(engine.weighting.last_weights_T, torch.ones(len(schema.tasks)))
+
+
+def test_an_earlier_forward_leaves_no_links() -> None:
+    torch.manual_seed(0)
+    model, batch = build("mmoe", SHARED).double().train(), double_batch(SHARED, 64)
+    engine = GradientEngine(model, Given(SHARED.tasks))
+    model.training_step(batch)
+    assert_same(update(engine, model, batch, SHARED), explicit(model, batch, SHARED, "own"))
 
 
 @pytest.mark.parametrize("scope", ["trunk", "representation"])
-@pytest.mark.parametrize("name", ["mmoe", "ple", "embedding_sum"])
+@pytest.mark.parametrize("name", ["mmoe", "ple", "embedding_sum", "shared_bottom"])
 def test_the_gram_matrix_of_the_fast_first_layer_is_that_of_the_plain_one(name: str, scope: str) -> None:
     grams = []
     for is_fast in (True, False):
@@ -120,11 +202,9 @@ def test_the_gram_matrix_of_the_fast_first_layer_is_that_of_the_plain_one(name: 
         for module in model.modules():
             if isinstance(module, FeatureEmbedding):
                 module.factored = is_fast
-        batch = make_batch(SHARED, 64)
-        batch = replace(with_columns(batch, numeric=batch.numeric.double()), labels=batch.labels.double())
         engine = GradientEngine(model, Given(SHARED.tasks, scope=scope))  # type: ignore[arg-type]
-        losses_T, active_T, extra, outputs = losses_of(model, batch, SHARED)
-        engine.backward(losses_T, active_T, extra, outputs)
+        update(engine, model, double_batch(SHARED, 64), SHARED)
         grams.append(engine.gram_TT)
     assert grams[0] is not None
+    assert not grams[0].requires_grad
     torch.testing.assert_close(grams[0], grams[1], rtol=1e-10, atol=0)

@@ -56,12 +56,14 @@ class Total(JacobianWeighting):
         return gradients_AP.sum(dim=0)
 
 
-def make(weighting: Weighting, dtype: torch.dtype = torch.float32) -> tuple[Architecture, EagerStep]:
+def make(
+    weighting: Weighting, dtype: torch.dtype = torch.float32, *, log_conflicts: bool = False
+) -> tuple[Architecture, EagerStep]:
     model = build("mmoe", SCHEMA).to(dtype)
     config = TrainerConfig(learning_rate=0.01)
     optimizer = Optimizer(model, weighting, config)
     losses, schedule = TaskLosses(SCHEMA.tasks, OBSERVED), Schedule(optimizer, config, 10)
-    step = make_step(model, weighting, losses, optimizer, schedule=schedule)
+    step = make_step(model, weighting, losses, optimizer, schedule=schedule, log_conflicts=log_conflicts)
     assert isinstance(step, EagerStep)
     return model, step
 
@@ -117,9 +119,40 @@ def test_its_outcome_is_of_this_update_whatever_the_weighting_does_after_it() ->
 
 
 def test_a_plain_step_finds_nothing_out_and_a_gradient_step_what_is_shared() -> None:
-    assert make(Sum())[1].state_dict() == {}
+    assert make(Sum())[1].state_dict() == {"step": 0, "backward": {}}
     (_, step), (_, other) = make(Ones()), make(Ones())
     step(batch_of(32))
-    assert step.state_dict()["reached"][0]
+    assert step.state_dict()["backward"]["reached"][0]
     other.load_state_dict(step.state_dict())
     assert other.state_dict() == step.state_dict()
+
+
+def test_logging_conflicts_changes_no_result_and_compares_every_tenth_step() -> None:
+    torch.manual_seed(0)
+    (model, step), (plain_model, plain) = make(Sum(), log_conflicts=True), make(Sum())
+    seen = []
+    for _ in range(12):
+        batch = batch_of(32)
+        seen.append(step(batch).gram_TT)
+        assert plain(batch).gram_TT is None
+    assert [number for number, gram_TT in enumerate(seen) if gram_TT is not None] == [0, 10]
+    for found, expected in zip(model.parameters(), plain_model.parameters(), strict=True):
+        assert torch.equal(found, expected)
+
+
+def test_what_is_observed_is_what_a_gradient_method_compares() -> None:
+    torch.manual_seed(0)
+    batch = batch_of(32)
+    observed, compared = make(Sum(), log_conflicts=True)[1](batch).gram_TT, make(Ones())[1](batch).gram_TT
+    assert observed is not None
+    torch.testing.assert_close(observed, compared, rtol=1e-5, atol=0)
+
+
+def test_an_observer_resumes_with_its_findings_and_its_step() -> None:
+    torch.manual_seed(0)
+    (_, step), (_, other) = make(Sum(), log_conflicts=True), make(Sum(), log_conflicts=True)
+    for _ in range(3):
+        step(batch_of(32))
+    other.load_state_dict(step.state_dict())
+    assert other.state_dict() == step.state_dict()
+    assert other(batch_of(32)).gram_TT is None

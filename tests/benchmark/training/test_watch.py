@@ -119,3 +119,25 @@ def test_a_state_holds_what_is_summed_what_is_not_and_the_divergence() -> None:
     assert again.summary()["auxiliary"] == {"a.b": 1.0, "late": 0.5}
     with pytest.raises(Diverged, match="step 2"):
         again.check()
+
+
+def test_conflicts_are_means_over_the_steps_that_compared_gradients() -> None:
+    tasks = tuple(Task(name, BINARY) for name in "abc")
+    watch, none = Watch(tasks, torch.device("cpu")), NAN
+    ones_T = torch.ones(3)
+    assert "conflicts" not in watch.summary()
+    for gram in (
+        [[4.0, 1.0, 0.0], [1.0, 1.0, -1.0], [0.0, -1.0, 4.0]],  # cosines .5, 0 and -.5
+        [[1.0, 1.0, none], [1.0, 1.0, none], [none, none, none]],  # c has no label
+        [[1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]],  # two gradients are zero
+    ):
+        watch.add(ones_T, ones_T.bool(), ones_T, {}, torch.tensor(gram, dtype=torch.float64))
+    watch.add(ones_T, ones_T.bool(), ones_T, {})
+    found = watch.summary()["conflicts"]
+    assert found["cosine"] == pytest.approx({"a|b": 0.75, "a|c": 0.0, "b|c": -0.5})
+    assert found["share"] == 0.5
+    resumed = Watch(tasks, torch.device("cpu"))
+    resumed.load_state_dict(watch.state_dict())
+    assert resumed.summary()["conflicts"] == found
+    watch.reset()
+    assert "conflicts" not in watch.summary()
