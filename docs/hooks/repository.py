@@ -22,7 +22,7 @@ PAGES = {
 }
 WIDE = {"results/README.md"}
 """Pages whose tables need the width of the contents beside them."""
-PICTURE = "results/demo.png"
+PICTURE = "results/report.png"
 REPORT = re.compile(r"(?P<folder>results/records/\w+)/report\.(md|html)")
 LINK = re.compile(r"(?P<text>!?\[[^]]*\])\((?P<target>[^)\s]+)\)")
 
