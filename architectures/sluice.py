@@ -42,7 +42,7 @@ class Sluice(Architecture):
     of $W_{k,l}$ that make subspace $s$:
 
     $$
-    \lambda \sum_{k,l} \sum_{s < r} \big\lVert W_{k,l,s}\, W_{k,l,r}^\top \big\rVert_F^2
+    \lambda \sum_{k,l} \sum_{s < r} \big\| W_{k,l,s}\, W_{k,l,r}^\top \big\|_F^2
     $$
 
     With one subspace and $\beta$ 1 on the last layer and 0 elsewhere, this is cross_stitch.

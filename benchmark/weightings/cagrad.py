@@ -20,14 +20,14 @@ class CAGrad(GramWeighting):
     Paper: Liu et al., "Conflict-Averse Gradient Descent for Multi-task Learning", NeurIPS 2021, arXiv 2110.14048.
 
     $$
-    d = \arg\max_{d} \min_t\, \langle g_t, d \rangle \quad \text{with} \quad \|d - g_0\| \le c\, \|g_0\|
+    d = \operatorname{argmax}_{d} \min_t\, \langle g_t, d \rangle \quad \text{with} \quad \|d - g_0\| \le c\, \|g_0\|
     $$
 
     $g_t$ is the gradient of task $t$, $g_0 = \frac{1}{A} \sum_t g_t$ the mean over the $A$ tasks. The paper solves the
     dual, $d = g_0 + c\, \|g_0\|\, g_w / \|g_w\|$ with $g_w = \sum_t w_t g_t$ and
 
     $$
-    w = \arg\min_{w \ge 0,\; \sum_t w_t = 1} \langle g_w, g_0 \rangle + c\, \|g_0\|\, \|g_w\|
+    w = \operatorname{argmin}_{w \ge 0,\; \sum_t w_t = 1} \langle g_w, g_0 \rangle + c\, \|g_0\|\, \|g_w\|
     $$
 
     Here the same $d$ is found from the least improvement $\mu = \min_t \langle g_t, d \rangle$. Project $g_0$ onto the

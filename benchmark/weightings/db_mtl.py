@@ -23,11 +23,11 @@ class DBMTL(GramWeighting):
     Paper: Lin et al., "Dual-Balancing for Multi-Task Learning", arXiv 2308.12029 (2023). The update is
 
     $$
-    d = \alpha \sum_i \frac{g_i}{\lVert g_i \rVert}, \qquad \alpha = \max_i \frac{\lVert g_i \rVert}{L_i}
+    d = \alpha \sum_i \frac{g_i}{\| g_i \|}, \qquad \alpha = \max_i \frac{\| g_i \|}{L_i}
     $$
 
     $L_i$ is the loss of task $i$ and $g_i$ its gradient, so $g_i / L_i$ is the gradient of $\log L_i$. The weights are
-    $w_i = \alpha / \lVert g_i \rVert$; a factor on a task's loss divides its weight and changes nothing else.
+    $w_i = \alpha / \| g_i \|$; a factor on a task's loss divides its weight and changes nothing else.
 
     Args:
         tasks: The tasks, in the order of the losses.

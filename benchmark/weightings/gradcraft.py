@@ -31,7 +31,7 @@ class GradCraft(GramWeighting):
     $$
 
     $C_i$ are the tasks with $\langle h_i, h_j \rangle < 0$, and $A$ is the number of tasks. The $a_{ij}$ of a task
-    solve the linear equations $\langle v_i, h_j \rangle = \epsilon \lVert h_i \rVert \lVert h_j \rVert$ for
+    solve the linear equations $\langle v_i, h_j \rangle = \epsilon \| h_i \| \| h_j \|$ for
     all $j \in C_i$ together. Everything is a combination of the $g_j$, so it follows from their inner products.
 
     Args:

@@ -28,7 +28,7 @@ class GradVac(GramWeighting):
     random order, with $\phi = \cos(v_i, g_j)$. Wherever $\phi < \tau_{ij}$,
 
     $$
-    v_i \leftarrow v_i + \frac{\lVert v_i \rVert}{\lVert g_j \rVert}
+    v_i \leftarrow v_i + \frac{\| v_i \|}{\| g_j \|}
     \cdot \frac{\tau_{ij} \sqrt{1 - \phi^2} - \phi \sqrt{1 - \tau_{ij}^2}}{\sqrt{1 - \tau_{ij}^2}}\, g_j
     $$
 

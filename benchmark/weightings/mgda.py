@@ -20,7 +20,7 @@ class MGDA(GramWeighting):
     2012, doi 10.1016/j.crma.2012.03.014.
 
     $$
-    w = \arg\min_{w \ge 0,\; \sum_t w_t = 1} \left\| \sum_t w_t\, g_t \right\|^2
+    w = \operatorname{argmin}_{w \ge 0,\; \sum_t w_t = 1} \left\| \sum_t w_t\, g_t \right\|^2
     $$
 
     $g_t$ is the gradient of task $t$. The update $d = \sum_t w_t g_t$ has $\langle d, g_t \rangle \ge \|d\|^2$ for every

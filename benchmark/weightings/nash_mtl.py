@@ -25,7 +25,7 @@ class NashMTL(GramWeighting):
 
     $g_i$ is the gradient of task $i$, and $1 / w$ is taken entry by entry. So the update $d = \sum_i w_i g_i$ has
     $\langle g_i, d \rangle = 1 / w_i > 0$ for every task. A factor on a task's loss divides its weight and changes nothing
-    else. For two tasks with cosine $c$ between their gradients, $w_i = 1 / (\lVert g_i \rVert \sqrt{1 + c})$; for more,
+    else. For two tasks with cosine $c$ between their gradients, $w_i = 1 / (\| g_i \| \sqrt{1 + c})$; for more,
     Newton's method in $\log w$ finds the solution.
 
     Args:

@@ -22,7 +22,7 @@ class PEMTL(GramWeighting):
     RecSys 2019, doi 10.1145/3298689.3346998.
 
     $$
-    w = \arg\min_{w_t \ge c_t,\; \sum_t w_t = 1} \left\| \sum_t w_t\, g_t \right\|^2
+    w = \operatorname{argmin}_{w_t \ge c_t,\; \sum_t w_t = 1} \left\| \sum_t w_t\, g_t \right\|^2
     $$
 
     $g_t$ is the gradient of task $t$ and $c_t$ its least weight. If all $c_t$ are 0 this is MGDA; if they sum to 1 the

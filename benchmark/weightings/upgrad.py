@@ -20,7 +20,7 @@ class UPGrad(GramWeighting):
 
     $$
     d = \frac{1}{A} \sum_t \pi(g_t), \qquad
-    \pi(g) = \arg\min_{p} \|p - g\|^2 \quad \text{with} \quad \langle p, g_s \rangle \ge 0 \text{ for every task } s
+    \pi(g) = \operatorname{argmin}_{p} \|p - g\|^2 \quad \text{with} \quad \langle p, g_s \rangle \ge 0 \text{ for every task } s
     $$
 
     $g_t$ is the gradient of task $t$, $A$ the number of tasks. Each projection is $g_t + \sum_s x_s g_s$, where
