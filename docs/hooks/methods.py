@@ -104,7 +104,8 @@ def registry_page(folder: str) -> str:
     ]
     head = table(("name", *(COLUMNS.get(column, column) for column in columns), "parameters and defaults"), rows)
     below = f"\n{SIZES}\n" if registry is architectures else ""
-    return f"# {TITLES[folder]}\n\nThere are {len(names)}.\n\n{head}\n{below}"
+    wide = "---\nhide:\n  - toc\n---\n\n"
+    return f"{wide}# {TITLES[folder]}\n\nThere are {len(names)}.\n\n{head}\n{below}"
 
 
 @cache
