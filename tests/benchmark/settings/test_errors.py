@@ -11,7 +11,8 @@ from benchmark.settings.errors import LauncherError, check_options, explain
 from benchmark.settings.registry import architectures
 
 CASES = {
-    "architecture=mmoee": r"unknown architecture 'mmoee'; did you mean mmoe\? known: " + ", ".join(architectures.names()),
+    "architecture=mmoee": r"unknown architecture 'mmoee'; did you mean mmoe\? known: "
+    + ", ".join(architectures.names()),
     "dataset=mmoe": r"unknown dataset 'mmoe'; known: .*shop.*",
     "tracker=wandbb": r"unknown tracker 'wandbb'; did you mean wandb\? known: none, wandb",
     "experiment=deno": r"unknown experiment 'deno'; did you mean demo\? known: .*demo.*",
