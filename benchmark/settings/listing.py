@@ -68,7 +68,9 @@ def describe(registry: Registry, name: str) -> str:
     """
     cls = registry.get(name)
     rows = parameters(registry, name)
-    table = "\n".join(aligned([(f"{p.key}={p.default}", p.kind, p.meaning) for p in rows], indent=2)) or "  none"
+    table = (
+        "\n".join(aligned([(f"{p.key}={p.default}", p.kind, readable(p.meaning)) for p in rows], indent=2)) or "  none"
+    )
     head = f"{registry.group}={name}  ({cls.__module__}.{cls.__qualname__})"
     return f"{head}\n\nParameters\n{table}\n\n{readable(inspect.cleandoc(cls.__doc__ or ''))}"
 

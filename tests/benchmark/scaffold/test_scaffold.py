@@ -68,7 +68,7 @@ def test_its_own_tests_pass(registered: str, tmp_path: Path, monkeypatch: pytest
     tests = imported(tmp_path / "package" / "tests" / f"test_{NAME}.py", monkeypatch)
     (mark,) = tests.test_contract.pytestmark
     argument, cases = mark.args
-    assert (argument, len(cases)) == ("case", {"weighting": 10, "dataset": 8}[registered])
+    assert (argument, len(cases)) == ("case", {"weighting": 11, "dataset": 8}[registered])
     for case in cases:
         tests.test_contract(case)
 

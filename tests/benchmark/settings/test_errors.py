@@ -8,9 +8,11 @@ import pytest
 
 from benchmark.settings.composition import compose_run
 from benchmark.settings.errors import LauncherError, check_options, explain
+from benchmark.settings.registry import architectures
 
 CASES = {
-    "architecture=mmoee": r"unknown architecture 'mmoee'; did you mean mmoe\? known: .*mmoe, .*omoe, .*ple.*",
+    "architecture=mmoee": r"unknown architecture 'mmoee'; did you mean mmoe\? known: "
+    + ", ".join(architectures.names()),
     "dataset=mmoe": r"unknown dataset 'mmoe'; known: .*shop.*",
     "tracker=wandbb": r"unknown tracker 'wandbb'; did you mean wandb\? known: none, wandb",
     "experiment=deno": r"unknown experiment 'deno'; did you mean demo\? known: .*demo.*",
@@ -47,7 +49,7 @@ CASES = {
     "seeds=5": r"unknown key 'seeds'; did you mean seed\? known: .*",
     "dataset.seed=5": r"unknown parameter of dataset shop 'seed'; did you mean seed \(without dataset.\)\? known: .*",
     "architecture.batch_size=5": r"unknown parameter of architecture mmoe 'batch_size'; did you mean trainer.batch_size\?.*",
-    "architecture.level_dims=[3]": r"unknown parameter of architecture mmoe 'level_dims'; .*ple.* have it; known: .*",
+    "architecture.level_dims=[3]": r"unknown parameter of architecture mmoe 'level_dims'; (\w+, )*ple, (\w+, )*\w+ have it; known: .*",
     "weighting.weights=[1,2]": r"unknown parameter of weighting equal 'weights'; weighting=fixed has it; known: none",
     "hydra.launcher.n_jobs=4": r"hydra.launcher.n_jobs: the launcher in use has no .*, such as hydra/launcher=joblib",
     "architecture=MMoE": r"unknown architecture 'MMoE'; did you mean mmoe\? known: .*",

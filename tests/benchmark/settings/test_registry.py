@@ -184,6 +184,9 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+KNOWN = f" known: {', '.join(architectures.names())}"
+
+
 def line_for(name: str) -> str:
     done = mtlbench("run", f"architecture={name}")
     assert done.returncode == 1
@@ -195,7 +198,7 @@ def test_the_error_in_a_plugin_stands_beside_the_unknown_name(site: Path) -> Non
     with pytest.warns(UserWarning, match="plugin 'mynet'"):
         plugins.load_plugins("architectures")
     assert line_for("mynet").endswith(
-        "single_task; plugin 'mynet' of 'mynet-package' cannot be loaded and is skipped: "
+        f"{KNOWN}; plugin 'mynet' of 'mynet-package' cannot be loaded and is skipped: "
         f"SyntaxError in {site}/mynet.py, line 11: expected ':'"
     )
 
@@ -225,4 +228,4 @@ def test_an_entry_point_that_is_not_installed_yet_is_told(site: Path) -> None:
         "; a module in another package (mynet-package) needs an entry point of mtlbench.architectures in pyproject.toml, "
         "and pip install -e again after it is added"
     )
-    assert line_for("mmoee").endswith(", single_task")  # a misspelt name is no plugin
+    assert line_for("mmoee").endswith(KNOWN)  # a misspelt name is no plugin
