@@ -274,6 +274,7 @@ class Straight(nn.Module):
         return self.start_T + self.gradients_TP @ self.shared_P + torch.stack(list(self.own))
 
 
+NEGATIVE = "a negative loss"
 CANCELLING = "opposite gradients of unequal length"
 HARD_CASES = {
     # the losses, the gradients
@@ -285,7 +286,7 @@ HARD_CASES = {
     "tiny gradients": ([0.7, 0.2], [[1e-12, 2e-12, 0.0], [-1e-12, 1e-12, 0.0]]),
     "a zero gradient": ([0.7, 0.2], [[1.0, 2.0, 0.0], [0.0, 0.0, 0.0]]),
     "a loss of 0": ([0.7, 0.0], [[1.0, 2.0, 0.0], [1.0, -1.0, 0.0]]),
-    "a negative loss": ([0.7, -0.3], [[1.0, 2.0, 0.0], [1.0, -1.0, 0.0]]),
+    NEGATIVE: ([0.7, -0.3], [[1.0, 2.0, 0.0], [1.0, -1.0, 0.0]]),
     "a loss of 1e8": ([0.7, 1e8], [[1.0, 2.0, 0.0], [1.0, -1.0, 0.0]]),
     "one task": ([0.7], [[1.0, 2.0, 0.0]]),
     "ten tasks": ([0.1 * t for t in range(1, 11)], [[1.0, t - 4.0, (-1.0) ** t] for t in range(10)]),
@@ -300,9 +301,8 @@ def hard_cases_give_an_update_and_never_a_nan(name: str) -> None:
         weighting: Weighting = registry.weightings.build(registry.weightings.config(name), tasks)
         model = Straight(torch.tensor(losses), torch.tensor(gradients))
         backward = make_backward(model, weighting)
-        optimizer = torch.optim.SGD(
-            [p for group in weighting.param_groups() for p in group["params"]] or [torch.zeros(1)], 0.01
-        )
+        learned = [p for group in weighting.param_groups() for p in group["params"]]
+        optimizer = torch.optim.Adam(learned or [torch.zeros(1)], 0.01)
         active_T = torch.ones(len(tasks), dtype=torch.bool)
         for step in range(3):
             optimizer.zero_grad()
@@ -318,5 +318,7 @@ def hard_cases_give_an_update_and_never_a_nan(name: str) -> None:
             weights_T = weighting.last_weights_T
             expect(weights_T.isfinite().all(), f"finite weights {where}", weights_T, remedy)
             expect(update_P.isfinite().all(), f"a finite update {where}", update_P, remedy)
+            if case == NEGATIVE and isinstance(weighting, LossWeighting):
+                expect((weights_T > 0).all(), f"a weight above 0 for every task {where}", weights_T, remedy)
             # where gradients cancel out, no update lowers every loss, and zero is an answer
             expect(case == CANCELLING or update_P.any(), f"an update that is not zero {where}", update_P, remedy)

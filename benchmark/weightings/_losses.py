@@ -14,8 +14,16 @@ SMALLEST = 1e-8
 
 
 def taking_part(losses_T: Tensor, active_T: Tensor) -> Tensor:
-    """(T,) bool: has the task a label and a loss above 0? At its minimum of 0 a loss has no gradient to weight."""
-    return active_T & (losses_T > 0)
+    """(T,) bool: has the task a label and a loss other than 0? At its minimum of 0 a loss has no gradient to weight."""
+    return active_T & (losses_T != 0)
+
+
+def magnitudes(losses_T: Tensor) -> Tensor:
+    """(T,) the losses with the sign taken off, and their derivatives left as they are.
+
+    An auxiliary loss can make a task's loss negative. Rules that need positive losses weight it by its magnitude.
+    """
+    return losses_T + (losses_T.abs() - losses_T).detach()
 
 
 def softmax_among(scores_T: Tensor, among_T: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from benchmark.schema import Task
 from benchmark.weightings import LossWeighting, register
-from benchmark.weightings._losses import SMALLEST, softmax_among, taking_part
+from benchmark.weightings._losses import SMALLEST, magnitudes, softmax_among, taking_part
 
 BETAS, EPSILON = (0.9, 0.999), 1e-8
 """Those of Adam."""
@@ -111,5 +111,4 @@ class FAMO(LossWeighting):
 
 
 def _log(losses_T: Tensor) -> Tensor:
-    """The logarithm, of the smallest number where a loss is not positive: one with an auxiliary loss may be negative."""
-    return torch.log(losses_T.clamp(min=0) + SMALLEST)
+    return torch.log(magnitudes(losses_T) + SMALLEST)

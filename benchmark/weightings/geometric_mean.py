@@ -49,7 +49,7 @@ class GeometricMean(LossWeighting):
     def forward(self, losses_T: Tensor, active_T: Tensor) -> Tensor:
         among_T = taking_part(losses_T, active_T)
         number = among_T.sum().clamp(min=1)
-        logs_T = losses_T.detach().clamp(min=SMALLEST).log()
+        logs_T = losses_T.detach().abs().clamp(min=SMALLEST).log()
         mean = (logs_T * among_T).sum() / number
         weights_T = torch.exp(mean - logs_T).where(among_T, 0.0) / number
         return (weights_T * losses_T).sum()

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from benchmark.schema import Task
 from benchmark.weightings import LossWeighting, register
-from benchmark.weightings._losses import taking_part
+from benchmark.weightings._losses import magnitudes, taking_part
 
 
 @register("imtl_l")
@@ -56,5 +56,5 @@ class IMTLL(LossWeighting):
         return [{"params": [self.log_scales_T], "lr": self.learning_rate, "weight_decay": 0.0}]
 
     def forward(self, losses_T: Tensor, active_T: Tensor) -> Tensor:
-        terms_T = torch.exp(self.log_scales_T) * losses_T - self.log_scales_T
+        terms_T = torch.exp(self.log_scales_T) * magnitudes(losses_T) - self.log_scales_T
         return torch.where(taking_part(losses_T, active_T), terms_T, 0.0).sum()

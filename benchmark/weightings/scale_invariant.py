@@ -40,5 +40,5 @@ class ScaleInvariant(LossWeighting):
         super().__init__(tasks, **options)
 
     def forward(self, losses_T: Tensor, active_T: Tensor) -> Tensor:
-        weights_T = taking_part(losses_T, active_T) / losses_T.detach().clamp(min=SMALLEST)
+        weights_T = taking_part(losses_T, active_T) / losses_T.detach().abs().clamp(min=SMALLEST)
         return (weights_T * losses_T).sum()

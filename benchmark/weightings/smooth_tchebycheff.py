@@ -102,7 +102,7 @@ class SmoothTchebycheff(LossWeighting):
 
     def _below_nadirs(self, losses_T: Tensor, among_T: Tensor) -> Tensor:
         """(T,) weights of the form with nadirs."""
-        losses_T, number = losses_T.clamp(min=SMALLEST), among_T.sum()
+        losses_T, number = losses_T.abs().clamp(min=SMALLEST), among_T.sum()
         warms_up = self.steps < self.nadir_steps
         self._count(losses_T, among_T & warms_up)
         nadirs_T = torch.where(self.counts_T > 0, self.sums_T / self.counts_T, 1.0)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from benchmark.kinds import KINDS
 from benchmark.schema import Task
 from benchmark.weightings import LossWeighting, register
+from benchmark.weightings._losses import magnitudes, taking_part
 
 
 @register("uncertainty")
@@ -65,5 +66,6 @@ class Uncertainty(LossWeighting):
 
     def forward(self, losses_T: Tensor, active_T: Tensor) -> Tensor:
         s_T = self.log_variances_T
-        terms_T = self.factors_T * torch.exp(-s_T) * losses_T + s_T / 2
-        return torch.where(active_T, terms_T, 0.0).sum()
+        terms_T = self.factors_T * torch.exp(-s_T) * magnitudes(losses_T) + s_T / 2
+        # at a loss of 0, s would fall without end
+        return torch.where(taking_part(losses_T, active_T), terms_T, 0.0).sum()

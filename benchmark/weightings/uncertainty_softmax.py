@@ -56,5 +56,5 @@ class UncertaintySoftmax(LossWeighting):
 
     def forward(self, losses_T: Tensor, active_T: Tensor) -> Tensor:
         among_T = taking_part(losses_T, active_T)
-        scores_T = 1 / (self.temperature * losses_T.detach().clamp(min=SMALLEST))
+        scores_T = 1 / (self.temperature * losses_T.detach().abs().clamp(min=SMALLEST))
         return (softmax_among(scores_T, among_T) * losses_T).sum()

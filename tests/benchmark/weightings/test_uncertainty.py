@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
 from benchmark.kinds import BINARY, REGRESSION
 from benchmark.schema import Task
+from benchmark.settings.registry import weightings
 from benchmark.weightings.uncertainty import Uncertainty
 from tests.benchmark.weightings.taking import weights_of
 
@@ -67,3 +70,24 @@ def test_a_task_without_a_label_leaves_its_s_alone() -> None:
 def test_a_learning_rate_of_zero_is_refused() -> None:
     with pytest.raises(ValueError, match=r"weighting\.learning_rate must be greater than 0, found 0"):
         Uncertainty(REGRESSIONS, learning_rate=0)
+
+
+def test_a_loss_of_zero_leaves_its_s_alone() -> None:
+    """Its weight would grow without end."""
+    weighting = Uncertainty((Task("click", BINARY), Task("rating", REGRESSION)))
+    optimizer = torch.optim.AdamW(weighting.param_groups(), lr=1e-3)
+    for _ in range(500):
+        optimizer.zero_grad()
+        weighting(torch.tensor([0.5, 0.0]), torch.tensor([True, True])).backward()
+        optimizer.step()
+    first, second = weighting.log_variances_T.tolist()
+    assert second == 0
+    assert first == pytest.approx(math.log(2 * 0.5), abs=0.01)
+
+
+@pytest.mark.parametrize("name", ["uncertainty", "imtl_l", "scale_invariant", "geometric_mean", "famo"])
+def test_a_negative_loss_is_weighted_by_its_magnitude(name: str) -> None:
+    tasks = tuple(Task(name, BINARY) for name in "ab")
+    made = [weightings.build(weightings.config(name), tasks) for _ in range(2)]
+    negative, positive = (weights_of(made[k], torch.tensor([0.5, s])) for k, s in enumerate((-0.3, 0.3)))
+    torch.testing.assert_close(negative, positive)
