@@ -54,7 +54,7 @@ def test_a_contract_has_one_line_whatever_its_settings(cases: list[Case]) -> Non
         Case("it composes", "", raises_elsewhere),
     ]
     outcomes = list(checking.check("weighting", "equal"))
-    line = equal.Equal.__init__.__code__.co_firstlineno + 2
+    line = equal.Equal.__init__.__code__.co_firstlineno + 1
     assert [str(outcome) for outcome in outcomes] == [
         "broken   outputs are finite: on a funnel, expected one; found 2. Return one.",
         "holds    its state is whole",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -71,9 +72,9 @@ def table(**changes: Any) -> Table:
 
 
 def made(read: Callable[[], Table] = table, tasks: tuple[str, ...] = ("click",), **options: Any) -> Data:
-    """Prepared under a key of its own."""
+    """Prepared under a key of its own, in a cache that other processes share."""
     made.calls += 1  # type: ignore[attr-defined]
-    return prepare(Toy(tasks), read=read, source={"call": made.calls}, **options)  # type: ignore[attr-defined]
+    return prepare(Toy(tasks), read=read, source={"call": made.calls, "process": os.getpid()}, **options)  # type: ignore[attr-defined]
 
 
 made.calls = 0  # type: ignore[attr-defined]
