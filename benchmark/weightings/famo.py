@@ -92,8 +92,7 @@ class FAMO(LossWeighting):
         return (weights_T * losses_T).sum()
 
     def after_step(self, losses_T: Tensor, recompute: Callable[[], Tensor]) -> None:
-        fall_T = _log(losses_T) - _log(recompute())
-        fall_T = torch.where(self.among_T, fall_T, 0.0)
+        fall_T = torch.where(self.among_T, _fall(losses_T, recompute()), 0.0)
         shares_T = softmax_among(self.logits_T, self.among_T)
         gradient_T = shares_T * (fall_T - (shares_T * fall_T).sum())
         self._move((gradient_T + self.weight_decay * self.logits_T).to(self.logits_T))
@@ -112,3 +111,10 @@ class FAMO(LossWeighting):
 
 def _log(losses_T: Tensor) -> Tensor:
     return torch.log(magnitudes(losses_T) + SMALLEST)
+
+
+def _fall(before_T: Tensor, after_T: Tensor) -> Tensor:
+    """By how much the logarithm fell; where a loss is negative, the change as a share of the larger magnitude."""
+    largest_T = torch.maximum(before_T.abs(), after_T.abs()).clamp(min=SMALLEST)
+    is_negative_T = torch.minimum(before_T, after_T) < 0
+    return torch.where(is_negative_T, (before_T - after_T) / largest_T, _log(before_T) - _log(after_T))

@@ -123,3 +123,18 @@ def test_a_step_of_which_nothing_is_left_changes_nothing() -> None:
 def test_bad_parameters_are_refused(options: dict[str, float], said: str) -> None:
     with pytest.raises(ValueError, match=rf"weighting\.{said}"):
         FAMO(TASKS, **options)
+
+
+def test_a_negative_loss_that_falls_faster_loses_weight() -> None:
+    """Its magnitude grows as it falls."""
+    weighting, before, after = (
+        FAMO(tuple(Task(n, BINARY) for n in "ab")),
+        torch.tensor([0.7, -0.3]),
+        torch.tensor([0.69, -0.4]),
+    )
+    start = weights_of(weighting, before)
+    for _ in range(50):
+        weighting(before, torch.tensor([True, True]))
+        weighting.after_step(before, lambda: after)
+    end = weights_of(weighting, before)
+    assert end[1] / end[0] < start[1] / start[0]
