@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from architectures import Batch, Schema, register
 from architectures.gates import Gated, GateOptions, Gates
-from architectures.layers import FeatureEmbedding, Towers, Units, batched_linear
+from architectures.layers import FeatureEmbedding, Towers, Units, batched_linear, linear_on_one
 
 
 @register("adatt")
@@ -128,7 +128,7 @@ class AdaTT(Gated):
         tasks = self.schema.task_names
         owners = [*tasks, "shared"][: len(last.experts_of)]
         names = [f"{owner} {e}" for owner, own in zip(owners, last.experts_of, strict=True) for e in range(len(own))]
-        return {task: {name: weights_BTE[:, t, e] for e, name in enumerate(names)} for t, task in enumerate(tasks)}
+        return self.by_task(weights_BTE, names)
 
     def _extract(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The streams of the last level, (B, T, H), and its gates' weights, (B, T, E)."""
@@ -175,13 +175,11 @@ class FusionLevel(nn.Module):
 
     def read(self, streams_BUI: Tensor) -> tuple[Tensor, Tensor]:
         """Experts before their ReLU, (B, E, H), and outputs of the gates, (B, U, O): each reads its unit's stream."""
-        experts = []
-        for own, stream_BI in zip(self.experts_of, streams_BUI.unbind(1), strict=True):
-            layers = [self.experts[e] for e in own]
-            weight, bias = torch.cat([e.weight for e in layers]), torch.cat([e.bias for e in layers])
-            experts.append(F.linear(stream_BI, weight, bias))
-        experts_BEH = torch.cat(experts, dim=1).unflatten(1, (-1, self.output_dim))
-        return experts_BEH, batched_linear(self.gates, streams_BUI[:, : len(self.gates)])
+        experts = [
+            linear_on_one((self.experts[e] for e in own), stream_BI)
+            for own, stream_BI in zip(self.experts_of, streams_BUI.unbind(1), strict=True)
+        ]
+        return torch.cat(experts, dim=1), batched_linear(self.gates, streams_BUI[:, : len(self.gates)])
 
     def fuse(self, experts_BEH: Tensor, gates_BUO: Tensor) -> tuple[Tensor, Tensor]:
         """What `read` returned -> the units' streams, (B, U, H), and the weights of their gates, (B, U, E).

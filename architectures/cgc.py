@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from architectures import Batch, Schema, register
-from architectures.gates import Gated, Gates
+from architectures.gates import Gated, Gates, check_experts
 from architectures.layers import FeatureEmbedding, MLPs, Towers
 
 
@@ -70,11 +70,7 @@ class CGC(Gated):
         **options: Any,
     ) -> None:
         super().__init__(schema, **options)
-        if min(num_shared_experts, num_task_experts) < 0 or num_shared_experts + num_task_experts < 2:
-            raise ValueError(
-                "num_shared_experts and num_task_experts must be at least 0 and together at least 2 (a gate over one "
-                f"expert is constant), found {num_shared_experts} and {num_task_experts}"
-            )
+        check_experts(num_task_experts, num_shared_experts)
         self.num_shared_experts, self.num_task_experts = num_shared_experts, num_task_experts
         num_tasks, num_seen = len(schema.tasks), num_task_experts + num_shared_experts
         self.embedding = FeatureEmbedding(schema, embedding_dim)

@@ -159,10 +159,7 @@ class ESCM2(Gated):
         """See `Architecture.gates`: those of the tasks, without those of imputed errors."""
         (gates_BTO,) = self.embedding(batch).linear(self.task_gates)
         weights_BTE = self.task_gates.weights(gates_BTO)
-        return {
-            task: {f"expert {e}": weights_BTE[:, t, e] for e in range(weights_BTE.shape[2])}
-            for t, task in enumerate(self.schema.task_names)
-        }
+        return self.by_task(weights_BTE)
 
 
 def doubly_robust(error_B: Tensor, imputed_B: Tensor, weight_B: Tensor, *, detach: bool) -> Tensor:

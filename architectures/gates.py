@@ -5,6 +5,7 @@ Axes: B batch, D input, G gates, E experts, O outputs of a gate's Linear; in DSe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -193,3 +194,24 @@ class Gated(Architecture):
         if not 0 <= gate_dropout < 1:
             raise ValueError(f"gate_dropout must be at least 0 and below 1, found {gate_dropout}")
         self.gate_options = GateOptions(gate, gate_k, gate_gamma, gate_dropout)
+
+    def by_task(self, weights_BTE: Tensor, experts: Sequence[str] | None = None) -> dict[str, dict[str, Tensor]]:
+        """`Architecture.gates` of one gate per task over the same experts, which are numbered unless they have names."""
+        names = experts or [f"expert {e}" for e in range(weights_BTE.shape[2])]
+        return {
+            task: {name: weights_BTE[:, t, e] for e, name in enumerate(names)}
+            for t, task in enumerate(self.schema.task_names)
+        }
+
+
+def check_experts(num_task_experts: int, num_shared_experts: int) -> None:
+    """Refuses numbers of a task's own and of shared experts that leave its gate nothing to choose.
+
+    Raises:
+        ValueError: if one is negative, or both are below two together.
+    """
+    if min(num_shared_experts, num_task_experts) < 0 or num_shared_experts + num_task_experts < 2:
+        raise ValueError(
+            "num_shared_experts and num_task_experts must be at least 0 and together at least 2 (a gate over one "
+            f"expert is constant), found {num_shared_experts} and {num_task_experts}"
+        )

@@ -279,6 +279,14 @@ class Embedded:
         return embedding.prepared(layers, parameters, plan).output(codes, numbers)[0].split_with_sizes(widths, dim=1)
 
 
+def linear_on_one(units: Iterable[nn.Linear], inputs: Tensor) -> Tensor:
+    """Linears of one width on one input, in one product: (..., I) -> (..., U, O)."""
+    layers = list(units)
+    weight, bias = torch.cat([layer.weight for layer in layers]), torch.cat([layer.bias for layer in layers])
+    outputs: Tensor = F.linear(inputs, weight, bias).unflatten(-1, (len(layers), -1))
+    return outputs
+
+
 def batched_linear(units: Iterable[nn.Linear], inputs_BUI: Tensor) -> Tensor:
     """Unit u's Linear on its own input: (B, U, I) -> (B, U, O), one product."""
     layers = list(units)

@@ -13,8 +13,7 @@ from torch import Tensor, nn
 
 from architectures import Batch, Schema, register
 from architectures.gates import Gate, Gated
-from architectures.layers import Embedded, FeatureEmbedding, MLPs, Units
-from architectures.scaling import linear_on_one
+from architectures.layers import Embedded, FeatureEmbedding, MLPs, Units, linear_on_one
 from benchmark.kinds import get
 
 
@@ -136,10 +135,7 @@ class MetaHeac(Gated):
     def gates(self, batch: Batch) -> dict[str, dict[str, Tensor]]:
         """See `Architecture.gates`: the gate of the experts."""
         weights_BTE = self._weights(self._read_by_gates(self.embedding(batch)))
-        return {
-            task: {f"expert {e}": weights_BTE[:, t, e] for e in range(weights_BTE.shape[2])}
-            for t, task in enumerate(self.schema.task_names)
-        }
+        return self.by_task(weights_BTE)
 
     def _weights(self, read_BTR: Tensor) -> Tensor:
         """(B, T, E), of the experts."""

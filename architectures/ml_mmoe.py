@@ -93,10 +93,7 @@ class MLMMoE(Gated):
         """See `Architecture.gates`: the gates of the last level."""
         (gates_BTO,) = self.embedding(batch).linear(self.task_gates)
         weights_BTE = self.task_gates.weights(gates_BTO)
-        return {
-            task: {f"expert {e}": weights_BTE[:, t, e] for e in range(weights_BTE.shape[2])}
-            for t, task in enumerate(self.schema.task_names)
-        }
+        return self.by_task(weights_BTE)
 
     def _activated(self, experts_BEH: Tensor) -> Tensor:
         activated_BEH: Tensor = self.experts.dropout(F.relu(experts_BEH))

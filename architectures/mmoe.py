@@ -79,7 +79,4 @@ class MMoE(Gated):
         """See `Architecture.gates`."""
         (gates_BTO,) = self.embedding(batch).linear(self.task_gates)
         weights_BTE = self.task_gates.weights(gates_BTO)
-        return {
-            task: {f"expert {e}": weights_BTE[:, t, e] for e in range(weights_BTE.shape[2])}
-            for t, task in enumerate(self.schema.task_names)
-        }
+        return self.by_task(weights_BTE)

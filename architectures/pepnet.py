@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from architectures import Architecture, Batch, Schema, register
-from architectures.layers import FeatureEmbedding, MLPs, Towers
-from architectures.scaling import FieldEmbedding, ScalingGates, linear_on_one, scaled
+from architectures.layers import FeatureEmbedding, MLPs, Towers, linear_on_one
+from architectures.scaling import FieldEmbedding, ScalingGates, scaled
 
 
 @register("pepnet")

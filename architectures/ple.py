@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from architectures import Batch, Schema, register
-from architectures.gates import Gated, GateOptions, Gates
-from architectures.layers import Embedded, FeatureEmbedding, Towers, Units, batched_linear
+from architectures.gates import Gated, GateOptions, Gates, check_experts
+from architectures.layers import Embedded, FeatureEmbedding, Towers, Units, batched_linear, linear_on_one
 
 
 @register("ple")
@@ -76,11 +76,7 @@ class PLE(Gated):
         super().__init__(schema, **options)
         if not level_dims or min(level_dims) < 1:
             raise ValueError(f"level_dims must be at least one width of at least 1, found {tuple(level_dims)}")
-        if min(num_shared_experts, num_task_experts) < 0 or num_shared_experts + num_task_experts < 2:
-            raise ValueError(
-                "num_shared_experts and num_task_experts must be at least 0 and together at least 2 (a gate over one "
-                f"expert is constant), found {num_shared_experts} and {num_task_experts}"
-            )
+        check_experts(num_task_experts, num_shared_experts)
         self.embedding = FeatureEmbedding(schema, embedding_dim)
         widths = (self.embedding.output_dim, *level_dims)
         self.levels = Units(
@@ -179,13 +175,12 @@ class Level(nn.Module):
 
     def read_streams(self, streams_BUI: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Every unit on its own stream, its experts in one product. Returns as `read`."""
-        experts = []
-        for own, stream_BI in zip(self.experts_of, streams_BUI.unbind(1), strict=False):  # no shared stream, perhaps
-            if own:
-                layers = [self.experts[e] for e in own]
-                weight, bias = torch.cat([e.weight for e in layers]), torch.cat([e.bias for e in layers])
-                experts.append(F.linear(stream_BI, weight, bias))
-        experts_BEH = torch.cat(experts, dim=1).unflatten(1, (-1, self.output_dim))
+        experts = [
+            linear_on_one((self.experts[e] for e in own), stream_BI)
+            for own, stream_BI in zip(self.experts_of, streams_BUI.unbind(1), strict=False)  # no shared stream, perhaps
+            if own
+        ]
+        experts_BEH = torch.cat(experts, dim=1)
         tasks_BTO = batched_linear(self.task_gates, streams_BUI[:, : self.num_tasks])
         shared_B1O = batched_linear(self.shared_gate, streams_BUI[:, -1:]) if self.shared_gate else None
         return experts_BEH, tasks_BTO, shared_B1O

@@ -6,23 +6,14 @@ layer, F chosen fields, d embedding width.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from architectures.layers import LARGE_FIELD, EmbeddingTable, MLPs, Units, batched_linear
+from architectures.layers import LARGE_FIELD, EmbeddingTable, MLPs, Units, batched_linear, linear_on_one
 from benchmark.rows import Batch
 from benchmark.schema import Schema
-
-
-def linear_on_one(units: Iterable[nn.Linear], inputs: Tensor) -> Tensor:
-    """Linears of one width on one input, in one product: (..., I) -> (..., U, O)."""
-    layers = list(units)
-    weight, bias = torch.cat([layer.weight for layer in layers]), torch.cat([layer.bias for layer in layers])
-    outputs: Tensor = F.linear(inputs, weight, bias).unflatten(-1, (len(layers), -1))
-    return outputs
 
 
 class FieldEmbedding(nn.Module):

@@ -118,7 +118,7 @@ class STEM(Gated):
         tasks = self.schema.task_names
         names = [f"{task} {e}" for task in tasks for e in range(self.num_task_experts)]
         names += [f"shared {e}" for e in range(self.num_shared_experts)]
-        return {task: {name: weights_BTE[:, t, e] for e, name in enumerate(names)} for t, task in enumerate(tasks)}
+        return self.by_task(weights_BTE, names)
 
     def _read(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The experts' first layer before its ReLU, (B, E, H1), and the gates' weights, (B, T, E)."""

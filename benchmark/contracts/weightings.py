@@ -16,8 +16,7 @@ from benchmark.schema import Task
 from benchmark.settings import registry
 from benchmark.settings.composition import compose_run
 from benchmark.settings.config import RunConfig
-from benchmark.training.gradients import GradientEngine
-from benchmark.training.step import Backward, LossBackward
+from benchmark.training.step import make_backward
 from benchmark.weightings import GramWeighting, JacobianWeighting, LossWeighting, Weighting
 
 TASKS = tuple(
@@ -53,15 +52,10 @@ class ToyModel(nn.Module):
         return torch.cat([head(hidden_BH) for head in self.heads], dim=1)
 
 
-def make_backward(model: nn.Module, weighting: Weighting) -> Callable[[Tensor, Tensor, Tensor | None], None]:
+def backward_of(model: nn.Module, weighting: Weighting) -> Callable[[Tensor, Tensor, Tensor | None], None]:
     """Sets the gradients of a step from its losses, its active tasks and an extra loss, as the trainer does."""
-    if isinstance(weighting, GramWeighting | JacobianWeighting):
-        engine: Backward = GradientEngine(model, weighting)
-    else:
-        assert isinstance(weighting, LossWeighting)
-        engine = LossBackward(weighting)
-    names = [task.name for task in weighting.tasks]
-    return lambda losses_T, active_T, extra: engine.backward(
+    made, names = make_backward(model, weighting), [task.name for task in weighting.tasks]
+    return lambda losses_T, active_T, extra: made.backward(
         losses_T, active_T, extra, dict(zip(names, losses_T, strict=True))
     )
 
@@ -81,7 +75,7 @@ class Training:
         self.model = ToyModel(order)
         groups = [{"params": list(self.model.parameters())}, *self.weighting.param_groups()]
         self.optimizer = torch.optim.Adam(groups, lr=0.01)
-        self.backward = make_backward(self.model, self.weighting)
+        self.backward = backward_of(self.model, self.weighting)
 
     def losses(self, number: int) -> Tensor:
         """(T,) losses of the batch with this number."""
@@ -300,7 +294,7 @@ def hard_cases_give_an_update_and_never_a_nan(name: str) -> None:
         tasks = tuple(Task(f"t{number}", BINARY) for number in range(len(losses)))
         weighting: Weighting = registry.weightings.build(registry.weightings.config(name), tasks)
         model = Straight(torch.tensor(losses), torch.tensor(gradients))
-        backward = make_backward(model, weighting)
+        backward = backward_of(model, weighting)
         learned = [p for group in weighting.param_groups() for p in group["params"]]
         optimizer = torch.optim.Adam(learned or [torch.zeros(1)], 0.01)
         active_T = torch.ones(len(tasks), dtype=torch.bool)

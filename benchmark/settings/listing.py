@@ -116,7 +116,7 @@ def parameters(registry: Registry, name: str) -> list[ListedParameter]:
             type_text(get_type_hints(definition)[p.name]),
             value_text(p.default),
             meanings.get(p.name, ""),
-            definition is not vars(cls).get("__init__", definition),
+            definition is not vars(cls).get("__init__"),
         )
         for definition, p in options(cls)
     ]

@@ -114,7 +114,6 @@ class GradientEngine:
         self.gram_TT: Tensor | None = None
         self._embedding_ids = {id(table.weight) for table in embeddings(model)}
         self._is_jacobian = isinstance(weighting, JacobianWeighting)
-        self._scope_name = weighting.scope
         self._uses_activations = weighting.scope in ("representation", "output")
         # of the present step: all, those that tell the gradient to compare, those that feed tables. How many links there are
         # can depend on the size of the batch; how many tell a gradient does not.
@@ -122,7 +121,7 @@ class GradientEngine:
         self._inward: list[Link] = []
         self._feeding: list[Link] = []
         self._linked_ids: set[int] = set()
-        if self._scope_name == "output":
+        if self.weighting.scope == "output":
             for module in model.modules():
                 if getattr(module, "ends_trunk", False):
                     module.register_forward_pre_hook(self._keep_input)
@@ -148,9 +147,9 @@ class GradientEngine:
 
     def _listen(self, model: nn.Module) -> None:
         """Asks modules for the links of each forward. A Jacobian method's update needs the embeddings' outputs themselves."""
-        if self._scope_name == "all":
+        if self.weighting.scope == "all":
             return
-        if self._scope_name == "trunk" or not self._is_jacobian:
+        if self.weighting.scope == "trunk" or not self._is_jacobian:
             for module in linked_embeddings(model):
                 module.links = self._links
                 self._linked_ids |= {id(table.weight) for table in module.tables}
@@ -238,7 +237,9 @@ class GradientEngine:
             rows_AS = rows_AP[:, : sum(parameter.numel() for parameter in self._scope)]
         weights_A, update_S, gram_AA = self._decide(rows_AS, losses_T.detach()[active], active_T)
         # towers read inputs of their own, so at these the gradients of tasks are orthogonal, which says nothing about them
-        self._remember(active, weights_A, None if self._scope_name == "output" and self._uses_activations else gram_AA)
+        self._remember(
+            active, weights_A, None if self.weighting.scope == "output" and self._uses_activations else gram_AA
+        )
         if update_S is not None:  # a Jacobian method weights nothing outside its scope
             weights_A = torch.ones_like(weights_A)
         factors_A = weights_A if self.weighting.head_gradients == "weighted" else torch.ones_like(weights_A)
@@ -253,14 +254,13 @@ class GradientEngine:
         sizes = [tensor.numel() for tensor in together]
         for tensor, piece in zip(together, torch.split(update_P, sizes), strict=True):
             tensor.grad = piece.view_as(tensor).to(tensor.dtype)
-        sends_update = update_S is not None and self._uses_activations
         if self._outside:
             keep = keep_graph or bool(self._linked)
             self._pass_outside(losses_T, active, weights_A, factors_A, keep_graph=keep)
         if self._linked:
             sent = [_weighted(weights_A, gradients_A) for gradients_A in zip(*link_gradients, strict=True)]
-            if sends_update:  # the tables have the plain sum: what a Jacobian method adds to it
-                assert update_S is not None
+            if update_S is not None and self._uses_activations:
+                # the tables have the plain sum: what a Jacobian method adds to it
                 pieces = torch.split(update_S, [link.tensor.numel() for link in taken])
                 sent = [piece.view_as(plain) - plain for piece, plain in zip(pieces, sent, strict=True)]
             torch.autograd.backward([link.tensor for link in taken], sent, inputs=self._linked, retain_graph=keep_graph)
@@ -349,10 +349,10 @@ class GradientEngine:
         }
         for reached, found_P in zip(self._reached, reach(both, tensors).T, strict=True):
             reached.update(found_P.nonzero().flatten().tolist())
-        tables = [p for p in self.parameters if id(p) in self._linked_ids]
-        total = torch.stack(list(both.values())).sum()
-        if not self._uses_activations and self._feeding:
-            self._is_tied = self._is_tied or _is_tied(total, tables, [link.tensor for link in self._feeding])
+        if not self._uses_activations and self._feeding and not self._is_tied:
+            tables = [p for p in self.parameters if id(p) in self._linked_ids]
+            total = torch.stack(list(both.values())).sum()
+            self._is_tied = _is_tied(total, tables, [link.tensor for link in self._feeding])
         self._plan()
 
     def _plan(self) -> None:
@@ -363,7 +363,7 @@ class GradientEngine:
         self._reachable = [p for n, p in enumerate(self.parameters) if counts[n]]
         shared = [p for n, p in enumerate(self.parameters) if counts[n] >= 2]
         self._compared = [n - num_parameters for n in sorted(counts) if n >= num_parameters and counts[n] >= 2]
-        if self._scope_name == "output":
+        if self.weighting.scope == "output":
             self._uses_activations = self._is_covered(counts)
         self._scope, self._linked = [], []
         if self._uses_activations:
@@ -375,7 +375,7 @@ class GradientEngine:
                     " share an embedding; expected trunk or all"
                 )
         else:
-            self._scope = [p for p in shared if self._scope_name == "all" or id(p) not in self._embedding_ids]
+            self._scope = [p for p in shared if self.weighting.scope == "all" or id(p) not in self._embedding_ids]
             if not self._is_tied:
                 self._linked = [p for p in shared if id(p) in self._linked_ids]
         if self._uses_activations:  # a task's pass need not compute any parameter

@@ -210,6 +210,14 @@ class EagerStep:
             self.observer.load_state_dict(state["observer"])
 
 
+def make_backward(model: nn.Module, weighting: Weighting) -> Backward:
+    """The backward that the weighting's class needs."""
+    if isinstance(weighting, LossWeighting):
+        return LossBackward(weighting)
+    assert isinstance(weighting, GramWeighting | JacobianWeighting)
+    return GradientEngine(model, weighting)
+
+
 def make_step(
     model: Architecture, weighting: Weighting, losses: TaskLosses, optimizer: Optimizer,
     *, schedule: Schedule, clip_norm: float | None = None, log_conflicts: bool = False,
@@ -218,13 +226,8 @@ def make_step(
 
     With `log_conflicts`, the tasks' gradients are compared under a weighting that does not do so itself, too.
     """
-    backward: Backward
-    if isinstance(weighting, LossWeighting):
-        backward, compares = LossBackward(weighting), False
-    else:
-        assert isinstance(weighting, GramWeighting | JacobianWeighting)
-        backward, compares = GradientEngine(model, weighting), weighting.scope != "output"
-    observer = None
+    backward, observer = make_backward(model, weighting), None
+    compares = isinstance(weighting, GramWeighting | JacobianWeighting) and weighting.scope != "output"
     if log_conflicts and not compares:
         observer = GradientEngine(model, Observed(weighting.tasks), listens=False)
     return EagerStep(

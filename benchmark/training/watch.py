@@ -93,7 +93,7 @@ class Watch:
         """The sums and, separately, the steps not yet summed."""
         state: dict[str, Any] = {"step": self.step, "steps": self._steps, "sums": self._sums_3T}
         state["diverged"] = self._diverged and [self._diverged.task, self._diverged.step]
-        state["conflicts"] = self.conflicts.sums_3TT
+        state |= {"cosines": self.conflicts.sums_2TT, "compared": self.conflicts.steps_2}
         if self._noted:
             state["noted"] = torch.stack(self._noted)
         state |= {f"auxiliary.{name}": value for name, value in self._auxiliaries.items()}
@@ -105,7 +105,8 @@ class Watch:
         device = self._zero.device
         self.step, self._steps, self._sums_3T = state["step"], state["steps"], state["sums"].to(device)
         self._diverged = state["diverged"] and Diverged(*state["diverged"])
-        self.conflicts.sums_3TT.copy_(state["conflicts"])
+        self.conflicts.sums_2TT.copy_(state["cosines"])
+        self.conflicts.steps_2.copy_(state["compared"])
         self._noted = list(state["noted"].to(device)) if "noted" in state else []
         self._auxiliaries, self._noted_auxiliaries = {}, {}
         for key, value in state.items():
@@ -141,17 +142,19 @@ class Conflicts:
         tasks: The tasks.
 
     Attributes:
-        sums_3TT: (3, T, T). The first two are sums of cosines and numbers of steps, by pair of tasks. In the third, [0, 0] counts
-            the steps with two or more gradients, and [0, 1] the steps with a conflict.
+        sums_2TT: (2, T, T) sums of cosines and numbers of steps, by pair of tasks.
+        steps_2: (2,) numbers of steps with two or more gradients, and of those with a conflict.
     """
 
     def __init__(self, tasks: tuple[Task, ...]) -> None:
         self.tasks = tasks
-        self.sums_3TT = torch.zeros(3, max(len(tasks), 2), max(len(tasks), 2), dtype=torch.float64)
+        self.sums_2TT = torch.zeros(2, len(tasks), len(tasks), dtype=torch.float64)
+        self.steps_2 = torch.zeros(2, dtype=torch.float64)
 
     def reset(self) -> None:
         """Starts a new epoch."""
-        self.sums_3TT.zero_()
+        self.sums_2TT.zero_()
+        self.steps_2.zero_()
 
     def add(self, gram_TT: Tensor) -> None:
         """Notes the inner products of one step. A gradient of zero has no cosine."""
@@ -163,15 +166,15 @@ class Conflicts:
                 if square > 0 and math.isfinite(gram[i][j]):  # NaN is not greater
                     pairs.append((j, i, gram[i][j] / math.sqrt(square)))
         for first, second, cosine in pairs:
-            self.sums_3TT[0, first, second] += cosine
-            self.sums_3TT[1, first, second] += 1
+            self.sums_2TT[0, first, second] += cosine
+            self.sums_2TT[1, first, second] += 1
         if pairs:
-            self.sums_3TT[2, 0, 0] += 1
-            self.sums_3TT[2, 0, 1] += any(cosine < 0 for *_, cosine in pairs)
+            self.steps_2[0] += 1
+            self.steps_2[1] += any(cosine < 0 for *_, cosine in pairs)
 
     def summary(self) -> dict[str, Any]:
         """`conflicts` as in `Record.epochs`; empty if nothing was noted."""
-        sums, counts, ((steps, conflicting, *_), *_) = self.sums_3TT.tolist()
+        (sums, counts), (steps, conflicting) = self.sums_2TT.tolist(), self.steps_2.tolist()
         if not steps:
             return {}
         names = [task.name for task in self.tasks]

@@ -19,7 +19,15 @@ from benchmark.hooks import refuse_hiding
 from benchmark.schema import Task
 from benchmark.settings.registry import Neutral, weightings
 
-__all__ = ["GramWeighting", "JacobianWeighting", "LossWeighting", "Weighting", "scale_to_mean_one", "weightings"]
+__all__ = [
+    "GramWeighting",
+    "JacobianWeighting",
+    "LossWeighting",
+    "Weighting",
+    "new_stream",
+    "scale_to_mean_one",
+    "weightings",
+]
 
 register = weightings.register
 
@@ -32,7 +40,8 @@ class Weighting(nn.Module):
 
     Args:
         tasks: The tasks, in the order of the losses. Built under the stream `weighting` of the run's seed: a method
-            that draws random numbers takes a seed of its own from torch at construction and keeps it in a buffer.
+            that draws random numbers takes a seed of its own from torch at construction and keeps it in a buffer: see
+            `new_stream`.
         normalize: Scale each step's weights so that their mean over the tasks with a label is 1, as under equal
             weighting. Otherwise their sum is the method's own, and with it the size of the step.
 
@@ -74,6 +83,11 @@ class Weighting(nn.Module):
             losses_T: (T,) the losses before the update; 0 where a task has no label in the batch.
             recompute: Gives the losses of the same batch again, with the same dropout and without a graph.
         """
+
+
+def new_stream() -> Tensor:
+    """(2,) seed and step of a method's own random numbers, for a buffer; the seed is drawn from torch's stream."""
+    return torch.tensor([int(torch.randint(2**62, ())), 0])
 
 
 def scale_to_mean_one(weights_T: Tensor, active_T: Tensor) -> Tensor:

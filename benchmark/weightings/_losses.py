@@ -26,6 +26,11 @@ def magnitudes(losses_T: Tensor) -> Tensor:
     return losses_T + (losses_T.abs() - losses_T).detach()
 
 
+def floored(losses_T: Tensor) -> Tensor:
+    """(T,) the detached magnitudes of the losses, at least `SMALLEST`: what an inverse or a logarithm is taken of."""
+    return losses_T.detach().abs().clamp(min=SMALLEST)
+
+
 def softmax_among(scores_T: Tensor, among_T: Tensor) -> Tensor:
     """(T,) softmax of these tasks' scores, and 0 for the others."""
     # without any task, the softmax is NaN everywhere, and the mask makes it 0

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from benchmark.schema import Task
 from benchmark.weightings import GramWeighting, register
 from benchmark.weightings._gram import filled, present
 
@@ -45,9 +43,6 @@ class DBMTL(GramWeighting):
         The public code adds 1e-8 to losses and norms. Here the floor of a loss is relative to the largest loss, so a
         common factor on all losses changes nothing, and a zero gradient is left out.
     """
-
-    def __init__(self, tasks: tuple[Task, ...], **options: Any) -> None:
-        super().__init__(tasks, **options)
 
     def weights(self, gram_AA: Tensor, losses_A: Tensor, active_T: Tensor) -> Tensor:
         squares, losses = gram_AA.diagonal().tolist(), losses_A.tolist()

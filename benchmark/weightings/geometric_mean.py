@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from benchmark.schema import Task
 from benchmark.weightings import LossWeighting, register
-from benchmark.weightings._losses import SMALLEST, taking_part
+from benchmark.weightings._losses import floored, taking_part
 
 
 @register("geometric_mean")
@@ -43,13 +40,10 @@ class GeometricMean(LossWeighting):
         Some take the root of the product, which underflows for many small losses. The logarithms do not.
     """
 
-    def __init__(self, tasks: tuple[Task, ...], **options: Any) -> None:
-        super().__init__(tasks, **options)
-
     def forward(self, losses_T: Tensor, active_T: Tensor) -> Tensor:
         among_T = taking_part(losses_T, active_T)
         number = among_T.sum().clamp(min=1)
-        logs_T = losses_T.detach().abs().clamp(min=SMALLEST).log()
+        logs_T = floored(losses_T).log()
         mean = (logs_T * among_T).sum() / number
         weights_T = torch.exp(mean - logs_T).where(among_T, 0.0) / number
         return (weights_T * losses_T).sum()

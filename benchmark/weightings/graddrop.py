@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmark.schema import Task
-from benchmark.weightings import JacobianWeighting, register
+from benchmark.weightings import JacobianWeighting, new_stream, register
 
 
 @register("graddrop")
@@ -63,7 +63,7 @@ class GradDrop(JacobianWeighting):
         if not 0 <= leak <= 1:
             raise ValueError(f"weighting.leak must be from 0 to 1, found {leak}")
         self.leak = leak
-        self.register_buffer("stream", torch.tensor([int(torch.randint(2**62, ())), 0]))  # seed and step
+        self.register_buffer("stream", new_stream())
 
     def combine(self, gradients_AP: Tensor, losses_A: Tensor, active_T: Tensor, sizes: tuple[int, ...]) -> Tensor:
         positive_P = gradients_AP.clamp(min=0).sum(dim=0)

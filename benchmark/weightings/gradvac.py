@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from benchmark.schema import Task
-from benchmark.weightings import GramWeighting, register
+from benchmark.weightings import GramWeighting, new_stream, register
 from benchmark.weightings._gram import present
 
 # Targets stay this far from 1 and -1, where the rule divides by zero.
@@ -71,7 +71,7 @@ class GradVac(GramWeighting):
         if not 0 <= beta <= 1:
             raise ValueError(f"weighting.beta must be from 0 to 1, found {beta}")
         self.beta = beta
-        self.register_buffer("stream", torch.tensor([int(torch.randint(2**62, ())), 0]))  # seed and step
+        self.register_buffer("stream", new_stream())
         self.register_buffer("targets_TT", torch.zeros(len(tasks), len(tasks), dtype=torch.float64))
 
     def weights(self, gram_AA: Tensor, losses_A: Tensor, active_T: Tensor) -> Tensor:

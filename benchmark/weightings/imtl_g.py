@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from math import sqrt
-from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from benchmark.schema import Task
 from benchmark.weightings import GramWeighting, register
 from benchmark.weightings._gram import Matrix
 from benchmark.weightings._solvers import ROUNDING, around_zeros, spectrum
@@ -49,9 +47,6 @@ class IMTLG(GramWeighting):
     Differs from other implementations:
         A well-known one has IMTL-L, which learns scales of the losses, in the same method. Here that is another weighting.
     """
-
-    def __init__(self, tasks: tuple[Task, ...], **options: Any) -> None:
-        super().__init__(tasks, **options)
 
     def weights(self, gram_AA: Tensor, losses_A: Tensor, active_T: Tensor) -> Tensor:
         return around_zeros(gram_AA, _impartial)

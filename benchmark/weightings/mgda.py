@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 
-from benchmark.schema import Task
 from benchmark.weightings import GramWeighting, register
 from benchmark.weightings._solvers import around_zeros, min_norm
 
@@ -42,9 +39,6 @@ class MGDA(GramWeighting):
         Gradients are compared as they are. Public codes can divide them by their norms or losses first, which is another
         method. A common one keeps the weights of two tasks between 0.001 and 0.999.
     """
-
-    def __init__(self, tasks: tuple[Task, ...], **options: Any) -> None:
-        super().__init__(tasks, **options)
 
     def weights(self, gram_AA: Tensor, losses_A: Tensor, active_T: Tensor) -> Tensor:
         return around_zeros(gram_AA, min_norm)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from benchmark.schema import Task
 from benchmark.weightings import GramWeighting, register
 from benchmark.weightings._fair import fair_weights
 
@@ -42,9 +39,6 @@ class NashMTL(GramWeighting):
         so their clipping is a constant factor. As the norm does not shrink with the gradients, tune the learning rate.
         Gradients that cancel exactly have no solution. Here they get large weights, and the update is zero.
     """
-
-    def __init__(self, tasks: tuple[Task, ...], **options: Any) -> None:
-        super().__init__(tasks, **options)
 
     def weights(self, gram_AA: Tensor, losses_A: Tensor, active_T: Tensor) -> Tensor:
         return torch.tensor(fair_weights(gram_AA, alpha=1.0), dtype=gram_AA.dtype)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmark.schema import Task
-from benchmark.weightings import GramWeighting, register
+from benchmark.weightings import GramWeighting, new_stream, register
 
 
 @register("pcgrad")
@@ -50,7 +50,7 @@ class PCGrad(GramWeighting):
 
     def __init__(self, tasks: tuple[Task, ...], **options: Any) -> None:
         super().__init__(tasks, **options)
-        self.register_buffer("stream", torch.tensor([int(torch.randint(2**62, ())), 0]))  # seed and step
+        self.register_buffer("stream", new_stream())
 
     def weights(self, gram_AA: Tensor, losses_A: Tensor, active_T: Tensor) -> Tensor:
         order = np.random.default_rng(self.stream.tolist())

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from benchmark.schema import Task
-from benchmark.weightings import LossWeighting, register
+from benchmark.weightings import LossWeighting, new_stream, register
 from benchmark.weightings._losses import softmax_among
 
 BLOCK = 256
@@ -49,7 +49,7 @@ class Random(LossWeighting):
 
     def __init__(self, tasks: tuple[Task, ...], **options: Any) -> None:
         super().__init__(tasks, **options)
-        self.register_buffer("stream", torch.tensor([int(torch.randint(2**62, ())), 0]))  # seed and step
+        self.register_buffer("stream", new_stream())
         self._names = [crc32(task.name.encode()) for task in tasks]
         self._block, self._drawn_ST = (-1, -1), torch.empty(0)
 

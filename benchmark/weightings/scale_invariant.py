@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 
-from benchmark.schema import Task
 from benchmark.weightings import LossWeighting, register
-from benchmark.weightings._losses import SMALLEST, taking_part
+from benchmark.weightings._losses import floored, taking_part
 
 
 @register("scale_invariant")
@@ -36,9 +33,6 @@ class ScaleInvariant(LossWeighting):
         A loss of 0, which has no gradient and no logarithm, is left out; losses below 1e-8 count as 1e-8 in the weights.
     """
 
-    def __init__(self, tasks: tuple[Task, ...], **options: Any) -> None:
-        super().__init__(tasks, **options)
-
     def forward(self, losses_T: Tensor, active_T: Tensor) -> Tensor:
-        weights_T = taking_part(losses_T, active_T) / losses_T.detach().abs().clamp(min=SMALLEST)
+        weights_T = taking_part(losses_T, active_T) / floored(losses_T)
         return (weights_T * losses_T).sum()

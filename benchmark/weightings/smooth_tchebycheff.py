@@ -11,7 +11,7 @@ from torch import Tensor
 from benchmark.schema import Task
 from benchmark.text import unknown
 from benchmark.weightings import LossWeighting, register
-from benchmark.weightings._losses import SMALLEST, softmax_among, taking_part
+from benchmark.weightings._losses import floored, softmax_among, taking_part
 
 
 @register("smooth_tchebycheff")
@@ -102,7 +102,7 @@ class SmoothTchebycheff(LossWeighting):
 
     def _below_nadirs(self, losses_T: Tensor, among_T: Tensor) -> Tensor:
         """(T,) weights of the form with nadirs."""
-        losses_T, number = losses_T.abs().clamp(min=SMALLEST), among_T.sum()
+        losses_T, number = floored(losses_T), among_T.sum()
         warms_up = self.steps < self.nadir_steps
         self._count(losses_T, among_T & warms_up)
         nadirs_T = torch.where(self.counts_T > 0, self.sums_T / self.counts_T, 1.0)

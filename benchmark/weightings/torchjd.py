@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from benchmark.schema import Task
 from benchmark.text import unknown
-from benchmark.weightings import GramWeighting, weightings
+from benchmark.weightings import GramWeighting, new_stream, weightings
 from benchmark.weightings._gram import filled, present
 
 Name = Literal[
@@ -109,7 +109,7 @@ class TorchJD(GramWeighting):
         self.aggregator = aggregator
         solver, self.parameters_of_solver = _make(aggregator, parameters)
         self._held = [solver]  # in a list: as a submodule it would put tensors of its own into our state
-        self.register_buffer("stream", torch.tensor([int(torch.randint(2**62, ())), 0]))  # seed and step
+        self.register_buffer("stream", new_stream())
         for name, axes in STATE.get(aggregator, {}).items():
             self.register_buffer(f"state{name}", torch.zeros([len(tasks)] * axes, dtype=torch.float64))
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from benchmark.schema import Task
 from benchmark.weightings import LossWeighting, register
-from benchmark.weightings._losses import SMALLEST, softmax_among, taking_part
+from benchmark.weightings._losses import floored, softmax_among, taking_part
 
 
 @register("uncertainty_softmax")
@@ -56,5 +56,5 @@ class UncertaintySoftmax(LossWeighting):
 
     def forward(self, losses_T: Tensor, active_T: Tensor) -> Tensor:
         among_T = taking_part(losses_T, active_T)
-        scores_T = 1 / (self.temperature * losses_T.detach().abs().clamp(min=SMALLEST))
+        scores_T = 1 / (self.temperature * floored(losses_T))
         return (softmax_among(scores_T, among_T) * losses_T).sum()

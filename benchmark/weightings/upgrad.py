@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 
-from benchmark.schema import Task
 from benchmark.weightings import GramWeighting, register
 from benchmark.weightings._gram import Matrix
 from benchmark.weightings._solvers import around_zeros, nonnegative_qp
@@ -37,9 +34,6 @@ class UPGrad(GramWeighting):
         The authors' own adds 1e-4 to the diagonal of the scaled Gram matrix, so the update can raise the loss of a task whose
         gradient is 50 or more times as small as another's. Here the program is solved exactly, whatever the scales.
     """
-
-    def __init__(self, tasks: tuple[Task, ...], **options: Any) -> None:
-        super().__init__(tasks, **options)
 
     def weights(self, gram_AA: Tensor, losses_A: Tensor, active_T: Tensor) -> Tensor:
         return around_zeros(gram_AA, _project_and_average)

@@ -5,8 +5,8 @@ import re
 import pytest
 import torch
 
-from architectures.layers import MLPs
-from architectures.scaling import FieldEmbedding, ScalingGates, linear_on_one, scaled
+from architectures.layers import MLPs, linear_on_one
+from architectures.scaling import FieldEmbedding, ScalingGates, scaled
 from benchmark.contracts.toys import LIKE, make_batch, make_schema
 
 SCHEMA = make_schema(LIKE, cardinalities=(3, 5, 60_000))

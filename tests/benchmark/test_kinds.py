@@ -29,7 +29,7 @@ from benchmark.reference.lines import make_references
 from benchmark.rows import Batch, Features
 from benchmark.runs.progress import line_of
 from benchmark.schema import CategoricalField, Schema, Task
-from benchmark.seeding import initialise
+from benchmark.seeding import initialise, seeded
 from benchmark.settings.registry import REGISTRIES, architectures, configure, datasets
 from benchmark.statistics import Margin
 from benchmark.trained.checkpoint import data_of
@@ -204,23 +204,19 @@ def test_what_a_schema_says_of_known_kinds_is_what_older_records_have() -> None:
 
 def test_nobody_else_knows_the_names_of_kinds_and_metrics_nor_of_what_is_registered() -> None:
     knowing = {ROOT / "benchmark/kinds.py", ROOT / "benchmark/metrics/table.py"}
-    words = {
-        "rows",
-        "none",
-        "random",
-        "rmse",
-    }  # of a metric, a tracker and a weighting, and plain words of Python and its libraries elsewhere
+    words = {"rows", "none", "random"}  # of a metric, a tracker and a weighting, and plain words elsewhere
     in_tables = {*METRICS, *KINDS} - words
     registered = {name for registry in REGISTRIES.values() for name in registry.names()} - words
     assert {"gauc_users", "r2", BINARY} <= in_tables and {"mmoe", "equal", "shop", "wandb"} <= registered
     for path in set(HARNESS) - knowing:
         constants = [node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)]
         texts = {value for value in constants if isinstance(value, str)}
-        assert not texts & in_tables, path
+        # the scales of Aligned-MTL, of which one is a root mean square too
+        assert not texts & in_tables - ({"rmse"} if path.stem == "aligned_mtl" else set()), path
         assert not [text for text in texts if text.startswith(tuple(f"{name}[" for name in METRICS))], path
         # contracts build what they test from one of each; torchjd's own names for its aggregators are often ours
         if path.parent.name != "contracts" and path.stem != "torchjd":
-            own = {name for name in registered if name.startswith(path.stem)}  # snr.py has snr_trans and snr_aver
+            own = {path.stem} if path.stem != "snr" else {"snr_trans", "snr_aver"}
             assert not texts & registered - own, path
 
 
@@ -264,13 +260,14 @@ def test_every_architecture_that_takes_the_task_learns_it(name: str, alone: bool
     optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
     losses = []
     for _ in range(20):
-        outputs, _ = model.training_step(batch)
+        with seeded(0, "noise"):  # for models that draw some in training
+            outputs, _ = model.training_step(batch)
         assert [output.shape for output in outputs.values()] == [(64, *task.output_shape) for task in schema.tasks]
         losses.append(F.cross_entropy(outputs["colour"], label_B))
         optimizer.zero_grad()
         losses[-1].backward()
         optimizer.step()
-    assert min(losses) < 0.8 * losses[0]  # of models that draw in training, the last step may be a bad one
+    assert losses[-1] < 0.8 * losses[0]
 
 
 def test_a_run_learns_it_and_its_record_says_so(record: Record) -> None:

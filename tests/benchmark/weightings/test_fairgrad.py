@@ -12,14 +12,8 @@ from benchmark.kinds import BINARY
 from benchmark.schema import Task
 from benchmark.weightings.fairgrad import FairGrad
 from benchmark.weightings.nash_mtl import NashMTL
+from tests.benchmark.weightings.gradients import JACOBIANS
 
-JACOBIANS: dict[str, list[list[float]]] = {
-    "A": [[-4.0, 1, 1], [6, 1, 1]],
-    "B": [[1.0, 2, 0, -1], [-2, 1, 1, 0], [0.5, -1, 3, 2]],
-    "C": [[1.0, 0], [0, 100]],
-    "D": [[1.0, 2], [2, 4], [-1, 0]],
-    "E": [[1.0, 0.5], [-100, 40]],
-}
 ALPHAS = [0.1, 0.5, 1.0, 2.0, 10.0]
 
 

@@ -13,14 +13,7 @@ from benchmark.kinds import BINARY
 from benchmark.schema import Task
 from benchmark.weightings.gradvac import GradVac
 from benchmark.weightings.pcgrad import PCGrad
-
-JACOBIANS: dict[str, list[list[float]]] = {
-    "A": [[-4.0, 1, 1], [6, 1, 1]],
-    "B": [[1.0, 2, 0, -1], [-2, 1, 1, 0], [0.5, -1, 3, 2]],
-    "C": [[1.0, 0], [0, 100]],
-    "D": [[1.0, 2], [2, 4], [-1, 0]],
-    "E": [[1.0, 0.5], [-100, 40]],
-}
+from tests.benchmark.weightings.gradients import JACOBIANS
 
 
 def make(number: int, seed: int = 0, beta: float = 0.01) -> GradVac:

@@ -11,15 +11,9 @@ from torch import Tensor
 from benchmark.kinds import BINARY
 from benchmark.schema import Task
 from benchmark.weightings.pcgrad import PCGrad
+from tests.benchmark.weightings.gradients import JACOBIANS, gram
 
 # Five Jacobians. D's conflict meets dependent gradients, so there the order of projections matters; E is badly scaled.
-JACOBIANS: dict[str, list[list[float]]] = {
-    "A": [[-4.0, 1, 1], [6, 1, 1]],
-    "B": [[1.0, 2, 0, -1], [-2, 1, 1, 0], [0.5, -1, 3, 2]],
-    "C": [[1.0, 0], [0, 100]],
-    "D": [[1.0, 2], [2, 4], [-1, 0]],
-    "E": [[1.0, 0.5], [-100, 40]],
-}
 # the weights under every order of projections
 WEIGHTS = {
     "A": [[2.2222222222222223, 1.5789473684210527]],
@@ -35,11 +29,6 @@ def weights_of(gram_AA: Tensor, seed: int = 0) -> Tensor:
     weighting = PCGrad(tuple(Task(f"t{number}", BINARY) for number in range(len(gram_AA))))
     losses_A = torch.ones(len(gram_AA))
     return weighting.weights(gram_AA, losses_A, losses_A.bool())
-
-
-def gram(rows: list[list[float]]) -> Tensor:
-    jacobian = torch.tensor(rows, dtype=torch.float64)
-    return jacobian @ jacobian.T
 
 
 @pytest.mark.parametrize("case", JACOBIANS)

@@ -14,14 +14,8 @@ from torch import Tensor
 from benchmark.kinds import BINARY
 from benchmark.schema import Task
 from benchmark.settings.registry import Registry, WeightingConfig, weightings
+from tests.benchmark.weightings.gradients import JACOBIANS
 
-JACOBIANS: dict[str, list[list[float]]] = {
-    "A": [[-4.0, 1, 1], [6, 1, 1]],
-    "B": [[1.0, 2, 0, -1], [-2, 1, 1, 0], [0.5, -1, 3, 2]],
-    "C": [[1.0, 0], [0, 100]],
-    "D": [[1.0, 2], [2, 4], [-1, 0]],
-    "E": [[1.0, 0.5], [-100, 40]],
-}
 # exact weights; of torchjd's defaults those of E are wrong
 UPGRAD = {
     "A": [1.1111111111111112, 0.7894736842105263],
