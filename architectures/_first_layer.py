@@ -37,28 +37,27 @@ from scipy.sparse import csr_array
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from architectures._plan import Plan
+from architectures._plan import Bag, Plan
 
 
-def transposed_bag(codes: Tensor, grad: Tensor, num_rows: int) -> Tensor:
-    """The gradient of `embedding_bag(codes, table, mode="sum")` for a table of few rows, on the CPU.
+def transposed(codes: Tensor, num_rows: int) -> Bag:
+    """The gradient of `embedding_bag(codes, table, mode="sum")` for a table of few rows, on the CPU, as a sum of rows itself.
 
     Which rows of the batch hold which row of the table is a sparse matrix; its transpose is a counting sort.
 
     Shape:
-        codes: (B, K) rows of the table; grad: (B, O); returns (num_rows, O).
+        codes: (B, K) rows of the table; the sum maps (B, O) to (num_rows, O).
     """
     incidence = copy(_incidence(*codes.shape, num_rows))
     incidence.indices = codes.flatten().numpy()
-    transposed = incidence.tocsc()
-    rows, offsets = torch.from_numpy(transposed.indices), torch.from_numpy(transposed.indptr)
-    return F.embedding_bag(rows, grad, offsets, mode="sum", include_last_offset=True)
+    holders = incidence.tocsc()
+    return Bag(torch.from_numpy(holders.indices), torch.from_numpy(holders.indptr))
 
 
 @lru_cache(maxsize=32)
 def _incidence(batch_size: int, width: int, num_rows: int) -> csr_array:
     """(B, num_rows) with `width` ones a row, whose columns are still to be set: making one costs as much as transposing it."""
-    starts = np.arange(0, batch_size * width + 1, width, dtype=np.int32)
+    starts = width * np.arange(batch_size + 1, dtype=np.int32)
     ones, nowhere = np.ones(batch_size * width, dtype=np.int8), np.zeros(batch_size * width, dtype=np.int32)
     return csr_array((ones, nowhere, starts), shape=(batch_size, num_rows))
 
@@ -78,7 +77,7 @@ class SumRows(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         """(B, d) -> (V, d)."""
         (codes,) = ctx.saved_tensors
-        return transposed_bag(codes, grads[0].contiguous(), ctx.num_rows), None
+        return transposed(codes, ctx.num_rows)(grads[0].contiguous()), None
 
 
 def sum_rows(table: Tensor, rows: Tensor) -> Tensor:
@@ -149,13 +148,13 @@ class Inputs:
         prepared: From the parameters.
         codes: (B, F) int32.
         numeric: (B, N), detached.
-        joint_codes: (B, G) rows of the joint table.
+        holders: Adds up, for each row of the joint table, the rows of the batch that hold it. One sort, for all tasks.
     """
 
     prepared: Prepared
     codes: Tensor
     numeric: Tensor
-    joint_codes: Tensor
+    holders: Bag
 
 
 class Links(torch.autograd.Function):
@@ -163,25 +162,25 @@ class Links(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, small: Tensor, large: Tensor | None, inputs: Inputs) -> tuple[Tensor, Tensor]:
-        """Tables (V, d) -> the joint table (J, O) of factored fields, and the output (B, O) for looked-up ones."""
+        """Tables (V, d) -> the product table (R, O) of factored fields, and the output (B, O) for looked-up ones."""
         ctx.save_for_backward(small, large)
         ctx.inputs = inputs
         width, zero = len(inputs.prepared.weight), small.new_zeros(())
-        return zero.expand(inputs.prepared.plan.num_joint, width), zero.expand(len(inputs.codes), width)
+        return zero.expand(len(inputs.prepared.plan.rows), width), zero.expand(len(inputs.codes), width)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        """(J, O) and (B, O) -> gradients of the tables."""
+        """(R, O) and (B, O) -> gradients of the tables."""
         small, large = ctx.saved_tensors
         plan, weight = ctx.inputs.prepared.plan, ctx.inputs.prepared.weight
         d_small, d_large = torch.empty_like(small), None
         if plan.factored:
-            _factored_tables_backward(plan.split(grads[0].contiguous()), weight, plan, d_small)
+            _factored_tables_backward(grads[0].contiguous(), weight, plan, d_small)
         for lookup in plan.lookups:
             rows, num_rows = lookup.rows(ctx.inputs.codes), len((small, large)[lookup.table]) - lookup.first_row
             d_looked_up = (grads[1] @ weight[:, lookup.columns(small.shape[1])]).view(-1, small.shape[1])
-            d_rows = transposed_bag((rows - lookup.first_row).view(-1, 1), d_looked_up, num_rows)
+            d_rows = transposed((rows - lookup.first_row).view(-1, 1), num_rows)(d_looked_up)
             if lookup.table == 1:
                 d_large = d_rows
             else:
@@ -194,7 +193,7 @@ class FirstLayer(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, joint: Tensor, rows: Tensor, numeric: Tensor, inputs: Inputs, out: Tensor,
+        ctx: Any, products: Tensor, rows: Tensor, numeric: Tensor, inputs: Inputs, out: Tensor,
         widths: Sequence[int], *layers: Tensor,
     ) -> tuple[Tensor, ...]:  # fmt: skip
         """The links, numeric (B, N), the output (B, O), the Linears' weights, then their biases -> one (B, width) each."""
@@ -214,11 +213,12 @@ class FirstLayer(torch.autograd.Function):
         )
         grad = torch.cat(grads, dim=1)
         split = weight.shape[1] - numeric.shape[1]
-        d_weight, d_bias, d_joint_JO = torch.empty_like(weight), None, None
+        d_weight, d_bias, d_products_RO = torch.empty_like(weight), None, None
         if plan.factored:
-            d_joint_JO = transposed_bag(inputs.joint_codes, grad, plan.num_joint)
+            d_joint_JO = inputs.holders(grad)
             d_bias = d_joint_JO[: plan.first_group].sum(0)
-            _factored_weight_backward(plan.split(d_joint_JO), tables[0], plan, d_weight)
+            d_products_RO = plan.split(d_joint_JO)
+            _factored_weight_backward(d_products_RO, tables[0], plan, d_weight)
         for lookup in plan.lookups:
             looked_up = F.embedding(lookup.rows(inputs.codes), tables[lookup.table]).flatten(1)
             d_weight[:, lookup.columns(tables[0].shape[1])] = grad.t() @ looked_up
@@ -229,7 +229,7 @@ class FirstLayer(torch.autograd.Function):
         d_weights = d_weight.split(sizes)
         d_biases = (grad.sum(0) if d_bias is None else d_bias).split(sizes)
         given = (d if size is not None else None for d, size in zip(d_biases, ctx.layers[len(sizes) :], strict=True))
-        return d_joint_JO, grad, d_numeric, None, None, None, *d_weights, *given
+        return d_products_RO, grad, d_numeric, None, None, None, *d_weights, *given
 
 
 class Output(NamedTuple):
@@ -259,28 +259,28 @@ def first_layer(
         prepared = Prepared.of(tables, layers, plan)
         out, joint_codes = prepared.output(codes, numeric)
     small, large = tables if len(tables) > 1 else (tables[0], None)
-    inputs = Inputs(prepared, codes, numeric.detach(), joint_codes)
-    joint, rows = Links.apply(small, large, inputs)  # type: ignore[no-untyped-call]
-    parts = FirstLayer.apply(joint, rows, numeric, inputs, out, widths, *layers)  # type: ignore[no-untyped-call]
-    links = [*([joint] if plan.factored else []), *([rows] if plan.lookups else [])]
+    inputs = Inputs(prepared, codes, numeric.detach(), transposed(joint_codes, plan.num_joint))
+    products, rows = Links.apply(small, large, inputs)  # type: ignore[no-untyped-call]
+    parts = FirstLayer.apply(products, rows, numeric, inputs, out, widths, *layers)  # type: ignore[no-untyped-call]
+    links = [*([products] if plan.factored else []), *([rows] if plan.lookups else [])]
     embedded = prepared.weight.detach()[:, : prepared.weight.shape[1] - numeric.shape[1]]
     return Output(parts, links, [partial(torch.matmul, other=part) for part in embedded.split(list(widths))])
 
 
-def _factored_weight_backward(d_product_RO: Tensor, table: Tensor, plan: Plan, d_weight: Tensor) -> None:
+def _factored_weight_backward(d_products_RO: Tensor, table: Tensor, plan: Plan, d_weight: Tensor) -> None:
     """Writes the gradient of factored fields' columns, from that of their products."""
     d_weight_OFd, embeddings_Rd = by_field(d_weight, table), F.embedding(plan.rows, table)
     for bucket in plan.buckets:
-        d_product_nMO = bucket.rows(d_product_RO)
+        d_product_nMO = bucket.rows(d_products_RO)
         bucket.columns(d_weight_OFd).copy_(torch.bmm(d_product_nMO.transpose(1, 2), bucket.rows(embeddings_Rd)))
 
 
-def _factored_tables_backward(d_product_RO: Tensor, weight: Tensor, plan: Plan, d_table: Tensor) -> None:
+def _factored_tables_backward(d_products_RO: Tensor, weight: Tensor, plan: Plan, d_table: Tensor) -> None:
     """Writes the gradient of factored fields' embeddings, from that of their products."""
     weight_OFd = by_field(weight, d_table)
     d_embeddings_Rd = d_table.new_empty(len(plan.rows), d_table.shape[1])
     for bucket in plan.buckets:
-        torch.bmm(bucket.rows(d_product_RO), bucket.columns(weight_OFd), out=bucket.rows(d_embeddings_Rd))
+        torch.bmm(bucket.rows(d_products_RO), bucket.columns(weight_OFd), out=bucket.rows(d_embeddings_Rd))
     torch.index_select(d_embeddings_Rd, 0, plan.real, out=d_table[: plan.factored_values])
 
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from architectures._first_layer import Prepared, SumRows, first_layer, transposed_bag
+from architectures._first_layer import Prepared, SumRows, first_layer, transposed
 from architectures._plan import join_fields, make_plan
 from architectures.layers import LARGE_FIELD, FeatureEmbedding, MLPs, Towers, batched_linear
 from benchmark.contracts.toys import LIKE, SHARE, make_batch, make_schema
@@ -131,7 +131,7 @@ def test_the_gradient_of_a_bag_is_a_bag() -> None:
     table = torch.zeros(70_000, 3, requires_grad=True)
     F.embedding_bag(codes, table, mode="sum").backward(grad)
     for dtype in (torch.int32, torch.int64):
-        torch.testing.assert_close(transposed_bag(codes.to(dtype), grad, 70_000), table.grad)
+        torch.testing.assert_close(transposed(codes.to(dtype), 70_000)(grad), table.grad)
 
 
 def test_the_plan_puts_every_field_on_one_side() -> None:
