@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from operator import itemgetter
+from types import ModuleType
 from typing import Any, NamedTuple
+from unittest import mock
 
 import pytest
 from torch import Tensor, nn
@@ -69,6 +73,11 @@ class Case:
     unread: str = r"(?!)"
     tie: Callable[[Any, Any], None] = keep
 
+    @property
+    def name(self) -> str:
+        """Of the test."""
+        return f"{self.ours}-{self.sizes.get('gate', len(self.schema.tasks))}"
+
 
 def tables(schema: Schema, theirs: str) -> tuple[Rule, ...]:
     """The rows of a field in our table are a table of the peer's."""
@@ -83,3 +92,20 @@ def needs(module: str, command: str = EXTRA) -> None:
     """Skips the test without this module, which it does not import."""
     if importlib.util.find_spec(module) is None:
         pytest.skip(f"needs {module}: {command}")
+
+
+def import_apart(name: str, absent: tuple[str, ...] = ()) -> Any:
+    """A module of a package without what the package's `__init__` does, and without those of `absent` that are not there."""
+    package, *_ = name.split(".")
+    spec = importlib.util.find_spec(package)
+    assert spec is not None
+    bare = ModuleType(package)
+    bare.__path__ = list(spec.submodule_search_locations or ())
+    dummies = {other: mock.MagicMock() for other in absent if importlib.util.find_spec(other.split(".")[0]) is None}
+    added = {package: bare, **dummies}
+    sys.modules.update(added)
+    try:
+        return importlib.import_module(name)
+    finally:
+        for other in added:
+            del sys.modules[other]

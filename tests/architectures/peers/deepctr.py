@@ -26,9 +26,7 @@ def make(model: str, schema: Schema, **sizes: Any) -> nn.Module:
         *(DenseFeat(f.name) for f in schema.numeric),
     ]
     types = ["binary" if KINDS[task.kind].is_binary else "regression" for task in schema.tasks]
-    made: nn.Module = getattr(multitask, model)(
-        features, task_types=types, task_names=list(schema.task_names), **sizes
-    )
+    made: nn.Module = getattr(multitask, model)(features, task_types=types, task_names=list(schema.task_names), **sizes)
     return made
 
 

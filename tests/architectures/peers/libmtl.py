@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import sys
 from functools import partial
-from types import ModuleType
 from typing import Any
-from unittest import mock
 
 import torch
 from torch import Tensor, nn
 
 from architectures import Batch, Schema
 from benchmark.kinds import KINDS
-from tests.architectures.peers.case import DIM, EXPERTS, LAYERS, MIXED, TOWER, WIDTH, Case, Rule, needs, tables
-
-
-def library() -> Any:
-    """Its module of architectures. The package as a whole imports parts of torchvision that are gone."""
-    needs("LibMTL", "make test-peers, or pip install --no-deps LibMTL==1.1.5")
-    package = ModuleType("LibMTL")
-    package.__path__ = list(importlib.util.find_spec("LibMTL").submodule_search_locations or ())
-    with mock.patch.dict(sys.modules, {"LibMTL": package}):
-        return importlib.import_module("LibMTL.architecture")
+from tests.architectures.peers.case import (
+    DIM,
+    EXPERTS,
+    LAYERS,
+    MIXED,
+    TOWER,
+    WIDTH,
+    Case,
+    Rule,
+    import_apart,
+    needs,
+    tables,
+)
 
 
 class Network(nn.Module):
@@ -32,13 +30,15 @@ class Network(nn.Module):
 
     def __init__(self, model: str, schema: Schema, **sizes: Any) -> None:
         super().__init__()
+        needs("LibMTL", "make test-peers, or pip install --no-deps LibMTL==1.1.5")
+        library = import_apart("LibMTL.architecture")  # the package imports parts of torchvision that are gone
         self.schema = schema
         self.tables = nn.ModuleDict({f.name: nn.Embedding(f.cardinality, DIM) for f in schema.categorical})
         width = DIM * len(schema.categorical) + len(schema.numeric)
         towers = {
             task: nn.Sequential(nn.Linear(WIDTH, *TOWER), nn.ReLU(), nn.Linear(*TOWER, 1)) for task in schema.task_names
         }
-        self.model = getattr(library(), model)(
+        self.model = getattr(library, model)(
             list(schema.task_names),
             lambda: nn.Sequential(nn.Linear(width, LAYERS[0]), nn.ReLU(), nn.Linear(*LAYERS), nn.ReLU()),
             nn.ModuleDict(towers),
@@ -51,7 +51,9 @@ class Network(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """(B, T)."""
-        embedded = [table(codes) for table, codes in zip(self.tables.values(), batch.categorical.unbind(1), strict=True)]
+        embedded = [
+            table(codes) for table, codes in zip(self.tables.values(), batch.categorical.unbind(1), strict=True)
+        ]
         outputs = self.model(torch.cat([*embedded, batch.numeric], dim=1))
         return torch.cat(
             [
@@ -62,9 +64,9 @@ class Network(nn.Module):
         )
 
 
-def make_dselect_k(schema: Schema) -> nn.Module:
-    """With the codes of the experts repaired: LibMTL reads them from "0" and "1", and for NumPy 2 both are true."""
-    network = Network("DSelect_k", schema, num_experts=[EXPERTS], num_nonzeros=SELECTORS, kgamma=1.0)
+def make_dselect_k(schema: Schema, gamma: float = 1.0) -> Network:
+    """With the codes of the experts repaired: LibMTL makes bools of "0" and "1", and NumPy 2.4 makes both true."""
+    network = Network("DSelect_k", schema, num_experts=[EXPERTS], num_nonzeros=SELECTORS, kgamma=gamma)
     network.model._binary_codes = torch.tensor([[[False, False], [False, True], [True, False], [True, True]]])
     return network
 
@@ -99,9 +101,7 @@ def shared_first(rows: Tensor) -> Tensor:
 
 TOWERS = (
     *tables(MIXED, "tables"),
-    Rule(
-        r"towers\.hidden\.layers\.(\d)\.(\d)\.(.*)", lambda m: f"model.decoders.{task(m[2])}.{linear(m[1], m[3])}"
-    ),
+    Rule(r"towers\.hidden\.layers\.(\d)\.(\d)\.(.*)", lambda m: f"model.decoders.{task(m[2])}.{linear(m[1], m[3])}"),
     Rule(r"towers\.output\.(\d)\.(.*)", lambda m: f"model.decoders.{task(m[1])}.{linear('1', m[2])}"),
 )
 COMMON = Rule(r"experts\.layers\.(\d)\.(\d)\.(.*)", lambda m: f"model.experts_shared.{m[2]}.{linear(m[1], m[3])}")

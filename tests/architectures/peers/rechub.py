@@ -9,7 +9,20 @@ from torch import Tensor, nn
 
 from architectures import Batch, Schema
 from benchmark.contracts.toys import CART, CLICK, make_schema
-from tests.architectures.peers.case import CHAIN, DIM, EXPERTS, FUNNEL, LAYERS, MIXED, TOWER, WIDTH, Case, Rule, needs, tables
+from tests.architectures.peers.case import (
+    CHAIN,
+    DIM,
+    EXPERTS,
+    FUNNEL,
+    LAYERS,
+    MIXED,
+    TOWER,
+    WIDTH,
+    Case,
+    Rule,
+    needs,
+    tables,
+)
 
 CODES_ALONE = make_schema(CLICK, CART, num_numeric=0)  # its ESMM leaves numbers out
 
@@ -22,11 +35,9 @@ def make(model: str, schema: Schema, **sizes: Any) -> nn.Module:
 
     codes = [SparseFeature(f.name, vocab_size=f.cardinality, embed_dim=DIM) for f in schema.categorical]
     numbers = [DenseFeature(f.name) for f in schema.numeric]
-    if model == "ESMM":
-        inputs = {"user_features": codes[:1], "item_features": codes[1:]}
-    else:
-        inputs = {"features": [*codes, *numbers]}
-    made: nn.Module = getattr(multi_task, model)(**inputs, **sizes).double()  # 1 - eps in single precision is not exact
+    halves = {"user_features": codes[:1], "item_features": codes[1:]}
+    inputs = halves if model == "ESMM" else {"features": [*codes, *numbers]}
+    made: nn.Module = getattr(multi_task, model)(**inputs, **sizes).double()  # in float32, 1 - eps + eps is not 1
     for module in made.modules():
         if isinstance(module, nn.BatchNorm1d):
             module.running_var.fill_(1 - module.eps)
