@@ -24,7 +24,7 @@ FUNNEL = make_schema(CLICK, CART)
 CHAIN = make_schema(CLICK, CART, BUY)
 
 DIM = 4  # of embeddings
-WIDTH = 16  # of the last layer of bottoms and experts
+WIDTH = 16  # of the last layer; a square, as torch-rechub takes its root in float32
 LAYERS = (12, WIDTH)
 TOWER = (8,)
 EXPERTS = 4
@@ -58,7 +58,7 @@ class Case:
         peer: Makes the peer's model of the same size.
         call: The peer's model and a batch -> (B, T): probabilities of binary tasks, values of regressions.
         rules: Where our parameters belong.
-        fixed: {pattern: value} of the peer's parameters that the paper has not, and the value at which they do nothing.
+        fixed: {pattern: value} of the peer's parameters that the paper does not have; at that value they do nothing.
         unread: Pattern of the peer's parameters that no output depends on.
         tie: Makes two parameters one, in our model or the peer's, where the other has only one.
     """
@@ -95,7 +95,12 @@ def needs(module: str, command: str = EXTRA) -> None:
 
 
 def import_apart(name: str, absent: tuple[str, ...] = ()) -> Any:
-    """A module of a package without what the package's `__init__` does, and without those of `absent` that are not there."""
+    """Imports a module of a package, without the package's own `__init__`, and with dummies for what is not installed.
+
+    Args:
+        name: The module, with its package.
+        absent: What it imports and does not use; each gets a dummy unless it is installed.
+    """
     package, *_ = name.split(".")
     spec = importlib.util.find_spec(package)
     assert spec is not None

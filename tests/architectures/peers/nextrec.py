@@ -1,4 +1,4 @@
-"""Our parameters in the models of NextRec that nobody else has."""
+"""Our parameters in those models of NextRec that the other libraries lack."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ ABSENT = ("pyarrow", "pyarrow.dataset", "pyarrow.parquet", "transformers")  # wh
 def make(module: str, model: str, schema: Schema, **sizes: Any) -> nn.Module:
     """A multi-task model."""
     needs("nextrec", "make test-peers, or pip install --no-deps nextrec==0.6.14")
-    importlib.import_module("pandas")  # before a pyarrow that is none
+    for user_of_pyarrow in ("pandas", "polars"):
+        needs(user_of_pyarrow)
+        importlib.import_module(user_of_pyarrow)  # now, before there is a dummy
     features = import_apart("nextrec.basic.features", ABSENT)
     library = import_apart(f"nextrec.models.multitask.{module}", ABSENT)
     codes = {f.name: f.cardinality for f in schema.categorical}
