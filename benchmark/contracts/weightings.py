@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from dataclasses import asdict
 
 import torch
@@ -52,12 +51,15 @@ class ToyModel(nn.Module):
         return torch.cat([head(hidden_BH) for head in self.heads], dim=1)
 
 
-def backward_of(model: nn.Module, weighting: Weighting) -> Callable[[Tensor, Tensor, Tensor | None], None]:
+class Backward:
     """Sets the gradients of a step from its losses, its active tasks and an extra loss, as the trainer does."""
-    made, names = make_backward(model, weighting), [task.name for task in weighting.tasks]
-    return lambda losses_T, active_T, extra: made.backward(
-        losses_T, active_T, extra, dict(zip(names, losses_T, strict=True))
-    )
+
+    def __init__(self, model: nn.Module, weighting: Weighting) -> None:
+        self.made, self.names = make_backward(model, weighting), [task.name for task in weighting.tasks]
+
+    def __call__(self, losses_T: Tensor, active_T: Tensor, extra: Tensor | None = None) -> None:
+        """Sets `.grad` of all parameters."""
+        self.made.backward(losses_T, active_T, extra, dict(zip(self.names, losses_T, strict=True)))
 
 
 class Training:
@@ -75,7 +77,7 @@ class Training:
         self.model = ToyModel(order)
         groups = [{"params": list(self.model.parameters())}, *self.weighting.param_groups()]
         self.optimizer = torch.optim.Adam(groups, lr=0.01)
-        self.backward = backward_of(self.model, self.weighting)
+        self.backward = Backward(self.model, self.weighting)
 
     def losses(self, number: int) -> Tensor:
         """(T,) losses of the batch with this number."""
@@ -89,7 +91,7 @@ class Training:
         active_T = torch.tensor(active or (True,) * len(self.order))
         losses_T = self.losses(number) * active_T
         self.optimizer.zero_grad(set_to_none=True)
-        self.backward(losses_T, active_T, None)
+        self.backward(losses_T, active_T)
         self.optimizer.step()
         with torch.no_grad():
             self.weighting.after_step(losses_T.detach(), lambda: self.losses(number) * active_T)
@@ -142,7 +144,7 @@ def its_parameter_weights_fixes_its_weights(name: str) -> None:
 
 @contracts.once
 def a_resumed_run_goes_on_exactly(name: str) -> None:
-    """`state_dict` holds everything about the past."""
+    """`state_dict` holds everything about the past: what follows is the same to the last bit."""
     training = Training(name)
     for number in range(6):
         training.step(number)
@@ -150,6 +152,7 @@ def a_resumed_run_goes_on_exactly(name: str) -> None:
     resumed.model.load_state_dict(training.model.state_dict())
     resumed.weighting.load_state_dict(copy.deepcopy(training.weighting.state_dict()))
     resumed.optimizer.load_state_dict(copy.deepcopy(training.optimizer.state_dict()))
+    resumed.backward.made.load_state_dict(copy.deepcopy(training.backward.made.state_dict()))
     remedy = "Keep all state in registered buffers and parameters"
     for number in range(6, 16):
         training.step(number)
@@ -294,7 +297,7 @@ def hard_cases_give_an_update_and_never_a_nan(name: str) -> None:
         tasks = tuple(Task(f"t{number}", BINARY) for number in range(len(losses)))
         weighting: Weighting = registry.weightings.build(registry.weightings.config(name), tasks)
         model = Straight(torch.tensor(losses), torch.tensor(gradients))
-        backward = backward_of(model, weighting)
+        backward = Backward(model, weighting)
         learned = [p for group in weighting.param_groups() for p in group["params"]]
         optimizer = torch.optim.Adam(learned or [torch.zeros(1)], 0.01)
         active_T = torch.ones(len(tasks), dtype=torch.bool)
@@ -302,7 +305,7 @@ def hard_cases_give_an_update_and_never_a_nan(name: str) -> None:
             optimizer.zero_grad()
             model.zero_grad()
             losses_T = model()
-            backward(losses_T, active_T, None)
+            backward(losses_T, active_T)
             optimizer.step()
             with torch.no_grad():
                 weighting.after_step(losses_T.detach(), model.forward)
