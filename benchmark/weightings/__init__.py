@@ -87,7 +87,7 @@ class Weighting(nn.Module):
 class Stream(nn.Module):
     """Seed and step of a method's own random numbers: `self.stream = Stream()`. The seed is drawn from torch's stream.
 
-    Both are in a buffer, so a resumed run goes on exactly. It stays on the CPU when the method moves to a GPU: no step
+    Both are in a buffer, so a resumed run continues exactly. It stays on the CPU when the method moves to a GPU: no step
     waits for the device to read it.
 
     Attributes:
