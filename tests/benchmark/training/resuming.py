@@ -50,7 +50,7 @@ def tasks_for(architecture: str) -> tuple[str, ...]:
 
 
 class Training:
-    """A trainer of a config, built anew.
+    """A new trainer of a config.
 
     Where steps are given to `fit`, there are snapshots before each of them, after each validation, and at reads.
     """
