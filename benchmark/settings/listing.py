@@ -123,7 +123,7 @@ def parameters(registry: Registry, name: str) -> list[ListedParameter]:
 
 
 def own_defaults(registry: Registry, name: str) -> list[str]:
-    """The parameters of an entry with their defaults, "c=0.5", without the ones that it shares with others of its base class."""
+    """The parameters of an entry with their defaults, "c=0.5", without those of its base class."""
     return [f"{p.key.partition('.')[2]}={p.default}" for p in parameters(registry, name) if not p.is_common]
 
 

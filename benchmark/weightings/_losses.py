@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 SMALLEST = 1e-8
-"""In weights, smaller losses count as this one, so that no inverse overflows."""
+"""In weights, smaller losses count as this one, so that no inverse overflows. Public codes of FAMO and DB-MTL have it too."""
 
 
 def taking_part(losses_T: Tensor, active_T: Tensor) -> Tensor:
