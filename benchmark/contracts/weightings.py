@@ -52,7 +52,7 @@ class ToyModel(nn.Module):
         return torch.cat([head(hidden_BH) for head in self.heads], dim=1)
 
 
-class Backward:
+class BackwardOfTrainer:
     """Sets the gradients of a step from its losses, its active tasks and an extra loss, as the trainer does."""
 
     def __init__(self, model: nn.Module, weighting: Weighting) -> None:
@@ -78,7 +78,7 @@ class Training:
         self.model = ToyModel(order)
         groups = [{"params": list(self.model.parameters())}, *self.weighting.param_groups()]
         self.optimizer = torch.optim.Adam(groups, lr=0.01)
-        self.backward = Backward(self.model, self.weighting)
+        self.backward = BackwardOfTrainer(self.model, self.weighting)
 
     def losses(self, number: int) -> Tensor:
         """(T,) losses of the batch with this number."""
@@ -319,7 +319,7 @@ def _check_updates(name: str, config: Any, case: str, model: Straight, active: l
     """Checks three steps of a hard case, of which the first has the given losses."""
     tasks, active_T = tuple(Task(f"t{number}", BINARY) for number in range(len(active))), torch.tensor(active)
     weighting: Weighting = registry.weightings.build(config, tasks)
-    backward = Backward(model, weighting)
+    backward = BackwardOfTrainer(model, weighting)
     learned = [p for group in weighting.param_groups() for p in group["params"]]
     optimizer = torch.optim.Adam(learned or [torch.zeros(1)], 0.01)
     lengths_A = model.gradients_TP[active_T].norm(dim=1)
