@@ -7,7 +7,7 @@ DEMO_STAMP := $(VENV)/.installed-demo
 PEERS_STAMP := $(VENV)/.installed-peers
 DOCS_STAMP := $(VENV)/.installed-docs
 
-.PHONY: help demo test check lint types docs bench bench-peers bench-overhead bench-weightings bench-architectures publish
+.PHONY: help demo test check lint types docs bench test-peers bench-peers bench-overhead bench-weightings bench-architectures publish
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 26
@@ -65,7 +65,11 @@ publish: $(STAMP)  ## EXPERIMENT=census: packs its records from RUNS=results/run
 
 $(PEERS_STAMP): $(STAMP)
 	$(BIN)/pip install -q -c constraints.txt -e '.[peers]'
+	$(BIN)/pip install -q --no-deps LibMTL==1.1.5 nextrec==0.6.14  # their other requirements (torchvision, transformers) are not used
 	touch $@
+
+test-peers: $(PEERS_STAMP)  ## do other libraries' models give our outputs on our parameters?
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/architectures/test_peers.py
 
 bench: bench-peers bench-overhead bench-weightings bench-architectures  ## all benchmarks of speed, about an hour on an idle machine
 

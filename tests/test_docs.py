@@ -187,6 +187,21 @@ def test_every_registered_method_has_a_page_with_its_parameters() -> None:
     assert {f"statistics/{module}.md" for module in ("arms", "looks", "rows")} <= set(pages)
 
 
+def test_the_table_of_weightings_has_paper_sentence_cost_and_defaults_of_each() -> None:
+    methods = hook("methods")
+    page = methods.registry_page("weightings")
+    head = "| name | paper | backward passes per step, of T tasks | what it does | parameters and defaults |"
+    assert head in page
+    rows = {line.split("|")[1].strip(): line.split("|")[2:-1] for line in page.splitlines() if line.startswith("| [`")}
+    names = methods.names_of(methods.weightings)
+    assert list(rows) == [f"[`{name}`]({name}.md)" for name in names]
+    assert all(paper.strip() and passes.strip() and told.strip() for paper, passes, told, _ in rows.values())
+    of = {name: cells[-1].strip() for name, cells in zip(names, rows.values(), strict=True)}
+    assert (of["cagrad"], of["mgda"], of["equal"]) == ("`c=0.5`", "", "")
+    assert of["uncertainty"] == "`learning_rate=0.025`"
+    assert "Some also have `head_gradients`, `normalize`, `scope`: see their pages." in page
+
+
 def test_the_table_of_architectures_has_the_sizes_of_the_published_runs() -> None:
     methods = hook("methods")
     costs = {record.config["architecture"]["name"]: record.cost for record in load_records(methods.RECORDS)}

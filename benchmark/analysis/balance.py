@@ -31,6 +31,20 @@ def conflict(key: str, entry: dict[str, Any]) -> float | None:
     return found.get(SHARE) if key == SHARE else (found.get("cosine") or {}).get(key)
 
 
+def scope(record: Record) -> str:
+    """Whose gradients the record's conflicts are of: `trunk`, `all` or `representation`. Only those of one scope compare.
+
+    A weighting of losses, and one that works at the inputs of the towers, has those of the trunk.
+    """
+    found: str = record.config["weighting"].get("scope", "trunk")
+    return "trunk" if found == "output" else found
+
+
+def scopes(runs: Iterable[Sequence[Run]]) -> list[str]:
+    """The scopes of these runs' conflicts, each once, in alphabetic order."""
+    return sorted({scope(run.record) for own in runs for run in own})
+
+
 def has_conflicts(runs: Sequence[Run]) -> bool:
     """Has any of them logged conflicts?"""
     return any(entry.get("conflicts") for run in runs for entry in run.record.epochs)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from dataclasses import asdict
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -52,12 +52,15 @@ class ToyModel(nn.Module):
         return torch.cat([head(hidden_BH) for head in self.heads], dim=1)
 
 
-def backward_of(model: nn.Module, weighting: Weighting) -> Callable[[Tensor, Tensor, Tensor | None], None]:
+class BackwardOfTrainer:
     """Sets the gradients of a step from its losses, its active tasks and an extra loss, as the trainer does."""
-    made, names = make_backward(model, weighting), [task.name for task in weighting.tasks]
-    return lambda losses_T, active_T, extra: made.backward(
-        losses_T, active_T, extra, dict(zip(names, losses_T, strict=True))
-    )
+
+    def __init__(self, model: nn.Module, weighting: Weighting) -> None:
+        self.made, self.names = make_backward(model, weighting), [task.name for task in weighting.tasks]
+
+    def __call__(self, losses_T: Tensor, active_T: Tensor, extra: Tensor | None = None) -> None:
+        """Sets `.grad` of all parameters."""
+        self.made.backward(losses_T, active_T, extra, dict(zip(self.names, losses_T, strict=True)))
 
 
 class Training:
@@ -75,7 +78,7 @@ class Training:
         self.model = ToyModel(order)
         groups = [{"params": list(self.model.parameters())}, *self.weighting.param_groups()]
         self.optimizer = torch.optim.Adam(groups, lr=0.01)
-        self.backward = backward_of(self.model, self.weighting)
+        self.backward = BackwardOfTrainer(self.model, self.weighting)
 
     def losses(self, number: int) -> Tensor:
         """(T,) losses of the batch with this number."""
@@ -89,7 +92,7 @@ class Training:
         active_T = torch.tensor(active or (True,) * len(self.order))
         losses_T = self.losses(number) * active_T
         self.optimizer.zero_grad(set_to_none=True)
-        self.backward(losses_T, active_T, None)
+        self.backward(losses_T, active_T)
         self.optimizer.step()
         with torch.no_grad():
             self.weighting.after_step(losses_T.detach(), lambda: self.losses(number) * active_T)
@@ -142,7 +145,7 @@ def its_parameter_weights_fixes_its_weights(name: str) -> None:
 
 @contracts.once
 def a_resumed_run_goes_on_exactly(name: str) -> None:
-    """`state_dict` holds everything about the past."""
+    """`state_dict` holds everything about the past: what follows is the same to the last bit."""
     training = Training(name)
     for number in range(6):
         training.step(number)
@@ -150,6 +153,7 @@ def a_resumed_run_goes_on_exactly(name: str) -> None:
     resumed.model.load_state_dict(training.model.state_dict())
     resumed.weighting.load_state_dict(copy.deepcopy(training.weighting.state_dict()))
     resumed.optimizer.load_state_dict(copy.deepcopy(training.optimizer.state_dict()))
+    resumed.backward.made.load_state_dict(copy.deepcopy(training.backward.made.state_dict()))
     remedy = "Keep all state in registered buffers and parameters"
     for number in range(6, 16):
         training.step(number)
@@ -278,8 +282,13 @@ HARD_CASES = {
     "conflicting gradients 1e6 apart": ([0.7, 0.2], [[1.0, 0.5, 0.0], [-1e6, 1e5, 0.0]]),
     "orthogonal gradients 1e6 apart": ([0.7, 0.2], [[1.0, 0.0, 0.0], [0.0, 1e6, 0.0]]),
     "tiny gradients": ([0.7, 0.2], [[1e-12, 2e-12, 0.0], [-1e-12, 1e-12, 0.0]]),
+    "conflicting gradients of norms 1e6, 1 and 1e-6": (
+        [0.7, 0.2, 0.1],
+        [[1e6, 0.0, 1.0], [-1.0, 1.0, 0.0], [1e-6, -1e-6, 1e-6]],
+    ),
     "a zero gradient": ([0.7, 0.2], [[1.0, 2.0, 0.0], [0.0, 0.0, 0.0]]),
     "a loss of 0": ([0.7, 0.0], [[1.0, 2.0, 0.0], [1.0, -1.0, 0.0]]),
+    "a loss of 1e-30": ([0.7, 1e-30], [[1.0, 2.0, 0.0], [1.0, -1.0, 0.0]]),
     NEGATIVE: ([0.7, -0.3], [[1.0, 2.0, 0.0], [1.0, -1.0, 0.0]]),
     "a loss of 1e8": ([0.7, 1e8], [[1.0, 2.0, 0.0], [1.0, -1.0, 0.0]]),
     "one task": ([0.7], [[1.0, 2.0, 0.0]]),
@@ -287,32 +296,50 @@ HARD_CASES = {
 }
 
 
+# An update below this share of the shortest gradient is a silent stop.
+STOPPED = 1e-6
+
+
 @contracts.once
 def hard_cases_give_an_update_and_never_a_nan(name: str) -> None:
-    """Whatever values and gradients the losses have: finite weights, a finite update, and one that is not zero."""
+    """Whatever values and gradients the losses have: finite weights, a finite update, and one that is not negligible.
+
+    With the default options and all tasks active; and with weights scaled to a mean of 1 and one more task, without a label.
+    """
+    plain = registry.weightings.config(name)
+    scaled = registry.weightings.config(name, **({"normalize": True} if hasattr(plain, "normalize") else {}))
     for case, (losses, gradients) in HARD_CASES.items():
-        tasks = tuple(Task(f"t{number}", BINARY) for number in range(len(losses)))
-        weighting: Weighting = registry.weightings.build(registry.weightings.config(name), tasks)
-        model = Straight(torch.tensor(losses), torch.tensor(gradients))
-        backward = backward_of(model, weighting)
-        learned = [p for group in weighting.param_groups() for p in group["params"]]
-        optimizer = torch.optim.Adam(learned or [torch.zeros(1)], 0.01)
-        active_T = torch.ones(len(tasks), dtype=torch.bool)
-        for step in range(3):
-            optimizer.zero_grad()
-            model.zero_grad()
-            losses_T = model()
-            backward(losses_T, active_T, None)
-            optimizer.step()
-            with torch.no_grad():
-                weighting.after_step(losses_T.detach(), model.forward)
-            update_P, where = model.shared_P.grad, f"with {case}, at step {step + 1}"
-            assert update_P is not None
-            remedy = "Leave out tasks without a gradient, compare with relative thresholds, and add a floor to what is divided by"
-            weights_T = weighting.last_weights_T
-            expect(weights_T.isfinite().all(), f"finite weights {where}", weights_T, remedy)
-            expect(update_P.isfinite().all(), f"a finite update {where}", update_P, remedy)
-            if case == NEGATIVE and isinstance(weighting, LossWeighting):
-                expect((weights_T > 0).all(), f"a weight above 0 for every task {where}", weights_T, remedy)
-            # where gradients cancel out, no update lowers every loss, and zero is an answer
-            expect(case == CANCELLING or update_P.any(), f"an update that is not zero {where}", update_P, remedy)
+        active = [True] * len(losses)
+        _check_updates(name, plain, case, Straight(torch.tensor(losses), torch.tensor(gradients)), active)
+        more = Straight(torch.tensor([*losses, 0.5]), torch.tensor([*gradients, [3.0, 0.0, 1.0]]))
+        _check_updates(name, scaled, f"{case}, normalised, beside a task without a label", more, [*active, False])
+
+
+def _check_updates(name: str, config: Any, case: str, model: Straight, active: list[bool]) -> None:
+    """Checks three steps of a hard case, of which the first has the given losses."""
+    tasks, active_T = tuple(Task(f"t{number}", BINARY) for number in range(len(active))), torch.tensor(active)
+    weighting: Weighting = registry.weightings.build(config, tasks)
+    backward = BackwardOfTrainer(model, weighting)
+    learned = [p for group in weighting.param_groups() for p in group["params"]]
+    optimizer = torch.optim.Adam(learned or [torch.zeros(1)], 0.01)
+    lengths_A = model.gradients_TP[active_T].norm(dim=1)
+    shortest = float(lengths_A[lengths_A > 0].min())
+    for step in range(3):
+        optimizer.zero_grad()
+        model.zero_grad()
+        losses_T = model() * active_T
+        backward(losses_T, active_T)
+        optimizer.step()
+        with torch.no_grad():
+            weighting.after_step(losses_T.detach(), lambda: model() * active_T)
+        update_P, where = model.shared_P.grad, f"with {case}, at step {step + 1}"
+        assert update_P is not None
+        remedy = "Leave out tasks without a gradient, compare with relative thresholds, and add a floor to what is divided by"
+        weights_T = weighting.last_weights_T
+        expect(weights_T.isfinite().all(), f"finite weights {where}", weights_T, remedy)
+        expect(update_P.isfinite().all(), f"a finite update {where}", update_P, remedy)
+        if NEGATIVE in case and isinstance(weighting, LossWeighting):
+            expect((weights_T[active_T] > 0).all(), f"a weight above 0 for every task {where}", weights_T, remedy)
+        # where gradients cancel out, no update lowers every loss, and zero is an answer
+        moves = CANCELLING in case or update_P.norm() > STOPPED * shortest
+        expect(moves, f"an update longer than {STOPPED:g} of the shortest gradient {where}", update_P, remedy)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmark.analysis.balance import SHARE, changes, ends_of_weight, has_conflicts, mean_conflict, pairs_of
+from benchmark.analysis.balance import SHARE, changes, ends_of_weight, has_conflicts, mean_conflict, pairs_of, scopes
 from benchmark.analysis.results import Results
 from benchmark.reporting.layout import Cell, Column, Row, TextTable
 from benchmark.text import ABSENT, number
@@ -36,13 +36,15 @@ def conflict_table(results: Results) -> TextTable | None:
         share = mean_conflict(SHARE, runs)
         cosines = [number(mean_conflict(pair, runs), 3) for pair in pairs]
         cells = [Cell(ABSENT if share is None else f"{100 * share:.1f}"), *map(Cell, cosines)]
-        rows.append(Row((Cell(method, method=method), *cells)))
+        rows.append(Row((Cell(method, method=method), Cell(", ".join(scopes([runs]))), *cells)))
     columns = (
-        Column("method", numeric=False), Column(SHARE, "conflicting steps, %"),
+        Column("method", numeric=False), Column("scope", numeric=False), Column(SHARE, "conflicting steps, %"),
         *(Column(f"cosine:{pair}", f"cosine of {' and '.join(pair.split('|'))}") for pair in pairs),
     )  # fmt: skip
     note = (
-        "In a conflicting step, the gradients of two tasks have a negative inner product, over the parameters in scope."
+        "In a conflicting step, the gradients of two tasks have a negative inner product. The scope says whose gradients"
+        " these are: the trunk's, those of all shared parameters, embeddings too, or those of the embeddings' outputs"
+        " (representation). Compare numbers of one scope only."
     )
     return TextTable(
         "conflicts", "Conflicts between tasks", columns, tuple(rows), "means over epochs and seeds", notes=(note,), detail=True,

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from benchmark.analysis.balance import SHARE, changes, conflict, whole_epochs
+from benchmark.analysis.balance import SHARE, changes, conflict, scope, whole_epochs
 from benchmark.analysis.naming import flatten
 from benchmark.analysis.results import label
 from benchmark.records.record import TRIAL, Record, checked_record, is_reference
@@ -171,7 +171,8 @@ def _balance(record: Record) -> Iterator[str]:
     keys = conflicts if has_conflicts else []
     words = ["conflicting steps" if key == SHARE else f"cosine {key}" for key in keys]
     yield ""
-    yield f"Effective weights{' and conflicts of gradients' if has_conflicts else ''}, means over the epoch so far"
+    conflicting = f" and conflicts of gradients, scope {scope(record)}" if has_conflicts else ""
+    yield f"Effective weights{conflicting}, means over the epoch so far"
     rows = [["epoch", *tasks, *words]]
     for epoch, entry in sorted(chosen.items()):
         weights = [(entry.get("effective_weights") or {}).get(task) for task in tasks]

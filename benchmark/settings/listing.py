@@ -122,6 +122,11 @@ def parameters(registry: Registry, name: str) -> list[ListedParameter]:
     ]
 
 
+def own_defaults(registry: Registry, name: str) -> list[str]:
+    """The parameters of an entry with their defaults, "c=0.5", without those of its base class."""
+    return [f"{p.key.partition('.')[2]}={p.default}" for p in parameters(registry, name) if not p.is_common]
+
+
 def argument_meanings(docstring: str | None) -> dict[str, str]:
     """The `Args:` section of a google-style docstring, as {name: text on one line}."""
     section = re.search(r"^Args:\n((?:[ ]{4}.*\n|\n)*)", inspect.cleandoc(docstring or "") + "\n", re.MULTILINE)
@@ -170,10 +175,16 @@ def _lines(registry: Registry, suits: str | None) -> str:
     columns = sorted(
         {column for told in found.values() for column in told}, key=["paper", "passes", "what it does"].index
     )
-    rows = [(name, *(told.get(column, "") for column in columns)) for name, told in found.items()]
     head = [("", *columns)] if "passes" in columns else []
+    if head:
+        for name, told in found.items():
+            if own := own_defaults(registry, name):
+                told["what it does"] += f" ({', '.join(own)})"
+    rows = [(name, *(told.get(column, "") for column in columns)) for name, told in found.items()]
     lines = aligned([*head, *rows], indent=2)
     if head:
+        shared = f"mtlbench list {registry.plural} {next(iter(found))}"
         lines.append("  passes: backward passes per step; T: the number of tasks")
+        lines.append(f"  in parentheses: a method's own parameters and their defaults; all that it has: {shared}")
     refused = aligned([(n, reason) for n, reason in reasons.items() if reason is not None], indent=2)
     return "\n".join([*lines, *([f"not for {suits}:", *refused] if refused else [])]) or "  none"

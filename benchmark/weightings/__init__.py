@@ -23,8 +23,8 @@ __all__ = [
     "GramWeighting",
     "JacobianWeighting",
     "LossWeighting",
+    "Stream",
     "Weighting",
-    "new_stream",
     "scale_to_mean_one",
     "weightings",
 ]
@@ -40,8 +40,7 @@ class Weighting(nn.Module):
 
     Args:
         tasks: The tasks, in the order of the losses. Built under the stream `weighting` of the run's seed: a method
-            that draws random numbers takes a seed of its own from torch at construction and keeps it in a buffer: see
-            `new_stream`.
+            that draws random numbers has a `Stream`.
         normalize: Scale each step's weights so that their mean over the tasks with a label is 1, as under equal
             weighting. Otherwise their sum is the method's own, and with it the size of the step.
 
@@ -85,9 +84,31 @@ class Weighting(nn.Module):
         """
 
 
-def new_stream() -> Tensor:
-    """(2,) seed and step of a method's own random numbers, for a buffer; the seed is drawn from torch's stream."""
-    return torch.tensor([int(torch.randint(2**62, ())), 0])
+class Stream(nn.Module):
+    """Seed and step of a method's own random numbers: `self.stream = Stream()`. The seed is drawn from torch's stream.
+
+    Both are in a buffer, so a resumed run continues exactly. It stays on the CPU when the method moves to a GPU: no step
+    waits for the device to read it.
+
+    Attributes:
+        position: (2,) seed and step.
+    """
+
+    position: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("position", torch.tensor([int(torch.randint(2**62, ())), 0]))
+
+    def advance(self) -> tuple[int, int]:
+        """Seed and number of this step; the next call gives the next step."""
+        seed, step = self.position.tolist()
+        self.position[1] += 1
+        return seed, step
+
+    def _apply(self, *arguments: Any, **options: Any) -> Stream:
+        """What moves and converts a module leaves this one alone."""
+        return self
 
 
 def scale_to_mean_one(weights_T: Tensor, active_T: Tensor) -> Tensor:

@@ -1,5 +1,8 @@
 """Weights from losses: finite for any losses, without a branch on a tensor. T tasks.
 
+An auxiliary loss can make a task's loss negative. Rules that need positive losses weight it by its magnitude: the weight
+stays positive, so the loss keeps falling. As it crosses 0, its weight is up to 1 / `SMALLEST`.
+
 A weighting whose weights have a closed form computes them from the detached losses and returns the sum of weights times
 losses. Its backward is then as cheap as that of fixed weights.
 """
@@ -10,7 +13,7 @@ import torch
 from torch import Tensor
 
 SMALLEST = 1e-8
-"""In weights, smaller losses count as this one, so that no inverse overflows."""
+"""In weights, smaller losses count as this one, so that no inverse overflows. Public codes of FAMO and DB-MTL have it too."""
 
 
 def taking_part(losses_T: Tensor, active_T: Tensor) -> Tensor:
@@ -19,11 +22,8 @@ def taking_part(losses_T: Tensor, active_T: Tensor) -> Tensor:
 
 
 def magnitudes(losses_T: Tensor) -> Tensor:
-    """(T,) the losses with the sign taken off, and their derivatives left as they are.
-
-    An auxiliary loss can make a task's loss negative. Rules that need positive losses weight it by its magnitude.
-    """
-    return losses_T + (losses_T.abs() - losses_T).detach()
+    """(T,) the `floored` losses, with the derivatives of the losses themselves."""
+    return floored(losses_T) + (losses_T - losses_T.detach())
 
 
 def floored(losses_T: Tensor) -> Tensor:

@@ -41,18 +41,19 @@ class DBMTL(GramWeighting):
 
     Differs from other implementations:
         The public code adds 1e-8 to losses and norms. Here the floor of a loss is relative to the largest loss, so a
-        common factor on all losses changes nothing, and a zero gradient is left out.
+        common factor on all losses changes nothing, and a zero gradient is left out. A negative loss, which auxiliary losses
+        can cause, counts by its magnitude.
     """
 
     def weights(self, gram_AA: Tensor, losses_A: Tensor, active_T: Tensor) -> Tensor:
-        squares, losses = gram_AA.diagonal().tolist(), losses_A.tolist()
+        squares, losses = gram_AA.diagonal().tolist(), losses_A.abs().tolist()
         numbers = present(squares)
         norms = [math.sqrt(squares[number]) for number in numbers]
         floor = FLOOR * max(losses, default=0.0)
         of_logarithms = [
             norm / max(losses[number], floor) for number, norm in zip(numbers, norms, strict=True) if floor > 0
         ]
-        # without a positive loss there is no logarithm, and the norms are the losses' own
+        # with losses of 0 only there is no logarithm, and the norms are the losses' own
         target = max(of_logarithms or norms, default=1.0)
         weights = filled([target / norm for norm in norms], numbers, len(squares))
         return torch.tensor(weights, dtype=gram_AA.dtype)

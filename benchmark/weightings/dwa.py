@@ -21,7 +21,9 @@ class DWA(LossWeighting):
 
     $m_t(k)$ is the mean loss of task $t$ in period $k$, an epoch or a window of steps, over the batches in which it had
     a label; $\tau$ is the temperature. Until two periods have passed, and for a task without a label in one of them,
-    $r_t = 1$: the weight of a task whose loss stands still. The $T$ weights sum to $T$.
+    $r_t = 1$: the weight of a task whose loss stands still. The $T$ weights sum to $T$. Auxiliary losses can make a mean
+    negative; then $r_t = 2 - m_t(k - 1) / m_t(k - 2)$. In both cases $r_t$ is 1 plus the rise as a share of the magnitude
+    of $m_t(k - 2)$.
 
     Args:
         tasks: The tasks, in the order of the losses.
@@ -93,5 +95,8 @@ class DWA(LossWeighting):
 
     def _weigh(self) -> None:
         ratios_T = self.means_2T[1] / self.means_2T[0]
+        ratios_T = torch.where(
+            self.means_2T[0] < 0, 2 - ratios_T, ratios_T
+        )  # of negative ones, the smaller is the better
         ratios_T = torch.where(ratios_T.isfinite(), ratios_T, 1.0)
         self.weights_T.copy_(len(self.tasks) * torch.softmax(ratios_T / self.temperature, dim=0))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from benchmark.schema import Task
 from benchmark.weightings import LossWeighting, register
-from benchmark.weightings._losses import SMALLEST, magnitudes, softmax_among, taking_part
+from benchmark.weightings._losses import SMALLEST, softmax_among, taking_part
 
 BETAS, EPSILON = (0.9, 0.999), 1e-8
 """Those of Adam."""
@@ -110,7 +110,7 @@ class FAMO(LossWeighting):
 
 
 def _log(losses_T: Tensor) -> Tensor:
-    return torch.log(magnitudes(losses_T) + SMALLEST)
+    return torch.log(losses_T.abs() + SMALLEST)
 
 
 def _fall(before_T: Tensor, after_T: Tensor) -> Tensor:

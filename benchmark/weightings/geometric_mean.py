@@ -33,8 +33,8 @@ class GeometricMean(LossWeighting):
 
     Differs from the paper:
         The paper's focused form multiplies in the losses of some tasks a second time; this is the plain form. A loss of 0,
-        which has no gradient but would make the product 0 and stop all tasks, is left out; losses below 1e-8 count as
-        1e-8 in the weights.
+        which has no gradient but would make the product 0 and stop all tasks, is left out; a negative loss,
+        which auxiliary losses can cause, is weighted by its magnitude, and magnitudes below 1e-8 count as 1e-8.
 
     Differs from other implementations:
         Some take the root of the product, which underflows for many small losses. The logarithms do not.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmark.schema import Task
-from benchmark.weightings import JacobianWeighting, new_stream, register
+from benchmark.weightings import JacobianWeighting, Stream, register
 
 
 @register("graddrop")
@@ -56,14 +56,12 @@ class GradDrop(JacobianWeighting):
         as well. Seed and step are in a buffer, so a resumed run goes on exactly.
     """
 
-    stream: Tensor
-
     def __init__(self, tasks: tuple[Task, ...], *, leak: float = 0.0, **options: Any) -> None:
         super().__init__(tasks, **options)
         if not 0 <= leak <= 1:
             raise ValueError(f"weighting.leak must be from 0 to 1, found {leak}")
         self.leak = leak
-        self.register_buffer("stream", new_stream())
+        self.stream = Stream()
 
     def combine(self, gradients_AP: Tensor, losses_A: Tensor, active_T: Tensor, sizes: tuple[int, ...]) -> Tensor:
         positive_P = gradients_AP.clamp(min=0).sum(dim=0)
@@ -75,7 +73,6 @@ class GradDrop(JacobianWeighting):
         return kept_P if self.leak == 0 else torch.lerp(kept_P, positive_P + negative_P, self.leak)
 
     def _draw(self, like_P: Tensor) -> Tensor:
-        seed = np.random.SeedSequence(self.stream.tolist()).generate_state(1, np.uint64)
-        self.stream[1] += 1
+        seed = np.random.SeedSequence(self.stream.advance()).generate_state(1, np.uint64)
         generator = torch.Generator(like_P.device).manual_seed(int(seed[0]) >> 1)  # torch takes 63 bits
         return torch.rand(like_P.shape, generator=generator, dtype=like_P.dtype, device=like_P.device)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from benchmark.schema import Task
-from benchmark.weightings import GramWeighting, new_stream, register
+from benchmark.weightings import GramWeighting, Stream, register
 from benchmark.weightings._gram import present
 
 # Targets stay this far from 1 and -1, where the rule divides by zero.
@@ -63,7 +63,6 @@ class GradVac(GramWeighting):
         `pcgrad`.
     """
 
-    stream: Tensor
     targets_TT: Tensor
 
     def __init__(self, tasks: tuple[Task, ...], *, beta: float = 0.01, **options: Any) -> None:
@@ -71,13 +70,12 @@ class GradVac(GramWeighting):
         if not 0 <= beta <= 1:
             raise ValueError(f"weighting.beta must be from 0 to 1, found {beta}")
         self.beta = beta
-        self.register_buffer("stream", new_stream())
+        self.stream = Stream()
         self.register_buffer("targets_TT", torch.zeros(len(tasks), len(tasks), dtype=torch.float64))
 
     def weights(self, gram_AA: Tensor, losses_A: Tensor, active_T: Tensor) -> Tensor:
-        # two tasks have one order
-        random = np.random.default_rng(self.stream.tolist()) if len(gram_AA) > 2 else None
-        self.stream[1] += 1
+        seeds = self.stream.advance()
+        random = np.random.default_rng(seeds) if len(gram_AA) > 2 else None  # two tasks have one order
         active = active_T.nonzero().flatten().tolist()
         targets = self.targets_TT.tolist()
         gram = gram_AA.tolist()

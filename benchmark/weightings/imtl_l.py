@@ -41,8 +41,9 @@ class IMTLL(LossWeighting):
     Differs from other implementations:
         They train $s_t$ as one of the model's parameters, with its learning rate and weight decay, which biases the scales
         for good. Here $s_t$ has an optimizer group of its own, without decay. A task without a label in the batch sends its
-        $s_t$ no gradient, nor does a loss of 0, for which no finite scale is right. The total can be negative, so it must
-        not be used for stopping.
+        $s_t$ no gradient, nor does a loss of 0, for which no finite scale is right. For $s_t$, a negative loss counts by
+        its magnitude, and magnitudes below 1e-8 count as 1e-8: otherwise $e^{s_t}$ could overflow. The total can be
+        negative, so it must not be used for stopping.
     """
 
     def __init__(self, tasks: tuple[Task, ...], *, learning_rate: float = 0.025, **options: Any) -> None:

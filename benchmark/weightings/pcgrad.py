@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmark.schema import Task
-from benchmark.weightings import GramWeighting, new_stream, register
+from benchmark.weightings import GramWeighting, Stream, register
 
 
 @register("pcgrad")
@@ -46,15 +46,12 @@ class PCGrad(GramWeighting):
         buffer, so a resumed run goes on exactly.
     """
 
-    stream: Tensor
-
     def __init__(self, tasks: tuple[Task, ...], **options: Any) -> None:
         super().__init__(tasks, **options)
-        self.register_buffer("stream", new_stream())
+        self.stream = Stream()
 
     def weights(self, gram_AA: Tensor, losses_A: Tensor, active_T: Tensor) -> Tensor:
-        order = np.random.default_rng(self.stream.tolist())
-        self.stream[1] += 1
+        order = np.random.default_rng(self.stream.advance())
         gram = gram_AA.tolist()  # few tasks: plain numbers are faster than tensors
         totals = [1.0] * len(gram)
         for i in range(len(gram)):

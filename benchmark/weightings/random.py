@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from benchmark.schema import Task
-from benchmark.weightings import LossWeighting, new_stream, register
+from benchmark.weightings import LossWeighting, Stream, register
 from benchmark.weightings._losses import softmax_among
 
 BLOCK = 256
@@ -45,11 +45,9 @@ class Random(LossWeighting):
         name, and not on its position or on the other tasks.
     """
 
-    stream: Tensor
-
     def __init__(self, tasks: tuple[Task, ...], **options: Any) -> None:
         super().__init__(tasks, **options)
-        self.register_buffer("stream", new_stream())
+        self.stream = Stream()
         self._names = [crc32(task.name.encode()) for task in tasks]
         self._block, self._drawn_ST = (-1, -1), torch.empty(0)
 
@@ -58,8 +56,7 @@ class Random(LossWeighting):
 
     def _draw(self, losses_T: Tensor) -> Tensor:
         """(T,) the normal numbers of this step, which follow from seed, step and the tasks' names alone."""
-        seed, step = self.stream.tolist()
-        self.stream[1].add_(1)
+        seed, step = self.stream.advance()
         block = (seed, step // BLOCK)
         if block != self._block:  # a generator costs more than its numbers, so it is made once a block
             drawn = [np.random.default_rng([*block, name]).standard_normal(BLOCK) for name in self._names]

@@ -30,7 +30,9 @@ class ScaleInvariant(LossWeighting):
         losses_T: (T,), active_T: (T,) -> scalar.
 
     Differs from the paper:
-        A loss of 0, which has no gradient and no logarithm, is left out; losses below 1e-8 count as 1e-8 in the weights.
+        A loss of 0, which has no gradient and no logarithm, is left out. A negative loss, which auxiliary losses can cause,
+        is weighted by its magnitude. Magnitudes below 1e-8 count as 1e-8. So a loss that crosses 0 has a weight of up to
+        1e8 for a step; `trainer.clip_norm` bounds what that does.
     """
 
     def forward(self, losses_T: Tensor, active_T: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from benchmark.schema import Task
 from benchmark.text import unknown
-from benchmark.weightings import GramWeighting, new_stream, weightings
+from benchmark.weightings import GramWeighting, Stream, weightings
 from benchmark.weightings._gram import filled, present
 
 Name = Literal[
@@ -95,8 +95,6 @@ class TorchJD(GramWeighting):
         architectures whose gates and experts both read the embedding.
     """
 
-    stream: Tensor
-
     def __init__(
         self,
         tasks: tuple[Task, ...],
@@ -109,7 +107,7 @@ class TorchJD(GramWeighting):
         self.aggregator = aggregator
         solver, self.parameters_of_solver = _make(aggregator, parameters)
         self._held = [solver]  # in a list: as a submodule it would put tensors of its own into our state
-        self.register_buffer("stream", new_stream())
+        self.stream = Stream()
         for name, axes in STATE.get(aggregator, {}).items():
             self.register_buffer(f"state{name}", torch.zeros([len(tasks)] * axes, dtype=torch.float64))
 
@@ -147,8 +145,7 @@ class TorchJD(GramWeighting):
     @contextmanager
     def _random_numbers(self) -> Iterator[None]:
         """Torch's stream on the CPU is that of this weighting and step within, and as before after it."""
-        seed = int(np.random.default_rng(self.stream.tolist()).integers(2**63))
-        self.stream[1] += 1
+        seed = int(np.random.default_rng(self.stream.advance()).integers(2**63))
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed GPUs too
             yield

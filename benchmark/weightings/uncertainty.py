@@ -46,8 +46,10 @@ class Uncertainty(LossWeighting):
         Some have $c_t = 1/2$ for every task. That changes the start only: $s_t$ settles at $\log(2 c_t L_t)$, so the
         effective weight $c_t e^{-s_t}$ becomes $1 / (2 L_t)$ in either form. Others train $s_t$ as one of the model's
         parameters: with a learning rate of 1e-3 it takes thousands of steps to follow a loss of 1e-3, and weight decay
-        biases the weights for good. Here $s_t$ has an optimizer group of its own, without decay. A task without a label in
-        the batch sends its $s_t$ no gradient. The total can be negative, so it must not be used for stopping.
+        biases the weights for good. Here $s_t$ has an optimizer group of its own, without decay. A task without a label
+        in the batch sends its $s_t$ no gradient. For $s_t$, a negative loss counts by its magnitude, and magnitudes
+        below 1e-8 count as 1e-8: otherwise $s_t$ would fall without end, until $e^{-s_t}$ overflows. The total can be
+        negative, so it must not be used for stopping.
     """
 
     factors_T: Tensor

@@ -45,7 +45,8 @@ class UncertaintySoftmax(LossWeighting):
 
     Differs from the paper:
         It tunes the temperature for every data set. The default of 1 is that of a public implementation. A loss of 0,
-        which has no gradient but would take all weight, is left out; smaller losses than 1e-8 count as 1e-8.
+        which has no gradient but would take all weight, is left out. A negative loss, which auxiliary losses can
+        cause, counts by its magnitude, and magnitudes below 1e-8 count as 1e-8.
     """
 
     def __init__(self, tasks: tuple[Task, ...], *, temperature: float = 1.0, **options: Any) -> None:

@@ -25,7 +25,7 @@ from benchmark.metrics import METRICS, Metric, View
 from benchmark.rows import Features
 from benchmark.runs.machine import multiply_adds
 from benchmark.schema import Schema
-from benchmark.settings.listing import facts, parameters, summary
+from benchmark.settings.listing import facts, own_defaults, parameters, summary
 from benchmark.settings.registry import Registry, architectures, datasets, plain, weightings
 
 REGISTRIES: dict[str, Registry] = {"architectures": architectures, "weightings": weightings, "datasets": datasets}
@@ -99,11 +99,18 @@ def registry_page(folder: str) -> str:
         told = {name: {**told[name], **sizes().get(name, {})} for name in names}
     columns = list(dict.fromkeys(column for name in names for column in told[name]))
     rows = [
-        (f"[`{name}`]({name}.md)", *(told[name].get(column, "") for column in columns), defaults(registry, name))
+        (
+            f"[`{name}`]({name}.md)",
+            *(told[name].get(column, "") for column in columns),
+            ", ".join(map("`{}`".format, own_defaults(registry, name))),
+        )
         for name in names
     ]
     head = table(("name", *(COLUMNS.get(column, column) for column in columns), "parameters and defaults"), rows)
+    shared = {p.key.partition(".")[2] for name in names for p in parameters(registry, name) if p.is_common}
     below = f"\n{SIZES}\n" if registry is architectures else ""
+    if shared:
+        below += f"\nSome also have {', '.join(f'`{key}`' for key in sorted(shared))}: see their pages.\n"
     wide = "---\nhide:\n  - toc\n---\n\n"
     return f"{wide}# {TITLES[folder]}\n\nThere are {len(names)}.\n\n{head}\n{below}"
 
@@ -137,12 +144,6 @@ def schema_of_records() -> Schema:
         if record.config["dataset"] == wanted:
             return Schema.from_json(record.dataset["schema"])
     raise PluginError(f"{RECORDS}: expected a record of {SIZED} with its defaults, found none")
-
-
-def defaults(registry: Registry, name: str) -> str:
-    """The parameters of a method with their defaults, without those that every method of its base class has."""
-    own = [p for p in parameters(registry, name) if not p.is_common]
-    return ", ".join(f"`{p.key.partition('.')[2]}={p.default}`" for p in own)
 
 
 def metrics_page() -> str:

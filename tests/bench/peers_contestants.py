@@ -151,7 +151,7 @@ class DeepCTRTorch:
     """
 
     def __init__(self, model: str, data: Data, batch_size: int) -> None:
-        _import_deepctr_torch()
+        import_deepctr_torch()
         from deepctr_torch.inputs import DenseFeat, SparseFeat
         from deepctr_torch.models import multitask
 
@@ -210,7 +210,7 @@ class DeepCTRTorch:
         return Epoch(clock.end - clock.start, history.history["loss"][-1] / self.labels.shape[1])
 
 
-def _import_deepctr_torch() -> None:
+def import_deepctr_torch() -> None:
     """Imports it without its question to the package index, asked by a thread that would run into the first epochs."""
     before = set(threading.enumerate())
     with mock.patch("requests.get", side_effect=OSError("not asked")), _hushed():

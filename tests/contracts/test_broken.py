@@ -15,7 +15,7 @@ from architectures import Architecture, Auxiliary, Batch, Schema
 from benchmark.contracts import GROUPS, Broken, NotApplicable, cases
 from benchmark.datasets import Dataset
 from benchmark.settings.registry import REGISTRIES
-from benchmark.weightings import LossWeighting
+from benchmark.weightings import GramWeighting, LossWeighting
 
 
 class Linear(Architecture):
@@ -170,6 +170,20 @@ class Extra(Sum):
     def set_extra_state(self, state: Any) -> None: ...
 
 
+class Logarithms(Sum):
+    """A loss of 0 has an infinite weight."""
+
+    def forward(self, losses_T: Tensor, active_T: Tensor) -> Tensor:
+        return torch.where(active_T, losses_T, 1.0).log().sum()
+
+
+class StopsSilently(GramWeighting):
+    """Its threshold is absolute: small gradients have no weight."""
+
+    def weights(self, gram_AA: Tensor, losses_A: Tensor, active_T: Tensor) -> Tensor:
+        return torch.full((len(gram_AA),), float(gram_AA.trace() > 1e-4), dtype=torch.float64)
+
+
 class WithRunSeed(Dataset):
     """A data set whose split moves with the seed."""
 
@@ -198,6 +212,8 @@ WRONG = (
     ("weighting", Moving, "its parameter weights fixes its weights"),
     ("weighting", Replaces, "its state changes in place"),
     ("weighting", Extra, "its state is tensors only"),
+    ("weighting", Logarithms, "hard cases give an update and never a nan"),
+    ("weighting", StopsSilently, "hard cases give an update and never a nan"),
     ("dataset", WithRunSeed, "it has a seed of its split or none"),
 )
 

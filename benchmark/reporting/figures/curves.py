@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from benchmark import metrics
-from benchmark.analysis.balance import SHARE, conflict, has_conflicts, pairs_of
+from benchmark.analysis.balance import SHARE, conflict, has_conflicts, pairs_of, scopes
 from benchmark.analysis.study import Group, Run
 from benchmark.analysis.values import median
 from benchmark.reporting.figures.canvas import Figure, figure, grid, legend, log_axis
@@ -131,6 +131,8 @@ def conflicts(drawn: Drawn) -> Figure | None:
     if not shown:
         return None
     names = {SHARE: "conflicting steps", **{pair: f"cosine of {_joined(pair)}" for pair in pairs_of(shown.values())}}
+    found = scopes(shown.values())
+    warning = f" Their scopes are {', '.join(found)}: compare lines of one scope only." if len(found) > 1 else ""
     with drawing():
         canvas, panels = grid(len(names), height=2.1)
         sentences = []
@@ -149,7 +151,7 @@ def conflicts(drawn: Drawn) -> Figure | None:
         return figure(
             "Conflicts between tasks", canvas, group.name,
             "Over the steps of the epoch so far: the share of steps in which the gradients of two tasks have a negative inner "
-            "product, and the mean cosine of two tasks' gradients. The band spans the seeds.",
+            f"product, and the mean cosine of two tasks' gradients. The band spans the seeds.{warning}",
             sentences,
         )  # fmt: skip
 

@@ -7,7 +7,7 @@ from statistics import fmean
 
 import pytest
 
-from benchmark.analysis.balance import SHARE, ends_of_weight, mean_conflict, whole_epochs
+from benchmark.analysis.balance import SHARE, ends_of_weight, mean_conflict, scope, whole_epochs
 from benchmark.records.record import Record
 from benchmark.reporting import Report, report
 from benchmark.reporting.balance import conflict_table, weight_table
@@ -48,15 +48,47 @@ def test_the_tables(made: Report) -> None:
     table = conflict_table(results)
     assert table is not None
     assert [column.title for column in table.columns] == [
-        "method", "conflicting steps, %", "cosine of click and like", "cosine of click and play_time",
+        "method", "scope", "conflicting steps, %", "cosine of click and like", "cosine of click and play_time",
         "cosine of like and play_time",
     ]  # fmt: skip
     shown = {row.cells[0].text: [cell.text for cell in row.cells[1:]] for row in table.rows}
-    assert shown == {method: ["32.0", "-0.040", "0.200", "0.300"] for method in LOGGED}
+    assert shown == {method: ["trunk", "32.0", "-0.040", "0.200", "0.300"] for method in LOGGED}
     weights = weight_table(results)
     assert weights is not None and weights.folded
     assert {row.cells[0].text for row in weights.rows} == {"ple/pcgrad", "mmoe/uncertainty"}
     assert weights.rows[0].cells[1].text == "1 → 1"
+
+
+@pytest.mark.parametrize(
+    ("weighting", "expected"),
+    [
+        ({}, "trunk"),  # a weighting of losses: `log_conflicts` looks at the trunk
+        ({"scope": "trunk"}, "trunk"),
+        ({"scope": "all"}, "all"),
+        ({"scope": "representation"}, "representation"),
+        ({"scope": "output"}, "trunk"),  # gradients at the towers' inputs are not compared
+    ],
+)
+def test_the_scope_of_a_record_is_that_of_the_gradients_it_compared(weighting: dict[str, str], expected: str) -> None:
+    run = record("videos", "ple/pcgrad")
+    run.config["weighting"] = {"name": "pcgrad", **weighting}
+    assert scope(run) == expected
+
+
+def test_scopes_are_told_apart_where_they_differ() -> None:
+    runs = [log_conflicts(run) for run in records(("videos",), seeds=2)]
+    for run in runs:
+        if run.config["weighting"]["name"] == "pcgrad":
+            run.config["weighting"]["scope"] = "representation"
+    made = report(runs)
+    table = conflict_table(made.results[0])
+    assert table is not None
+    found = {row.cells[0].text: row.cells[1].text for row in table.rows}
+    assert found["mmoe/equal"] == "trunk"
+    assert {scope for method, scope in found.items() if method.endswith("pcgrad")} == {"representation"}
+    assert "Compare numbers of one scope only" in made.html()
+    drawn = figures(made.results[0], styles(made.study.methods))["conflicts"]
+    assert "Their scopes are representation, trunk" in drawn.caption
 
 
 def test_the_figure_has_a_panel_for_the_share_and_for_each_pair(made: Report) -> None:
@@ -82,7 +114,7 @@ def test_one_record_shows_the_first_the_selected_and_the_last_epoch() -> None:
     run = log_conflicts(record("videos", "ple/pcgrad"))
     run.best_epoch = 6
     lines = told(run)
-    at = lines.index("Effective weights and conflicts of gradients, means over the epoch so far")
+    at = lines.index("Effective weights and conflicts of gradients, scope trunk, means over the epoch so far")
     rows = [line.split() for line in lines[at + 2 : at + 5]]
     assert [row[0] for row in rows] == ["1", "6", "12"]
     assert rows[1] == ["6", "1.0000", "1.2150", "1.4300", "0.3100", "-0.0200", "0.2000", "0.3000"]

@@ -36,6 +36,14 @@ def test_a_list_of_weightings_has_their_cost_and_names_are_what_a_sweep_takes() 
     text = listing("weightings")
     assert text.splitlines()[1].split() == ["paper", "passes", "what", "it", "does"]
     assert any(line.split()[:6] == ["pcgrad", "Yu", "et", "al.", "2020", "T"] for line in text.splitlines())
+    flat = " ".join(text.split())
+    for name in weightings.names():
+        assert facts(weightings.get(name))["passes"] in ("1", "T", "1, 2 forward", "1, T in the towers"), name
+        own = [
+            f"{p.key.removeprefix('weighting.')}={p.default}" for p in parameters(weightings, name) if not p.is_common
+        ]
+        assert not own or f"({', '.join(own)})" in flat, name
+    assert "helps least. (c=0.5)" in flat
     names = listing("weightings", names=True).split(",")
     assert names == weightings.names()
     assert len(set(names) - {"torchjd"}) == 26

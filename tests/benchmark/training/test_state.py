@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from functools import cache
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from architectures import Batch
-from benchmark import RunConfig, TrainerConfig, configure
-from benchmark.datasets import Data
-from benchmark.runs.runner import build_model
-from benchmark.settings.registry import architectures, datasets, weightings
+from benchmark.settings.registry import architectures, weightings
 from benchmark.training import trainer as trainer_module
-from benchmark.training.step import StepOutcome
-from benchmark.training.targets import TargetScale
-from benchmark.training.trainer import Trainer
+from tests.benchmark.training import resuming
+from tests.benchmark.training.resuming import (
+    EPOCHS,
+    MIDDLE,
+    STEPS_PER_EPOCH,
+    VARIANTS,
+    Training,
+    assert_equal,
+    last_ten,
+    load,
+    long,
+    store,
+)
 
-SHOP = configure("dataset", "shop", num_users=20, num_items=15, num_rows=500)
-STEPS_PER_EPOCH, EPOCHS = 4, 3
 INSIDE, BOUNDARY = 7, 8  # steps done
-VARIANTS: list[tuple[str, dict[str, Any]]] = [
-    *((name, {}) for name in weightings.names()),
-    ("dwa", {"window": 3}),
-    ("pcgrad", {"scope": "representation", "head_gradients": "weighted"}),
-]
 # every weighting where tasks share much, with auxiliary losses, and nothing; every architecture with a weighting of losses that
 # learns, and with one of gradients. All with all would grow as their product
 PAIRS = [(architecture, *variant) for architecture in ("mmoe", "aitm", "single_task") for variant in VARIANTS]
@@ -40,109 +37,6 @@ PAIRS += [
     for weighting in ("uncertainty", "pcgrad")
     if (architecture, weighting, {}) not in PAIRS
 ]
-Snapshot = dict[str, Any]
-
-
-@cache
-def shop(tasks: tuple[str, ...]) -> Data:
-    data: Data = datasets.build(dataclasses.replace(SHOP, tasks=tasks)).build()
-    return data
-
-
-def tasks_for(architecture: str) -> tuple[str, ...]:
-    """All tasks of the shop, or its funnel, if the architecture is for nothing else."""
-    is_for_all = architectures.get(architecture).requires(datasets.build(SHOP).declared()) is None
-    return ("click", "purchase", "duration") if is_for_all else ("click", "purchase")
-
-
-class Training:
-    """A trainer of a config, built anew.
-
-    Where steps are given to `fit`, there are snapshots before each of them, after each validation, and at reads.
-    """
-
-    def __init__(self, architecture: str, weighting: str, options: dict[str, Any], **trainer: Any) -> None:
-        known = {field.name for field in dataclasses.fields(architectures.config(architecture))}
-        dropout = {"dropout": 0.2} if "dropout" in known else {}
-        data = shop(tasks_for(architecture))
-        config = RunConfig(
-            dataset=SHOP,
-            architecture=configure("architecture", architecture, **dropout),
-            weighting=configure("weighting", weighting, **options),
-            trainer=TrainerConfig(
-                **{
-                    "batch_size": 100,
-                    "max_epochs": EPOCHS,
-                    "learning_rate": 0.01,
-                    "scheduler": "cosine",
-                    "clip_norm": 1.0,
-                }
-                | trainer
-            ),
-        )
-        self.model, weighting_ = build_model(config, data)
-        scale = TargetScale.of(data.train, data.schema.tasks)
-        self.trainer = Trainer(
-            self.model, weighting_, data, config.trainer, scale=scale, seed=7, device=torch.device("cpu")
-        )
-        self.state = self.trainer.state
-        self.snapshots: dict[int, Snapshot] = {}
-        self.after_validations: list[Snapshot] = []
-        self.at_reads: list[Snapshot] = []
-        self.shown: list[int] = []
-        self.is_noted = False
-
-    def fit(self, *before_steps: int) -> Training:
-        step, self.is_noted = self.trainer.step, bool(before_steps)
-
-        def noting(batch: Batch) -> StepOutcome:
-            if self.trainer.watch.step in before_steps:
-                self.snapshots[self.trainer.watch.step] = self.state.snapshot()
-            return step(batch)
-
-        self.trainer.step = noting  # type: ignore[assignment]
-        fit = self.trainer.fit(self, lambda entry: self.note(self.after_validations))
-        assert fit.diverged is None
-        return self
-
-    def note(self, snapshots: list[Snapshot]) -> None:
-        if self.is_noted:
-            snapshots.append(self.state.snapshot())
-
-    def step(self, count: int) -> None:
-        self.shown.append(count)
-        self.note(self.at_reads)
-
-    def epoch(self, entry: dict[str, Any]) -> None:
-        pass
-
-    def end(self) -> Snapshot:
-        """All that is there at the end but the time it took, and the validation metrics at the best epoch."""
-        snapshot = self.state.snapshot()
-        for entry in snapshot["entries"]:
-            del entry["seconds"]
-        selection = self.state.selection
-        self.model.load_state_dict(selection.state(selection.best))
-        return snapshot | {"metrics": self.trainer.evaluate(self.trainer.data.test)[0]}
-
-
-def through_files(snapshot: Snapshot, folder: Path) -> Snapshot:
-    """As tensors in safetensors and all else in JSON give it back."""
-    tensors = {key: value for key, value in snapshot.items() if isinstance(value, Tensor)}
-    plain = {key: value for key, value in snapshot.items() if key not in tensors}
-    save_file(tensors, folder / "state.safetensors")
-    text = json.dumps(plain, allow_nan=False)
-    assert json.loads(text) == plain
-    return load_file(folder / "state.safetensors") | json.loads(text)  # type: ignore[no-any-return]
-
-
-def assert_equal(found: Snapshot, expected: Snapshot) -> None:
-    assert found.keys() == expected.keys()
-    for key, value in expected.items():
-        if isinstance(value, Tensor):
-            torch.testing.assert_close(found[key], value, rtol=0, atol=0, equal_nan=True, msg=f"{key} differs")
-        else:
-            assert found[key] == value, key
 
 
 @pytest.mark.parametrize(("architecture", "weighting", "options"), PAIRS, ids=str)
@@ -157,9 +51,24 @@ def test_resumed_it_ends_as_if_it_had_gone_straight_through(
         assert (snapshot["epoch"], snapshot["position"]) == divmod(steps, STEPS_PER_EPOCH)
         torch.manual_seed(steps)  # where the global generators stand elsewhere is nothing to it
         resumed = Training(architecture, weighting, options)
-        resumed.state.restore(through_files(snapshot, tmp_path))
+        store(snapshot, tmp_path)
+        resumed.state.restore(load(tmp_path))
         assert_equal(resumed.fit().end(), expected)
         assert sum(resumed.shown) == EPOCHS * STEPS_PER_EPOCH - steps
+
+
+def test_a_fresh_process_takes_the_next_ten_steps_of_every_weighting_alike(tmp_path: Path) -> None:
+    expected = []
+    for number, variant in enumerate(VARIANTS):
+        straight = long(*variant).fit(MIDDLE)
+        store(straight.snapshots[MIDDLE], tmp_path / f"middle_{number}")
+        expected.append(last_ten(straight))
+    # one process for all of them: it spends seconds on importing torch
+    command = [sys.executable, "-m", resuming.__name__, str(tmp_path), str(torch.get_num_threads())]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for number, wanted in enumerate(expected):
+        assert_equal(load(tmp_path / f"end_{number}"), wanted)
 
 
 @pytest.mark.parametrize("architecture", ["aitm", "mmoe"])  # one with auxiliary losses
@@ -174,7 +83,8 @@ def test_an_epoch_s_end_is_where_the_next_one_begins(tmp_path: Path) -> None:
     straight = Training("mmoe", "pcgrad", {}).fit(BOUNDARY)
     assert_equal(straight.after_validations[1], straight.snapshots[BOUNDARY])
     resumed = Training("mmoe", "pcgrad", {})
-    resumed.state.restore(through_files(straight.after_validations[-1], tmp_path))
+    store(straight.after_validations[-1], tmp_path)
+    resumed.state.restore(load(tmp_path))
     expected = straight.end()
     assert_equal(resumed.fit().end(), expected)
     assert resumed.shown == []
@@ -197,7 +107,8 @@ def test_resumed_at_any_step_read_or_validation_within_an_epoch_it_ends_alike(
     ]
     for snapshot in [*straight.snapshots.values(), *straight.at_reads, *straight.after_validations]:
         resumed = Training(architecture, weighting, {}, **options)
-        resumed.state.restore(through_files(snapshot, tmp_path))
+        store(snapshot, tmp_path)
+        resumed.state.restore(load(tmp_path))
         assert_equal(resumed.fit().end(), expected)
 
 

@@ -75,6 +75,12 @@ def test_losses_of_zero_and_a_hundred_million_have_finite_weights(losses: list[f
     torch.testing.assert_close(norms, norms[:1].expand(3), rtol=1e-12, atol=0)
 
 
+def test_a_negative_loss_counts_by_its_magnitude() -> None:
+    signs = torch.tensor([1, -1, 1], dtype=torch.float64)
+    assert weights_of(JACOBIAN, signs * LOSSES).tolist() == weights_of(JACOBIAN, LOSSES).tolist()
+    assert weights_of(JACOBIAN, -LOSSES).tolist() == weights_of(JACOBIAN, LOSSES).tolist()
+
+
 def test_gradients_a_million_apart_get_one_norm() -> None:
     jacobian = torch.tensor([[1e-3, 1e-3], [-1e3, 1e2]], dtype=torch.float64)
     norms = (weights_of(jacobian, LOSSES[:2])[:, None] * jacobian).norm(dim=1)

@@ -84,6 +84,42 @@ def test_a_task_without_a_label_in_an_epoch_has_a_ratio_of_one(without: int) -> 
     torch.testing.assert_close(weighting.weights_T, WITHOUT_THIRD)
 
 
+@pytest.mark.parametrize(
+    ("before", "last", "ratio"),
+    [
+        (-0.2, -0.1, 1.5),
+        (-0.1, -0.2, 0.0),
+        (-0.1, -0.1, 1.0),
+        (0.1, -0.1, -1.0),
+        (-0.1, 0.1, 3.0),
+        (-1e-30, 1e-30, 3.0),
+    ],
+)
+@pytest.mark.parametrize("window", [0, 1])
+def test_a_negative_loss_that_falls_loses_weight_and_one_that_rises_gains_it(
+    before: float, last: float, ratio: float, window: int
+) -> None:
+    """The ratio is 1 plus the rise as a share of the magnitude."""
+    weighting = DWA(TASKS, window=window)
+    for third in (before, last, 1.0):
+        losses_T = torch.tensor([0.5, 0.5, third])
+        if window:
+            weighting(losses_T, ACTIVE)
+        elif third != 1:
+            weighting.on_epoch_end(losses_T)
+    torch.testing.assert_close(weighting.weights_T, 3 * torch.softmax(torch.tensor([1, 1, ratio]) / 2, dim=0))
+
+
+def test_means_of_unlike_size_and_sign_leave_weights_finite() -> None:
+    for before in (1e-45, -1e-45, 1e-30, -1e8, 1e8):
+        for last in (1e8, -1e8, 1e-45):
+            weighting = DWA(TASKS)
+            weighting.on_epoch_end(torch.tensor([0.5, 0.5, before]))
+            weighting.on_epoch_end(torch.tensor([0.4, 0.4, last]))
+            assert weighting.weights_T.isfinite().all()
+            assert float(weighting.weights_T.sum()) == pytest.approx(3)
+
+
 def test_a_window_changes_its_state_in_place_and_does_not_disturb_the_backward() -> None:
     weighting, losses_T = DWA(TASKS, window=2), torch.ones(3, requires_grad=True)
     buffers = dict(weighting.named_buffers())

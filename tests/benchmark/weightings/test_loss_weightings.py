@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -94,6 +95,48 @@ def test_no_loss_gives_a_weight_that_is_not_finite_or_negative(name: str, *, nor
         assert weights_T.isfinite().all()
         assert (weights_T >= 0).all()
     assert all(tensor.isfinite().all() for tensor in weighting.state_dict().values() if name != "dwa")
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_loss_that_crosses_zero_keeps_a_finite_positive_weight(name: str) -> None:
+    """An auxiliary loss can make a task's loss negative."""
+    weighting = make(name, "ab")
+    path = [0.1, 1e-3, 1e-9, 1e-30, 1e-45, 0.0, -1e-45, -1e-9, -1e-3, -0.1]
+    for loss, after in [*pairwise(path), *pairwise(reversed(path))]:
+        losses_T, after_T = torch.tensor([0.5, loss]), torch.tensor([0.4, after])
+        weights_T = step(weighting, losses_T, torch.ones(2).bool(), after_T)
+        assert ((weights_T >= 0) & (weights_T <= 1.01e8)).all()
+        assert weights_T[1] > 0 or loss == 0
+    weighting.on_epoch_end(torch.tensor([0.5, -0.1]))
+    weighting.on_epoch_end(torch.tensor([0.4, 0.1]))
+    assert step(weighting, losses_T, torch.ones(2).bool(), after_T).isfinite().all()
+
+
+@pytest.mark.parametrize("loss", [0.1, 1e-3, 1e-30, -1e-3, -1e-30])
+def test_rules_with_a_logarithm_or_an_inverse_take_the_magnitude_and_at_least_1e_8(loss: float) -> None:
+    losses_T, floored_T = torch.tensor([0.5, loss]), torch.tensor([0.5, max(abs(loss), 1e-8)], dtype=torch.float64)
+    expected = {
+        "scale_invariant": 1 / floored_T,
+        "geometric_mean": floored_T.prod().sqrt() / 2 / floored_T,
+        "uncertainty_softmax": torch.softmax(1 / floored_T, 0),
+    }
+    for name, expected_T in expected.items():
+        weights_T = step(make(name, "ab"), losses_T, torch.ones(2).bool(), losses_T)
+        torch.testing.assert_close(weights_T.double(), expected_T, rtol=1e-5, atol=1e-30)
+
+
+@pytest.mark.parametrize("loss", [0.3, 1e-3, -1e-3, 1e-30, -1e-30, 1e-45])
+@pytest.mark.parametrize("name", ["imtl_l", "uncertainty"])
+def test_learned_weights_settle_where_the_magnitude_or_1e_8_puts_them(name: str, loss: float) -> None:
+    weighting = make(name, "ab", REGRESSION, learning_rate=0.5)
+    groups = weighting.param_groups()
+    optimizer, losses_T, both = torch.optim.Adam(groups), torch.tensor([0.5, loss]), torch.ones(2).bool()
+    for _ in range(400):
+        optimizer.zero_grad()
+        LossBackward(weighting).backward(losses_T.clone().requires_grad_(), both, None, {})
+        optimizer.step()
+    settled_T = 1 / torch.tensor([0.5, max(abs(loss), 1e-8)]) / (2 if name == "uncertainty" else 1)
+    torch.testing.assert_close(weighting.last_weights_T, settled_T, rtol=1e-2, atol=0)
 
 
 @pytest.mark.parametrize("name", MASKED)

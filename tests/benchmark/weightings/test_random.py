@@ -46,14 +46,14 @@ def test_the_weights_are_the_softmax_of_standard_normal_numbers() -> None:
 def test_a_step_s_draw_follows_from_seed_and_step_alone(step: int) -> None:
     weighting, other = make(), make(seed=1)
     all_ST = draws(weighting, 1002)
-    other.stream.copy_(torch.tensor([int(weighting.stream[0]), step]))
+    other.stream.position.copy_(torch.tensor([int(weighting.stream.position[0]), step]))
     assert torch.equal(draws(other, 2), all_ST[step : step + 2])
-    assert other.stream.tolist() == [int(weighting.stream[0]), step + 2]
+    assert other.stream.advance() == (int(weighting.stream.position[0]), step + 2)
 
 
 def test_the_numbers_are_those_of_numpy_in_blocks() -> None:
     weighting = make()
-    weighting.stream.copy_(torch.tensor([7, 2 * BLOCK + 5]))
+    weighting.stream.position.copy_(torch.tensor([7, 2 * BLOCK + 5]))
     normal_T = [np.random.default_rng([7, 2, crc32(name)]).standard_normal(BLOCK)[5] for name in (b"a", b"b", b"c")]
     torch.testing.assert_close(weights_of(weighting, LOSSES), torch.tensor(normal_T).softmax(0).float())
 
