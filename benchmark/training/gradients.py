@@ -32,6 +32,9 @@ ALONG = 2_000_000
 # A weight below this is not divided by: what it has multiplied may have underflown.
 LOST = 1e-6
 
+# Below this, squared norms in float32 have lost digits to underflow; above the largest float32, they are infinite.
+FAINT = 1e-24
+
 
 def reach(outputs: dict[str, Tensor], parameters: Sequence[Tensor]) -> Tensor:
     """Which outputs (or losses) send a gradient to which parameter.
@@ -414,8 +417,16 @@ class GradientEngine:
 
 
 def _gram(rows_AS: Tensor) -> Tensor:
-    """(A, A) float64 on the CPU: the rows' inner products. A product in float32 need not be symmetric to the last bit."""
+    """(A, A) float64 on the CPU: the rows' inner products. A product in float32 need not be symmetric to the last bit.
+
+    Rows are scaled where a square would overflow or underflow: rarely, since it costs two more passes.
+    """
     gram_AA = (rows_AS @ rows_AS.T).double().cpu()
+    if not all(FAINT < square < torch.inf for square in gram_AA.diagonal().tolist()):
+        largest_A = rows_AS.abs().amax(dim=1, keepdim=True)
+        scale_A = torch.where(largest_A > 0, largest_A, 1.0)
+        scaled_AS, scale_A = rows_AS / scale_A, scale_A.double().cpu()
+        gram_AA = (scaled_AS @ scaled_AS.T).double().cpu() * scale_A * scale_A.T
     return (gram_AA + gram_AA.T) / 2
 
 
