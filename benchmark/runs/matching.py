@@ -23,6 +23,7 @@ from benchmark.settings import registry
 from benchmark.settings.config import RunConfig
 from benchmark.settings.hydra_text import value_text
 from benchmark.settings.registry import ArchitectureConfig, parameter_names
+from benchmark.settings.suitability import refusal
 
 TOLERANCE = 0.03
 """A size this near to the target, as a share of it, is as good as equal."""
@@ -234,5 +235,5 @@ def _target(config: RunConfig, schema: Schema) -> int:
         return int(asked or 0)
     reason = registry.architectures.get(asked).requires(schema)  # type: ignore[attr-defined]
     if reason is not None:
-        raise ValueError(f"match_parameters={asked}: {asked} does not suit dataset {config.dataset.name}: {reason}")
+        raise ValueError(f"match_parameters={asked}: {refusal(asked, config.dataset.name, reason)}")
     return size(registry.architectures.config(asked), schema)
