@@ -38,6 +38,10 @@ class Net(Architecture):
 EMBEDDED = "self.embedding(batch).dense()"
 VALUES = "self.output(embedded_BD)"
 SETUP = "        self.output = "
+TRAINING = """    def training_step(self, batch):
+        return {"like": self(batch).popitem()[1]}, {}
+
+    def forward"""
 
 WRONG_ARCHITECTURES = {
     "a leak between rows": (
@@ -84,6 +88,14 @@ WRONG_ARCHITECTURES = {
             "in a second pass over a batch; found "
         ),
         "Draw random numbers in training mode alone",
+    ),
+    "a task missing in training": (
+        {"    def forward": TRAINING},
+        (
+            "outputs are finite and one row each: on two binary tasks, in net.py, line 15 (training_step), expected outputs of like, "
+            "share; found none for share. Return "
+        ),
+        "from `forward` and `training_step`",
     ),
     "an error of its own": (
         {VALUES: f"{VALUES[:-1]} + 'x')"},
