@@ -19,6 +19,7 @@ from benchmark.settings.registry import Neutral
 
 LEAST_KEPT = 1e-6  # of a row's weights, after dropout: below, dividing by it would blow up the gradient
 SELECTOR_RANGE = 0.05  # of the initial values of selectors' weights: those of Keras, which the authors' code has
+SELECTORS, GAMMA = 2, 1.0  # gate_k and gate_gamma, unless a dselect_k gate is given others
 
 
 class Gate(nn.Linear):
@@ -180,8 +181,8 @@ class Gated(Architecture):
         schema: Schema,
         *,
         gate: Annotated[Literal["softmax", "dselect_k"], Neutral("softmax")] = "softmax",
-        gate_k: Annotated[int, Neutral(2)] = 2,
-        gate_gamma: Annotated[float, Neutral(1.0)] = 1.0,
+        gate_k: Annotated[int, Neutral(SELECTORS)] = SELECTORS,
+        gate_gamma: Annotated[float, Neutral(GAMMA)] = GAMMA,
         gate_dropout: Annotated[float, Neutral(0.0)] = 0.0,
     ) -> None:
         super().__init__(schema)
@@ -191,6 +192,10 @@ class Gated(Architecture):
             raise ValueError(f"gate_k must be at least 1, found {gate_k}")
         if not gate_gamma > 0:
             raise ValueError(f"gate_gamma must be above 0, found {gate_gamma}")
+        if gate != "dselect_k" and (gate_k, gate_gamma) != (SELECTORS, GAMMA):
+            raise ValueError(
+                f"gate_k and gate_gamma need gate=dselect_k; found gate_k={gate_k}, gate_gamma={gate_gamma:g} with gate={gate}"
+            )
         if not 0 <= gate_dropout < 1:
             raise ValueError(f"gate_dropout must be at least 0 and below 1, found {gate_dropout}")
         self.gate_options = GateOptions(gate, gate_k, gate_gamma, gate_dropout)

@@ -43,8 +43,8 @@ class POSO(Architecture):
         embedding_dim: Width of a field's embedding, in each table.
         bottom_dims: Layer widths of the bottom, as in shared_bottom.
         tower_dims: Hidden widths of a tower.
-        personal_fields: Names of categorical fields that the gates read. None named: the user's. The paper gains most
-            from how many items the user has seen, in buckets, and less from the user's id.
+        personal_fields: Names of categorical fields that the gates read. None named: all that belong to the user, with the
+            id. The paper gains most from how many items the user has seen, in buckets, and less from the user's id.
         gate_dim: Hidden width of a gate.
         dropout: On every hidden layer of bottom and towers.
 
@@ -73,7 +73,8 @@ class POSO(Architecture):
     ) -> None:
         super().__init__(schema)
         if not personal_fields and schema.user is not None:
-            personal_fields = (schema.user,)
+            categorical = {field.name for field in schema.categorical}
+            personal_fields = tuple(name for name in schema.user_fields if name in categorical) or (schema.user,)
         self.embedding = FeatureEmbedding(schema, embedding_dim)
         self.personal = FieldEmbedding(schema, personal_fields, embedding_dim, what="personal_fields")
         self.bottom = MLPs(1, self.embedding.output_dim, bottom_dims, dropout)

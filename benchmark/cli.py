@@ -327,21 +327,30 @@ def new(group: str, name: str, *, into: str | None) -> None:
 
 
 @mtlbench.command()
-@click.argument("group")
-@click.argument("name")
-def check(group: str, name: str) -> None:
+@click.argument("target", metavar="FILE|MODULE|GROUP")
+@click.argument("name", required=False)
+def check(target: str, name: str | None) -> None:
     """Run the contract tests of an architecture, a weighting or a data set.
 
-    GROUP is architecture, weighting or dataset, and NAME as it is registered. The exit status is 1 if a contract is broken.
-    """
-    from benchmark.contracts import checking
+    \b
+      mtlbench check my_net.py               all that a file registers
+      mtlbench check my_package.my_net       all that a module registers
+      mtlbench check architecture my_net     one entry; GROUP is architecture, weighting or dataset
 
-    outcomes = []
-    for outcome in checking.check(group, name):
-        click.echo(outcome)
-        outcomes.append(outcome)
-    click.echo(f"{group} {name}: {checking.tally(outcomes)}")
-    if any(outcome.status == "broken" for outcome in outcomes):
+    For a broken contract, it prints what was expected, what was found, and the line. The exit status is then 1.
+    """  # noqa: D301  click looks for the character \b
+    from benchmark.contracts import checking, loading
+
+    is_broken = False
+    for group, entry in loading.entries(target) if name is None else [(target, name)]:
+        outcomes = []
+        for outcome in checking.check(group, entry):
+            if outcome.status != "not tried":
+                click.echo(outcome)
+            outcomes.append(outcome)
+        click.echo(f"{group} {entry}: {checking.tally(outcomes)}")
+        is_broken = is_broken or any(outcome.status == "broken" for outcome in outcomes)
+    if is_broken:
         sys.exit(1)
 
 

@@ -29,7 +29,7 @@ def load_plugins(what: str) -> None:
             point.load()
         except Exception as error:  # noqa: BLE001  a plugin may raise anything, and must not break the rest
             owner = point.dist.name if point.dist else "unknown"
-            told = f"plugin {point.name!r} of {owner!r} cannot be loaded and is skipped: {_where(error)}"
+            told = f"plugin {point.name!r} of {owner!r} cannot be loaded and is skipped: {where(error)}"
             _broken[what].append(told)
             warnings.warn(told, stacklevel=3)
 
@@ -60,13 +60,19 @@ def missing_hint(what: str, *, has_near: bool) -> str:
     )
 
 
-def _where(error: Exception) -> str:
-    """Type, place and message of an error. The place is where the syntax is wrong, or the line that raised the error."""
+def where(error: Exception, file: str = "") -> str:
+    """Type, place and message of an error. The place is where the syntax is wrong, or the line that raised the error.
+
+    Args:
+        error: As it was caught.
+        file: The file whose lines are preferred, if the error passed through it.
+    """
     name = type(error).__name__
     if isinstance(error, SyntaxError):
         return f"{name} in {error.filename}, line {error.lineno}: {error.msg}"
     frames = traceback.extract_tb(error.__traceback__)
     its = [frame for frame in frames if frame.filename != __file__ and "importlib" not in frame.filename]
+    its = [frame for frame in its if frame.filename == file] or its
     return f"{name} in {its[-1].filename}, line {its[-1].lineno}: {error}" if its else f"{name}: {error}"
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from benchmark import kinds
@@ -210,10 +210,13 @@ class Schema:
         tasks: In the order of the labels.
         user, item: Names of categorical fields.
         others: The fields of other kinds.
+        user_fields: Names of all fields that belong to the user, of any kind, with `user` itself; empty if unknown. Records from
+            before there was this argument lack it, so schemas with other user fields are equal.
 
     Raises:
         ValueError: if a name is empty or repeated; if a funnel's parent is unknown, comes later or is not binary; or if
             `user` or `item` does not name a categorical field.
+        ValueError: if `user_fields` has the name of no field, or lacks that of `user`.
     """
 
     categorical: tuple[CategoricalField, ...]
@@ -222,6 +225,7 @@ class Schema:
     user: str | None = None
     item: str | None = None
     others: tuple[OtherField, ...] = ()
+    user_fields: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         self._check_names()
@@ -243,14 +247,30 @@ class Schema:
         for role, name in (("user", self.user), ("item", self.item)):
             if name is not None and name not in fields:
                 raise ValueError(f"the {role} field {name!r} is not a categorical field of this schema")
+        for name in self.user_fields:
+            if name not in {f.name for f in self.fields}:
+                raise ValueError(f"user_fields: {name!r} is not a field of this schema")
+        if self.user_fields and self.user is not None and self.user not in self.user_fields:
+            raise ValueError(
+                f"user_fields: expected the user field {self.user!r} too, found {', '.join(self.user_fields)}"
+            )
 
     @classmethod
-    def of(cls, fields: Iterable[Field], tasks: tuple[Task, ...], *, user: str | None, item: str | None) -> Schema:
+    def of(
+        cls,
+        fields: Iterable[Field],
+        tasks: tuple[Task, ...],
+        *,
+        user: str | None,
+        item: str | None,
+        user_fields: tuple[str, ...] = (),
+    ) -> Schema:
         """The schema of fields of any kinds, each kind in the order given."""
         fields = tuple(fields)
         categorical = tuple(field for field in fields if isinstance(field, CategoricalField))
         numeric = tuple(field for field in fields if isinstance(field, NumericField))
-        return cls(categorical, numeric, tasks, user, item, tuple(f for f in fields if isinstance(f, OtherField)))
+        others = tuple(f for f in fields if isinstance(f, OtherField))
+        return cls(categorical, numeric, tasks, user, item, others, user_fields)
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -294,6 +314,8 @@ class Schema:
         for task in value["tasks"]:
             if task["num_outputs"] == 1:
                 del task["num_outputs"]
+        if not value["user_fields"]:
+            del value["user_fields"]
         others = value.pop("others")
         if others:
             value["others"] = [{"kind": field.kind, **own} for field, own in zip(self.others, others, strict=True)]
@@ -313,6 +335,7 @@ class Schema:
             user=value["user"],
             item=value["item"],
             others=tuple(map(_other_from_json, value.get("others", ()))),
+            user_fields=tuple(value.get("user_fields", ())),
         )
 
 

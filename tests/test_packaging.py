@@ -73,6 +73,33 @@ def test_the_wheel_runs_beside_a_conf_of_the_users_own(wheel: Path, tmp_path: Pa
     assert "name: movielens_100k" in done.stdout
 
 
+OURS = """
+import benchmark
+from benchmark.weightings import LossWeighting, register
+
+assert benchmark.__file__.startswith({site!r}), benchmark.__file__
+
+
+@register("ours")
+class Ours(LossWeighting):
+    def forward(self, losses_T, active_T):
+        return (losses_T / losses_T.detach()).sum()
+"""
+
+
+def test_the_wheel_checks_a_file_of_the_users_own(wheel: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    zipfile.ZipFile(wheel).extractall(site)
+    (tmp_path / "ours.py").write_text(OURS.lstrip().format(site=str(site)))
+    command, environment = (
+        [sys.executable, "-m", "mtlbench", "check", "ours.py"],
+        os.environ | {"PYTHONPATH": str(site)},
+    )
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "\nbroken   its weights are finite and one a task: in ours.py, line 9 (forward), expected " in done.stdout
+
+
 @pytest.fixture
 def bare(tmp_path: Path) -> Path:
     """The Python of a virtual environment that has all that this one has, but for mtlbench if that is editable here."""

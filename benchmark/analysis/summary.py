@@ -11,7 +11,8 @@ import polars as pl
 from benchmark import metrics
 from benchmark.analysis.gain import TASKS
 from benchmark.analysis.results import Results
-from benchmark.analysis.values import cost
+from benchmark.analysis.study import Run
+from benchmark.analysis.values import cost, outside, size
 from benchmark.records.record import GAIN
 from benchmark.statistics import Comparison, Interval
 
@@ -20,7 +21,8 @@ COLUMNS: dict[str, type[pl.DataType]] = {
     "mean": pl.Float64, "low": pl.Float64, "high": pl.Float64, "baseline": pl.String, "pairs": pl.Int64,
     "difference": pl.Float64, "difference_low": pl.Float64, "difference_high": pl.Float64, "verdict": pl.String,
     "p_adjusted": pl.Float64, "p_equivalence_adjusted": pl.Float64, "tests": pl.Int64, "margin": pl.Float64,
-    "parameters": pl.Int64, "shared_parameters": pl.Int64, "train_seconds": pl.Float64,
+    "parameters": pl.Int64, "parameters_outside_embeddings": pl.Int64, "embedding_parameters": pl.Int64, "multiply_adds": pl.Int64,
+    "shared_parameters": pl.Int64, "train_seconds": pl.Float64,
 }  # fmt: skip
 
 
@@ -35,7 +37,7 @@ def summary(results: Sequence[Results]) -> pl.DataFrame:
 
 
 def _rows(results: Results) -> Iterator[tuple[Any, ...]]:
-    costs = {method: cost(runs) for method, runs in results.group.finished.items()}
+    costs = {method: _cost(runs) for method, runs in results.group.finished.items()}
     tasks = {task.name: task for task in results.group.tasks}
     order = {name: number for number, name in enumerate(tasks)}
     for (name, metric), methods in sorted(results.estimates.items(), key=lambda item: order.get(item[0][0], math.inf)):
@@ -56,7 +58,7 @@ def _rows(results: Results) -> Iterator[tuple[Any, ...]]:
                 yield (
                     *place, f"reference/{key}", seeds if line.values else None, *interval, results.baseline,
                     *_interval(judged.difference if judged is not None else None, unknown=None), *_verdict(judged),
-                    None, None, None,
+                    *NO_COST,
                 )  # fmt: skip
     yield from _of_gain(results)
 
@@ -76,14 +78,24 @@ def _of_gain(results: Results) -> Iterator[tuple[Any, ...]]:
             results.baseline,
             *_interval(gain.total, None),
             *verdict,
-            *cost(runs),
+            *_cost(runs),
         )
     for c in results.contrasts.comparisons if results.contrasts is not None else ():
         where = (results.group.name, c.task, c.metric)
         yield (
             *where, c.method, None, None, None, None, c.baseline, *_interval(c.difference, None), *_verdict(c),
-            None, None, None,
+            *NO_COST,
         )  # fmt: skip
+
+
+NO_COST = (None,) * 6
+"""What stands for the cost of a reference and of a contrast."""
+
+
+def _cost(runs: list[Run]) -> tuple[int | float | None, ...]:
+    """The last columns: sizes, and seconds of training."""
+    parameters, shared, seconds = cost(runs)
+    return parameters, outside(runs), size(runs, "embedding_parameters"), size(runs, "multiply_adds"), shared, seconds
 
 
 def _interval(found: Interval | None, unknown: int | None = 0) -> tuple[Any, ...]:

@@ -106,6 +106,14 @@ def size(runs: Sequence[Run], key: str) -> int | None:
     return None if middle is None else round(middle)
 
 
+def outside(runs: Sequence[Run]) -> int | None:
+    """The parameters of a method's models outside their embedding tables, as `match_parameters` counts them; see `size`."""
+    costs = [run.record.cost for run in runs]
+    known = [c for c in costs if c.get("parameters") is not None and c.get("embedding_parameters") is not None]
+    middle = median([c["parameters"] - c["embedding_parameters"] for c in known])
+    return None if middle is None else round(middle)
+
+
 def same_machine(runs: Iterable[Run]) -> bool:
     """Whether seconds of these runs are comparable: the same platform, number of cores, device and number of threads."""
     machines = {

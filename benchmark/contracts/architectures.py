@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from architectures import Architecture, Batch, Schema
 from architectures.layers import FeatureEmbedding
-from benchmark.contracts.expectation import Contracts, NotApplicable, expect, expect_close
+from benchmark.contracts.expectation import Contracts, NotApplicable, broken, expect, expect_close
 from benchmark.contracts.toys import SCHEMAS, build, make_batch, make_schema, task_losses, training_loss
+from benchmark.kinds import get
 from benchmark.runs.matching import scaled_to, size, widths_of
 from benchmark.seeding import initialise, seeded
 from benchmark.settings import registry
@@ -34,7 +37,7 @@ def _settings(name: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
 contracts = Contracts(_settings)
 
 
-@contracts.once
+@contracts.once("requires")
 def it_suits_a_schema(name: str) -> None:
     """`requires` may refuse some schemas, but not all."""
     requires = registry.architectures.get(name).requires  # type: ignore[attr-defined]
@@ -43,7 +46,7 @@ def it_suits_a_schema(name: str) -> None:
     expect(None in reasons.values(), "an architecture that suits one of the small schemas", reasons, remedy)
 
 
-@contracts.once
+@contracts.once("__init__")
 def its_configuration_composes_into_the_one_that_python_makes(name: str) -> None:
     """The command line and Python give the same configuration and id."""
     composed, made = compose_run(["dataset=shop", f"architecture={name}"]), registry.architectures.config(name)
@@ -53,27 +56,84 @@ def its_configuration_composes_into_the_one_that_python_makes(name: str) -> None
     expect(composed.id == expected, f"id {expected}", composed.id, remedy)
 
 
-@contracts.everywhere
+@contracts.everywhere("forward", decides=True)
 def outputs_are_finite_and_one_row_each(name: str, schema: Schema) -> None:
     """Every task has outputs on every row, in training too, for one row and for several."""
     remedy = "Return {task: (B,)} for the tasks of the schema, in their order, from `forward` and `training_step`"
     for rows in (1, 8):
         model, batch = build(name, schema), make_batch(schema, rows)
-        every = [model.eval()(batch)]
+        every = {"forward": model.eval()(batch)}
         if rows > 1:  # batch norm cannot train on one row
-            every.append(model.train().training_step(batch)[0])
-        for outputs in every:
-            expect(tuple(outputs) == schema.task_names, f"the tasks {schema.task_names}", tuple(outputs), remedy)
+            every["training_step"] = model.train().training_step(batch)[0]
+        for at, outputs in every.items():
+            expect(
+                tuple(outputs) == schema.task_names, f"outputs of {listed(schema)}", _found(outputs, schema), remedy, at
+            )
             for task, output in outputs.items():
                 shape, wanted = tuple(output.shape), (rows, *schema.task(task).output_shape)
-                expect(shape == wanted, f"shape {wanted} for {task}", shape, remedy)
-                expect(output.dtype == torch.float32, f"float32 for {task}", output.dtype, remedy)
-                expect(
-                    output.isfinite().all(), f"finite outputs for {task}", output.tolist(), "Look for log(0) or x / 0"
-                )
+                expect(shape == wanted, f"shape {wanted} for {task}, on a batch of {rows}", shape, remedy, at)
+                expect(output.dtype == torch.float32, f"float32 for {task}", output.dtype, remedy, at)
+                is_finite = output.isfinite().all()
+                expect(is_finite, f"finite outputs for {task}", output, "Look for log(0) or x / 0", at)
 
 
-@contracts.everywhere
+def listed(schema: Schema) -> str:
+    """`like, share`."""
+    return ", ".join(schema.task_names)
+
+
+def _found(outputs: dict[str, Tensor], schema: Schema) -> str:
+    """What is wrong with the tasks of outputs."""
+    missing = [task for task in schema.task_names if task not in outputs]
+    others = [task for task in outputs if task not in schema.task_names]
+    if missing:
+        return f"none for {', '.join(missing)}"
+    return f"also {', '.join(map(str, others))}" if others else f"{', '.join(outputs)}, in this order"
+
+
+@contracts.everywhere("forward", decides=True)
+def two_passes_in_evaluation_give_the_same_outputs(name: str, schema: Schema) -> None:
+    """Nothing is drawn in evaluation mode, whatever the generators' states are."""
+    model, batch = build(name, schema).eval(), make_batch(schema, 8)
+    first, second = model(batch), model(batch)
+    remedy = "Draw random numbers in training mode alone: nn.Dropout does, and self.training tells"
+    expect_close(second, first, "the same outputs in a second pass over a batch", remedy)
+
+
+@contracts.everywhere("forward")
+def outputs_of_binary_tasks_are_logits(name: str, schema: Schema) -> None:
+    """A logit has no bounds: with some parameters it is below 0, and with some it is above 1."""
+    model, batch = build(name, schema).eval(), make_batch(schema, 64)
+    unseen = {task.name: (math.inf, -math.inf) for task in schema.tasks if get(task.kind).is_binary}
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(DRAWS):
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.copy_(torch.randn(parameter.shape, generator=generator))
+            outputs = model(batch)
+        for task, (low, high) in tuple(unseen.items()):
+            finite = [
+                value for value in outputs[task].tolist() if math.isfinite(value)
+            ]  # a root of a parameter may not be
+            unseen[task] = min(low, *finite), max(high, *finite)
+            if unseen[task][0] < 0 and unseen[task][1] > 1:
+                del unseen[task]
+        if not unseen:
+            return
+    for task, (low, high) in unseen.items():
+        if low > high:
+            continue
+        like = "probabilities" if low >= 0 else "log-probabilities" if high <= 0 else "bounded values"
+        expected = f"logits of {task}, which are below 0 and above 1 for some values of the parameters"
+        remedy = "Return the logit, without a sigmoid or a softmax: the loss applies the sigmoid"
+        broken(expected, f"{like}, from {low:.3g} to {high:.3g} for all of {DRAWS} draws of them", remedy)
+
+
+DRAWS = 32
+"""Most draws of all parameters until a logit has taken both signs. One or two are usually enough."""
+
+
+@contracts.everywhere("forward")
 def every_parameter_gets_a_gradient(name: str, schema: Schema) -> None:
     """A parameter that no loss reaches is never trained."""
     model = build(name, schema)
@@ -85,10 +145,11 @@ def every_parameter_gets_a_gradient(name: str, schema: Schema) -> None:
         optimizer.step()
         silent -= {p for p, value in model.named_parameters() if value.grad is not None and value.grad.any()}
     remedy = "Use these parameters in `forward`, or do not make them on this schema"
-    expect(not silent, "a gradient for every parameter within three steps", f"none for {sorted(silent)}", remedy)
+    found, at = f"none for {', '.join(sorted(silent))}", min(silent, default="").partition(".")[0]
+    expect(not silent, "a gradient for every parameter within three steps", found, remedy, at)
 
 
-@contracts.everywhere
+@contracts.everywhere()
 def what_says_that_it_shares_nothing_shares_nothing(name: str, schema: Schema) -> None:
     """Where `shares` is False, sweeps leave out weightings of gradients: no parameter may serve two tasks."""
     if registry.architectures.get(name).shares:  # type: ignore[attr-defined]
@@ -98,7 +159,7 @@ def what_says_that_it_shares_nothing_shares_nothing(name: str, schema: Schema) -
     expect(shared == 0, "no parameter that two tasks reach", f"{shared:,}", "Leave `shares` at True")
 
 
-@contracts.everywhere
+@contracts.everywhere("forward")
 def rows_do_not_see_each_other_in_evaluation(name: str, schema: Schema) -> None:
     """A prediction does not depend on the other rows of its batch."""
     model, batch = build(name, schema).eval(), make_batch(schema, 40)
@@ -110,7 +171,7 @@ def rows_do_not_see_each_other_in_evaluation(name: str, schema: Schema) -> None:
         expect_close(alone, wanted, f"the same output for row {row} alone", remedy, rtol=1e-5, atol=1e-5)
 
 
-@contracts.everywhere
+@contracts.everywhere("forward")
 def outputs_do_not_read_labels(name: str, schema: Schema) -> None:
     """`forward` is the same whatever the labels are."""
     model, batch = build(name, schema).eval(), make_batch(schema, 8)
@@ -119,7 +180,7 @@ def outputs_do_not_read_labels(name: str, schema: Schema) -> None:
     expect_close(model(without), model(batch), "the same outputs without labels", remedy)
 
 
-@contracts.everywhere
+@contracts.everywhere("training_step")
 def a_batch_without_labels_leaves_no_nan(name: str, schema: Schema) -> None:
     """Extra losses are finite scalars of a known task, even without observed labels."""
     model, batch = build(name, schema), make_batch(schema, 8)
@@ -139,7 +200,7 @@ def a_batch_without_labels_leaves_no_nan(name: str, schema: Schema) -> None:
         )
 
 
-@contracts.everywhere
+@contracts.everywhere("reset_parameters", "__init__")
 def a_seed_decides_the_initial_values(name: str, schema: Schema) -> None:
     """The same seed gives the same initial values, another seed gives others."""
     first, same, other = (build(name, schema, seed).state_dict() for seed in (3, 3, 4))
@@ -149,7 +210,7 @@ def a_seed_decides_the_initial_values(name: str, schema: Schema) -> None:
     expect(differs, "other initial values from another seed", "the same", remedy)
 
 
-@contracts.everywhere
+@contracts.everywhere("reset_parameters", "__init__")
 def embeddings_start_alike_in_every_architecture(name: str, schema: Schema) -> None:
     """Every method starts with the same table for a field, so that comparisons are about the rest."""
     for module in build(name, schema, seed=5).modules():
@@ -160,7 +221,7 @@ def embeddings_start_alike_in_every_architecture(name: str, schema: Schema) -> N
             expect_close(module.state_dict(), reference.state_dict(), "the tables of the seed", remedy)
 
 
-@contracts.everywhere
+@contracts.everywhere("__init__")
 def its_state_is_whole(name: str, schema: Schema) -> None:
     """Loaded into a new model, the state gives the same outputs."""
     model, other, batch = build(name, schema, 0).eval(), build(name, schema, 1).eval(), make_batch(schema, 8)
@@ -169,7 +230,7 @@ def its_state_is_whole(name: str, schema: Schema) -> None:
     expect_close(other(batch), model(batch), "the same outputs after load_state_dict", remedy)
 
 
-@contracts.everywhere
+@contracts.everywhere("forward")
 def every_loss_falls_on_a_learnable_toy(name: str, schema: Schema) -> None:
     """At most forty steps on five hundred rows, whose labels depend on the fields."""
     model, batch = build(name, schema), make_batch(schema, 512)
@@ -199,7 +260,7 @@ def _losses(model: Architecture, batch: Batch) -> dict[str, float]:
         return {task: loss.item() for task, loss in task_losses(model, batch, model(batch)).items()}
 
 
-@contracts.everywhere
+@contracts.everywhere("forward")
 def the_fast_first_layer_is_exact(name: str, schema: Schema) -> None:
     """Outputs and gradients are those of the plain product over the concatenated embeddings."""
     batch, outputs, gradients = make_batch(schema, 64), [], []
@@ -217,7 +278,7 @@ def the_fast_first_layer_is_exact(name: str, schema: Schema) -> None:
     expect_close(gradients[0], gradients[1], "the plain first layer's gradients", remedy, rtol=1e-10, atol=1e-12)
 
 
-@contracts.everywhere
+@contracts.everywhere("gates")
 def gates_are_shares_that_sum_to_one(name: str, schema: Schema) -> None:
     """`gates` returns weights over experts."""
     model: Architecture = build(name, schema).eval()
@@ -231,7 +292,7 @@ def gates_are_shares_that_sum_to_one(name: str, schema: Schema) -> None:
         expect_close(weights_EB.sum(0), torch.ones(8), "weights that sum to one", remedy, rtol=1e-5, atol=1e-5)
 
 
-@contracts.once
+@contracts.once("forward")
 def dropout_is_off_in_evaluation_and_on_in_training(name: str) -> None:
     """If there is a parameter `dropout`."""
     if "dropout" not in {field.name for field in dataclasses.fields(registry.architectures.config(name))}:
@@ -246,7 +307,7 @@ def dropout_is_off_in_evaluation_and_on_in_training(name: str) -> None:
     expect_close(model(batch)[task], model(batch)[task], "equal passes in evaluation", remedy)
 
 
-@contracts.once
+@contracts.once("__init__")
 def its_layer_widths_carry_its_size(name: str) -> None:
     """`match_parameters` finds widths with which it has about twice as many parameters."""
     config, schema = registry.architectures.config(name), next(iter(suited(name).values()))
@@ -258,7 +319,7 @@ def its_layer_widths_carry_its_size(name: str) -> None:
     expect(abs(found - target) <= 0.05 * target, f"{target:,} parameters, up to 5 %", f"{found:,}", remedy)
 
 
-@contracts.once
+@contracts.once("__init__")
 def it_takes_a_long_list_of_values(name: str) -> None:
     """A field of 70,000 categories, with fewer and with more rows than the categories of a small field."""
     tasks = next(iter(suited(name).values())).tasks

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+import textwrap
 import traceback
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from benchmark.contracts import Case, NotApplicable, cases
 from benchmark.contracts.expectation import Broken
 from benchmark.settings.registry import REGISTRIES
+
+Status: TypeAlias = Literal["holds", "broken", "skipped", "not tried"]
+"""How an entry did in a contract; `not tried` after the break of a contract without which it means little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +32,7 @@ class Checked:
     """
 
     title: str
-    status: Literal["holds", "broken", "skipped"]
+    status: Status
     reason: str = ""
 
     def __str__(self) -> str:
@@ -37,6 +42,9 @@ class Checked:
 def check(group: str, name: str) -> Iterator[Checked]:
     """Tries the contracts of one entry, each in all its settings until it breaks in one.
 
+    If a contract breaks without which the following ones mean little, these are not tried, because they
+    would report the same fault in other words.
+
     Args:
         group: architecture, weighting or dataset.
         name: As it is registered.
@@ -44,35 +52,68 @@ def check(group: str, name: str) -> Iterator[Checked]:
     Raises:
         ValueError: for an unknown group or name.
     """
-    all_cases = list(cases(group, name))
-    file = inspect.getsourcefile(REGISTRIES[group].get(name)) or ""
+    all_cases, decided = list(cases(group, name)), True
+    cls = REGISTRIES[group].get(name)
     for title, settings in groupby(all_cases, key=lambda case: case.title):
-        yield _outcome(title, settings, file)
+        every = list(settings)
+        outcome = _outcome(title, every, cls) if decided else Checked(title, "not tried")
+        decided = decided and not (outcome.status == "broken" and every[0].decides)
+        yield outcome
 
 
 def tally(outcomes: Iterable[Checked]) -> str:
-    """How many contracts hold, how many are broken, and how many do not apply: `14 hold, 1 broken, 1 skipped`."""
+    """How many contracts hold, are broken, do not apply and were not tried: `14 hold, 1 broken, 1 skipped`."""
     numbers = Counter(outcome.status for outcome in outcomes)
-    others = [f", {numbers[status]} {status}" for status in ("broken", "skipped") if numbers[status]]
-    return f"{numbers['holds']} hold{''.join(others)}"
+    others: dict[Status, str] = {
+        "broken": "broken", "skipped": "skipped", "not tried": "not tried until the broken one holds"
+    }  # fmt: skip
+    return ", ".join(
+        [f"{numbers['holds']} hold", *(f"{numbers[s]} {told}" for s, told in others.items() if numbers[s])]
+    )
 
 
-def _outcome(title: str, settings: Iterator[Case], file: str) -> Checked:
+def _outcome(title: str, settings: Iterable[Case], cls: type) -> Checked:
     skipped = ""
     for case in settings:
-        where = f"on {case.setting}, " if case.setting else ""
+        setting = f"on {case.setting}, " if case.setting else ""
         try:
             case.check()
         except NotApplicable as reason:
             skipped = str(reason)
         except Broken as error:
-            return Checked(title, "broken", f"{where}{error}")
+            place = _place(cls, (error.at, *case.at))
+            return Checked(title, "broken", f"{setting}in {place}, {error}")
         except Exception as error:  # noqa: BLE001  what the entry itself raises may be anything
-            return Checked(title, "broken", f"{where}{type(error).__name__}{_line(error, file)}: {error}")
+            return Checked(title, "broken", f"{setting}{type(error).__name__}{_raised(error, cls)}: {error}")
     return Checked(title, "skipped", skipped) if skipped else Checked(title, "holds")
 
 
-def _line(error: Exception, file: str) -> str:
+def _raised(error: Exception, cls: type) -> str:
     """Where in the file of the entry an error comes from; nothing if it comes from elsewhere."""
+    file = inspect.getsourcefile(cls) or ""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     return f" in {Path(file).name}, line {lines[-1]}" if lines else ""
+
+
+def _place(cls: type, names: Sequence[str]) -> str:
+    """`my_net.py, line 14 (forward)`: the first of these methods and attributes that the entry's file defines, or its class."""
+    file = inspect.getsourcefile(cls) or ""
+    for name in filter(None, names):
+        line = _method_line(cls, name, file) or _attribute_line(cls, name)
+        if line is not None:
+            return f"{Path(file).name}, line {line} ({name})"
+    return f"{Path(file).name}, line {inspect.getsourcelines(cls)[1]} ({cls.__name__})"
+
+
+def _method_line(cls: type, name: str, file: str) -> int | None:
+    code = getattr(inspect.unwrap(getattr(cls, name, None)), "__code__", None)  # type: ignore[arg-type]
+    return code.co_firstlineno if code is not None and code.co_filename == file else None
+
+
+def _attribute_line(cls: type, name: str) -> int | None:
+    """The line of the class that sets `self.<name>`."""
+    source, first = inspect.getsourcelines(cls)
+    for node in ast.walk(ast.parse(textwrap.dedent("".join(source)))):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and node.attr == name:
+            return first + node.lineno - 1
+    return None

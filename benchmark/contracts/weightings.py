@@ -108,7 +108,7 @@ class Training:
         return torch.cat([p.grad.flatten() for p in self.model.parameters() if p.grad is not None])
 
 
-@contracts.once
+@contracts.once("__init__")
 def its_configuration_composes_into_the_one_that_python_makes(name: str) -> None:
     """The command line and Python give the same configuration."""
     composed = compose_run(["dataset=shop", f"weighting={name}"]).weighting
@@ -119,7 +119,7 @@ def its_configuration_composes_into_the_one_that_python_makes(name: str) -> None
     expect(made == expected, str(expected), made, remedy)
 
 
-@contracts.once
+@contracts.once("__init__")
 def its_configuration_says_whether_it_combines_gradients(name: str) -> None:
     """By the parameter `scope`: from a record, reports know which weightings do nothing where tasks share nothing."""
     config = registry.weightings.config(name)
@@ -130,7 +130,26 @@ def its_configuration_says_whether_it_combines_gradients(name: str) -> None:
     expect(found == of_gradients, wanted, f"the parameters {', '.join(asdict(config))}", remedy)
 
 
-@contracts.once
+@contracts.once("forward", "weights", "combine", decides=True)
+def its_weights_are_finite_and_one_a_task(name: str) -> None:
+    """For any set of tasks with labels, including none."""
+    training = Training(name)
+    shape = tuple(training.weights().shape)
+    expect(shape == (len(TASKS),), f"shape ({len(TASKS)},)", shape, "Return a scalar that depends on every loss")
+    for number, active in enumerate([(True,) * 4, (True, False, True, True), (False,) * 4, (True,) * 4]):
+        training.step(number, active)
+        weights_T = training.weights()
+        labelled = ", ".join(task.name for task, has_label in zip(TASKS, active, strict=True) if has_label)
+        expected = (
+            f"finite weights of {', '.join(task.name for task in TASKS)}, of which {labelled or 'none'} have labels"
+        )
+        remedy = "Divide by nothing that is zero for a task without labels, whose loss is 0"
+        expect(weights_T.isfinite().all(), expected, weights_T, remedy)
+    finite = all(p.isfinite().all() for p in training.model.parameters())
+    expect(finite, "finite parameters of the model", "NaN", "Return 0 where no task is active")
+
+
+@contracts.once("forward", "weights", "combine")
 def its_parameter_weights_fixes_its_weights(name: str) -> None:
     """From a record, reports know whose weights were chosen before training: those of the front that others must beat."""
     if not has_fixed_weights(asdict(registry.weightings.config(name))):
@@ -143,7 +162,7 @@ def its_parameter_weights_fixes_its_weights(name: str) -> None:
     expect_close(training.weights(), before, "the weights of the start after two epochs", remedy, rtol=0, atol=0)
 
 
-@contracts.once
+@contracts.once("forward", "weights", "combine")
 def a_resumed_run_goes_on_exactly(name: str) -> None:
     """`state_dict` holds everything about the past: what follows is the same to the last bit."""
     training = Training(name)
@@ -163,7 +182,7 @@ def a_resumed_run_goes_on_exactly(name: str) -> None:
     expect_close(resumed.weighting.state_dict(), training.weighting.state_dict(), "the same state", remedy)
 
 
-@contracts.once
+@contracts.once("get_extra_state", "__init__")
 def its_state_is_tensors_only(name: str) -> None:
     """So that it can be saved without pickle."""
     training = Training(name)
@@ -176,7 +195,7 @@ def its_state_is_tensors_only(name: str) -> None:
     expect(not others, "tensors in state_dict", others, "Register buffers; do not override get_extra_state")
 
 
-@contracts.once
+@contracts.once("forward", "weights", "combine")
 def its_state_changes_in_place(name: str) -> None:
     """A captured step sees no new tensor."""
     training = Training(name)
@@ -193,7 +212,7 @@ def its_state_changes_in_place(name: str) -> None:
         expect(not moved, "the same tensors after every step and epoch", f"new ones for {moved}", remedy)
 
 
-@contracts.once
+@contracts.once("forward", "weights", "combine")
 def permuting_tasks_permutes_the_weights(name: str) -> None:
     """No task is favoured by its position."""
     # two tasks, because a random order of three does not depend on their names
@@ -206,7 +225,7 @@ def permuting_tasks_permutes_the_weights(name: str) -> None:
     expect_close(swapped.weights(), straight.weights().flip(0), expected, remedy, rtol=1e-4, atol=1e-6)
 
 
-@contracts.once
+@contracts.once("forward", "weights", "combine")
 def with_one_task_it_is_that_loss_up_to_scale(name: str) -> None:
     """With one task, every method is plain training of that task."""
     training = Training(name, (1,))
@@ -222,7 +241,7 @@ def with_one_task_it_is_that_loss_up_to_scale(name: str) -> None:
         expect_close(found, factor * plain, "the direction of the task's own gradient", remedy, rtol=1e-4, atol=1e-6)
 
 
-@contracts.once
+@contracts.once("forward", "weights", "combine")
 def a_task_without_labels_changes_nothing_for_the_others(name: str) -> None:
     """A task without labels is left out."""
     with_empty, without = Training(name, (0, 1, 3)), Training(name, (0, 1))
@@ -236,21 +255,6 @@ def a_task_without_labels_changes_nothing_for_the_others(name: str) -> None:
     expect_close(with_T / with_T.sum(), without_T / without_T.sum(), expected, remedy, rtol=1e-3)
     found, wanted = with_empty.model.trunk.weight, without.model.trunk.weight
     expect_close(found, wanted, "the same trunk as without it", remedy, atol=5e-3)
-
-
-@contracts.once
-def its_weights_are_finite_and_one_a_task(name: str) -> None:
-    """For any set of tasks with labels, including none."""
-    training = Training(name)
-    shape = tuple(training.weights().shape)
-    expect(shape == (len(TASKS),), f"shape ({len(TASKS)},)", shape, "Return a scalar that depends on every loss")
-    for number, active in enumerate([(True,) * 4, (True, False, True, True), (False,) * 4, (True,) * 4]):
-        training.step(number, active)
-        weights_T = training.weights()
-        remedy = "Divide by nothing that is zero without active tasks"
-        expect(weights_T.isfinite().all(), f"finite weights with active tasks {active}", weights_T, remedy)
-    finite = all(p.isfinite().all() for p in training.model.parameters())
-    expect(finite, "finite parameters of the model", "NaN", "Return 0 where no task is active")
 
 
 class Straight(nn.Module):
@@ -300,7 +304,7 @@ HARD_CASES = {
 STOPPED = 1e-6
 
 
-@contracts.once
+@contracts.once("forward", "weights", "combine")
 def hard_cases_give_an_update_and_never_a_nan(name: str) -> None:
     """Whatever values and gradients the losses have: finite weights, a finite update, and one that is not negligible.
 

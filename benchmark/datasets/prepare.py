@@ -34,7 +34,7 @@ from benchmark.schema import CategoricalField, NumericField, Schema, Task
 
 __all__ = ["LEFT_OUT", "SPLITS", "TEST", "TRAIN", "VALIDATION", "Table", "prepare", "random_split"]
 
-FORMAT = 7  # of the arrays as benchmark.rows and .schema write them; a change raises it, and old caches are not read
+FORMAT = 8  # of the arrays as benchmark.rows and .schema write them; a change raises it, and old caches are not read
 
 
 def prepare(
@@ -157,14 +157,18 @@ def _write_features(
         for part, (chosen, owned) in parts.items()
     }
     vocabulary: dict[str, list[Any]] = {}
+    user_fields: list[str] = []
     for column in fitted(table, numeric):
         for part, (chosen, owned) in parts.items():
             if column.origin in owned:
                 writers[part].add(column.field, column.usual(chosen) if part == CONTEXT else column.take(chosen))
+        if column.origin in table.user_fields:
+            user_fields.append(column.field.name)
         if column.vocabulary is not None:
             vocabulary[column.field.name] = column.vocabulary
     write_json(folder / "vocabulary.json", vocabulary)
-    schema = Schema.of(writers["train"].fields, dataset.tasks, user=dataset.user, item=dataset.item)
+    fields, user, item = writers["train"].fields, dataset.user, dataset.item
+    schema = Schema.of(fields, dataset.tasks, user=user, item=item, user_fields=tuple(user_fields))
     catalogue = {part: [field.name for field in writers[part].fields] for part in entities}
     return schema, catalogue or None
 

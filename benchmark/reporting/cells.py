@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from benchmark.analysis.results import Results
 from benchmark.analysis.study import Group
-from benchmark.analysis.values import cost
-from benchmark.reporting.layout import Cell
+from benchmark.analysis.values import cost, outside, size
+from benchmark.reporting.layout import Cell, Column
 from benchmark.schema import Task
 from benchmark.statistics import FEWEST
 from benchmark.text import TOO_FEW, count, in_seconds, with_interval
@@ -28,7 +28,28 @@ def seeds_cell(group: Group, method: str) -> Cell:
     )
 
 
-def cost_cells(group: Group, method: str) -> tuple[Cell, Cell]:
-    """Parameters and seconds of training."""
-    parameters, _, seconds = cost(group.finished[method])
-    return Cell(count(parameters), value=parameters), Cell(in_seconds(seconds), value=seconds)
+SIZES = {
+    "parameters": "parameters outside embeddings",
+    "embedding_parameters": "embedding parameters",
+    "multiply_adds": "multiply-adds a row",
+}
+"""{key: title} of the columns of size: what `match_parameters` makes equal, what the data set decides, what a row costs."""
+
+
+def size_columns(group: Group) -> list[Column]:
+    """The columns of size that a run of the group fills; older records do not have the multiply-adds."""
+    made = [size_cells(group, method) for method in group.by_method]
+    return [Column(key, title, spare=True) for key, title in SIZES.items() if any(cells[key].value for cells in made)]
+
+
+def size_cells(group: Group, method: str) -> dict[str, Cell]:
+    """{key of a column of size: its cell}."""
+    runs = group.finished[method]
+    sizes = (outside(runs), size(runs, "embedding_parameters"), size(runs, "multiply_adds"))
+    return {key: Cell(count(value), value=value) for key, value in zip(SIZES, sizes, strict=True)}
+
+
+def seconds_cell(group: Group, method: str) -> Cell:
+    """Seconds of training."""
+    seconds = cost(group.finished[method])[2]
+    return Cell(in_seconds(seconds), value=seconds)

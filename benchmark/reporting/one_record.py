@@ -81,10 +81,20 @@ def _facts(record: Record) -> _Facts:
         yield "training", f"{record.epochs[-1]['epoch']:g} epochs with {validations}, {_time(cost)}"
     if "parameters" in cost:
         memory = cost.get("peak_memory_bytes")
-        peak = f", at most {count(memory)}B of memory" if memory is not None else ""
+        peak = f"; at most {count(memory)}B of memory" if memory is not None else ""
         shared = "" if record.shared_parameters is None else f", {record.shared_parameters:,} of them shared by tasks"
-        yield "size", f"{cost['parameters']:,} parameters{shared}{peak}"
+        yield "size", f"{cost['parameters']:,} parameters{shared}{_kinds(cost)}{peak}"
     yield from _environment(record)
+
+
+def _kinds(cost: Mapping[str, Any]) -> str:
+    """The two kinds of parameters, and the multiply-adds."""
+    told = ""
+    if (embedding := cost.get("embedding_parameters")) is not None:
+        told = f"; {cost['parameters'] - embedding:,} outside embeddings and {embedding:,} in them"
+    if (adds := cost.get("multiply_adds")) is not None:
+        told += f"; {adds:,} multiply-adds a row"
+    return told
 
 
 def _data(record: Record | ReferenceRecord) -> _Facts:

@@ -11,7 +11,7 @@ from benchmark.analysis.naming import weighting_of
 from benchmark.analysis.results import Results
 from benchmark.kinds import KINDS
 from benchmark.records.record import PLAIN_WEIGHTING, combines_gradients
-from benchmark.reporting.cells import cost_cells, metric_cell, seeds_cell
+from benchmark.reporting.cells import metric_cell, seconds_cell, seeds_cell, size_cells, size_columns
 from benchmark.reporting.layout import Cell, Column, Row, TextTable
 from benchmark.reporting.sentences import verdict_cell
 from benchmark.reporting.wording import joined
@@ -43,7 +43,7 @@ def overview(results: Results, default: Results | None = None) -> TextTable:
         columns += [Column("gain", "gain, %"), *([Column("verdict", numeric=False)] if results.judges_gain else [])]
         if default is not None:
             columns.append(Column("default", "gain with default parameters", detail=True))
-    columns += [Column("parameters", spare=True), Column("seconds", "train\u00a0s", spare=True)]
+    columns += [*size_columns(group), Column("seconds", "train\u00a0s", spare=True)]
     columns += [Column(_key(task), f"{task.name} {metrics.headline(task).title}", spare=True) for task in group.tasks]
     rows: list[Row] = []
     above = 0
@@ -57,7 +57,8 @@ def overview(results: Results, default: Results | None = None) -> TextTable:
             beside = _gain_cells(default, method)["gain"] if method in default.group.by_method else Cell("")
             made["default"] = replace(beside, text=beside.narrow, ends=None)
         made |= {_key(task): _metric(results, task, method) for task in group.tasks}
-        made["parameters"], made["seconds"] = cost_cells(group, method)
+        made |= size_cells(group, method)
+        made["seconds"] = seconds_cell(group, method)
         rows.append(Row(tuple(made[column.key] for column in columns), ruled=bool(rows) and tier != above))
         above = tier
     rows += [row for line in results.lines.values() if (row := _line(results, line, columns)) is not None]

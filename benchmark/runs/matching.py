@@ -23,11 +23,14 @@ from benchmark.settings import registry
 from benchmark.settings.config import RunConfig
 from benchmark.settings.hydra_text import value_text
 from benchmark.settings.registry import ArchitectureConfig, parameter_names
+from benchmark.settings.suitability import refusal
 
 TOLERANCE = 0.03
 """A size this near to the target, as a share of it, is as good as equal."""
 WIDEST = 65_536
 """No width becomes larger."""
+NARROWEST = 8
+"""No width becomes smaller, unless it was: a layer of few ReLUs can be zero for every row, and then it never learns."""
 LARGEST_UNIT = 64
 """Classes that want widths that a number divides may want one up to this."""
 
@@ -156,9 +159,9 @@ def _unit(base: Widths, size_of: Callable[[Widths], int]) -> int:
     """
     for unit in range(1, LARGEST_UNIT):
         with suppress(ValueError):
-            size_of(_scaled(base, 0, unit))
+            size_of(_scaled(base, 0, unit, narrowest=1))
             return unit
-    size_of(_scaled(base, 0, LARGEST_UNIT))
+    size_of(_scaled(base, 0, LARGEST_UNIT, narrowest=1))
     return LARGEST_UNIT
 
 
@@ -183,11 +186,12 @@ def _neighbours(
     return low, high
 
 
-def _scaled(base: Widths, factor: float, unit: int) -> Widths:
-    """All widths times a factor, rounded to a multiple of the unit, at least one."""
+def _scaled(base: Widths, factor: float, unit: int, narrowest: int = NARROWEST) -> Widths:
+    """All widths times a factor, rounded to a multiple of the unit, at least `narrowest` or what they were."""
 
     def scale(width: int) -> int:
-        return unit * max(1, math.floor(width * factor / unit + 0.5))
+        least = math.ceil(min(width, narrowest) / unit)
+        return unit * max(1, least, math.floor(width * factor / unit + 0.5))
 
     return {key: scale(value) if isinstance(value, int) else tuple(map(scale, value)) for key, value in base.items()}
 
@@ -234,5 +238,5 @@ def _target(config: RunConfig, schema: Schema) -> int:
         return int(asked or 0)
     reason = registry.architectures.get(asked).requires(schema)  # type: ignore[attr-defined]
     if reason is not None:
-        raise ValueError(f"match_parameters={asked}: {asked} does not suit dataset {config.dataset.name}: {reason}")
+        raise ValueError(f"match_parameters={asked}: {refusal(asked, config.dataset.name, reason)}")
     return size(registry.architectures.config(asked), schema)

@@ -31,6 +31,7 @@ from benchmark.settings import registry
 from benchmark.settings.composition import typed
 from benchmark.settings.config import RunConfig
 from benchmark.settings.registry import plain
+from benchmark.settings.suitability import refusal
 from benchmark.text import unknown
 from benchmark.trackers import guarded
 from benchmark.trained.checkpoint import save_checkpoint
@@ -108,7 +109,7 @@ def check(config: RunConfig) -> None:
     reason = registry.architectures.get(config.architecture.name).requires(declared)  # type: ignore[attr-defined]
     if reason is not None:
         raise ValueError(
-            f"architecture {config.architecture.name} does not suit dataset {config.dataset.name}: {reason} "
+            f"architecture {refusal(config.architecture.name, config.dataset.name, reason)} "
             f"(mtlbench list architectures --for {config.dataset.name})"
         )
     with seeded(config.seed, "weighting"):

@@ -219,6 +219,8 @@ def _check_size(name: str, value: int | str | None) -> None:
         except ValueError as error:
             raise ValueError(f"{name}: expected a number of parameters or an architecture's name; {error}") from None
     elif value is not None:
+        if not isinstance(value, int):
+            raise ValueError(f"{name}: expected a whole number, found {value!r}; write {value:.0f}")
         _at_least(name, value, 1)
 
 

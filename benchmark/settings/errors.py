@@ -159,11 +159,17 @@ def _of_a_key(cause: OmegaConfBaseException, key: str, overrides: Sequence[str])
     if isinstance(cause, ValidationError) and _expected(cause):
         value = getattr(cause, "value", None)
         found = "null" if value is None else f"{value!r} ({type(value).__name__})"
-        return f"{key}: expected {_expected(cause)}, found {found}{_several(key, value, given)}"
+        return f"{key}: expected {_expected(cause)}, found {found}{_whole(_expected(cause), value)}{_several(key, value, given)}"
     if isinstance(cause, MissingMandatoryValue):
         names = options(key)
         return f"{key} has no value" + (f"; known: {', '.join(names)}" if names else "")
     return None
+
+
+def _whole(expected: str | None, value: Any) -> str:
+    """What to write for a whole number that was given as 1e5 or 4.0."""
+    is_whole = isinstance(value, float) and value.is_integer() and "int" in (expected or "").split()
+    return f"; write {value:.0f}" if is_whole else ""
 
 
 def _several(key: str, value: Any, given: str | None) -> str:

@@ -12,6 +12,7 @@ from typing import get_type_hints
 from benchmark.settings.equations import readable
 from benchmark.settings.hydra_text import type_text, value_text
 from benchmark.settings.registry import REGISTRIES, Registry, datasets, options
+from benchmark.settings.suitability import suitable
 from benchmark.text import unknown
 
 WIDTH = 120  # columns of the text
@@ -186,5 +187,10 @@ def _lines(registry: Registry, suits: str | None) -> str:
         shared = f"mtlbench list {registry.plural} {next(iter(found))}"
         lines.append("  passes: backward passes per step; T: the number of tasks")
         lines.append(f"  in parentheses: a method's own parameters and their defaults; all that it has: {shared}")
-    refused = aligned([(n, reason) for n, reason in reasons.items() if reason is not None], indent=2)
+    unsuited = [
+        (name, f"{reason}; suits {', '.join(suitable(name)) or 'no data set'}")
+        for name, reason in reasons.items()
+        if reason is not None
+    ]
+    refused = aligned(unsuited, indent=2)
     return "\n".join([*lines, *([f"not for {suits}:", *refused] if refused else [])]) or "  none"

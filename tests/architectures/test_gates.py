@@ -261,5 +261,8 @@ def test_wrong_options_are_refused() -> None:
         build("mmoe", C0, gate_dropout=1.0)
     with pytest.raises(ValueError, match="known: softmax, dselect_k"):
         build("mmoe", C0, gate="topk")
+    for option, found in (({"gate_k": 3}, "gate_k=3, gate_gamma=1"), ({"gate_gamma": 0.5}, "gate_k=2, gate_gamma=0.5")):
+        with pytest.raises(ValueError, match=f"need gate=dselect_k; found {found} with gate=softmax"):
+            build("mmoe", C0, **option)
     with pytest.raises(ValueError, match="gate_k must be at most the number of a gate's experts, 3, found 4"):
         build("mmoe", C0, gate="dselect_k", num_experts=3, gate_k=4)

@@ -86,9 +86,15 @@ def test_factors_depend_on_the_personal_fields_alone() -> None:
     assert len(factors_B1H.detach().round(decimals=4).unique(dim=0)) == len(batch.categorical[:, 2].unique()) > 1
 
 
-def test_the_personal_field_is_the_user_where_none_is_named() -> None:
-    model = build("poso", dataclasses.replace(C0, user="c3"))
-    assert [table.fields[0].name for table in model.personal.tables] == ["c3"]
+@pytest.mark.parametrize(("user_fields", "read"), [((), ["c3"]), (("c3", "n0", "c1"), ["c3", "c1"])])
+def test_where_no_personal_field_is_named_they_are_those_of_the_user(
+    user_fields: tuple[str, ...], read: list[str]
+) -> None:
+    schema = dataclasses.replace(
+        make_schema(LIKE, SHARE, cardinalities=(5, 5, 5, 5)), user="c3", user_fields=user_fields
+    )
+    model = build("poso", schema)
+    assert [table.fields[0].name for table in model.personal.tables] == read  # the categorical ones
 
 
 def test_what_it_requires() -> None:

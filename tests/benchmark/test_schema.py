@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import pytest
@@ -48,3 +49,21 @@ def test_a_schema_survives_json() -> None:
 def test_what_is_no_schema_is_refused(changes: dict[str, Sequence[str]], expected: str) -> None:
     with pytest.raises(ValueError, match=expected):
         make(**changes)  # type: ignore[arg-type]
+
+
+def test_user_fields_survive_json_and_records_without_them_are_of_the_same_schema() -> None:
+    plain = make()
+    schema = dataclasses.replace(plain, user_fields=("user", "price"))
+    assert Schema.from_json(schema.to_json()).user_fields == ("user", "price")
+    assert "user_fields" not in plain.to_json()  # as in records from before there were any
+    assert plain == schema
+    assert hash(plain) == hash(schema)
+
+
+def test_wrong_user_fields_are_refused() -> None:
+    for fields, message in (
+        (("user", "age"), "user_fields: 'age' is not a field of this schema"),
+        (("price",), "user_fields: expected the user field 'user' too, found price"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            dataclasses.replace(make(), user_fields=fields)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 
 import pytest
@@ -55,14 +56,39 @@ def test_a_contract_has_one_line_whatever_its_settings(cases: list[Case]) -> Non
     ]
     outcomes = list(checking.check("weighting", "equal"))
     line = equal.Equal.__init__.__code__.co_firstlineno + 1
+    _, start = inspect.getsourcelines(equal.Equal)
     assert [str(outcome) for outcome in outcomes] == [
-        "broken   outputs are finite: on a funnel, expected one; found 2. Return one.",
+        f"broken   outputs are finite: on a funnel, in equal.py, line {start} (Equal), expected one; found 2. Return one.",
         "holds    its state is whole",
         "skipped  labels vary: its files are not here",
         f"broken   its loss falls: TypeError in equal.py, line {line}: object of type 'NoneType' has no len()",
         "broken   it composes: KeyError: 'click'",
     ]
     assert checking.tally(outcomes) == "1 hold, 3 broken, 1 skipped"
+
+
+def test_a_fault_has_the_line_of_the_method_that_its_contract_is_about(cases: list[Case]) -> None:
+    forward = equal.Equal.forward.__code__.co_firstlineno
+    for at, place in (
+        (("forward",), f"line {forward} (forward)"),
+        (("weights", "forward"), f"line {forward} (forward)"),  # it has none of the first name
+        (("param_groups", "__init__"), f"line {equal.Equal.__init__.__code__.co_firstlineno} (__init__)"),  # its base's
+    ):
+        cases[:] = [Case("its loss falls", "", breaks, at)]
+        (outcome,) = checking.check("weighting", "equal")
+        assert outcome.reason == f"in equal.py, {place}, expected one; found 2. Return one."
+
+
+def test_what_means_little_without_a_broken_contract_is_not_tried(
+    cases: list[Case], capsys: pytest.CaptureFixture[str]
+) -> None:
+    cases += [Case("it is whole", "", holds, decides=True), Case("outputs are finite", "", breaks, decides=True)]
+    cases += [Case("its loss falls", setting, breaks) for setting in ("one task", "a funnel")]
+    with pytest.raises(SystemExit):
+        main(["check", "weighting", "equal"])
+    _, broken_line, told = capsys.readouterr().out.splitlines()
+    assert broken_line.startswith("broken   outputs are finite: ")
+    assert told == "weighting equal: 1 hold, 1 broken, 1 not tried until the broken one holds"
 
 
 def test_the_verb_exits_with_1_if_a_contract_is_broken(cases: list[Case], capsys: pytest.CaptureFixture[str]) -> None:

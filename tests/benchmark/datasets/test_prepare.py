@@ -158,6 +158,13 @@ def test_the_fingerprint_sees_every_change(change: str) -> None:
     assert other.fingerprint() != table().fingerprint()
 
 
+def test_the_schema_knows_the_users_fields_with_those_made_of_their_columns() -> None:
+    assert made().schema.user_fields == ("user", "size")
+    binned = made(lambda: table(user_fields=("user", "price"), item_fields=("item",)))
+    assert binned.schema.user_fields == ("user", "price_bin", "price")
+    assert made(lambda: table(user_fields=("user",))).schema.user_fields == ("user",)
+
+
 def test_the_catalogue_has_everybody_as_last_known() -> None:
     data = made()
     assert data.catalogue is not None

@@ -50,7 +50,10 @@ def test_what_ran_and_how_it_went() -> None:
     seconds = made.cost["train_seconds"]
     epochs = len(made.epochs)
     assert fact(lines, "training").startswith(f"{epochs} epochs with {epochs} validations, {seconds:.0f} s, ")
-    assert fact(lines, "size") == "118,900 parameters, 112,000 of them shared by tasks, at most 400 MB of memory"
+    assert fact(lines, "size") == (
+        "118,900 parameters, 112,000 of them shared by tasks; 59,450 outside embeddings and 59,450 in them; 59,450 "
+        "multiply-adds a row; at most 400 MB of memory"
+    )
     assert "torch 2.13.0" in fact(lines, "environment")
     assert fact(lines, "started") == "2026-11-20T10:02:00+00:00"
     assert f"command       {made.environment['command']}" in lines  # whole, to be copied

@@ -22,6 +22,38 @@ def texts(table: TextTable) -> dict[str, dict[str, str]]:
     }
 
 
+SIZES = ["parameters outside embeddings", "embedding parameters", "multiply-adds a row"]
+
+
+def sized(**costs: int | None) -> dict[str, TextTable]:
+    """The tables of a report whose runs of mmoe/equal have these sizes."""
+    runs = [record("videos", method, seed) for method in CROSSED[:2] for seed in range(3)]
+    for run in runs:
+        if run.method == "mmoe/equal":
+            run.cost |= costs
+    return {table.key: table for _, _, table in report(runs).document.tables()}
+
+
+def test_both_kinds_of_parameters_and_the_multiply_adds_are_beside_each_other() -> None:
+    tables = sized(parameters=130_000, embedding_parameters=30_000, multiply_adds=98_700)
+    for table in (tables["overview"], tables["cost"]):
+        titles = [column.title for column in table.columns]
+        start = titles.index(SIZES[0])
+        assert titles[start : start + 3] == SIZES
+        (row,) = (row for row in table.rows if row.cells[0].text == "mmoe/equal")
+        assert [cell.text for cell in row.cells[start : start + 3]] == ["100 k", "30 k", "98.7 k"]
+        assert [cell.value for cell in row.cells[start : start + 3]] == [100_000, 30_000, 98_700]
+
+
+def test_sizes_that_no_record_has_have_no_column() -> None:
+    runs = [record("videos", method, seed) for method in CROSSED[:2] for seed in range(3)]
+    for run in runs:
+        del run.cost["multiply_adds"]  # as in older records
+    for key, table in {table.key: table for _, _, table in report(runs).document.tables()}.items():
+        if key in ("overview", "cost"):
+            assert [column.title for column in table.columns if column.title in SIZES] == SIZES[:2]
+
+
 def test_a_weighting_of_gradients_is_equal_where_nothing_is_shared_and_one_of_losses_is_missing() -> None:
     table = grid(*CROSSED)
     assert texts(table)["single_task"] == {"equal": "baseline", "pcgrad": "= equal", "uncertainty": "not run"}

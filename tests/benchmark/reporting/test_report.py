@@ -74,7 +74,10 @@ def test_summary_agrees_with_scipy_on_the_long_table(made: Report) -> None:
     assert (row["difference_low"], row["difference_high"]) == pytest.approx(
         (mean - other - between, mean - other + between)
     )
-    assert row["parameters"] == METHODS["mmoe/equal"][1]
+    parameters = METHODS["mmoe/equal"][1]
+    assert row["parameters"] == parameters
+    assert row["parameters_outside_embeddings"] + row["embedding_parameters"] == parameters
+    assert (row["embedding_parameters"], row["multiply_adds"]) == (parameters // 2, parameters // 2)
     assert row["train_seconds"] == 20.0
 
 
@@ -356,7 +359,7 @@ def test_no_number_is_cut_off_on_a_terminal(made: Report, width: int) -> None:
     found = results.headline(results.group.tasks[0], method)
     assert found.mean is not None and found.difference is not None
     assert signed_interval(found.difference, 4) in text and with_interval(found.mean, 4) in text
-    assert ("119 k" in text) == (width >= 100)  # columns are left out from the right
+    assert ("59.5 k" in text) == (width >= 100)  # columns are left out from the right
 
 
 @pytest.mark.parametrize("width", [60, 70])
@@ -398,7 +401,7 @@ def test_a_long_name_of_a_task_cuts_off_no_number_on_a_terminal() -> None:
     console = Console(width=100, file=io.StringIO(), record=True)
     report(runs).print(console)
     overview = console.export_text().partition("All methods ─")[2].partition("Task by task ─")[0]
-    assert "parameters" not in overview or "119 k" in overview
+    assert "parameters" not in overview or "59.5 k" in overview
     assert "0.73" in overview and "1.4" in overview
 
 

@@ -17,7 +17,7 @@ from benchmark.contracts.toys import BUY, CART, CLICK, LIKE, SHARE, build, make_
 from benchmark.embeddings import embedding_parameters
 from benchmark.runs import matching
 from benchmark.runs.jobs import compose_all
-from benchmark.runs.matching import TOLERANCE, Widths, matched, scaled_to, size, told, widths_of
+from benchmark.runs.matching import NARROWEST, TOLERANCE, Widths, matched, scaled_to, size, told, widths_of
 from benchmark.runs.search import searches_of
 from benchmark.runs.space import parse_space
 from benchmark.schema import Schema
@@ -89,20 +89,31 @@ def test_a_size_that_is_near_keeps_the_widths() -> None:
 @pytest.mark.parametrize("name", ["ple", "shared_bottom", "esmm"])
 def test_of_small_sizes_the_nearest_is_at_most_half_a_width_away(name: str) -> None:
     parameters = {
-        "ple": {"level_dims": (3, 3, 3)},
-        "shared_bottom": {"bottom_dims": (6, 6)},
-        "esmm": {"tower_dims": (5, 5, 5)},
+        "ple": {"level_dims": (12, 12, 12)},
+        "shared_bottom": {"bottom_dims": (24, 24)},
+        "esmm": {"tower_dims": (20, 20, 20)},
     }
     config = config_of(name, **parameters[name])
-    lowest = size(dataclasses.replace(config, **ones(widths_of(config))), FUNNEL)
+    lowest = size(dataclasses.replace(config, **narrowest(widths_of(config))), FUNNEL)
     for target in range(lowest, 4 * lowest, lowest // 2):
         found, parameters_ = scaled_to(config, FUNNEL, target)
         steps = [size(dataclasses.replace(found, **wider), FUNNEL) - parameters_ for wider in by_one(widths_of(found))]
         assert abs(parameters_ - target) <= max(TOLERANCE * target, max(steps) / 2)
 
 
-def ones(widths: Widths) -> Any:
-    return {key: 1 if isinstance(value, int) else (1,) * len(value) for key, value in widths.items()}
+def narrowest(widths: Widths) -> Any:
+    return {key: NARROWEST if isinstance(value, int) else (NARROWEST,) * len(value) for key, value in widths.items()}
+
+
+def test_no_layer_becomes_narrower_than_eight_units_or_than_it_was() -> None:
+    for name, parameters, expected in (
+        ("shared_bottom", {"bottom_dims": (400, 20), "tower_dims": (10,)}, (8,)),
+        ("shared_bottom", {"bottom_dims": (400, 20), "tower_dims": (5,)}, (5,)),
+    ):
+        config = config_of(name, **parameters)
+        found, _ = scaled_to(config, FUNNEL, size(config, FUNNEL) // 4)
+        assert found.tower_dims == expected
+        assert found.bottom_dims[1] == 8 < found.bottom_dims[0] < 400
 
 
 def by_one(widths: Widths) -> list[Any]:
@@ -123,8 +134,9 @@ def test_widths_that_the_class_wants_equal_stay_so(monkeypatch: pytest.MonkeyPat
         return real(config, schema)
 
     monkeypatch.setattr(matching, "size", only_equal)
-    config = config_of("esmm", tower_dims=(5, 5))
-    for target in (300, 400, 500):
+    config = config_of("esmm", tower_dims=(20, 20))
+    lowest = size(dataclasses.replace(config, **narrowest(widths_of(config))), FUNNEL)
+    for target in (lowest + 100, lowest + 200, lowest + 300):
         assert len(set(scaled_to(config, FUNNEL, target)[0].tower_dims)) == 1
 
 
@@ -149,12 +161,12 @@ def test_widths_that_a_number_must_divide_stay_multiples(monkeypatch: pytest.Mon
 
 def test_what_is_out_of_reach_is_refused_with_the_range() -> None:
     config = config_of("shared_bottom", embedding_dim=8)
-    # widths of 1: 32 + 1, 1 + 1, two towers of 1 + 1 and two outputs of 1 + 1
+    # widths of 8: 8 x (32 + 1), 8 x (8 + 1), two towers of 8 x (8 + 1) and two outputs of 8 + 1
     with pytest.raises(
-        ValueError, match=r"shared_bottom can have from 43 to 606,167,042 parameters outside .* by bottom_dims, tower_"
+        ValueError, match=r"shared_bottom can have from 498 to 606,167,042 parameters outside .* by bottom_dims, tower_"
     ):
-        scaled_to(config, C0, 30)
-    assert scaled_to(config, C0, 42)[1] == 43
+        scaled_to(config, C0, 300)
+    assert scaled_to(config, C0, 490)[1] == 498
     with pytest.raises(ValueError, match="the target is 100,000,000,000,000"):
         scaled_to(config, C0, 10**14)
 
@@ -206,6 +218,7 @@ def test_an_architecture_that_does_not_suit_the_data_has_no_size_there() -> None
     [
         (0, "match_parameters must be at least 1, found 0"),
         ("mmo", "match_parameters: expected a number of parameters or an architecture's name; unknown .* mean mmoe?"),
+        (1e5, "match_parameters: expected a whole number, found 100000.0; write 100000"),
     ],
 )
 def test_what_is_neither_a_size_nor_a_name_is_refused(value: Any, message: str) -> None:

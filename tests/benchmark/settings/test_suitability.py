@@ -1,0 +1,62 @@
+"""An architecture that needs what a data set lacks says so, and names the data sets that have it."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmark.runs.runner import check
+from benchmark.settings.config import RunConfig
+from benchmark.settings.registry import architectures, configure, datasets
+from benchmark.settings.suitability import refusal, suitable
+
+OF_FUNNELS = ("chorus_cvr", "dcmt", "escm2", "esmm", "funnel_softmax", "resflow")
+WITH_USERS = ["kuairand", "movielens_100k", "shop"]
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in datasets.names():
+        monkeypatch.setattr(datasets.get(name), "build", lambda self: pytest.fail("data was read"))
+
+
+@pytest.mark.parametrize("name", OF_FUNNELS)
+def test_a_funnel_is_in_shop(name: str) -> None:
+    assert suitable(name) == ["shop"]
+
+
+def test_users_are_in_three_data_sets_and_most_architectures_suit_all() -> None:
+    assert suitable("pepnet") == suitable("poso") == WITH_USERS
+    assert suitable("mmoe") == datasets.names()
+    needing = {name for name in architectures.names() if suitable(name) != datasets.names()}
+    assert needing == {*OF_FUNNELS, "aitm", "pepnet", "poso"}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "architecture", "told"),
+    [
+        ("census_income", "esmm", "needs a funnel: a task that is given another; data sets that suit it: shop"),
+        (
+            "synthetic",
+            "poso",
+            "needs a user field, which its gates read; data sets that suit it: kuairand, movielens_100k, shop",
+        ),
+    ],
+)
+def test_the_error_before_any_run_names_them(dataset: str, architecture: str, told: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        check(RunConfig(dataset=dataset, architecture=architecture))  # type: ignore[arg-type]
+    line = f"architecture {architecture} does not suit dataset {dataset}: {told}"
+    assert str(caught.value) == f"{line} (mtlbench list architectures --for {dataset})"
+
+
+def test_a_data_set_that_lost_its_funnel_is_named_with_what_brings_it_back() -> None:
+    without = configure("dataset", "shop", tasks=("click", "duration"))
+    with pytest.raises(ValueError, match="; data sets that suit it: shop with its default parameters "):
+        check(RunConfig(dataset=without, architecture="dcmt"))  # type: ignore[arg-type]
+
+
+def test_an_architecture_for_no_data_set_says_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(architectures.get("mmoe"), "requires", classmethod(lambda cls, schema: "needs a pony"))
+    assert refusal("mmoe", "shop", "needs a pony") == (
+        "mmoe does not suit dataset shop: needs a pony; data sets that suit it: none"
+    )
