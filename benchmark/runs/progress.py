@@ -120,7 +120,8 @@ def sweep_progress() -> Iterator[Callable[[Sequence[Path]], None]]:
 def line_of(record: Record) -> str:
     """The line of a finished run: its place in the sweep, how it went, and the time left."""
     trial = record.config.get("tuning", {}).get("trial") if record.purpose == TRIAL else None
-    which = f"seed {record.seed}" if trial is None else f"trial {trial}"
+    search = f"search {record.search_seed} " if record.search_seed else ""  # as `benchmark.runs.tuning` names searches
+    which = f"seed {record.seed}" if trial is None else f"{search}trial {trial}"
     what = f"{record.dataset.get('name', record.config['dataset']['name'])} {record.method} {which}"
     if record.purpose == TUNED:
         what += " (tuned)"

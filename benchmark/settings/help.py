@@ -82,8 +82,13 @@ def register_help() -> None:
 def _keys(config: type, prefix: str) -> list[str]:
     meanings = argument_meanings(config.__doc__)
     rows = [
-        (f"{prefix}{field.name}={value_text(field.default)}", meanings.get(field.name, ""))
+        (
+            f"{prefix}{field.name}={value_text(field.default_factory() if is_list else field.default)}",
+            meanings[field.name],
+        )
         for field in dataclasses.fields(config)
-        if field.name not in REGISTRIES and field.default is not dataclasses.MISSING
+        # a run or a search writes what has another default_factory
+        if (is_list := field.default_factory is list) or field.default is not dataclasses.MISSING
+        if field.name not in REGISTRIES
     ]
     return aligned(rows, indent=2)

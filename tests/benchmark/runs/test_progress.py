@@ -35,6 +35,15 @@ def test_a_run_on_its_own_has_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
     assert line_of(make_record()) == "shop mmoe/equal seed 0: click AUC 0.7500 | epoch 2 of 3, 5 s"
 
 
+def test_a_trial_is_named_with_its_search() -> None:
+    record = make_record()
+    record.purpose = "trial"
+    record.config |= {"tuning": {"trial": 3}, "trainer": {"monitor": "mean"}}
+    assert line_of(record).startswith("shop mmoe/equal trial 3: ")
+    record.config["search_seed"] = 2
+    assert line_of(record).startswith("shop mmoe/equal search 2 trial 3: ")
+
+
 def test_a_run_of_a_sweep_has_its_place_and_the_time_left(tmp_path: Path) -> None:
     records = [make_record(seed) for seed in (0, 1)]
     with sweep_progress() as follow:
