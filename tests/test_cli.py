@@ -56,6 +56,7 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str
             1,
             "unknown group 'achitectures'; did you mean architectures? known: architectures,",
         ),
+        (["list", "pcgrad"], 1, "unknown group 'pcgrad'; its group goes before it: mtlbench list weightings pcgrad"),
         (["list", "architectures", "mmoee"], 1, "unknown architecture 'mmoee'; did you mean mmoe? known: "),
         (["list", "--for", "shopp"], 1, "unknown dataset 'shopp'; did you mean shop? known: "),
         (["recommend"], 2, "Missing argument 'RECORD'; see mtlbench recommend --help"),
