@@ -14,7 +14,7 @@ from benchmark.reporting.figures.canvas import Mark
 from benchmark.reporting.figures.paper import paper_figure
 from benchmark.reporting.figures.styles import LIGHT
 from benchmark.statistics import Verdict
-from tests.benchmark.reporting.fabricate import METHODS, log_conflicts, record, records, study, trees
+from tests.benchmark.reporting.fabricate import METHODS, log_conflicts, record, records, searches, study, trees
 
 
 @pytest.fixture(scope="module")
@@ -110,13 +110,12 @@ def test_what_cannot_be_drawn_is_an_error(tmp_path: Path, options: dict[str, str
 
 
 def test_default_and_tuned_runs_of_one_data_set_are_two_parts_to_choose_from(tmp_path: Path) -> None:
-    default, tuned = records(("shop",), 1), records(("shop",), 1)
-    for run in tuned:
-        run.id, run.purpose = run.id[::-1], "tuned"
+    methods = ("single_task/equal", "mmoe/equal")
+    tuned = [run for method in methods for run in searches("shop", method)]
     with pytest.raises(
         ValueError, match=r"expected one of shop \(tuned\), shop, or choose a purpose: tuned or default$"
     ):
-        report([*default, *tuned]).figure("forest", tmp_path / "f.pdf")
+        report([*records(("shop",), 3), *tuned]).figure("forest", tmp_path / "f.pdf")
 
 
 def test_a_figure_that_the_records_do_not_allow_says_what_it_needs(tmp_path: Path) -> None:
