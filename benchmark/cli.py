@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 import click
 
 import benchmark
-from benchmark.console import allow_any_console
+from benchmark.console import allow_any_console, echo
 from benchmark.options import MarginOption, Verbs, margins_of, only_with
 from benchmark.records.record import BASELINE, GAIN, RESULTS_DIR, Purpose, SelectionName
 
@@ -28,7 +28,7 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
 @click.version_option(benchmark.__version__, prog_name="mtlbench")
 @click.pass_context
 def mtlbench(context: click.Context) -> None:
-    """A head-to-head benchmark of multi-task recommenders: same data, same seeds, AUC beside MSE.
+    """Train multi-task recommenders on the same data with the same seeds, and say which is best, and how sure that is.
 
     \b
       mtlbench run dataset=shop architecture=mmoe,shared_bottom seed='range(0,5)'
@@ -39,7 +39,7 @@ def mtlbench(context: click.Context) -> None:
       mtlbench recommend RECORD --user 42
     """  # noqa: D301  click looks for the character \b
     if context.invoked_subcommand is None:
-        click.echo(context.get_help())
+        echo(context.get_help())
 
 
 @mtlbench.command(
@@ -56,7 +56,11 @@ def run(overrides: tuple[str, ...]) -> None:
 
 _results = click.argument("results", default=RESULTS_DIR, type=click.Path())
 _baseline = click.option(
-    "--baseline", default=BASELINE, show_default=True, help="The method all others are compared to."
+    "--baseline",
+    default=BASELINE,
+    show_default=True,
+    metavar="METHOD",
+    help="The method that all others are compared with: architecture/weighting, as the report names it.",
 )
 _margin = click.option(
     "--margin",
@@ -111,10 +115,12 @@ _margin = click.option(
 @click.option(
     "--parquet",
     type=click.Path(dir_okay=False),
-    help="Write every value of every run as Parquet; with --leaderboard, one error per run, in the layout of bencheval.",
+    help="Write every value of every run as Parquet; with --leaderboard, one error per run, as the package bencheval reads it.",
 )
 @click.option(
-    "--figure", metavar="NAME", help="Write one figure for a paper to --out, such as forest, front or curves."
+    "--figure",
+    metavar="NAME",
+    help="Write one figure for a paper to --out: forest, front, scalarization, cost, curves, weights, conflicts or ranks.",
 )
 @click.option("--out", type=click.Path(dir_okay=False), help="With --figure: the file to write; .pdf, .svg or .png.")
 @click.option("--dataset", metavar="NAME", help="With --figure: the data set to draw. Needed if there are several.")
@@ -143,9 +149,9 @@ def report(
     width: Literal["page", "column"] | None,
     **options: Any,
 ) -> None:
-    """Compare the records under one or several folders.
+    """Compare the methods whose records are in one or several folders.
 
-    FOLDER defaults to results/runs.
+    FOLDER defaults to results/runs. The report begins with the answer: is any method better than the baseline?
     """
     from benchmark.reporting import Paper
     from benchmark.reporting import report as make
@@ -165,10 +171,10 @@ def report(
         made.print()
     else:
         drawn = made.figure(figure, out, dataset=dataset, width=width or "page", names=printed)
-        click.echo("\n".join([f"{drawn.title}.", drawn.caption, *(f"written: {path}" for path in (*made.files, out))]))
+        echo("\n".join([f"{drawn.title}.", drawn.caption, *(f"written: {path}" for path in (*made.files, out))]))
     place = chosen.report(lambda: made) if chosen is not None else None
     if place is not None:
-        click.echo(f"tracked: {place}")
+        echo(f"tracked: {place}")
 
 
 def _tracker(words: Sequence[str]) -> Tracker:
@@ -197,7 +203,7 @@ _selection = click.option(
 @click.option(
     "--fail-if-worse",
     is_flag=True,
-    help="Exit with 1 if FIRST is worse anywhere, or might be: a verdict or a test is missing, or a run if FIRST is a folder.",
+    help="Exit with 1 if FIRST is worse anywhere, or if a missing verdict, test or run (of a folder) leaves that open.",
 )
 @click.option("--delong", is_flag=True, help="Add DeLong's test of the checkpoints of both methods, seed by seed.")
 @_selection
@@ -211,13 +217,14 @@ def compare(
     delong: bool,
     selection: SelectionName,
 ) -> None:
-    """Compare one method with another, the answer first.
+    """Say whether one method is better than another.
 
-    FIRST and SECOND are two methods with records under RESULTS (default: results/runs). Or they are two folders of
-    records, such as the results after and before a change; then every method that is in both is compared.
+    FIRST and SECOND are two methods with records under RESULTS (default: results/runs), such as mmoe/equal and
+    single_task/equal. Or they are two folders of records, such as the results after and before a change; then every
+    method that is in both is compared.
 
     --delong needs runs with save_checkpoint=true. For each pair of checkpoints, it tests whether their AUCs differ by
-    more than the choice of test rows explains. It says nothing about the methods.
+    more than the choice of test rows explains. That is a statement about these weights, not about the methods.
     """
     from benchmark.analysis.compare import are_folders
     from benchmark.analysis.compare import compare as judge
@@ -248,7 +255,7 @@ def compare(
     cls=MarginOption,
     multiple=True,
     metavar="METRIC=VALUE",
-    help="The difference to find; 1% means one percent of the baseline's mean. May be repeated.",
+    help="The difference that the comparison should find; 1% means one percent of the baseline's mean. May be repeated.",
 )
 @_selection
 def power(
@@ -272,7 +279,7 @@ def power(
 @mtlbench.command()
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 def reference(overrides: tuple[str, ...]) -> None:
-    """Train the references of a data set: a constant predictor, and boosted trees.
+    """Train what methods should beat: a constant predictor, and boosted trees.
 
     \b
       mtlbench reference dataset=census_income
@@ -309,7 +316,7 @@ def list_(*, group: str | None, name: str | None, names: bool, suits: str | None
     """
     from benchmark.settings.listing import listing
 
-    click.echo(listing(group, name, suits=suits, names=names))
+    echo(listing(group, name, suits=suits, names=names))
 
 
 @mtlbench.command()
@@ -323,7 +330,7 @@ def new(group: str, name: str, *, into: str | None) -> None:
     """
     from benchmark.scaffold import make_package
 
-    click.echo(make_package(group, name, into))
+    echo(make_package(group, name, into))
 
 
 @mtlbench.command()
@@ -346,9 +353,9 @@ def check(target: str, name: str | None) -> None:
         outcomes = []
         for outcome in checking.check(group, entry):
             if outcome.status != "not tried":
-                click.echo(outcome)
+                echo(outcome)
             outcomes.append(outcome)
-        click.echo(f"{group} {entry}: {checking.tally(outcomes)}")
+        echo(f"{group} {entry}: {checking.tally(outcomes)}")
         is_broken = is_broken or any(outcome.status == "broken" for outcome in outcomes)
     if is_broken:
         sys.exit(1)
@@ -368,9 +375,7 @@ def pack(results: str, *, unpack: bool) -> None:
     from benchmark.text import counted
 
     for path, number in (packing.unpack if unpack else packing.pack)(results).items():
-        click.echo(
-            f"unpacked: {counted(number, 'record')} of {path}" if unpack else f"{path}: {counted(number, 'record')}"
-        )
+        echo(f"unpacked: {counted(number, 'record')} of {path}" if unpack else f"{path}: {counted(number, 'record')}")
 
 
 @mtlbench.command()
@@ -391,7 +396,7 @@ def show(place: str, id: str | None, *, as_json: bool) -> None:
     from benchmark.reporting.one_record import in_words
 
     found = find(place, id)
-    click.echo(json.dumps(found, indent=1) if as_json else in_words(found, place))
+    echo(json.dumps(found, indent=1) if as_json else in_words(found, place))
 
 
 @mtlbench.command()
@@ -439,7 +444,7 @@ def _usage(error: click.ClickException) -> str:
 def _leave(text: str, status: int, error: BaseException) -> None:
     if os.environ.get("MTLBENCH_TRACEBACK") == "1":
         raise error
-    click.echo(f"mtlbench: {text}", err=True)
+    echo(f"mtlbench: {text}", file=sys.stderr)
     sys.exit(status)
 
 

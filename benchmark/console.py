@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import codecs
 import io
+import re
 import sys
 import unicodedata
+from typing import TextIO
 
 STAND_INS = {
     "⟨": "<", "⟩": ">", "‖": "||",
     "−": "-", "–": "-", "—": "-", "─": "-", "┼": "+", "│": "|", "±": "+/-", "×": "x", "·": "*", "…": "...", "≈": "~",
     "≤": "<=", "≥": ">=", "→": "->", "↑": "^", "↓": "v", "Δ": "d", "●": "o", "†": "+", "‡": "++", "“": '"', "”": '"',
-    "‘": "'", "’": "'", "█": "#", "ß": "ss",
+    "‘": "'", "’": "'", "█": "#", "ß": "ss", "ø": "o",
+    "∑": "sum", "∏": "prod", "√": "sqrt", "∇": "grad ", "∂": "d", "⊤": "T", "⊙": ".*", "∈": "in", "∝": "~", "∼": "~",
+    "←": "<-", "≠": "!=", "\u0305": "_bar",
 }  # fmt: skip
-"""Replacements for the characters that reports and messages use."""
+"""Replacements for the characters that reports, messages and equations use."""
+_GREEK = re.compile(r"GREEK (CAPITAL|SMALL) LETTER (?:FINAL )?(\w+)")
 
 
 def allow_any_console() -> None:
@@ -24,6 +29,11 @@ def allow_any_console() -> None:
             stream.reconfigure(errors="mtlbench")
 
 
+def echo(text: object, file: TextIO | None = None) -> None:
+    """Prints a text to stdout or to this file. `click.echo` does not do: on an ASCII console it writes UTF-8."""
+    print(text, file=file or sys.stdout, flush=True)
+
+
 def _stand_in(error: UnicodeError) -> tuple[str | bytes, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
@@ -32,6 +42,13 @@ def _stand_in(error: UnicodeError) -> tuple[str | bytes, int]:
 
 
 def _plain(sign: str) -> str:
-    """The sign's stand-in, the letter without its accent, or a question mark."""
-    decomposed = unicodedata.normalize("NFKD", sign).encode("ascii", "ignore").decode()
-    return STAND_INS.get(sign) or decomposed or "?"
+    """The sign's stand-in, a Greek letter's name, the letter without its accent, or a question mark."""
+    if sign in STAND_INS:
+        return STAND_INS[sign]
+    decomposed = unicodedata.normalize("NFKD", sign)
+    greek = _GREEK.fullmatch(unicodedata.name(decomposed[0], ""))
+    if greek:
+        name = greek[2].lower().replace("lamda", "lambda")  # as Unicode spells it
+        return name.capitalize() if greek[1] == "CAPITAL" else name
+    plain = decomposed.encode("ascii", "ignore").decode() or "?"
+    return f"^{plain}" if unicodedata.decomposition(sign).startswith("<super>") else plain

@@ -85,7 +85,8 @@ def parse_json(text: bytes, place: str | Path, kind: str) -> Any:
     try:
         return json.loads(text.decode())
     except ValueError as error:
-        raise ValueError(f"{place} is not {kind}: {error}") from error
+        what = f"it is not JSON ({error})" if text.strip() else "it is empty"
+        raise ValueError(f"{place} is not {kind}: {what}") from error
 
 
 def known_keys(

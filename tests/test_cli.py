@@ -18,7 +18,7 @@ from benchmark import load_records
 from benchmark.analysis.compare import compare
 from benchmark.analysis.power import power
 from benchmark.cli import main, mtlbench
-from benchmark.records.record import Purpose, SelectionName
+from benchmark.records.record import Purpose, SelectionName, no_records
 from benchmark.reference.lines import make_references
 from benchmark.reporting import report
 from benchmark.settings.help import EXAMPLES, help_text
@@ -56,6 +56,7 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str
             1,
             "unknown group 'achitectures'; did you mean architectures? known: architectures,",
         ),
+        (["list", "pcgrad"], 1, "unknown group 'pcgrad'; its group goes before it: mtlbench list weightings pcgrad"),
         (["list", "architectures", "mmoee"], 1, "unknown architecture 'mmoee'; did you mean mmoe? known: "),
         (["list", "--for", "shopp"], 1, "unknown dataset 'shopp'; did you mean shop? known: "),
         (["recommend"], 2, "Missing argument 'RECORD'; see mtlbench recommend --help"),
@@ -78,6 +79,45 @@ def test_a_mistake_is_one_line(
     found_status, found = fails(capsys, *arguments)
     assert found_status == status
     assert found.startswith(line)
+
+
+VERBS_OF_RECORDS = {
+    "show": ["show", "{place}"],
+    "show an id": ["show", "{place}", "a1b2"],
+    "report": ["report", "{place}"],
+    "compare": ["compare", "mmoe/equal", "single_task/equal", "{place}"],
+    "power": ["power", "{place}"],
+    "recommend": ["recommend", "{place}", "--user", "1"],
+    "pack": ["pack", "{place}"],
+}
+
+
+@pytest.mark.parametrize("verb", VERBS_OF_RECORDS)
+def test_a_place_without_records_is_called_what_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    def line(place: Path) -> str:
+        status, found = fails(capsys, *(word.format(place=place) for word in VERBS_OF_RECORDS[verb]))
+        assert status == 1
+        return found
+
+    empty, missing = tmp_path / "empty", tmp_path / "missing"
+    empty.mkdir()
+    assert line(empty) == no_records(empty)
+    assert line(missing).startswith(
+        f"no record at {missing}"
+        if verb in ("show", "recommend")
+        else f"no folder of records at {missing}; `mtlbench run"
+    )
+    if verb == "pack":
+        return
+    (tmp_path / "empty.json").touch()
+    (tmp_path / "other.json").write_text("{}")
+    if verb != "show an id":
+        assert line(tmp_path / "empty.json") == f"{tmp_path / 'empty.json'} is not a record: it is empty"
+        assert line(tmp_path / "other.json").startswith(
+            f"{tmp_path / 'other.json'} is not a record: it has no format, id"
+        )
 
 
 def test_the_traceback_is_there_for_who_wants_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,8 @@ from benchmark.runs.runner import check
 from benchmark.scaffold import make_package
 from benchmark.settings.composition import CONFIG_MODULE, compose_run, prepare
 from benchmark.settings.help import experiments
+from tests.benchmark.reporting import fabricate
+from tests.command import mtlbench as mtlbench_command
 from tests.pages import RUN, blocks, commands, is_run, jobs_of, parse_verb, words_of
 
 ROOT = Path(__file__).parents[1]
@@ -136,6 +138,30 @@ def test_python_examples_of_how_tos_run(page: str, tmp_path: Path) -> None:
         [sys.executable, "example.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_how_to_of_a_papers_table_writes_what_it_says(tmp_path: Path) -> None:
+    """Its reports of a tuned sweep, with the names that it prints."""
+    page = PAGES["docs/pages/howto/paper_table.md"]
+    for method in ("single_task/equal", "shared_bottom/equal", "mmoe/equal", "ple/equal"):
+        defaults = [fabricate.record("shop", method, seed) for seed in range(3)]
+        for made in (*defaults, *fabricate.searches("shop", method)):
+            made.write(tmp_path / "results" / "paper")
+    (names,) = blocks(page, "yaml")
+    (tmp_path / "names.yaml").write_text(names)
+    verbs = [
+        command
+        for command in commands(page)
+        if command.startswith(("mtlbench power", "mtlbench report", "mtlbench pack"))
+    ]
+    assert len(verbs) == 5
+    for command in verbs:
+        done = mtlbench_command(*shlex.split(command)[1:], cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert all(f"`\\input{{tables/{table}}}`" in page for table in ("paper", "overview"))
+    assert {"paper.tex", "overview.tex"} <= {path.name for path in (tmp_path / "tables").iterdir()}
+    assert "MMoE" in (tmp_path / "tables" / "paper.tex").read_text()
+    assert (tmp_path / "forest.pdf").read_bytes().startswith(b"%PDF")
 
 
 def hook(name: str) -> ModuleType:

@@ -26,7 +26,7 @@ from benchmark.analysis.results import label
 from benchmark.analysis.study import Group, Run, Study, short_name, tuned_name
 from benchmark.analysis.values import Values, values_on_test
 from benchmark.kinds import check_headlines
-from benchmark.records.record import GAIN, RESULTS_DIR, TUNED, Record, SelectionName, load_records
+from benchmark.records.record import GAIN, RESULTS_DIR, TUNED, Record, SelectionName, load_records, no_records
 from benchmark.statistics import (
     FIRM,
     Comparison,
@@ -403,7 +403,9 @@ def study_of(results: str | Path | Sequence[Record]) -> Study:
     """The records of a folder, or the given ones, grouped and named as in the report."""
     records = load_records(results) if isinstance(results, (str, Path)) else results
     if not records:
-        raise ValueError(f"no records under {results}")
+        raise ValueError(
+            no_records(results) if isinstance(results, (str, Path)) else "records: expected at least one, found none"
+        )
     return Study.of(records, apart=False)
 
 

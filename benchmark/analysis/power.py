@@ -24,7 +24,7 @@ from benchmark.kinds import check_headlines
 from benchmark.records.record import BASELINE, GAIN, RESULTS_DIR, Record, SelectionName
 from benchmark.statistics import Comparison, Margin
 from benchmark.statistics.intervals import FEWEST
-from benchmark.statistics.planning import POWER
+from benchmark.statistics.planning import MOST, POWER
 from benchmark.statistics.wording import two_digits
 from benchmark.text import ABSENT, number
 
@@ -163,8 +163,8 @@ def _answer(spreads: Spreads, task: str, name: str) -> str:
         return f"{spreads.dataset}, {task}: no method's difference from {spreads.baseline} varies between three seeds."
     needed = [c.seeds_needed() or math.inf for c in of]
     difference = f"{number(of[0].margin, two_digits(of[0].margin))} {name}"
-    if len(of) == 1:
-        many = f"{_seeds(needed[0])}"
+    if len(of) == 1 or math.isinf(min(needed)):
+        many = _seeds(min(needed))
     else:
         many = f"{_seeds(min(needed))} in the steadiest method, {_seeds(median_high(needed))} in the median one and "
         many += f"{_seeds(max(needed))} in the least steady"
@@ -172,7 +172,7 @@ def _answer(spreads: Spreads, task: str, name: str) -> str:
 
 
 def _seeds(number: float) -> str:
-    return "more seeds than help" if math.isinf(number) else f"{number:,.0f} seeds"
+    return f"more than {MOST:,} seeds" if math.isinf(number) else f"{number:,.0f} seeds"
 
 
 def _table(comparisons: Sequence[Comparison]) -> Table:

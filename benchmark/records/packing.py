@@ -11,9 +11,17 @@ from typing import Any
 
 from benchmark.files import parse_json, read_json, write_json
 from benchmark.records.packed import NAME, SUFFIX, line_of, lines, packed_at, packs, write
-from benchmark.records.record import KIND, REFERENCE, checked_record, is_reference, record_files
+from benchmark.records.record import (
+    KIND,
+    REFERENCE,
+    checked_record,
+    is_reference,
+    no_folder,
+    no_records,
+    record_files,
+)
 from benchmark.records.reference import checked_reference, reference_files
-from benchmark.text import listed
+from benchmark.text import counted, listed
 
 _HERE = Path()
 
@@ -50,7 +58,7 @@ def pack(folder: str | Path) -> dict[Path, int]:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise FileNotFoundError(f"no folder of records at {folder}")
+        raise FileNotFoundError(no_folder(folder))
     loose = _loose(folder)
     found = {}
     for path in sorted({path for path in packs(folder) if path.is_relative_to(folder)} | {r / NAME for r in loose}):
@@ -62,7 +70,7 @@ def pack(folder: str | Path) -> dict[Path, int]:
             _remove(files.read, path.parent)
         found[path] = len(kept | files.lines)
     if not found:
-        raise FileNotFoundError(f"no records under {folder}")
+        raise FileNotFoundError(no_records(folder))
     return found
 
 
@@ -106,25 +114,25 @@ def show(place: str | Path, id: str | None = None) -> Any:
 
     Raises:
         FileNotFoundError: if there is no such place.
-        ValueError: if no record or several records have the id.
+        ValueError: if no record or several records have the id, or there is no id and the place is a folder.
     """
     place = Path(place)
     if id is None:
         return _at(place)
     if not place.exists():
-        raise FileNotFoundError(f"no folder of records at {place}")
+        raise FileNotFoundError(no_folder(place))
     if place.is_file() and not place.name.endswith(SUFFIX):
         raise ValueError(f"expected a folder of records or a file {NAME} before the id, found {place}")
     known: dict[str, dict[Path, Any]] = defaultdict(dict)
     for path, value in _values(place):
         known[str(value.get("id"))][path] = value
+    if not known:
+        raise ValueError(no_records(place))
     chosen = [id] if id in known else sorted(one for one in known if id and one.startswith(id))
     if not chosen:
         near = difflib.get_close_matches(id, known, n=1, cutoff=0.4)
         meant = f"; did you mean {near[0]}?" if near else ";"
-        raise ValueError(
-            f"no record under {place} has the id {id!r}{meant} there are {listed(sorted(known)) or 'none'}"
-        )
+        raise ValueError(f"no record under {place} has the id {id!r}{meant} there are {listed(sorted(known))}")
     if len(chosen) > 1:
         raise ValueError(f"{id!r} begins the ids of several records: {listed(chosen)}; give more of one")
     of_id = known[chosen[0]]
@@ -143,9 +151,13 @@ def _at(path: Path) -> Any:
     for where, folder, value in packed_at(path):
         if folder / _place(value, where) == path:
             return value
-    if path.exists():
-        raise ValueError(f"{path} has many records: expected an id after it")
-    raise FileNotFoundError(f"no record at {path}")
+    if not path.exists():
+        raise FileNotFoundError(f"no record at {path}; expected the path of a record, or a folder and an id")
+    ids = sorted({str(value.get("id")) for _, value in _values(path)})
+    if not ids:
+        raise ValueError(no_records(path))
+    has = f"has {counted(len(ids), 'record')}: expected an id after it, or its first characters"
+    raise ValueError(f"{path} {has}; there {'is' if len(ids) == 1 else 'are'} {listed(ids)}")
 
 
 def _place(value: Any, where: str | Path) -> Path:

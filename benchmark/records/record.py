@@ -30,6 +30,8 @@ REQUIRED = ("format", "id", "status", "method", "purpose", "seed", "config")
 STATUSES = ("finished", "diverged", "failed")
 TRIAL = "trial"  # the purpose of runs that never read the test split
 TUNED = "tuned"  # the purpose of runs with the parameters that a search found
+MAKES_SOME = "`mtlbench run dataset=shop architecture=single_task,mmoe seed='range(0,5)'` makes some"
+"""What to say to someone without records."""
 DEBUG = ".debug"  # the folder of runs of `debug=true`: readers pass over what is hidden
 GAIN = "gain"
 """The default primary endpoint: the gain over all tasks."""
@@ -247,8 +249,22 @@ def records_by_path(folder: str | Path) -> dict[Path, Record]:
         if folder.is_dir():
             found |= {path: checked_record(read_json(path, KIND), path) for path in record_files(folder)}
         elif not found and not folder.is_file():
-            raise FileNotFoundError(f"no folder of records at {folder}")
+            raise FileNotFoundError(no_folder(folder))
         return dict(sorted(found.items()))
+
+
+def no_folder(folder: str | Path) -> str:
+    """The error for a folder that does not exist."""
+    return f"no folder of records at {folder}; {MAKES_SOME}"
+
+
+def no_records(folder: str | Path) -> str:
+    """The error for a folder without records. Runs of `debug=true` are not counted, so it says where they are."""
+    debug = Path(folder, DEBUG)
+    if next(record_files(debug), None) is not None:
+        only = f"only runs of debug=true, whose records are in {debug}"
+        return f"no records under {folder}, {only}; the same command without debug=true makes some"
+    return f"no records under {folder}; {MAKES_SOME}"
 
 
 def _packed(pack: Path) -> Iterator[Record]:

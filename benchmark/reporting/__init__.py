@@ -31,7 +31,17 @@ from benchmark.files import no_garbage_collection, written_whole
 from benchmark.kinds import check_headlines
 from benchmark.records.packed import SUFFIX as SUFFIX_OF_PACKED
 from benchmark.records.predictions import SUFFIX
-from benchmark.records.record import BASELINE, GAIN, RESULTS_DIR, TRIAL, Purpose, Record, SelectionName, load_records
+from benchmark.records.record import (
+    BASELINE,
+    GAIN,
+    RESULTS_DIR,
+    TRIAL,
+    Purpose,
+    Record,
+    SelectionName,
+    load_records,
+    no_records,
+)
 from benchmark.records.reference import ReferenceRecord, load_references
 from benchmark.reporting.chapters import document as chapters
 from benchmark.reporting.layout import Document, Sentences
@@ -287,16 +297,12 @@ def _places(records: Records) -> tuple[list[Path], Sequence[Record]]:
 
 def _load(places: Sequence[Path]) -> list[Record]:
     """The records of all places. A trial that is in several places counts once; `Study` removes other duplicates."""
-    hint = "; `mtlbench run dataset=shop architecture=single_task,mmoe seed='range(0,5)'` makes some"
     loaded: list[Record] = []
     trials: set[str] = set()
     for place in places:
-        try:
-            found = load_records(place)
-        except FileNotFoundError as error:
-            raise FileNotFoundError(f"{error}{hint}") from None
+        found = load_records(place)
         if not found:
-            raise ValueError(f"no records under {place}{hint}")
+            raise ValueError(no_records(place))
         loaded += [record for record in found if record.purpose != TRIAL or record.id not in trials]
         trials |= {record.id for record in found if record.purpose == TRIAL}
     return loaded

@@ -35,9 +35,9 @@ def answer(results: Results) -> list[str]:
     """The sentences for one data set; empty if nothing is compared."""
     family, front = results.primary, against_fixed(results)
     if family is None:
-        tasks = _tasks(results)
-        said = [f"No answer over all tasks: {results.no_gains}.", tasks] if tasks else []
-        return [*said, *([front] if front else [])]
+        compared = results.no_gains is not None and results.family is not None and results.family.comparisons
+        reason = f"No answer over all tasks: {results.no_gains}." if compared else ""
+        return [part for part in (reason, _tasks(results), front) if part]
     found = [c for c in family.comparisons if c.verdict is not None]
     if not found:
         return [front] if front else []

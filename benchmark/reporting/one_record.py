@@ -78,7 +78,8 @@ def _facts(record: Record) -> _Facts:
         yield "tuning", ", ".join(f"{key}={value}" for key, value in flatten(tuning).items() if key != "ids")
     if record.epochs:
         validations = counted(len(record.epochs), "validation")
-        yield "training", f"{record.epochs[-1]['epoch']:g} epochs with {validations}, {_time(cost)}"
+        epochs = record.epochs[-1]["epoch"]
+        yield "training", f"{epochs:g} epoch{'' if epochs == 1 else 's'} with {validations}, {_time(cost)}"
     if "parameters" in cost:
         memory = cost.get("peak_memory_bytes")
         peak = f"; at most {count(memory)}B of memory" if memory is not None else ""

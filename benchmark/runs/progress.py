@@ -1,4 +1,4 @@
-"""Progress: a bar for the current run on a terminal, and one line for each finished run of a sweep.
+"""Progress: a bar for the current run on a terminal, else a line now and then, and one line for each finished run of a sweep.
 
 A sweep lists the records it waits for in a file and names the file in an environment variable, which workers of any
 launcher inherit. So every worker can print "[7/12] ... 4 min left" by checking which records exist.
@@ -24,9 +24,11 @@ from benchmark.files import write_json
 from benchmark.kinds import kind_of_metrics
 from benchmark.metrics import headline_of
 from benchmark.records.record import TRIAL, TUNED, Record
+from benchmark.schema import Metrics
 from benchmark.text import duration
 
 SWEEP = "MTLBENCH_SWEEP"
+SECONDS_BETWEEN_LINES = 60.0  # of one run, where there is no bar
 
 
 class Bar(tqdm):  # type: ignore[type-arg]
@@ -37,18 +39,25 @@ Bar.set_lock(threading.RLock())
 
 
 class RunProgress:
-    """The bar of one run; silent without a terminal, or if several processes would overwrite each other's bars.
+    """How far one run is: a bar on a terminal; elsewhere (a file, Slurm, CI, a notebook) at most one line a minute.
+
+    Workers of a sweep on a terminal show neither: they would overwrite each other's bars.
 
     Args:
         label: What is running.
         num_steps: The largest number of steps.
+        num_epochs: The largest number of epochs; None if there are none.
     """
 
-    def __init__(self, label: str, num_steps: int) -> None:
+    def __init__(self, label: str, num_steps: int, num_epochs: int | None = None) -> None:
         sweep = _sweep()
         owner = os.getpid() if sweep is None else sweep["pid"]
         hidden = True if owner != os.getpid() else None  # None: disabled only if stderr is not a terminal
         self._bar = Bar(total=num_steps, desc=label, unit="step", leave=False, disable=hidden, dynamic_ncols=True)
+        self._has_lines = self._bar.disable and not sys.stderr.isatty()
+        self._label, self._num_steps, self._num_epochs = label, num_steps, num_epochs
+        self._steps, self._judged = 0, "not yet validated"
+        self._started = self._told = time.monotonic()
 
     def __enter__(self) -> RunProgress:
         return self
@@ -61,11 +70,25 @@ class RunProgress:
     def step(self, count: int) -> None:
         """Notes `count` more finished steps."""
         self._bar.update(count)
+        self._steps += count
+        now = time.monotonic()
+        if self._has_lines and now - self._told >= SECONDS_BETWEEN_LINES and self._steps < self._num_steps:
+            self._told = now
+            say(self._line(now - self._started))
 
     def epoch(self, entry: dict[str, Any]) -> None:
         """Shows the losses of the epoch so far."""
         losses = " ".join(f"{task} {loss:.4f}" for task, loss in entry["train_losses"].items())
         self._bar.set_postfix_str(f"epoch {entry['epoch']:g}, loss {losses}, criterion {entry['criterion']:.4f}")
+        self._judged = f"{', '.join(_headlines(entry['validation']))} on validation at epoch {entry['epoch']:g}"
+
+    def _line(self, seconds: float) -> str:
+        """Early stopping may end the run sooner, so the time left is the most that it takes at this speed."""
+        left = duration(seconds / self._steps * (self._num_steps - self._steps))
+        if self._num_epochs is None:
+            return f"{self._label}: {self._steps:,} of {self._num_steps:,} done, {left} left"
+        epoch = self._steps / self._num_steps * self._num_epochs
+        return f"{self._label}: {self._judged} | now at epoch {epoch:.1f} of at most {self._num_epochs}, at most {left} left"
 
 
 @contextmanager
@@ -97,7 +120,8 @@ def sweep_progress() -> Iterator[Callable[[Sequence[Path]], None]]:
 def line_of(record: Record) -> str:
     """The line of a finished run: its place in the sweep, how it went, and the time left."""
     trial = record.config.get("tuning", {}).get("trial") if record.purpose == TRIAL else None
-    which = f"seed {record.seed}" if trial is None else f"trial {trial}"
+    search = f"search {record.search_seed} " if record.search_seed else ""  # as `benchmark.runs.tuning` names searches
+    which = f"seed {record.seed}" if trial is None else f"{search}trial {trial}"
     what = f"{record.dataset.get('name', record.config['dataset']['name'])} {record.method} {which}"
     if record.purpose == TUNED:
         what += " (tuned)"
@@ -138,11 +162,18 @@ def _outcome(record: Record) -> str:
     parts = []
     if record.purpose == TRIAL and record.criterion is not None:
         parts.append(f"{record.config['trainer']['monitor']} {record.criterion:.4f} on validation")
-    for task, values in record.metrics.get("test", {}).items():
+    parts += _headlines(record.metrics.get("test", {}))
+    return f"{', '.join(parts)} | epoch {record.best_epoch:g} of {record.epochs[-1]['epoch']:g}, {duration(record.cost['train_seconds'])}"
+
+
+def _headlines(metrics: Metrics) -> list[str]:
+    """`click AUC 0.7500` for every task that has a headline metric."""
+    parts = []
+    for task, values in metrics.items():
         kind = kind_of_metrics(values)
         if kind is not None and (value := values[kind.headline]) is not None:
             parts.append(f"{task} {headline_of(kind).title} {value:.4f}")
-    return f"{', '.join(parts)} | epoch {record.best_epoch:g} of {record.epochs[-1]['epoch']:g}, {duration(record.cost['train_seconds'])}"
+    return parts
 
 
 def say(line: str) -> None:

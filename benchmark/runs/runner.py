@@ -231,7 +231,8 @@ def _execute(config: RunConfig, data: Data, record: Record) -> None:
         )
         reset_peak_memory(device)
         label = f"{record.dataset['name']} {record.method} seed {record.seed}"
-        with RunProgress(label, config.trainer.max_epochs * trainer.steps_per_epoch) as progress:
+        num_epochs = config.trainer.max_epochs
+        with RunProgress(label, num_epochs * trainer.steps_per_epoch, num_epochs) as progress:
             started = time.process_time()
             fit = trainer.fit(progress, tracker.epoch)
             cpu_seconds = time.process_time() - started

@@ -52,8 +52,8 @@ class TrainerConfig:
         patience: Stop when neither the monitor nor any task's own metric has improved for this many epochs.
         validations_per_epoch: Validate this many times per epoch, evenly spaced; fewer if they would be less than 25
             steps apart.
-        monitor: What selects the epoch, on validation: `mean` (over tasks, of 2 AUC - 1 or R²) or one metric,
-            `income.auc`.
+        monitor: What selects the epoch, on validation: `mean`, the mean over tasks of 2 AUC - 1 (binary) or R²
+            (regression); or one metric, such as `income.auc`.
     """
 
     max_epochs: int = 30
@@ -109,15 +109,17 @@ class RunConfig:
         tracker: A registered name, or `configure("tracker", name, ...)`.
         results_dir: Where records are written.
         save_checkpoint: Keep the weights of the selected epoch beside the record.
-        save_predictions: Keep the outputs for the test rows beside the record, and once the rows' labels and users: comparisons
-            then tell how sure the test rows are too. Not of a trial.
-        log_conflicts: Log how well the tasks' gradients agree in each epoch, under a weighting that does not compare them
-            itself: every tenth step does so, and takes longer. It changes no result.
+        save_predictions: Keep the outputs for the test rows beside the record, and once the rows' labels and users. Reports
+            then also say how far a difference would move on other test rows. Trials keep none.
+        log_conflicts: Log in each epoch how well the tasks' gradients agree, also under a weighting that does not compare
+            them. Every tenth step then takes longer. It changes no result.
         rerun: Train even if the record is there.
         debug: Try the configuration in seconds: two steps on at most a thousand rows of each split, from data to report. Records
             go to `<results_dir>/.debug`, apart from real ones, and the run is always repeated; a search has two trials.
-        primary: What methods are compared by first: `gain`, over all tasks, or a task's headline metric, `income.auc`.
-        contrasts: What reports answer beside it: `mmoe - shared_bottom`, `architecture`, `weighting`.
+        primary: What methods are compared by first: `gain`, over all tasks, or a task's headline metric, such as
+            `income.auc`.
+        contrasts: What reports answer as well: `mmoe - shared_bottom`, `architecture` (all pairs of architectures),
+            `weighting` (all pairs of weightings).
         looks: At which numbers of seeds the sweep judges, and by which margin; `hydra/sweeper=decide` writes it.
         matched: What `match_parameters` asked for, what was found, and the widths before; the run writes it. See
             `benchmark.runs.matching`.

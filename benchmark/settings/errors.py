@@ -150,6 +150,8 @@ def _of_a_key(cause: OmegaConfBaseException, key: str, overrides: Sequence[str])
     """The line for omegaconf's complaint about a key's value."""
     if isinstance(cause, ConfigAttributeError | ConfigKeyError) and is_dataclass(cause.object_type):
         return unknown_key(cause.object_type, key)
+    if key.startswith("hydra.sweeper.space") and "is not in struct" in str(cause):
+        return f"{key}: only a search has a space; add hydra/sweeper=tuning"
     given = next((word.partition("=")[2] for word in overrides if word.partition("=")[0].lstrip("+") == key), None)
     if isinstance(cause, ConfigTypeError) and "Cannot merge" in str(cause) and cause.ref_type is not None:
         return f"{key}: expected {type_text(cause.ref_type)}, found {given or 'another type'}"

@@ -81,9 +81,10 @@ def register_help() -> None:
 
 def _keys(config: type, prefix: str) -> list[str]:
     meanings = argument_meanings(config.__doc__)
-    rows = [
-        (f"{prefix}{field.name}={value_text(field.default)}", meanings.get(field.name, ""))
-        for field in dataclasses.fields(config)
-        if field.name not in REGISTRIES and field.default is not dataclasses.MISSING
-    ]
+    rows = []
+    for field in dataclasses.fields(config):
+        is_list = field.default_factory is list  # a run or a search writes what has another factory
+        if field.name not in REGISTRIES and (is_list or field.default is not dataclasses.MISSING):
+            value = value_text([] if is_list else field.default)
+            rows.append((f"{prefix}{field.name}={value}", meanings[field.name]))
     return aligned(rows, indent=2)

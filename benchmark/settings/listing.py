@@ -159,6 +159,11 @@ def _registry(group: str) -> Registry:
     for registry in REGISTRIES.values():
         if group in (registry.group, registry.plural):
             return registry
+    for registry in REGISTRIES.values():
+        if group in registry.names():
+            raise ValueError(
+                f"unknown group {group!r}; its group goes before it: mtlbench list {registry.plural} {group}"
+            )
     raise ValueError(unknown("group", group, [r.plural for r in REGISTRIES.values()]))
 
 

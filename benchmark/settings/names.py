@@ -35,7 +35,9 @@ def no_such_name(group: str, name: str, known: Sequence[str] = ()) -> str:
         return f"{group}={name}: a method is chosen by two words: architecture={parts[0]} weighting={parts[1]}"
     if is_path(name):
         return f"{group}: expected a name, found the path {name!r}; {_own(group)}{told}"
-    return REGISTRIES[group].unknown(name, names) if group in REGISTRIES else unknown(group, name, names)
+    if group in REGISTRIES:
+        return REGISTRIES[group].unknown(name, names)
+    return unknown(group, name, names, [known for known in names if known.endswith(f"_{name}")])  # submitit_slurm
 
 
 def split_path(path: str) -> tuple[str, str]:

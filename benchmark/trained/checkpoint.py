@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from benchmark.files import written_whole
-from benchmark.records.record import Record, load_record, records_by_path
+from benchmark.records.record import Record, load_record, no_records, records_by_path
 from benchmark.rows import Features
 from benchmark.schema import Schema
 from benchmark.seeding import seeded
@@ -196,13 +196,18 @@ def _check_fit(weights: Path, expected: dict[str, Tensor], found: dict[str, Tens
 
 def _best_of(folder: Path) -> tuple[Record, Path]:
     """The record in a folder, and its path, whose run has a checkpoint and the best criterion on validation."""
+    records = records_by_path(folder)
+    if not records:
+        raise ValueError(no_records(folder))
     found = [
         (criterion, record, path)
-        for path, record in records_by_path(folder).items()
+        for path, record in records.items()
         if (criterion := record.criterion) is not None and path.with_suffix(".safetensors").is_file()
     ]
     if not found:
-        raise ValueError(f"{folder} has no finished run with a checkpoint; runs with save_checkpoint=true have one")
+        raise ValueError(
+            f"{folder} has no finished run with a checkpoint; the same command with save_checkpoint=true makes them"
+        )
     judged = {(record.dataset["name"], record.config["trainer"].get("monitor", "mean")) for _, record, _ in found}
     if len(judged) > 1:
         told = ", ".join(sorted(f"{dataset} by {monitor}" for dataset, monitor in judged))

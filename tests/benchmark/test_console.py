@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 import benchmark
-from benchmark.cli import main
+from benchmark.cli import main, mtlbench
 from benchmark.console import STAND_INS, allow_any_console
+from benchmark.settings.listing import listing
+from benchmark.trained.recommender import Recommendations
 from tests.benchmark.reporting.fabricate import records
 
 
@@ -31,9 +33,9 @@ def shown(console: io.TextIOWrapper) -> str:
 @pytest.mark.parametrize(
     ("encoding", "text"),
     [
-        ("ascii", "-0.1 +/- 0.2, a <= b, R2, d AUC, fur ss ?"),
+        ("ascii", "-0.1 +/- 0.2, a <= b, R^2, d AUC, fur ss ?"),
         ("cp1252", "-0.1 ± 0.2, a <= b, R², d AUC, für ß ?"),
-        ("gbk", "-0.1 ± 0.2, a ≤ b, R2, Δ AUC, für ss 日"),
+        ("gbk", "-0.1 ± 0.2, a ≤ b, R^2, Δ AUC, für ss 日"),
         ("utf-8", "−0.1 ± 0.2, a ≤ b, R², Δ AUC, für ß 日"),
     ],
 )
@@ -42,6 +44,13 @@ def test_what_an_encoding_lacks_has_a_stand_in(monkeypatch: pytest.MonkeyPatch, 
     allow_any_console()
     console.write("−0.1 ± 0.2, a ≤ b, R², Δ AUC, für ß 日")
     assert shown(console) == text
+
+
+def test_a_mistake_is_told_in_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = console_of("ascii", monkeypatch)
+    with pytest.raises(SystemExit):
+        main(["report", "für"])
+    assert shown(console).startswith("mtlbench: no folder of records at fur; ")
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "gbk"])
@@ -54,6 +63,63 @@ def test_verbs_print_on_any_console(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     text = shown(console)
     assert "mmoe" in text and "single_task/equal" in text
     assert not re.search(r"\d\?|\?\d|\? ", text)  # no sign was lost
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "gbk"])
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["list"], "Multi-gate mixture of experts"),
+        (["list", "architectures", "mmoe"], "softmax(W_k x)"),
+        (["list", "datasets", "shop"], "z_u"),
+        (["show", "{record}"], "mmoe/equal on shop"),
+        (["show", "{record}", "--json"], '"method": "mmoe/equal"'),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_click_would_print_in_utf8_is_in_the_consoles_encoding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str, arguments: list[str], expected: str
+) -> None:
+    console = console_of(encoding, monkeypatch)
+    made = next(record for record in records(("shop",), seeds=3) if record.method == "mmoe/equal")
+    main([word.format(record=made.write(tmp_path)) for word in arguments])
+    assert expected in shown(console)  # or it would not decode
+
+
+def test_an_equation_can_be_read_in_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = console_of("ascii", monkeypatch)
+    allow_any_console()
+    console.write("y_k = ∑_e g_e f_e, σ_t² ≠ 0, Γ ∼ λ, a_k^⊤ (z ⊙ v), G̅ r^(α), ‖∇L‖, ϵ ∈ ℝ^T")
+    assert shown(console) == (
+        "y_k = sum_e g_e f_e, sigma_t^2 != 0, Gamma ~ lambda, a_k^T (z .* v), G_bar r^(alpha), ||grad L||, epsilon in R^T"
+    )
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+@pytest.mark.parametrize("group", ["architectures", "weightings", "datasets"])
+def test_no_sign_of_an_entry_is_lost(monkeypatch: pytest.MonkeyPatch, encoding: str, group: str) -> None:
+    console = console_of(encoding, monkeypatch)
+    texts = [listing(group, name) for name in listing(group, names=True).split(",")]
+    allow_any_console()
+    console.write("".join(texts))
+    assert shown(console).count("?") == "".join(texts).count("?")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "gbk"])
+def test_recommendations_print_on_any_console(monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    console = console_of(encoding, monkeypatch)
+    allow_any_console()
+    Recommendations([{"user": "1", "rank": 1, "item": "7", "title": "Amélie – 日"}], (), "click").print()
+    text = shown(console)
+    assert "ranked by click" in text and re.search(r"Am.lie", text)
+
+
+@pytest.mark.parametrize("verb", mtlbench.commands)
+def test_the_help_of_click_is_ascii(capsys: pytest.CaptureFixture[str], verb: str) -> None:
+    if verb != "run":  # Hydra prints it
+        main([verb, "--help"])
+    main(["--help"])
+    assert capsys.readouterr().out.isascii()
 
 
 def test_a_mistake_is_told_on_any_console(monkeypatch: pytest.MonkeyPatch) -> None:

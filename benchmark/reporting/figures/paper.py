@@ -70,7 +70,10 @@ def _of(results: Sequence[Results], dataset: str | None) -> Results:
     known = {one.group.name: one for one in results}
     if dataset is None:
         if len(known) > 1:
-            raise ValueError(f"dataset must be one of {listed(known)}: a figure is of one data set, found {len(known)}")
+            purpose = (
+                "" if len({one.group.dataset for one in results}) > 1 else ", or choose a purpose: tuned or default"
+            )
+            raise ValueError(f"dataset: a figure is of one data set; expected one of {listed(known)}{purpose}")
         return results[0]
     if dataset not in known:
         raise ValueError(unknown("data set", dataset, known))

@@ -13,7 +13,7 @@ from benchmark import compare
 from benchmark.analysis.gain import TASKS
 from benchmark.analysis.study import Study
 from benchmark.cli import main
-from benchmark.records.record import Record
+from benchmark.records.record import MAKES_SOME, Record
 from benchmark.reporting import report
 from benchmark.statistics import Margin, Verdict
 from tests.benchmark.reporting.fabricate import METHODS, record, records, searched, undefine
@@ -203,6 +203,11 @@ def test_test_rows_that_vary_are_corrected_for() -> None:
     assert corrected.p is not None and plain.p is not None and corrected.p > plain.p
 
 
+def test_a_method_that_is_like_none_is_not_guessed() -> None:
+    with pytest.raises(ValueError, match=r"^unknown method 'gated_stitch'; known: mmoe/equal, "):
+        compare("gated_stitch", "mmoe/equal", records(("videos",)))
+
+
 def test_an_unknown_method_is_named_beside_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r"unknown method 'mmoe/eqal'; did you mean mmoe/equal\? known: mmoe/equal, "):
         compare("mmoe/eqal", B, records())
@@ -316,7 +321,7 @@ def test_ci_fails_where_something_was_lost(tmp_path: Path, kept: Callable[[Recor
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["nowhere"], "no folder of records at nowhere"),
+        (["nowhere"], f"no folder of records at nowhere; {MAKES_SOME}"),
         (["{folder}", "--margin", "auc=0"], "--margin auc=0: a margin must be a finite number above 0, found 0.0"),
         (["{folder}", "--margin", "auc"], "--margin auc: expected METRIC=VALUE, such as auc=0.001 or mse=1%"),
         (

@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.records.record import BASELINE, FORMAT, PLAIN_WEIGHTING, Record, load_record, load_records
+from benchmark.records.record import (
+    BASELINE,
+    FORMAT,
+    MAKES_SOME,
+    PLAIN_WEIGHTING,
+    Record,
+    load_record,
+    load_records,
+    no_records,
+)
 from benchmark.settings.registry import architectures, weightings
 
 NAMES = {"dataset": {"name": "shop"}, "architecture": {"name": "mmoe"}, "weighting": {"name": "equal"}}
@@ -69,6 +78,18 @@ def test_bytes_that_are_no_text_are_no_record(tmp_path: Path) -> None:
     (tmp_path / "one.json").write_bytes(b"\xff\xfe")
     with pytest.raises(ValueError, match="is not a record"):
         load_record(tmp_path / "one.json")
+
+
+def test_a_folder_without_records_is_told_from_one_with_runs_of_debug_alone(tmp_path: Path) -> None:
+    assert no_records(tmp_path) == f"no records under {tmp_path}; {MAKES_SOME}"
+    debug = make_record()
+    debug.config = {**NAMES, "debug": True}
+    debug.write(tmp_path)
+    assert load_records(tmp_path) == []
+    assert no_records(tmp_path) == (
+        f"no records under {tmp_path}, only runs of debug=true, whose records are in {tmp_path / '.debug'}; "
+        "the same command without debug=true makes some"
+    )
 
 
 def test_no_record_and_no_folder(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_an_ordinary_loader_says_what_is_wrong_with_the_other_kind(tmp_path: Pat
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("{", "is not a record of a reference: Expecting"),
+        ("{", r"is not a record of a reference: it is not JSON \(Expecting"),
         ("[]", "its kind is not 'reference'"),
         (json.dumps({"format": 1, "name": "gbdt"}), "its kind is not 'reference'"),
         (json.dumps({"kind": "reference", "format": 1, "name": "gbdt"}), "it has no purpose, seed, config, id"),

@@ -14,7 +14,7 @@ from benchmark.reporting.figures.canvas import Mark
 from benchmark.reporting.figures.paper import paper_figure
 from benchmark.reporting.figures.styles import LIGHT
 from benchmark.statistics import Verdict
-from tests.benchmark.reporting.fabricate import METHODS, log_conflicts, record, records, study, trees
+from tests.benchmark.reporting.fabricate import METHODS, log_conflicts, record, records, searches, study, trees
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_print_names_stand_in_the_figure(made: Report, tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"name": "forrest"}, r"unknown figure 'forrest'; did you mean forest\? known: .*ranks"),
-        ({"name": "forest"}, "dataset must be one of shop, videos"),
+        ({"name": "forest"}, "dataset: a figure is of one data set; expected one of shop, videos$"),
         ({"name": "forest", "dataset": "shopp"}, r"unknown data set 'shopp'; did you mean shop\?"),
         (
             {"name": "forest", "dataset": "shop", "out": "f.jpg"},
@@ -107,6 +107,15 @@ def test_print_names_stand_in_the_figure(made: Report, tmp_path: Path) -> None:
 def test_what_cannot_be_drawn_is_an_error(tmp_path: Path, options: dict[str, str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         report(study()).figure(**{"out": tmp_path / "f.pdf", **options})
+
+
+def test_default_and_tuned_runs_of_one_data_set_are_two_parts_to_choose_from(tmp_path: Path) -> None:
+    methods = ("single_task/equal", "mmoe/equal")
+    tuned = [run for method in methods for run in searches("shop", method)]
+    with pytest.raises(
+        ValueError, match=r"expected one of shop \(tuned\), shop, or choose a purpose: tuned or default$"
+    ):
+        report([*records(("shop",), 3), *tuned]).figure("forest", tmp_path / "f.pdf")
 
 
 def test_a_figure_that_the_records_do_not_allow_says_what_it_needs(tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ CASES = {
     "architecture.batch_size=5": r"unknown parameter of architecture mmoe 'batch_size'; did you mean trainer.batch_size\?.*",
     "architecture.level_dims=[3]": r"unknown parameter of architecture mmoe 'level_dims'; (\w+, )*ple, (\w+, )*\w+ have it; known: .*",
     "weighting.weights=[1,2]": r"unknown parameter of weighting equal 'weights'; weighting=fixed has it; known: none",
+    "hydra.sweeper.space.trainer.dropout=1": r"hydra.sweeper.space.trainer: only a search has a space; add hydra/sweeper=tuning",
     "hydra.launcher.n_jobs=4": r"hydra.launcher.n_jobs: the launcher in use has no .*, such as hydra/launcher=joblib",
     "architecture=MMoE": r"unknown architecture 'MMoE'; did you mean mmoe\? known: .*",
     "architecture=": r"architecture: expected a name, found nothing; known: .*mmoe.*",

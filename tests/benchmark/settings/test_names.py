@@ -39,6 +39,11 @@ def test_several_names_in_one_are_a_sweep(name: str) -> None:
     assert no_such_name("architecture", name).endswith("to sweep over several, write architecture=mmoe,ple")
 
 
+def test_half_of_a_launchers_name_is_enough_for_a_guess() -> None:
+    known = ["basic", "joblib", "submitit_local", "submitit_slurm"]
+    assert "'slurm'; did you mean submitit_slurm? known" in no_such_name("hydra/launcher", "slurm", known)
+
+
 def test_groups_of_hydra_keep_their_slash() -> None:
     assert split_path("hydra/launcher/basik") == ("hydra/launcher", "basik")
     assert no_such_name("hydra/launcher", "basik", ["basic", "joblib"]).startswith(

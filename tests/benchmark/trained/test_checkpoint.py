@@ -181,7 +181,7 @@ def test_no_checkpoint_says_the_command_that_makes_one(tmp_path: Path) -> None:
 def test_a_folder_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
     written(tmp_path)
     with pytest.raises(
-        ValueError, match="has no finished run with a checkpoint; runs with save_checkpoint=true have one"
+        ValueError, match="has no finished run with a checkpoint; the same command with save_checkpoint=true makes them"
     ):
         load(tmp_path)
 

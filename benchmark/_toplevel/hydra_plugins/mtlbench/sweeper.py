@@ -120,7 +120,7 @@ class Sweeper(BasicSweeper):
         jobs = [job for job in product if not self._left_out(job)]
         common: dict[str, Any] = {
             "compose": lambda job: _without_hydra(loader.load_sweep_config(config, job)),
-            "launch": lambda chosen: _launch(launcher, chosen),
+            "launch": lambda chosen: _launch(launcher, chosen, config.hydra.launcher.get("submitit_folder")),
         }
         # Hydra loads every plugin for every app: nothing heavy at the top
         looks: dict[str, Any] = {key: self.search.get(key) for key in ("looks", "margin", "baseline")}
@@ -189,9 +189,12 @@ class Sweeper(BasicSweeper):
         )
 
 
-def _launch(launcher: Launcher, jobs: list[list[str]]) -> Any:
+def _launch(launcher: Launcher, jobs: list[list[str]], logs: str | None) -> Any:
+    from benchmark.runs.progress import say
     from benchmark.settings.errors import LauncherError
 
+    if logs is not None:
+        say(f"mtlbench: each run prints to a file of its own: tail -f {logs.replace('%j', '*')}/*.err")
     try:
         return launcher.launch(jobs, initial_job_idx=0)
     except (HydraException, OmegaConfBaseException, ValueError):
