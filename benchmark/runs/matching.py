@@ -1,8 +1,9 @@
 """`match_parameters`: an architecture's layer widths, scaled until it has the size of another. Embeddings do not count.
 
-All widths are multiplied by one factor and rounded, so that a network keeps its shape. If that misses the size by more
-than `TOLERANCE`, equal widths are rounded one by one. The nearest size wins, so it is at most half a unit of one width
-away, or within the tolerance. A unit is 1, or more where the class wants widths that a number divides.
+All widths are multiplied by one factor and rounded, so that a network keeps its shape; none falls below `NARROWEST`. If
+that misses the size by more than `TOLERANCE`, equal widths are rounded one by one. The nearest size wins, so it is at
+most half a unit of one width away, or within the tolerance. A unit is 1, or more where the class wants widths that a
+number divides.
 """
 
 from __future__ import annotations
@@ -174,7 +175,7 @@ def _neighbours(
     if not (size_of(low) <= target <= size_of(high) or _is_near(size_of(low), target)):
         raise ValueError(
             f"{name} can have from {size_of(low):,} to {size_of(high):,} parameters outside the embeddings by "
-            f"{', '.join(base)}, and the target is {target:,}"
+            f"{', '.join(base)} of at least {NARROWEST} units, and the target is {target:,}"
         )
     while above - below > 1e-9 * above:
         factor = (below + above) / 2
