@@ -97,9 +97,7 @@ class MetaBalance(JacobianWeighting):
         averages_AS, target_S = self._average(norms_AS, rows_A1, columns_S)
         factors_AS = self._factors(norms_AS, averages_AS, target_S)
         factors_AS = factors_AS.clamp(max=torch.finfo(gradients_AP.dtype).max).to(gradients_AP.dtype)
-        counts_S = torch.tensor(sizes_S, device=device)
-        factors_AP = factors_AS.repeat_interleave(counts_S, dim=1, output_size=gradients_AP.shape[1])
-        return factors_AP.mul_(gradients_AP).sum(dim=0)
+        return torch.cat([factors_A @ piece for factors_A, piece in zip(factors_AS.T, pieces, strict=True)])
 
     def _average(self, norms_AS: Tensor, rows_A1: Tensor, columns_S: Tensor) -> tuple[Tensor, Tensor]:
         """The moving averages of the active tasks (A, S) and of the target (S,); 0 where it has never had a gradient."""
