@@ -59,27 +59,39 @@ def its_configuration_composes_into_the_one_that_python_makes(name: str) -> None
 @contracts.everywhere("forward", decides=True)
 def outputs_are_finite_and_one_row_each(name: str, schema: Schema) -> None:
     """Every task has outputs on every row, in training too, for one row and for several."""
-    remedy = "Return {task: (B,)} for the tasks of the schema, in their order, from `forward` and `training_step`"
     for rows in (1, 8):
         model, batch = build(name, schema), make_batch(schema, rows)
-        every = {"forward": model.eval()(batch)}
+        _check_outputs(model.eval()(batch), schema, rows, "forward")
         if rows > 1:  # batch norm cannot train on one row
-            every["training_step"] = model.train().training_step(batch)[0]
-        for at, outputs in every.items():
-            expect(
-                tuple(outputs) == schema.task_names, f"outputs of {listed(schema)}", _found(outputs, schema), remedy, at
-            )
-            for task, output in outputs.items():
-                shape, wanted = tuple(output.shape), (rows, *schema.task(task).output_shape)
-                expect(shape == wanted, f"shape {wanted} for {task}, on a batch of {rows}", shape, remedy, at)
-                expect(output.dtype == torch.float32, f"float32 for {task}", output.dtype, remedy, at)
-                is_finite = output.isfinite().all()
-                expect(is_finite, f"finite outputs for {task}", output, "Look for log(0) or x / 0", at)
+            step: Any = model.train().training_step(batch)
+            is_pair = isinstance(step, tuple) and len(step) == 2 and isinstance(step[1], dict)
+            remedy = "Return `outputs, {}` where there are no extra losses"
+            expect(is_pair, "a tuple of outputs and a dict of extra losses", _typed(step), remedy, "training_step")
+            _check_outputs(step[0], schema, rows, "training_step")
+
+
+def _check_outputs(outputs: Any, schema: Schema, rows: int, at: str) -> None:
+    remedy = "Return {task: (B,)} for the tasks of the schema, in their order, from `forward` and `training_step`"
+    expect(isinstance(outputs, dict), "a dict of outputs", _typed(outputs), remedy, at)
+    expect(tuple(outputs) == schema.task_names, f"outputs of {listed(schema)}", _found(outputs, schema), remedy, at)
+    for task, output in outputs.items():
+        expect(isinstance(output, Tensor), f"a tensor for {task}", _typed(output), remedy, at)
+        shape, wanted = tuple(output.shape), (rows, *schema.task(task).output_shape)
+        expect(shape == wanted, f"shape {wanted} for {task}, on a batch of {rows}", shape, remedy, at)
+        expect(output.dtype == torch.float32, f"float32 for {task}", output.dtype, remedy, at)
+        is_finite = output.isfinite().all()
+        expect(is_finite, f"finite outputs for {task}", output, "Look for log(0) or x / 0", at)
 
 
 def listed(schema: Schema) -> str:
     """`like, share`."""
     return ", ".join(schema.task_names)
+
+
+def _typed(value: object) -> str:
+    """What was found, by its type: `None`, `a Tensor`, `a tuple of dict, list`."""
+    parts = f" of {', '.join(type(part).__name__ for part in value)}" if isinstance(value, tuple) else ""
+    return "None" if value is None else f"a {type(value).__name__}{parts}"
 
 
 def _found(outputs: dict[str, Tensor], schema: Schema) -> str:
@@ -93,11 +105,21 @@ def _found(outputs: dict[str, Tensor], schema: Schema) -> str:
 
 @contracts.everywhere("forward", decides=True)
 def two_passes_in_evaluation_give_the_same_outputs(name: str, schema: Schema) -> None:
-    """Nothing is drawn in evaluation mode, whatever the generators' states are."""
-    model, batch = build(name, schema).eval(), make_batch(schema, 8)
+    """Nothing is drawn in evaluation mode, whatever the generators' states are, even with dropout."""
+    model, batch = build(name, schema, **_dropout(name)).eval(), make_batch(schema, 8)
     first, second = model(batch), model(batch)
     remedy = "Draw random numbers in training mode alone: nn.Dropout does, and self.training tells"
     expect_close(second, first, "the same outputs in a second pass over a batch", remedy)
+
+
+def _dropout(name: str) -> dict[str, Any]:
+    """The parameter `dropout` at 0.5, where an architecture has it."""
+    has_it = "dropout" in {field.name for field in dataclasses.fields(registry.architectures.config(name))}
+    return {"dropout": 0.5} if has_it else {}
+
+
+DRAWS = 32
+"""Most draws of all parameters until every logit has been below 0 and above 1. One or two are usually enough."""
 
 
 @contracts.everywhere("forward")
@@ -112,10 +134,9 @@ def outputs_of_binary_tasks_are_logits(name: str, schema: Schema) -> None:
                 parameter.copy_(torch.randn(parameter.shape, generator=generator))
             outputs = model(batch)
         for task, (low, high) in tuple(unseen.items()):
-            finite = [
-                value for value in outputs[task].tolist() if math.isfinite(value)
-            ]  # a root of a parameter may not be
-            unseen[task] = min(low, *finite), max(high, *finite)
+            # a root of a parameter may not be finite
+            finite = [*filter(math.isfinite, outputs[task].tolist())]
+            unseen[task] = min([low, *finite]), max([high, *finite])
             if unseen[task][0] < 0 and unseen[task][1] > 1:
                 del unseen[task]
         if not unseen:
@@ -127,10 +148,7 @@ def outputs_of_binary_tasks_are_logits(name: str, schema: Schema) -> None:
         expected = f"logits of {task}, which are below 0 and above 1 for some values of the parameters"
         remedy = "Return the logit, without a sigmoid or a softmax: the loss applies the sigmoid"
         broken(expected, f"{like}, from {low:.3g} to {high:.3g} for all of {DRAWS} draws of them", remedy)
-
-
-DRAWS = 32
-"""Most draws of all parameters until a logit has taken both signs. One or two are usually enough."""
+    raise NotApplicable(f"no draw of the parameters gives finite outputs of {', '.join(unseen)}")
 
 
 @contracts.everywhere("forward")
@@ -149,7 +167,7 @@ def every_parameter_gets_a_gradient(name: str, schema: Schema) -> None:
     expect(not silent, "a gradient for every parameter within three steps", found, remedy, at)
 
 
-@contracts.everywhere()
+@contracts.everywhere("shares")
 def what_says_that_it_shares_nothing_shares_nothing(name: str, schema: Schema) -> None:
     """Where `shares` is False, sweeps leave out weightings of gradients: no parameter may serve two tasks."""
     if registry.architectures.get(name).shares:  # type: ignore[attr-defined]
@@ -293,18 +311,15 @@ def gates_are_shares_that_sum_to_one(name: str, schema: Schema) -> None:
 
 
 @contracts.once("forward")
-def dropout_is_off_in_evaluation_and_on_in_training(name: str) -> None:
+def dropout_is_on_in_training(name: str) -> None:
     """If there is a parameter `dropout`."""
-    if "dropout" not in {field.name for field in dataclasses.fields(registry.architectures.config(name))}:
+    if not _dropout(name):
         raise NotApplicable("has no parameter dropout")
     schema = next(iter(suited(name).values()))
-    model, batch = build(name, schema, dropout=0.5), make_batch(schema, 32)
+    model, batch = build(name, schema, **_dropout(name)), make_batch(schema, 32)
     task = schema.task_names[0]
-    training = torch.equal(model(batch)[task], model(batch)[task])
-    expect(not training, "two passes that differ in training", "equal outputs", "Hand dropout on to the hidden layers")
-    model.eval()
-    remedy = "Use nn.Dropout, which evaluation mode switches off"
-    expect_close(model(batch)[task], model(batch)[task], "equal passes in evaluation", remedy)
+    is_equal = torch.equal(model(batch)[task], model(batch)[task])
+    expect(not is_equal, "two passes that differ in training", "equal outputs", "Hand dropout on to the hidden layers")
 
 
 @contracts.once("__init__")

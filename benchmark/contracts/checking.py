@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from benchmark.contracts import Case, NotApplicable, cases
 from benchmark.contracts.expectation import Broken
+from benchmark.contracts.loading import file_of
 from benchmark.settings.registry import REGISTRIES
 
 Status: TypeAlias = Literal["holds", "broken", "skipped", "not tried"]
@@ -52,12 +53,12 @@ def check(group: str, name: str) -> Iterator[Checked]:
     Raises:
         ValueError: for an unknown group or name.
     """
-    all_cases, decided = list(cases(group, name)), True
+    all_cases, is_sound = list(cases(group, name)), True
     cls = REGISTRIES[group].get(name)
     for title, settings in groupby(all_cases, key=lambda case: case.title):
         every = list(settings)
-        outcome = _outcome(title, every, cls) if decided else Checked(title, "not tried")
-        decided = decided and not (outcome.status == "broken" and every[0].decides)
+        outcome = _outcome(title, every, cls) if is_sound else Checked(title, "not tried")
+        is_sound = is_sound and not (outcome.status == "broken" and every[0].decides)
         yield outcome
 
 
@@ -81,39 +82,53 @@ def _outcome(title: str, settings: Iterable[Case], cls: type) -> Checked:
         except NotApplicable as reason:
             skipped = str(reason)
         except Broken as error:
-            place = _place(cls, (error.at, *case.at))
-            return Checked(title, "broken", f"{setting}in {place}, {error}")
+            return Checked(title, "broken", f"{setting}in {_place(cls, (error.at, *case.at))}, {error}")
         except Exception as error:  # noqa: BLE001  what the entry itself raises may be anything
-            return Checked(title, "broken", f"{setting}{type(error).__name__}{_raised(error, cls)}: {error}")
+            place = _raised(error, cls) or _place(cls, case.at)
+            return Checked(title, "broken", f"{setting}{type(error).__name__} in {place}: {error}")
     return Checked(title, "skipped", skipped) if skipped else Checked(title, "holds")
 
 
 def _raised(error: Exception, cls: type) -> str:
-    """Where in the file of the entry an error comes from; nothing if it comes from elsewhere."""
-    file = inspect.getsourcefile(cls) or ""
+    """`my_net.py, line 17`: where in the entry's file an error comes from; empty if it comes from elsewhere."""
+    file = file_of(cls)
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
-    return f" in {Path(file).name}, line {lines[-1]}" if lines else ""
+    return f"{Path(file).name}, line {lines[-1]}" if lines else ""
 
 
 def _place(cls: type, names: Sequence[str]) -> str:
     """`my_net.py, line 14 (forward)`: the first of these methods and attributes that the entry's file defines, or its class."""
-    file = inspect.getsourcefile(cls) or ""
+    file = file_of(cls)
     for name in filter(None, names):
         line = _method_line(cls, name, file) or _attribute_line(cls, name)
         if line is not None:
             return f"{Path(file).name}, line {line} ({name})"
-    return f"{Path(file).name}, line {inspect.getsourcelines(cls)[1]} ({cls.__name__})"
+    _, first = _source(cls)
+    return f"{Path(file).name}, line {first} ({cls.__name__})" if first else cls.__name__
+
+
+def _source(cls: type) -> tuple[list[str], int]:
+    """The lines of a class and the number of the first; none and 0 for a class that no file has, such as one of `type(...)`."""
+    try:
+        return inspect.getsourcelines(cls)
+    except (OSError, TypeError):
+        return [], 0
 
 
 def _method_line(cls: type, name: str, file: str) -> int | None:
-    code = getattr(inspect.unwrap(getattr(cls, name, None)), "__code__", None)  # type: ignore[arg-type]
+    member: Any = getattr(cls, name, None)
+    code = getattr(inspect.unwrap(getattr(member, "fget", member)), "__code__", None)  # fget: of a property
     return code.co_firstlineno if code is not None and code.co_filename == file else None
 
 
 def _attribute_line(cls: type, name: str) -> int | None:
-    """The line of the class that sets `self.<name>`."""
-    source, first = inspect.getsourcelines(cls)
-    for node in ast.walk(ast.parse(textwrap.dedent("".join(source)))):
-        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and node.attr == name:
-            return first + node.lineno - 1
+    """The line of the class that sets `self.<name>`, or `<name>` outside of its methods."""
+    source, first = _source(cls)
+    nodes = list(ast.walk(ast.parse(textwrap.dedent("".join(source)))))
+    local = {node for method in nodes if isinstance(method, ast.FunctionDef) for node in ast.walk(method)}
+    for node in nodes:
+        if isinstance(node, ast.Attribute | ast.Name) and isinstance(node.ctx, ast.Store):
+            stored = node.attr if isinstance(node, ast.Attribute) else "" if node in local else node.id
+            if stored == name:
+                return first + node.lineno - 1
     return None

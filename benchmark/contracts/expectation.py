@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NoReturn, TypeVar
@@ -18,7 +18,7 @@ class Broken(AssertionError):
 
     Args:
         message: The three parts.
-        at: The method or attribute of the entry that is to blame; empty: those of the contract.
+        at: The method or attribute of the entry that is to blame. If it is empty, `Case.at` says where.
     """
 
     def __init__(self, message: str, at: str = "") -> None:
@@ -73,7 +73,11 @@ def _difference(found: Any, wanted: Any, name: str, rtol: float, atol: float) ->
             return f"{', '.join(found)} and not {', '.join(wanted)}{of}"
         parts = ((found[key], wanted[key], str(key)) for key in wanted)
         return next(filter(None, (_difference(*part, rtol, atol) for part in parts)), "")
-    if isinstance(wanted, Sequence):
+    if isinstance(wanted, str):
+        return "" if found == wanted else f"{found!r} and not {wanted!r}{of}"
+    if isinstance(wanted, list | tuple):
+        if len(found) != len(wanted):
+            return f"{len(found)} values and not {len(wanted)}{of}"
         pairs = zip(found, wanted, strict=True)
         return next(filter(None, (_difference(*pair, name, rtol, atol) for pair in pairs)), "")
     try:
@@ -82,7 +86,8 @@ def _difference(found: Any, wanted: Any, name: str, rtol: float, atol: float) ->
         is_plain = isinstance(found, Tensor) and found.shape == wanted.shape and found.dtype == wanted.dtype
         if not is_plain or found.is_complex():
             return " ".join(str(error).split()) + of
-        gap = (found.double() - wanted.double()).abs().nan_to_num(torch.inf, torch.inf).flatten()
+        same = torch.isclose(found, wanted, rtol=0, atol=0, equal_nan=True)  # equal infinities too
+        gap = (found.double() - wanted.double()).abs().nan_to_num(torch.inf, torch.inf).masked_fill(same, 0).flatten()
         place = int(gap.argmax())
         one, other = found.flatten()[place].item(), wanted.flatten()[place].item()
         return f"{one:.6g} and not {other:.6g}{of}" + (f" ({gap[place]:.2g} apart)" if gap[place].isfinite() else "")

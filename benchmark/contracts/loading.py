@@ -37,7 +37,7 @@ def entries(target: str) -> list[tuple[str, str]]:
 
 def _of_file(path: Path) -> list[tuple[str, str]]:
     """What is registered already, by one of our modules or by an installed package."""
-    return [(group, name) for group, name, cls in _registered() if _file(cls) == path.resolve()]
+    return [(group, name) for group, name, cls in _registered() if Path(file_of(cls)).resolve() == path.resolve()]
 
 
 def _of_module(module: ModuleType) -> list[tuple[str, str]]:
@@ -49,11 +49,12 @@ def _registered() -> list[tuple[str, str, type]]:
     return [(group, name, REGISTRIES[group].get(name)) for group in GROUPS for name in REGISTRIES[group].names()]
 
 
-def _file(cls: type) -> Path | None:
+def file_of(cls: type) -> str:
+    """The file that defines a class; empty for a class of a notebook or of an interpreter's prompt."""
     try:
-        return Path(inspect.getfile(cls)).resolve()
-    except (TypeError, OSError):  # a class of a notebook or of an interpreter's prompt
-        return None
+        return inspect.getfile(cls)
+    except (TypeError, OSError):
+        return ""
 
 
 def _load(path: Path) -> ModuleType:
@@ -65,9 +66,10 @@ def _load(path: Path) -> ModuleType:
         names, folder = [folder.name, *names], folder.parent
     sys.path.append(str(folder))  # last: a file beside it must not hide a package
     if len(names) > 1:
+        _check_package(path, folder / names[0])
         return _import(".".join(names))
-    # no name that another module can have
-    spec = importlib.util.spec_from_file_location(f"checked_{path.stem}", path.resolve())
+    # a name that no other module can have, and that can be read in an error
+    spec = importlib.util.spec_from_file_location(f"the file {path.stem}", path.resolve())
     assert spec is not None
     assert spec.loader is not None
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
@@ -77,6 +79,16 @@ def _load(path: Path) -> ModuleType:
         del sys.modules[spec.name]
         raise ValueError(f"{path} cannot be imported: {where(error, str(path.resolve()))}") from error
     return module
+
+
+def _check_package(path: Path, package: Path) -> None:
+    """Refuses a file of a package if another package of this name is imported: its module would be checked instead."""
+    found = Path(_import(package.name).__file__ or "").resolve().parent
+    if found != package:
+        raise ValueError(
+            f"{path}: expected to import its package {package.name} from {package}, found it in {found}; "
+            "uninstall that one, or install this one with pip install -e"
+        )
 
 
 def _import(name: str) -> ModuleType:
@@ -92,6 +104,8 @@ def _import(name: str) -> ModuleType:
 
 def _unknown(name: str) -> str:
     """The line for what is neither a file nor a module."""
+    if name in GROUPS:
+        return f"{name} needs a name: mtlbench check {name} NAME"
     groups = [group for group in GROUPS if name in REGISTRIES[group].names()]
     meant = " or ".join(f"mtlbench check {group} {name}" for group in groups)
     advice = f"; did you mean {meant}?" if meant else ""

@@ -308,19 +308,22 @@ STOPPED = 1e-6
 def hard_cases_give_an_update_and_never_a_nan(name: str) -> None:
     """Whatever values and gradients the losses have: finite weights, a finite update, and one that is not negligible.
 
-    With the default options and all tasks active; and with weights scaled to a mean of 1 and one more task, without a label.
+    With the default options and all tasks active; and beside one more task, without a label, with weights scaled to a mean
+    of 1 where the method has `normalize`.
     """
     plain = registry.weightings.config(name)
-    scaled = registry.weightings.config(name, **({"normalize": True} if hasattr(plain, "normalize") else {}))
+    normalized = {"normalize": True} if hasattr(plain, "normalize") else {}
+    scaled = registry.weightings.config(name, **normalized)
+    setting = f"{', normalised' if normalized else ''}, beside a task without a label"
     for case, (losses, gradients) in HARD_CASES.items():
         active = [True] * len(losses)
-        _check_updates(name, plain, case, Straight(torch.tensor(losses), torch.tensor(gradients)), active)
+        _check_updates(name, plain, case, "", Straight(torch.tensor(losses), torch.tensor(gradients)), active)
         more = Straight(torch.tensor([*losses, 0.5]), torch.tensor([*gradients, [3.0, 0.0, 1.0]]))
-        _check_updates(name, scaled, f"{case}, normalised, beside a task without a label", more, [*active, False])
+        _check_updates(name, scaled, case, setting, more, [*active, False])
 
 
-def _check_updates(name: str, config: Any, case: str, model: Straight, active: list[bool]) -> None:
-    """Checks three steps of a hard case, of which the first has the given losses."""
+def _check_updates(name: str, config: Any, case: str, setting: str, model: Straight, active: list[bool]) -> None:
+    """Checks three steps of a hard case, of which the first has the given losses. Errors name the case, then the setting."""
     tasks, active_T = tuple(Task(f"t{number}", BINARY) for number in range(len(active))), torch.tensor(active)
     weighting: Weighting = registry.weightings.build(config, tasks)
     backward = BackwardOfTrainer(model, weighting)
@@ -336,14 +339,14 @@ def _check_updates(name: str, config: Any, case: str, model: Straight, active: l
         optimizer.step()
         with torch.no_grad():
             weighting.after_step(losses_T.detach(), lambda: model() * active_T)
-        update_P, where = model.shared_P.grad, f"with {case}, at step {step + 1}"
+        update_P, where = model.shared_P.grad, f"with {case}{setting}, at step {step + 1}"
         assert update_P is not None
         remedy = "Leave out tasks without a gradient, compare with relative thresholds, and add a floor to what is divided by"
         weights_T = weighting.last_weights_T
         expect(weights_T.isfinite().all(), f"finite weights {where}", weights_T, remedy)
         expect(update_P.isfinite().all(), f"a finite update {where}", update_P, remedy)
-        if NEGATIVE in case and isinstance(weighting, LossWeighting):
+        if case == NEGATIVE and isinstance(weighting, LossWeighting):
             expect((weights_T[active_T] > 0).all(), f"a weight above 0 for every task {where}", weights_T, remedy)
         # where gradients cancel out, no update lowers every loss, and zero is an answer
-        moves = CANCELLING in case or update_P.norm() > STOPPED * shortest
+        moves = case == CANCELLING or update_P.norm() > STOPPED * shortest
         expect(moves, f"an update longer than {STOPPED:g} of the shortest gradient {where}", update_P, remedy)

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from benchmark.schema import Schema
 from benchmark.settings.registry import architectures, datasets
 
 
 def suitable(architecture: str) -> list[str]:
     """The names of the data sets that, with their default parameters, have what an architecture needs."""
     requires = architectures.get(architecture).requires  # type: ignore[attr-defined]
-    return [name for name in datasets.names() if requires(datasets.build(datasets.config(name)).declared()) is None]
+    declared = {name: _declared(name) for name in datasets.names()}
+    return [name for name, schema in declared.items() if schema is not None and requires(schema) is None]
+
+
+def _declared(dataset: str) -> Schema | None:
+    """What a data set declares with its default parameters; None if it cannot, as its error is not what is asked for."""
+    try:
+        schema: Schema = datasets.build(datasets.config(dataset)).declared()
+    except Exception:  # noqa: BLE001  a plugin may raise anything, and must not hide why an architecture is refused
+        return None
+    return schema
 
 
 def refusal(architecture: str, dataset: str, reason: str) -> str:

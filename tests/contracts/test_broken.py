@@ -40,6 +40,26 @@ class TwoColumns(Linear):
         return {task: output.unsqueeze(1) for task, output in super().forward(batch).items()}
 
 
+class NoDict(Linear):
+    def forward(self, batch: Batch) -> Tensor:  # type: ignore[override]
+        return self.layer(self.inputs(batch))  # type: ignore[no-any-return]
+
+
+class NoTensors(Linear):
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        return {task: output.tolist() for task, output in super().forward(batch).items()}
+
+
+class NoPair(Linear):
+    def training_step(self, batch: Batch) -> dict[str, Tensor]:  # type: ignore[override]
+        return self(batch)  # type: ignore[no-any-return]
+
+
+class Infinite(Linear):
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        return {task: output / 0 for task, output in super().forward(batch).items()}
+
+
 class OtherTasks(Linear):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         return dict(reversed(super().forward(batch).items())) | {"more": batch.labels[:, 0]}
@@ -110,6 +130,11 @@ class AlwaysDrops(Linear):
         return nn.functional.dropout(super().inputs(batch), self.dropout, training=True)
 
 
+class NeverDrops(Linear):
+    def __init__(self, schema: Schema, *, dropout: float = 0.0) -> None:
+        super().__init__(schema)
+
+
 class Sum(LossWeighting):
     """A sound one: the sum."""
 
@@ -177,6 +202,14 @@ class Logarithms(Sum):
         return torch.where(active_T, losses_T, 1.0).log().sum()
 
 
+class NeedsEveryLabel(Sum):
+    def __init__(self, tasks: Any) -> None:  # without **options, and so without `normalize`
+        super().__init__(tasks)
+
+    def forward(self, losses_T: Tensor, active_T: Tensor) -> Tensor:
+        return losses_T.sum() / active_T.all()
+
+
 class StopsSilently(GramWeighting):
     """Its threshold is absolute: small gradients have no weight."""
 
@@ -195,6 +228,10 @@ SOUND = (("architecture", Linear), ("weighting", Sum))
 WRONG = (
     ("architecture", TwoColumns, "outputs are finite and one row each"),
     ("architecture", OtherTasks, "outputs are finite and one row each"),
+    ("architecture", NoDict, "outputs are finite and one row each"),
+    ("architecture", NoTensors, "outputs are finite and one row each"),
+    ("architecture", NoPair, "outputs are finite and one row each"),
+    ("architecture", Infinite, "outputs are finite and one row each"),
     ("architecture", Unused, "every parameter gets a gradient"),
     ("architecture", BatchMean, "rows do not see each other in evaluation"),
     ("architecture", ReadsLabels, "outputs do not read labels"),
@@ -204,7 +241,8 @@ WRONG = (
     ("architecture", Ascending, "every loss falls on a learnable toy"),
     ("architecture", Unsuited, "it suits a schema"),
     ("architecture", WrongGates, "gates are shares that sum to one"),
-    ("architecture", AlwaysDrops, "dropout is off in evaluation and on in training"),
+    ("architecture", AlwaysDrops, "two passes in evaluation give the same outputs"),
+    ("architecture", NeverDrops, "dropout is on in training"),
     ("weighting", First, "permuting tasks permutes the weights"),
     ("weighting", Forgetful, "a resumed run goes on exactly"),
     ("weighting", Backwards, "with one task it is that loss up to scale"),
@@ -255,6 +293,20 @@ def test_what_is_wrong_is_found_and_said(name: str, entry: tuple[str, type, str]
     message = breaks(group, name, title).get(title)
     assert message is not None, f"{title}: not broken"
     assert re.fullmatch(r"expected .+; found .+\. [A-Z].+\.", message), message
+
+
+@pytest.mark.parametrize("entry", [("architecture", Infinite)], ids=["Infinite"])
+def test_the_contract_on_logits_does_not_apply_to_what_is_never_finite(name: str, entry: tuple[str, type]) -> None:
+    case, *_ = (case for case in cases(entry[0], name) if case.title == "outputs of binary tasks are logits")
+    with pytest.raises(NotApplicable, match="no draw of the parameters gives finite outputs of like, share"):
+        case.check()
+
+
+@pytest.mark.parametrize("entry", [("weighting", NeedsEveryLabel)], ids=["NeedsEveryLabel"])
+def test_a_hard_case_is_called_normalised_only_where_it_is(name: str, entry: tuple[str, type]) -> None:
+    title = "hard cases give an update and never a nan"
+    expected = "expected finite weights with parallel gradients, beside a task without a label, at step 1; found "
+    assert breaks(entry[0], name, title)[title].startswith(expected)
 
 
 def test_an_unknown_group_is_told() -> None:

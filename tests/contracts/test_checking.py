@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from functools import partial
+from operator import getitem
 
 import pytest
 
 from benchmark.cli import main
 from benchmark.contracts import Case, NotApplicable, checking
 from benchmark.contracts.expectation import broken
+from benchmark.settings.registry import REGISTRIES
 from benchmark.weightings import equal
 
 
@@ -62,7 +65,7 @@ def test_a_contract_has_one_line_whatever_its_settings(cases: list[Case]) -> Non
         "holds    its state is whole",
         "skipped  labels vary: its files are not here",
         f"broken   its loss falls: TypeError in equal.py, line {line}: object of type 'NoneType' has no len()",
-        "broken   it composes: KeyError: 'click'",
+        f"broken   it composes: KeyError in equal.py, line {start} (Equal): 'click'",
     ]
     assert checking.tally(outcomes) == "1 hold, 3 broken, 1 skipped"
 
@@ -77,6 +80,39 @@ def test_a_fault_has_the_line_of_the_method_that_its_contract_is_about(cases: li
         cases[:] = [Case("its loss falls", "", breaks, at)]
         (outcome,) = checking.check("weighting", "equal")
         assert outcome.reason == f"in equal.py, {place}, expected one; found 2. Return one."
+
+
+class Declaring(equal.Equal):
+    """Its faults may be in an attribute of the class or in a property."""
+
+    passes = "1"
+    shares: bool = False
+
+    @property
+    def scope(self) -> str:
+        local = "all"
+        return local.upper()
+
+
+def test_a_fault_has_the_line_of_the_attribute_or_the_property(
+    cases: list[Case], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, first = inspect.getsourcelines(Declaring)
+    made = type("Made", (Declaring,), {})  # no file has its lines
+    for cls, at, place in (
+        (Declaring, "passes", f"test_checking.py, line {first + 3} (passes)"),
+        (Declaring, "shares", f"test_checking.py, line {first + 4} (shares)"),
+        (Declaring, "scope", f"test_checking.py, line {first + 6} (scope)"),
+        (Declaring, "local", f"test_checking.py, line {first} (Declaring)"),
+        (made, "scope", f"test_checking.py, line {first + 6} (scope)"),
+        (made, "shares", "Made"),
+    ):
+        monkeypatch.setattr(REGISTRIES["weighting"], "get", lambda name, cls=cls: cls)
+        raises = partial(getitem, {}, "click")  # from no line of this file
+        cases[:] = [Case("its loss falls", "", breaks, (at,)), Case("it composes", "", raises, (at,))]
+        one, other = checking.check("weighting", "declaring")
+        assert one.reason == f"in {place}, expected one; found 2. Return one."
+        assert other.reason == f"KeyError in {place}: 'click'"
 
 
 def test_what_means_little_without_a_broken_contract_is_not_tried(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +38,7 @@ class Net(Architecture):
 """
 EMBEDDED = "self.embedding(batch).dense()"
 VALUES = "self.output(embedded_BD)"
+RETURN = "return {task: values_BT[:, t] for t, task in enumerate(self.schema.task_names)}"
 SETUP = "        self.output = "
 TRAINING = """    def training_step(self, batch):
         return {"like": self(batch).popitem()[1]}, {}
@@ -51,6 +53,7 @@ WRONG_ARCHITECTURES = {
             "for row 0 alone; found "
         ),
         "for like (",
+        1,
     ),
     "a missing task": (
         {"enumerate(self.schema.task_names)": "enumerate(self.schema.task_names[:1])"},
@@ -59,6 +62,7 @@ WRONG_ARCHITECTURES = {
             "found none for share. Return "
         ),
         "Return {task: (B,)} for the tasks of the schema, in their order",
+        1,
     ),
     "a probability": (
         {VALUES: f"{VALUES}.sigmoid()"},
@@ -67,11 +71,13 @@ WRONG_ARCHITECTURES = {
             "below 0 and above 1 for some values of the parameters; found probabilities, from "
         ),
         "Return the logit, without a sigmoid",
+        2,
     ),
     "a log-probability": (
         {VALUES: f"nn.functional.logsigmoid({VALUES})"},
         "outputs of binary tasks are logits: ",
         "found log-probabilities, from ",
+        2,
     ),
     "a dead parameter": (
         {SETUP: f"        self.never_used = nn.Linear(3, 3)\n{SETUP}"},
@@ -80,6 +86,7 @@ WRONG_ARCHITECTURES = {
             "parameter within three steps; found none for never_used.bias, never_used.weight. "
         ),
         "Use these parameters in `forward`",
+        1,
     ),
     "a forward that draws": (
         {VALUES: f"{VALUES} + torch.randn(1)"},
@@ -88,6 +95,7 @@ WRONG_ARCHITECTURES = {
             "in a second pass over a batch; found "
         ),
         "Draw random numbers in training mode alone",
+        1,
     ),
     "a task missing in training": (
         {"    def forward": TRAINING},
@@ -96,14 +104,52 @@ WRONG_ARCHITECTURES = {
             "share; found none for share. Return "
         ),
         "from `forward` and `training_step`",
+        1,
+    ),
+    "a tensor in place of a dict": (
+        {RETURN: "return values_BT"},
+        (
+            "outputs are finite and one row each: on two binary tasks, in net.py, line 15 (forward), expected a dict of outputs; "
+            "found a Tensor. Return "
+        ),
+        "Return {task: (B,)} for the tasks of the schema",
+        1,
+    ),
+    "nothing returned": (
+        {RETURN: "values_BT.relu()"},
+        (
+            "outputs are finite and one row each: on two binary tasks, in net.py, line 15 (forward), expected a dict of outputs; "
+            "found None. Return "
+        ),
+        "",
+        1,
+    ),
+    "outputs alone in training": (
+        {"    def forward": "    def training_step(self, batch):\n        return self(batch)\n\n    def forward"},
+        (
+            "outputs are finite and one row each: on two binary tasks, in net.py, line 15 (training_step), expected a tuple of "
+            "outputs and a dict of extra losses; found a dict. Return "
+        ),
+        "Return `outputs, {}` where there are no extra losses",
+        1,
+    ),
+    "a wrong claim to share nothing": (
+        {"(Architecture):\n": "(Architecture):\n    shares = False\n\n"},
+        (
+            "what says that it shares nothing shares nothing: on two binary tasks, in net.py, line 10 (shares), expected no "
+            "parameter that two tasks reach; found "
+        ),
+        "Leave `shares` at True",
+        1,
     ),
     "an error of its own": (
         {VALUES: f"{VALUES[:-1]} + 'x')"},
         "outputs are finite and one row each: on two binary tasks, TypeError in net.py, line 17: ",
         "",
+        1,
     ),
 }
-"""{fault: (what to replace in the right one, how its line begins, what else the line says)}"""
+"""{fault: (what to replace in the right one, how its line begins, what else the line says, how many contracts break)}"""
 
 WEIGHTING = """
 import torch
@@ -170,7 +216,7 @@ class Log(Dataset):
 WRONG_DATASETS = {
     "a feature that is the label": (
         {'{"age": age}': '{"age": age, "liked": like}'},
-        "its splits are what its schema says: ValueError",
+        "its splits are what its schema says: ValueError in log.py, line 20: ",
         "liked",
     ),
     "a split that is drawn again each time": (
@@ -193,7 +239,7 @@ def put_back() -> Iterator[None]:
             del REGISTRIES[group]._classes[name], ConfigStore.instance().repo[group][f"{name}.yaml"]
     sys.path[:] = path
     for module in set(sys.modules) - modules:
-        if module.startswith(("checked_", "pack_of_a_test")):
+        if module.startswith(("the file ", PACKAGE)):
             del sys.modules[module]
 
 
@@ -212,14 +258,14 @@ def broken(out: str) -> list[str]:
 
 
 @pytest.mark.parametrize("fault", WRONG_ARCHITECTURES)
-def test_a_wrong_architecture_breaks_one_contract_which_names_the_fault(tmp_path: Path, fault: str) -> None:
-    replaced, begins, says = WRONG_ARCHITECTURES[fault]
+def test_the_first_contract_that_a_wrong_architecture_breaks_names_the_fault(tmp_path: Path, fault: str) -> None:
+    replaced, begins, says, num_broken = WRONG_ARCHITECTURES[fault]
     done = mtlbench("check", written(tmp_path, "net.py", RIGHT, replaced), cwd=tmp_path)
     first, *others = broken(done.stdout)
     assert first.startswith(begins) and says in first
-    assert all("never probabilities" in other for other in others) and len(others) == fault.endswith("probability")
+    assert all("never probabilities" in other for other in others) and 1 + len(others) == num_broken
     assert done.returncode == 1, done.stderr
-    assert f" hold, {1 + len(others)} broken" in done.stdout.splitlines()[-1]
+    assert f" hold, {num_broken} broken" in done.stdout.splitlines()[-1]
 
 
 @pytest.mark.parametrize("fault", WRONG_WEIGHTINGS)
@@ -272,6 +318,22 @@ def test_a_module_of_a_package_may_import_its_siblings(
     assert entries(target) == [("architecture", "net_of_a_test")]
 
 
+@pytest.mark.parametrize("has_net", [True, False])
+def test_a_file_is_refused_where_another_package_has_the_name_of_its_own(
+    package: Path, monkeypatch: pytest.MonkeyPatch, has_net: bool
+) -> None:
+    other = package / "elsewhere" / PACKAGE
+    shutil.copytree(package / PACKAGE, other)
+    if not has_net:
+        (other / "net.py").unlink()
+    monkeypatch.syspath_prepend(other.parent)
+    done = mtlbench("check", f"{PACKAGE}/net.py", cwd=package)
+    assert done.stderr == (
+        f"mtlbench: {PACKAGE}/net.py: expected to import its package {PACKAGE} from {package / PACKAGE}, found it in {other}; "
+        "uninstall that one, or install this one with pip install -e\n"
+    )
+
+
 def test_what_is_registered_already_is_not_loaded_again() -> None:
     assert entries(str(Path(mmoe.__file__))) == entries("architectures.mmoe") == [("architecture", "mmoe")]
 
@@ -302,7 +364,7 @@ def test_all_that_a_file_registers_is_checked(tmp_path: Path, monkeypatch: pytes
             RIGHT.replace("net_of_a_test", "mmoe"),
             (
                 "net.py cannot be imported: ValueError in {file}, line 8: architecture 'mmoe' "
-                "is registered twice: architectures.mmoe and checked_net"
+                "is registered twice: architectures.mmoe and the file net"
             ),
         ),
         ("net.py", "def net(:\n", "net.py cannot be imported: SyntaxError in {file}, line 1: invalid syntax"),
@@ -330,3 +392,8 @@ def test_a_name_alone_is_neither_a_file_nor_a_module() -> None:
         "mtlbench: 'mmoe': expected a file such as my_net.py, or a module that can be imported, found neither; did you mean "
         "mtlbench check architecture mmoe?\n"
     )
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_group_needs_a_name(group: str) -> None:
+    assert mtlbench("check", group).stderr == f"mtlbench: {group} needs a name: mtlbench check {group} NAME\n"

@@ -6,6 +6,7 @@ import pytest
 
 from benchmark.runs.runner import check
 from benchmark.settings.config import RunConfig
+from benchmark.settings.listing import listing
 from benchmark.settings.registry import architectures, configure, datasets
 from benchmark.settings.suitability import refusal, suitable
 
@@ -60,3 +61,13 @@ def test_an_architecture_for_no_data_set_says_none(monkeypatch: pytest.MonkeyPat
     assert refusal("mmoe", "shop", "needs a pony") == (
         "mmoe does not suit dataset shop: needs a pony; data sets that suit it: none"
     )
+
+
+def test_a_data_set_that_cannot_be_declared_does_not_hide_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = property(lambda self: 1 / 0)
+    monkeypatch.setattr(datasets.get("synthetic"), "tasks", broken)
+    told = "architecture esmm does not suit dataset census_income: needs a funnel.*; data sets that suit it: shop "
+    with pytest.raises(ValueError, match=told):
+        check(RunConfig(dataset="census_income", architecture="esmm"))  # type: ignore[arg-type]
+    assert "not for census_income:" in listing("architectures", suits="census_income")
+    assert suitable("mmoe") == [name for name in datasets.names() if name != "synthetic"]
