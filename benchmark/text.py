@@ -32,6 +32,11 @@ def near(name: str, known: Iterable[str]) -> list[str]:
     return [by_lower[text] for text in difflib.get_close_matches(name.lower(), by_lower, n=1)]
 
 
+def as_whole(value: Any) -> str:
+    """What an error adds where a whole number was written as a float, 1e5 or 4.0: "; write 4". Empty elsewhere."""
+    return f"; write {value:.0f}" if isinstance(value, float) and value.is_integer() else ""
+
+
 def counted(number: int, what: str) -> str:
     """`1 run`, `2,000 runs`."""
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

@@ -174,7 +174,7 @@ def test_inherited_parameters_have_their_meaning(capsys: pytest.CaptureFixture[s
     main(["list", "weightings", "pcgrad"])
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "weighting.scope=" in line]
     assert "one of trunk, all, representation" in line
-    assert "Whose gradients are compared" in line
+    assert "What the compared gradients are taken" in line
 
 
 def test_names_are_what_a_sweep_takes(capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,9 +32,10 @@ def conflict(key: str, entry: dict[str, Any]) -> float | None:
 
 
 def scope(record: Record) -> str:
-    """Whose gradients the record's conflicts are of: `trunk`, `all` or `representation`. Only those of one scope compare.
+    """What the record's gradients are taken with respect to: `trunk`, `all` or `representation`.
 
-    A weighting of losses, and one that works at the inputs of the towers, has those of the trunk.
+    Only conflicts of one scope compare. It is the trunk under a weighting of losses, and under one that works at the inputs
+    of the towers.
     """
     found: str = record.config["weighting"].get("scope", "trunk")
     return "trunk" if found == "output" else found

@@ -42,9 +42,9 @@ def conflict_table(results: Results) -> TextTable | None:
         *(Column(f"cosine:{pair}", f"cosine of {' and '.join(pair.split('|'))}") for pair in pairs),
     )  # fmt: skip
     note = (
-        "In a conflicting step, the gradients of two tasks have a negative inner product. The scope says whose gradients"
-        " these are: the trunk's, those of all shared parameters, embeddings too, or those of the embeddings' outputs"
-        " (representation). Compare numbers of one scope only."
+        "In a conflicting step, the gradients of two tasks have a negative inner product. The scope says what"
+        " these gradients are taken with respect to: the trunk's parameters, all shared ones with embeddings, or the"
+        " embeddings' outputs (representation). Compare numbers of one scope only."
     )
     return TextTable(
         "conflicts", "Conflicts between tasks", columns, tuple(rows), "means over epochs and seeds", notes=(note,), detail=True,

@@ -29,7 +29,7 @@ def seeds_cell(group: Group, method: str) -> Cell:
 
 
 SIZES = {
-    "parameters": "parameters outside embeddings",
+    "parameters_outside_embeddings": "parameters outside embeddings",
     "embedding_parameters": "embedding parameters",
     "multiply_adds": "multiply-adds a row",
 }
@@ -39,7 +39,8 @@ SIZES = {
 def size_columns(group: Group) -> list[Column]:
     """The columns of size that a run of the group fills; older records do not have the multiply-adds."""
     made = [size_cells(group, method) for method in group.by_method]
-    return [Column(key, title, spare=True) for key, title in SIZES.items() if any(cells[key].value for cells in made)]
+    known = [key for key in SIZES if any(cells[key].value is not None for cells in made)]
+    return [Column(key, SIZES[key], spare=True) for key in known]
 
 
 def size_cells(group: Group, method: str) -> dict[str, Cell]:

@@ -84,12 +84,12 @@ def _facts(record: Record) -> _Facts:
         memory = cost.get("peak_memory_bytes")
         peak = f"; at most {count(memory)}B of memory" if memory is not None else ""
         shared = "" if record.shared_parameters is None else f", {record.shared_parameters:,} of them shared by tasks"
-        yield "size", f"{cost['parameters']:,} parameters{shared}{_kinds(cost)}{peak}"
+        yield "size", f"{cost['parameters']:,} parameters{shared}{_sizes(cost)}{peak}"
     yield from _environment(record)
 
 
-def _kinds(cost: Mapping[str, Any]) -> str:
-    """The two kinds of parameters, and the multiply-adds."""
+def _sizes(cost: Mapping[str, Any]) -> str:
+    """The parameters outside embeddings and in them, and the multiply-adds."""
     told = ""
     if (embedding := cost.get("embedding_parameters")) is not None:
         told = f"; {cost['parameters'] - embedding:,} outside embeddings and {embedding:,} in them"

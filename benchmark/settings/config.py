@@ -25,6 +25,7 @@ from benchmark.settings.registry import (
     WeightingConfig,
     plain,
 )
+from benchmark.text import as_whole
 
 IDENTITY = ("dataset", "architecture", "weighting", "trainer", "purpose", "seed", "search_seed", "debug")
 DEBUG_BATCH = 500
@@ -221,8 +222,8 @@ def _check_size(name: str, value: int | str | None) -> None:
         except ValueError as error:
             raise ValueError(f"{name}: expected a number of parameters or an architecture's name; {error}") from None
     elif value is not None:
-        if not isinstance(value, int):
-            raise ValueError(f"{name}: expected a whole number, found {value!r}; write {value:.0f}")
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ValueError(f"{name}: expected a whole number, found {value!r}{as_whole(value)}")
         _at_least(name, value, 1)
 
 

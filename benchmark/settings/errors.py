@@ -25,7 +25,7 @@ from benchmark.settings.malformed import malformed
 from benchmark.settings.names import no_such_name, split_path
 from benchmark.settings.registry import parameter_names
 from benchmark.settings.swept import not_one, sweep_inside, swept_hydra
-from benchmark.text import near, shortened, unknown
+from benchmark.text import as_whole, near, shortened, unknown
 
 DRY_RUN = "--dry-run"
 
@@ -161,17 +161,13 @@ def _of_a_key(cause: OmegaConfBaseException, key: str, overrides: Sequence[str])
     if isinstance(cause, ValidationError) and _expected(cause):
         value = getattr(cause, "value", None)
         found = "null" if value is None else f"{value!r} ({type(value).__name__})"
-        return f"{key}: expected {_expected(cause)}, found {found}{_whole(_expected(cause), value)}{_several(key, value, given)}"
+        expected = _expected(cause)
+        whole = as_whole(value) if "int" in (expected or "").split() else ""
+        return f"{key}: expected {expected}, found {found}{whole}{_several(key, value, given)}"
     if isinstance(cause, MissingMandatoryValue):
         names = options(key)
         return f"{key} has no value" + (f"; known: {', '.join(names)}" if names else "")
     return None
-
-
-def _whole(expected: str | None, value: Any) -> str:
-    """What to write for a whole number that was given as 1e5 or 4.0."""
-    is_whole = isinstance(value, float) and value.is_integer() and "int" in (expected or "").split()
-    return f"; write {value:.0f}" if is_whole else ""
 
 
 def _several(key: str, value: Any, given: str | None) -> str:

@@ -17,6 +17,8 @@ from benchmark.text import unknown
 
 WIDTH = 120  # columns of the text
 YEAR = r"(?<![\d./])((?:19|20)\d\d)(?![\d.]\d)"
+COMMON = ("architectures", "architectures.gates", "benchmark.weightings")
+"""The modules of the base classes whose parameters many entries have. A base class of a few entries is part of each."""
 PAPER = re.compile(rf'Paper: ([^"]+?), ".+?".*?{YEAR}|([A-Z][^:."]+(?: et al\.)?): [A-Z].*?{YEAR},? (?:doi|arXiv)')
 
 
@@ -29,7 +31,7 @@ class ListedParameter:
         kind: Its type in words, "int" or "one of offline, online".
         default: Its default on the command line, "8" or "[64]".
         meaning: Its meaning, from the docstring's Args; empty if missing.
-        is_common: Does it come from a base class, whose other classes have it too?
+        is_common: Does it come from one of the base classes in `COMMON`?
     """
 
     key: str
@@ -117,14 +119,14 @@ def parameters(registry: Registry, name: str) -> list[ListedParameter]:
             type_text(get_type_hints(definition)[p.name]),
             value_text(p.default),
             meanings.get(p.name, ""),
-            definition is not vars(cls).get("__init__"),
+            definition.__module__ in COMMON,
         )
         for definition, p in options(cls)
     ]
 
 
 def own_defaults(registry: Registry, name: str) -> list[str]:
-    """The parameters of an entry with their defaults, "c=0.5", without those of its base class."""
+    """The parameters of an entry with their defaults, "c=0.5", without the common ones."""
     return [f"{p.key.partition('.')[2]}={p.default}" for p in parameters(registry, name) if not p.is_common]
 
 
@@ -189,9 +191,9 @@ def _lines(registry: Registry, suits: str | None) -> str:
     rows = [(name, *(told.get(column, "") for column in columns)) for name, told in found.items()]
     lines = aligned([*head, *rows], indent=2)
     if head:
-        shared = f"mtlbench list {registry.plural} {next(iter(found))}"
         lines.append("  passes: backward passes per step; T: the number of tasks")
-        lines.append(f"  in parentheses: a method's own parameters and their defaults; all that it has: {shared}")
+        whole = f"`mtlbench list {registry.plural} NAME` has all"
+        lines.append(f"  A method's own parameters and defaults are in parentheses; {whole}")
     unsuited = [
         (name, f"{reason}; suits {', '.join(suitable(name)) or 'no data set'}")
         for name, reason in reasons.items()

@@ -137,8 +137,8 @@ class _GradientWeighting(Weighting):
 
     Args:
         tasks: The tasks, in the order of the losses.
-        scope: Whose gradients are compared. `trunk`: parameters that two or more tasks reach, without embeddings;
-            `all`: with them; `representation`: the embedding layer's output.
+        scope: What the compared gradients are taken with respect to. `trunk`: parameters that two or more tasks reach,
+            without embeddings; `all`: with them; `representation`: the embedding layer's output.
         head_gradients: What parameters that belong to one task get: its `own` gradient, or the `weighted` one.
         options: Those of `Weighting`.
     """

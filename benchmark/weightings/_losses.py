@@ -1,7 +1,9 @@
 """Weights from losses: finite for any losses, without a branch on a tensor. T tasks.
 
 An auxiliary loss can make a task's loss negative. Rules that need positive losses weight it by its magnitude: the weight
-stays positive, so the loss keeps falling. As it crosses 0, its weight is up to 1 / `SMALLEST`.
+stays positive, so the loss keeps falling. Rules with an inverse or a logarithm count a magnitude as at least `SMALLEST`
+(`floored`, `magnitudes`); as a loss crosses 0, a rule of inverses gives it a weight of up to 1 / `SMALLEST`. FAMO adds
+`SMALLEST` in its logarithms instead, as its authors' code does. `db_mtl` has a floor of its own, a share of the largest loss.
 
 A weighting whose weights have a closed form computes them from the detached losses and returns the sum of weights times
 losses. Its backward is then as cheap as that of fixed weights.
@@ -13,7 +15,7 @@ import torch
 from torch import Tensor
 
 SMALLEST = 1e-8
-"""In weights, smaller losses count as this one, so that no inverse overflows. Public codes of FAMO and DB-MTL have it too."""
+"""In weights, smaller magnitudes of losses count as this one, so that no inverse overflows."""
 
 
 def taking_part(losses_T: Tensor, active_T: Tensor) -> Tensor:

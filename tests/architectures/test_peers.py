@@ -1,6 +1,7 @@
 """With the same parameters, models of other libraries give our outputs and gradients: `make test-peers`.
 
-A test is skipped where its library is not installed. At the end are faults that keep a model from being here.
+A test is skipped where its library is not installed, but fails under MTLBENCH_PEERS=all. At the end are faults that
+keep a model from being here.
 """
 
 from __future__ import annotations

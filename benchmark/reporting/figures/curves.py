@@ -132,7 +132,8 @@ def conflicts(drawn: Drawn) -> Figure | None:
         return None
     names = {SHARE: "conflicting steps", **{pair: f"cosine of {_joined(pair)}" for pair in pairs_of(shown.values())}}
     found = scopes(shown.values())
-    warning = f" Their scopes are {', '.join(found)}: compare lines of one scope only." if len(found) > 1 else ""
+    one = f"scope is {found[0]}."
+    scope = one if len(found) == 1 else f"scopes are {', '.join(found)}: compare lines of one scope only."
     with drawing():
         canvas, panels = grid(len(names), height=2.1)
         sentences = []
@@ -151,7 +152,7 @@ def conflicts(drawn: Drawn) -> Figure | None:
         return figure(
             "Conflicts between tasks", canvas, group.name,
             "Over the steps of the epoch so far: the share of steps in which the gradients of two tasks have a negative inner "
-            f"product, and the mean cosine of two tasks' gradients. The band spans the seeds.{warning}",
+            f"product, and the mean cosine of two tasks' gradients. The gradients' {scope} The band spans the seeds.",
             sentences,
         )  # fmt: skip
 

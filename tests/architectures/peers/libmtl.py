@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from architectures import Batch, Schema
 from benchmark.kinds import KINDS
 from tests.architectures.peers.case import (
+    ALONE,
     DIM,
     EXPERTS,
     LAYERS,
@@ -30,7 +31,7 @@ class Network(nn.Module):
 
     def __init__(self, model: str, schema: Schema, **sizes: Any) -> None:
         super().__init__()
-        needs("LibMTL", "make test-peers, or pip install --no-deps LibMTL==1.1.5")
+        needs("LibMTL", ALONE)
         library = import_apart("LibMTL.architecture")  # the package imports parts of torchvision that are gone
         self.schema = schema
         self.tables = nn.ModuleDict({f.name: nn.Embedding(f.cardinality, DIM) for f in schema.categorical})

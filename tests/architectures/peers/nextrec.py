@@ -12,7 +12,7 @@ from torch.nn.utils import parametrize
 
 from architectures import Batch, Schema
 from benchmark.contracts.toys import LIKE, SHARE, make_schema
-from tests.architectures.peers.case import DIM, EXPERTS, LAYERS, TOWER, Case, Rule, import_apart, needs, tables
+from tests.architectures.peers.case import ALONE, DIM, EXPERTS, LAYERS, TOWER, Case, Rule, import_apart, needs, tables
 
 TWO = make_schema(LIKE, SHARE)
 ONE = make_schema(LIKE)  # its POSO has a network for each task, ours a bottom for all: with one task they are the same
@@ -21,7 +21,7 @@ ABSENT = ("pyarrow", "pyarrow.dataset", "pyarrow.parquet", "transformers")  # wh
 
 def make(module: str, model: str, schema: Schema, **sizes: Any) -> nn.Module:
     """A multi-task model."""
-    needs("nextrec", "make test-peers, or pip install --no-deps nextrec==0.6.14")
+    needs("nextrec", ALONE)
     for user_of_pyarrow in ("pandas", "polars"):
         needs(user_of_pyarrow)
         importlib.import_module(user_of_pyarrow)  # now, before there is a dummy

@@ -88,7 +88,7 @@ def test_scopes_are_told_apart_where_they_differ() -> None:
     assert {scope for method, scope in found.items() if method.endswith("pcgrad")} == {"representation"}
     assert "Compare numbers of one scope only" in made.html()
     drawn = figures(made.results[0], styles(made.study.methods))["conflicts"]
-    assert "Their scopes are representation, trunk" in drawn.caption
+    assert "The gradients' scopes are representation, trunk: compare lines of one scope only." in drawn.caption
 
 
 def test_the_figure_has_a_panel_for_the_share_and_for_each_pair(made: Report) -> None:
@@ -97,6 +97,7 @@ def test_the_figure_has_a_panel_for_the_share_and_for_each_pair(made: Report) ->
     assert titles == [
         "conflicting steps", "cosine of click and like", "cosine of click and play_time", "cosine of like and play_time",
     ]  # fmt: skip
+    assert "The gradients' scope is trunk. " in found["conflicts"].caption
     assert "cosine of click and play_time, mmoe/equal: 0.2 on average." in found["conflicts"].alternative
 
 

@@ -45,6 +45,16 @@ def test_both_kinds_of_parameters_and_the_multiply_adds_are_beside_each_other() 
         assert [cell.value for cell in row.cells[start : start + 3]] == [100_000, 30_000, 98_700]
 
 
+def test_a_size_of_0_is_known() -> None:
+    runs = [record("videos", "mmoe/equal", seed) for seed in range(3)]
+    for run in runs:
+        run.cost["embedding_parameters"] = 0  # of a data set without categorical fields
+    (table,) = (table for _, _, table in report(runs).document.tables() if table.key == "overview")
+    cells = dict(zip((column.key for column in table.columns), table.rows[0].cells, strict=True))
+    assert cells["embedding_parameters"].text == "0"
+    assert cells["parameters_outside_embeddings"].value == runs[0].cost["parameters"]
+
+
 def test_sizes_that_no_record_has_have_no_column() -> None:
     runs = [record("videos", method, seed) for method in CROSSED[:2] for seed in range(3)]
     for run in runs:

@@ -218,7 +218,10 @@ def test_an_architecture_that_does_not_suit_the_data_has_no_size_there() -> None
     [
         (0, "match_parameters must be at least 1, found 0"),
         ("mmo", "match_parameters: expected a number of parameters or an architecture's name; unknown .* mean mmoe?"),
-        (1e5, "match_parameters: expected a whole number, found 100000.0; write 100000"),
+        (1e5, "match_parameters: expected a whole number, found 100000.0; write 100000$"),
+        (4.5, "match_parameters: expected a whole number, found 4.5$"),
+        (float("nan"), "match_parameters: expected a whole number, found nan$"),
+        (True, "match_parameters: expected a whole number, found True$"),
     ],
 )
 def test_what_is_neither_a_size_nor_a_name_is_refused(value: Any, message: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmark.settings.listing import facts, listing, paper, parameters
+from benchmark.settings.listing import facts, listing, own_defaults, paper, parameters
 from benchmark.settings.registry import architectures, weightings
 
 
@@ -44,6 +44,7 @@ def test_a_list_of_weightings_has_their_cost_and_names_are_what_a_sweep_takes() 
         ]
         assert not own or f"({', '.join(own)})" in flat, name
     assert "helps least. (c=0.5)" in flat
+    assert "parentheses; `mtlbench list weightings NAME` has all" in flat
     names = listing("weightings", names=True).split(",")
     assert names == weightings.names()
     assert len(set(names) - {"torchjd"}) == 26
@@ -57,3 +58,13 @@ def test_options_of_a_base_class_are_listed_after_its_own() -> None:
         "weighting.head_gradients": True,
         "weighting.normalize": True,
     }
+
+
+def test_a_class_without_a_constructor_has_that_of_its_base_class_unless_all_have_it() -> None:
+    for name in architectures.names():
+        own = own_defaults(architectures, name)
+        assert any(parameter.startswith("embedding_dim=") for parameter in own), name
+        assert not any(parameter.startswith("gate_k=") for parameter in own), name
+    assert own_defaults(architectures, "snr_trans") == own_defaults(architectures, "snr_aver")
+    assert "num_subnetworks=4" in own_defaults(architectures, "snr_trans")
+    assert own_defaults(weightings, "mgda") == []
