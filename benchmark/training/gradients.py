@@ -288,11 +288,11 @@ class GradientEngine:
             for parameter in self._own_outside[task]:
                 if factor != weight and task not in lost and parameter.grad is not None:
                     parameter.grad *= factor / weight
-        for task in lost:
-            for parameter in self._own_outside[task]:
+        if lost:  # no two tasks own the same parameter, so their gradients come from one sum
+            own = [parameter for task in lost for parameter in self._own_outside[task]]
+            for parameter in own:
                 parameter.grad = None
-            keep = keep_graph or task != lost[-1]
-            torch.autograd.backward(losses_T[task], inputs=self._own_outside[task], retain_graph=keep)
+            torch.autograd.backward(losses_T[lost].sum(), inputs=own, retain_graph=keep_graph)
         for parameter in self._outside:
             if parameter.grad is not None and parameter.grad.stride() != parameter.stride():  # see `_solve`
                 parameter.grad = torch.empty_like(parameter).copy_(parameter.grad)

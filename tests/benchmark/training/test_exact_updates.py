@@ -144,6 +144,19 @@ def test_the_update_is_that_of_the_explicit_weighted_sum(name: str, scope: str, 
     assert_same(update(engine, model, batch, schema), explicit(model, batch, schema, heads))
 
 
+@pytest.mark.parametrize("weights", [(0.0, 2.5, 0.0), (1e-9, 0.0, -1.0)])
+@pytest.mark.parametrize("scope", ["representation", "output"])
+@pytest.mark.parametrize("name", ["mmoe", "aitm"])
+def test_tasks_without_weight_keep_the_gradients_of_their_own_parameters(
+    name: str, scope: str, weights: tuple[float, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(globals(), "WEIGHTS", weights)
+    torch.manual_seed(0)
+    model, batch = MODELS[name][1](FUNNEL).double().train(), double_batch(FUNNEL, 64)
+    engine = GradientEngine(model, Given(FUNNEL.tasks, scope=scope))  # type: ignore[arg-type]
+    assert_same(update(engine, model, batch, FUNNEL), explicit(model, batch, FUNNEL, "own"))
+
+
 @pytest.mark.parametrize(
     "sizes", [(1024, 1024, 1024, 1024, 100), (64, 64, 64, 64, 5), (64, 64, 64, 64, 1, 64, 64, 5, 64)]
 )
