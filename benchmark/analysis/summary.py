@@ -12,7 +12,7 @@ from benchmark import metrics
 from benchmark.analysis.gain import TASKS
 from benchmark.analysis.results import Results
 from benchmark.analysis.study import Run
-from benchmark.analysis.values import cost, outside, size
+from benchmark.analysis.values import cost, sizes
 from benchmark.records.record import GAIN
 from benchmark.statistics import Comparison, Interval
 
@@ -95,7 +95,7 @@ NO_COST = (None,) * 6
 def _cost(runs: list[Run]) -> tuple[int | float | None, ...]:
     """The last columns: sizes, and seconds of training."""
     parameters, shared, seconds = cost(runs)
-    return parameters, outside(runs), size(runs, "embedding_parameters"), size(runs, "multiply_adds"), shared, seconds
+    return parameters, *sizes(runs).values(), shared, seconds
 
 
 def _interval(found: Interval | None, unknown: int | None = 0) -> tuple[Any, ...]:

@@ -106,12 +106,20 @@ def size(runs: Sequence[Run], key: str) -> int | None:
     return None if middle is None else round(middle)
 
 
-def outside(runs: Sequence[Run]) -> int | None:
-    """The parameters of a method's models outside their embedding tables, as `match_parameters` counts them; see `size`."""
+def sizes(runs: Sequence[Run]) -> dict[str, int | None]:
+    """The sizes of a method's models that are shown side by side; see `size`.
+
+    Returns:
+        parameters_outside_embeddings, as `match_parameters` counts them; embedding_parameters; and multiply_adds, of a row.
+    """
     costs = [run.record.cost for run in runs]
     known = [c for c in costs if c.get("parameters") is not None and c.get("embedding_parameters") is not None]
-    middle = median([c["parameters"] - c["embedding_parameters"] for c in known])
-    return None if middle is None else round(middle)
+    outside = median([c["parameters"] - c["embedding_parameters"] for c in known])
+    return {
+        "parameters_outside_embeddings": None if outside is None else round(outside),
+        "embedding_parameters": size(runs, "embedding_parameters"),
+        "multiply_adds": size(runs, "multiply_adds"),
+    }
 
 
 def same_machine(runs: Iterable[Run]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmark.analysis.results import Results
 from benchmark.analysis.study import Group
-from benchmark.analysis.values import cost, outside, size
+from benchmark.analysis.values import cost, sizes
 from benchmark.reporting.layout import Cell, Column
 from benchmark.schema import Task
 from benchmark.statistics import FEWEST
@@ -38,16 +38,14 @@ SIZES = {
 
 def size_columns(group: Group) -> list[Column]:
     """The columns of size that a run of the group fills; older records do not have the multiply-adds."""
-    made = [size_cells(group, method) for method in group.by_method]
-    known = [key for key in SIZES if any(cells[key].value is not None for cells in made)]
+    found = [sizes(group.finished[method]) for method in group.by_method]
+    known = [key for key in SIZES if any(of_method[key] is not None for of_method in found)]
     return [Column(key, SIZES[key], spare=True) for key in known]
 
 
 def size_cells(group: Group, method: str) -> dict[str, Cell]:
     """{key of a column of size: its cell}."""
-    runs = group.finished[method]
-    sizes = (outside(runs), size(runs, "embedding_parameters"), size(runs, "multiply_adds"))
-    return {key: Cell(count(value), value=value) for key, value in zip(SIZES, sizes, strict=True)}
+    return {key: Cell(count(value), value=value) for key, value in sizes(group.finished[method]).items()}
 
 
 def seconds_cell(group: Group, method: str) -> Cell:

@@ -95,8 +95,7 @@ class DWA(LossWeighting):
 
     def _weigh(self) -> None:
         ratios_T = self.means_2T[1] / self.means_2T[0]
-        ratios_T = torch.where(
-            self.means_2T[0] < 0, 2 - ratios_T, ratios_T
-        )  # of negative ones, the smaller is the better
+        # of negative means, the smaller is the better
+        ratios_T = torch.where(self.means_2T[0] < 0, 2 - ratios_T, ratios_T)
         ratios_T = torch.where(ratios_T.isfinite(), ratios_T, 1.0)
         self.weights_T.copy_(len(self.tasks) * torch.softmax(ratios_T / self.temperature, dim=0))
