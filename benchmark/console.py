@@ -30,8 +30,14 @@ def allow_any_console() -> None:
 
 
 def echo(text: object, file: TextIO | None = None) -> None:
-    """Prints a text to stdout or to this file. `click.echo` does not do: on an ASCII console it writes UTF-8."""
-    print(text, file=file or sys.stdout, flush=True)
+    """Prints a text in one write to stdout or to this file.
+
+    `print` writes the end of the line by itself, and where output is unbuffered another process can come between.
+    `click.echo` writes UTF-8 even on an ASCII console.
+    """
+    file = file or sys.stdout
+    file.write(f"{text}\n")
+    file.flush()
 
 
 def _stand_in(error: UnicodeError) -> tuple[str | bytes, int]:

@@ -178,4 +178,4 @@ def _headlines(metrics: Metrics) -> list[str]:
 
 def say(line: str) -> None:
     """One write per line, so that lines of several workers do not mix; above the bar, if there is one."""
-    Bar.write(line, file=sys.stderr)
+    Bar.write(f"{line}\n", file=sys.stderr, end="")  # with its own end, tqdm writes twice

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from benchmark.console import echo
 from benchmark.records.record import Record
 from benchmark.settings.registry import trackers
 
@@ -82,7 +83,7 @@ class Guarded(_Hooks):
         except Exception as error:  # noqa: BLE001  the network, a full disk, a library's bug: none may cost a training run
             if not self._warned:
                 self._warned = True
-                print(
+                echo(
                     f"mtlbench: tracking failed, and the run continues without it: {type(error).__name__}: {error}",
                     file=sys.stderr,
                 )

@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from benchmark.console import echo
 from benchmark.records.record import Record
 from benchmark.rows import Features
 from benchmark.schema import Task
@@ -71,7 +72,7 @@ class Recommendations:
         else:
             sys.stdout.write(self.to_json() if form == "json" else self.to_csv())
         for note in self.notes:
-            print(note, file=sys.stderr)
+            echo(note, file=sys.stderr)
 
     def to_table(self) -> Table:
         """A table for the terminal, with a line between users."""

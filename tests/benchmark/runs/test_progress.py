@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from pathlib import Path
 
 import pytest
 
+from benchmark.console import echo
 from benchmark.records.record import Record
 from benchmark.runs import progress
 from benchmark.runs.progress import SWEEP, RunProgress, line_of, sweep_progress
@@ -139,3 +141,26 @@ def test_workers_have_lines_in_a_file_and_nothing_on_a_terminal(
             clock.now += 61
             shown.step(1)
     assert [line.partition(":")[0] for line in capsys.readouterr().err.splitlines()] == ["terminal False"]
+
+
+class Raw(io.RawIOBase):
+    """What a file or a pipe gets, write by write."""
+
+    def __init__(self) -> None:
+        self.writes: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        self.writes.append(bytes(data))
+        return len(data)
+
+
+def test_a_line_is_one_write_so_that_lines_of_workers_do_not_mix(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = Raw()
+    unbuffered = io.TextIOWrapper(raw, encoding="utf-8", write_through=True)  # type: ignore[type-var]
+    monkeypatch.setattr(sys, "stderr", unbuffered)  # as with PYTHONUNBUFFERED=1
+    progress.say("a run")
+    echo("a note", file=sys.stderr)
+    assert [one for one in raw.writes if one] == [b"a run\n", b"a note\n"]
