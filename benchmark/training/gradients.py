@@ -349,9 +349,7 @@ class GradientEngine:
             own.append(gradients[n + len(tensors) :])
         return rows_AP, link_gradients, own
 
-    def _decide(
-        self, blocks: list[Tensor], losses_A: Tensor, active_T: Tensor
-    ) -> tuple[Tensor, Tensor | None, Tensor]:
+    def _decide(self, blocks: list[Tensor], losses_A: Tensor, active_T: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
         """Weights (A,), a Jacobian method's update (S,), and the Gram matrix (A, A).
 
         Args:
