@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Any, Literal
+
 import numpy as np
 import polars as pl
 
 from benchmark.datasets import Data, Dataset, register
+from benchmark.datasets.history import check_history, with_history
 from benchmark.datasets.prepare import Table, prepare, random_split
 from benchmark.datasets.sources import Found, Layout, Source, find
 from benchmark.datasets.text import read_text
 from benchmark.kinds import BINARY, REGRESSION
-from benchmark.schema import Task
+from benchmark.lists import MultiValuedField
+from benchmark.schema import OtherField, Task
+from benchmark.settings.registry import Neutral
 
 GENRES = (
     "unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy",
@@ -45,23 +50,34 @@ class MovieLens100K(Dataset):
     Tasks: `liked` (binary, 4 stars or more) and `rating` (regression, stars).
 
     Features, 25 categorical columns: user, gender, age group (those of MovieLens-1M), occupation; item, year and a flag
-    for each of 19 genres. The year comes from the end of the official title, "(1995)"; two films have none. The time of
-    a rating is not a feature. The split is random: 80 % train, 10 % validation, 10 % test.
+    for each of 19 genres, or all genres as one multi-valued field. The year comes from the end of the official title,
+    "(1995)"; two films have none. The time of a rating is not a feature; it only orders a user's history, if one is asked
+    for. The split is random: 80 % train, 10 % validation, 10 % test.
 
     Paper: "The MovieLens Datasets: History and Context", F. M. Harper and J. A. Konstan, ACM TiiS 5(4), 2015,
     doi 10.1145/2827872.
 
     Args:
         tasks: Any of liked, rating.
+        genres: A field for each genre (flags), or one multi-valued field (list).
+        history: The last so many films that the user rated in train before this rating, as a sequence; 0: none.
         split_seed: Draws the split.
     """
 
     all_tasks = (Task("liked", BINARY), Task("rating", REGRESSION, unit="stars"))
     user, item = "user", "item"
 
-    def __init__(self, *, tasks: tuple[str, ...] = ("liked", "rating"), split_seed: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        tasks: tuple[str, ...] = ("liked", "rating"),
+        genres: Annotated[Literal["flags", "list"], Neutral("flags")] = "flags",
+        history: Annotated[int, Neutral(0)] = 0,
+        split_seed: int = 0,
+    ) -> None:
+        check_history(history)
         self._tasks = self.choose(tasks)
-        self.split_seed = split_seed
+        self.genres, self.history, self.split_seed = genres, history, split_seed
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -75,22 +91,29 @@ class MovieLens100K(Dataset):
 
     def _read(self, found: Found) -> Table:
         ratings, users, films = READERS[found.layout](found)
+        flags = (pl.when(pl.col(own) == 1).then(pl.lit(name)) for name, own in zip(GENRES, GENRE_FIELDS, strict=True))
+        films = films.with_columns(pl.concat_list(flags).list.drop_nulls().alias("genres"))
         groups = np.array(AGE_GROUPS)[np.searchsorted(AGE_STARTS, users["age"].to_numpy(), side="right")]
         users = users.with_columns(pl.Series("age_group", groups))
         whole = ratings.join(users, on="user", how="left", maintain_order="left")
         whole = whole.join(films, on="item", how="left", maintain_order="left")
-        user_fields, item_fields = ("user", "gender", "age_group", "occupation"), ("item", "year", *GENRE_FIELDS)
+        is_list = self.genres == "list"
+        user_fields = ("user", "gender", "age_group", "occupation")
+        item_fields = ("item", "year", *(() if is_list else GENRE_FIELDS))
+        others: dict[OtherField, Any] = {MultiValuedField("genres"): whole["genres"]} if is_list else {}
         stars = whole["rating"].to_numpy().astype(np.float32)
-        return Table(
+        table = Table(
             categorical={name: whole[name] for name in (*user_fields, *item_fields)},
             numeric={},
             labels={"liked": (stars >= LIKED_FROM).astype(np.float32), "rating": stars},
             split=random_split(len(whole), self.split_seed),
             user_fields=user_fields,
-            item_fields=item_fields,
+            item_fields=(*item_fields, *(other.name for other in others)),
+            others=others,
             titles={str(item): title for item, title in films.select("item", "title").iter_rows()},
             facts={"protocol": "random", "format": found.layout},
         )
+        return with_history(table, user="user", item="item", time=whole["timestamp"], length=self.history)
 
 
 Frames = tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]
@@ -132,7 +155,8 @@ def _recbole(found: Found) -> Frames:
         frame = read_text(found.paths[name], columns, separator="\t", quote=None, nullable=nullable)
         return frame.rename(lambda column: column.partition(":")[0])
 
-    ratings = read("ml-100k.inter", {"user_id:token": pl.Int32, "item_id:token": pl.Int32, "rating:float": pl.Float32})
+    ids = {"user_id:token": pl.Int32, "item_id:token": pl.Int32}
+    ratings = read("ml-100k.inter", {**ids, "rating:float": pl.Float32, "timestamp:float": pl.Float64})
     texts = dict.fromkeys(("gender:token", "occupation:token"), pl.String)
     users = read("ml-100k.user", {"user_id:token": pl.Int32, "age:token": pl.Int32, **texts})
     texts = dict.fromkeys(("movie_title:token_seq", "release_year:token", "class:token_seq"), pl.String)
