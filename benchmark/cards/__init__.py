@@ -58,7 +58,7 @@ def make_card(
     for split, of in splits.items():
         of_labels[split] = label_sums(of, tasks)
         count(len(of))
-    centre_T = of_labels["train"].mean_T
+    centre_T = of_labels["train"].means
     measured: dict[str, FieldCard] = {}
     for group in groups:
         sums = {
@@ -99,14 +99,14 @@ def measure_of(task: Task) -> str:
 
 def _centred_squares(sums: LabelSums, centre_T: np.ndarray, t: int) -> float:
     """The sum of the squared labels, minus another centre than they were summed with."""
-    n, moved = sums.known_T[t], sums.centre_T[t] - centre_T[t]
+    n, moved = sums.known[t], sums.centre_T[t] - centre_T[t]
     return float(sums.squares_TT[t, t] + 2 * moved * sums.sums_TT[t, t] + n * moved * moved)
 
 
 def _field(data: Data, field: Coded, sums: Sums, of_labels: dict[str, LabelSums]) -> FieldCard:
     is_numeric = field.edges is not None
     found = FieldCard(name=field.name, kind="numeric" if is_numeric else "categorical")
-    train, validation, centre_T = sums["train"], sums["validation"], of_labels["train"].mean_T
+    train, validation, centre_T = sums["train"], sums["validation"], of_labels["train"].means
     if is_numeric:
         found.apart = alone.auc_apart(train, sums["test"])
     else:
@@ -138,9 +138,9 @@ def _share(sums: CodeSums, code: int) -> float:
 def _task(data: Data, t: int, task: Task, of_labels: dict[str, LabelSums]) -> TaskCard:
     measure = measure_of(task)
     found = TaskCard(name=task.name, kind=task.kind, unit=task.unit, given=task.given, measure=measure)
-    found.observed = {split: float(sums.known_T[t] / max(sums.rows, 1)) for split, sums in of_labels.items()}
+    found.observed = {split: float(sums.known[t] / max(sums.rows, 1)) for split, sums in of_labels.items()}
     if measure:
-        means = {split: float(sums.unit_mean_T[t]) for split, sums in of_labels.items()}
+        means = {split: float(sums.unit_means[t]) for split, sums in of_labels.items()}
         found.mean = {split: mean for split, mean in means.items() if np.isfinite(mean)}
         found.in_order = _in_order(of_labels["train"], t, is_binary=measure == "auc")
         found.quantiles = labels.quantiles(data.train, t, task)
@@ -150,8 +150,8 @@ def _task(data: Data, t: int, task: Task, of_labels: dict[str, LabelSums]) -> Ta
 
 
 def _in_order(train: LabelSums, t: int, *, is_binary: bool) -> float | None:
-    rows = train.known_T[t]
-    rarest = rows * min(train.mean_T[t], 1 - train.mean_T[t]) if is_binary else rows
+    rows = train.known[t]
+    rarest = rows * min(train.means[t], 1 - train.means[t]) if is_binary else rows
     return labels.order(train, t, is_binary=is_binary) if rarest >= alone.FEWEST else None
 
 

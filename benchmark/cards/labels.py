@@ -41,21 +41,21 @@ class LabelSums:
     places_T: np.ndarray
 
     @property
-    def known_T(self) -> np.ndarray:
+    def known(self) -> np.ndarray:
         """(T,) rows with a label."""
         return self.known_TT.diagonal()
 
     @property
-    def mean_T(self) -> np.ndarray:
+    def means(self) -> np.ndarray:
         """(T,) mean of the labels, as they are in the split; NaN without any."""
         with np.errstate(invalid="ignore"):
-            return self.centre_T + self.sums_TT.diagonal() / self.known_T
+            return self.centre_T + self.sums_TT.diagonal() / self.known
 
     @property
-    def unit_mean_T(self) -> np.ndarray:
+    def unit_means(self) -> np.ndarray:
         """(T,) the same in the unit of the task."""
         with np.errstate(invalid="ignore"):
-            return self.units_T / self.known_T
+            return self.units_T / self.known
 
 
 def label_sums(split: Split, tasks: tuple[Task, ...]) -> LabelSums:
@@ -98,7 +98,7 @@ def correlation(sums: LabelSums, first: int, second: int) -> float | None:
 
 def order(sums: LabelSums, t: int, *, is_binary: bool) -> float | None:
     """Are rows sorted by a label? Of place among the known rows: AUC for a binary label, else the correlation; or None."""
-    n, centre = sums.known_T[t], sums.centre_T[t]
+    n, centre = sums.known[t], sums.centre_T[t]
     label, places = sums.sums_TT[t, t], n * (n - 1) / 2
     if is_binary:
         positives = np.rint(label + centre * n)
