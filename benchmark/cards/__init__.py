@@ -21,7 +21,7 @@ from benchmark.cards.sums import Coded, CodeSums, coded_fields, grouped, sums_by
 from benchmark.datasets import Data
 from benchmark.kinds import KINDS
 from benchmark.records.card import Card, Entity, FieldCard, TaskCard
-from benchmark.schema import CategoricalField, NumericField, Task
+from benchmark.schema import Task
 
 __all__ = ["make_card"]
 
@@ -73,7 +73,7 @@ def make_card(
         key=key,
         splits={split: len(of) for split, of in splits.items()},
         tasks=[_task(data, t, task, of_labels) for t, task in enumerate(tasks)],
-        fields=[measured.get(f.name) or FieldCard(name=f.name, kind=f.kind) for f in _with_kinds(data)],
+        fields=[measured.get(field.name, field) for field in _named(data)],
         correlations=_correlations(tasks, of_labels["train"]),
         facts=data.facts,
     )
@@ -82,12 +82,13 @@ def make_card(
     return card
 
 
-def _with_kinds(data: Data) -> list[FieldCard]:
+def _named(data: Data) -> list[FieldCard]:
     """The fields of the schema with their kinds, nothing else."""
-    names = {CategoricalField: "categorical", NumericField: "numeric"}
+    schema = data.schema
     return [
-        FieldCard(name=field.name, kind=names.get(type(field)) or getattr(field, "kind", ""))
-        for field in data.schema.fields
+        *(FieldCard(name=field.name, kind="categorical") for field in schema.categorical),
+        *(FieldCard(name=field.name, kind="numeric") for field in schema.numeric),
+        *(FieldCard(name=field.name, kind=field.kind) for field in schema.others),
     ]
 
 

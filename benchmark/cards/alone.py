@@ -58,7 +58,9 @@ def auc_alone(train: CodeSums, validation: CodeSums, t: int, rate: float) -> flo
     classes = classes_of(validation, t, rate)
     if min(numbers.sum() for numbers in classes) < FEWEST:
         return None
-    positives_C, negatives_C = classes_of(train, t, rate)  # whole numbers: codes of equal counts tie, whatever was rounded
+    positives_C, negatives_C = classes_of(
+        train, t, rate
+    )  # whole numbers: codes of equal counts tie, whatever was rounded
     scores_C = (positives_C + SMOOTHING * rate) / (positives_C + negatives_C + SMOOTHING)
     return auc(scores_C, *classes)
 

@@ -49,13 +49,15 @@ class LabelSums:
     def means(self) -> np.ndarray:
         """(T,) mean of the labels, as they are in the split; NaN without any."""
         with np.errstate(invalid="ignore"):
-            return self.centre_T + self.sums_TT.diagonal() / self.known
+            means_T: np.ndarray = self.centre_T + self.sums_TT.diagonal() / self.known
+        return means_T
 
     @property
     def unit_means(self) -> np.ndarray:
         """(T,) the same in the unit of the task."""
         with np.errstate(invalid="ignore"):
-            return self.units_T / self.known
+            means_T: np.ndarray = self.units_T / self.known
+        return means_T
 
 
 def label_sums(split: Split, tasks: tuple[Task, ...]) -> LabelSums:
@@ -83,7 +85,8 @@ def _some_mean(split: Split) -> np.ndarray:
     """(T,) of the first known labels: near enough to the mean that nothing is lost to rounding."""
     labels_BT = split.labels[:BLOCK]
     known_BT = ~np.isnan(labels_BT)
-    return np.where(known_BT, labels_BT, 0.0).sum(axis=0) / np.maximum(known_BT.sum(axis=0), 1)
+    mean_T: np.ndarray = np.where(known_BT, labels_BT, 0.0).sum(axis=0) / np.maximum(known_BT.sum(axis=0), 1)
+    return mean_T
 
 
 def correlation(sums: LabelSums, first: int, second: int) -> float | None:

@@ -22,7 +22,7 @@ from benchmark.cards.sums import CodeSums
 def sums_of(codes: np.ndarray, labels: np.ndarray, size: int, centre: float) -> CodeSums:
     found = CodeSums.zeros(size, 1)
     known = ~np.isnan(labels)
-    found.add(codes, np.where(known, labels - centre, 0.0)[:, None], known[:, None])
+    found.add(codes, np.where(known, labels - centre, 0.0)[None], known[None].astype(float))
     return found
 
 

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from benchmark.cards import make_card, sums
+from benchmark.cards.signs import signs
 from benchmark.datasets import Data
 from benchmark.datasets.kuairand import LOG, KuaiRand
 from benchmark.datasets.prepare import Table
 from benchmark.datasets.sources import Found
 from benchmark.datasets.text import read_text
-from benchmark.records.card import Card, card_key, card_path, load_card, load_cards
+from benchmark.records.card import Card, FieldCard, TaskCard, card_key, card_path, load_card, load_cards
 from benchmark.rows import Features, Split
 from benchmark.schema import CategoricalField
 from tests.benchmark.cards.drawn import make_data
@@ -206,3 +207,28 @@ def test_missing_values_of_a_field_are_told_by_their_code() -> None:
     assert made().missing == {"item": 3, "price_bin": 4}
     full = table(numeric={"price": np.arange(8.0)})
     assert made(lambda: full).missing == {"item": 3}
+
+
+def test_two_leaks_do_not_hide_each_other_and_an_easy_label_is_no_leak() -> None:
+    def card_of(**values: float) -> Card:
+        fields = [FieldCard(name=name, kind="categorical", alone={"click": value}) for name, value in values.items()]
+        task = TaskCard(name="click", kind="binary", measure="auc")
+        return Card(name="x", key="", splits={"train": 9, "validation": 9, "test": 9}, tasks=[task], fields=fields)
+
+    found = signs(card_of(watched=0.985, stay=0.99, video=0.662, hour=0.55))
+    assert [sign.about for sign in found] == ["stay", "watched"]
+    assert "; the best field below 0.95, video, reaches 0.662." in found[0].text
+    assert signs(card_of(household=0.978, summary=0.946, age=0.944)) == []  # as on Census-Income
+    assert signs(card_of(user=0.78, author=0.675)) == []  # as `like` on KuaiRand
+    assert [sign.about for sign in signs(card_of(only=0.96))] == ["only"]
+
+
+def test_a_number_and_its_bins_are_one_field() -> None:
+    task = TaskCard(name="seconds", kind="regression", measure="r2")
+    alone = {"length": ("numeric", 0.95), "length_bin": ("categorical", 0.96), "old_bin": ("categorical", 0.1)}
+    fields = [FieldCard(name=name, kind=kind, alone={"seconds": value}) for name, (kind, value) in alone.items()]
+    card = Card(name="x", key="", splits={"train": 9, "validation": 9, "test": 9}, tasks=[task], fields=fields)
+    (sign,) = signs(card)
+    assert sign.text.startswith(
+        "length alone predicts seconds with an R² of 0.960 on validation; the best field below 0.9, old_bin"
+    )
