@@ -238,6 +238,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def weights_in(self, task: int) -> np.ndarray | None:
+        """(R,) the weights of the rows in the task of this number, if rows have weights."""
+        return None if self.weights is None else self.weights[:, min(task, self.weights.shape[1] - 1)]
+
     def take(self, index: np.ndarray) -> Split:
         """The rows with these numbers, in this order."""
         weights = None if self.weights is None else self.weights[index]

@@ -35,7 +35,7 @@ class TargetScale:
         for t, task in enumerate(tasks):
             if KINDS[task.kind].is_standardised:
                 values = np.asarray(train.labels[:, t], dtype=np.float64)
-                known, weights = ~np.isnan(values), weights_of(train, t)
+                known, weights = ~np.isnan(values), train.weights_in(t)
                 if weights is not None:
                     known &= weights > 0
                     weights = weights[known]
@@ -52,11 +52,6 @@ class TargetScale:
                     mean[t] = np.average(values, weights=weights)
                     std[t] = np.sqrt(np.average(np.square(values - mean[t]), weights=weights))
         return cls(torch.from_numpy(mean), torch.from_numpy(std))
-
-
-def weights_of(split: Split, task: int) -> np.ndarray | None:
-    """(R,) the weights of the rows in a task, if there are any."""
-    return None if split.weights is None else split.weights[:, min(task, split.weights.shape[1] - 1)]
 
 
 def scaled_weights(weights_RW: np.ndarray, tasks: int) -> np.ndarray:
