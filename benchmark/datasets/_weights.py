@@ -37,7 +37,7 @@ def cleaned_weights(table: Table, rows: int) -> dict[str, np.ndarray] | None:
         if len(wrong):
             row = int(wrong[0])
             raise ValueError(
-                f"{what}: expected finite numbers of at least 0, found {weights[row]:g} in row {row}; the weight 0 leaves a row out"
+                f"{what}: expected finite numbers of at least 0, found {weights[row]:g} in row {row}; rows of weight 0 are left out"
             )
         cleaned[name] = weights
     return cleaned

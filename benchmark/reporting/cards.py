@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
 SPLITS = ("train", "validation", "test")
-NO_SIGN = "No sign of a leak was found. That is no proof that there is none."
+NO_SIGN = "No sign of a leak was found. This does not prove that there is none."
 MEASURES = {"auc": "AUC", "r2": "R²"}
 ALONE = (
     "how well the field alone predicts the task, fitted on train and measured on validation: AUC for binary tasks, R² for "

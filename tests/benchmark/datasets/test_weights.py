@@ -50,7 +50,7 @@ def test_the_fingerprint_has_the_weights_and_only_where_there_are_any() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (np.where(WEIGHTS == 3, -1, WEIGHTS), r"^weights: expected finite numbers of at least 0, found -1 in row 2; the w"),
+        (np.where(WEIGHTS == 3, -1, WEIGHTS), r"^weights: expected finite numbers of at least 0, found -1 in row 2; rows of"),
         (np.where(WEIGHTS == 8, np.nan, WEIGHTS), r"^weights: expected finite numbers of at least 0, found nan in row 7"),
         ({"click": WEIGHTS * [1, np.inf, 1, 1, 1, 1, 1, 1]}, r"^weights of task 'click': expected .*, found inf in row 1"),
         (WEIGHTS[:5], r"^weights: expected 8 values, one for each row of `split`, found 5"),
