@@ -7,8 +7,8 @@ s_c = \bar{y} + \frac{\sum_{i:\, c_i = c} (y_i - \bar{y})}{n_c + m}
 $$
 
 $n_c$ is the number of train rows with code $c$ and a known label, $y_i$ are labels, $\bar{y}$ is the mean of all labels in train,
-and $m$ is the smoothing. A code that train does not have gets the mean. AUC and R² of these predictions are exact: rows with one code have one
-prediction, so sums by code are enough.
+and $m$ is the smoothing. A code that train does not have gets the mean. AUC and R² of these predictions are exact: rows with one
+code have one prediction, so sums by code are enough.
 
 C codes, T tasks.
 """
