@@ -73,5 +73,5 @@ def _last_rows(table: Table, id_field: str) -> pl.DataFrame:
         frame = pl.DataFrame({"id": table.series(id_field, part), "row": np.arange(part.start, part.stop)})
         frame = frame.with_columns(pl.when(pl.Series(split == TRAIN)).then(row).alias("train"))
         frame = frame.filter(pl.Series(split != LEFT_OUT)).drop_nulls("id")
-        lasts = [pl.concat([*lasts, frame]).group_by("id").agg(pl.col("train", "row").max())]
+        lasts = [pl.concat([*lasts, frame]).group_by("id").agg(pl.col("row", "train").max())]
     return lasts[0].select("id", pl.col("train").fill_null(row).alias("row")).sort("id")
