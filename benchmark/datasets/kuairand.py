@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import polars as pl
@@ -14,6 +14,7 @@ from benchmark.datasets.sources import Found, Layout, Source, find
 from benchmark.datasets.text import read_text
 from benchmark.kinds import BINARY, REGRESSION, Transform
 from benchmark.schema import Task
+from benchmark.settings.registry import Neutral
 
 RECORD = "https://zenodo.org/records/10439422/files"
 ARCHIVES = {
@@ -73,6 +74,9 @@ class KuaiRand(Dataset):
         tasks: Any of click, long_view, like, play_time.
         numeric: How numeric columns (log1p) enter: train quantile bins beside the standardised value, that value
             alone, or as they are.
+        min_frequency: Categories, users and videos among them, with fewer rows of train are numbered 0, as unseen ones are.
+        hash_buckets: A column with more categories than this in train is hashed into so many buckets, the users' excepted;
+            null: none is.
         split_seed: Has no effect, because the split is by date; every data set accepts it.
     """
 
@@ -90,10 +94,13 @@ class KuaiRand(Dataset):
         variant: Literal["pure", "1k", "27k"] = "pure",
         tasks: tuple[str, ...] = ("click", "long_view", "like", "play_time"),
         numeric: Literal["bins", "standardise", "raw"] = "bins",
+        min_frequency: Annotated[int, Neutral(1)] = 1,
+        hash_buckets: Annotated[int | None, Neutral(None)] = None,
         split_seed: int = 0,
     ) -> None:
         self._tasks = self.choose(tasks)
         self.variant, self.numeric, self.split_seed = variant, numeric, split_seed
+        self.min_frequency, self.hash_buckets = min_frequency, hash_buckets
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -103,7 +110,14 @@ class KuaiRand(Dataset):
     def build(self) -> Data:
         """Finds and parses the logs and side tables, or takes the arrays from the cache."""
         found = find(_source(self.variant))
-        return prepare(self, read=lambda: self._read(found), source={"files": found.identity}, numeric=self.numeric)
+        return prepare(
+            self,
+            read=lambda: self._read(found),
+            source={"files": found.identity},
+            numeric=self.numeric,
+            min_frequency=self.min_frequency,
+            hash_buckets=self.hash_buckets,
+        )
 
     def _read(self, found: Found) -> Table:
         logs = {name: path for name, path in found.paths.items() if name.startswith("log_standard")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from benchmark.datasets.prepare import Table
@@ -62,3 +63,13 @@ def test_the_fingerprint_has_the_weights_and_only_where_there_are_any() -> None:
 def test_wrong_weights_are_named(values: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         made(lambda: weighted(values))
+
+
+def test_weights_may_be_an_expression_like_any_column() -> None:
+    frame = pl.LazyFrame({"weight": WEIGHTS})
+    whole = made(lambda: weighted(WEIGHTS), ("click",))
+    for weights in (pl.col("weight"), {"click": pl.col("weight"), "seconds": np.ones(8)}):
+        data = made(lambda weights=weights: table(weights=weights, frame=frame), ("click",))
+        np.testing.assert_array_equal(data.train.weights, whole.train.weights)
+    with pytest.raises(ValueError, match=r"^weights: expected finite numbers of at least 0, found -3 in row 0"):
+        made(lambda: table(weights=pl.col("weight") - 4, frame=frame), ("click",))

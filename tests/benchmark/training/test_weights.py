@@ -15,7 +15,8 @@ from benchmark.rows import Features, Split
 from benchmark.runs.runner import build_data, build_trainer
 from benchmark.schema import CategoricalField, Schema
 from benchmark.settings.registry import architectures
-from benchmark.training.targets import TargetScale, TaskLosses, TrainingRows, scaled_weights
+from benchmark.training.batches import TrainingRows, near_their_mean
+from benchmark.training.targets import TargetScale, TaskLosses
 
 MIXED = make_schema(LIKE, SECONDS, cardinalities=(3, 9), num_numeric=1)
 FUNNEL = make_schema(CLICK, CART, cardinalities=(3, 9), num_numeric=1)
@@ -132,10 +133,17 @@ def test_weights_reach_the_batches_and_zero_is_not_observed() -> None:
     order = drawn.categorical.flatten().tolist()
     assert drawn.weights is not None
     assert drawn.weights.tolist() == [batch.weights.tolist()[row] for row in order]
+    in_blocks = TrainingRows(split, TargetScale.of(split, MIXED.tasks), torch.device("cpu"), whole=0)
+    for one in in_blocks.batches(2, torch.Generator().manual_seed(0)):
+        assert one.weights is not None
+        assert one.weights.tolist() == [batch.weights.tolist()[row] for row in one.categorical.flatten().tolist()]
 
 
 def test_one_column_is_for_all_tasks_and_none_stays_none() -> None:
-    assert scaled_weights(np.array([[1.0], [3.0]]), 2).tolist() == [[0.5, 0.5], [1.5, 1.5]]
+    assert near_their_mean(np.array([[1.0, 0, 1700], [3.0, 0, 1720]])).tolist() == [2, 1, 2048]
+    one = split_of([[0, 1.0], [1, 2.0]], [[1.0], [3.0]])
+    (batch,) = TrainingRows(one, TargetScale.of(one, MIXED.tasks), torch.device("cpu")).slices()
+    assert batch.weights is not None and batch.weights.tolist() == [[0.5, 0.5], [1.5, 1.5]]
     split = split_of([[0, 1.0], [1, 2.0]], None)
     (batch,) = TrainingRows(split, TargetScale.of(split, MIXED.tasks), torch.device("cpu")).slices()
     assert batch.weights is None and batch.take(torch.tensor([0])).weights is None and batch.cut(0, 1).weights is None
