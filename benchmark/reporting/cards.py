@@ -36,8 +36,8 @@ ALONE = (
 )
 TERMS = {
     "alone": ALONE,
-    "missing": "the share of rows without a value. Where that is filled in before the card is made, it is not known.",
-    "new": "the share of rows whose value is not in train. A model sees all such values as one.",
+    "missing": "the share of rows without a value, or with an empty list. It is unknown where preparing the data fills it in.",
+    "new": "the share of rows (of entries, in lists) whose value is not in train, or rarely. A model sees all such values as one.",
     "correlation": "Pearson's, on the rows of train where both labels are known.",
 }
 
