@@ -186,34 +186,42 @@ class Features:
 
 
 class FeatureWriter:
-    """Writes features to a folder, one field after another, so that they are never all in memory at once.
+    """Writes features to a folder, column by column and piece by piece, so that they are never all in memory at once.
 
     Args:
         folder: Where to.
         name: The name of these rows: one folder may hold several features.
         num_rows: R.
-        num_categorical: F, the number of categorical fields to come.
-        num_numeric: N.
+        fields: The categorical and numeric fields. Those of other kinds are added.
     """
 
-    def __init__(self, folder: Path, name: str, num_rows: int, num_categorical: int, num_numeric: int) -> None:
-        def allocate(part: str, dtype: type, width: int) -> np.ndarray:
-            return np.lib.format.open_memmap(folder / f"{name}_{part}.npy", "w+", dtype, (num_rows, width))
-
+    def __init__(
+        self, folder: Path, name: str, num_rows: int, fields: Iterable[CategoricalField | NumericField]
+    ) -> None:
         self.folder, self.name = folder, name
-        self.fields: list[Field] = []
-        self._codes = allocate("categorical", np.int32, num_categorical)
-        self._numbers = allocate("numeric", np.float32, num_numeric)
+        self.fields: list[Field] = list(fields)
+        self._columns: dict[str, np.ndarray] = {}
+        for part, kind, dtype in (("categorical", CategoricalField, np.int32), ("numeric", NumericField, np.float32)):
+            own = [known.name for known in self.fields if isinstance(known, kind)]
+            file = folder / f"{name}_{part}.npy"
+            array = np.lib.format.open_memmap(file, "w+", dtype, (num_rows, len(own)))
+            self._columns |= dict(zip(own, array.T, strict=True))
 
-    def add(self, new: Field, values: Any) -> None:
-        """Writes the next field: (R,) codes or numbers, or the arrays of another kind."""
-        place = sum(isinstance(known, type(new)) for known in self.fields)
-        if isinstance(new, OtherField):
-            place = sum(isinstance(known, OtherField) for known in self.fields)
-            for part in new.stored:
-                np.save(self.folder / f"{self.name}_{_other(place, part)}.npy", values[part])
-        else:
-            (self._codes if isinstance(new, CategoricalField) else self._numbers)[:, place] = values
+    def write(self, name: str, rows: Any, values: Any) -> None:
+        """Writes some rows of a categorical or numeric field.
+
+        Args:
+            name: The field's name.
+            rows: A slice, or the numbers of the rows.
+            values: Their codes or numbers.
+        """
+        self._columns[name][rows] = values
+
+    def add(self, new: OtherField, arrays: Arrays) -> None:
+        """Writes the next field of another kind, all rows of it."""
+        place = sum(isinstance(known, OtherField) for known in self.fields)
+        for part in new.stored:
+            np.save(self.folder / f"{self.name}_{_other(place, part)}.npy", arrays[part])
         self.fields.append(new)
 
 
@@ -227,14 +235,30 @@ class Split:
 
     Shape:
         features: of R rows; labels: (R, T) float64 in the unit of the target, NaN where not observed: float32 would round
-        seconds since 1970 to 128, and only `TargetScale` centres them.
+        seconds since 1970 to 128, and only `TargetScale` centres them. weights: (R, 1), the same for all tasks, or (R, T), float64,
+        at least 0: how much a row counts in a task's loss, and 0 means not at all; None: all count alike. Metrics do not use them.
     """
 
     features: Features
     labels: np.ndarray
+    weights: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def weights_in(self, task: int) -> np.ndarray | None:
+        """(R,) the weights of the rows in the task of this number, if rows have weights."""
+        return None if self.weights is None else self.weights[:, min(task, self.weights.shape[1] - 1)]
+
+    def take(self, index: np.ndarray) -> Split:
+        """The rows with these numbers, in this order."""
+        weights = None if self.weights is None else self.weights[index]
+        return Split(self.features.take(index), self.labels[index], weights)
+
+    def cut(self, start: int, stop: int) -> Split:
+        """The rows from `start` to before `stop`, not copied."""
+        weights = None if self.weights is None else self.weights[start:stop]
+        return Split(self.features.cut(start, stop), self.labels[start:stop], weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,12 +267,14 @@ class Batch:
 
     Shape:
         features: of B rows, as tensors; labels: (B, T) float32, standardised on train if the task's kind is, 0 where not
-        observed; observed: (B, T) bool.
+        observed; observed: (B, T) bool; weights: (B, T) float32, what each row counts in the loss of a task, above 0 where it is
+        observed; None: all count alike.
     """
 
     features: Features
     labels: Tensor
     observed: Tensor
+    weights: Tensor | None = None
 
     @property
     def categorical(self) -> Tensor:
@@ -265,8 +291,24 @@ class Batch:
 
     def take(self, index: Tensor) -> Batch:
         """The rows with these numbers, in this order."""
-        return Batch(self.features.take(index), rows_at(self.labels, index), rows_at(self.observed, index))
+        weights = None if self.weights is None else rows_at(self.weights, index)
+        return Batch(self.features.take(index), rows_at(self.labels, index), rows_at(self.observed, index), weights)
 
     def cut(self, start: int, stop: int) -> Batch:
         """The rows from `start` to before `stop`, not copied."""
-        return Batch(self.features.cut(start, stop), self.labels[start:stop], self.observed[start:stop])
+        weights = None if self.weights is None else self.weights[start:stop]
+        return Batch(self.features.cut(start, stop), self.labels[start:stop], self.observed[start:stop], weights)
+
+    def mean(self, values_B: Tensor, chosen_B: Tensor, task: int) -> Tensor:
+        """The mean over the chosen rows, each weighted as in the loss of a task; 0 without any.
+
+        Args:
+            values_B: (B,) finite values, such as losses.
+            chosen_B: (B,) bool.
+            task: The number of the task.
+        """
+        if self.weights is None:
+            return (values_B * chosen_B).sum() / chosen_B.sum().clamp(min=1)
+        weights_B = self.weights[:, task] * chosen_B
+        total = weights_B.sum()
+        return (values_B * weights_B).sum() / (total + (total == 0))
