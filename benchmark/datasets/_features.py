@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmark.datasets import Dataset
 from benchmark.datasets._catalogue import CONTEXT, ITEMS, USERS, write_context, write_entities
-from benchmark.datasets._fit import FittedColumn, Numbers, Treatment, fit_other, fitted
+from benchmark.datasets._fit import FittedColumn, Numbers, Treatment, Vocabulary, fit_other, fitted
 from benchmark.datasets.table import SPLITS, TRAIN, Table
 from benchmark.files import write_json
 from benchmark.pieces import pieces
@@ -101,12 +101,12 @@ def write_features(
     origins = {fit.field.name: fit.origin for fit in fits} | {other.name: other.name for other in table.others}
     vocabulary = {fit.field.name: fit.vocabulary for fit in fits if fit.vocabulary is not None}
     missing = {name: len(values) for name, values in vocabulary.items() if values and values[-1] is None}
-    numbers = Numbers(fits)
+    numbering = Numbers({fit.field.name: fit.of for fit in fits if isinstance(fit.of, Vocabulary)})
     for other, values in table.others.items():
-        made, arrays, names = fit_other(other, values[:], table.split == TRAIN, numbers)
+        made, arrays, names = fit_other(other, values[:], table.split == TRAIN, numbering)
         latest = arrays
         if other.name in table.latest:
-            latest = fit_other(other, table.latest[other.name][:], table.split == TRAIN, numbers)[1]
+            latest = fit_other(other, table.latest[other.name][:], table.split == TRAIN, numbering)[1]
         for part in (*splits.values(), *entities.values()):
             if other.name in part.columns:
                 held = arrays if part.split is not None else latest

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -147,11 +147,11 @@ class Numbers:
     """How categorical fields number their values, for columns of other kinds: see `benchmark.schema.Numbering`.
 
     Args:
-        fits: The fitted columns.
+        vocabularies: Those of the categorical fields, by name.
     """
 
-    def __init__(self, fits: Sequence[FittedColumn]) -> None:
-        self._vocabularies = {fit.field.name: fit.of for fit in fits if isinstance(fit.of, Vocabulary)}
+    def __init__(self, vocabularies: Mapping[str, Vocabulary]) -> None:
+        self._vocabularies = vocabularies
 
     def fit(self, column: pl.Series, train: np.ndarray) -> tuple[np.ndarray, list[Any]]:
         """Numbers values of a column's own, as `Vocabulary` does."""

@@ -255,12 +255,7 @@ class GradientEngine:
         rows_AP, link_gradients, own = self._passes(
             losses_T, active, together, taken, self._own_along, keep_graph=keep_graph
         )
-        if self._uses_activations:
-            blocks = [torch.stack([_embedded(taken, gradients) for gradients in link_gradients])]
-        else:
-            blocks = [rows_AP[:, : sum(parameter.numel() for parameter in self._scope)]]
-            if self.weighting.scope == "all":
-                blocks += [torch.stack(gradients_A).flatten(1) for gradients_A in zip(*link_gradients, strict=True)]
+        blocks = self._in_scope(rows_AP, taken, link_gradients)
         weights_A, update_S, gram_AA = self._decide(blocks, losses_T.detach()[active], active_T)
         # towers read inputs of their own, so at these the gradients of tasks are orthogonal, which says nothing about them
         self._remember(
@@ -348,6 +343,15 @@ class GradientEngine:
             link_gradients.append(gradients[n : n + len(tensors)])
             own.append(gradients[n + len(tensors) :])
         return rows_AP, link_gradients, own
+
+    def _in_scope(self, rows_AP: Tensor, taken: list[Link], link_gradients: list[Sequence[Tensor]]) -> list[Tensor]:
+        """The columns (A, S) of what is compared, in one block, or under `all` in one more for each table."""
+        if self._uses_activations:
+            return [torch.stack([_embedded(taken, gradients) for gradients in link_gradients])]
+        blocks = [rows_AP[:, : sum(parameter.numel() for parameter in self._scope)]]
+        if self.weighting.scope == "all":
+            blocks += [torch.stack(gradients_A).flatten(1) for gradients_A in zip(*link_gradients, strict=True)]
+        return blocks
 
     def _decide(self, blocks: list[Tensor], losses_A: Tensor, active_T: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
         """Weights (A,), a Jacobian method's update (S,), and the Gram matrix (A, A).

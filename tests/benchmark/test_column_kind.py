@@ -194,7 +194,7 @@ def test_it_is_fitted_on_train_and_cached(data: Data) -> None:
         assert bags(split.features, "tags") == [[1 + WORDS.tolist().index(word) for word in words] for words in parsed]
     some = np.zeros(4, dtype=bool)
     some[:2] = True
-    fitted, arrays, words = Tags("tags").fit(pl.Series([["b"], ["d", "b"], [], ["a", "d"]]), some, Numbers())
+    fitted, arrays, words = Tags("tags").fit(pl.Series([["b"], ["d", "b"], [], ["a", "d"]]), some, Numbers({}))
     assert (fitted.cardinality, words) == (3, ["b", "d"])
     assert (arrays["codes"].tolist(), arrays["bounds"].tolist()) == ([1, 2, 1, 0, 2], [0, 1, 3, 3, 5])
 
