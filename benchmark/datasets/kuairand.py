@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 
 from benchmark.datasets import Data, Dataset, register
+from benchmark.datasets._kuaishou import USER_CODES, USER_NUMBERS, Types, side_table
 from benchmark.datasets.prepare import SPLITS, TEST, TRAIN, VALIDATION, Table, prepare
 from benchmark.datasets.sources import Found, Layout, Source, find
 from benchmark.datasets.text import read_text
@@ -23,7 +23,6 @@ ARCHIVES = {
 }
 LAST_DAY_OF_TRAIN, LAST_DAY_OF_VALIDATION = 20220504, 20220506
 
-Types = dict[str, type[pl.DataType]]
 # narrow types: the log of 27k has 322 million rows
 LOG: Types = {
     "user_id": pl.Int32, "video_id": pl.Int32, "date": pl.Int32, "hourmin": pl.Int16, "time_ms": pl.Int64,
@@ -32,19 +31,20 @@ LOG: Types = {
     "profile_stay_time": pl.Int64, "comment_stay_time": pl.Int64, "is_profile_enter": pl.Int8, "is_rand": pl.Int8,
     "tab": pl.Int16,
 }  # fmt: skip
-# codes that the files write as 1.0 are read as numbers and become integers; -124 in is_live_streamer is one more code
-USER_CODES: Types = {
-    "user_active_degree": pl.String, "is_lowactive_period": pl.Float64, "is_live_streamer": pl.Float64,
-    "is_video_author": pl.Float64, "follow_user_num_range": pl.String, "fans_user_num_range": pl.String,
-    "friend_user_num_range": pl.String, "register_days_range": pl.String,
-    **{f"onehot_feat{i}": pl.Float64 for i in range(18)},
-}  # fmt: skip
-USER_NUMBERS = ("follow_user_num", "fans_user_num", "friend_user_num", "register_days")
 VIDEO_CODES: Types = {
     "author_id": pl.Int64, "video_type": pl.String, "upload_dt": pl.String, "upload_type": pl.String,
     "visible_status": pl.Float64, "music_id": pl.Int64, "music_type": pl.Float64, "tag": pl.String,
 }  # fmt: skip
 VIDEO_NUMBERS = ("video_duration", "server_width", "server_height")
+NOT_FEATURES = {
+    "play_time_ms, profile_stay_time, comment_stay_time, is_profile_enter": "is_click and long_view are thresholds of play time",
+    "is_click, is_like, is_follow, is_comment, is_forward, is_hate, long_view": "feedback, like the labels",
+    "date, time_ms": "the split is by date; the hour is a feature",
+    "duration_ms": "as video_duration",
+    "is_rand": "0 in the standard log",
+    "video_features_statistic": "its means cover a month that includes the test days",
+    "log_random": "random exposure, another distribution",
+}
 
 
 @register("kuairand")
@@ -110,8 +110,10 @@ class KuaiRand(Dataset):
         log = pl.concat([read_text(path, LOG) for path in logs.values()])
         num_read = len(log)
         log = log.unique(maintain_order=True)
-        users = _side(found.paths[f"user_features_{self.variant}.csv"], "user_id", USER_CODES, USER_NUMBERS)
-        videos = _side(found.paths[f"video_features_basic_{self.variant}.csv"], "video_id", VIDEO_CODES, VIDEO_NUMBERS)
+        users = side_table(found.paths[f"user_features_{self.variant}.csv"], "user_id", USER_CODES, USER_NUMBERS)
+        videos = side_table(
+            found.paths[f"video_features_basic_{self.variant}.csv"], "video_id", VIDEO_CODES, VIDEO_NUMBERS
+        )
         log = log.join(users, on="user_id", how="left", maintain_order="left")
         log = log.join(videos, on="video_id", how="left", maintain_order="left")
         dates = log["date"].to_numpy()
@@ -136,6 +138,7 @@ class KuaiRand(Dataset):
                 "log_rows": num_read,
                 "duplicates_dropped": num_read - len(log),
                 "dates": _dates(dates, split),
+                "not_features": NOT_FEATURES,
             },
         )
 
@@ -160,14 +163,6 @@ def _source(variant: str) -> Source:
         md5=md5,
         terms="CC BY-SA 4.0",
     )
-
-
-def _side(path: Path, key: str, codes: Types, numbers: tuple[str, ...]) -> pl.DataFrame:
-    """A side table, its codes as integers or strings, its numbers as log1p; null where the file has nothing."""
-    types: Types = {key: pl.Int32, **codes, **dict.fromkeys(numbers, pl.Float64)}
-    table = read_text(path, types, nullable=(*codes, *numbers)).unique(key, keep="first", maintain_order=True)
-    floats = [name for name, kind in codes.items() if kind is pl.Float64]
-    return table.with_columns(pl.col(floats).cast(pl.Int32), pl.col(*numbers).log1p())
 
 
 def _dates(dates: np.ndarray, split: np.ndarray) -> dict[str, Any]:

@@ -44,8 +44,8 @@ class Source:
         name: The folder below MTLBENCH_DATA and in the cache.
         layouts: Format name to its files; the first that is complete is taken.
         url: The official address of an archive. With `files` or `login`, that of the page about them.
-        md5: The archive's checksum. None if the owners may repack it, in which case `members` says what must be inside, or
-            if they publish none: then the checksum of the first download is kept, and later ones must have it.
+        md5: The archive's checksum. None if the owners may repack it: then `members` says what must be inside. None without
+            `members` if they publish no checksum: then that of the first download is kept, and later ones must have it.
         files: Where the owners offer files one by one: address to checksum, as "sha256:...", or None as above.
         members: Base name to md5 of an unpacked, uncompressed file of a download.
         distribution: An installed distribution that ships the files.

@@ -89,7 +89,8 @@ def offered(server: Server, content: bytes | None = None, **changes: Any) -> Sou
     """A source whose archive the server offers, with its checksum unless `md5=None` is asked for."""
     server.files["toy.zip"] = archive() if content is None else content
     md5 = hashlib.md5(server.files["toy.zip"]).hexdigest()
-    return Source(**{"name": "toy", "layouts": {"official": Layout(("a.csv",))}, "url": server.url("toy.zip"), "md5": md5, **changes})  # fmt: skip
+    values = {"layouts": {"official": Layout(("a.csv",))}, "url": server.url("toy.zip"), "md5": md5, **changes}
+    return Source(name="toy", **values)
 
 
 def ranges(server: Server) -> list[str | None]:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from benchmark.datasets import Data
-from benchmark.datasets.movielens_100k import AGE_GROUPS, MovieLens100K
+from benchmark.datasets._movielens import AGE_GROUPS
+from benchmark.datasets.movielens_100k import MovieLens100K
 from tests.benchmark.datasets.fixtures import write_movielens, write_movielens_recbole
 
 FINGERPRINT = "b7fc25d503836bfe4d29dbb8f976f8a78e74a743c5fe74eca0dcd1530d472052"
