@@ -11,9 +11,12 @@ import polars as pl
 from benchmark.datasets import Data, Dataset, register
 from benchmark.datasets.prepare import TEST, TRAIN, VALIDATION, Table, prepare
 from benchmark.datasets.sources import Found, Layout, Source, find
+from benchmark.datasets.text import fault
 from benchmark.kinds import BINARY
 from benchmark.schema import Task
 from benchmark.seeding import derive
+
+Types = dict[str, type[pl.DataType]]
 
 PARTS = ("train", "test")
 # our names, and the owners' numbers of the fields
@@ -24,8 +27,11 @@ USER = {
 ITEM = {"item_id": "205", "item_206": "206", "item_207": "207", "item_216": "216"}
 CONTEXT = {"cross_508": "508", "cross_509": "509", "cross_702": "702", "cross_853": "853", "context_301": "301"}
 # the columns of the two files, which have no header
-SKELETON = ("sample_id", "click", "purchase", "common_id", "num_features", "features")
-COMMON = ("common_id", "num_features", "features")
+SKELETON: Types = {
+    "sample_id": pl.String, "click": pl.Int8, "purchase": pl.Int8, "common_id": pl.String, "num_features": pl.Int32,
+    "features": pl.String,
+}  # fmt: skip
+COMMON: Types = {"common_id": pl.String, "num_features": pl.Int32, "features": pl.String}
 
 SOURCE = Source(
     name="ali_ccp",
@@ -45,19 +51,19 @@ SOURCE = Source(
 class AliCCP(Dataset):
     """Ali-CCP: whether a product shown on Taobao is clicked, and whether it is bought then.
 
-    84 million exposures of 4.3 million products to 400,000 users, with 3.4 million clicks and 18,000 purchases: 38 GB of text, half
-    of it for train. Source: Tianchi, data set 408; it needs a login. Terms: research only.
+    84 million exposures of 4.3 million products to 400,000 users, with 3.4 million clicks and 18,000 purchases: 38 GB of
+    text, half of it for train. Source: Tianchi, data set 408; it needs a login. Terms: research only.
 
-    Tasks, both binary: `click`, and `purchase`, given a click. A row with a purchase and no click contradicts the funnel: it is
-    dropped and counted, as in the code of AITM.
+    Tasks, both binary: `click`, and `purchase`, given a click. A row with a purchase and no click contradicts the funnel.
+    It is dropped and counted, as in the code of AITM.
 
-    Features: the 18 categorical fields of AITM's code, 9 of the user, 4 of the product, 4 crosses of both, and 1 of the
-    context. Their names end in the owners' number, except for the ids (101 and 205). A line lists features as field, value and weight: of a
-    field that is listed twice, the first value counts, and weights are left out. So are the fields of several values: the
-    history of the user (109_14, 110_14, 127_14, 150_14) and the intentions that a product serves (210).
+    Features: the 18 categorical fields of that code, 9 of the user, 4 of the product, 4 crosses of both and 1 of the
+    context. Their names end in the owners' number, except for the ids (101 and 205). The files list a field with a value and
+    a weight. The weights are left out, and if a field is listed twice, its first value counts. So the fields of several values
+    are left out too: the history of the user (109_14, 110_14, 127_14, 150_14) and the intentions that a product serves (210).
 
-    Train and test are the owners' files. Validation is a tenth of the lines of common features of train at random, with all rows that
-    share them: other rows of the same user and moment would tell too much.
+    Train and test are the owners' files. A line of common features stands for a user at a time, and many rows share it.
+    Validation is a tenth of these lines of train at random, with all their rows: the other rows would tell too much.
 
     Paper: "Entire Space Multi-Task Model: An Effective Approach for Estimating Post-Click Conversion Rate", X. Ma et al.,
     SIGIR 2018, doi 10.1145/3209978.3210104.
@@ -123,7 +129,7 @@ class AliCCP(Dataset):
 
 def _users(path: Path) -> pl.DataFrame:
     """The common features: a line for each user and moment."""
-    users = _collected(_scan(path, COMMON).select("common_id", *_values(USER)), path)
+    users = _collected(_scan(path, COMMON).select("common_id", *_values(USER)), path, COMMON)
     repeated = users.filter(users["common_id"].is_duplicated())
     if len(repeated):
         raise ValueError(f"{path}: expected each id (column 1) once, found {repeated['common_id'][0]} more often")
@@ -133,24 +139,25 @@ def _users(path: Path) -> pl.DataFrame:
 def _rows(path: Path, common: Path, users: pl.DataFrame) -> tuple[pl.DataFrame, int]:
     """The rows of a skeleton with the common features, and how many were dropped as they have a purchase and no click."""
     lines = _scan(path, SKELETON)
-    is_wrong = (pl.col("click") == 0) & (pl.col("purchase") == 1)
-    dropped: int = _collected(lines.select(is_wrong.sum()), path).item()
+    is_wrong = ((pl.col("click") == 0) & (pl.col("purchase") == 1)).fill_null(value=False)
+    dropped: int = _collected(lines.select(is_wrong.sum()), path, SKELETON).item()
     rows = lines.filter(~is_wrong).select("click", "purchase", "common_id", *_values({**ITEM, **CONTEXT}))
-    joined = _collected(rows.join(users.lazy(), on="common_id", how="left", maintain_order="left"), path)
+    joined = _collected(rows.join(users.lazy(), on="common_id", how="left", maintain_order="left"), path, SKELETON)
+    if joined["click"].null_count() or joined["purchase"].null_count():
+        raise ValueError(f"{path}: {fault(path, SKELETON)}")
     unknown = joined.filter(joined["split"].is_null())
     if len(unknown):
         raise ValueError(f"{path}: the common features {unknown['common_id'][0]} (column 4) are not in {common}")
     return joined.drop("common_id"), dropped
 
 
-def _scan(path: Path, columns: tuple[str, ...]) -> pl.LazyFrame:
-    """The lines of a file, which is read in blocks: nothing of its text is kept."""
-    types = {name: pl.Int8 if name in ("click", "purchase") else pl.String for name in columns}
-    return pl.scan_csv(path, has_header=False, schema=types, quote_char=None)
+def _scan(path: Path, columns: Types) -> pl.LazyFrame:
+    """The lines of a file, to be read in blocks; the text of all of them is never in memory."""
+    return pl.scan_csv(path, has_header=False, schema=columns, quote_char=None)
 
 
 def _values(fields: Mapping[str, str]) -> list[pl.Expr]:
-    r"""The value of each field in a list of features, `field \x02 value \x03 weight` with `\x01` between them; null if it is not listed."""
+    r"""The value of each field in a list of `field \x02 value \x03 weight`, with `\x01` between them; null if it is not there."""
     features = pl.col("features")
     return [
         features.str.extract(rf"(?:^|\x01){number}\x02([^\x03]*)\x03").cast(pl.Int32).alias(name)
@@ -158,8 +165,9 @@ def _values(fields: Mapping[str, str]) -> list[pl.Expr]:
     ]
 
 
-def _collected(frame: pl.LazyFrame, path: Path) -> pl.DataFrame:
+def _collected(frame: pl.LazyFrame, path: Path, columns: Types) -> pl.DataFrame:
+    """The frame, with an error that names line and column where the file is not what was expected."""
     try:
         return frame.collect(engine="streaming")
     except pl.exceptions.PolarsError as error:
-        raise ValueError(f"{path}: {str(error).splitlines()[0]}") from error
+        raise ValueError(f"{path}: {fault(path, columns) or str(error).splitlines()[0]}") from error

@@ -50,13 +50,13 @@ class AliExpress(Dataset):
     2 (click and purchase).
 
     Features, 79 columns: 16 categorical and 63 numeric ones, whose meaning the owners do not tell. User and query are in one
-    file, the products in another; both have the id of the search, which joins them and is no feature. The fields have the names
-    of MTReclib's preprocessed files, `categorical_1` to `numerical_63`, which are a second layout of the same data and have the
-    same fingerprint. Numbers are read as float32, in which the two layouts agree.
+    file, the products in another. Both have the id of the search, which joins them and never is a feature. The fields have
+    the names of MTReclib's preprocessed files, `categorical_1` to `numerical_63`. These are a second layout of the same data
+    with the same fingerprint. Numbers are read as float32, in which the two layouts agree.
 
-    Train and test are the owners' files, split by time. Validation is a tenth of the searches of train at random: the results of a
-    search stay together, since they share all features of user and query. A result without the search's user and query
-    is dropped and counted.
+    Train and test are the owners' files, split by time. Validation is a tenth of the searches of train at random. The
+    results of a search stay together, since they share all features of user and query. Results of a search that the user file
+    lacks are dropped and counted.
 
     Paper: "Improving Multi-Scenario Learning to Rank in E-commerce by Exploiting Task Relationships in the Label Space",
     P. Li et al., CIKM 2020, doi 10.1145/3340531.3412713.
@@ -93,7 +93,9 @@ class AliExpress(Dataset):
         return Source(
             name=f"aliexpress_{self.variant}",
             layouts={
-                "official": Layout(tuple(f"{self.variant}_{file}_{part}.csv" for part in PARTS for file in ("user", "item"))),
+                "official": Layout(
+                    tuple(f"{self.variant}_{file}_{part}.csv" for part in PARTS for file in ("user", "item"))
+                ),
                 "preprocessed": Layout(tuple(f"{part}.csv" for part in PARTS)),
             },
             url=PAGE,
@@ -153,12 +155,14 @@ def _official(user_file: Path, item_file: Path) -> tuple[pl.DataFrame, int]:
     results = read_text(item_file, _types(ITEM_FILE, CODES), header=False, nullable=NUMBERS)
     repeated = searches.filter(searches["search_id"].is_duplicated())
     if len(repeated):
-        raise ValueError(f"{user_file}: expected each search (column 1) once, found {repeated['search_id'][0]} more often")
+        raise ValueError(
+            f"{user_file}: expected each search (column 1) once, found {repeated['search_id'][0]} more often"
+        )
     unknown = results.filter(~results["label"].is_in([0, 1, 2]))
     if len(unknown):
         raise ValueError(f"{item_file}: the last column must be 0, 1 or 2, found {unknown['label'][0]}")
     joined = searches.join(results, on="search_id", how="inner", maintain_order="left_right")
-    labels = {"click": pl.col("label") >= 1, "purchase": pl.col("label") == 2}  # noqa: PLR2004
+    labels = {"click": pl.col("label") >= 1, "purchase": pl.col("label") == 2}
     return joined.select("search_id", *RENAMED, **labels).rename(RENAMED), len(results)
 
 

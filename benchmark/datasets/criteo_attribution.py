@@ -41,13 +41,13 @@ class CriteoAttribution(Dataset):
     criteo/criteo-attribution-dataset. Licence: CC BY-NC-SA 4.0.
 
     Tasks: `click` and `conversion` (binary), and `cost` (regression on log1p of the price of a thousand such
-    advertisements, in the unit that the owners made up). A conversion within 30 days counts whether the advertisement was clicked or
-    not, so it is not given a click.
+    advertisements; the owners rescaled prices). A conversion within 30 days counts whether or not the advertisement was
+    clicked, so it is not given a click.
 
     Features, 12 columns: the person, the campaign, nine categories of the context, and the hour, on a clock that begins with
-    the first row. `time_since_last_click` is one more by option: the owners describe it as known before the advertisement
-    is shown, and nobody has checked that here. What happens later is never a feature: the conversion's time and id,
-    `attribution`, `cpo`, and the place of the click among the clicks that led to a conversion (`click_pos`, `click_nb`).
+    the first row. `time_since_last_click` is one more by option: its description does not say whether a click on the row
+    itself counts. What happens later is never a feature: the conversion's time and id, `attribution`, `cpo`, and the place
+    of the click among those before a conversion (`click_pos`, `click_nb`).
 
     Split by time: train is the first 24 days, validation the next 3, test the rest. The conversions of train reach up to 30
     days ahead, so a model in use would know fewer of them.

@@ -34,16 +34,16 @@ SOURCE = Source(
 class CriteoUplift(Dataset):
     """Criteo uplift v2.1: whether a person visits a shop, and whether a visitor buys, in a trial of advertising.
 
-    13,979,592 people of several trials, of whom 85 % were drawn to be advertised to. Source: Criteo AI Lab, on Hugging Face as
-    criteo/criteo-uplift. Licence: CC BY-NC-SA 4.0.
+    13,979,592 people of several trials. A random 85 % of them were treated: the company bid to show them advertisements.
+    Source: Criteo AI Lab, on Hugging Face as criteo/criteo-uplift. Licence: CC BY-NC-SA 4.0.
 
     Tasks, both binary: `visit` (4.7 % of the rows) and `conversion`, given a visit (.29 %). A row with a conversion and no visit
     contradicts the funnel: it is dropped and counted.
 
-    Features: 12 numbers, `f0` to `f11`, that the owners projected at random, and the arm of the trial, `treatment`. It was drawn
-    before anything happened, so it is a feature. `exposure` says whether the advertisement was shown, which happened after
-    the draw and only to treated people: it is never a feature. The rows were sampled unevenly, so rates and the effect of the
-    treatment are not those of the trials.
+    Features: 12 numbers, `f0` to `f11`, that the owners projected at random, and the arm of the trial, `treatment`, which was
+    drawn before anything happened. `exposure` says whether an advertisement was shown: that came after the draw, only to
+    treated people, and is never a feature. The owners sampled the rows unevenly, so rates and the effect of the treatment
+    are not those of the trials.
 
     The file is sorted by arm and has no time. The split is random: 80 % train, 10 % validation, 10 % test. Over a tenth of the
     people have the features of another one; the record counts the test rows that train has too.

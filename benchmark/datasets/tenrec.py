@@ -24,20 +24,21 @@ MISSING = r"\N"  # as databases write it
 
 @register("tenrec")
 class Tenrec(Dataset):
-    """Tenrec: whether a user clicks, follows, likes and shares a video that they are shown.
+    r"""Tenrec: whether a user clicks, follows, likes and shares a video that they are shown.
 
     Exposures in two apps of Tencent. The owners hand the files out after a registration, for research only; their
     repository names CC BY-NC 4.0. `ctr_data_1M.csv`, made by them from the log of QK, has 120,342,306 rows of 999,447 users.
 
     Tasks, all binary: `click`, `follow`, `like`, `share`; the last three are rare.
 
-    Features, 5 columns: the user, their gender and age group, the video and its category. `\\N` is a missing value.
+    Features, 5 columns: the user, their gender and age group, the video and its category. `\N` is a missing value.
     `watching_times` counts how often the user watched the video: it is feedback, neither time nor a feature. The ten
     columns of history in `ctr_data_1M.csv` are left out.
 
     The files have no time, so the split is random, as in the owners' code: 80 % train, 10 % validation, 10 % test. That code
-    also draws two rows without a click for each one with a click; here all rows are kept. Some rows are repeated, with equal or with
-    other labels: as nobody can tell a second exposure from a copy, all are kept; the record counts the test rows that train has too.
+    also draws two rows without a click for each one with a click; here all rows are kept. Some pairs of user and video come
+    several times, with equal or other labels. Nobody can tell a second exposure from a copy, so all are kept, and the record
+    counts the test rows that train has too.
 
     Paper: "Tenrec: A Large-scale Multipurpose Benchmark Dataset for Recommender Systems", G. Yuan et al., NeurIPS 2022
     (Datasets and Benchmarks), arXiv 2210.10629.

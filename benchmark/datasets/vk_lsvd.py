@@ -37,8 +37,8 @@ class VKLSVD(Dataset):
     million users. This reads the owners' ready subsamples. Source: Hugging Face, deepvk/VK-LSVD. Licence: Apache-2.0.
 
     Tasks: `watch_time` (regression on log1p of seconds) and `like`, `dislike`, `share`, `bookmark`, `click_on_author`,
-    `open_comments` (binary). There are no clicks, since videos play by themselves. The watch time has one byte, so longer ones are 255
-    seconds: the record counts them. Watching a video twice adds up.
+    `open_comments` (binary). There are no clicks, since videos play by themselves. Watching a video again adds to its time.
+    The files keep the time in one byte, so longer ones read 255 seconds; the record counts them.
 
     Features, 10 columns: the user with age, gender and region; the video with author and length (log1p of seconds); place,
     platform and client. The owners' ranks of users and videos (`train_interactions_rank`) count rows of train, the row itself
@@ -52,7 +52,8 @@ class VKLSVD(Dataset):
 
     Args:
         variant: The name of a subsample, such as ur0.01_ir0.01 (about 4 million rows), up0.001_ip0.001 or ur0.01 (about 400
-            million): u or i for users or items, r or p for drawn at random or by popularity, and the share of them.
+            million). It begins with u for users or i for items. Then r means at random, p the most popular ones; their share
+            follows.
         tasks: Any of watch_time, like, dislike, share, bookmark, click_on_author, open_comments.
         numeric: How age and length enter: train quantile bins beside the standardised value, that value alone, or as
             they are.
@@ -93,17 +94,19 @@ class VKLSVD(Dataset):
     @property
     def source(self) -> Source:
         """The weeks of the subsample and the two side tables."""
-        folders = {week: "train" for week in range(TRAIN_WEEKS - self.train_weeks, TRAIN_WEEKS)}
+        folders = dict.fromkeys(range(TRAIN_WEEKS - self.train_weeks, TRAIN_WEEKS), "train")
         folders |= {VALIDATION_WEEK: "validation", TEST_WEEK: "test"}
         weeks = {_week(number): f"{folder}/{_week(number)}" for number, folder in folders.items()}
         return Source(
             name=f"vk_lsvd_{self.variant}",
             layouts={"official": Layout((*weeks, USERS, ITEMS))},
             url=PAGE,
-            files=dict.fromkeys([
-                *(f"{PAGE}/resolve/main/subsamples/{self.variant}/{path}" for path in weeks.values()),
-                *(f"{PAGE}/resolve/main/metadata/{name}" for name in (USERS, ITEMS)),
-            ]),
+            files=dict.fromkeys(
+                [
+                    *(f"{PAGE}/resolve/main/subsamples/{self.variant}/{path}" for path in weeks.values()),
+                    *(f"{PAGE}/resolve/main/metadata/{name}" for name in (USERS, ITEMS)),
+                ]
+            ),
             terms="Apache-2.0",
             rows=ROWS.get(self.variant),
         )

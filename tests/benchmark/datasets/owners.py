@@ -132,13 +132,15 @@ def write_vk_lsvd(root: Path, *, variant: str = "ur0.01_ir0.01", rows_a_week: in
     for week in range(27):
         user, item = rng.integers(0, 50, rows_a_week), rng.integers(0, 30, rows_a_week)
         seconds = np.minimum(np.exp(2.5 + taste[user] + appeal[item] + rng.normal(0, 0.5, rows_a_week)), 255)
-        log = pl.DataFrame({
-            "user_id": user + 100,
-            "item_id": item + 7000,
-            **{name: rng.integers(0, 3, rows_a_week) for name in ("place", "platform", "agent")},
-            "timespent": seconds.astype(np.uint8),
-            **{name: _flags(rng, 2 * taste[user] - 1).astype(bool) for name in FEEDBACK},
-        })
+        log = pl.DataFrame(
+            {
+                "user_id": user + 100,
+                "item_id": item + 7000,
+                **{name: rng.integers(0, 3, rows_a_week) for name in ("place", "platform", "agent")},
+                "timespent": seconds.astype(np.uint8),
+                **{name: _flags(rng, 2 * taste[user] - 1).astype(bool) for name in FEEDBACK},
+            }
+        )
         part = {25: "validation", 26: "test"}.get(week, "train")
         log.cast({"user_id": pl.UInt32, "item_id": pl.UInt32}).write_parquet(folder / part / f"week_{week:02}.parquet")
     users, items = np.arange(49), np.arange(30)

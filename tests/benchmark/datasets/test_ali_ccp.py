@@ -88,25 +88,46 @@ def test_a_cross_that_is_not_listed_is_missing(folder: Path) -> None:
 def test_common_features_that_are_nowhere_are_told(folder: Path) -> None:
     skeleton = folder / "sample_train" / "sample_skeleton_train.csv"
     edit(skeleton, 7, 3, "nobody")
-    with pytest.raises(ValueError, match=r"sample_skeleton_train.csv: .*nobody \(column 4\) are not in .*features_train"):
+    with pytest.raises(
+        ValueError, match=r"sample_skeleton_train.csv: .*nobody \(column 4\) are not in .*features_train"
+    ):
         AliCCP().build()
 
 
 def test_repeated_common_features_are_told(folder: Path) -> None:
     path = folder / "sample_test" / "common_features_test.csv"
     edit(path, 3, 0, cells(path)[2][0])
-    with pytest.raises(ValueError, match=r"common_features_test.csv: expected each id \(column 1\) once, found test0+2 "):
+    with pytest.raises(
+        ValueError, match=r"common_features_test.csv: expected each id \(column 1\) once, found test0+2 "
+    ):
         AliCCP().build()
 
 
-def test_a_wrong_label_is_located(folder: Path) -> None:
-    edit(folder / "sample_train" / "sample_skeleton_train.csv", 4, 1, "yes")
-    with pytest.raises(ValueError, match=r"sample_skeleton_train.csv: line 5, column click: .* found 'yes'"):
+@pytest.mark.parametrize("label", ["yes", ""])
+def test_a_wrong_label_is_located(folder: Path, label: str) -> None:
+    edit(folder / "sample_train" / "sample_skeleton_train.csv", 4, 1, label)
+    with pytest.raises(
+        ValueError, match=rf"skeleton_train.csv: line 5, column click: expected an integer, found '{label}'"
+    ):
+        AliCCP().build()
+
+
+def test_a_short_line_is_located(folder: Path) -> None:
+    path = folder / "sample_train" / "sample_skeleton_train.csv"
+    path.write_text(path.read_text() + "2001,1")
+    with pytest.raises(
+        ValueError, match=r"sample_skeleton_train.csv: line 2001 has 2 values, expected 6; is the file trunc"
+    ):
         AliCCP().build()
 
 
 def test_a_value_that_is_no_number_is_told(folder: Path) -> None:
-    edit(folder / "sample_train" / "sample_skeleton_train.csv", 4, 5, features(("205", 1, 1.0)).replace("\x021", "\x02x1"))
+    edit(
+        folder / "sample_train" / "sample_skeleton_train.csv",
+        4,
+        5,
+        features(("205", 1, 1.0)).replace("\x021", "\x02x1"),
+    )
     with pytest.raises(ValueError, match=r"sample_skeleton_train.csv: .*x1"):
         AliCCP().build()
 

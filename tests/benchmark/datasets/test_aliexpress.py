@@ -20,9 +20,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def items(root: Path, part: str) -> pl.DataFrame:
-    return pl.read_csv(
-        root / "aliexpress_nl" / f"nl_item_{part}.csv", has_header=False, new_columns=list(ITEM_FILE)
-    )
+    return pl.read_csv(root / "aliexpress_nl" / f"nl_item_{part}.csv", has_header=False, new_columns=list(ITEM_FILE))
 
 
 def test_fields_are_numbered_as_in_the_preprocessed_files() -> None:

@@ -31,7 +31,10 @@ def test_a_model_learns_from_it(root: Path, tmp_path: Path, name: str) -> None:
     WRITERS[name](root)  # type: ignore[operator]
     trainer = TrainerConfig(max_epochs=3, batch_size=256, learning_rate=0.01)
     config = RunConfig(
-        dataset=name, architecture="shared_bottom", trainer=trainer, results_dir=str(tmp_path / "runs")  # type: ignore[arg-type]
+        dataset=name,
+        architecture="shared_bottom",
+        trainer=trainer,
+        results_dir=str(tmp_path / "runs"),  # type: ignore[arg-type]
     )
     record = run(config)
     first = next(iter(record.metrics["test"].values()))

@@ -21,7 +21,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("variant", ["ctr", "qb_video"])
 def test_watching_times_are_no_feature(folder: Path, variant: str) -> None:
     data = Tenrec(variant=variant).build()  # type: ignore[arg-type]
-    assert [field.name for field in data.schema.categorical] == ["user_id", "gender", "age", "item_id", "video_category"]
+    assert [field.name for field in data.schema.categorical] == [
+        "user_id",
+        "gender",
+        "age",
+        "item_id",
+        "video_category",
+    ]
     assert not data.schema.numeric
 
 
