@@ -111,3 +111,9 @@ def _fits(value: str, kind: type[pl.DataType], *, may_be_empty: bool) -> bool:
 
 def _words(kind: type[pl.DataType]) -> str:
     return "an integer" if kind.is_integer() else "a number" if kind.is_float() else "a value"
+
+
+def fault(path: Path, columns: dict[str, type[pl.DataType]], *, separator: str = ",") -> str | None:
+    """What is wrong with a file without header and quotes that something else could not read, in words; None: nothing."""
+    options = {"has_header": False, "separator": separator, "quote_char": None, "encoding": "utf8"}
+    return _first_fault(path, columns, options, strip=False, nullable=())
