@@ -32,6 +32,11 @@ SKELETON: Types = {
     "features": pl.String,
 }  # fmt: skip
 COMMON: Types = {"common_id": pl.String, "num_features": pl.Int32, "features": pl.String}
+LEFT_OUT = {
+    "109_14, 110_14, 127_14, 150_14": "the history of the user: hundreds of values a row",
+    "210": "the intentions that a product serves: several values a row",
+    "weights": "of most fields they are 1",
+}
 
 SOURCE = Source(
     name="ali_ccp",
@@ -59,8 +64,8 @@ class AliCCP(Dataset):
 
     Features: the 18 categorical fields of that code, 9 of the user, 4 of the product, 4 crosses of both and 1 of the
     context. Their names end in the owners' number, except for the ids (101 and 205). The files list a field with a value and
-    a weight. The weights are left out, and if a field is listed twice, its first value counts. So the fields of several values
-    are left out too: the history of the user (109_14, 110_14, 127_14, 150_14) and the intentions that a product serves (210).
+    a weight. The weights are left out, and if a field is listed twice, its first value counts. So are the fields of several
+    values: the history of the user (109_14, 110_14, 127_14, 150_14), and the intentions that a product serves (210).
 
     Train and test are the owners' files. A line of common features stands for a user at a time, and many rows share it.
     Validation is a tenth of these lines of train at random, with all their rows: the other rows would tell too much.
@@ -116,6 +121,7 @@ class AliCCP(Dataset):
                 "protocol": "official, validation by common features",
                 "file_rows": len(whole) + dropped,
                 "purchases_without_click_dropped": dropped,
+                "left_out": LEFT_OUT,
             },
         )
 

@@ -132,6 +132,7 @@ class AliExpress(Dataset):
                 "format": found.layout,
                 "file_rows": num_read,
                 "results_without_search_dropped": num_read - len(whole),
+                "left_out": {"search_id": "it joins the files"},
             },
         )
 

@@ -50,6 +50,7 @@ SOURCE = Source(
         "census-income.test": "b82952d217858365c8e597827e3e5468",
     },
     terms="CC BY 4.0",
+    rows=299_285,
 )
 
 
@@ -105,9 +106,14 @@ class CensusIncome(Dataset):
         """The chosen tasks."""
         return self._tasks
 
+    @property
+    def source(self) -> Source:
+        """The two files of the repository."""
+        return SOURCE
+
     def build(self) -> Data:
         """Finds and parses the two files, or takes the arrays from the cache."""
-        found = find(SOURCE)
+        found = find(self.source)
         return prepare(
             self, read=lambda: self._read(found.paths), source={"files": found.identity}, numeric=self.numeric
         )

@@ -22,6 +22,10 @@ FIRST_DAY_OF_VALIDATION, FIRST_DAY_OF_TEST = 24, 27
 CATEGORIES = tuple(f"cat{number}" for number in range(1, 10))
 NEVER = -1  # in time_since_last_click: no click before
 PER_MILLE = 1000
+LEFT_OUT = {
+    "conversion_timestamp, conversion_id, attribution, cpo": "they tell of a conversion",
+    "click_pos, click_nb": "they count the clicks before a conversion, that of the row among them",
+}
 
 SOURCE = Source(
     name="criteo_attribution",
@@ -119,7 +123,12 @@ class CriteoAttribution(Dataset):
             split=split.astype(np.int8),
             user_fields=("uid",),
             item_fields=("campaign",),
-            facts={"protocol": "by time", "log_rows": len(log), "days": int(days.max()) + 1},
+            facts={
+                "protocol": "by time",
+                "log_rows": len(log),
+                "days": int(days.max()) + 1,
+                "left_out": LEFT_OUT,
+            },
         )
 
 

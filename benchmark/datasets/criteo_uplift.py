@@ -18,6 +18,7 @@ from benchmark.schema import Task
 PAGE = "https://huggingface.co/datasets/criteo/criteo-uplift"
 FILE = "criteo-research-uplift-v2.1.csv"
 FEATURES = tuple(f"f{number}" for number in range(12))
+LEFT_OUT = {"exposure": "happened after the draw of the arm, to treated people only"}
 ARMS = {"treated": 1, "control": 0}
 
 SOURCE = Source(
@@ -105,6 +106,7 @@ class CriteoUplift(Dataset):
                 "file_rows": num_read,
                 "rows_of_the_arm": in_arm,
                 "conversions_without_visit_dropped": in_arm - len(people),
+                "left_out": LEFT_OUT,
             },
         )
 

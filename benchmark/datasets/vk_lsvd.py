@@ -27,6 +27,10 @@ CONTEXT = ("place", "platform", "agent")
 FEEDBACK = ("like", "dislike", "share", "bookmark", "click_on_author", "open_comments")
 LOG = ("user_id", "item_id", *CONTEXT, "timespent", *FEEDBACK)
 USER_COLUMNS, ITEM_COLUMNS = ("age", "gender", "geo"), ("author_id", "duration")
+LEFT_OUT = {
+    "train_interactions_rank": "counts rows of train, the row itself among them",
+    "item_embeddings.npz": "64 numbers a video",
+}
 
 
 @register("vk_lsvd")
@@ -141,6 +145,7 @@ class VKLSVD(Dataset):
                 "log_rows": len(log),
                 "weeks": [int(name[5:7]) for name in (weeks[0], weeks[-1])],
                 "watch_times_of_255_seconds_or_more": int((seconds == SATURATED).sum()),
+                "left_out": LEFT_OUT,
             },
         )
 

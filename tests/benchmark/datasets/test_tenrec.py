@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from benchmark.datasets.tenrec import Tenrec
+from benchmark.lists import SequenceField
 from tests.benchmark.datasets.owners import write_tenrec
 
 
@@ -29,6 +30,24 @@ def test_watching_times_are_no_feature(folder: Path, variant: str) -> None:
         "video_category",
     ]
     assert not data.schema.numeric
+    assert [field.name for field in data.schema.others] == ["history"] * (variant == "ctr")
+
+
+def test_the_history_is_a_sequence_of_items_without_the_zeros_that_fill_it_up(folder: Path) -> None:
+    data = Tenrec().build()
+    (field,) = data.schema.others
+    assert isinstance(field, SequenceField)
+    log = pl.read_csv(folder / "ctr_data_1M.csv")
+    assert data.catalogue is not None
+    users = data.catalogue.users
+    items = {int(id_): code for id_, code in zip(data.catalogue.items.ids, data.catalogue.items.codes, strict=True)}
+    past = log.select("user_id", pl.concat_list([f"hist_{n}" for n in range(1, 11)]).alias("past")).unique("user_id")
+    known = {str(user): [items[item] for item in items_ if item] for user, items_ in past.iter_rows()}
+    arrays = users.features.others[field]
+    found = [codes.tolist() for codes in np.split(arrays["codes"], arrays["bounds"][1:-1])]
+    assert found == [known[user] for user in users.ids]
+    assert [] in found
+    assert max(map(len, found)) == 10
 
 
 def test_a_category_may_be_missing(folder: Path) -> None:
