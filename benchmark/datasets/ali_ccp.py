@@ -33,8 +33,8 @@ SKELETON: Types = {
 }  # fmt: skip
 COMMON: Types = {"common_id": pl.String, "num_features": pl.Int32, "features": pl.String}
 LEFT_OUT = {
-    "109_14, 110_14, 127_14, 150_14": "the history of the user: hundreds of values a row",
-    "210": "the intentions that a product serves: several values a row",
+    "109_14, 110_14, 127_14, 150_14": "the history of the user: hundreds of values in a row",
+    "210": "the intentions that a product serves: several values in a row",
     "weights": "of most fields they are 1",
 }
 

@@ -23,7 +23,7 @@ CATEGORIES = tuple(f"cat{number}" for number in range(1, 10))
 NEVER = -1  # in time_since_last_click: no click before
 PER_MILLE = 1000
 LEFT_OUT = {
-    "conversion_timestamp, conversion_id, attribution, cpo": "they tell of a conversion",
+    "conversion_timestamp, conversion_id, attribution, cpo": "known once there is a conversion",
     "click_pos, click_nb": "they count the clicks before a conversion, that of the row among them",
 }
 

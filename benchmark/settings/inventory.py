@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from benchmark.settings.registry import datasets, options
-from benchmark.text import counted
+
+_MILLION = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +16,7 @@ class Stock:
 
     Args:
         variant: The value of `dataset.variant`; empty if the data set has no such parameter.
-        rows: "1,436,609 rows".
+        rows: "1,436,609", or "about 84 million".
         tasks: "click, purchase (given click)".
         licence: How the files may be used.
         files: Whether they are on this machine.
@@ -55,7 +56,7 @@ def _declared(name: str, variant: str | None, *, look: bool) -> Stock:
         tasks = (f"{task.name} (given {task.given})" if task.given else task.name for task in dataset.tasks)
         return Stock(
             variant=variant or "",
-            rows="" if rows is None else counted(rows, "row"),
+            rows="" if rows is None else _size(rows),
             tasks=", ".join(tasks),
             licence="" if source is None else source.terms,
             files=dataset.files if look else "",
@@ -68,17 +69,26 @@ def lines(name: str) -> list[str]:
     """What `mtlbench list datasets` has below the first line of a data set: its facts, then a line for each variant."""
     first, *others = stock(name)
     if not others:
-        return list(filter(None, [_joined(first.rows, first.tasks, first.licence, first.files)]))
-    variants = [f"variant={one.variant}: {_joined(one.rows, one.files)}" for one in (first, *others)]
+        return list(filter(None, [_joined(_rows(first), first.tasks, first.licence, first.files)]))
+    variants = [f"variant={one.variant}: {_joined(_rows(one), one.files)}" for one in (first, *others)]
     return [_joined(first.tasks, first.licence), *variants]
 
 
 def facts(name: str) -> dict[str, str]:
     """{rows, tasks, licence} for a table, where they are known; of variants, the rows of each."""
     first, *others = found = stock(name, look=False)
-    rows = (f"{one.rows.partition(' ')[0]} ({one.variant})" for one in found if one.rows)
-    sizes = ", ".join(rows) if others else first.rows.partition(" ")[0]
+    sizes = ", ".join(f"{one.rows} ({one.variant})" for one in found if one.rows) if others else first.rows
     return {"rows": sizes, "tasks": first.tasks, "licence": first.licence}
+
+
+def _size(rows: int) -> str:
+    """The number as it is, or in millions where that is all that was declared."""
+    is_round = rows >= _MILLION and rows % (_MILLION // 10) == 0
+    return f"about {rows / _MILLION:g} million" if is_round else f"{rows:,}"
+
+
+def _rows(one: Stock) -> str:
+    return f"{one.rows} rows" if one.rows else ""
 
 
 def _joined(*parts: str) -> str:
