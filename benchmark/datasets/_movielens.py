@@ -71,9 +71,14 @@ class Ratings(Dataset):
         """The chosen tasks."""
         return self._tasks
 
+    @property
+    def source(self) -> Source:
+        """The files of the variant."""
+        return VARIANTS[self.variant].source
+
     def build(self) -> Data:
         """Finds and parses the files of any format, or takes the arrays from the cache."""
-        found = find(VARIANTS[self.variant].source)
+        found = find(self.source)
         return prepare(self, read=lambda: self._read(found), source={"files": found.identity})
 
     def _read(self, found: Found) -> Table:
@@ -101,7 +106,7 @@ class Ratings(Dataset):
             facts={
                 "protocol": "random",
                 "format": found.layout,
-                "not_features": {name: NOT_FEATURES[name] for name in variant.not_features},
+                "left_out": {name: NOT_FEATURES[name] for name in variant.not_features},
             },
         )
 
@@ -236,6 +241,7 @@ VARIANTS = {
             md5="0e33842e24a9c977be4e0107933c0723",
             distribution="recbole",
             terms=TERMS,
+            rows=100_000,
         ),
         {"official": _of_100k, "recbole": _of_recbole},
         GENRES,
@@ -248,6 +254,7 @@ VARIANTS = {
             url=f"{ADDRESS}/ml-1m.zip",
             md5="c4d9eecfca2ab87c1945afe126590906",
             terms=TERMS,
+            rows=1_000_209,
         ),
         {"official": _of_1m},
         GENRES[1:],
@@ -260,6 +267,7 @@ VARIANTS = {
             url=f"{ADDRESS}/ml-32m.zip",
             md5="d472be332d4daa821edc399621853b57",
             terms=TERMS,
+            rows=32_000_204,
         ),
         {"official": _of_32m},
         (*GENRES, "IMAX"),

@@ -55,6 +55,7 @@ SOURCE = Source(
         "census-income.test": "b82952d217858365c8e597827e3e5468",
     },
     terms="CC BY 4.0",
+    rows=299_285,
 )
 
 
@@ -110,9 +111,14 @@ class CensusIncome(Dataset):
         """The chosen tasks."""
         return self._tasks
 
+    @property
+    def source(self) -> Source:
+        """The two files of the repository."""
+        return SOURCE
+
     def build(self) -> Data:
         """Finds and parses the two files, or takes the arrays from the cache."""
-        found = find(SOURCE)
+        found = find(self.source)
         return prepare(
             self, read=lambda: self._read(found.paths), source={"files": found.identity}, numeric=self.numeric
         )
@@ -136,7 +142,7 @@ class CensusIncome(Dataset):
                 "protocol": self.protocol,
                 "train_file_rows": sizes[0],
                 "test_file_rows": sizes[1],
-                "not_features": NOT_FEATURES,
+                "left_out": NOT_FEATURES,
             },
         )
 

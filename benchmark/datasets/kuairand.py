@@ -16,10 +16,10 @@ from benchmark.kinds import BINARY, REGRESSION, Transform
 from benchmark.schema import Task
 
 RECORD = "https://zenodo.org/records/10439422/files"
-ARCHIVES = {
-    "pure": ("KuaiRand-Pure.tar.gz", "0820331067a3784d9691136f772b35a7"),
-    "1k": ("KuaiRand-1K.tar.gz", "6b0b9c8222d67fcd4c676218edca3f1f"),
-    "27k": ("KuaiRand-27K.tar.gz", "3e3c799a24e2d23a4d2c757fbf9adf59"),
+ARCHIVES = {  # with md5, and the rows of the standard log
+    "pure": ("KuaiRand-Pure.tar.gz", "0820331067a3784d9691136f772b35a7", 1_436_609),
+    "1k": ("KuaiRand-1K.tar.gz", "6b0b9c8222d67fcd4c676218edca3f1f", 11_713_045),
+    "27k": ("KuaiRand-27K.tar.gz", "3e3c799a24e2d23a4d2c757fbf9adf59", 322_278_385),
 }
 LAST_DAY_OF_TRAIN, LAST_DAY_OF_VALIDATION = 20220504, 20220506
 
@@ -100,9 +100,14 @@ class KuaiRand(Dataset):
         """The chosen tasks."""
         return self._tasks
 
+    @property
+    def source(self) -> Source:
+        """The files of the variant."""
+        return _source(self.variant)
+
     def build(self) -> Data:
         """Finds and parses the logs and side tables, or takes the arrays from the cache."""
-        found = find(_source(self.variant))
+        found = find(self.source)
         return prepare(self, read=lambda: self._read(found), source={"files": found.identity}, numeric=self.numeric)
 
     def _read(self, found: Found) -> Table:
@@ -138,13 +143,13 @@ class KuaiRand(Dataset):
                 "log_rows": num_read,
                 "duplicates_dropped": num_read - len(log),
                 "dates": _dates(dates, split),
-                "not_features": NOT_FEATURES,
+                "left_out": NOT_FEATURES,
             },
         )
 
 
 def _source(variant: str) -> Source:
-    archive, md5 = ARCHIVES[variant]
+    archive, md5, rows = ARCHIVES[variant]
     # the logs of 27k come in two parts each
     parts = [f"{variant}_part1", f"{variant}_part2"] if variant == "27k" else [variant]
     return Source(
@@ -162,6 +167,7 @@ def _source(variant: str) -> Source:
         url=f"{RECORD}/{archive}",
         md5=md5,
         terms="CC BY-SA 4.0",
+        rows=rows,
     )
 
 

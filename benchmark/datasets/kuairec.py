@@ -55,6 +55,7 @@ SOURCE = Source(
     },
     url="https://zenodo.org/records/18164998/files/KuaiRec.zip",
     md5="261550d472c48eff4990fb13c0e5bcf7",
+    rows=12_530_806 + 4_676_570,
     terms="CC BY-SA 4.0",
 )
 
@@ -114,9 +115,14 @@ class KuaiRec(Dataset):
         """The chosen tasks."""
         return self._tasks
 
+    @property
+    def source(self) -> Source:
+        """The matrices and side tables."""
+        return SOURCE
+
     def build(self) -> Data:
         """Finds and parses the matrices and side tables, or takes the arrays from the cache."""
-        found = find(SOURCE)
+        found = find(self.source)
         return prepare(self, read=lambda: self._read(found), source={"files": found.identity}, numeric=self.numeric)
 
     def _read(self, found: Found) -> Table:
@@ -153,7 +159,7 @@ class KuaiRec(Dataset):
                 "duplicates_dropped": num_read - len(big),
                 "test_pairs_in_train": shared,
                 "test_rows_without_time": small["timestamp"].null_count(),
-                "not_features": NOT_FEATURES,
+                "left_out": NOT_FEATURES,
             },
         )
 

@@ -29,6 +29,7 @@ SOURCE = Source(
     name="online_shoppers",
     layouts={"official": Layout((FILE,))},
     url="https://archive.ics.uci.edu/static/public/468/online+shoppers+purchasing+intention+dataset.zip",
+    rows=12_330,
     terms="CC BY 4.0",
 )
 
@@ -81,9 +82,14 @@ class OnlineShoppers(Dataset):
         """The chosen tasks."""
         return self._tasks
 
+    @property
+    def source(self) -> Source:
+        """The file of the repository."""
+        return SOURCE
+
     def build(self) -> Data:
         """Finds and parses the file, or takes the arrays from the cache."""
-        found = find(SOURCE)
+        found = find(self.source)
         return prepare(self, read=lambda: self._read(found), source={"files": found.identity}, numeric=self.numeric)
 
     def _read(self, found: Found) -> Table:
@@ -106,5 +112,5 @@ class OnlineShoppers(Dataset):
                 "product_time": np.log1p(rows["ProductRelated_Duration"].to_numpy()).astype(np.float32),
             },
             split=random_split(len(rows), self.split_seed),
-            facts={"protocol": "random", "not_features": NOT_FEATURES},
+            facts={"protocol": "random", "left_out": NOT_FEATURES},
         )

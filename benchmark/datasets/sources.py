@@ -52,6 +52,7 @@ class Source:
         terms: One line on how the official files may be used.
         login: What the owners ask for before they give the files: "a Tianchi account". Nothing is downloaded then, and the
             error says where to get the files, and where to put them.
+        rows: How many rows the files have, as the owners or papers say.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Source:
     distribution: str | None = None
     terms: str = ""
     login: str | None = None
+    rows: int | None = None
 
     @property
     def downloads(self) -> dict[str, str | None]:
@@ -127,6 +129,14 @@ def look(source: Source) -> tuple[Found | None, list[str]]:
             return found, looked
         looked.append(f"{place}: {found}")
     return None, looked
+
+
+def availability(source: Source) -> str:
+    """Whether the files are on this machine, in words; they are neither read nor downloaded."""
+    found, _ = look(source)
+    if found is not None:
+        return "files found"
+    return f"no files yet: {'the first run downloads them' if source.login is None else f'they need {source.login}'}"
 
 
 def _cached(source: Source) -> Path:

@@ -128,7 +128,7 @@ def test_the_larger_variants(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, va
     days = ("4_08_to_4_21", "4_22_to_5_08")
     assert data.facts["log_files"] == [f"log_standard_{name}_{variant}{part}.csv" for name in days for part in parts]
     assert data.facts["dates"]["train"] == [20220408, 20220504]
-    assert data.facts["not_features"] == NOT_FEATURES
+    assert data.facts["left_out"] == NOT_FEATURES
     write_kuairand(tmp_path / "kuairand_pure")
     assert [field.name for field in data.schema.fields] == [field.name for field in KuaiRand().build().schema.fields]
 

@@ -52,7 +52,7 @@ def test_facts(folder: Path) -> None:
         "duplicates_dropped": 3,
         "test_pairs_in_train": 0,
         "test_rows_without_time": 5,
-        "not_features": NOT_FEATURES,
+        "left_out": NOT_FEATURES,
     }
     assert {name: data.facts[name] for name in expected} == expected
 

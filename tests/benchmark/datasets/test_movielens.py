@@ -52,7 +52,7 @@ def test_1m_is_read(folder: Path) -> None:
     assert names == ["user", "gender", "age_group", "occupation", "item", "year", *map(flag, GENRES[1:])]
     assert [len(data.train), len(data.validation), len(data.test)] == [320, 40, 40]
     assert data.facts["protocol"] == "random"
-    assert list(data.facts["not_features"]) == ["timestamp", "zip"]
+    assert list(data.facts["left_out"]) == ["timestamp", "zip"]
     assert titles(data) == {
         "1": "Toy Story (1995)",
         "2": "Star Wars: Episode IV - A New Hope (1977)",
@@ -95,7 +95,7 @@ def test_32m_is_read(folder: Path) -> None:
     assert item_values(data, "genre_imax")["2"] == 2
     assert set(np.unique(data.train.labels[:, 1] * 2).tolist()) <= set(range(1, 11))
     np.testing.assert_array_equal(data.train.labels[:, 0], data.train.labels[:, 1] >= 4)
-    assert list(data.facts["not_features"]) == ["timestamp", "tags"]
+    assert list(data.facts["left_out"]) == ["timestamp", "tags"]
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def test_what_gives_a_label_away_is_no_feature(path: Path) -> None:
     columns = set(pl.read_csv(path).columns)
     left_out = {name for names in NOT_FEATURES for name in names.split(", ")}
     assert columns == names | left_out | {"ProductRelated_Duration", "Revenue"}
-    assert data.facts["not_features"] == NOT_FEATURES
+    assert data.facts["left_out"] == NOT_FEATURES
 
 
 @pytest.mark.parametrize("tasks", [("purchase",), ("product_time",)])
