@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from benchmark.datasets import Data, Dataset
+from benchmark.datasets.history import check_history, with_history
 from benchmark.datasets.prepare import Table, prepare, random_split
 from benchmark.datasets.sources import Found, Layout, Source, find
 from benchmark.datasets.text import read_split, read_text
 from benchmark.kinds import BINARY, REGRESSION
-from benchmark.schema import Task
+from benchmark.lists import MultiValuedField
+from benchmark.schema import OtherField, Task
 
 GENRES = (
     "unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy",
@@ -47,7 +50,7 @@ class Frames:
     """What the files of any format say.
 
     Args:
-        ratings: Columns user, item, rating (stars).
+        ratings: Columns user, item, rating (stars), and timestamp where the files have times.
         films: Columns item, title, year, genres (lists of names).
         users: Columns user, age (in years, or the start of its group), gender, occupation; None where the data have none.
     """
@@ -58,13 +61,16 @@ class Frames:
 
 
 class Ratings(Dataset):
-    """Base of the MovieLens data sets: a class sets `variant`, and `split_seed` and the chosen tasks in its constructor."""
+    """Base of the MovieLens data sets. A class says which `variant` it reads; its parameters are those of `_choose`."""
 
     all_tasks = (Task("liked", BINARY), Task("rating", REGRESSION, unit="stars"))
     user, item = "user", "item"
     variant: str
-    split_seed: int
-    _tasks: tuple[Task, ...]
+
+    def _choose(self, *, tasks: tuple[str, ...], genres: str, history: int, split_seed: int) -> None:
+        check_history(history)
+        self._tasks = self.choose(tasks)
+        self.genres, self.history, self.split_seed = genres, history, split_seed
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -84,7 +90,7 @@ class Ratings(Dataset):
     def _read(self, found: Found) -> Table:
         variant = VARIANTS[self.variant]
         frames = variant.readers[found.layout](found)
-        films = _with_flags(frames.films, variant.genres)
+        films, others = _with_flags(frames.films, variant.genres), dict[OtherField, Any]()
         whole = frames.ratings
         user_fields: tuple[str, ...] = ("user",)
         if frames.users is not None:
@@ -92,16 +98,21 @@ class Ratings(Dataset):
             groups = np.array(AGE_GROUPS)[np.searchsorted(AGE_STARTS, frames.users["age"].to_numpy(), side="right")]
             users = frames.users.with_columns(pl.Series("age_group", groups)).select(user_fields)
             whole = whole.join(users, on="user", how="left", maintain_order="left")
-        whole = whole.join(films.drop("title", "genres"), on="item", how="left", maintain_order="left")
-        item_fields = ("item", "year", *map(flag, variant.genres))
+        item_fields: tuple[str, ...] = ("item", "year", *map(flag, variant.genres))
+        if self.genres == "list":
+            item_fields = ("item", "year", "genres")
+        whole = whole.join(films.select(item_fields), on="item", how="left", maintain_order="left")
+        if self.genres == "list":
+            others[MultiValuedField("genres")] = whole["genres"]
         stars = whole["rating"].to_numpy().astype(np.float32)
-        return Table(
-            categorical={name: whole[name] for name in (*user_fields, *item_fields)},
+        table = Table(
+            categorical={name: whole[name] for name in (*user_fields, *item_fields) if name != "genres"},
             numeric={},
             labels={"liked": (stars >= LIKED_FROM).astype(np.float32), "rating": stars},
             split=random_split(len(whole), self.split_seed),
             user_fields=user_fields,
             item_fields=item_fields,
+            others=others,
             titles={str(item): title for item, title in films.select("item", "title").iter_rows()},
             facts={
                 "protocol": "random",
@@ -109,6 +120,8 @@ class Ratings(Dataset):
                 "left_out": {name: NOT_FEATURES[name] for name in variant.not_features},
             },
         )
+        times = whole["timestamp"] if "timestamp" in whole.columns else None
+        return with_history(table, user="user", item="item", time=times, length=self.history)
 
 
 def flag(genre: str) -> str:
@@ -167,7 +180,8 @@ def _of_recbole(found: Found) -> Frames:
         frame = read_text(found.paths[name], columns, separator="\t", quote=None, nullable=nullable)
         return frame.rename(lambda column: column.partition(":")[0])
 
-    ratings = read("ml-100k.inter", {"user_id:token": pl.Int32, "item_id:token": pl.Int32, "rating:float": pl.Float32})
+    ids: Types = {"user_id:token": pl.Int32, "item_id:token": pl.Int32}
+    ratings = read("ml-100k.inter", {**ids, "rating:float": pl.Float32, "timestamp:float": pl.Float64})
     texts = dict.fromkeys(("gender:token", "occupation:token"), pl.String)
     users = read("ml-100k.user", {"user_id:token": pl.Int32, "age:token": pl.Int32, **texts})
     texts = dict.fromkeys(("movie_title:token_seq", "release_year:token", "class:token_seq"), pl.String)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 
 from benchmark.datasets import Data, Dataset, register
 from benchmark.datasets._kuaishou import USER_CODES, USER_NUMBERS, Types, side_table
+from benchmark.datasets.history import check_history, with_history
 from benchmark.datasets.prepare import TEST, TRAIN, VALIDATION, Table, prepare
 from benchmark.datasets.sources import Found, Layout, Source, find
 from benchmark.datasets.text import read_text
 from benchmark.kinds import BINARY, REGRESSION, Transform
-from benchmark.schema import Task
+from benchmark.lists import MultiValuedField
+from benchmark.schema import OtherField, Task
 from benchmark.seeding import derive
 
 MATRIX: Types = {
@@ -73,14 +75,14 @@ class KuaiRec(Dataset):
     are regressions on log1p of the ratio and of seconds. The 99th percentile of the ratio is 5, its maximum 573.
 
     Features, 47 columns: the ids, all columns of the user table, what is known about a video, and the hour. About a video
-    are known its author, type, status, date and way of upload, music, size, length, its tags (one category together), and
-    three levels of category. Play time and watch ratio are never features. Nor are the daily counts of a video, which
+    are known its author, type, status, date and way of upload, music, size, length, its tags (one category together,
+    or one multi-valued field), and three levels of category. Play time and watch ratio are never features. Nor are the daily counts of a video, which
     count the plays and likes of the very day. Captions are texts, and friends are known for 472 users only.
 
     The big matrix is train, the small one is test, and no pair of user and video is in both. Validation is 10 % of the pairs
     of the big matrix, at random, with all their plays, so that its pairs too are new to the model. The weeks of all three
     are the same. Exact duplicates in the big matrix are dropped and counted: it files some plays under two dates. 181,992
-    rows of test have no time: their hour counts as unseen.
+    rows of test have no time: their hour counts as unseen, and their history is empty.
 
     Paper: "KuaiRec: A Fully-observed Dataset and Insights for Evaluating Recommender Systems", C. Gao et al., CIKM 2022,
     arXiv 2202.10842.
@@ -89,6 +91,8 @@ class KuaiRec(Dataset):
         tasks: Any of finish, like, watch_ratio, play_time.
         numeric: How numeric columns (log1p) enter: train quantile bins beside the standardised value, that value
             alone, or as they are.
+        tags: The tags of a video as one category (joined), or as one multi-valued field (list).
+        history: Greatest length of a sequence of the last videos that the user played in train before this play; 0: none.
         split_seed: Draws the pairs of validation.
     """
 
@@ -105,10 +109,13 @@ class KuaiRec(Dataset):
         *,
         tasks: tuple[str, ...] = ("finish", "like", "watch_ratio"),
         numeric: Literal["bins", "standardise", "raw"] = "bins",
+        tags: Literal["joined", "list"] = "joined",
+        history: int = 0,
         split_seed: int = 0,
     ) -> None:
+        check_history(history)
         self._tasks = self.choose(tasks)
-        self.numeric, self.split_seed = numeric, split_seed
+        self.numeric, self.tags, self.history, self.split_seed = numeric, tags, history, split_seed
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -137,10 +144,16 @@ class KuaiRec(Dataset):
         plays = plays.join(_users(found), on="user_id", how="left", maintain_order="left")
         plays = plays.join(_videos(found), on="video_id", how="left", maintain_order="left")
         plays = plays.with_columns(pl.col("video_duration").log1p())
-        codes = ("user_id", *USER_CODES, "video_id", *VIDEO_CODES, "tags", *CATEGORIES)
+        of_video = ("video_id", *VIDEO_CODES, *CATEGORIES)
+        others: dict[OtherField, Any] = {}
+        if self.tags == "list":
+            others[MultiValuedField("tags")] = plays["tags"].str.extract_all(r"\d+")
+        else:
+            of_video += ("tags",)
+        codes = ("user_id", *USER_CODES, *of_video)
         numbers = (*USER_NUMBERS, "video_duration", *VIDEO_NUMBERS)
         ratio = plays["watch_ratio"].to_numpy()
-        return Table(
+        table = Table(
             categorical={**{name: plays[name] for name in codes}, "hour": _hour(plays["timestamp"])},
             numeric={name: plays[name].to_numpy() for name in numbers},
             labels={
@@ -151,7 +164,8 @@ class KuaiRec(Dataset):
             },
             split=split,
             user_fields=("user_id", *USER_CODES, *USER_NUMBERS),
-            item_fields=("video_id", *VIDEO_CODES, "tags", *CATEGORIES, "video_duration", *VIDEO_NUMBERS),
+            item_fields=(*of_video, "video_duration", *VIDEO_NUMBERS, *(other.name for other in others)),
+            others=others,
             facts={
                 "protocol": "big matrix: train and validation, by pair; small matrix: test",
                 "big_matrix_rows": num_read,
@@ -162,6 +176,8 @@ class KuaiRec(Dataset):
                 "left_out": NOT_FEATURES,
             },
         )
+        times = plays["timestamp"].fill_null(0)  # before all others: nothing is known to have come before it
+        return with_history(table, user="user_id", item="video_id", time=times, length=self.history)
 
     def _split(self, big: pl.DataFrame) -> np.ndarray:
         """(R,) int8: TRAIN and VALIDATION; all plays of a pair of user and video are in the same."""

@@ -25,10 +25,11 @@ class MovieLens(Ratings):
 
     Tasks: `liked` (binary, 4 stars or more) and `rating` (regression, stars).
 
-    Features, all categorical: user and what is known about them; item, year and a flag for each genre. The year comes from
-    the end of the official title, "(1995)". The time of a rating is not a feature, because people rate many films in one
-    sitting, years after they saw them. Nor are the zip code (nearly as many codes as users) and the tags of 32m, which are
-    given together with the rating. The split is random: 80 % train, 10 % validation, 10 % test.
+    Features, all categorical: user and what is known about them; item, year and a flag for each genre, or all genres as one
+    multi-valued field. The year comes from the end of the official title, "(1995)". The time of a rating is not a feature,
+    because people rate many films in one sitting, years after they saw them; it only orders a user's history, if one is
+    asked for. Copies of 1m without times are read too, but have no histories. The zip code is left out (nearly as many codes
+    as users), and so are the tags of 32m, which are given together with the rating. The split is random: 80 % train, 10 % validation, 10 % test.
 
     Paper: "The MovieLens Datasets: History and Context", F. M. Harper and J. A. Konstan, ACM TiiS 5(4), 2015,
     doi 10.1145/2827872.
@@ -36,6 +37,8 @@ class MovieLens(Ratings):
     Args:
         variant: 100k, 1m or 32m.
         tasks: Any of liked, rating.
+        genres: A field for each genre (flags), or one multi-valued field (list).
+        history: Greatest length of a sequence of the last films that the user rated in train before this rating; 0: none.
         split_seed: Draws the split.
     """
 
@@ -44,7 +47,9 @@ class MovieLens(Ratings):
         *,
         variant: Literal["100k", "1m", "32m"] = "100k",
         tasks: tuple[str, ...] = ("liked", "rating"),
+        genres: Literal["flags", "list"] = "flags",
+        history: int = 0,
         split_seed: int = 0,
     ) -> None:
-        self._tasks = self.choose(tasks)
-        self.variant, self.split_seed = variant, split_seed
+        self.variant = variant
+        self._choose(tasks=tasks, genres=genres, history=history, split_seed=split_seed)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 from benchmark.datasets import register
 from benchmark.datasets._movielens import Ratings
+from benchmark.settings.registry import Neutral
 
 
 @register("movielens_100k")
@@ -18,20 +21,29 @@ class MovieLens100K(Ratings):
     Tasks: `liked` (binary, 4 stars or more) and `rating` (regression, stars).
 
     Features, 25 categorical columns: user, gender, age group (those of MovieLens-1M), occupation; item, year and a flag
-    for each of 19 genres. The year comes from the end of the official title, "(1995)"; two films have none. The time of
-    a rating is not a feature, because people rate many films in one sitting, years after they saw them. The zip code is
-    left out, because there are nearly as many as users. The split is random: 80 % train, 10 % validation, 10 % test.
+    for each of 19 genres, or all genres as one multi-valued field. The year comes from the end of the official title,
+    "(1995)"; two films have none. The time of a rating is not a feature, because people rate many films in one sitting,
+    years after they saw them; it only orders a user's history, if one is asked for. The zip code is left out, because
+    there are nearly as many as users. The split is random: 80 % train, 10 % validation, 10 % test.
 
     Paper: "The MovieLens Datasets: History and Context", F. M. Harper and J. A. Konstan, ACM TiiS 5(4), 2015,
     doi 10.1145/2827872.
 
     Args:
         tasks: Any of liked, rating.
+        genres: A field for each genre (flags), or one multi-valued field (list).
+        history: Greatest length of a sequence of the last films that the user rated in train before this rating; 0: none.
         split_seed: Draws the split.
     """
 
     variant = "100k"
 
-    def __init__(self, *, tasks: tuple[str, ...] = ("liked", "rating"), split_seed: int = 0) -> None:
-        self._tasks = self.choose(tasks)
-        self.split_seed = split_seed
+    def __init__(
+        self,
+        *,
+        tasks: tuple[str, ...] = ("liked", "rating"),
+        genres: Annotated[Literal["flags", "list"], Neutral("flags")] = "flags",
+        history: Annotated[int, Neutral(0)] = 0,
+        split_seed: int = 0,
+    ) -> None:
+        self._choose(tasks=tasks, genres=genres, history=history, split_seed=split_seed)

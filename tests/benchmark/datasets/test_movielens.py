@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from benchmark.datasets import Data
 from benchmark.datasets._movielens import AGE_GROUPS, GENRES, flag
 from benchmark.datasets.movielens import MovieLens
 from benchmark.datasets.movielens_100k import MovieLens100K
+from benchmark.datasets.prepare import TRAIN, random_split
+from benchmark.rows import Split
 from tests.benchmark.datasets.fixtures import write_movielens
 from tests.benchmark.datasets.layouts import write_dat, write_movielens_1m, write_movielens_32m
 
@@ -127,3 +130,50 @@ def test_the_owners_files_of_1m(real_data: Path) -> None:
     assert len(data.catalogue.users.ids) == 6040
     assert len(data.catalogue.items.ids) == 3706
     assert titles(data)["73"] == "Misérables, Les (1995)"
+
+
+def lists(split: Split, field: str) -> list[list[int]]:
+    """The codes of a column of lists."""
+    arrays = split.features.others[field]
+    return [part.tolist() for part in np.split(arrays["codes"], arrays["bounds"][1:-1])]
+
+
+@pytest.mark.parametrize("variant", ["100k", "1m", "32m"])
+def test_genres_as_one_field_are_the_flags(folder: Path, variant: Literal["100k", "1m", "32m"]) -> None:
+    write_movielens(folder / "movielens_100k")
+    write_movielens_1m(folder / "movielens_1m")
+    write_movielens_32m(folder / "movielens_32m")
+    flags, one = MovieLens(variant=variant).build(), MovieLens(variant=variant, genres="list").build()
+    assert not [field.name for field in one.schema.categorical if field.name.startswith("genre_")]
+    (genres,) = one.schema.others
+    assert (genres.name, genres.kind) == ("genres", "multi")
+    names = [name for name in (*GENRES, "IMAX") if flag(name) in {field.name for field in flags.schema.categorical}]
+    # a flag has the codes 1 for 0 and 2 for 1, or 1 for both where train has one of them only
+    of_train = np.stack([flags.train.features.column(flag(name)) == 2 for name in names], axis=1)
+    assert [len(codes) for codes in lists(one.train, "genres")] == of_train.sum(axis=1).tolist()
+    np.testing.assert_array_equal(one.train.labels, flags.train.labels)
+
+
+def test_a_history_needs_times(folder: Path) -> None:
+    write_movielens_1m(folder / "movielens_1m")
+    data = MovieLens(variant="1m", history=3).build()
+    assert max(map(len, lists(data.train, "history"))) == 3
+    write_movielens_1m(folder / "movielens_1m", times=False)
+    with pytest.raises(ValueError, match=r"dataset\.history=3 needs the time of every row, and these files have none"):
+        MovieLens(variant="1m", history=3).build()
+    assert MovieLens(variant="1m").build().schema.others == ()
+
+
+def test_a_history_has_the_films_of_earlier_train_rows(folder: Path) -> None:
+    write_movielens_1m(folder / "movielens_1m")
+    data = MovieLens(variant="1m", history=2).build()
+    path = folder / "movielens_1m" / "ml-1m" / "ratings.dat"
+    rows = [tuple(map(int, line.split("::"))) for line in path.read_text().splitlines()]
+    split = random_split(len(rows), 0)
+    films = sorted({film for _, film, _, _ in rows})  # all are in train
+    expected = []
+    for number, (user, _, _, time) in enumerate(rows):
+        past = [films.index(row[1]) + 1 for row, part in zip(rows, split, strict=True) if part == TRAIN and row[0] == user and row[3] < time]  # fmt: skip
+        expected.append((split[number], past[-2:]))
+    for part, name in enumerate(("train", "validation", "test")):
+        assert lists(getattr(data, name), "history") == [past for at, past in expected if at == part]
