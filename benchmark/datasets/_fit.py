@@ -27,17 +27,20 @@ class FittedColumn:
         origin: The column of the table that it is made of.
         values: (R,) int32 or float32, or the arrays of another kind.
         vocabulary: For a field with codes, the values behind the numbers from 1 on (None: missing); otherwise None.
+        latest: As `values`, after each row; None: the same. See `Table.latest`.
     """
 
     field: Field
     origin: str
     values: np.ndarray | Arrays
     vocabulary: list[Any] | None
+    latest: Arrays | None = None
 
-    def take(self, rows: np.ndarray) -> Any:
-        """The values of the rows of these numbers."""
+    def take(self, rows: np.ndarray, *, latest: bool = False) -> Any:
+        """The values of the rows of these numbers; the `latest`: after them."""
         if isinstance(self.field, OtherField):
-            return self.field.take(cast(Arrays, self.values), rows)
+            values = self.latest if latest and self.latest is not None else cast(Arrays, self.values)
+            return self.field.take(values, rows)
         return cast(np.ndarray, self.values)[rows]
 
     def usual(self, rows: np.ndarray) -> Any:
@@ -88,7 +91,8 @@ def fitted(table: Table, numeric: str) -> Iterator[FittedColumn]:
             raise ValueError(
                 f"column {other.name!r}: expected {len(train)} values, one for each row of `split`, found {made.num_rows(arrays)}"
             )
-        yield FittedColumn(made, other.name, arrays, vocabulary)
+        latest = other.fit(table.latest[other.name], train, numbers)[1] if other.name in table.latest else None
+        yield FittedColumn(made, other.name, arrays, vocabulary, latest)
 
 
 def _categorical(name: str, origin: str, codes: np.ndarray, vocabulary: list[Any]) -> FittedColumn:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import polars as pl
 
 from benchmark.datasets import Data, Dataset, register
 from benchmark.datasets._kuaishou import USER_CODES, USER_NUMBERS, Types, side_table
+from benchmark.datasets.history import check_history, with_history
 from benchmark.datasets.prepare import SPLITS, TEST, TRAIN, VALIDATION, Table, prepare
 from benchmark.datasets.sources import Found, Layout, Source, find
 from benchmark.datasets.text import read_text
 from benchmark.kinds import BINARY, REGRESSION, Transform
-from benchmark.schema import Task
+from benchmark.lists import MultiValuedField
+from benchmark.schema import OtherField, Task
+from benchmark.settings.registry import Neutral
 
 RECORD = "https://zenodo.org/records/10439422/files"
 ARCHIVES = {  # with md5, and the rows of the standard log
@@ -56,8 +59,9 @@ class KuaiRand(Dataset):
     Tasks: `click`, `long_view`, `like` (binary) and `play_time` (regression on log1p of seconds: play time is
     heavy-tailed, with a median of 5 s and a 99th percentile of 209 s).
 
-    Features, 45 columns: the ids, all columns of the user table, the basic columns of the video table (the tags of a
-    video are one category together), the tab of the app and the hour. Counts, length and size enter as log1p.
+    Features, 45 columns: the ids, all columns of the user table, the basic columns of the video table, the tab of the app
+    and the hour. The tags of a video are one category together, or one multi-valued field. Counts, length and size enter
+    as log1p. A user's history, if one is asked for, has the videos that the log of train showed them.
     Play time, times of stay and any feedback are never features: clicks and long views are thresholds of play time. Nor
     is the table of video statistics, whose means cover a month that includes the test days.
 
@@ -73,6 +77,8 @@ class KuaiRand(Dataset):
         tasks: Any of click, long_view, like, play_time.
         numeric: How numeric columns (log1p) enter: train quantile bins beside the standardised value, that value
             alone, or as they are.
+        tags: The tags of a video as one category (joined), or as one multi-valued field (list).
+        history: Greatest length of a sequence of the last videos that the user was shown in train before this row; 0: none.
         split_seed: Has no effect, because the split is by date; every data set accepts it.
     """
 
@@ -90,10 +96,14 @@ class KuaiRand(Dataset):
         variant: Literal["pure", "1k", "27k"] = "pure",
         tasks: tuple[str, ...] = ("click", "long_view", "like", "play_time"),
         numeric: Literal["bins", "standardise", "raw"] = "bins",
+        tags: Annotated[Literal["joined", "list"], Neutral("joined")] = "joined",
+        history: Annotated[int, Neutral(0)] = 0,
         split_seed: int = 0,
     ) -> None:
+        check_history(history)
         self._tasks = self.choose(tasks)
         self.variant, self.numeric, self.split_seed = variant, numeric, split_seed
+        self.tags, self.history = tags, history
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -123,9 +133,14 @@ class KuaiRand(Dataset):
         log = log.join(videos, on="video_id", how="left", maintain_order="left")
         dates = log["date"].to_numpy()
         split = np.select([dates <= LAST_DAY_OF_TRAIN, dates <= LAST_DAY_OF_VALIDATION], [TRAIN, VALIDATION], TEST)
-        codes = ("user_id", *USER_CODES, "video_id", *VIDEO_CODES, "tab")
+        others: dict[OtherField, Any] = {}
+        video_codes = tuple(VIDEO_CODES)
+        if self.tags == "list":
+            others[MultiValuedField("tags")] = log["tag"].str.split(",")
+            video_codes = tuple(name for name in VIDEO_CODES if name != "tag")
+        codes = ("user_id", *USER_CODES, "video_id", *video_codes, "tab")
         seconds = log["play_time_ms"].to_numpy() / 1000
-        return Table(
+        table = Table(
             categorical={**{name: log[name] for name in codes}, "hour": log["hourmin"] // 100},
             numeric={name: log[name].to_numpy() for name in (*USER_NUMBERS, *VIDEO_NUMBERS)},
             labels={
@@ -136,7 +151,8 @@ class KuaiRand(Dataset):
             },
             split=split.astype(np.int8),
             user_fields=("user_id", *USER_CODES, *USER_NUMBERS),
-            item_fields=("video_id", *VIDEO_CODES, *VIDEO_NUMBERS),
+            item_fields=("video_id", *video_codes, *VIDEO_NUMBERS, *(other.name for other in others)),
+            others=others,
             facts={
                 "protocol": "by date",
                 "log_files": sorted(logs),
@@ -146,6 +162,7 @@ class KuaiRand(Dataset):
                 "left_out": NOT_FEATURES,
             },
         )
+        return with_history(table, user="user_id", item="video_id", time=log["time_ms"], length=self.history)
 
 
 def _source(variant: str) -> Source:

@@ -75,9 +75,10 @@ class KuaiRec(Dataset):
     are regressions on log1p of the ratio and of seconds. The 99th percentile of the ratio is 5, its maximum 573.
 
     Features, 47 columns: the ids, all columns of the user table, what is known about a video, and the hour. About a video
-    are known its author, type, status, date and way of upload, music, size, length, its tags (one category together,
-    or one multi-valued field), and three levels of category. Play time and watch ratio are never features. Nor are the daily counts of a video, which
-    count the plays and likes of the very day. Captions are texts, and friends are known for 472 users only.
+    are known its author, type, status, date and way of upload, music, size, length, its tags (one category together, or
+    one multi-valued field), and three levels of category. Play time and watch ratio are never features. Nor are the daily
+    counts of a video, which count the plays and likes of the very day. Captions are texts, and friends are known for 472
+    users only.
 
     The big matrix is train, the small one is test, and no pair of user and video is in both. Validation is 10 % of the pairs
     of the big matrix, at random, with all their plays, so that its pairs too are new to the model. The weeks of all three

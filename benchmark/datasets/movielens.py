@@ -28,8 +28,9 @@ class MovieLens(Ratings):
     Features, all categorical: user and what is known about them; item, year and a flag for each genre, or all genres as one
     multi-valued field. The year comes from the end of the official title, "(1995)". The time of a rating is not a feature,
     because people rate many films in one sitting, years after they saw them; it only orders a user's history, if one is
-    asked for. Copies of 1m without times are read too, but have no histories. The zip code is left out (nearly as many codes
-    as users), and so are the tags of 32m, which are given together with the rating. The split is random: 80 % train, 10 % validation, 10 % test.
+    asked for. Copies of 1m without times are read too, but have no histories. The zip code is left out (nearly as many
+    codes as users), and so are the tags of 32m, which are given together with the rating. The split is random: 80 % train,
+    10 % validation, 10 % test.
 
     Paper: "The MovieLens Datasets: History and Context", F. M. Harper and J. A. Konstan, ACM TiiS 5(4), 2015,
     doi 10.1145/2827872.

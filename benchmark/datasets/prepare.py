@@ -161,7 +161,8 @@ def _write_features(
     for column in fitted(table, numeric):
         for part, (chosen, owned) in parts.items():
             if column.origin in owned:
-                writers[part].add(column.field, column.usual(chosen) if part == CONTEXT else column.take(chosen))
+                its = column.usual(chosen) if part == CONTEXT else column.take(chosen, latest=part in (USERS, ITEMS))
+                writers[part].add(column.field, its)
         if column.origin in table.user_fields:
             user_fields.append(column.field.name)
         if column.vocabulary is not None:

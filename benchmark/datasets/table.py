@@ -37,6 +37,8 @@ class Table:
         facts: Plain values for the record: rows read, duplicates dropped, the protocol.
         best_reachable: {task: {metric: value}} on the test rows, where the model that drew the data is known.
         others: Columns of other kinds, as not yet fitted fields, to the values of R rows that their `fit` takes.
+        latest: Of columns among them that grow with the log, by name: the values as they are after each row. A user's history
+            in the catalogue has its last row.
     """
 
     categorical: dict[str, Any]
@@ -49,6 +51,7 @@ class Table:
     facts: dict[str, Any] = field(default_factory=dict)
     best_reachable: dict[str, dict[str, float]] | None = None
     others: dict[OtherField, Any] = field(default_factory=dict)
+    latest: dict[str, Any] = field(default_factory=dict)
 
     @property
     def columns(self) -> tuple[str, ...]:

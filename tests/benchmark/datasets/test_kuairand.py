@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from benchmark.datasets._kuaishou import USER_CODES, USER_NUMBERS
 from benchmark.datasets.kuairand import LOG, NOT_FEATURES, VIDEO_CODES, VIDEO_NUMBERS, KuaiRand, _source
 from benchmark.datasets.sources import look
 from benchmark.kinds import REGRESSION, Transform
+from benchmark.lists import MultiValuedField, SequenceField
 from tests.benchmark.datasets.fixtures import write_kuairand
 
 LOG_NAME = "log_standard_4_22_to_5_08_pure.csv"
@@ -140,6 +142,36 @@ def test_27k_needs_both_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     found, looked = look(_source("27k"))
     assert found is None
     assert looked[0].endswith("kuairand_27k: lacks log_standard_4_22_to_5_08_27k_part2.csv")
+
+
+def test_tags_as_one_field(folder: Path) -> None:
+    path = folder / "video_features_basic_pure.csv.gz"
+    videos = pl.read_csv(path).with_columns(tag=pl.Series(["7,12", "12", None, "3,7,12"] * 15))
+    path.write_bytes(gzip.compress(videos.write_csv().encode()))
+    data = KuaiRand(tags="list").build()
+    assert data.schema.others == (MultiValuedField("tags", cardinality=4),)
+    assert "tag" not in [field.name for field in data.schema.categorical]
+    assert data.catalogue is not None
+    items = data.catalogue.items
+    arrays = items.features.others[data.schema.others[0]]
+    found = [row.tolist() for row in np.split(np.asarray(arrays["codes"]), np.asarray(arrays["bounds"])[1:-1])]
+    code = {"12": 1, "3": 2, "7": 3}
+    expected = {0: ["7", "12"], 1: ["12"], 2: [], 3: ["3", "7", "12"]}
+    assert found == [[code[tag] for tag in expected[int(video) % 4]] for video in items.ids]
+
+
+def test_a_history_has_the_videos_of_train_before_a_row(folder: Path) -> None:
+    data = KuaiRand(history=4).build()
+    (field,) = data.schema.others
+    assert field == SequenceField("history", of="video_id", max_length=4, cardinality=61)
+    log = pl.read_csv(folder / LOG_NAME).unique(maintain_order=True)
+    train = log.filter(pl.col("date") <= 20220504)
+    arrays = data.test.features.others[field]
+    rows = np.split(np.asarray(arrays["codes"]), np.asarray(arrays["bounds"])[1:-1])
+    test = log.filter(pl.col("date") > 20220506)
+    for row in range(0, len(rows), 50):
+        seen = train.filter(pl.col("user_id") == test["user_id"][row]).sort("time_ms")["video_id"][-4:]
+        assert rows[row].tolist() == [1 + video for video in seen]
 
 
 def test_a_wrong_value_is_located(folder: Path) -> None:

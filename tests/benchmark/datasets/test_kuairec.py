@@ -137,7 +137,7 @@ def test_tags_as_one_field(folder: Path) -> None:
     (tags,) = data.schema.others
     assert (tags.name, tags.kind) == ("tags", "multi")
     assert "tags" not in {field.name for field in data.schema.categorical}
-    arrays, videos = data.test.features.others["tags"], pl.read_csv(folder / "small_matrix.csv")["video_id"]
+    arrays, videos = data.test.features.others[tags], pl.read_csv(folder / "small_matrix.csv")["video_id"]
     lengths = np.diff(arrays["bounds"])
     np.testing.assert_array_equal(lengths, np.where(videos % 3 == 0, 2, 1))
 
@@ -146,7 +146,7 @@ def test_a_history_is_of_the_big_matrix_alone(folder: Path) -> None:
     data = KuaiRec(history=4).build()
     (history,) = data.schema.others
     assert (history.name, history.kind) == ("history", "sequence")
-    lengths = np.diff(data.test.features.others["history"]["bounds"])
+    lengths = np.diff(data.test.features.others[history]["bounds"])
     assert lengths.max() == 4
     assert (lengths[-5:] == 0).all(), "nothing is known to be before a row without a time"
     small = pl.read_csv(folder / "small_matrix.csv")["timestamp"].drop_nulls()

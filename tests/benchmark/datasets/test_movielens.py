@@ -132,9 +132,9 @@ def test_the_owners_files_of_1m(real_data: Path) -> None:
     assert titles(data)["73"] == "Misérables, Les (1995)"
 
 
-def lists(split: Split, field: str) -> list[list[int]]:
-    """The codes of a column of lists."""
-    arrays = split.features.others[field]
+def lists(split: Split) -> list[list[int]]:
+    """The codes of the only column of lists."""
+    (arrays,) = split.features.others.values()
     return [part.tolist() for part in np.split(arrays["codes"], arrays["bounds"][1:-1])]
 
 
@@ -150,14 +150,14 @@ def test_genres_as_one_field_are_the_flags(folder: Path, variant: Literal["100k"
     names = [name for name in (*GENRES, "IMAX") if flag(name) in {field.name for field in flags.schema.categorical}]
     # a flag has the codes 1 for 0 and 2 for 1, or 1 for both where train has one of them only
     of_train = np.stack([flags.train.features.column(flag(name)) == 2 for name in names], axis=1)
-    assert [len(codes) for codes in lists(one.train, "genres")] == of_train.sum(axis=1).tolist()
+    assert [len(codes) for codes in lists(one.train)] == of_train.sum(axis=1).tolist()
     np.testing.assert_array_equal(one.train.labels, flags.train.labels)
 
 
 def test_a_history_needs_times(folder: Path) -> None:
     write_movielens_1m(folder / "movielens_1m")
     data = MovieLens(variant="1m", history=3).build()
-    assert max(map(len, lists(data.train, "history"))) == 3
+    assert max(map(len, lists(data.train))) == 3
     write_movielens_1m(folder / "movielens_1m", times=False)
     with pytest.raises(ValueError, match=r"dataset\.history=3 needs the time of every row, and these files have none"):
         MovieLens(variant="1m", history=3).build()
@@ -173,7 +173,8 @@ def test_a_history_has_the_films_of_earlier_train_rows(folder: Path) -> None:
     films = sorted({film for _, film, _, _ in rows})  # all are in train
     expected = []
     for number, (user, _, _, time) in enumerate(rows):
-        past = [films.index(row[1]) + 1 for row, part in zip(rows, split, strict=True) if part == TRAIN and row[0] == user and row[3] < time]  # fmt: skip
+        earlier = [row for row, part in zip(rows, split, strict=True) if part == TRAIN and row[3] < time]
+        past = [films.index(film) + 1 for who, film, _, _ in earlier if who == user]
         expected.append((split[number], past[-2:]))
     for part, name in enumerate(("train", "validation", "test")):
-        assert lists(getattr(data, name), "history") == [past for at, past in expected if at == part]
+        assert lists(getattr(data, name)) == [past for at, past in expected if at == part]
