@@ -10,7 +10,9 @@ import polars as pl
 import pytest
 
 from benchmark.datasets import Data
-from benchmark.datasets.kuairand import LOG, USER_CODES, USER_NUMBERS, VIDEO_CODES, VIDEO_NUMBERS, KuaiRand
+from benchmark.datasets._kuaishou import USER_CODES, USER_NUMBERS
+from benchmark.datasets.kuairand import LOG, NOT_FEATURES, VIDEO_CODES, VIDEO_NUMBERS, KuaiRand, _source
+from benchmark.datasets.sources import look
 from benchmark.kinds import REGRESSION, Transform
 from benchmark.lists import MultiValuedField, SequenceField
 from tests.benchmark.datasets.fixtures import write_kuairand
@@ -95,15 +97,51 @@ def test_the_earlier_log_joins_train(folder: Path) -> None:
     assert data.facts["dates"]["train"] == [20220409, 20220504]
 
 
-def test_the_log_of_27k_comes_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def write_variant(folder: Path, variant: str) -> pl.DataFrame:
+    """A variant in the official layout; returns the log of 04-22 on. Files that no reader should open are not CSV."""
+    write_kuairand(folder / f"kuairand_{variant}", variant=variant)
+    data = folder / f"kuairand_{variant}" / "data"
+    log = pl.read_csv(data / f"log_standard_4_22_to_5_08_{variant}.csv")
+    early = log.head(60).with_columns(pl.lit(20220408).alias("date"), pl.col("time_ms") - 10**9)
+    (data / f"log_standard_4_22_to_5_08_{variant}.csv").unlink()
+    parts = ("_part1", "_part2") if variant == "27k" else ("",)
+    for number, part in enumerate(parts):
+        for days, rows in (("4_08_to_4_21", early), ("4_22_to_5_08", log)):
+            first = number * len(rows) // len(parts)
+            rows[first : first + len(rows) // len(parts)].write_csv(data / f"log_standard_{days}_{variant}{part}.csv")
+    (data / f"log_random_4_22_to_5_08_{variant}.csv").write_text("not for training")
+    for part in ("_part1", "_part2", "_part3") if variant == "27k" else ("",):
+        (data / f"video_features_statistic_{variant}{part}.csv").write_text("a leak")
+    return log
+
+
+@pytest.mark.parametrize("variant", ["1k", "27k"])
+def test_the_larger_variants(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variant: str) -> None:
     monkeypatch.setenv("MTLBENCH_DATA", str(tmp_path))
-    write_kuairand(tmp_path / "kuairand_27k", variant="27k")
-    data = tmp_path / "kuairand_27k" / "data"
-    log = pl.read_csv(data / "log_standard_4_22_to_5_08_27k.csv")
-    log.head(2000).write_csv(data / "log_standard_4_22_to_5_08_27k_part1.csv")
-    log.tail(-2000).write_csv(data / "log_standard_4_22_to_5_08_27k_part2.csv")
-    (data / "log_standard_4_22_to_5_08_27k.csv").unlink()
-    assert sum(sizes(KuaiRand(variant="27k").build())) == 4000
+    log = write_variant(tmp_path, variant)
+    data = KuaiRand(variant=variant).build()  # type: ignore[arg-type]
+    late = log.unique()["date"]
+    assert sizes(data) == [
+        60 + (late <= 20220504).sum(),
+        late.is_in([20220505, 20220506]).sum(),
+        (late > 20220506).sum(),
+    ]
+    parts = ["_part1", "_part2"] if variant == "27k" else [""]
+    days = ("4_08_to_4_21", "4_22_to_5_08")
+    assert data.facts["log_files"] == [f"log_standard_{name}_{variant}{part}.csv" for name in days for part in parts]
+    assert data.facts["dates"]["train"] == [20220408, 20220504]
+    assert data.facts["left_out"] == NOT_FEATURES
+    write_kuairand(tmp_path / "kuairand_pure")
+    assert [field.name for field in data.schema.fields] == [field.name for field in KuaiRand().build().schema.fields]
+
+
+def test_27k_needs_both_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MTLBENCH_DATA", str(tmp_path))
+    write_variant(tmp_path, "27k")
+    (tmp_path / "kuairand_27k" / "data" / "log_standard_4_22_to_5_08_27k_part2.csv").unlink()
+    found, looked = look(_source("27k"))
+    assert found is None
+    assert looked[0].endswith("kuairand_27k: lacks log_standard_4_22_to_5_08_27k_part2.csv")
 
 
 def test_tags_as_one_field(folder: Path) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from benchmark.datasets import Data
-from benchmark.datasets.movielens_100k import AGE_GROUPS, GENRE_FIELDS, GENRES, MovieLens100K
+from benchmark.datasets._movielens import AGE_GROUPS, GENRES, flag
+from benchmark.datasets.movielens_100k import MovieLens100K
 from benchmark.lists import MultiValuedField, SequenceField
 from tests.benchmark.datasets.fixtures import write_movielens, write_movielens_recbole
 
@@ -95,7 +96,7 @@ def test_genres_as_one_field_are_the_flags(official: Data) -> None:
     ]
     flags = np.concatenate(
         [
-            np.stack([split.features.column(name) for name in GENRE_FIELDS], axis=1)
+            np.stack([split.features.column(name) for name in [*map(flag, GENRES)]], axis=1)
             for split in (official.train, official.validation, official.test)
         ]
     )
