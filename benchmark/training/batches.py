@@ -33,14 +33,16 @@ class TrainingRows:
         split: Usually train.
         scale: How targets are standardised.
         device: Where the model is.
-        whole: In bytes; a fixed number, so that machines agree on the order.
+        whole: By default `WHOLE`, on every machine, so that machines agree on the order.
     """
 
-    def __init__(self, split: Split, scale: TargetScale, device: torch.device, *, whole: int = WHOLE) -> None:
+    def __init__(self, split: Split, scale: TargetScale, device: torch.device, *, whole: int | None = None) -> None:
         self._split, self._scale, self._device = split, scale, device
         known = [~np.isnan(split.labels[part]).any(axis=0) for part in pieces(len(split))]
         self.fully_observed = tuple(np.all(known, axis=0).tolist())
-        self._fits = split.labels.nbytes + sum(array.nbytes for array in split.features.arrays()) <= whole
+        self._fits = split.labels.nbytes + sum(array.nbytes for array in split.features.arrays()) <= (
+            WHOLE if whole is None else whole
+        )
 
     @cached_property
     def _whole(self) -> Batch:
