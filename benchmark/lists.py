@@ -128,7 +128,7 @@ class ListField(OtherField):
 @column_kind("multi")
 @dataclass(frozen=True)
 class MultiValuedField(ListField):
-    """A column of several values a row, in no order: genres, tags. They have an embedding table of their own.
+    """A column of several values in each row, in no order: genres, tags. They have an embedding table of their own.
 
     Args:
         pooling: The `mean` of a row's embeddings, or their `sum`. The run sets it, see `pooled`.

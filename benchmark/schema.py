@@ -124,9 +124,9 @@ class Numbering(Protocol):
 class OtherField(ABC):
     """An input column of another kind. A subclass defines one such kind: how it is fitted, stored and embedded.
 
-    A subclass is a frozen dataclass of numbers and strings, which records contain, except those that are not compared;
-    `column_kind` gives it its name there. A reader puts an instance with defaults into `Table.others`; `fit` returns it
-    with the values fitted on train.
+    A subclass is a frozen dataclass of numbers and strings; `column_kind` gives it its name in records, which
+    contain the values that the dataclass compares. A reader puts an instance with defaults
+    into `Table.others`; `fit` returns it with the values fitted on train.
 
     By default, all arrays have one row for each row of the data. A kind that stores rows of unequal length overrides
     `num_rows`, `take` and `cut`, which get numpy arrays or tensors, and `key`.

@@ -116,7 +116,7 @@ class Numbers:
     """The categorical fields' numbers, for columns of other kinds: see `benchmark.schema.Numbering`.
 
     Attributes:
-        vocabularies: Of each categorical field, the values behind the numbers from 1 on.
+        vocabularies: The values behind the numbers from 1 on, for each categorical field.
     """
 
     def __init__(self) -> None:

@@ -59,9 +59,9 @@ class KuaiRand(Dataset):
     Tasks: `click`, `long_view`, `like` (binary) and `play_time` (regression on log1p of seconds: play time is
     heavy-tailed, with a median of 5 s and a 99th percentile of 209 s).
 
-    Features, 45 columns: the ids, all columns of the user table, the basic columns of the video table (the tags of a
-    video are one category together, or one multi-valued field), the tab of the app and the hour. Counts, length and size
-    enter as log1p. A user's history, if one is asked for, has the videos that the log of train showed them.
+    Features, 45 columns: the ids, all columns of the user table, the basic columns of the video table, the tab of the app
+    and the hour. Counts, length and size enter as log1p. The tags of a video are one category together, or one multi-valued
+    field. A user's history, if one is asked for, has the videos that they were shown in train.
     Play time, times of stay and any feedback are never features: clicks and long views are thresholds of play time. Nor
     is the table of video statistics, whose means cover a month that includes the test days.
 
@@ -78,7 +78,8 @@ class KuaiRand(Dataset):
         numeric: How numeric columns (log1p) enter: train quantile bins beside the standardised value, that value
             alone, or as they are.
         tags: The tags of a video as one category (joined), or as one multi-valued field (list).
-        history: The last so many videos that the user was shown in train before this row, as a sequence; 0: none.
+        history: Add a sequence of the last videos that the user was shown in train before this row, at most this many; 0: no
+            sequence.
         split_seed: Has no effect, because the split is by date; every data set accepts it.
     """
 

@@ -37,8 +37,8 @@ class Table:
         facts: Plain values for the record: rows read, duplicates dropped, the protocol.
         best_reachable: {task: {metric: value}} on the test rows, where the model that drew the data is known.
         others: Columns of other kinds, as not yet fitted fields, to the values of R rows that their `fit` takes.
-        latest: Of columns among them that grow with the log, by name: the values as they are after each row. A user's history
-            in the catalogue has its last row.
+        latest: The values after each row of columns that grow with the log, by name: a user's history before a row lacks the
+            row itself. The catalogue has these, so that recommendations know all that a user did in train.
     """
 
     categorical: dict[str, Any]
