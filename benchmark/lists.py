@@ -139,7 +139,7 @@ class MultiValuedField(ListField):
     def fit(self, values: Any, train: np.ndarray, numbering: Numbering) -> tuple[Self, Arrays, list[Any]]:
         """See `OtherField.fit`: its values are numbered as those of a categorical field."""
         every, lengths = self._flat(values)
-        codes, vocabulary = numbering.fit(every, np.repeat(train, lengths))
+        codes, vocabulary = numbering.fit(self.name, every, np.repeat(train, lengths))
         return dataclasses.replace(self, cardinality=len(vocabulary) + 1), self._arrays(codes, lengths), vocabulary
 
     def embedding(self, dim: int) -> nn.Module:

@@ -104,10 +104,11 @@ def rows_at(array: Any, index: Any) -> Any:
 class Numbering(Protocol):
     """How the values of a data set's categorical fields become codes; other kinds of columns use the same rules."""
 
-    def fit(self, column: Any, train: np.ndarray) -> tuple[np.ndarray, list[Any]]:
+    def fit(self, name: str, column: Any, train: np.ndarray) -> tuple[np.ndarray, list[Any]]:
         """Numbers values of a column's own: (E,) int32 codes, 0 for unseen in train, and what those from 1 on mean.
 
         Args:
+            name: The column's name.
             column: A polars series of E texts or integers.
             train: (E,) bool: those to fit on.
         """
