@@ -67,7 +67,7 @@ def test_there_are_no_circles() -> None:
 def test_architectures_know_a_few_modules_of_the_harness_and_not_each_other() -> None:
     blocks = {"architectures", "architectures.gates", "architectures.layers", "architectures.funnel"}
     blocks |= {"architectures.hard_concrete", "architectures.scaling"}
-    blocks |= {"architectures._first_layer", "architectures._plan"}
+    blocks |= {"architectures._first_layer", "architectures._plan", "architectures._tables"}
     harness = {
         f"benchmark.{name}"
         for name in ("settings.registry", "hooks", "schema", "rows", "embeddings", "kinds", "seeding")
