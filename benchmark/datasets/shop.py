@@ -5,6 +5,7 @@ R rows, U users, I items, M of either, K latent dimensions, T = 3 tasks (click, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
