@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from hydra.core.config_store import ConfigStore
 
 from benchmark import Record, RunConfig, TrainerConfig, configure, load, load_record, metrics, recommend, report, run
 from benchmark import pieces as module_of_pieces
+from benchmark.contracts import NotApplicable, cases
 from benchmark.contracts.toys import LIKE, SHARE
 from benchmark.datasets import Data, Dataset
 from benchmark.datasets._fit import Numbers, Treatment, Vocabulary
@@ -340,3 +342,9 @@ def test_recommendations_take_words_from_the_item_and_what_was_seen_from_the_use
 @pytest.mark.parametrize("scope", ["trunk", "all", "representation"])
 def test_gradient_weightings_train_them(scope: str, tmp_path: Path) -> None:
     assert trained(tmp_path, "mmoe", "pcgrad", scope=scope).status == "finished"
+
+
+def test_a_data_set_with_lists_keeps_to_its_contracts() -> None:
+    for case in cases("dataset", "test_logged"):
+        with suppress(NotApplicable):
+            case.check()
