@@ -20,8 +20,8 @@ FILES = {
 
 # a unit imports only what stands before it
 ORDER = (
-    "statistics", "files", "plugins", "hooks", "text", "console", "pieces", "kinds", "schema", "rows", "embeddings", "seeding", "metrics", "records",
-    "settings", "architectures", "datasets", "weightings", "analysis", "reporting", "trackers", "training", "trained", "runs",
+    "statistics", "files", "plugins", "hooks", "text", "console", "pieces", "kinds", "schema", "rows", "embeddings", "seeding", "metrics",
+    "records", "settings", "architectures", "datasets", "weightings", "analysis", "reporting", "trackers", "training", "trained", "runs",
     "reference", "contracts", "scaffold", "options", "__main__", "cli", "_toplevel",
 )  # fmt: skip
 NO_TORCH = (
