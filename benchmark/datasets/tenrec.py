@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 
@@ -13,7 +13,7 @@ from benchmark.datasets.sources import Layout, Source, find
 from benchmark.datasets.text import read_text
 from benchmark.kinds import BINARY
 from benchmark.lists import SequenceField
-from benchmark.schema import Task
+from benchmark.schema import OtherField, Task
 
 PAGE = "https://static.qblv.qq.com/qblv/h5/algo-frontend/tenrec_dataset.html"
 FILES = {"ctr": "ctr_data_1M.csv", "qk_video": "QK-video.csv", "qb_video": "QB-video.csv"}
@@ -92,7 +92,9 @@ class Tenrec(Dataset):
 
     def _read(self, path: Path) -> Table:
         log = _parse(path, past=self.variant == "ctr")
-        others = {SequenceField("history", of="item_id"): log["history"]} if "history" in log.columns else {}
+        others: dict[OtherField, Any] = {}
+        if "history" in log.columns:
+            others[SequenceField("history", of="item_id")] = log["history"]
         return Table(
             categorical={name: log[name] for name in ("user_id", *USER_CODES, "item_id", *ITEM_CODES)},
             numeric={},
@@ -101,12 +103,12 @@ class Tenrec(Dataset):
             user_fields=("user_id", *USER_CODES, *(field.name for field in others)),
             item_fields=("item_id", *ITEM_CODES),
             facts={"protocol": "random", "log_rows": len(log), "left_out": LEFT_OUT},
-            others=dict(others),
+            others=others,
         )
 
 
 def _parse(path: Path, *, past: bool) -> pl.DataFrame:
-    """The columns that are features or labels; with the past, those of it as one column of lists."""
+    """The columns of features and labels; the past is one column of lists."""
     codes = (*USER_CODES, *ITEM_CODES)
     types: dict[str, type[pl.DataType]] = {
         "user_id": pl.Int32, "item_id": pl.Int32, **dict.fromkeys(codes, pl.String),
