@@ -233,9 +233,3 @@ def read_split(
                 f"{path}: line {wrong[0] + 1}, column {name}: expected {_words(kind)}, found {texts[wrong[0]]!r}"
             )
     return pl.DataFrame(frame)
-
-
-def fault(path: Path, columns: dict[str, type[pl.DataType]], *, separator: str = ",") -> str | None:
-    """What is wrong with a file without header and quotes that something else could not read, in words; None: nothing."""
-    options = {"has_header": False, "separator": separator, "quote_char": None}
-    return _first_fault(path, columns, options, encoding="utf8", strip=False, nullable=())
