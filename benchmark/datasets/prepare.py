@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -110,11 +111,13 @@ def _write(folder: Path, dataset: Dataset, table: Table, numeric: str) -> None:
     for name, chosen in rows.items():
         np.save(folder / f"{name}_labels.npy", labels_RT[chosen])
 
-    schema, catalogue = _write_features(folder, dataset, table, numeric, rows)
-    repeated = _facts_of_repeated(*(_load_split(folder, name, schema) for name in ("train", "test")))
+    with ThreadPoolExecutor(1) as pool:  # hashing what was parsed takes as long as writing what becomes of it
+        fingerprint = pool.submit(table.fingerprint)
+        schema, catalogue = _write_features(folder, dataset, table, numeric, rows)
+        repeated = _facts_of_repeated(*(_load_split(folder, name, schema) for name in ("train", "test")))
     stored = {
         "schema": schema.to_json(),
-        "fingerprint": table.fingerprint(),
+        "fingerprint": fingerprint.result(),
         "facts": {**table.facts, **_facts_of_filling(filled_RT, tasks, table.split), **repeated},
         "best_reachable": table.best_reachable,
         "catalogue": catalogue,
