@@ -21,10 +21,10 @@ from torch import Tensor, nn
 
 from architectures._first_layer import Prepared, first_layer, stack, sum_rows
 from architectures._plan import Plan, make_plan
-from benchmark.embeddings import EMBEDDING_STD, Link
+from architectures._tables import EmbeddingTable
+from benchmark.embeddings import Link
 from benchmark.rows import Batch
-from benchmark.schema import CategoricalField, Schema, Task
-from benchmark.seeding import derive
+from benchmark.schema import Schema, Task
 
 # A field of more values is in the large table. From about here on, an update of the rows that a batch reads can cost less
 # than a dense one, so such a table may have an optimizer of its own (see `benchmark.training.optimizer`).
@@ -50,55 +50,14 @@ class Units(nn.ModuleList, Generic[M]):
         return cast("M | Units[M]", super().__getitem__(idx))
 
 
-class EmbeddingTable(nn.Embedding):
-    """The d-vectors of several fields, one field's rows below another's.
-
-    Args:
-        fields: In the order of their rows.
-        positions: The column of each field's codes in the batch.
-        embedding_dim: d.
-        is_large: May the table have an optimizer of its own? See `benchmark.training.optimizer.Optimizer`.
-    """
-
-    seed_name = "embedding"  # the same initial values in every architecture and in every copy within one
-    start_F: Tensor
-    positions_F: Tensor
-
-    def __init__(
-        self, fields: Sequence[CategoricalField], positions: Sequence[int], embedding_dim: int, *, is_large: bool
-    ) -> None:
-        self.fields = tuple(fields)  # first, as nn.Embedding calls `reset_parameters`
-        cardinalities = [field.cardinality for field in fields]
-        super().__init__(sum(cardinalities), embedding_dim)
-        self.is_large = is_large
-        start_F = torch.tensor([0, *cardinalities]).cumsum(0)[:-1].int()
-        self.register_buffer("start_F", start_F, persistent=False)
-        self.register_buffer("positions_F", torch.tensor(positions, dtype=torch.int64), persistent=False)
-
-    def reset_parameters(self) -> None:
-        """N(0, 0.05), each field from a stream of its own."""
-        if self.weight.is_meta:  # only its size is asked for
-            return
-        seed, first = torch.initial_seed(), 0
-        for field in self.fields:
-            generator = torch.Generator().manual_seed(derive(seed, field.name))
-            values = torch.randn(field.cardinality, self.embedding_dim, generator=generator) * EMBEDDING_STD
-            with torch.no_grad():
-                self.weight[first : first + field.cardinality] = values
-            first += field.cardinality
-
-    def rows(self, categorical: Tensor) -> Tensor:
-        """(B, F) codes of all fields -> the rows of those of this table, one column a field."""
-        return categorical.index_select(1, self.positions_F) + self.start_F
-
-
 class FeatureEmbedding(nn.Module):
     """Categorical fields as rows of tables of d-vectors, numeric fields unchanged, other fields as their kind says.
 
     Fields are in ascending order of cardinality, and so are the first layer's inputs. Fields of up to `LARGE_FIELD` values
     share one `EmbeddingTable`, `small`; larger ones share `large`, which is None if there are none.
     `factored` switches between the fast first layer and the plain product; both compute the same (tests use it). A
-    forward hook on a table asks for the plain product too, and sees the table's rows, (B, its fields, d).
+    forward hook on a table asks for the plain product too, and sees the table's rows, (B, its fields, d); and (E, d) for
+    a field that shares it, see `TableOfField`.
 
     Args:
         schema: The fields.
@@ -322,14 +281,12 @@ class TableOfField:
         embedded, table, place = self.embedded, self.table, self.place
         if embedded.embedding.is_plain:
             return embedded._fields()[self.number][:, place]
-        rows_BK = table.rows(embedded.batch.categorical)
-        own_Bd = sum_rows(table.weight, rows_BK[:, place : place + 1])
-        others_BKd = rows_BK[:, :, None]
+        own_Bd = sum_rows(table.weight, table.rows(embedded.batch.categorical)[:, place : place + 1])
 
-        def to_inputs(gradient: Tensor) -> Tensor:
-            placed_BKd = gradient.new_zeros(*others_BKd.shape[:2], gradient.shape[1])
-            placed_BKd[:, place] = gradient
-            return embedded._placed(table, placed_BKd)
+        def to_inputs(grad_Bd: Tensor) -> Tensor:
+            grad_BKd = grad_Bd.new_zeros(len(grad_Bd), len(table.fields), grad_Bd.shape[1])
+            grad_BKd[:, place] = grad_Bd
+            return embedded._placed(table, grad_BKd)
 
         embedded._keep(own_Bd, to_inputs)
         return own_Bd

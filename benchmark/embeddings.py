@@ -53,5 +53,5 @@ def embedding_parameters(model: nn.Module) -> int:
 
 
 def large_tables(model: nn.Module) -> list[nn.Embedding]:
-    """Tables with a true attribute `is_large`, as in `architectures.layers.EmbeddingTable`: they may have their own optimizer."""
+    """Tables with a true attribute `is_large`, as in `architectures._tables.EmbeddingTable`: they may have their own optimizer."""
     return [table for table in embeddings(model) if getattr(table, "is_large", False)]

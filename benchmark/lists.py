@@ -128,7 +128,7 @@ class ListField(OtherField):
 @column_kind("multi")
 @dataclass(frozen=True)
 class MultiValuedField(ListField):
-    """A column of several values a row, in no order: genres, tags. They have an embedding table of their own.
+    """A column of several values in each row, in no order: genres, tags. They have an embedding table of their own.
 
     Args:
         pooling: The `mean` of a row's embeddings, or their `sum`. The run sets it, see `pooled`.
@@ -139,7 +139,7 @@ class MultiValuedField(ListField):
     def fit(self, values: Any, train: np.ndarray, numbering: Numbering) -> tuple[Self, Arrays, list[Any]]:
         """See `OtherField.fit`: its values are numbered as those of a categorical field."""
         every, lengths = self._flat(values)
-        codes, vocabulary = numbering.fit(every, np.repeat(train, lengths))
+        codes, vocabulary = numbering.fit(self.name, every, np.repeat(train, lengths))
         return dataclasses.replace(self, cardinality=len(vocabulary) + 1), self._arrays(codes, lengths), vocabulary
 
     def embedding(self, dim: int) -> nn.Module:

@@ -1,4 +1,4 @@
-"""Modules that embed lists: one vector a row, whatever the number of its entries.
+"""Modules that embed lists: one vector for each row, whatever the number of its entries.
 
 Axes: B rows of a batch, E entries of all rows, d embedding width. `bounds`, (B + 1,) int64, has where each row's entries
 begin, and at last E.

@@ -104,10 +104,11 @@ def rows_at(array: Any, index: Any) -> Any:
 class Numbering(Protocol):
     """How the values of a data set's categorical fields become codes; other kinds of columns use the same rules."""
 
-    def fit(self, column: Any, train: np.ndarray) -> tuple[np.ndarray, list[Any]]:
+    def fit(self, name: str, column: Any, train: np.ndarray) -> tuple[np.ndarray, list[Any]]:
         """Numbers values of a column's own: (E,) int32 codes, 0 for unseen in train, and what those from 1 on mean.
 
         Args:
+            name: The column's name.
             column: A polars series of E texts or integers.
             train: (E,) bool: those to fit on.
         """
@@ -124,9 +125,9 @@ class Numbering(Protocol):
 class OtherField(ABC):
     """An input column of another kind. A subclass defines one such kind: how it is fitted, stored and embedded.
 
-    A subclass is a frozen dataclass of numbers and strings, which records contain, except those that are not compared;
-    `column_kind` gives it its name there. A reader puts an instance with defaults into `Table.others`; `fit` returns it
-    with the values fitted on train.
+    A subclass is a frozen dataclass of numbers and strings; `column_kind` gives it its name in records, which
+    contain the values that the dataclass compares. A reader puts an instance with defaults
+    into `Table.others`; `fit` returns it with the values fitted on train.
 
     By default, all arrays have one row for each row of the data. A kind that stores rows of unequal length overrides
     `num_rows`, `take` and `cut`, which get numpy arrays or tensors, and `key`.

@@ -60,8 +60,8 @@ class KuaiRand(Dataset):
     heavy-tailed, with a median of 5 s and a 99th percentile of 209 s).
 
     Features, 45 columns: the ids, all columns of the user table, the basic columns of the video table, the tab of the app
-    and the hour. The tags of a video are one category together, or one multi-valued field. Counts, length and size enter
-    as log1p. A user's history, if one is asked for, has the videos that the log of train showed them.
+    and the hour. Counts, length and size enter as log1p. The tags of a video are one category together, or one multi-valued
+    field. A user's history, if one is asked for, has the videos that they were shown in train.
     Play time, times of stay and any feedback are never features: clicks and long views are thresholds of play time. Nor
     is the table of video statistics, whose means cover a month that includes the test days.
 
@@ -78,7 +78,11 @@ class KuaiRand(Dataset):
         numeric: How numeric columns (log1p) enter: train quantile bins beside the standardised value, that value
             alone, or as they are.
         tags: The tags of a video as one category (joined), or as one multi-valued field (list).
-        history: Greatest length of a sequence of the last videos that the user was shown in train before this row; 0: none.
+        history: Add a sequence of the last videos that the user was shown in train before this row, at most this many; 0: no
+            sequence.
+        min_frequency: Categories, users and videos among them, with fewer rows of train are numbered 0, as unseen ones are.
+        hash_buckets: A column with more categories than this in train is hashed into that number of buckets, except the
+            users'; null: none is.
         split_seed: Has no effect, because the split is by date; every data set accepts it.
     """
 
@@ -98,12 +102,15 @@ class KuaiRand(Dataset):
         numeric: Literal["bins", "standardise", "raw"] = "bins",
         tags: Annotated[Literal["joined", "list"], Neutral("joined")] = "joined",
         history: Annotated[int, Neutral(0)] = 0,
+        min_frequency: Annotated[int, Neutral(1)] = 1,
+        hash_buckets: Annotated[int | None, Neutral(None)] = None,
         split_seed: int = 0,
     ) -> None:
         check_history(history)
         self._tasks = self.choose(tasks)
         self.variant, self.numeric, self.split_seed = variant, numeric, split_seed
         self.tags, self.history = tags, history
+        self.min_frequency, self.hash_buckets = min_frequency, hash_buckets
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -118,7 +125,14 @@ class KuaiRand(Dataset):
     def build(self) -> Data:
         """Finds and parses the logs and side tables, or takes the arrays from the cache."""
         found = find(self.source)
-        return prepare(self, read=lambda: self._read(found), source={"files": found.identity}, numeric=self.numeric)
+        return prepare(
+            self,
+            read=lambda: self._read(found),
+            source={"files": found.identity},
+            numeric=self.numeric,
+            min_frequency=self.min_frequency,
+            hash_buckets=self.hash_buckets,
+        )
 
     def _read(self, found: Found) -> Table:
         logs = {name: path for name, path in found.paths.items() if name.startswith("log_standard")}

@@ -32,7 +32,8 @@ class MovieLens100K(Ratings):
     Args:
         tasks: Any of liked, rating.
         genres: A field for each genre (flags), or one multi-valued field (list).
-        history: Greatest length of a sequence of the last films that the user rated in train before this rating; 0: none.
+        history: Add a sequence of the last films that the user rated in train before this rating, at most this many; 0: no
+            sequence.
         split_seed: Draws the split.
     """
 

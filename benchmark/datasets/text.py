@@ -39,24 +39,91 @@ def read_text(
         ValueError: for a truncated file, a line with too few or too many values, a missing column, an empty value where
             there must be one, or one of another type: file, line, column, value.
     """
-    options: dict[str, Any] = {"has_header": header, "separator": separator, "quote_char": quote}
-    read_as: dict[str, Any] = dict.fromkeys(columns, pl.String) if strip else dict(columns)
-    if header:
-        options |= {"columns": list(columns), "schema_overrides": read_as}
-    else:
-        options |= {"schema": read_as}
+    options = _options(columns, header=header, separator=separator, quote=quote, strip=strip)
     cause: Exception | None = None
     frame = pl.DataFrame()
     try:
-        frame = pl.read_csv(_in_utf8(path, encoding), **options).select(*columns)
+        wanted = {"columns": list(columns)} if header else {}
+        frame = pl.read_csv(_in_utf8(path, encoding), **options | wanted).select(*columns)
         if strip:
             frame = frame.with_columns(pl.all().str.strip_chars()).cast(columns)  # type: ignore[arg-type]
-    except (pl.exceptions.PolarsError, OSError, EOFError, UnicodeError) as error:
+    except _UNREADABLE as error:
         cause = error
     if cause is not None or any(frame[name].null_count() for name in columns if name not in nullable):
         found = _first_fault(path, columns, options, encoding=encoding, strip=strip, nullable=nullable)
         raise ValueError(f"{path}: {found or str(cause).splitlines()[0]}") from cause
     return frame
+
+
+def scan_text(
+    path: Path,
+    columns: dict[str, type[pl.DataType]],
+    *,
+    header: bool = True,
+    separator: str = ",",
+    quote: str | None = '"',
+    encoding: str = "utf8",
+    strip: bool = False,
+    nullable: tuple[str, ...] = (),
+) -> pl.LazyFrame:
+    """The same for a file that does not fit in memory: it is read once to check it, and again when the frame is used.
+
+    A file in another encoding than UTF-8 is read whole.
+
+    Args:
+        path: The file.
+        columns: Name to polars type.
+        header: Is the first line the names?
+        separator: One character.
+        quote: The quote character; None: quotes mean nothing.
+        encoding: As Python names it.
+        strip: Take the spaces around values away.
+        nullable: Columns that may be empty.
+
+    Raises:
+        ValueError: as `read_text`, before any of the frame is used.
+    """
+    options = _options(columns, header=header, separator=separator, quote=quote, strip=strip)
+    if encoding not in ("utf8", "utf-8"):
+        return read_text(
+            path,
+            columns,
+            header=header,
+            separator=separator,
+            quote=quote,
+            encoding=encoding,
+            strip=strip,
+            nullable=nullable,
+        ).lazy()
+    cause: Exception | None = None
+    try:
+        frame = pl.scan_csv(path, **options).select(*columns)
+        if strip:
+            frame = frame.with_columns(pl.all().str.strip_chars()).cast(columns)  # type: ignore[arg-type]
+        empty = frame.select(pl.all().null_count()).collect(engine="streaming").row(0, named=True)
+        if not any(empty[name] for name in columns if name not in nullable):
+            return frame
+    except _UNREADABLE as error:
+        cause = error
+    found = _first_fault(path, columns, options, encoding=encoding, strip=strip, nullable=nullable)
+    raise ValueError(f"{path}: {found or str(cause).splitlines()[0]}") from cause
+
+
+_UNREADABLE = (pl.exceptions.PolarsError, OSError, EOFError, UnicodeError)
+
+
+def _options(
+    columns: dict[str, type[pl.DataType]],
+    *,
+    header: bool,
+    separator: str,
+    quote: str | None,
+    strip: bool,
+) -> dict[str, Any]:
+    """What `polars.read_csv` and `scan_csv` take alike."""
+    read_as: dict[str, Any] = dict.fromkeys(columns, pl.String) if strip else dict(columns)
+    types = {"schema_overrides": read_as} if header else {"schema": read_as}
+    return {"has_header": header, "separator": separator, "quote_char": quote, **types}
 
 
 def _opened(path: Path) -> IO[bytes]:

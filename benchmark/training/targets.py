@@ -1,4 +1,4 @@
-"""From a split to the inputs of a step: rows on the device, standardised targets, and one loss per task.
+"""From labels to what a step is about: the scale of standardised targets, and one loss per task.
 
 Axes: R rows, B batch, T tasks.
 """
@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from benchmark.kinds import KINDS
+from benchmark.pieces import moments, pieces
 from benchmark.rows import Batch, Split
 from benchmark.schema import Auxiliary, Task
 
@@ -34,61 +36,21 @@ class TargetScale:
         mean, std = np.zeros(len(tasks)), np.ones(len(tasks))
         for t, task in enumerate(tasks):
             if KINDS[task.kind].is_standardised:
-                values = np.asarray(train.labels[:, t], dtype=np.float64)
-                values = values[~np.isnan(values)]
-                if values.size == 0 or values.min() == values.max():  # rounding can give a constant a small deviation
-                    found = "no observed value" if values.size == 0 else f"the constant {values[0]}"
+                seen = moments(partial(_observed, train.labels[:, t]))
+                if seen.count == 0 or seen.least == seen.most:  # rounding can give a constant a small deviation
+                    found = f"the constant {seen.most}" if seen.count else "no observed value"
                     raise ValueError(
                         f"task {task.name!r}: expected a {task.kind} target that varies in train, found {found}; leave the "
                         "task out of dataset.tasks, or choose another split"
                     )
-                mean[t], std[t] = values.mean(), values.std()
+                mean[t], std[t] = seen.mean, seen.std
         return cls(torch.from_numpy(mean), torch.from_numpy(std))
 
 
-class TrainingRows:
-    """A split as tensors on the device; on the CPU, features stay memory-mapped. Targets and masks are prepared once.
-
-    Args:
-        split: Usually train.
-        scale: How targets are standardised.
-        device: Where the model is.
-    """
-
-    def __init__(self, split: Split, scale: TargetScale, device: torch.device) -> None:
-        labels = (split.labels - scale.mean_T.numpy()) / scale.std_T.numpy()
-        observed = ~np.isnan(labels)
-        self.fully_observed = tuple(bool(column) for column in observed.all(axis=0))
-        self._batch = Batch(
-            features=split.features.to(device),
-            labels=torch.from_numpy(np.nan_to_num(labels, nan=0.0).astype(np.float32)).to(device),
-            observed=torch.from_numpy(observed).to(device),
-        )
-
-    def __len__(self) -> int:
-        return len(self._batch)
-
-    def batches(self, batch_size: int, generator: torch.Generator, start: int = 0) -> Iterator[Batch]:
-        """One pass in a new random order, from batch `start`; the last batch may be smaller. Do not write to `observed`.
-
-        The order is drawn at once, and batches are gathered one by one.
-        """
-        order = torch.randperm(len(self), generator=generator).to(self._batch.labels.device)
-        return map(self._gather, order.split(batch_size)[start:])
-
-    def _gather(self, index: Tensor) -> Batch:
-        rows = self._batch
-        return Batch(
-            rows.features.take(index),
-            rows.labels.index_select(0, index),
-            # if every label is known, there is no need to gather this
-            rows.observed[: len(index)] if all(self.fully_observed) else rows.observed.index_select(0, index),
-        )
-
-    def slices(self, batch_size: int = 4096) -> Iterator[Batch]:
-        """One pass in the rows' own order."""
-        for start in range(0, len(self), batch_size):
-            yield self._batch.cut(start, start + batch_size)
+def _observed(label_R: np.ndarray) -> Iterator[np.ndarray]:
+    for part in pieces(len(label_R)):
+        values = np.asarray(label_R[part], dtype=np.float64)
+        yield values[~np.isnan(values)]
 
 
 class TaskLosses:

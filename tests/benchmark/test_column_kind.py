@@ -24,7 +24,7 @@ from architectures.layers import FeatureEmbedding
 from benchmark import Record, RunConfig, TrainerConfig, configure, load, load_record, metrics, recommend, report, run
 from benchmark.contracts.toys import CART, CLICK, LIKE, SHARE, build, training_loss
 from benchmark.datasets import Data, Dataset
-from benchmark.datasets._fit import Numbers
+from benchmark.datasets._fit import Numbers, Treatment
 from benchmark.datasets.prepare import TRAIN, Table, prepare, random_split
 from benchmark.reference.lines import make_references
 from benchmark.reference.trees import check as check_trees
@@ -194,7 +194,9 @@ def test_it_is_fitted_on_train_and_cached(data: Data) -> None:
         assert bags(split.features, "tags") == [[1 + WORDS.tolist().index(word) for word in words] for words in parsed]
     some = np.zeros(4, dtype=bool)
     some[:2] = True
-    fitted, arrays, words = Tags("tags").fit(pl.Series([["b"], ["d", "b"], [], ["a", "d"]]), some, Numbers())
+    fitted, arrays, words = Tags("tags").fit(
+        pl.Series([["b"], ["d", "b"], [], ["a", "d"]]), some, Numbers({}, Treatment())
+    )
     assert (fitted.cardinality, words) == (3, ["b", "d"])
     assert (arrays["codes"].tolist(), arrays["bounds"].tolist()) == ([1, 2, 1, 0, 2], [0, 1, 3, 3, 5])
 

@@ -16,7 +16,7 @@ from hydra.core.config_store import ConfigStore
 from benchmark import Record, RunConfig, TrainerConfig, configure, load, load_record, metrics, recommend, report, run
 from benchmark.contracts.toys import LIKE, SHARE
 from benchmark.datasets import Data, Dataset
-from benchmark.datasets._fit import Numbers
+from benchmark.datasets._fit import Numbers, Treatment, Vocabulary
 from benchmark.datasets.prepare import TRAIN, Table, prepare, random_split
 from benchmark.lists import ListField, MultiValuedField, SequenceField
 from benchmark.rows import Features
@@ -38,10 +38,9 @@ def lists_of(arrays: Arrays) -> list[list[int]]:
     return [row.tolist() for row in np.split(codes, bounds[1:-1])]
 
 
-def numbers(**vocabularies: list[Any]) -> Numbers:
-    made = Numbers()
-    made.vocabularies |= vocabularies
-    return made
+def numbers(treatment: Treatment | None = None, **vocabularies: list[Any]) -> Numbers:
+    made = {name: Vocabulary.of([pl.Series(values, strict=False)]) for name, values in vocabularies.items()}
+    return Numbers(made, treatment or Treatment())
 
 
 # fitting --------------------------------------------------------------------------------------------------------------
@@ -110,6 +109,19 @@ def test_other_columns_are_refused_by_name(values: list[Any]) -> None:
 def test_a_length_below_one_is_refused() -> None:
     with pytest.raises(ValueError, match="field 'seen': max_length must be at least 1, found 0"):
         SequenceField("seen", of="item", max_length=0)
+
+
+def test_rare_values_and_buckets_are_those_of_categorical_fields() -> None:
+    values, train = pl.Series([["a", "b"], ["a"], ["a", "c"], ["b", "d"]]), np.array([True, True, True, False])
+    field = MultiValuedField("genres")
+    fitted, arrays, vocabulary = field.fit(values, train, numbers(Treatment(min_frequency=2)))
+    assert (fitted.cardinality, vocabulary, lists_of(arrays)) == (2, ["a"], [[1, 0], [1], [1, 0], [0, 0]])
+    fitted, arrays, _ = field.fit(values, train, numbers(Treatment(hash_buckets={"genres": 2})))
+    assert fitted.cardinality <= 3
+    hashed = Numbers({"item": Vocabulary.of([pl.Series([7, 9, 8, 12])], buckets=2)}, Treatment())
+    codes, cardinality = hashed.of("item", pl.Series(["7", "9", "8", "12"]))
+    np.testing.assert_array_equal(codes, hashed.known["item"](pl.Series([7, 9, 8, 12])))
+    assert cardinality == 3
 
 
 # rows -----------------------------------------------------------------------------------------------------------------
