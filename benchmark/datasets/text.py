@@ -55,21 +55,6 @@ def read_text(
     return frame
 
 
-def _opened(path: Path) -> IO[bytes]:
-    """The bytes of a file, unpacked if it is gzipped."""
-    with path.open("rb") as raw:
-        zipped = raw.read(2) == b"\x1f\x8b"
-    return cast(IO[bytes], gzip.open(path)) if zipped else path.open("rb")
-
-
-def _in_utf8(path: Path, encoding: str) -> Path | io.BytesIO:
-    """What polars reads: of another encoding it does not unpack gzipped files."""
-    if encoding == "utf8":
-        return path
-    with _opened(path) as stream:
-        return io.BytesIO(stream.read().decode(encoding).encode())
-
-
 def scan_text(
     path: Path,
     columns: dict[str, type[pl.DataType]],
@@ -81,7 +66,7 @@ def scan_text(
     strip: bool = False,
     nullable: tuple[str, ...] = (),
 ) -> pl.LazyFrame:
-    """The same for a file that does not fit in memory: it is read once to check it, and again by whoever takes the frame.
+    """The same for a file that does not fit in memory: it is read once to check it, and again when the frame is used.
 
     A file in another encoding than UTF-8 is read whole.
 
@@ -139,6 +124,21 @@ def _options(
     read_as: dict[str, Any] = dict.fromkeys(columns, pl.String) if strip else dict(columns)
     types = {"schema_overrides": read_as} if header else {"schema": read_as}
     return {"has_header": header, "separator": separator, "quote_char": quote, **types}
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """The bytes of a file, unpacked if it is gzipped."""
+    with path.open("rb") as raw:
+        zipped = raw.read(2) == b"\x1f\x8b"
+    return cast(IO[bytes], gzip.open(path)) if zipped else path.open("rb")
+
+
+def _in_utf8(path: Path, encoding: str) -> Path | io.BytesIO:
+    """What polars reads: of another encoding it does not unpack gzipped files."""
+    if encoding == "utf8":
+        return path
+    with _opened(path) as stream:
+        return io.BytesIO(stream.read().decode(encoding).encode())
 
 
 def _first_fault(
