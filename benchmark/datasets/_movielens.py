@@ -66,6 +66,8 @@ class Ratings(Dataset):
     all_tasks = (Task("liked", BINARY), Task("rating", REGRESSION, unit="stars"))
     user, item = "user", "item"
     variant: str
+    min_frequency: int = 1
+    hash_buckets: int | None = None
 
     def _choose(self, *, tasks: tuple[str, ...], genres: str, history: int, split_seed: int) -> None:
         check_history(history)
@@ -85,7 +87,13 @@ class Ratings(Dataset):
     def build(self) -> Data:
         """Finds and parses the files of any format, or takes the arrays from the cache."""
         found = find(self.source)
-        return prepare(self, read=lambda: self._read(found), source={"files": found.identity})
+        return prepare(
+            self,
+            read=lambda: self._read(found),
+            source={"files": found.identity},
+            min_frequency=self.min_frequency,
+            hash_buckets=self.hash_buckets,
+        )
 
     def _read(self, found: Found) -> Table:
         variant = VARIANTS[self.variant]

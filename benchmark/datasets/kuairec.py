@@ -93,7 +93,11 @@ class KuaiRec(Dataset):
         numeric: How numeric columns (log1p) enter: train quantile bins beside the standardised value, that value
             alone, or as they are.
         tags: The tags of a video as one category (joined), or as one multi-valued field (list).
-        history: Greatest length of a sequence of the last videos that the user played in train before this play; 0: none.
+        history: Add a sequence of the last videos that the user played in train before this play, at most this many; 0: no
+            sequence.
+        min_frequency: Categories, users and videos among them, with fewer rows of train are numbered 0, as unseen ones are.
+        hash_buckets: A column with more categories than this in train is hashed into that number of buckets, except the
+            users'; null: none is.
         split_seed: Draws the pairs of validation.
     """
 
@@ -112,9 +116,12 @@ class KuaiRec(Dataset):
         numeric: Literal["bins", "standardise", "raw"] = "bins",
         tags: Literal["joined", "list"] = "joined",
         history: int = 0,
+        min_frequency: int = 1,
+        hash_buckets: int | None = None,
         split_seed: int = 0,
     ) -> None:
         check_history(history)
+        self.min_frequency, self.hash_buckets = min_frequency, hash_buckets
         self._tasks = self.choose(tasks)
         self.numeric, self.tags, self.history, self.split_seed = numeric, tags, history, split_seed
 
@@ -131,7 +138,14 @@ class KuaiRec(Dataset):
     def build(self) -> Data:
         """Finds and parses the matrices and side tables, or takes the arrays from the cache."""
         found = find(self.source)
-        return prepare(self, read=lambda: self._read(found), source={"files": found.identity}, numeric=self.numeric)
+        return prepare(
+            self,
+            read=lambda: self._read(found),
+            source={"files": found.identity},
+            numeric=self.numeric,
+            min_frequency=self.min_frequency,
+            hash_buckets=self.hash_buckets,
+        )
 
     def _read(self, found: Found) -> Table:
         # a date differs where the same play was filed twice, so it is not read

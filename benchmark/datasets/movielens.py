@@ -39,7 +39,11 @@ class MovieLens(Ratings):
         variant: 100k, 1m or 32m.
         tasks: Any of liked, rating.
         genres: A field for each genre (flags), or one multi-valued field (list).
-        history: Greatest length of a sequence of the last films that the user rated in train before this rating; 0: none.
+        history: Add a sequence of the last films that the user rated in train before this rating, at most this many; 0: no
+            sequence.
+        min_frequency: Categories, users and films among them, with fewer rows of train are numbered 0, as unseen ones are.
+        hash_buckets: A column with more categories than this in train is hashed into that number of buckets, except the
+            users'; null: none is.
         split_seed: Draws the split.
     """
 
@@ -50,7 +54,9 @@ class MovieLens(Ratings):
         tasks: tuple[str, ...] = ("liked", "rating"),
         genres: Literal["flags", "list"] = "flags",
         history: int = 0,
+        min_frequency: int = 1,
+        hash_buckets: int | None = None,
         split_seed: int = 0,
     ) -> None:
-        self.variant = variant
+        self.variant, self.min_frequency, self.hash_buckets = variant, min_frequency, hash_buckets
         self._choose(tasks=tasks, genres=genres, history=history, split_seed=split_seed)

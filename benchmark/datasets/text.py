@@ -66,7 +66,7 @@ def scan_text(
     strip: bool = False,
     nullable: tuple[str, ...] = (),
 ) -> pl.LazyFrame:
-    """The same for a file that does not fit in memory: it is read once to check it, and again by whoever takes the frame.
+    """The same for a file that does not fit in memory: it is read once to check it, and again when the frame is used.
 
     A file in another encoding than UTF-8 is read whole.
 
@@ -233,9 +233,3 @@ def read_split(
                 f"{path}: line {wrong[0] + 1}, column {name}: expected {_words(kind)}, found {texts[wrong[0]]!r}"
             )
     return pl.DataFrame(frame)
-
-
-def fault(path: Path, columns: dict[str, type[pl.DataType]], *, separator: str = ",") -> str | None:
-    """What is wrong with a file without header and quotes that something else could not read, in words; None: nothing."""
-    options = {"has_header": False, "separator": separator, "quote_char": None}
-    return _first_fault(path, columns, options, encoding="utf8", strip=False, nullable=())

@@ -11,7 +11,6 @@ import numpy as np
 import polars as pl
 
 from benchmark.datasets._kuaishou import USER_CODES, USER_NUMBERS
-from benchmark.datasets._movielens import GENRES
 
 FILMS_1M = (  # a colon, a letter of latin-1, a film without a year
     "1::Toy Story (1995)::Animation|Children's|Comedy",
@@ -68,11 +67,6 @@ def write_movielens_32m(folder: Path, *, num_rows: int = 400, seed: int = 0) -> 
     (folder / "movies.csv").write_text(text.getvalue(), encoding="utf8")
     (folder / "tags.csv").write_text("userId,movieId,tag,timestamp\n1,1,fun,944249077\n")
     (folder / "links.csv").write_text("movieId,imdbId,tmdbId\n1,0114709,862\n")
-
-
-def genres_1m() -> list[str]:
-    """The genres of 1M: those of 100K without 'unknown'."""
-    return list(GENRES[1:])
 
 
 KUAIREC_USERS, KUAIREC_VIDEOS = 40, 30

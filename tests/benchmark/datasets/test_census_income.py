@@ -48,6 +48,18 @@ def test_labels_are_those_of_the_files(files: Path) -> None:
     np.testing.assert_array_equal(data.test.labels, np.array(expected, np.float32))
 
 
+def test_na_and_question_marks_are_categories(files: Path) -> None:
+    before = {field.name: field.cardinality for field in CensusIncome().build().schema.categorical}
+    for path in files.iterdir():
+        path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()).replace(b" hisp_origin 3,", b" NA,")))
+    data = CensusIncome().build()
+    after = {field.name: field.cardinality for field in data.schema.categorical}
+    assert after == before
+    assert before["hisp_origin"] == 6  # 5 values and 'unseen'; nothing is missing
+    assert before["mig_chg_msa"] == 3  # ?, Nonmover
+    assert (data.test.features.column("hisp_origin") > 0).all()
+
+
 def test_protocols(files: Path) -> None:
     official, halved = CensusIncome().build(), CensusIncome(protocol="halved").build()
     assert [len(official.train), len(official.validation), len(official.test)] == [2700, 300, 1500]

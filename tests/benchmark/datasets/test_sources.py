@@ -214,6 +214,17 @@ def test_no_member_leaves_its_folder(tmp_path: Path, make: Callable[[dict[str, b
     assert not list(tmp_path.rglob("outside.txt"))
 
 
+def test_no_member_of_an_archive_in_an_archive_leaves_its_folder(tmp_path: Path) -> None:
+    archive, folder = tmp_path / "archive", tmp_path / "folder"
+    archive.write_bytes(zipped({"deep/inner.zip": zipped({"../beside.txt": b"x"})}))
+    folder.mkdir()
+    with pytest.raises(
+        ValueError, match=r"inner\.zip: the member '\.\./beside\.txt' would be written outside its folder"
+    ):
+        extract(archive, folder)
+    assert not list(tmp_path.rglob("beside.txt"))
+
+
 def test_no_link_is_followed(tmp_path: Path) -> None:
     archive, folder, outside = tmp_path / "archive", tmp_path / "folder", tmp_path / "outside"
     folder.mkdir()
