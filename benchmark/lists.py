@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import polars as pl
 
+from benchmark.pieces import pieces
 from benchmark.schema import Arrays, Numbering, OtherField, Schema, column_kind
 
 if TYPE_CHECKING:
@@ -46,17 +47,27 @@ class ListField(OtherField):
     def check(self, arrays: Arrays, what: str) -> None:
         """See `OtherField.check`."""
         codes, bounds = arrays["codes"], arrays["bounds"]
-        lengths = np.diff(bounds)
-        if bounds[0] != 0 or bounds[-1] != len(codes) or (lengths < 0).any():
+        shortest, longest = _extremes(bounds)
+        if bounds[0] != 0 or bounds[-1] != len(codes) or shortest < 0:
             raise ValueError(
                 f"{what}: field {self.name!r}: bounds must rise from 0 to the number of codes, {len(codes)}, found "
                 f"{bounds[0]} to {bounds[-1]}"
             )
-        wrong = codes[(codes < 0) | (codes >= self.cardinality)]
-        if len(wrong):
+        least, most = (int(codes.min()), int(codes.max())) if len(codes) else (0, 0)
+        if not 0 <= least <= most < self.cardinality:
             raise ValueError(
-                f"{what}: field {self.name!r} has codes 0 to {self.cardinality - 1}, found {wrong[0]} (0: unseen in train)"
+                f"{what}: field {self.name!r} has codes 0 to {self.cardinality - 1}, found {least if least < 0 else most} "
+                "(0: unseen in train)"
             )
+        if self.longest is not None and longest > self.longest:
+            raise ValueError(
+                f"{what}: field {self.name!r} has at most {self.longest} entries a row, found {longest}; keep the last ones"
+            )
+
+    @property
+    def longest(self) -> int | None:
+        """The most entries of a row; None: any number."""
+        return None
 
     def usual(self, arrays: Arrays) -> Arrays:
         """The most frequent list."""
@@ -65,10 +76,13 @@ class ListField(OtherField):
 
     def key(self, arrays: Arrays) -> np.ndarray:
         """(R, 1) uint64: a hash of each row's entries, by `_mixed`, and of their number."""
-        bounds = np.asarray(arrays["bounds"])
-        sums = np.append(np.uint64(0), np.cumsum(self._mixed(np.asarray(arrays["codes"]), bounds)))[bounds]
-        hashed: np.ndarray = np.diff(sums) + _scrambled(np.diff(bounds).astype(np.uint64))
-        return hashed[:, None]
+        keys = np.empty((self.num_rows(arrays), 1), np.uint64)
+        for part in pieces(len(keys)):
+            some = self.cut(arrays, part.start, part.stop)
+            bounds, codes = np.asarray(some["bounds"]), np.asarray(some["codes"])
+            sums = np.append(np.uint64(0), np.cumsum(self._mixed(codes, bounds)))[bounds]
+            keys[part, 0] = np.diff(sums) + _scrambled(np.diff(bounds).astype(np.uint64))
+        return keys
 
     def _mixed(self, codes: np.ndarray, bounds: np.ndarray) -> np.ndarray:
         """(E,) uint64 whose sum tells a row from others: by default, the order of its entries does not matter."""
@@ -184,14 +198,10 @@ class SequenceField(ListField):
         codes, cardinality = numbering.of(self.of, every)
         return dataclasses.replace(self, cardinality=cardinality), self._arrays(codes, lengths), None
 
-    def check(self, arrays: Arrays, what: str) -> None:
-        """See `OtherField.check`."""
-        super().check(arrays, what)
-        longest = int(np.diff(arrays["bounds"]).max(initial=0))
-        if self.max_length is not None and longest > self.max_length:
-            raise ValueError(
-                f"{what}: field {self.name!r} has at most {self.max_length} entries a row, found {longest}; keep the last ones"
-            )
+    @property
+    def longest(self) -> int | None:
+        """See `ListField.longest`."""
+        return self.max_length
 
     def _mixed(self, codes: np.ndarray, bounds: np.ndarray) -> np.ndarray:
         place = np.arange(len(codes)) - np.repeat(bounds[:-1], np.diff(bounds))
@@ -231,6 +241,16 @@ def pooled(schema: Schema, *, multi: str = "mean", sequence: str = "mean") -> Sc
         else:
             chosen.append(dataclasses.replace(other, pooling=sequence) if isinstance(other, SequenceField) else other)
     return dataclasses.replace(schema, others=tuple(chosen))
+
+
+def _extremes(bounds: np.ndarray) -> tuple[int, int]:
+    """The fewest and the most entries of a row; 0 if there is no row."""
+    shortest, longest = [0], [0]
+    for part in pieces(len(bounds) - 1):
+        lengths = np.diff(bounds[part.start : part.stop + 1])
+        shortest.append(int(lengths.min(initial=0)))
+        longest.append(int(lengths.max(initial=0)))
+    return min(shortest), max(longest)
 
 
 def _scrambled(numbers: np.ndarray) -> np.ndarray:

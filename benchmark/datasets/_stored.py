@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from benchmark import pieces
-from benchmark.datasets.table import Table
+from benchmark.datasets.table import ALL, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,7 @@ def stored(table: Table, folder: Path) -> Table:
         "labels": table.labels,
         "others": {other.name: values for other, values in table.others.items()},
         "split": {"split": table.split},
+        "weights": dict(table.weights) if isinstance(table.weights, Mapping) else {ALL: table.weights},
     }
     expressions = {
         f"{place}.{name}": values.alias(f"{place}.{name}")
@@ -83,5 +84,6 @@ def stored(table: Table, folder: Path) -> Table:
         labels={name: column("labels", name) for name in table.labels},
         others={other: column("others", other.name) for other in table.others},
         split=column("split", "split"),
+        weights=None if table.weights is None else {name: column("weights", name) for name in places["weights"]},
         frame=None,
     )

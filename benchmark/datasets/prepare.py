@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,6 +21,7 @@ from benchmark.datasets._fit import PerColumn, Treatment
 from benchmark.datasets._leaks import count_repeated, refuse_labels_as_fields
 from benchmark.datasets._reader import reader_digest
 from benchmark.datasets._stored import stored
+from benchmark.datasets._weights import cleaned_weights, facts_of_weights, stored_weights
 from benchmark.datasets.table import (
     LEFT_OUT,
     SPLITS,
@@ -115,19 +116,24 @@ def _write(folder: Path, dataset: Dataset, table: Table, treatment: Treatment) -
     with TemporaryDirectory(dir=folder) as name:
         scratch = Path(name)
         table = cleaned(stored(table, scratch))
+        table = replace(table, weights=cleaned_weights(table, scratch))
         _check(dataset, table)
         labels_RT, facts = _labels(dataset, table, scratch)
+        weights_RW = stored_weights(table, dataset.tasks, scratch)
         with ThreadPoolExecutor(1) as pool:  # hashing what was parsed takes as long as writing what becomes of it
             fingerprint = pool.submit(table.fingerprint)
-            schema, catalogue = write_features(folder, dataset, table, treatment, labels_RT, scratch)
+            schema, catalogue, missing = write_features(
+                folder, dataset, table, treatment, labels_RT, weights_RW, scratch
+            )
             train, test = (_load_split(folder, split, schema) for split in ("train", "test"))
-            facts |= _facts_of_repeated(train, test, scratch)
+            facts |= _facts_of_repeated(train, test, scratch) | facts_of_weights(train, dataset.tasks)
         about = {
             "schema": schema.to_json(),
             "fingerprint": fingerprint.result(),
             "facts": {**table.facts, **facts},
             "best_reachable": table.best_reachable,
             "catalogue": catalogue,
+            "missing": missing,
         }
     write_json(folder / "data.json", about)
 
@@ -171,7 +177,9 @@ def _facts_of_repeated(train: Split, test: Split, scratch: Path) -> dict[str, An
 def _load_split(folder: Path, name: str, schema: Schema) -> Split:
     # "c": torch shares writable arrays only; what would be written stays with the process, never in the file
     labels = np.load(folder / f"{name}_labels.npy", mmap_mode="c", allow_pickle=False)
-    return Split(Features.load(folder, name, schema.fields), labels)
+    path = folder / f"{name}_weights.npy"
+    weights = np.load(path, mmap_mode="c", allow_pickle=False) if path.exists() else None
+    return Split(Features.load(folder, name, schema.fields), labels, weights)
 
 
 def _load(folder: Path) -> Data:
@@ -187,4 +195,5 @@ def _load(folder: Path) -> Data:
         facts=stored["facts"],
         best_reachable=stored["best_reachable"],
         catalogue=None if stored["catalogue"] is None else load_catalogue(folder, schema, stored["catalogue"]),
+        missing=stored["missing"],
     )

@@ -18,6 +18,7 @@ from benchmark.seeding import derive
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 LEFT_OUT = -1  # a row of no split
+ALL = ""  # names the weights that all tasks share
 SPLITS = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
 DRAWN_AT_ONCE = 1 << 25  # rows of a random split, whose numbers take 268 MB
 
@@ -51,6 +52,8 @@ class Table:
         latest: The values after each row of columns that grow with the log, by name: a user's history before a row lacks the
             row itself. The catalogue has these, so that recommendations know all that a user did in train.
         frame: What expressions are about.
+        weights: (R,) numbers of at least 0, how much a row counts in the loss of every task, or {task: (R,)} of these; a task
+            that is not named has weight 1. None: all count alike. Metrics do not use them.
     """
 
     categorical: dict[str, Any]
@@ -65,6 +68,7 @@ class Table:
     others: dict[OtherField, Any] = field(default_factory=dict)
     latest: dict[str, Any] = field(default_factory=dict)
     frame: pl.LazyFrame | None = None
+    weights: Any = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -110,6 +114,10 @@ class Table:
         for other in sorted(self.others, key=lambda known: known.name):
             whole.update(f"{other.kind}\x1f{other.name}\x1f{len(self.split)}\x1f".encode())
             whole.update(other.content(self.others[other][:]))
+        for name, values in sorted((self.weights or {}).items()):
+            whole.update(f"weight\x1f{name}\x1f{len(values)}\x1f".encode())
+            for content in _bytes(values, "<f8"):
+                whole.update(content)
         return whole.hexdigest()
 
 

@@ -148,7 +148,7 @@ class Trees:
     def fit(self, task: Task, parameters: dict[str, float], seed: int) -> Model:
         """Boosts on the training rows with a known label, until validation has not improved for `PATIENCE` rounds.
 
-        A funnel child is trained as it is judged: on all exposures, with the label of the joint.
+        A funnel child is trained as it is judged: on all exposures, with the label of the joint. Rows of train have their weights.
 
         Args:
             task: A task of the data set.
@@ -157,10 +157,14 @@ class Trees:
         """
         library, started = self._library, time.perf_counter()
         rows, labels = self._known(self._data.train, task)
+        weights = self._data.train.weights_in(self._data.schema.tasks.index(task))
+        if weights is not None:
+            counts = weights[rows] > 0
+            rows, labels, weights = rows[counts], labels[counts], weights[rows[counts]]
         # subtracted only if float32 would round; otherwise LightGBM's own mean is enough
         is_rounded = KINDS[task.kind].is_standardised and bool((labels.astype(np.float32) != labels).any())
         centre = float(labels.mean()) if is_rounded else 0.0
-        train = self._binned.subset(rows).construct().set_label(labels - centre)
+        train = self._binned.subset(rows).construct().set_label(labels - centre).set_weight(weights)
         rows_V, labels_V = self._known(self._data.validation, task)
         validation = library.Dataset(
             self._data.validation.features.flat()[rows_V],

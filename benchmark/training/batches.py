@@ -29,6 +29,8 @@ class TrainingRows:
     blocks: in each epoch it is cut anew, at a random place, into runs of neighbouring rows; a block takes runs at random,
     about a million rows, and these are shuffled. So each row comes once an epoch, and memory does not grow with rows.
 
+    A label whose row has the weight 0 in its task counts as not observed.
+
     Args:
         split: Usually train.
         scale: How targets are standardised.
@@ -38,11 +40,11 @@ class TrainingRows:
 
     def __init__(self, split: Split, scale: TargetScale, device: torch.device, *, whole: int | None = None) -> None:
         self._split, self._scale, self._device = split, scale, device
-        known = [~np.isnan(split.labels[part]).any(axis=0) for part in pieces(len(split))]
+        self._weight_scale_W = None if split.weights is None else near_their_mean(split.weights)
+        known = [self._observed(split.cut(part.start, part.stop)).all(axis=0) for part in pieces(len(split))]
         self.fully_observed = tuple(np.all(known, axis=0).tolist())
-        self._fits = split.labels.nbytes + sum(array.nbytes for array in split.features.arrays()) <= (
-            WHOLE if whole is None else whole
-        )
+        arrays = (split.labels, *split.features.arrays(), *(() if split.weights is None else (split.weights,)))
+        self._fits = sum(array.nbytes for array in arrays) <= (WHOLE if whole is None else whole)
 
     @cached_property
     def _whole(self) -> Batch:
@@ -85,19 +87,43 @@ class TrainingRows:
                 rows.labels.index_select(0, index),
                 # if every label is known, there is no need to gather this
                 rows.observed[: len(index)] if all(self.fully_observed) else rows.observed.index_select(0, index),
+                None if rows.weights is None else rows.weights.index_select(0, index),
             )
 
     def _prepared(self, split: Split) -> Batch:
         labels, observed = np.empty(split.labels.shape, np.float32), np.empty(split.labels.shape, np.bool_)
         for part in pieces(len(split)):
             values = (split.labels[part] - self._scale.mean_T.numpy()) / self._scale.std_T.numpy()
-            observed[part] = ~np.isnan(values)
+            observed[part] = self._observed(split.cut(part.start, part.stop))
             labels[part] = np.nan_to_num(values, nan=0.0)
+        weights = self._weights(split)
         return Batch(
             features=split.features.to(self._device),
             labels=torch.from_numpy(labels).to(self._device),
             observed=torch.from_numpy(observed).to(self._device),
+            weights=None if weights is None else torch.from_numpy(weights).to(self._device),
         )
+
+    def _observed(self, split: Split) -> np.ndarray:
+        observed: np.ndarray = ~np.isnan(split.labels)
+        weights = self._weights(split)
+        if weights is not None:
+            observed &= weights > 0
+        return observed
+
+    def _weights(self, split: Split) -> np.ndarray | None:
+        """(R, T) float32, near 1, so that no sum of them overflows: a weighted mean does not depend on their scale."""
+        if split.weights is None or self._weight_scale_W is None:
+            return None
+        scaled_RW = split.weights / self._weight_scale_W
+        return np.ascontiguousarray(np.broadcast_to(scaled_RW, split.labels.shape), dtype=np.float32)
+
+
+def near_their_mean(weights_RW: np.ndarray) -> np.ndarray:
+    """(W,) the power of two next to the mean of each column; 1 where that is 0. To divide by it changes no digit."""
+    means_W = sum(weights_RW[part].sum(axis=0) for part in pieces(len(weights_RW))) / max(len(weights_RW), 1)
+    near_W: np.ndarray = np.exp2(np.round(np.log2(np.where(means_W > 0, means_W, 1.0))))
+    return near_W
 
 
 @dataclass(frozen=True, slots=True)

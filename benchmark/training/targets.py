@@ -5,7 +5,7 @@ Axes: R rows, B batch, T tasks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -28,7 +28,7 @@ class TargetScale:
 
     @classmethod
     def of(cls, train: Split, tasks: tuple[Task, ...]) -> TargetScale:
-        """Fitted on the observed labels of train.
+        """Fitted on the observed labels of train, each with its weight.
 
         Raises:
             ValueError: if a target that is to be standardised has no observed value or is constant.
@@ -36,25 +36,46 @@ class TargetScale:
         mean, std = np.zeros(len(tasks)), np.ones(len(tasks))
         for t, task in enumerate(tasks):
             if KINDS[task.kind].is_standardised:
-                seen = moments(partial(_observed, train.labels[:, t]))
+                seen = moments(partial(_observed, train, t))
                 if seen.count == 0 or seen.least == seen.most:  # rounding can give a constant a small deviation
                     found = f"the constant {seen.most}" if seen.count else "no observed value"
                     raise ValueError(
                         f"task {task.name!r}: expected a {task.kind} target that varies in train, found {found}; leave the "
                         "task out of dataset.tasks, or choose another split"
                     )
-                mean[t], std[t] = seen.mean, seen.std
+                mean[t], std[t] = (seen.mean, seen.std) if train.weights is None else _weighted(train, t)
         return cls(torch.from_numpy(mean), torch.from_numpy(std))
 
 
-def _observed(label_R: np.ndarray) -> Iterator[np.ndarray]:
-    for part in pieces(len(label_R)):
-        values = np.asarray(label_R[part], dtype=np.float64)
-        yield values[~np.isnan(values)]
+def _observed(train: Split, task: int) -> Iterator[np.ndarray]:
+    return (values for values, _ in _observed_and_weights(train, task))
+
+
+def _observed_and_weights(train: Split, task: int) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    """The known labels of a task and their weights, if there are any, in pieces; without labels of weight 0."""
+    for part in pieces(len(train)):
+        piece = train.cut(part.start, part.stop)
+        values, weights = np.asarray(piece.labels[:, task], dtype=np.float64), piece.weights_in(task)
+        known = ~np.isnan(values) if weights is None else ~np.isnan(values) & (weights > 0)
+        yield values[known], None if weights is None else weights[known]
+
+
+def _weighted(train: Split, task: int) -> tuple[float, float]:
+    """The weighted mean and standard deviation of the known labels of a task."""
+
+    def mean(of: Callable[[np.ndarray], np.ndarray]) -> float:
+        sums = [
+            (float(weights @ of(values)), float(weights.sum())) for values, weights in parts() if weights is not None
+        ]
+        return sum(total for total, _ in sums) / sum(weight for _, weight in sums)
+
+    parts = partial(_observed_and_weights, train, task)
+    centre = mean(lambda values: values)
+    return centre, float(np.sqrt(mean(lambda values: np.square(values - centre))))
 
 
 class TaskLosses:
-    """Each task's loss, defined by its kind, averaged over the rows with a known label.
+    """Each task's loss, defined by its kind: the mean over the rows with a known label, weighted where rows have weights.
 
     Args:
         tasks: The tasks.
@@ -86,7 +107,6 @@ class TaskLosses:
     def _loss(self, t: int, task: Task, output: Tensor, batch: Batch) -> Tensor:
         label = batch.labels[:, t]
         kind = KINDS[task.kind]
-        if self.fully_observed[t]:
+        if self.fully_observed[t] and batch.weights is None:
             return kind.loss(output, label, reduction="mean")
-        observed = batch.observed[:, t]
-        return (kind.loss(output, label, reduction="none") * observed).sum() / observed.sum().clamp(min=1)
+        return batch.mean(kind.loss(output, label, reduction="none"), batch.observed[:, t], t)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import torch
 from hydra.core.config_store import ConfigStore
 
 from benchmark import Record, RunConfig, TrainerConfig, configure, load, load_record, metrics, recommend, report, run
+from benchmark import pieces as module_of_pieces
+from benchmark.contracts import NotApplicable, cases
 from benchmark.contracts.toys import LIKE, SHARE
 from benchmark.datasets import Data, Dataset
 from benchmark.datasets._fit import Numbers, Treatment, Vocabulary
@@ -162,6 +165,18 @@ def test_the_key_tells_lists_apart_and_sets_ignore_the_order() -> None:
 def test_the_usual_list_is_the_most_frequent_one() -> None:
     assert lists_of(GENRES.usual(stored([1], [2, 3], [], [3, 2], [1, 1]))) == [[2, 3]]
     assert lists_of(SEEN.usual(stored([1], [2, 3], [], [3, 2], []))) == [[]]
+
+
+def test_keys_and_checks_are_the_same_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    arrays = stored(*(rng.integers(0, 4, size).tolist() for size in rng.integers(0, 4, 50)))
+    whole = [field.key(arrays) for field in (GENRES, SEEN)]
+    monkeypatch.setattr(module_of_pieces, "PIECE", 7)
+    for field, key in zip((GENRES, SEEN), whole, strict=True):
+        np.testing.assert_array_equal(field.key(arrays), key)
+        field.check(arrays, "train")
+    with pytest.raises(ValueError, match="at most 3 entries a row, found 4"):
+        SEEN.check(stored(*[[1]] * 20, [1, 1, 1, 1], *[[2]] * 20), "train")
 
 
 @pytest.mark.parametrize(
@@ -327,3 +342,9 @@ def test_recommendations_take_words_from_the_item_and_what_was_seen_from_the_use
 @pytest.mark.parametrize("scope", ["trunk", "all", "representation"])
 def test_gradient_weightings_train_them(scope: str, tmp_path: Path) -> None:
     assert trained(tmp_path, "mmoe", "pcgrad", scope=scope).status == "finished"
+
+
+def test_a_data_set_with_lists_keeps_to_its_contracts() -> None:
+    for case in cases("dataset", "test_logged"):
+        with suppress(NotApplicable):
+            case.check()

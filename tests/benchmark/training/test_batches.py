@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 
 import numpy as np
 import pytest
 import torch
 
+from benchmark.lists import MultiValuedField
 from benchmark.rows import Batch, Features, Split
 from benchmark.schema import CategoricalField, NumericField
 from benchmark.training import batches as module
@@ -54,6 +56,21 @@ def test_every_row_comes_once_in_whole_batches(num_rows: int, batch_size: int) -
     assert sorted(chain.from_iterable(found)) == list(range(num_rows))
     assert {len(batch) for batch in found[:-1]} <= {batch_size}
     assert len(found) == -(-num_rows // batch_size)
+
+
+def test_lists_come_with_their_rows() -> None:
+    """Row n has the list of n % 4 entries that are all n."""
+    lengths = np.arange(1001) % 4
+    words = MultiValuedField("words", cardinality=1001)
+    bounds = np.append(0, np.cumsum(lengths))
+    arrays = {"codes": np.repeat(np.arange(1001), lengths).astype(np.int32), "bounds": bounds}
+    split = numbered(1001)
+    features = replace(split.features, fields=(*split.features.fields, words), others={words: arrays})
+    for whole in (0, 1 << 30):
+        for batch in rows_of(replace(split, features=features), whole=whole).batches(30, seeded()):
+            found = batch.features.others[words]
+            lists = [part.tolist() for part in found["codes"].split(found["bounds"].diff().tolist())]
+            assert lists == [[n] * (n % 4) for n in batch.categorical[:, 0].tolist()]
 
 
 def test_an_epoch_follows_from_the_generator_and_the_next_is_another() -> None:
