@@ -12,7 +12,7 @@ import polars as pl
 from benchmark.datasets import Data, Dataset, register
 from benchmark.datasets.prepare import TEST, TRAIN, VALIDATION, Table, prepare
 from benchmark.datasets.sources import Found, Layout, Source, find
-from benchmark.datasets.text import read_text
+from benchmark.datasets.text import scan_text
 from benchmark.kinds import BINARY
 from benchmark.schema import Task
 from benchmark.seeding import derive
@@ -20,6 +20,7 @@ from benchmark.seeding import derive
 PAGE = "https://tianchi.aliyun.com/dataset/74690"
 ROWS = {"nl": 17_700_000, "es": 31_700_000, "fr": 27_000_000, "us": 27_400_000}  # as papers say
 PARTS = ("train", "test")
+CLICK, CLICK_AND_PURCHASE = 1, 2  # in the label of the official files
 # the official files have no header; their columns are numbered from 1, and column 1 of both is the search
 CODES = (
     *(f"user_{number}" for number in (*range(2, 9), 32, 33)),
@@ -51,8 +52,9 @@ class AliExpress(Dataset):
 
     Features, 79 columns: 16 categorical and 63 numeric ones, whose meaning the owners do not tell. User and query are in one
     file, the products in another. Both have the id of the search, which joins them and never is a feature. The fields have
-    the names of MTReclib's preprocessed files, `categorical_1` to `numerical_63`. These are a second layout of the same data
-    with the same fingerprint. Numbers are read as float32, in which the two layouts agree.
+    the names of MTReclib's preprocessed files, `categorical_1` to `numerical_63`. These are a second layout of the same data.
+    They have the same fingerprint if the owners list results in the order of their searches. Numbers are read as float32, in
+    which the two layouts agree.
 
     Train and test are the owners' files, split by time. Validation is a tenth of the searches of train at random. The
     results of a search stay together, since they share all features of user and query. Results of a search that the user file
@@ -110,30 +112,31 @@ class AliExpress(Dataset):
         return prepare(self, read=lambda: self._read(found), source={"files": found.identity}, numeric=self.numeric)
 
     def _read(self, found: Found) -> Table:
-        parts = []
-        num_read = 0
+        parts, num_read = [], 0
         for part in PARTS:
             if found.layout == "official":
                 files = (found.paths[f"{self.variant}_{file}_{part}.csv"] for file in ("user", "item"))
                 results, rows = _official(*files)
             else:
                 results = _preprocessed(found.paths[f"{part}.csv"])
-                rows = len(results)
+                rows = _count(results)
             parts.append(results)
             num_read += rows
-        whole = pl.concat(parts)
+        searches = parts[0].select("search_id").collect(engine="streaming")["search_id"]
+        split = self._split(searches, _count(parts[1]))
         return Table(
-            categorical={name: whole[name] for name in CATEGORICAL},
-            numeric={name: whole[name] for name in NUMERICAL},
-            labels={name: whole[name].to_numpy().astype(np.float32) for name in ("click", "purchase")},
-            split=self._split(parts[0]["search_id"], len(parts[1])),
+            categorical={name: pl.col(name) for name in CATEGORICAL},
+            numeric={name: pl.col(name) for name in NUMERICAL},
+            labels={name: pl.col(name).cast(pl.Float32) for name in ("click", "purchase")},
+            split=split,
             facts={
                 "protocol": "official, validation by search",
                 "format": found.layout,
                 "file_rows": num_read,
-                "results_without_search_dropped": num_read - len(whole),
+                "results_without_search_dropped": num_read - len(split),
                 "left_out": {"search_id": "it joins the files"},
             },
+            frame=pl.concat(parts),
         )
 
     def _split(self, searches: pl.Series, num_test: int) -> np.ndarray:
@@ -150,24 +153,31 @@ def _types(names: Iterable[str], codes: Iterable[str]) -> Types:
     return {name: pl.Int64 if name in chosen else pl.Float32 for name in names}
 
 
-def _official(user_file: Path, item_file: Path) -> tuple[pl.DataFrame, int]:
-    """The results of one part with what the owners have in two files, in the order of the user file; and how many there were."""
-    searches = read_text(user_file, _types(USER_FILE, CODES), header=False, nullable=NUMBERS)
-    results = read_text(item_file, _types(ITEM_FILE, CODES), header=False, nullable=NUMBERS)
-    repeated = searches.filter(searches["search_id"].is_duplicated())
+def _official(user_file: Path, item_file: Path) -> tuple[pl.LazyFrame, int]:
+    """The results of one part with what the owners have in two files, and how many there were."""
+    searches = scan_text(user_file, _types(USER_FILE, CODES), header=False, nullable=NUMBERS)
+    results = scan_text(item_file, _types(ITEM_FILE, CODES), header=False, nullable=NUMBERS)
+    ids = searches.select("search_id").collect(engine="streaming")["search_id"]
+    repeated = ids.filter(ids.is_duplicated())
     if len(repeated):
-        raise ValueError(
-            f"{user_file}: expected each search (column 1) once, found {repeated['search_id'][0]} more often"
-        )
-    unknown = results.filter(~results["label"].is_in([0, 1, 2]))
-    if len(unknown):
-        raise ValueError(f"{item_file}: the last column must be 0, 1 or 2, found {unknown['label'][0]}")
-    joined = searches.join(results, on="search_id", how="inner", maintain_order="left_right")
-    labels = {"click": pl.col("label") >= 1, "purchase": pl.col("label") == 2}
-    return joined.select("search_id", *RENAMED, **labels).rename(RENAMED), len(results)
+        raise ValueError(f"{user_file}: expected each search (column 1) once, found {repeated[0]} more often")
+    label = pl.col("label")
+    num_read, least, most = (
+        results.select(pl.len(), least=label.min(), most=label.max()).collect(engine="streaming").row(0)
+    )
+    if least < 0 or most > CLICK_AND_PURCHASE:
+        raise ValueError(f"{item_file}: the last column must be 0, 1 or 2, found {least if least < 0 else most}")
+    joined = results.join(searches, on="search_id", how="inner", maintain_order="left")  # the searches are in memory
+    labels = {"click": label >= CLICK, "purchase": label == CLICK_AND_PURCHASE}
+    return joined.select("search_id", *RENAMED, **labels).rename(RENAMED), num_read
 
 
-def _preprocessed(path: Path) -> pl.DataFrame:
+def _preprocessed(path: Path) -> pl.LazyFrame:
     names = ("search_id", *CATEGORICAL, *NUMERICAL, "click", "conversion")
-    results = read_text(path, _types(names, CATEGORICAL), nullable=NUMERICAL)
-    return results.rename({"conversion": "purchase"}).with_columns(pl.col("click", "purchase").cast(pl.Int8))
+    results = scan_text(path, _types(names, CATEGORICAL), nullable=NUMERICAL)
+    return results.rename({"conversion": "purchase"})
+
+
+def _count(frame: pl.LazyFrame) -> int:
+    number: int = frame.select(pl.len()).collect(engine="streaming").item()
+    return number

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import polars as pl
 
 from benchmark.datasets import Data, Dataset, register
 from benchmark.datasets.prepare import TEST, TRAIN, VALIDATION, Table, prepare
 from benchmark.datasets.sources import Layout, Source, find
-from benchmark.datasets.text import read_text
+from benchmark.datasets.text import scan_text
 from benchmark.kinds import BINARY, REGRESSION, Transform
 from benchmark.schema import Task
 
@@ -104,38 +103,37 @@ class CriteoAttribution(Dataset):
         )
 
     def _read(self, path: Path) -> Table:
-        log = _parse(path)
-        days = log["timestamp"].to_numpy() // DAY
-        split = np.select([days < FIRST_DAY_OF_VALIDATION, days < FIRST_DAY_OF_TEST], [TRAIN, VALIDATION], TEST)
-        recency = log["time_since_last_click"]
-        recency = recency.set(recency == NEVER, None).cast(pl.Float64).log1p()
+        log = _scan(path)
+        day = pl.col("timestamp") // DAY
+        num_rows, last_day = log.select(pl.len(), last=day.max()).collect(engine="streaming").row(0)
+        recency = pl.col("time_since_last_click").replace(NEVER, None).cast(pl.Float64).log1p()
         return Table(
             categorical={
-                **{name: log[name] for name in ("uid", "campaign", *CATEGORIES)},
-                "hour": log["timestamp"] // HOUR % 24,
+                **{name: pl.col(name) for name in ("uid", "campaign", *CATEGORIES)},
+                "hour": pl.col("timestamp") // HOUR % 24,
             },
             numeric={"time_since_last_click": recency} if self.time_since_last_click else {},
             labels={
-                "click": log["click"].to_numpy().astype(np.float32),
-                "conversion": log["conversion"].to_numpy().astype(np.float32),
-                "cost": np.log1p(PER_MILLE * log["cost"].to_numpy()).astype(np.float32),
+                "click": pl.col("click").cast(pl.Float32),
+                "conversion": pl.col("conversion").cast(pl.Float32),
+                "cost": (PER_MILLE * pl.col("cost")).log1p().cast(pl.Float32),
             },
-            split=split.astype(np.int8),
+            split=pl.when(day < FIRST_DAY_OF_VALIDATION)
+            .then(pl.lit(TRAIN, pl.Int8))
+            .when(day < FIRST_DAY_OF_TEST)
+            .then(pl.lit(VALIDATION, pl.Int8))
+            .otherwise(pl.lit(TEST, pl.Int8)),
             user_fields=("uid",),
             item_fields=("campaign",),
-            facts={
-                "protocol": "by time",
-                "log_rows": len(log),
-                "days": int(days.max()) + 1,
-                "left_out": LEFT_OUT,
-            },
+            facts={"protocol": "by time", "log_rows": num_rows, "days": last_day + 1, "left_out": LEFT_OUT},
+            frame=log,
         )
 
 
-def _parse(path: Path) -> pl.DataFrame:
+def _scan(path: Path) -> pl.LazyFrame:
     """The columns that are features or labels; the rest of the file is not read."""
     types: dict[str, type[pl.DataType]] = {
         "timestamp": pl.Int32, "uid": pl.Int64, "campaign": pl.Int64, "conversion": pl.Int8, "click": pl.Int8,
         "cost": pl.Float64, "time_since_last_click": pl.Int32, **dict.fromkeys(CATEGORIES, pl.Int64),
     }  # fmt: skip
-    return read_text(path, types, separator="\t")
+    return scan_text(path, types, separator="\t")

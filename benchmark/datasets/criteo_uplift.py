@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import polars as pl
 
 from benchmark.datasets import Data, Dataset, register
 from benchmark.datasets.prepare import Table, prepare, random_split
 from benchmark.datasets.sources import Layout, Source, find
-from benchmark.datasets.text import read_text
+from benchmark.datasets.text import scan_text
 from benchmark.kinds import BINARY
 from benchmark.schema import Task
 
@@ -89,28 +88,29 @@ class CriteoUplift(Dataset):
         )
 
     def _read(self, path: Path) -> Table:
-        people = _parse(path)
-        num_read = len(people)
-        if self.treatment in ARMS:
-            people = people.filter(pl.col("treatment") == ARMS[self.treatment])
-        in_arm = len(people)
-        people = people.filter(pl.col("conversion") <= pl.col("visit"))
-        arm = {"treatment": people["treatment"]} if self.treatment == "feature" else {}
+        people = _scan(path)
+        in_arm = pl.col("treatment") == ARMS[self.treatment] if self.treatment in ARMS else pl.lit(value=True)
+        is_wrong = pl.col("conversion") > pl.col("visit")
+        count = {"read": pl.len(), "arm": in_arm.sum(), "wrong": (in_arm & is_wrong).sum()}
+        rows = people.select("treatment", "conversion", "visit").select(**count).collect(engine="streaming")
+        num_read, num_arm, num_wrong = rows.row(0)
+        num_arm = num_read if self.treatment == "feature" else num_arm
         return Table(
-            categorical=arm,
-            numeric={name: people[name].to_numpy() for name in FEATURES},
-            labels={name: people[name].to_numpy().astype(np.float32) for name in ("visit", "conversion")},
-            split=random_split(len(people), self.split_seed),
+            categorical={"treatment": pl.col("treatment")} if self.treatment == "feature" else {},
+            numeric={name: pl.col(name) for name in FEATURES},
+            labels={name: pl.col(name).cast(pl.Float32) for name in ("visit", "conversion")},
+            split=random_split(num_arm - num_wrong, self.split_seed),
             facts={
                 "protocol": "random",
                 "file_rows": num_read,
-                "rows_of_the_arm": in_arm,
-                "conversions_without_visit_dropped": in_arm - len(people),
+                "rows_of_the_arm": num_arm,
+                "conversions_without_visit_dropped": num_wrong,
                 "left_out": LEFT_OUT,
             },
+            frame=people.filter(in_arm, ~is_wrong),
         )
 
 
-def _parse(path: Path) -> pl.DataFrame:
+def _scan(path: Path) -> pl.LazyFrame:
     flags = dict.fromkeys(("treatment", "conversion", "visit"), pl.Int8)
-    return read_text(path, {**dict.fromkeys(FEATURES, pl.Float64), **flags})
+    return scan_text(path, {**dict.fromkeys(FEATURES, pl.Float64), **flags})

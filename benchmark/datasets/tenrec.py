@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 
 from benchmark.datasets import Data, Dataset, register
 from benchmark.datasets.prepare import Table, prepare, random_split
 from benchmark.datasets.sources import Layout, Source, find
-from benchmark.datasets.text import read_text
+from benchmark.datasets.text import scan_text
 from benchmark.kinds import BINARY
 from benchmark.lists import SequenceField
-from benchmark.schema import Task
+from benchmark.schema import OtherField, Task
 
 PAGE = "https://static.qblv.qq.com/qblv/h5/algo-frontend/tenrec_dataset.html"
 FILES = {"ctr": "ctr_data_1M.csv", "qk_video": "QK-video.csv", "qb_video": "QB-video.csv"}
@@ -91,29 +91,29 @@ class Tenrec(Dataset):
         return prepare(self, read=lambda: self._read(path), source={"files": found.identity})
 
     def _read(self, path: Path) -> Table:
-        log = _parse(path, past=self.variant == "ctr")
-        others = {SequenceField("history", of="item_id"): log["history"]} if "history" in log.columns else {}
+        has_past = self.variant == "ctr"
+        log = _scan(path, past=has_past)
+        num_rows = log.select(pl.len()).collect(engine="streaming").item()
+        clicked = pl.concat_list(PAST).list.eval(pl.element().filter(pl.element() != NOTHING))
+        others: dict[OtherField, Any] = {SequenceField("history", of="item_id"): clicked} if has_past else {}
         return Table(
-            categorical={name: log[name] for name in ("user_id", *USER_CODES, "item_id", *ITEM_CODES)},
+            categorical={name: pl.col(name) for name in ("user_id", *USER_CODES, "item_id", *ITEM_CODES)},
             numeric={},
-            labels={name: log[name].to_numpy() for name in LABELS},
-            split=random_split(len(log), self.split_seed),
+            labels={name: pl.col(name) for name in LABELS},
+            split=random_split(num_rows, self.split_seed),
             user_fields=("user_id", *USER_CODES, *(field.name for field in others)),
             item_fields=("item_id", *ITEM_CODES),
-            facts={"protocol": "random", "log_rows": len(log), "left_out": LEFT_OUT},
-            others=dict(others),
+            facts={"protocol": "random", "log_rows": num_rows, "left_out": LEFT_OUT},
+            others=others,
+            frame=log,
         )
 
 
-def _parse(path: Path, *, past: bool) -> pl.DataFrame:
-    """The columns that are features or labels; with the past, those of it as one column of lists."""
+def _scan(path: Path, *, past: bool) -> pl.LazyFrame:
+    """The columns of features and labels; with the past, those of the history too."""
     codes = (*USER_CODES, *ITEM_CODES)
     types: dict[str, type[pl.DataType]] = {
         "user_id": pl.Int32, "item_id": pl.Int32, **dict.fromkeys(codes, pl.String),
         **dict.fromkeys(LABELS, pl.Float32), **dict.fromkeys(PAST if past else (), pl.Int32),
     }  # fmt: skip
-    log = read_text(path, types, nullable=codes).with_columns(pl.col(codes).replace(MISSING, None))
-    if not past:
-        return log
-    clicked = pl.concat_list(PAST).list.eval(pl.element().filter(pl.element() != NOTHING))
-    return log.select(pl.exclude(PAST), history=clicked)
+    return scan_text(path, types, nullable=codes).with_columns(pl.col(codes).replace(MISSING, None))

@@ -55,6 +55,21 @@ def read_text(
     return frame
 
 
+def _opened(path: Path) -> IO[bytes]:
+    """The bytes of a file, unpacked if it is gzipped."""
+    with path.open("rb") as raw:
+        zipped = raw.read(2) == b"\x1f\x8b"
+    return cast(IO[bytes], gzip.open(path)) if zipped else path.open("rb")
+
+
+def _in_utf8(path: Path, encoding: str) -> Path | io.BytesIO:
+    """What polars reads: of another encoding it does not unpack gzipped files."""
+    if encoding == "utf8":
+        return path
+    with _opened(path) as stream:
+        return io.BytesIO(stream.read().decode(encoding).encode())
+
+
 def scan_text(
     path: Path,
     columns: dict[str, type[pl.DataType]],
@@ -124,21 +139,6 @@ def _options(
     read_as: dict[str, Any] = dict.fromkeys(columns, pl.String) if strip else dict(columns)
     types = {"schema_overrides": read_as} if header else {"schema": read_as}
     return {"has_header": header, "separator": separator, "quote_char": quote, **types}
-
-
-def _opened(path: Path) -> IO[bytes]:
-    """The bytes of a file, unpacked if it is gzipped."""
-    with path.open("rb") as raw:
-        zipped = raw.read(2) == b"\x1f\x8b"
-    return cast(IO[bytes], gzip.open(path)) if zipped else path.open("rb")
-
-
-def _in_utf8(path: Path, encoding: str) -> Path | io.BytesIO:
-    """What polars reads: of another encoding it does not unpack gzipped files."""
-    if encoding == "utf8":
-        return path
-    with _opened(path) as stream:
-        return io.BytesIO(stream.read().decode(encoding).encode())
 
 
 def _first_fault(
@@ -233,9 +233,3 @@ def read_split(
                 f"{path}: line {wrong[0] + 1}, column {name}: expected {_words(kind)}, found {texts[wrong[0]]!r}"
             )
     return pl.DataFrame(frame)
-
-
-def fault(path: Path, columns: dict[str, type[pl.DataType]], *, separator: str = ",") -> str | None:
-    """What is wrong with a file without header and quotes that something else could not read, in words; None: nothing."""
-    options = {"has_header": False, "separator": separator, "quote_char": None}
-    return _first_fault(path, columns, options, encoding="utf8", strip=False, nullable=())

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import polars as pl
 
 from benchmark.datasets import Data, Dataset, register
@@ -122,31 +121,36 @@ class VKLSVD(Dataset):
 
     def _read(self, found: Found) -> Table:
         weeks = sorted(name for name in found.paths if name.startswith("week_"))
-        logs = [_columns(found.paths[name], LOG) for name in weeks]
-        sizes = [len(log) for log in logs]
-        log = pl.concat(logs)
-        log = _joined(log, found.paths[USERS], "user_id", USER_COLUMNS)
-        log = _joined(log, found.paths[ITEMS], "item_id", ITEM_COLUMNS)
         parts = {_week(VALIDATION_WEEK): VALIDATION, _week(TEST_WEEK): TEST}
-        split = np.repeat(np.array([parts.get(name, TRAIN) for name in weeks], dtype=np.int8), sizes)
-        seconds = log["timespent"].to_numpy()
+        log = pl.concat(
+            [
+                _scan(found.paths[name], LOG).with_columns(split=pl.lit(parts.get(name, TRAIN), pl.Int8))
+                for name in weeks
+            ]
+        )
+        is_saturated = pl.col("timespent") == SATURATED
+        num_rows, num_saturated = log.select(pl.len(), full=is_saturated.sum()).collect(engine="streaming").row(0)
+        frame = _joined(log, found.paths[USERS], "user_id", USER_COLUMNS)
+        frame = _joined(frame, found.paths[ITEMS], "item_id", ITEM_COLUMNS)
+        codes = ("user_id", "gender", "geo", "item_id", "author_id", *CONTEXT)
         return Table(
-            categorical={name: log[name] for name in ("user_id", "gender", "geo", "item_id", "author_id", *CONTEXT)},
-            numeric={"age": log["age"], "duration": log["duration"].cast(pl.Float32).log1p()},
+            categorical={name: pl.col(name) for name in codes},
+            numeric={"age": pl.col("age"), "duration": pl.col("duration").cast(pl.Float32).log1p()},
             labels={
-                "watch_time": np.log1p(seconds, dtype=np.float32),
-                **{name: log[name].cast(pl.Float32).to_numpy() for name in FEEDBACK},
+                "watch_time": pl.col("timespent").cast(pl.Float32).log1p(),
+                **{name: pl.col(name).cast(pl.Float32) for name in FEEDBACK},
             },
-            split=split,
+            split=pl.col("split"),
             user_fields=("user_id", *USER_COLUMNS),
             item_fields=("item_id", *ITEM_COLUMNS),
             facts={
                 "protocol": "by weeks",
-                "log_rows": len(log),
+                "log_rows": num_rows,
                 "weeks": [int(name[5:7]) for name in (weeks[0], weeks[-1])],
-                "watch_times_of_255_seconds_or_more": int((seconds == SATURATED).sum()),
+                "watch_times_of_255_seconds_or_more": num_saturated,
                 "left_out": LEFT_OUT,
             },
+            frame=frame,
         )
 
 
@@ -154,21 +158,21 @@ def _week(number: int) -> str:
     return f"week_{number:02}.parquet"
 
 
-def _joined(log: pl.DataFrame, path: Path, key: str, columns: tuple[str, ...]) -> pl.DataFrame:
+def _joined(log: pl.LazyFrame, path: Path, key: str, columns: tuple[str, ...]) -> pl.LazyFrame:
     """The log with the columns of a side table; null where that has no such user or item."""
-    side = _columns(path, (key, *columns))
-    repeated = side.filter(side[key].is_duplicated())
+    side = _scan(path, (key, *columns))
+    repeated = side.select(key).filter(pl.col(key).is_duplicated()).head(1).collect()[key]
     if len(repeated):
-        raise ValueError(f"{path}: expected each {key} once, found {repeated[key][0]} more often")
+        raise ValueError(f"{path}: expected each {key} once, found {repeated[0]} more often")
     return log.join(side, on=key, how="left", maintain_order="left")
 
 
-def _columns(path: Path, columns: tuple[str, ...]) -> pl.DataFrame:
+def _scan(path: Path, columns: tuple[str, ...]) -> pl.LazyFrame:
     try:
         known = pl.read_parquet_schema(path)
         missing = [name for name in columns if name not in known]
         if missing:
             raise ValueError(f"{path}: no column {', '.join(missing)}; columns: {', '.join(known)}")
-        return pl.read_parquet(path, columns=list(columns))
+        return pl.scan_parquet(path).select(columns)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise ValueError(f"{path}: unreadable as Parquet: {str(error).splitlines()[0]}") from error

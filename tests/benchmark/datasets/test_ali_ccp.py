@@ -46,9 +46,9 @@ def test_a_value_stands_between_its_field_and_its_weight(tmp_path: Path) -> None
     path = tmp_path / "common_features_train.csv"
     path.write_text("".join(f"c{number},3,{text}\n" for number, text in enumerate(listed)))
     users = _users(path)
-    assert users["user_id"].to_list() == [33, 7, None]
-    assert users["user_121"].to_list() == [4, 5, None]
-    assert users["user_129"].to_list() == [None, None, 101]
+    assert users["user_id"].to_list() == ["33", "7", None]
+    assert users["user_121"].to_list() == ["4", "5", None]
+    assert users["user_129"].to_list() == [None, None, "101"]
 
 
 def test_purchases_without_a_click_are_dropped_and_counted(folder: Path) -> None:
@@ -121,15 +121,17 @@ def test_a_short_line_is_located(folder: Path) -> None:
         AliCCP().build()
 
 
-def test_a_value_that_is_no_number_is_told(folder: Path) -> None:
-    edit(
-        folder / "sample_train" / "sample_skeleton_train.csv",
-        4,
-        5,
-        features(("205", 1, 1.0)).replace("\x021", "\x02x1"),
-    )
-    with pytest.raises(ValueError, match=r"sample_skeleton_train.csv: .*x1"):
-        AliCCP().build()
+def test_rare_values_are_as_unseen_ones(folder: Path) -> None:
+    every = AliCCP(min_frequency=1).build()
+    assert every.catalogue is not None
+    codes = np.bincount(every.train.features.column("item_id"), minlength=41)[1:]
+    least = int(np.median(codes))
+    some = AliCCP(min_frequency=least).build()
+    known = {field.name: field.cardinality for field in some.schema.categorical}
+    assert known["item_id"] == 1 + (codes >= least).sum() < 41
+    assert (some.train.features.column("item_id") == 0).sum() == codes[codes < least].sum()
+    assert some.fingerprint == every.fingerprint
+    assert AliCCP().min_frequency == 10
 
 
 def test_without_files_it_says_where_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
