@@ -8,7 +8,7 @@ PEERS_STAMP := $(VENV)/.installed-peers
 ALL_PEERS_STAMP := $(VENV)/.installed-all-peers
 DOCS_STAMP := $(VENV)/.installed-docs
 
-.PHONY: help demo test check lint types docs bench test-peers bench-peers bench-overhead bench-weightings bench-architectures publish
+.PHONY: help demo test check lint types docs bench test-peers bench-peers bench-overhead bench-weightings bench-architectures bench-scale publish
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 26
@@ -75,7 +75,7 @@ $(ALL_PEERS_STAMP): $(PEERS_STAMP)
 test-peers: $(ALL_PEERS_STAMP)  ## do other libraries' models give our outputs on our parameters?
 	MTLBENCH_PEERS=all OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/architectures/test_peers.py
 
-bench: bench-peers bench-overhead bench-weightings bench-architectures  ## all benchmarks of speed, about an hour on an idle machine
+bench: bench-peers bench-overhead bench-weightings bench-architectures bench-scale  ## all benchmarks of speed, about two hours on an idle machine
 
 bench-peers: $(PEERS_STAMP)  ## epochs beside torch-rechub and deepctr-torch; ARGS='--rows 20000 --rounds 1' for a look
 	$(BIN)/python -m tests.bench.peers $(ARGS)
@@ -88,3 +88,6 @@ bench-weightings: $(STAMP)  ## a step of every weighting beside equal; needs MTL
 
 bench-architectures: $(STAMP)  ## an epoch of every architecture on Census-Income; needs MTLBENCH_DATA
 	$(BIN)/python -m tests.bench.architectures $(ARGS)
+
+bench-scale: $(STAMP)  ## memory and speed from 1e5 to 1e8 rows; needs 25 GB of disk; ARGS='--rows 1000000' for a look
+	$(BIN)/python -m tests.bench.scale $(ARGS)

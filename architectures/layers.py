@@ -21,12 +21,10 @@ from torch import Tensor, nn
 
 from architectures._first_layer import Prepared, first_layer, stack, sum_rows
 from architectures._plan import Plan, make_plan
+from architectures._tables import EmbeddingTable
 from benchmark.embeddings import Link
 from benchmark.rows import Batch
-from benchmark.schema import CategoricalField, Schema, Task
-from benchmark.seeding import derive
-
-EMBEDDING_STD = 0.05  # N(0, 1), torch's default, costs .05 MSE on MovieLens
+from benchmark.schema import Schema, Task
 
 # A field of more values is in the large table. From about here on, an update of the rows that a batch reads can cost less
 # than a dense one, so such a table may have an optimizer of its own (see `benchmark.training.optimizer`).
@@ -52,55 +50,14 @@ class Units(nn.ModuleList, Generic[M]):
         return cast("M | Units[M]", super().__getitem__(idx))
 
 
-class EmbeddingTable(nn.Embedding):
-    """The d-vectors of several fields, one field's rows below another's.
-
-    Args:
-        fields: In the order of their rows.
-        positions: The column of each field's codes in the batch.
-        embedding_dim: d.
-        is_large: May the table have an optimizer of its own? See `benchmark.training.optimizer.Optimizer`.
-    """
-
-    seed_name = "embedding"  # the same initial values in every architecture and in every copy within one
-    start_F: Tensor
-    positions_F: Tensor
-
-    def __init__(
-        self, fields: Sequence[CategoricalField], positions: Sequence[int], embedding_dim: int, *, is_large: bool
-    ) -> None:
-        self.fields = tuple(fields)  # first, as nn.Embedding calls `reset_parameters`
-        cardinalities = [field.cardinality for field in fields]
-        super().__init__(sum(cardinalities), embedding_dim)
-        self.is_large = is_large
-        start_F = torch.tensor([0, *cardinalities]).cumsum(0)[:-1].int()
-        self.register_buffer("start_F", start_F, persistent=False)
-        self.register_buffer("positions_F", torch.tensor(positions, dtype=torch.int64), persistent=False)
-
-    def reset_parameters(self) -> None:
-        """N(0, 0.05), each field from a stream of its own."""
-        if self.weight.is_meta:  # only its size is asked for
-            return
-        seed, first = torch.initial_seed(), 0
-        for field in self.fields:
-            generator = torch.Generator().manual_seed(derive(seed, field.name))
-            values = torch.randn(field.cardinality, self.embedding_dim, generator=generator) * EMBEDDING_STD
-            with torch.no_grad():
-                self.weight[first : first + field.cardinality] = values
-            first += field.cardinality
-
-    def rows(self, categorical: Tensor) -> Tensor:
-        """(B, F) codes of all fields -> the rows of those of this table, one column a field."""
-        return categorical.index_select(1, self.positions_F) + self.start_F
-
-
 class FeatureEmbedding(nn.Module):
     """Categorical fields as rows of tables of d-vectors, numeric fields unchanged, other fields as their kind says.
 
     Fields are in ascending order of cardinality, and so are the first layer's inputs. Fields of up to `LARGE_FIELD` values
     share one `EmbeddingTable`, `small`; larger ones share `large`, which is None if there are none.
     `factored` switches between the fast first layer and the plain product; both compute the same (tests use it). A
-    forward hook on a table asks for the plain product too, and sees the table's rows, (B, its fields, d).
+    forward hook on a table asks for the plain product too, and sees the table's rows, (B, its fields, d); and (E, d) for
+    a field that shares it, see `TableOfField`.
 
     Args:
         schema: The fields.
@@ -193,22 +150,35 @@ class Embedded:
     def __init__(self, embedding: FeatureEmbedding, batch: Batch) -> None:
         self.embedding, self.batch = embedding, batch
         self._dense: Tensor | None = None
+        self._numbers: Tensor | None = None
+        self._rows: list[Tensor] | None = None
 
     def numbers(self) -> Tensor:
         """(B, N): the numeric fields, then what fields of other kinds are embedded to."""
-        embedding, dtype = self.embedding, self.embedding.small.weight.dtype
-        parts = [self.batch.numeric.to(dtype)]
-        for field, module in zip(embedding.other_fields, embedding.others, strict=True):
-            arrays = self.batch.features.others[field].items()
-            parts.append(module(**{name: a.to(dtype) if a.is_floating_point() else a for name, a in arrays}))
-        return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
+        if self._numbers is None:
+            embedding, dtype = self.embedding, self.embedding.small.weight.dtype
+            parts = [self.batch.numeric.to(dtype)]
+            for field, module in zip(embedding.other_fields, embedding.others, strict=True):
+                arrays = self.batch.features.others[field].items()
+                inputs: dict[str, Any] = {name: a.to(dtype) if a.is_floating_point() else a for name, a in arrays}
+                if field.shares is not None:
+                    inputs["table"] = TableOfField(self, field.shares)
+                parts.append(module(**inputs))
+            self._numbers = torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
+        return self._numbers
 
     def dense(self) -> Tensor:
         """(B, D): embeddings side by side, fields in ascending order of cardinality, then the numbers."""
         if self._dense is None:
-            parts = [self._looked_up(table).flatten(1) for table in self.embedding.tables]
+            parts = [rows_BKd.flatten(1) for rows_BKd in self._fields()]
             self._dense = torch.cat([*parts, self.numbers()], dim=1)
         return self._dense
+
+    def _fields(self) -> list[Tensor]:
+        """(B, its fields, d) for each table."""
+        if self._rows is None:
+            self._rows = [self._looked_up(table) for table in self.embedding.tables]
+        return self._rows
 
     def sum(self) -> Tensor:
         """(B, d): the sum of the categorical fields' embeddings; the numbers take no part."""
@@ -237,11 +207,17 @@ class Embedded:
         return torch.cat(parts, dim=1).flatten(1)
 
     def _keep(
-        self, tensor: Tensor, to_inputs: Callable[[Tensor], Tensor] | None = None, *, feeds_tables: bool = True
+        self,
+        tensor: Tensor,
+        to_inputs: Callable[[Tensor], Tensor] | None = None,
+        *,
+        feeds_tables: bool = True,
+        owner: object = None,
+        rows_of: EmbeddingTable | None = None,
     ) -> None:
         links = self.embedding.links
         if links is not None and self.embedding.training and tensor.requires_grad:
-            links.append(Link(self, tensor, to_inputs, feeds_tables))
+            links.append(Link(self if owner is None else owner, tensor, to_inputs, feeds_tables, rows_of))
 
     def linear(self, *units: nn.Linear | nn.ModuleList) -> list[Tensor]:
         """Applies ordinary Linears of D inputs in one product.
@@ -271,12 +247,56 @@ class Embedded:
         if torch.is_grad_enabled():
             tables = [table.weight for table in embedding.tables]
             output = first_layer(tables, codes, numbers, plan, widths, parameters)
+            for table, rows in zip(embedding.tables, output.rows, strict=True):
+                self._keep(rows, feeds_tables=False, rows_of=table)
             for link in output.links:
-                self._keep(link, feeds_tables=True)
+                self._keep(link)
             for part, to_inputs in zip(output.parts, output.to_inputs, strict=True):
                 self._keep(part, to_inputs, feeds_tables=False)
             return output.parts
         return embedding.prepared(layers, parameters, plan).output(codes, numbers)[0].split_with_sizes(widths, dim=1)
+
+
+class TableOfField:
+    """The table of one categorical field, for the module of a field that shares it. See `benchmark.pooling.SharedTable`.
+
+    Args:
+        embedded: The batch.
+        name: The categorical field.
+    """
+
+    def __init__(self, embedded: Embedded, name: str) -> None:
+        self.embedded = embedded
+        for number, table in enumerate(embedded.embedding.tables):
+            names = [field.name for field in table.fields]
+            if name in names:
+                self.number, self.table, self.place = number, table, names.index(name)
+
+    def rows(self, codes: Tensor) -> Tensor:
+        """(E,) codes -> (E, d)."""
+        embedded, rows = self.embedded, codes + self.table.start_F[self.place]
+        if embedded.embedding.is_plain:
+            looked_up: Tensor = self.table(rows)
+        else:
+            looked_up = sum_rows(self.table.weight, rows[:, None])
+        # entries are inputs of their own, so their gradients are compared beside those of the fields
+        embedded._keep(looked_up, lambda gradient: gradient, owner=looked_up)
+        return looked_up
+
+    def own(self) -> Tensor:
+        """(B, d): each row's own value of the categorical field."""
+        embedded, table, place = self.embedded, self.table, self.place
+        if embedded.embedding.is_plain:
+            return embedded._fields()[self.number][:, place]
+        own_Bd = sum_rows(table.weight, table.rows(embedded.batch.categorical)[:, place : place + 1])
+
+        def to_inputs(grad_Bd: Tensor) -> Tensor:
+            grad_BKd = grad_Bd.new_zeros(len(grad_Bd), len(table.fields), grad_Bd.shape[1])
+            grad_BKd[:, place] = grad_Bd
+            return embedded._placed(table, grad_BKd)
+
+        embedded._keep(own_Bd, to_inputs)
+        return own_Bd
 
 
 def linear_on_one(units: Iterable[nn.Linear], inputs: Tensor) -> Tensor:

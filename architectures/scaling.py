@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from architectures.layers import LARGE_FIELD, EmbeddingTable, MLPs, Units, batched_linear, linear_on_one
+from architectures._tables import EmbeddingTable
+from architectures.layers import LARGE_FIELD, MLPs, Units, batched_linear, linear_on_one
 from benchmark.rows import Batch
 from benchmark.schema import Schema
 

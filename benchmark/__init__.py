@@ -12,13 +12,13 @@ import importlib
 from typing import Any
 
 from benchmark.records.record import Record, load_record, load_records
-from benchmark.settings.config import RunConfig, TrainerConfig
+from benchmark.settings.config import EmbeddingConfig, RunConfig, TrainerConfig
 from benchmark.settings.registry import configure
 
 __version__ = "0.1.0"
 __all__ = [
-    "Record", "RunConfig", "TrainerConfig", "compare", "compare_checkpoints", "configure", "load", "load_record",
-    "load_records", "power", "recommend", "report", "run",
+    "EmbeddingConfig", "Record", "RunConfig", "TrainerConfig", "compare", "compare_checkpoints", "configure", "load",
+    "load_record", "load_records", "power", "recommend", "report", "run",
 ]  # fmt: skip
 
 # the modules have other names than the functions: importing a submodule `benchmark.run` would hide the function `run`

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ def pieces(num_rows: int, size: int | None = None) -> Iterator[slice]:
 
 
 def on_disk(shape: tuple[int, ...], dtype: Any, folder: Path | None = None) -> np.ndarray:
-    """An array of zeros in a file without a name, which is gone with the array.
+    """An array of zeros in a file without a name, which is gone with the array; in memory if it is no longer than a piece.
 
     Args:
         shape: Its shape.
@@ -36,7 +37,7 @@ def on_disk(shape: tuple[int, ...], dtype: Any, folder: Path | None = None) -> n
     """
     import numpy as np
 
-    if 0 in shape:
+    if prod(shape) <= PIECE:
         return np.zeros(shape, dtype)
     with TemporaryFile(dir=folder) as file:
         return np.memmap(file, dtype, "w+", shape=shape)

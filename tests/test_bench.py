@@ -18,7 +18,7 @@ from benchmark.kinds import BINARY
 from benchmark.rows import Features, Split
 from benchmark.schema import CategoricalField, NumericField, Schema, Task
 from benchmark.settings.registry import datasets
-from tests.bench import architectures, overhead, peers, weightings
+from tests.bench import architectures, overhead, peers, scale, weightings
 from tests.bench.peers_contestants import CONTESTANTS, SIZES, Mtlbench, columns, dataset
 from tests.bench.peers_report import CONTESTANTS as REPORTED
 from tests.bench.peers_report import MODELS, PEERS, markdown, race_table, reached, target_table
@@ -80,6 +80,7 @@ def test_the_table_of_the_page() -> None:
         ("overhead", overhead.markdown),
         ("weightings", weightings.markdown),
         ("architectures", architectures.markdown),
+        ("scale", scale.markdown),
     ],
 )
 def test_the_page_has_the_committed_results(name: str, table: Callable[[dict[str, Any]], str]) -> None:

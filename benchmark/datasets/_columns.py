@@ -156,9 +156,13 @@ def split_numbers(values: Any) -> np.ndarray:
     """
     array = _array("split", values)
     known = {number: name for name, number in SPLITS.items()} | {LEFT_OUT: "left out"}
-    is_known = np.isin(array, list(known)) if array.dtype.kind in "iu" else [_is_split(value, known) for value in array]
-    wrong = array[~np.asarray(is_known, dtype=bool)]
-    if len(wrong):
+    for column in map(array.__getitem__, pieces(len(array))):
+        is_known = (
+            np.isin(column, list(known)) if array.dtype.kind in "iu" else [_is_split(value, known) for value in column]
+        )
+        wrong = column[~np.asarray(is_known, dtype=bool)]
+        if not len(wrong):
+            continue
         meaning = ", ".join(f"{number} ({name})" for number, name in known.items())
         raise ValueError(f"split: expected one of {meaning} for each row, found {wrong.tolist()[0]!r}")
     return array.astype(np.int8, copy=False)

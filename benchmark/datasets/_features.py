@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmark.datasets import Dataset
 from benchmark.datasets._catalogue import CONTEXT, ITEMS, USERS, write_context, write_entities
-from benchmark.datasets._fit import FittedColumn, Treatment, fit_other, fitted
+from benchmark.datasets._fit import FittedColumn, Numbers, Treatment, Vocabulary, fit_other, fitted
 from benchmark.datasets.table import SPLITS, TRAIN, Table
 from benchmark.files import write_json
 from benchmark.pieces import pieces
@@ -101,11 +101,18 @@ def write_features(
     origins = {fit.field.name: fit.origin for fit in fits} | {other.name: other.name for other in table.others}
     vocabulary = {fit.field.name: fit.vocabulary for fit in fits if fit.vocabulary is not None}
     missing = {name: len(values) for name, values in vocabulary.items() if values and values[-1] is None}
+    known = Numbers({fit.origin: fit.of for fit in fits if isinstance(fit.of, Vocabulary)}, treatment)
+    is_train = table.split == TRAIN
     for other, values in table.others.items():
-        made, arrays, names = fit_other(other, values[:], table.split == TRAIN)
-        for part in (*splits.values(), *entities.values()):
+        made, arrays, names = fit_other(other, values[:], is_train, known)
+        for part in splits.values():
+            part.writer.add(made, made.take(arrays, part.all_rows(table)))
+        latest = (
+            fit_other(other, table.latest[other.name][:], is_train, known)[1] if other.name in table.latest else arrays
+        )
+        for part in entities.values():
             if other.name in part.columns:
-                part.writer.add(made, made.take(arrays, part.all_rows(table)))
+                part.writer.add(made, made.take(latest, part.all_rows(table)))
         if entities and other.name in context:
             writers[-1].add(made, made.usual(made.take(arrays, splits["train"].all_rows(table))))
         if names is not None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -65,8 +65,9 @@ class Treatment:
         """
         for setting in (self.min_frequency, self.hash_buckets):
             for name in setting if isinstance(setting, Mapping) else ():
-                if name not in table.categorical:
-                    raise ValueError(unknown("categorical column", name, table.categorical))
+                known = [*table.categorical, *(other.name for other in table.others if other.shares is None)]
+                if name not in known:
+                    raise ValueError(unknown("categorical column", name, known))
         if isinstance(self.hash_buckets, Mapping) and user in self.hash_buckets:
             raise ValueError(
                 f"hash_buckets: column {user!r} has the users, whom metrics tell apart by their codes; give it a min_frequency"
@@ -127,13 +128,44 @@ def fitted(
         yield FittedColumn(NumericField(name), name, scales[name])
 
 
-def fit_other(other: OtherField, values: Any, train: np.ndarray) -> tuple[OtherField, Arrays, list[Any] | None]:
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """How categorical fields are numbered, for columns of other kinds: see `benchmark.schema.Numbering`.
+
+    Args:
+        known: The vocabularies of the categorical columns.
+        treatment: How columns become fields.
+    """
+
+    known: Mapping[str, Vocabulary]
+    treatment: Treatment
+
+    def fit(self, name: str, column: pl.Series, train: np.ndarray) -> tuple[np.ndarray, list[Any]]:
+        """See `Numbering.fit`."""
+        frequency, buckets = self.treatment.of(name, None)
+        seen = (column[part].filter(pl.Series(train[part])) for part in pieces(len(column)))
+        made = Vocabulary.of(seen, min_frequency=frequency, buckets=buckets)
+        return made(column), made.names
+
+    def of(self, field: str, column: pl.Series) -> tuple[np.ndarray, int]:
+        """See `Numbering.of`."""
+        vocabulary = self.known[field]
+        if vocabulary.buckets is None and column.dtype != vocabulary.values.dtype:
+            # text and whole numbers that read alike are alike
+            column = column.cast(pl.String)
+            vocabulary = replace(vocabulary, values=vocabulary.values.cast(pl.String))
+        return vocabulary(column), len(vocabulary.names) + 1
+
+
+def fit_other(
+    other: OtherField, values: Any, train: np.ndarray, numbers: Numbers
+) -> tuple[OtherField, Arrays, list[Any] | None]:
     """What the `fit` of a column of another kind gives.
 
     Raises:
         ValueError: if it gives another number of rows.
     """
-    made, arrays, vocabulary = other.fit(values, train)
+    made, arrays, vocabulary = other.fit(values, train, numbers)
     if made.num_rows(arrays) != len(train):
         raise ValueError(
             f"column {other.name!r}: expected {len(train)} values, one for each row of `split`, found {made.num_rows(arrays)}"
@@ -164,18 +196,30 @@ class Vocabulary:
 
     @classmethod
     def fit(cls, table: Table, name: str, *, min_frequency: int = 1, buckets: int | None = None) -> Vocabulary:
-        """Fitted on train.
+        """Fitted on a categorical column in train; see `of`.
 
         Args:
             table: The parsed columns.
             name: The column's name.
-            min_frequency: Values that fewer rows of train have are rare.
+            min_frequency: As in `of`.
+            buckets: As in `of`.
+        """
+        parts = pieces(len(table.split))
+        seen = (table.series(name, part).filter(pl.Series(table.split[part] == TRAIN)) for part in parts)
+        return cls.of(seen, min_frequency=min_frequency, buckets=buckets)
+
+    @classmethod
+    def of(cls, parts: Iterable[pl.Series], *, min_frequency: int = 1, buckets: int | None = None) -> Vocabulary:
+        """Fitted on all values of train.
+
+        Args:
+            parts: The values, in pieces, at least one.
+            min_frequency: Values that come fewer times are rare.
             buckets: Where train has more values than this, they are hashed into so many buckets, and each of these is a value.
         """
         hashes_to: int | None = None
         counted: list[pl.DataFrame] = []
-        for part in pieces(len(table.split)):
-            seen = table.series(name, part).filter(pl.Series(table.split[part] == TRAIN))
+        for seen in parts:
             new = pl.DataFrame({"value": seen if hashes_to is None else hashed(seen, hashes_to)})
             counted = [_added(*counted, new.with_columns(rows=pl.lit(1, pl.Int64)))]
             if buckets and hashes_to is None and len(counted[0].drop_nulls()) > buckets:

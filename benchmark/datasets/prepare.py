@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -119,12 +120,16 @@ def _write(folder: Path, dataset: Dataset, table: Table, treatment: Treatment) -
         _check(dataset, table)
         labels_RT, facts = _labels(dataset, table, scratch)
         weights_RW = stored_weights(table, dataset.tasks, scratch)
-        schema, catalogue, missing = write_features(folder, dataset, table, treatment, labels_RT, weights_RW, scratch)
-        train, test = (_load_split(folder, split, schema) for split in ("train", "test"))
-        facts |= _facts_of_repeated(train, test, scratch) | facts_of_weights(train, dataset.tasks)
+        with ThreadPoolExecutor(1) as pool:  # hashing what was parsed takes as long as writing what becomes of it
+            fingerprint = pool.submit(table.fingerprint)
+            schema, catalogue, missing = write_features(
+                folder, dataset, table, treatment, labels_RT, weights_RW, scratch
+            )
+            train, test = (_load_split(folder, split, schema) for split in ("train", "test"))
+            facts |= _facts_of_repeated(train, test, scratch) | facts_of_weights(train, dataset.tasks)
         about = {
             "schema": schema.to_json(),
-            "fingerprint": table.fingerprint(),
+            "fingerprint": fingerprint.result(),
             "facts": {**table.facts, **facts},
             "best_reachable": table.best_reachable,
             "catalogue": catalogue,

@@ -5,11 +5,13 @@ R rows, U users, I items, M of either, K latent dimensions, T = 3 tasks (click, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
 import numpy as np
+import polars as pl
 from scipy.special import expit, log_expit
 
 from benchmark.datasets import Data, Dataset, register
@@ -250,6 +252,7 @@ class Shop(Dataset):
         Task("duration", REGRESSION, unit="seconds"),
     )
     user, item = "user", "item"
+    drawn = True
 
     def __init__(
         self,
@@ -290,6 +293,11 @@ class Shop(Dataset):
         """The chosen tasks."""
         return self._tasks
 
+    @property
+    def rows(self) -> int:
+        """As many as are asked for."""
+        return self.num_rows
+
     def build(self) -> Data:
         """Draws the log, or takes it from the cache."""
         return prepare(self, read=lambda: self.draw()[0], numeric=self.numeric)
@@ -312,10 +320,10 @@ class Shop(Dataset):
         table = Table(
             categorical={
                 "user": rows.user + 1,
-                **{name: value[rows.user] for name, value in users.attributes.items()},
+                **{name: pl.Series(value).gather(rows.user) for name, value in users.attributes.items()},
                 "item": rows.item + 1,
-                **{name: items.attributes[name][rows.item] for name in ("category", "brand")},
-                "device": np.array(DEVICES)[rows.device],
+                **{name: pl.Series(items.attributes[name]).gather(rows.item) for name in ("category", "brand")},
+                "device": pl.Series(DEVICES).gather(rows.device),
                 "hour": rows.hour,
             },
             numeric={"price": items.attributes["price"][rows.item]},
@@ -338,15 +346,15 @@ class Shop(Dataset):
         hour_RT = np.sqrt(2) * np.cos(2 * np.pi * (rows.hour[:, None] - peak_T) / HOURS)
         rest = 1 - CONTEXT_SHARE
         shares = (rest * (1 - self.affinity) / 2, rest * (1 - self.affinity) / 2, rest * self.affinity, CONTEXT_SHARE)
-        terms = (
-            user_RK @ direction().T,
-            item_RK @ direction().T,
-            (user_RK * item_RK) @ direction().T,
-            device_RT + hour_RT,
+        terms: tuple[Callable[[], np.ndarray], ...] = (  # one at a time: each is as large as the scores
+            lambda: user_RK @ direction().T,
+            lambda: item_RK @ direction().T,
+            lambda: (user_RK * item_RK) @ direction().T,
+            lambda: device_RT + hour_RT,
         )
         score_RT = np.zeros((len(rows.user), NUM_TASKS))
-        for share, term_RT in zip(shares, terms, strict=True):
-            score_RT += np.sqrt(share) * _standardised(term_RT)
+        for share, term in zip(shares, terms, strict=True):
+            score_RT += np.sqrt(share) * _standardised(term())
         return score_RT
 
     def _truth(self, score_RT: np.ndarray) -> Truth:

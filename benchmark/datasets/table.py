@@ -49,6 +49,8 @@ class Table:
         best_reachable: {task: {metric: value}} on the test rows, where the model that drew the data is known.
         others: Columns of other kinds, as not yet fitted fields, to the values of R rows that their `fit` takes. One such
             column is in memory at a time.
+        latest: The values after each row of columns that grow with the log, by name: a user's history before a row lacks the
+            row itself. The catalogue has these, so that recommendations know all that a user did in train.
         frame: What expressions are about.
         weights: (R,) numbers of at least 0, how much a row counts in the loss of every task, or {task: (R,)} of these; a task
             that is not named has weight 1. None: all count alike. Metrics do not use them.
@@ -64,6 +66,7 @@ class Table:
     facts: dict[str, Any] = field(default_factory=dict)
     best_reachable: dict[str, dict[str, float]] | None = None
     others: dict[OtherField, Any] = field(default_factory=dict)
+    latest: dict[str, Any] = field(default_factory=dict)
     frame: pl.LazyFrame | None = None
     weights: Any = None
 

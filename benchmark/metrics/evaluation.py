@@ -9,7 +9,7 @@ from scipy.special import expit, log_expit
 
 from benchmark.kinds import KINDS
 from benchmark.metrics.table import Metric, Rows, Undefined, View, metrics_of, suffix, views_of
-from benchmark.pieces import pieces
+from benchmark.pieces import on_disk, pieces
 from benchmark.schema import Metrics, Task
 
 MAX_CONDITIONAL = 1 - 1e-6  # in log loss and calibration; outputs may say that p(child | parent) is above 1
@@ -65,10 +65,16 @@ def constant_outputs(tasks: Sequence[Task], train_labels: np.ndarray, num_rows: 
 
 
 def _observed(label: np.ndarray) -> np.ndarray:
-    known = [~np.isnan(label[part]) for part in pieces(len(label))]
-    if all(part.all() for part in known):
+    """The label itself if it is observed everywhere, else a copy, on disk if it is large."""
+    count = sum(int((~np.isnan(label[part])).sum()) for part in pieces(len(label)))
+    if count == len(label):
         return label
-    return np.concatenate([label[part][chosen] for part, chosen in zip(pieces(len(label)), known, strict=True)])
+    kept, start = on_disk((count,), np.float64), 0
+    for part in pieces(len(label)):
+        seen = label[part][~np.isnan(label[part])]
+        kept[start : start + len(seen)] = seen
+        start += len(seen)
+    return kept
 
 
 def unknown_apart(users_R: np.ndarray, known_R: np.ndarray) -> np.ndarray:

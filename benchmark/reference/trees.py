@@ -59,16 +59,21 @@ def lightgbm() -> ModuleType:
 
 
 def check(schema: Schema) -> None:
-    """Checks that all fields are of a kind that trees can split.
+    """Checks that there are fields of a kind that trees can split.
 
     Raises:
-        ValueError: with the other fields: without them, trees would be compared on other data.
+        ValueError: if all fields are of other kinds.
     """
-    if schema.others:
-        names = ", ".join(field.name for field in schema.others)
+    if not schema.categorical and not schema.numeric:
         raise ValueError(
-            f"the reference line gbdt reads categorical and numeric fields, found others: {names} (only=constant does without)"
+            f"the reference line gbdt reads categorical and numeric fields, found only others: {left_out(schema)} "
+            "(only=constant does without)"
         )
+
+
+def left_out(schema: Schema) -> str:
+    """The names of the fields that trees do not read: those of other kinds, such as lists."""
+    return ", ".join(field.name for field in schema.others)
 
 
 def objective(task: Task) -> dict[str, Any]:

@@ -152,9 +152,10 @@ def check_data(config: RunConfig, data: Data) -> None:
     """Checks everything that can be checked after data is read and before training.
 
     Raises:
-        ValueError: if a regression target does not vary in train, or validation cannot judge what `trainer.monitor`
-            needs.
+        ValueError: if a regression target does not vary in train, validation cannot judge what `trainer.monitor` needs, or
+            `embedding` is about fields that the data lack.
     """
+    config.embedded(data.schema)
     TargetScale.of(data.train, data.schema.tasks)
     check_judgeable(data, config.trainer.monitor)
 
@@ -267,7 +268,7 @@ def _execute(config: RunConfig, data: Data, record: Record) -> None:
 def build_model(config: RunConfig, data: Data) -> tuple[Any, Weighting]:
     """The architecture and the weighting with their initial values, from the streams `init` and `weighting` of the seed."""
     with seeded(config.seed, "init"):
-        model: nn.Module = registry.architectures.build(config.architecture, data.schema)
+        model: nn.Module = registry.architectures.build(config.architecture, config.embedded(data.schema))
     initialise(model, config.seed)
     with seeded(config.seed, "weighting"):
         weighting: Weighting = registry.weightings.build(config.weighting, data.schema.tasks)

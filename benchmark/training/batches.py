@@ -35,16 +35,16 @@ class TrainingRows:
         split: Usually train.
         scale: How targets are standardised.
         device: Where the model is.
-        whole: In bytes; a fixed number, so that machines agree on the order.
+        whole: By default `WHOLE`, on every machine, so that machines agree on the order.
     """
 
-    def __init__(self, split: Split, scale: TargetScale, device: torch.device, *, whole: int = WHOLE) -> None:
+    def __init__(self, split: Split, scale: TargetScale, device: torch.device, *, whole: int | None = None) -> None:
         self._split, self._scale, self._device = split, scale, device
         self._weight_scale_W = None if split.weights is None else near_their_mean(split.weights)
         known = [self._observed(split.cut(part.start, part.stop)).all(axis=0) for part in pieces(len(split))]
         self.fully_observed = tuple(np.all(known, axis=0).tolist())
         arrays = (split.labels, *split.features.arrays(), *(() if split.weights is None else (split.weights,)))
-        self._fits = sum(array.nbytes for array in arrays) <= whole
+        self._fits = sum(array.nbytes for array in arrays) <= (WHOLE if whole is None else whole)
 
     @cached_property
     def _whole(self) -> Batch:

@@ -199,8 +199,7 @@ def measure(options: argparse.Namespace) -> list[Results]:
 
 
 HEAD = (
-    "rows", "CSV", "prepared", "preparing: memory", "rows a second", "training: memory", "rows a second",
-    "rows a CPU second",
+    "rows", "CSV", "arrays", "preparing: memory", "rows a second", "training: memory", "rows a second", "rows a CPU second",
 )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
+import benchmark.pieces
 from benchmark import metrics
 from benchmark.kinds import BINARY, REGRESSION, Transform
 from benchmark.schema import Task
@@ -308,3 +309,17 @@ def test_gauc_takes_no_loop_over_users() -> None:
     finally:
         sys.settrace(before)
     assert 5 < lines < 1_000  # of Python, for 50,000 users
+
+
+def test_aucs_in_pieces_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    scores, labels = np.round(rng.normal(size=3000), 1), (rng.random(3000) < 0.3).astype(float)
+    users = rng.integers(-40, 60, 3000)
+    whole = metrics.auc_by_user(scores, labels, users)
+    auc = one(CLICK, scores, labels)[0]["auc"]
+    for piece in (7, 100, 2999):
+        monkeypatch.setattr(benchmark.pieces, "PIECE", piece)
+        for found, expected in zip(metrics.auc_by_user(scores, labels, users), whole, strict=True):
+            np.testing.assert_array_equal(found, expected)
+        assert one(CLICK, scores, labels)[0]["auc"] == auc
+    assert auc == metrics.auc_by_user(scores, labels, np.zeros(3000, int))[0][0]

@@ -39,9 +39,12 @@ def test_pieces_cover_the_rows_once() -> None:
     np.testing.assert_array_equal(np.concatenate([rows[part] for part in pieces(10, 3)]), rows)
 
 
-def test_an_array_on_disk_leaves_no_file(tmp_path: Path) -> None:
+def test_an_array_on_disk_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PIECE", 5)
     array = on_disk((3, 2), np.float64, tmp_path)
     array[1] = 5
     assert array.tolist() == [[0, 0], [5, 5], [0, 0]]
+    assert isinstance(array, np.memmap)
     assert list(tmp_path.iterdir()) == []
+    assert not isinstance(on_disk((2, 2), np.float64, tmp_path), np.memmap)
     assert on_disk((0,), np.int8).shape == (0,)

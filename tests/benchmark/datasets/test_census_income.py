@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmark.datasets import Data
-from benchmark.datasets.census_income import CATEGORICAL, LABELS, NUMERIC, CensusIncome
+from benchmark.datasets.census_income import CATEGORICAL, LABELS, NOT_FEATURES, NUMERIC, CensusIncome
 from tests.benchmark.datasets.fixtures import write_census
 
 
@@ -48,11 +48,24 @@ def test_labels_are_those_of_the_files(files: Path) -> None:
     np.testing.assert_array_equal(data.test.labels, np.array(expected, np.float32))
 
 
+def test_na_and_question_marks_are_categories(files: Path) -> None:
+    before = {field.name: field.cardinality for field in CensusIncome().build().schema.categorical}
+    for path in files.iterdir():
+        path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()).replace(b" hisp_origin 3,", b" NA,")))
+    data = CensusIncome().build()
+    after = {field.name: field.cardinality for field in data.schema.categorical}
+    assert after == before
+    assert before["hisp_origin"] == 6  # 5 values and 'unseen'; nothing is missing
+    assert before["mig_chg_msa"] == 3  # ?, Nonmover
+    assert (data.test.features.column("hisp_origin") > 0).all()
+
+
 def test_protocols(files: Path) -> None:
     official, halved = CensusIncome().build(), CensusIncome(protocol="halved").build()
     assert [len(official.train), len(official.validation), len(official.test)] == [2700, 300, 1500]
     assert [len(halved.train), len(halved.validation), len(halved.test)] == [3000, 750, 750]
-    parsed = {"protocol": "halved", "train_file_rows": 3000, "test_file_rows": 1500}
+    parsed = {"protocol": "halved", "train_file_rows": 3000, "test_file_rows": 1500, "left_out": NOT_FEATURES}
+    assert set(NOT_FEATURES) == {"income_50k, marital_stat, education", "instance_weight"}
     assert halved.facts == {**parsed, "test_rows_in_train": {"same_features": 0, "same_features_and_labels": 0}}
     assert official.fingerprint == halved.fingerprint
 

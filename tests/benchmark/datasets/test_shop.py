@@ -117,7 +117,7 @@ def test_the_split_hangs_on_its_own_seed(drawn: tuple[Table, Truth]) -> None:
 
 def test_attributes_belong_to_one_user_or_item_each(drawn: tuple[Table, Truth]) -> None:
     table, _ = drawn
-    columns = {**table.categorical, **table.numeric}
+    columns = {name: np.asarray(values) for name, values in {**table.categorical, **table.numeric}.items()}
     for fields in (table.user_fields, table.item_fields):
         owner = fields[0]
         for name in fields[1:]:
@@ -131,7 +131,7 @@ def test_attributes_say_all_nothing_or_a_share_of_a_taste() -> None:
         """R² of the true click logit on one-hot user attributes, where nothing else moves it but the user's id."""
         table, truth = Shop(num_users=400, num_items=2, num_rows=8000, affinity=0.0, attribute_share=share).draw()
         names = ("age_group", "region", "membership", "item", "device", "hour")
-        columns = [table.categorical[name] for name in names]
+        columns = [np.asarray(table.categorical[name]) for name in names]
         x_RD = np.concatenate([(column[:, None] == np.unique(column)).astype(float) for column in columns], axis=1)
         fitted_R = x_RD @ np.linalg.lstsq(x_RD, truth.click_logit, rcond=None)[0]
         return float(r2_score(truth.click_logit, fitted_R))

@@ -19,8 +19,9 @@ from typing import Any
 import polars as pl
 import pytest
 
+from benchmark.datasets._archives import extract
 from benchmark.datasets._cache import cache_folder
-from benchmark.datasets.sources import Layout, Source, extract, find
+from benchmark.datasets.sources import Layout, Source, find
 from benchmark.datasets.text import read_text
 
 SOURCE = Source(
@@ -211,6 +212,17 @@ def test_no_member_leaves_its_folder(tmp_path: Path, make: Callable[[dict[str, b
     with pytest.raises(ValueError, match=r"archive: the member '.*outside\.txt' would be written outside its folder"):
         extract(archive, folder)
     assert not list(tmp_path.rglob("outside.txt"))
+
+
+def test_no_member_of_an_archive_in_an_archive_leaves_its_folder(tmp_path: Path) -> None:
+    archive, folder = tmp_path / "archive", tmp_path / "folder"
+    archive.write_bytes(zipped({"deep/inner.zip": zipped({"../beside.txt": b"x"})}))
+    folder.mkdir()
+    with pytest.raises(
+        ValueError, match=r"inner\.zip: the member '\.\./beside\.txt' would be written outside its folder"
+    ):
+        extract(archive, folder)
+    assert not list(tmp_path.rglob("beside.txt"))
 
 
 def test_no_link_is_followed(tmp_path: Path) -> None:

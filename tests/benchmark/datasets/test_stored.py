@@ -77,12 +77,13 @@ def assert_same(one: Data, other: Data) -> None:
         np.testing.assert_array_equal(left, right)
 
 
-@pytest.mark.parametrize("numeric", ["bins", "standardise", "raw"])
-@pytest.mark.parametrize("piece", [1, 7, 128, 899])
+@pytest.mark.parametrize(
+    ("piece", "num_rows", "numeric"), [(1, 40, "bins"), (7, 100, "raw"), (128, 900, "standardise"), (899, 900, "bins")]
+)
 def test_pieces_and_the_disk_change_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int, numeric: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int, num_rows: int, numeric: str
 ) -> None:
-    known = drawn() if piece > 1 else drawn(150)
+    known = drawn(num_rows)
     whole = made(lambda: known, TASKS, numeric=numeric, min_frequency=3, hash_buckets={"item": 20})
     monkeypatch.setattr(module, "PIECE", piece)
     for read in (lambda: known, lambda: lazily(known, tmp_path / "log.parquet")):

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from architectures import Architecture, Batch
+from architectures import Architecture, Batch, layers
 from architectures.layers import FeatureEmbedding, MLPs, Towers
-from benchmark.contracts.toys import CART, CLICK, LIKE, SECONDS, build, make_batch, make_schema
+from benchmark.contracts.toys import CART, CLICK, LIKE, LISTS, SECONDS, build, make_batch, make_schema
 from benchmark.schema import Schema
 from benchmark.training.gradients import GradientEngine
 from benchmark.training.targets import TaskLosses
@@ -48,6 +48,9 @@ class Tied(Architecture):
 
 SHARED = make_schema(LIKE, SECONDS, cardinalities=(2, 9, 40), num_numeric=2)
 FUNNEL = make_schema(CLICK, CART, SECONDS, cardinalities=(2, 9, 40), num_numeric=2)
+# sequences read the item's table beside its lookups, by their mean and by attention of the row's item
+WITH_LISTS = make_schema(LIKE, SECONDS, cardinalities=(2, 5, 40), num_numeric=1, others=LISTS)
+FUNNEL_WITH_LISTS = make_schema(CLICK, CART, SECONDS, cardinalities=(2, 5, 40), num_numeric=0, others=LISTS)
 
 
 class TwoEmbeddings(Architecture):
@@ -76,6 +79,10 @@ MODELS: dict[str, tuple[Schema, Callable[[Schema], Any]]] = {
     "stem": (SHARED, lambda schema: build("stem", schema)),
     "tied": (SHARED, Tied),
     "two embeddings": (SHARED, TwoEmbeddings),
+    "mmoe with lists": (WITH_LISTS, lambda schema: build("mmoe", schema)),
+    "stem with lists": (WITH_LISTS, lambda schema: build("stem", schema)),
+    "embedding_sum with lists": (WITH_LISTS, lambda schema: build("embedding_sum", schema)),
+    "aitm with lists": (FUNNEL_WITH_LISTS, lambda schema: build("aitm", schema)),
 }
 
 
@@ -161,16 +168,37 @@ def test_tasks_without_weight_keep_the_gradients_of_their_own_parameters(
     "sizes", [(1024, 1024, 1024, 1024, 100), (64, 64, 64, 64, 5), (64, 64, 64, 64, 1, 64, 64, 5, 64)]
 )
 @pytest.mark.parametrize("scope", ["trunk", "representation", "output"])
-@pytest.mark.parametrize("name", ["mmoe", "stem", "two embeddings"])
+@pytest.mark.parametrize("name", ["mmoe", "stem", "two embeddings", "mmoe with lists"])
 def test_it_is_so_for_batches_of_any_size_in_turn(name: str, scope: str, sizes: tuple[int, ...]) -> None:
     """The first layer is another one at each size, and the last batch of an epoch is smaller."""
     torch.manual_seed(0)
-    schema = make_schema(LIKE, SECONDS, cardinalities=(2, 9, 40, 300), num_numeric=2)
+    others = WITH_LISTS.others if name.endswith("lists") else ()
+    schema = make_schema(LIKE, SECONDS, cardinalities=(2, 9, 40, 300), num_numeric=2, others=others)
     model = MODELS[name][1](schema).double().train()
     engine = GradientEngine(model, Given(schema.tasks, scope=scope))  # type: ignore[arg-type]
     for size in sizes:
         batch = double_batch(schema, size)
         assert_same(update(engine, model, batch, schema), explicit(model, batch, schema, "own"))
+
+
+@pytest.mark.parametrize("scope", ["trunk", "all", "representation"])
+@pytest.mark.parametrize("name", ["mmoe with lists", "embedding_sum with lists"])
+def test_it_is_so_where_sequences_share_a_large_table(name: str, scope: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layers, "LARGE_FIELD", 4)
+    torch.manual_seed(0)
+    model, batch = MODELS[name][1](WITH_LISTS).double().train(), double_batch(WITH_LISTS, 64)
+    assert next(module for module in model.modules() if isinstance(module, FeatureEmbedding)).large is not None
+    engine = GradientEngine(model, Given(WITH_LISTS.tasks, scope=scope))  # type: ignore[arg-type]
+    update(engine, model, batch, WITH_LISTS)
+    assert_same(update(engine, model, batch, WITH_LISTS), explicit(model, batch, WITH_LISTS, "own"))
+
+
+def test_a_sequence_that_shares_a_table_does_not_tie_it() -> None:
+    """Each task's pass would compute the tables again, if its entries were not links too."""
+    model, batch = MODELS["mmoe with lists"][1](WITH_LISTS).double().train(), double_batch(WITH_LISTS, 64)
+    engine = GradientEngine(model, Given(WITH_LISTS.tasks))
+    update(engine, model, batch, WITH_LISTS)
+    assert not engine.state_dict()["is_tied"]
 
 
 class Sum(JacobianWeighting):
@@ -206,17 +234,20 @@ def test_an_earlier_forward_leaves_no_links() -> None:
 
 
 @pytest.mark.parametrize("scope", ["trunk", "representation"])
+@pytest.mark.parametrize("schema", [SHARED, WITH_LISTS], ids=["fields", "lists"])
 @pytest.mark.parametrize("name", ["mmoe", "ple", "embedding_sum", "shared_bottom"])
-def test_the_gram_matrix_of_the_fast_first_layer_is_that_of_the_plain_one(name: str, scope: str) -> None:
+def test_the_gram_matrix_of_the_fast_first_layer_is_that_of_the_plain_one(
+    name: str, schema: Schema, scope: str
+) -> None:
     grams = []
     for is_fast in (True, False):
         torch.manual_seed(0)
-        model = build(name, SHARED).double().train()
+        model = build(name, schema).double().train()
         for module in model.modules():
             if isinstance(module, FeatureEmbedding):
                 module.factored = is_fast
-        engine = GradientEngine(model, Given(SHARED.tasks, scope=scope))  # type: ignore[arg-type]
-        update(engine, model, double_batch(SHARED, 64), SHARED)
+        engine = GradientEngine(model, Given(schema.tasks, scope=scope))  # type: ignore[arg-type]
+        update(engine, model, double_batch(schema, 64), schema)
         grams.append(engine.gram_TT)
     assert grams[0] is not None
     assert not grams[0].requires_grad

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from benchmark.settings.registry import architectures, weightings
+from benchmark.training import batches as batches_module
 from benchmark.training import trainer as trainer_module
 from tests.benchmark.training import resuming
 from tests.benchmark.training.resuming import (
@@ -107,6 +108,20 @@ def test_resumed_at_any_step_read_or_validation_within_an_epoch_it_ends_alike(
     ]
     for snapshot in [*straight.snapshots.values(), *straight.at_reads, *straight.after_validations]:
         resumed = Training(architecture, weighting, {}, **options)
+        store(snapshot, tmp_path)
+        resumed.state.restore(load(tmp_path))
+        assert_equal(resumed.fit().end(), expected)
+
+
+def test_resumed_in_blocks_it_ends_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Training("mmoe", "uncertainty", {}).fit().end()
+    for name, value in (("WHOLE", 0), ("BLOCK", 400), ("RUN", 100)):
+        monkeypatch.setattr(batches_module, name, value)
+    straight = Training("mmoe", "uncertainty", {}).fit(*range(EPOCHS * STEPS_PER_EPOCH))
+    expected = straight.end()
+    assert expected["entries"] != whole["entries"]
+    for snapshot in straight.snapshots.values():
+        resumed = Training("mmoe", "uncertainty", {})
         store(snapshot, tmp_path)
         resumed.state.restore(load(tmp_path))
         assert_equal(resumed.fit().end(), expected)
