@@ -11,6 +11,7 @@ import numpy as np
 
 from benchmark.cards.sums import BLOCK, centred
 from benchmark.kinds import KINDS
+from benchmark.pieces import on_disk, pieces
 from benchmark.rows import Split
 from benchmark.schema import Task
 
@@ -126,13 +127,19 @@ def _pearson(n: float, first: tuple[float, float], second: tuple[float, float], 
 
 
 def quantiles(split: Split, t: int, task: Task) -> dict[str, float]:
-    """{level: value in the unit} of the known labels of a regression. Holds the labels of one task in memory."""
-    label_R = np.array(split.labels[:, t])
-    label_R = label_R[~np.isnan(label_R)]
-    if not len(label_R) or not KINDS[task.kind].is_standardised:
+    """{level: value in the unit} of the known labels of a regression, sorted on disk."""
+    if not KINDS[task.kind].is_standardised:
+        return {}
+    label_R, count = on_disk((len(split),), np.float64), 0
+    for part in pieces(len(split)):
+        labels = split.labels[part, t]
+        known = labels[~np.isnan(labels)]
+        label_R[count : count + len(known)] = known
+        count += len(known)
+    if not count:
         return {}
     # values of the data themselves, so that the transform does not change which ones they are
-    found = np.quantile(label_R, LEVELS, method="inverted_cdf", overwrite_input=True)
+    found = np.quantile(label_R[:count], LEVELS, method="inverted_cdf", overwrite_input=True)
     values = task.transform.undo(found)
     return {f"{level:g}": float(value) for level, value in zip(LEVELS, values, strict=True) if np.isfinite(value)}
 

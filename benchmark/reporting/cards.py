@@ -207,7 +207,7 @@ def _fields(card: Card) -> TextTable:
     suspects = {sign.about for sign in card.signs if sign.kind == "field"}
     rows = tuple(_field(field, judged, suspects) for field in card.fields)
     return TextTable(
-        "card_fields", "Fields", columns, rows, "in test, new: not in train; alone: fitted on train, measured on validation",
+        "card_fields", "Fields", columns, rows, "new: not in train; alone: fitted on train, measured on validation",
         whole=True,
     )  # fmt: skip
 
