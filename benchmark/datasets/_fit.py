@@ -149,13 +149,13 @@ def _categorical(name: str, origin: str, codes: Vocabulary | Bins) -> FittedColu
 class Vocabulary:
     """Numbers categories: train's values in their order from 1 on, then missing; 0 is what train does not have, or rarely.
 
-    What is rare in train shares its number with what is not there at all, so that training moves the embedding of an unseen
-    value, and moves it to what values are like about which little is known.
+    Rare values share 0 with unseen ones: little is known about either. So training learns an embedding for unseen values, from
+    values that are much like them.
 
     Args:
         values: The values with numbers of their own; with buckets, theirs.
         has_missing: Has null a number?
-        buckets: Number of buckets that stand in place of the values.
+        buckets: Number of buckets that replace the values.
     """
 
     values: pl.Series
@@ -170,7 +170,7 @@ class Vocabulary:
             table: The parsed columns.
             name: The column's name.
             min_frequency: Values that fewer rows of train have are rare.
-            buckets: Where train has more values than this, they are hashed into so many buckets, and each of these is a value.
+            buckets: If train has more values than this, they are hashed into this many buckets, and each bucket is a value.
         """
         hashes_to: int | None = None
         counted: list[pl.DataFrame] = []

@@ -75,8 +75,8 @@ class KuaiRand(Dataset):
         numeric: How numeric columns (log1p) enter: train quantile bins beside the standardised value, that value
             alone, or as they are.
         min_frequency: Categories, users and videos among them, with fewer rows of train are numbered 0, as unseen ones are.
-        hash_buckets: A column with more categories than this in train is hashed into so many buckets, the users' excepted;
-            null: none is.
+        hash_buckets: A column with more categories than this in train is hashed into this many buckets, except users;
+            null: no hashing.
         split_seed: Has no effect, because the split is by date; every data set accepts it.
     """
 

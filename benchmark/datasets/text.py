@@ -66,7 +66,7 @@ def scan_text(
     strip: bool = False,
     nullable: tuple[str, ...] = (),
 ) -> pl.LazyFrame:
-    """The same for a file that does not fit in memory: it is read once to check it, and again by whoever takes the frame.
+    """The same for a file that does not fit in memory: it is read once to check it, and again when the frame is used.
 
     A file in another encoding than UTF-8 is read whole.
 
