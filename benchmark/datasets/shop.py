@@ -5,6 +5,7 @@ R rows, U users, I items, M of either, K latent dimensions, T = 3 tasks (click, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -339,7 +340,7 @@ class Shop(Dataset):
         hour_RT = np.sqrt(2) * np.cos(2 * np.pi * (rows.hour[:, None] - peak_T) / HOURS)
         rest = 1 - CONTEXT_SHARE
         shares = (rest * (1 - self.affinity) / 2, rest * (1 - self.affinity) / 2, rest * self.affinity, CONTEXT_SHARE)
-        terms = (  # one at a time: each is as large as the scores
+        terms: tuple[Callable[[], np.ndarray], ...] = (  # one at a time: each is as large as the scores
             lambda: user_RK @ direction().T,
             lambda: item_RK @ direction().T,
             lambda: (user_RK * item_RK) @ direction().T,
