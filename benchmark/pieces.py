@@ -45,7 +45,7 @@ def on_disk(shape: tuple[int, ...], dtype: Any, folder: Path | None = None) -> n
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """Of some numbers: how many they are, their mean, standard deviation, least and greatest; of none, all are 0."""
+    """The count, mean, standard deviation, least and greatest of some numbers; all 0 if there are none."""
 
     count: int = 0
     mean: float = 0.0

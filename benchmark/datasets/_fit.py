@@ -215,7 +215,7 @@ class Vocabulary:
         Args:
             parts: The values, in pieces, at least one.
             min_frequency: Values that come fewer times are rare.
-            buckets: Where train has more values than this, they are hashed into so many buckets, and each of these is a value.
+            buckets: Where train has more values than this, they are hashed into this many buckets, and each bucket is a value.
         """
         hashes_to: int | None = None
         counted: list[pl.DataFrame] = []

@@ -81,7 +81,7 @@ class KuaiRand(Dataset):
         history: Add a sequence of the last videos that the user was shown in train before this row, at most this many; 0: no
             sequence.
         min_frequency: Categories, users and videos among them, with fewer rows of train are numbered 0, as unseen ones are.
-        hash_buckets: A column with more categories than this in train is hashed into that number of buckets, except the
+        hash_buckets: A column with more categories than this in train is hashed into this many buckets, except the
             users'; null: none is.
         split_seed: Has no effect, because the split is by date; every data set accepts it.
     """

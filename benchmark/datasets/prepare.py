@@ -54,8 +54,8 @@ def prepare(
 ) -> Data:
     """The data set as memory-mapped arrays: from the cache, else from `read` and what is fitted on its train rows.
 
-    Columns are read, fitted and written in pieces of a million rows. What stands in memory beside a piece are vocabularies,
-    and a byte a row; see `Table.frame` for columns that do not fit in memory.
+    Columns are read, fitted and written in pieces of a million rows. Besides a piece, memory holds the vocabularies and a few
+    bytes per row; see `Table.frame` for columns that do not fit in memory.
 
     Categories are numbered from 1 in the order of their values, missing last. What train does not have is 0, and so is what
     fewer than `min_frequency` of its rows have: neither can be known well, and so the embedding of 0 is trained.
@@ -78,8 +78,8 @@ def prepare(
         source: Plain values that name what is read: digests of the files. None for data that are drawn.
         numeric: The treatment of numeric columns.
         min_frequency: A category of fewer train rows is numbered 0. One number for all categorical columns, or {column: number}.
-        hash_buckets: Values of a column of which train has more than this are hashed into so many buckets; each bucket then
-            is a category. One number for all categorical columns but the user's, whom metrics tell apart, or
+        hash_buckets: A column of which train has more values than this is hashed into this many buckets, and each bucket is
+            a category. One number for all categorical columns but the user's, whom metrics tell apart, or
             {column: number}; None: no hashing.
 
     Raises:

@@ -25,9 +25,9 @@ RUN = 1 << 14  # rows of a block that lie side by side on the disk, about: each 
 class TrainingRows:
     """A split as tensors on the device; on the CPU, features stay memory-mapped.
 
-    A split of at most `whole` bytes is shuffled as one, and its targets are prepared once. A greater one is read in
-    blocks: in each epoch it is cut anew, at a random place, into runs of neighbouring rows; a block takes runs at random,
-    about a million rows, and these are shuffled. So each row comes once an epoch, and memory does not grow with rows.
+    A split of at most `whole` bytes is shuffled as one, and its targets are prepared once. A larger one is read in
+    blocks. Each epoch cuts it into runs of neighbouring rows, beginning at a random row. A block is about a million rows in
+    runs drawn at random, and they are shuffled. Each row comes once per epoch, and memory does not grow with the rows.
 
     A label whose row has the weight 0 in its task counts as not observed.
 
@@ -136,7 +136,7 @@ class Block:
         num_rows: The rows of the block; its last run may be shorter.
         offset: The row at which the epoch cuts.
         size: R.
-        seed: Of the order in the block.
+        seed: Decides the order in the block.
     """
 
     starts: np.ndarray

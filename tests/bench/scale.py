@@ -233,7 +233,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     made.add_argument("--steps", type=positive, default=2500, help="of training; a block of rows is 1,024 of them")
     made.add_argument("--batch-size", type=positive, default=1024)
     made.add_argument(
-        "--folder", type=Path, help="of 220 bytes a row for the largest; default: where temporary files are"
+        "--folder",
+        type=Path,
+        help="where to keep the files, about 200 bytes per row; default: where temporary files are",
     )
     made.add_argument("--output", type=Path, default=RESULT, help=f"default: {RESULT}")
     made.add_argument("--markdown", action="store_true", help="print the table from the results; runs nothing")
