@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -87,12 +87,12 @@ class Data:
 class Dataset(ABC):
     """Base of all data sets. A subclass's keyword-only parameters are its configuration; `split_seed` is one of them.
 
-    Class attributes say what is known without reading data: `all_tasks`, and the `user` and `item` fields.
+    Attributes, most often of the class, say what is known without reading data: `all_tasks`, and the `user` and `item` fields.
     """
 
-    all_tasks: ClassVar[tuple[Task, ...]]
-    user: ClassVar[str | None] = None
-    item: ClassVar[str | None] = None
+    all_tasks: tuple[Task, ...]
+    user: str | None = None
+    item: str | None = None
 
     @property
     def tasks(self) -> tuple[Task, ...]:

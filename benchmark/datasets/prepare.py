@@ -29,6 +29,7 @@ from benchmark.datasets.table import (
     random_split,
 )
 from benchmark.files import digest, write_json
+from benchmark.records.record import identity_of_data
 from benchmark.rows import Features, FeatureWriter, Split
 from benchmark.schema import CategoricalField, NumericField, Schema, Task
 
@@ -76,7 +77,7 @@ def prepare(
 
 
 def parameters(dataset: Dataset) -> dict[str, Any]:
-    """The name and the parameters of a data set as plain values; of tasks, their names."""
+    """The name and the parameters that identify a data set as plain values; of tasks, their names."""
     config: Any = type(dataset).Config  # type: ignore[attr-defined]  # `register` sets it
     values = {"name": config.registered_as}
     for parameter in fields(config):
@@ -85,7 +86,7 @@ def parameters(dataset: Dataset) -> dict[str, Any]:
             if isinstance(value, tuple):
                 value = [item.name if isinstance(item, Task) else item for item in value]
             values[parameter.name] = value
-    return values
+    return identity_of_data(values)
 
 
 def _write(folder: Path, dataset: Dataset, table: Table, numeric: str) -> None:
