@@ -1,0 +1,208 @@
+"""From a user's files to a `Table`: columns by their kinds, labels, and which rows belong to which split; R rows."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from benchmark.datasets._description import (
+    BY_COLUMN,
+    CATEGORICAL,
+    FILES,
+    IGNORE,
+    ITEM,
+    MULTI,
+    NUMERIC,
+    RANDOM,
+    SEQUENCE,
+    TIME,
+    TITLE,
+    USER,
+    Description,
+)
+from benchmark.datasets._own_files import FEATURE, LABEL, SPLIT, File, parse_times, read_files
+from benchmark.datasets.table import SPLITS, TEST, TRAIN, VALIDATION, Table
+from benchmark.schema import OtherField
+from benchmark.seeding import derive
+
+_WHOLE = r"^(0|-?[1-9]\d{0,17})$"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def read_table(description: Description, files: list[File], split_seed: int) -> Table:
+    """The parsed table.
+
+    Raises:
+        ValueError: with file, line, column, what was expected and what was found; and for an empty split.
+    """
+    frame, sizes = read_files(description, files)
+    features = {column.name: _of_one_type(frame[f"{FEATURE}{column.name}"]) for column in _kept(description)}
+    others = _lists(description, features)
+    codes = {column.name: features[column.name] for column in description.of_kind(USER, ITEM, CATEGORICAL)}
+    split, facts = split_rows(description, frame, files, sizes, split_seed)
+    _check_splits(description, split, facts)
+    return Table(
+        categorical={**codes, **_calendar(description, features)},
+        numeric={column.name: _floats(features[column.name]) for column in description.of_kind(NUMERIC)},
+        labels={task.name: _floats(frame[f"{LABEL}{task.name}"]) for task in description.tasks},
+        split=split,
+        user_fields=tuple(column.name for column in description.columns.values() if column.about == USER),
+        item_fields=tuple(column.name for column in description.columns.values() if column.about == ITEM),
+        titles=_titles(description, features),
+        others=others,
+        facts={
+            "protocol": "files" if description.rule == FILES else f"by {description.rule}",
+            **facts,
+            "files": sorted({file.path.name for file in files}),
+            "left_out": [column.name for column in description.of_kind(IGNORE)],
+        },
+    )
+
+
+def _kept(description: Description) -> list[Any]:
+    return [column for column in description.columns.values() if column.kind != IGNORE]
+
+
+def _of_one_type(values: pl.Series) -> pl.Series:
+    """Integers where every text is one, as 42 is and 042 is not: text files and Parquet give the same."""
+    if values.dtype == pl.String and values.str.contains(_WHOLE).all():
+        return values.cast(pl.Int64)
+    if values.dtype == pl.List(pl.String) and values.explode().str.contains(_WHOLE).all():
+        return values.cast(pl.List(pl.Int64))
+    return values
+
+
+def _floats(values: pl.Series) -> np.ndarray:
+    return values.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+
+
+def _lists(description: Description, features: dict[str, pl.Series]) -> dict[OtherField, pl.Series]:
+    """The columns of lists. One that shares the ids of another column has the same type as that, which may change both."""
+    found: dict[OtherField, pl.Series] = {}
+    if not description.of_kind(MULTI, SEQUENCE):
+        return found
+    from benchmark.lists import MultiValuedField, SequenceField
+
+    for column in description.of_kind(MULTI):
+        found[MultiValuedField(column.name, pooling=column.options["pooling"])] = features[column.name]
+    for column in description.of_kind(SEQUENCE):
+        of, values = column.options["of"], features[column.name]
+        if features[of].dtype.is_integer() != (values.dtype == pl.List(pl.Int64)):
+            features[of], values = features[of].cast(pl.String), values.cast(pl.List(pl.String))
+        found[SequenceField(column.name, of=of, max_length=column.options["max_length"])] = values
+    return found
+
+
+def _calendar(description: Description, features: dict[str, pl.Series]) -> dict[str, pl.Series]:
+    """The calendar parts that are asked for, as categories: `<time>_hour`."""
+    found = {}
+    for column in description.of_kind(TIME):
+        times = features[column.name].cast(pl.Datetime("us"))
+        for part in column.options["parts"]:
+            found[f"{column.name}_{part}"] = getattr(times.dt, part)().cast(pl.Int32)
+    return found
+
+
+def _titles(description: Description, features: dict[str, pl.Series]) -> dict[str, str]:
+    """Item id to title, the last that is known."""
+    title, item = description.only(TITLE), description.only(ITEM)
+    if title is None or item is None:
+        return {}
+    pairs = pl.DataFrame({"item": features[item].cast(pl.String), "title": features[title].cast(pl.String)})
+    return dict(pairs.drop_nulls().unique("item", keep="last").iter_rows())
+
+
+def split_rows(
+    description: Description, frame: pl.DataFrame, files: list[File], sizes: list[int], split_seed: int
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """(R,) int8 of TRAIN, VALIDATION, TEST, and facts for the record.
+
+    Args:
+        description: Its `rule` says how.
+        frame: What `read_files` returned.
+        files: They may be splits.
+        sizes: The number of rows of each.
+        split_seed: Draws what is drawn.
+
+    Raises:
+        ValueError: for a time that is missing, or a value of the splits' column that names none.
+    """
+    rng = np.random.default_rng(derive(split_seed, "split"))
+    keys, rows = description.split, len(frame)
+    if description.rule == RANDOM:
+        return _drawn(rng, rows, keys), {}
+    if description.rule == USER:
+        users = _of_one_type(frame[f"{FEATURE}{description.only(USER)}"])
+        known = users.unique().sort(nulls_last=True)
+        places = pl.Series(range(len(known)), dtype=pl.Int64)
+        numbers = users.replace_strict(known, places, return_dtype=pl.Int64).to_numpy()
+        return _drawn(rng, len(known), keys)[numbers], {}
+    if description.rule == TIME:
+        return _by_time(description, frame[f"{FEATURE}{description.only(TIME)}"])
+    if description.rule == BY_COLUMN:
+        return _by_column(description, frame[SPLIT].cast(pl.String)), {}
+    split = np.repeat([SPLITS[file.split] for file in files], sizes).astype(np.int8)
+    if "validation" in keys:
+        train = np.flatnonzero(split == TRAIN)
+        split[rng.permutation(train)[: int(keys["validation"] * len(train))]] = VALIDATION
+    return split, {}
+
+
+def _drawn(rng: np.random.Generator, count: int, shares: Any) -> np.ndarray:
+    """(count,) int8: the first of a random order are test, the next validation, as `random_split` has it."""
+    split = np.full(count, TRAIN, np.int8)
+    order = rng.permutation(count)
+    test, validation = int(shares["test"] * count), int(shares["validation"] * count)
+    split[order[:test]] = TEST
+    split[order[test : test + validation]] = VALIDATION
+    return split
+
+
+def _by_time(description: Description, times: pl.Series) -> tuple[np.ndarray, dict[str, Any]]:
+    """Rows of one time are in one split; the facts say when validation and test begin."""
+    name = description.only(TIME)
+    if times.null_count():
+        raise ValueError(f"{description.path}: split by time: column {name!r} has no time on {times.null_count()} rows")
+    values, keys = times.to_numpy(), description.split
+    if all(isinstance(keys[part], float) and 0 < keys[part] < 1 for part in keys):
+        ordered = np.sort(values)
+        held_out = keys["validation"] + keys["test"]
+        begins = [ordered[min(int((1 - share) * len(ordered)), len(ordered) - 1)] for share in (held_out, keys["test"])]
+    else:
+        (column,) = description.of_kind(TIME)
+        given = [pl.Series([keys[part]]) for part in ("validation", "test")]
+        begins = [parse_times(value, column.options["unit"], None)[0] for value in given]
+    split = np.where(values < begins[0], TRAIN, np.where(values < begins[1], VALIDATION, TEST))
+    facts = dict(zip(("validation", "test"), (_iso(int(time)) for time in begins), strict=True))
+    return split.astype(np.int8), {"begins": facts}
+
+
+def _iso(microseconds: int) -> str:
+    return (_EPOCH + timedelta(microseconds=microseconds)).replace(tzinfo=None).isoformat(" ")
+
+
+def _by_column(description: Description, values: pl.Series) -> np.ndarray:
+    meaning = {text: SPLITS[split] for split in SPLITS for text in description.split[split]}
+    found = values.replace_strict(meaning, default=None, return_dtype=pl.Int8)
+    if found.null_count():
+        wrong = values.filter(found.is_null())[0]
+        raise ValueError(
+            f"{description.path}: split: expected {', '.join(map(repr, meaning))} in column {description.split['column']!r}, found "
+            f"{wrong!r} on {found.null_count()} rows"
+        )
+    return found.to_numpy()
+
+
+def _check_splits(description: Description, split: np.ndarray, facts: dict[str, Any]) -> None:
+    counts = {name: int((split == number).sum()) for name, number in SPLITS.items()}
+    empty = [name for name, count in counts.items() if not count]
+    if empty:
+        rows = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+        told = "".join(f"; {part} begins at {time}" for part, time in facts.get("begins", {}).items())
+        raise ValueError(
+            f"{description.path}: split: expected rows in train, validation and test, found none for {', '.join(empty)} "
+            f"({rows}{told})"
+        )
