@@ -14,6 +14,7 @@ import click
 
 import benchmark
 from benchmark.console import allow_any_console, echo
+from benchmark.data_commands import data
 from benchmark.options import MarginOption, Verbs, margins_of, only_with
 from benchmark.records.record import BASELINE, GAIN, RESULTS_DIR, Purpose, SelectionName
 
@@ -34,6 +35,7 @@ def mtlbench(context: click.Context) -> None:
       mtlbench run dataset=shop architecture=mmoe,shared_bottom seed='range(0,5)'
       mtlbench report results/runs --html report.html
       mtlbench compare mmoe/equal single_task/equal
+      mtlbench data card census_income
       mtlbench list architectures mmoe
       mtlbench new architecture my_net
       mtlbench recommend RECORD --user 42
@@ -416,6 +418,9 @@ def recommend(record: str, users: tuple[str, ...], form: Literal["table", "json"
     from benchmark.trained.recommender import recommend as rank
 
     rank(record, list(users), **options).print(form)
+
+
+mtlbench.add_command(data)
 
 
 def main(arguments: list[str] | None = None) -> None:

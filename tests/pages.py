@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 
+import click
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
@@ -45,5 +46,10 @@ def parse_verb(command: str) -> None:
     verb, *arguments = shlex.split(command)[1:]
     arguments = [argument for argument in arguments if argument != "--help"]
     parent = mtlbench.make_context("mtlbench", [verb])  # a verb keeps the help option that it is first made with
-    context = mtlbench.commands[verb].make_context(verb, arguments, parent=parent)
+    command_of = mtlbench.commands[verb]
+    while isinstance(command_of, click.Group):  # `mtlbench data card`
+        parent = command_of.make_context(verb, arguments[:1], parent=parent)
+        verb, *arguments = arguments
+        command_of = command_of.commands[verb]
+    context = command_of.make_context(verb, arguments, parent=parent)
     assert not context.args

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import click
 import pytest
 from hydra import compose, initialize_config_module
 
@@ -43,6 +44,7 @@ SETTING_UP = ("python -m venv", "pip install")
 def option_names() -> set[str]:
     """The long options of all verbs, and those of `mtlbench run` that the pages use."""
     commands = [mtlbench, *mtlbench.commands.values()]
+    commands += [verb for group in commands[1:] if isinstance(group, click.Group) for verb in group.commands.values()]
     own = {name for command in commands for p in command.params for name in (*p.opts, *p.secondary_opts)}
     return own | {"--cfg", "--config-dir", "--dry-run", "--help"}
 

@@ -62,6 +62,7 @@ class Data:
         facts: Plain values for the record, beside the sizes of the splits: the protocol, rows read, duplicates dropped.
         best_reachable: {task: {metric: value}} on the test rows, where the model that drew the data is known.
         catalogue: For data sets with users and items.
+        missing: {categorical field: the code of a missing value}, of the fields in which train has missing values.
     """
 
     schema: Schema
@@ -72,6 +73,7 @@ class Data:
     facts: dict[str, Any] = field(default_factory=dict)
     best_reachable: dict[str, dict[str, float]] | None = None
     catalogue: Catalogue | None = None
+    missing: dict[str, int] = field(default_factory=dict)
 
     def users(self, split: Split) -> np.ndarray | None:
         """(R,) the users of a split's rows, where the data set has users.

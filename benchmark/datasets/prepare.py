@@ -111,7 +111,7 @@ def _write(folder: Path, dataset: Dataset, table: Table, numeric: str) -> None:
     for name, chosen in rows.items():
         np.save(folder / f"{name}_labels.npy", labels_RT[chosen])
 
-    schema, catalogue = _write_features(folder, dataset, table, numeric, rows)
+    schema, catalogue, missing = _write_features(folder, dataset, table, numeric, rows)
     repeated = _facts_of_repeated(*(_load_split(folder, name, schema) for name in ("train", "test")))
     stored = {
         "schema": schema.to_json(),
@@ -119,6 +119,7 @@ def _write(folder: Path, dataset: Dataset, table: Table, numeric: str) -> None:
         "facts": {**table.facts, **_facts_of_filling(filled_RT, tasks, table.split), **repeated},
         "best_reachable": table.best_reachable,
         "catalogue": catalogue,
+        "missing": missing,
     }
     write_json(folder / "data.json", stored)
 
@@ -139,8 +140,12 @@ def _facts_of_repeated(train: Split, test: Split) -> dict[str, Any]:
 
 def _write_features(
     folder: Path, dataset: Dataset, table: Table, numeric: str, rows: dict[str, np.ndarray]
-) -> tuple[Schema, dict[str, list[str]] | None]:
-    """Writes the features of splits, users, items and context, field by field; the schema, and the fields of the last three."""
+) -> tuple[Schema, dict[str, list[str]] | None, dict[str, int]]:
+    """Writes the features of splits, users, items and context, field by field.
+
+    Returns:
+        The schema, the fields of users, items and context, and the codes of missing values.
+    """
     codes, numbers = (CategoricalField(name, 1) for name in table.categorical), map(NumericField, table.numeric)
     # refuses names and roles before anything is fitted
     known = Schema(tuple(codes), tuple(numbers), dataset.tasks, dataset.user, dataset.item, tuple(table.others))
@@ -158,6 +163,7 @@ def _write_features(
         for part, (chosen, owned) in parts.items()
     }
     vocabulary: dict[str, list[Any]] = {}
+    missing: dict[str, int] = {}
     user_fields: list[str] = []
     for column in fitted(table, numeric):
         for part, (chosen, owned) in parts.items():
@@ -167,11 +173,13 @@ def _write_features(
             user_fields.append(column.field.name)
         if column.vocabulary is not None:
             vocabulary[column.field.name] = column.vocabulary
+            if column.vocabulary and column.vocabulary[-1] is None and isinstance(column.field, CategoricalField):
+                missing[column.field.name] = len(column.vocabulary)
     write_json(folder / "vocabulary.json", vocabulary)
     fields, user, item = writers["train"].fields, dataset.user, dataset.item
     schema = Schema.of(fields, dataset.tasks, user=user, item=item, user_fields=tuple(user_fields))
     catalogue = {part: [field.name for field in writers[part].fields] for part in entities}
-    return schema, catalogue or None
+    return schema, catalogue or None, missing
 
 
 def _load_split(folder: Path, name: str, schema: Schema) -> Split:
@@ -193,4 +201,5 @@ def _load(folder: Path) -> Data:
         facts=stored["facts"],
         best_reachable=stored["best_reachable"],
         catalogue=None if stored["catalogue"] is None else load_catalogue(folder, schema, stored["catalogue"]),
+        missing=stored["missing"],
     )

@@ -38,7 +38,7 @@ def packs(place: str | Path) -> list[Path]:
     place = Path(place)
     if place.is_file():
         return [place] if place.name.endswith(SUFFIX) else []
-    return sorted([*above(place), *(Path(place, *parts) for parts in _files(place, NAME) if parts[-1] == NAME)])
+    return sorted([*above(place), *(Path(place, *parts) for parts in files_ending(place, NAME) if parts[-1] == NAME)])
 
 
 def above(path: Path) -> list[Path]:
@@ -48,11 +48,11 @@ def above(path: Path) -> list[Path]:
 
 def json_files(folder: str | Path) -> list[tuple[str, ...]]:
     """The parts of the paths, below a folder, of all JSON files that are not hidden; sorted."""
-    return _files(folder, ".json")
+    return files_ending(folder, ".json")
 
 
-def _files(folder: str | Path, ending: str) -> list[tuple[str, ...]]:
-    """The same as `json_files` for any suffix. It uses `os.walk`, which is much faster than `Path.rglob`."""
+def files_ending(folder: str | Path, ending: str) -> list[tuple[str, ...]]:
+    """The same as `json_files` for any ending. It uses `os.walk`, which is much faster than `Path.rglob`."""
     found, start = [], len(Path(folder).parts)
     for place, inner, names in os.walk(folder):
         inner[:] = [name for name in inner if not name.startswith(".")]

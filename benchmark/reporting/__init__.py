@@ -29,6 +29,7 @@ from benchmark.analysis.study import Study
 from benchmark.analysis.summary import summary
 from benchmark.files import no_garbage_collection, written_whole
 from benchmark.kinds import check_headlines
+from benchmark.records.card import Card, load_cards
 from benchmark.records.packed import SUFFIX as SUFFIX_OF_PACKED
 from benchmark.records.predictions import SUFFIX
 from benchmark.records.record import (
@@ -252,7 +253,8 @@ def report(
     study = Study.of(loaded, purpose)
     if baseline != BASELINE:  # without the usual one, a report is a list of values
         require_baseline(study, baseline)
-    made = _make(study, baseline, selection, margins, references, folders, iqm=iqm)
+    cards = {key: card for folder in folders for key, card in load_cards(folder).items()}
+    made = _make(study, baseline, selection, margins, references, folders, cards, iqm=iqm)
     made = replace(made, profiles=profiles, folder=_common(places))
     if leaderboard:
         made = replace(made, document=replace(made.document, chapters=(board_chapter(made.leaderboards),)))
@@ -334,6 +336,7 @@ def _make(
     margins: Mapping[str, Margin],
     references: Sequence[ReferenceRecord],
     folders: Sequence[Path],
+    cards: Mapping[str, Card],
     *,
     iqm: bool = False,
 ) -> Report:
@@ -375,7 +378,7 @@ def _make(
     return Report(
         summary(results),
         selection,
-        chapters(study, results, selection, ranks, references, boards),
+        chapters(study, results, selection, ranks, references, boards, cards),
         study,
         tuple(results),
         ranks,

@@ -11,10 +11,12 @@ from benchmark.analysis.fronts import heading
 from benchmark.analysis.leaderboard import Leaderboard
 from benchmark.analysis.results import Results
 from benchmark.analysis.study import Study
+from benchmark.records.card import Card, card_key
 from benchmark.records.record import STATUSES, TUNED, SelectionName
 from benchmark.reporting import provenance
 from benchmark.reporting.answer import answer
 from benchmark.reporting.balance import conflict_table, weight_table
+from benchmark.reporting.cards import card_blocks
 from benchmark.reporting.costs import cost_table
 from benchmark.reporting.fronts import front_table
 from benchmark.reporting.gates import gate_table
@@ -56,6 +58,7 @@ def document(
     ranking: Ranking | None,
     references: Sequence[ReferenceRecord],
     boards: Sequence[Leaderboard] = (),
+    cards: Mapping[str, Card] | None = None,
 ) -> Document:
     """Everything in a report except the figures, in the order in which a reader asks."""
     default = {r.group.dataset: r for r in results if not r.group.is_tuned}
@@ -88,6 +91,7 @@ def document(
         _folded(_each("conflicts", "Conflicts between tasks", results, lambda r: ([conflict_table(r)], ()))),
         _folded(_each("experts", "Use of experts", results, lambda r: ([gate_table(r)], ()))),
         _folded(_each("tuning", "Tuning", results, lambda r: (ledger(r.group, references), ()))),
+        Chapter("card", "What is in the data", tuple(_cards(results, cards or {})), folded=True),
         Chapter(
             "compared", "What was compared, and how", tuple(_compared(study, results, selection, references)), folded=True
         ),
@@ -191,6 +195,17 @@ def _compared(
     if commands:
         blocks.append(Code("Commands", commands))
     return [*parts, Part("", (*blocks, provenance.configurations(study)))]
+
+
+def _cards(results: Sequence[Results], cards: Mapping[str, Card]) -> Iterator[Part]:
+    """The card of every data set, where its runs have left one; of several draws of the data, the first one's."""
+    groups = {one.group.dataset: one.group for one in reversed(results)} if cards else {}
+    for name, group in sorted(groups.items()):
+        data = (run.record.dataset for run in group.runs if run.record.dataset)
+        draws = {(of.get("fingerprint"), of.get("test_rows")): of for of in data}  # a schema is slow to hash
+        found = next((cards[key] for of in draws.values() if (key := card_key(of)) in cards), None)
+        if found is not None:
+            yield Part(name, card_blocks(found))
 
 
 def _headline(study: Study) -> tuple[str, ...]:

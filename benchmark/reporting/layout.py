@@ -91,6 +91,7 @@ class TextTable:
         notes: Lines below the table.
         detail: Whether a terminal leaves it out.
         folded: Whether a page shows it only when it is opened.
+        whole: Whether every output shows all rows, however many.
     """
 
     key: str
@@ -101,11 +102,12 @@ class TextTable:
     notes: tuple[str, ...] = ()
     detail: bool = False
     folded: bool = False
+    whole: bool = False
 
     def first(self, most: int) -> tuple[tuple[Row, ...], str]:
         """The first `most` rows of methods, all references, and a note if rows are left out."""
         methods = [row for row in self.rows if not row.reference]
-        if len(methods) <= most:
+        if self.whole or len(methods) <= most:
             return self.rows, ""
         lines = [row for row in self.rows if row.reference]
         return (*methods[:most], *lines), f"The first {most} of {len(methods):,} rows; the CSV file has all."

@@ -21,6 +21,7 @@ from benchmark.datasets import Data, Dataset
 from benchmark.files import digest
 from benchmark.records.predictions import path_of_predictions, path_of_test_rows, save_predictions, save_test_rows
 from benchmark.records.record import GAIN, TRIAL, Record, SelectionName, find_record
+from benchmark.runs.card import keep_card
 from benchmark.runs.debug import reduced
 from benchmark.runs.described import describe, identify
 from benchmark.runs.machine import cost, device_of, environment, limited_threads, reset_peak_memory
@@ -67,6 +68,7 @@ def run(config: RunConfig | DictConfig) -> Record:
     before = finished_before(config, identity)
     if before is not None:
         keep_test_rows(config, identity)
+        keep_card(config, data, identity)
         return before
     check_data(config, data)
     record = new_record(config, data, identity)
@@ -85,6 +87,7 @@ def run(config: RunConfig | DictConfig) -> Record:
     for kept, file in _beside(config, path):
         if not (kept and record.status == "finished"):
             file.unlink(missing_ok=True)  # from an earlier run with this id: it would not fit the record
+    keep_card(config, data, identity)
     return record
 
 

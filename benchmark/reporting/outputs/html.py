@@ -77,6 +77,30 @@ def render(
         boards: The leaderboards with performance profiles to draw.
         folder: Where the records are, for the commands that the page copies.
     """
+    keys = styles(methods)
+    return _page(
+        document,
+        list(dict.fromkeys(result.group.dataset for result in results)),
+        _chapters(document, results, ranking, keys, boards),
+        keys,
+        _data(results, summary),
+        _runs(results, folder),
+    )
+
+
+def render_alone(document: Document, dataset: str) -> str:
+    """The page of a document that compares no methods, such as the card of a data set."""
+    return _page(document, [dataset], _chapters(document, (), None, {}, ()), {}, {}, {})
+
+
+def _page(
+    document: Document,
+    datasets: Sequence[str],
+    chapters: Sequence[PageChapter],
+    keys: dict[str, Style],
+    data: dict[str, Any],
+    runs: dict[str, Any],
+) -> str:
     environment = Environment(
         loader=PackageLoader("benchmark.reporting.outputs", ""),
         autoescape=True,
@@ -90,13 +114,12 @@ def render(
         for name, colours in (("light", LIGHT), ("dark", DARK))
     }
     script = files("benchmark.reporting.outputs").joinpath("report.js").read_text(encoding="utf-8")
-    keys = styles(methods)
     symbols = list(dict.fromkeys(keys.values()))
     return environment.get_template("report.html").render(
         document=document,
-        datasets=list(dict.fromkeys(result.group.dataset for result in results)),
+        datasets=datasets,
         has_views=any(part.parameters for chapter in document.chapters for part in chapter.parts),
-        chapters=_chapters(document, results, ranking, keys, boards),
+        chapters=chapters,
         keys={method: symbols.index(style) for method, style in keys.items()},
         symbols=list(enumerate(symbols)),
         style=environment.get_template("report.css").render(palettes=palettes).strip(),
@@ -104,8 +127,8 @@ def render(
         script_hash=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
         slash=Markup("/<wbr>"),  # a name may be broken here
         most_rows=MOST_ROWS,
-        data=_data(results, summary),
-        runs=_runs(results, folder),
+        data=data,
+        runs=runs,
     )
 
 
