@@ -21,12 +21,10 @@ from torch import Tensor, nn
 
 from architectures._first_layer import Prepared, first_layer, stack, sum_rows
 from architectures._plan import Plan, make_plan
-from benchmark.embeddings import Link
+from benchmark.embeddings import EMBEDDING_STD, Link
 from benchmark.rows import Batch
 from benchmark.schema import CategoricalField, Schema, Task
 from benchmark.seeding import derive
-
-EMBEDDING_STD = 0.05  # N(0, 1), torch's default, costs .05 MSE on MovieLens
 
 # A field of more values is in the large table. From about here on, an update of the rows that a batch reads can cost less
 # than a dense one, so such a table may have an optimizer of its own (see `benchmark.training.optimizer`).
@@ -193,22 +191,35 @@ class Embedded:
     def __init__(self, embedding: FeatureEmbedding, batch: Batch) -> None:
         self.embedding, self.batch = embedding, batch
         self._dense: Tensor | None = None
+        self._numbers: Tensor | None = None
+        self._rows: list[Tensor] | None = None
 
     def numbers(self) -> Tensor:
         """(B, N): the numeric fields, then what fields of other kinds are embedded to."""
-        embedding, dtype = self.embedding, self.embedding.small.weight.dtype
-        parts = [self.batch.numeric.to(dtype)]
-        for field, module in zip(embedding.other_fields, embedding.others, strict=True):
-            arrays = self.batch.features.others[field].items()
-            parts.append(module(**{name: a.to(dtype) if a.is_floating_point() else a for name, a in arrays}))
-        return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
+        if self._numbers is None:
+            embedding, dtype = self.embedding, self.embedding.small.weight.dtype
+            parts = [self.batch.numeric.to(dtype)]
+            for field, module in zip(embedding.other_fields, embedding.others, strict=True):
+                arrays = self.batch.features.others[field].items()
+                inputs: dict[str, Any] = {name: a.to(dtype) if a.is_floating_point() else a for name, a in arrays}
+                if field.shares is not None:
+                    inputs["table"] = TableOfField(self, field.shares)
+                parts.append(module(**inputs))
+            self._numbers = torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
+        return self._numbers
 
     def dense(self) -> Tensor:
         """(B, D): embeddings side by side, fields in ascending order of cardinality, then the numbers."""
         if self._dense is None:
-            parts = [self._looked_up(table).flatten(1) for table in self.embedding.tables]
+            parts = [rows_BKd.flatten(1) for rows_BKd in self._fields()]
             self._dense = torch.cat([*parts, self.numbers()], dim=1)
         return self._dense
+
+    def _fields(self) -> list[Tensor]:
+        """(B, its fields, d) for each table."""
+        if self._rows is None:
+            self._rows = [self._looked_up(table) for table in self.embedding.tables]
+        return self._rows
 
     def sum(self) -> Tensor:
         """(B, d): the sum of the categorical fields' embeddings; the numbers take no part."""
@@ -237,11 +248,12 @@ class Embedded:
         return torch.cat(parts, dim=1).flatten(1)
 
     def _keep(
-        self, tensor: Tensor, to_inputs: Callable[[Tensor], Tensor] | None = None, *, feeds_tables: bool = True
-    ) -> None:
+        self, tensor: Tensor, to_inputs: Callable[[Tensor], Tensor] | None = None, *, feeds_tables: bool = True,
+        owner: object = None,
+    ) -> None:  # fmt: skip
         links = self.embedding.links
         if links is not None and self.embedding.training and tensor.requires_grad:
-            links.append(Link(self, tensor, to_inputs, feeds_tables))
+            links.append(Link(self if owner is None else owner, tensor, to_inputs, feeds_tables))
 
     def linear(self, *units: nn.Linear | nn.ModuleList) -> list[Tensor]:
         """Applies ordinary Linears of D inputs in one product.
@@ -277,6 +289,50 @@ class Embedded:
                 self._keep(part, to_inputs, feeds_tables=False)
             return output.parts
         return embedding.prepared(layers, parameters, plan).output(codes, numbers)[0].split_with_sizes(widths, dim=1)
+
+
+class TableOfField:
+    """The table of one categorical field, for the module of a field that shares it. See `benchmark.pooling.SharedTable`.
+
+    Args:
+        embedded: The batch.
+        name: The categorical field.
+    """
+
+    def __init__(self, embedded: Embedded, name: str) -> None:
+        self.embedded = embedded
+        for number, table in enumerate(embedded.embedding.tables):
+            names = [field.name for field in table.fields]
+            if name in names:
+                self.number, self.table, self.place = number, table, names.index(name)
+
+    def rows(self, codes: Tensor) -> Tensor:
+        """(E,) codes -> (E, d)."""
+        embedded, rows = self.embedded, codes + self.table.start_F[self.place]
+        if embedded.embedding.is_plain:
+            looked_up: Tensor = self.table(rows)
+        else:
+            looked_up = sum_rows(self.table.weight, rows[:, None])
+        # entries are inputs of their own, so their gradients are compared beside those of the fields
+        embedded._keep(looked_up, lambda gradient: gradient, owner=looked_up)
+        return looked_up
+
+    def own(self) -> Tensor:
+        """(B, d): each row's own value of the categorical field."""
+        embedded, table, place = self.embedded, self.table, self.place
+        if embedded.embedding.is_plain:
+            return embedded._fields()[self.number][:, place]
+        rows_BK = table.rows(embedded.batch.categorical)
+        own_Bd = sum_rows(table.weight, rows_BK[:, place : place + 1])
+        others_BKd = rows_BK[:, :, None]
+
+        def to_inputs(gradient: Tensor) -> Tensor:
+            placed_BKd = gradient.new_zeros(*others_BKd.shape[:2], gradient.shape[1])
+            placed_BKd[:, place] = gradient
+            return embedded._placed(table, placed_BKd)
+
+        embedded._keep(own_Bd, to_inputs)
+        return own_Bd
 
 
 def linear_on_one(units: Iterable[nn.Linear], inputs: Tensor) -> Tensor:

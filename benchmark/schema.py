@@ -5,10 +5,11 @@ This module imports neither torch nor numpy at run time, so that configuration, 
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
 from benchmark import kinds
 from benchmark.kinds import Transform
@@ -100,13 +101,32 @@ def rows_at(array: Any, index: Any) -> Any:
     return array.index_select(0, index) if hasattr(array, "index_select") else array[index]
 
 
+class Numbering(Protocol):
+    """How the values of a data set's categorical fields become codes; other kinds of columns use the same rules."""
+
+    def fit(self, column: Any, train: np.ndarray) -> tuple[np.ndarray, list[Any]]:
+        """Numbers values of a column's own: (E,) int32 codes, 0 for unseen in train, and what those from 1 on mean.
+
+        Args:
+            column: A polars series of E texts or integers.
+            train: (E,) bool: those to fit on.
+        """
+
+    def of(self, field: str, column: Any) -> tuple[np.ndarray, int]:
+        """Numbers values as a categorical field does: (E,) int32 codes, and its cardinality.
+
+        Raises:
+            ValueError: if there is no such categorical field.
+        """
+
+
 @dataclass(frozen=True)
 class OtherField(ABC):
     """An input column of another kind. A subclass defines one such kind: how it is fitted, stored and embedded.
 
-    A subclass is a frozen dataclass of numbers and strings, which records contain; `column_kind` gives it its name
-    there. A reader puts an instance with defaults into `Table.others`; `fit` returns it with the values fitted on
-    train.
+    A subclass is a frozen dataclass of numbers and strings, which records contain, except those that are not compared;
+    `column_kind` gives it its name there. A reader puts an instance with defaults into `Table.others`; `fit` returns it
+    with the values fitted on train.
 
     By default, all arrays have one row for each row of the data. A kind that stores rows of unequal length overrides
     `num_rows`, `take` and `cut`, which get numpy arrays or tensors, and `key`.
@@ -124,13 +144,19 @@ class OtherField(ABC):
     def content(self, values: Any) -> bytes:
         """The parsed values of all rows, for the data's fingerprint: the same for any reader."""
 
+    @property
+    def shares(self) -> str | None:
+        """The name of the categorical field whose codes and embedding table it uses too; None: it has its own."""
+        return None
+
     @abstractmethod
-    def fit(self, values: Any, train: np.ndarray) -> tuple[Self, Arrays, list[Any] | None]:
-        """Fits the field on train. Returns it, the arrays of all rows, and what its codes mean from 1 on, if it has codes.
+    def fit(self, values: Any, train: np.ndarray, numbering: Numbering) -> tuple[Self, Arrays, list[Any] | None]:
+        """Fits the field on train. Returns it, the arrays of all rows, and what its codes mean from 1 on, if it has its own.
 
         Args:
             values: As the reader parsed them, of R rows.
             train: (R,) bool: the rows to fit on.
+            numbering: How categorical fields number their values.
 
         Raises:
             ValueError: with column, row and value, if a value is invalid.
@@ -144,7 +170,8 @@ class OtherField(ABC):
     def embedding(self, dim: int) -> nn.Module:
         """A module that maps the arrays of B rows, by name, to (B, `output_dim`).
 
-        Its tables must be `nn.Embedding`s that it calls, and `reset_parameters` must draw all its initial values.
+        Its tables must be `nn.Embedding`s that it calls, and `reset_parameters` must draw all its initial values. If the
+        field shares a table, `forward` also gets `table`, a `benchmark.pooling.SharedTable`.
 
         Args:
             dim: The width of categorical fields' embeddings.
@@ -247,6 +274,12 @@ class Schema:
         for role, name in (("user", self.user), ("item", self.item)):
             if name is not None and name not in fields:
                 raise ValueError(f"the {role} field {name!r} is not a categorical field of this schema")
+        for other in self.others:
+            if other.shares is not None and other.shares not in fields:
+                raise ValueError(
+                    f"field {other.name!r} is of {other.shares!r}, which is not a categorical field of this schema; known: "
+                    f"{', '.join(sorted(fields)) or 'none'}"
+                )
         for name in self.user_fields:
             if name not in {f.name for f in self.fields}:
                 raise ValueError(f"user_fields: {name!r} is not a field of this schema")
@@ -318,7 +351,10 @@ class Schema:
             del value["user_fields"]
         others = value.pop("others")
         if others:
-            value["others"] = [{"kind": field.kind, **own} for field, own in zip(self.others, others, strict=True)]
+            value["others"] = [
+                {"kind": field.kind, **{f.name: own[f.name] for f in dataclasses.fields(field) if f.compare}}
+                for field, own in zip(self.others, others, strict=True)
+            ]
         return value
 
     @classmethod

@@ -20,12 +20,12 @@ FILES = {
 
 # a unit imports only what stands before it
 ORDER = (
-    "statistics", "files", "plugins", "hooks", "text", "console", "kinds", "schema", "rows", "embeddings", "seeding", "metrics", "records",
-    "settings", "architectures", "datasets", "cards", "weightings", "analysis", "reporting", "trackers", "training", "trained", "runs",
+    "statistics", "files", "plugins", "hooks", "text", "console", "kinds", "schema", "rows", "embeddings", "pooling", "lists", "seeding", "metrics",
+    "records", "settings", "architectures", "datasets", "cards", "weightings", "analysis", "reporting", "trackers", "training", "trained", "runs",
     "reference", "contracts", "scaffold", "options", "data_commands", "__main__", "cli", "_toplevel",
 )  # fmt: skip
 NO_TORCH = (
-    "benchmark", "cli", "data_commands", "cards", "analysis", "kinds", "records", "reporting", "rows", "scaffold", "settings",
+    "benchmark", "cli", "data_commands", "cards", "analysis", "kinds", "lists", "records", "reporting", "rows", "scaffold", "settings",
     "statistics", "files", "hooks", "options", "plugins", "text", "console", "metrics",
 )  # fmt: skip
 

@@ -24,7 +24,7 @@ COLUMN_KINDS: dict[str, tuple[str, ...]] = {
     TIME: ("unit", "format", "parts"),
     CATEGORICAL: ("about",),
     NUMERIC: ("about",),
-    MULTI: ("separator", "pooling", "about"),
+    MULTI: ("separator", "about"),
     SEQUENCE: ("separator", "of", "max_length", "about"),
     TITLE: (),
     IGNORE: (),
@@ -240,8 +240,6 @@ def _options(kind: str, value: Value) -> dict[str, Any]:
         found["about"] = value.one_of("about", (USER, ITEM))
     if "separator" in keys:
         found["separator"] = value.text("separator")
-    if kind == MULTI:
-        found["pooling"] = value.one_of("pooling", ("mean", "sum"), "mean")
     if kind == SEQUENCE:
         found |= {"of": value.text("of"), "max_length": value.whole("max_length", LENGTH)}
     if kind == TIME:

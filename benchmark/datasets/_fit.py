@@ -73,15 +73,17 @@ def fitted(table: Table, numeric: str) -> Iterator[FittedColumn]:
             raise ValueError(
                 f"column {name!r}: expected finite numbers, or NaN where missing, found {values[row]} in row {row}"
             )
+    numbers = Numbers()
     for name in table.categorical:
-        yield _categorical(name, name, *encode(table.series(name), train))
+        codes, numbers.vocabularies[name] = encode(table.series(name), train)
+        yield _categorical(name, name, codes, numbers.vocabularies[name])
     if numeric == "bins":
         for name, values in table.numeric.items():
             yield _categorical(f"{name}_bin", name, *bins(values, train))
     for name, values in table.numeric.items():
         yield FittedColumn(NumericField(name), name, scale(values, train, standardise=numeric != "raw"), None)
     for other, values in table.others.items():
-        made, arrays, vocabulary = other.fit(values, train)
+        made, arrays, vocabulary = other.fit(values, train, numbers)
         if made.num_rows(arrays) != len(train):
             raise ValueError(
                 f"column {other.name!r}: expected {len(train)} values, one for each row of `split`, found {made.num_rows(arrays)}"
@@ -104,6 +106,31 @@ def encode(column: pl.Series, train: np.ndarray) -> tuple[np.ndarray, list[Any]]
     has_missing = seen.null_count() > 0
     codes = number_categories(column, values, missing=len(values) + 1 if has_missing else 0)
     return codes, values.to_list() + [None] * has_missing
+
+
+class Numbers:
+    """The categorical fields' numbers, for columns of other kinds: see `benchmark.schema.Numbering`.
+
+    Attributes:
+        vocabularies: Of each categorical field, the values behind the numbers from 1 on.
+    """
+
+    def __init__(self) -> None:
+        self.vocabularies: dict[str, list[Any]] = {}
+
+    def fit(self, column: pl.Series, train: np.ndarray) -> tuple[np.ndarray, list[Any]]:
+        """Numbers values of a column's own, see `encode`."""
+        return encode(column, train)
+
+    def of(self, field: str, column: pl.Series) -> tuple[np.ndarray, int]:
+        """Numbers values as this categorical field does: the codes, and its cardinality."""
+        vocabulary = self.vocabularies[field]
+        values = pl.Series(
+            [value for value in vocabulary if value is not None], dtype=None if vocabulary else pl.String
+        )
+        if column.dtype != values.dtype:  # text and integers that read alike are alike
+            column, values = column.cast(pl.String), values.cast(pl.String)
+        return number_categories(column, values), len(vocabulary) + 1
 
 
 def bins(values: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, list[Any]]:

@@ -25,6 +25,7 @@ from benchmark.datasets._description import (
 )
 from benchmark.datasets._own_files import FEATURE, LABEL, SPLIT, File, parse_times, read_files
 from benchmark.datasets.table import SPLITS, TEST, TRAIN, VALIDATION, Table
+from benchmark.lists import MultiValuedField, SequenceField
 from benchmark.schema import OtherField
 from benchmark.seeding import derive
 
@@ -82,12 +83,8 @@ def _floats(values: pl.Series) -> np.ndarray:
 def _lists(description: Description, features: dict[str, pl.Series]) -> dict[OtherField, pl.Series]:
     """The columns of lists. One that shares the ids of another column has the same type as that, which may change both."""
     found: dict[OtherField, pl.Series] = {}
-    if not description.of_kind(MULTI, SEQUENCE):
-        return found
-    from benchmark.lists import MultiValuedField, SequenceField
-
     for column in description.of_kind(MULTI):
-        found[MultiValuedField(column.name, pooling=column.options["pooling"])] = features[column.name]
+        found[MultiValuedField(column.name)] = features[column.name]
     for column in description.of_kind(SEQUENCE):
         of, values = column.options["of"], features[column.name]
         if features[of].dtype.is_integer() != (values.dtype == pl.List(pl.Int64)):

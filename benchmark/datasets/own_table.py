@@ -45,7 +45,7 @@ class OwnTable(Dataset):
     - `separator` (`,`), `encoding` (`utf8`): of text files. `missing`: texts that mean missing beside the empty one, `[NA, "?"]`.
     - `columns`: every column of the files that is no label, with its kind, or with a mapping that has `kind` and further keys.
       `user` and `item` are ids, which recommendations need. `categorical`, `numeric`. `multi`: several values at once, with
-      `separator`, and `pooling` (`mean` or `sum` of their embeddings). `sequence`: the same with the most recent last, cut to the
+      `separator`. `sequence`: the same with the most recent last, cut to the
       last `max_length` (50) values; `of` names the column of ids whose embeddings it shares. `time`: it orders the rows and is no
       feature, but its `parts` (`[hour, weekday, day, month, year]`) are; texts are ISO 8601 or have the `format` of strptime,
       numbers are since 1970 in the `unit` (`s`, `ms`, `us`). `title`: what recommendations call an item. `ignore`: not used. Any

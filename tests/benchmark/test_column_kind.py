@@ -24,10 +24,11 @@ from architectures.layers import FeatureEmbedding
 from benchmark import Record, RunConfig, TrainerConfig, configure, load, load_record, metrics, recommend, report, run
 from benchmark.contracts.toys import CART, CLICK, LIKE, SHARE, build, training_loss
 from benchmark.datasets import Data, Dataset
+from benchmark.datasets._fit import Numbers
 from benchmark.datasets.prepare import TRAIN, Table, prepare, random_split
 from benchmark.reference.lines import make_references
 from benchmark.rows import Batch, Features, Split
-from benchmark.schema import Arrays, CategoricalField, NumericField, OtherField, Schema, column_kind
+from benchmark.schema import Arrays, CategoricalField, Numbering, NumericField, OtherField, Schema, column_kind
 from benchmark.seeding import initialise, seeded
 from benchmark.settings.registry import architectures, datasets
 from benchmark.training.prediction import in_unit
@@ -46,7 +47,7 @@ class Tags(OtherField):
     def content(self, values: pl.Series) -> bytes:
         return "\x1e".join(values.list.join("\x1f")).encode()
 
-    def fit(self, values: pl.Series, train: np.ndarray) -> tuple[Tags, Arrays, list[str]]:
+    def fit(self, values: pl.Series, train: np.ndarray, numbering: Numbering) -> tuple[Tags, Arrays, list[str]]:
         every, lengths = values.explode().drop_nulls(), values.list.len()
         known = values.filter(pl.Series(train)).explode().drop_nulls().unique().sort()
         numbers = pl.Series(range(1, len(known) + 1), dtype=pl.Int32)
@@ -192,7 +193,7 @@ def test_it_is_fitted_on_train_and_cached(data: Data) -> None:
         assert bags(split.features, "tags") == [[1 + WORDS.tolist().index(word) for word in words] for words in parsed]
     some = np.zeros(4, dtype=bool)
     some[:2] = True
-    fitted, arrays, words = Tags("tags").fit(pl.Series([["b"], ["d", "b"], [], ["a", "d"]]), some)
+    fitted, arrays, words = Tags("tags").fit(pl.Series([["b"], ["d", "b"], [], ["a", "d"]]), some, Numbers())
     assert (fitted.cardinality, words) == (3, ["b", "d"])
     assert (arrays["codes"].tolist(), arrays["bounds"].tolist()) == ([1, 2, 1, 0, 2], [0, 1, 3, 3, 5])
 

@@ -1,0 +1,204 @@
+"""Columns whose rows are lists: multi-valued fields (genres, tags) and sequences (what a user saw last).
+
+A column of R rows is stored as the codes of all its E entries, one row's after another's, and R + 1 `bounds` between them.
+So a row takes as much room as it has entries, and an empty one takes none. Code 0 is 'unseen in train'.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+import polars as pl
+
+from benchmark.schema import Arrays, Numbering, OtherField, column_kind
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_LISTS = "expected lists of text or whole numbers, null or [] where there is nothing"
+_ODD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 by the golden ratio
+
+
+@dataclass(frozen=True)
+class ListField(OtherField):
+    """A column of lists of any length. Its values are a polars series of lists; null is an empty list, and null entries are dropped.
+
+    Args:
+        cardinality: The codes of its entries are in [0, cardinality). `fit` sets it.
+    """
+
+    cardinality: int = 0
+    stored: ClassVar[tuple[str, ...]] = ("codes", "bounds")
+
+    def content(self, values: Any) -> bytes:
+        """See `OtherField.content`: text and whole numbers that read alike are alike."""
+        every, lengths = self._flat(values)
+        text = every.cast(pl.String)
+        known = text.unique().sort()
+        numbers = pl.Series(range(len(known)), dtype=pl.Int32)
+        codes = text.replace_strict(known, numbers, return_dtype=pl.Int32) if len(known) else numbers
+        parts = (lengths.astype("<i8").tobytes(), "\x1f".join(known).encode(), codes.to_numpy().astype("<i4").tobytes())
+        return b"\x1e".join(parts)
+
+    def check(self, arrays: Arrays, what: str) -> None:
+        """See `OtherField.check`."""
+        codes, bounds = arrays["codes"], arrays["bounds"]
+        lengths = np.diff(bounds)
+        if bounds[0] != 0 or bounds[-1] != len(codes) or (lengths < 0).any():
+            raise ValueError(
+                f"{what}: field {self.name!r}: bounds must rise from 0 to the number of codes, {len(codes)}, found "
+                f"{bounds[0]} to {bounds[-1]}"
+            )
+        wrong = codes[(codes < 0) | (codes >= self.cardinality)]
+        if len(wrong):
+            raise ValueError(
+                f"{what}: field {self.name!r} has codes 0 to {self.cardinality - 1}, found {wrong[0]} (0: unseen in train)"
+            )
+
+    def usual(self, arrays: Arrays) -> Arrays:
+        """The most frequent list."""
+        _, first, counts = np.unique(self.key(arrays)[:, 0], return_index=True, return_counts=True)
+        return self.take(arrays, first[[counts.argmax()]])
+
+    def key(self, arrays: Arrays) -> np.ndarray:
+        """(R, 1) uint64: a hash of each row's entries, by `_mixed`, and of their number."""
+        bounds = np.asarray(arrays["bounds"])
+        sums = np.append(np.uint64(0), np.cumsum(self._mixed(np.asarray(arrays["codes"]), bounds)))[bounds]
+        hashed: np.ndarray = np.diff(sums) + _scrambled(np.diff(bounds).astype(np.uint64))
+        return hashed[:, None]
+
+    def _mixed(self, codes: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+        """(E,) uint64 whose sum tells a row from others: by default, the order of its entries does not matter."""
+        return _scrambled(codes.astype(np.uint64) + np.uint64(1))
+
+    def num_rows(self, arrays: Arrays) -> int:
+        """See `OtherField.num_rows`."""
+        return len(arrays["bounds"]) - 1
+
+    def take(self, arrays: Arrays, index: Any) -> Arrays:
+        """See `OtherField.take`: one gather of the entries of all rows."""
+        bounds: Any = arrays["bounds"]
+        taken: Any
+        places: Any
+        starts = bounds[index]
+        lengths = bounds[index + 1] - starts
+        if isinstance(bounds, np.ndarray):
+            taken = np.append(np.int64(0), np.cumsum(lengths))
+            places = np.arange(taken[-1]) + np.repeat(starts - taken[:-1], lengths)
+        else:
+            import torch
+
+            taken = torch.nn.functional.pad(lengths.cumsum(0), (1, 0))
+            shift = torch.repeat_interleave(starts - taken[:-1], lengths)
+            places = torch.arange(len(shift), device=shift.device) + shift
+        return {"codes": arrays["codes"][places], "bounds": taken}
+
+    def cut(self, arrays: Arrays, start: int, stop: int) -> Arrays:
+        """See `OtherField.cut`."""
+        bounds = arrays["bounds"][start : stop + 1]
+        if not len(bounds):
+            return {"codes": arrays["codes"][:0], "bounds": arrays["bounds"][:1] * 0}
+        return {"codes": arrays["codes"][int(bounds[0]) : int(bounds[-1])], "bounds": bounds - bounds[0]}
+
+    def _flat(self, values: Any, most: int | None = None) -> tuple[pl.Series, np.ndarray]:
+        """All entries (E,) and the number of each row's (R,); with `most`, only the last ones of a row."""
+        try:
+            column = values if isinstance(values, pl.Series) else pl.Series(values)
+        except (TypeError, pl.exceptions.PolarsError) as error:
+            raise ValueError(f"column {self.name!r}: {_LISTS}, found {str(error).splitlines()[0]}") from None
+        if column.dtype == pl.Null:
+            column = column.cast(pl.List(pl.String))
+        inner: Any = getattr(column.dtype, "inner", None)
+        if inner in (pl.Null, pl.Categorical, pl.Enum):
+            column = column.cast(pl.List(pl.String))
+        elif not isinstance(column.dtype, pl.List) or not (inner == pl.String or inner.is_integer()):
+            raise ValueError(f"column {self.name!r}: {_LISTS}, found {column.dtype}")
+        column = column.list.drop_nulls()
+        if most is not None:
+            column = column.list.tail(most)
+        return column.explode().drop_nulls(), column.list.len().fill_null(0).to_numpy().astype(np.int64)
+
+    def _arrays(self, codes: np.ndarray, lengths: np.ndarray) -> Arrays:
+        return {"codes": codes, "bounds": np.append(np.int64(0), np.cumsum(lengths))}
+
+
+@column_kind("multi")
+@dataclass(frozen=True)
+class MultiValuedField(ListField):
+    """A column of several values a row, in no order: genres, tags. They have an embedding table of their own."""
+
+    def fit(self, values: Any, train: np.ndarray, numbering: Numbering) -> tuple[Self, Arrays, list[Any]]:
+        """See `OtherField.fit`: its values are numbered as those of a categorical field."""
+        every, lengths = self._flat(values)
+        codes, vocabulary = numbering.fit(every, np.repeat(train, lengths))
+        return dataclasses.replace(self, cardinality=len(vocabulary) + 1), self._arrays(codes, lengths), vocabulary
+
+    def embedding(self, dim: int) -> nn.Module:
+        """See `OtherField.embedding`."""
+        from benchmark.pooling import BagEmbedding
+
+        return BagEmbedding(self.cardinality, dim)
+
+
+@column_kind("sequence")
+@dataclass(frozen=True, kw_only=True)
+class SequenceField(ListField):
+    """A column of values in the order of time, the most recent last: the items that a user saw.
+
+    Its codes are those of a categorical field, whose embedding table it shares.
+
+    Args:
+        of: The name of this categorical field.
+        max_length: Each row keeps this many entries, the last ones; None: all.
+
+    Raises:
+        ValueError: if `max_length` is below 1.
+    """
+
+    of: str
+    max_length: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_length is not None and self.max_length < 1:
+            raise ValueError(f"field {self.name!r}: max_length must be at least 1, found {self.max_length}")
+
+    @property
+    def shares(self) -> str:
+        """See `OtherField.shares`."""
+        return self.of
+
+    def fit(self, values: Any, train: np.ndarray, numbering: Numbering) -> tuple[Self, Arrays, None]:
+        """See `OtherField.fit`."""
+        every, lengths = self._flat(values, self.max_length)
+        codes, cardinality = numbering.of(self.of, every)
+        return dataclasses.replace(self, cardinality=cardinality), self._arrays(codes, lengths), None
+
+    def check(self, arrays: Arrays, what: str) -> None:
+        """See `OtherField.check`."""
+        super().check(arrays, what)
+        longest = int(np.diff(arrays["bounds"]).max(initial=0))
+        if self.max_length is not None and longest > self.max_length:
+            raise ValueError(
+                f"{what}: field {self.name!r} has at most {self.max_length} entries a row, found {longest}; keep the last ones"
+            )
+
+    def _mixed(self, codes: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+        place = np.arange(len(codes)) - np.repeat(bounds[:-1], np.diff(bounds))
+        return _scrambled(codes.astype(np.uint64) * _ODD + place.astype(np.uint64) + np.uint64(1))
+
+    def embedding(self, dim: int) -> nn.Module:
+        """See `OtherField.embedding`."""
+        from benchmark.pooling import SequencePooling
+
+        return SequencePooling(dim)
+
+
+def _scrambled(numbers: np.ndarray) -> np.ndarray:
+    """uint64 to uint64, one to one, so that sums of different ones hardly ever agree (splitmix64)."""
+    mixed = numbers * _ODD
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))
