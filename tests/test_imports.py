@@ -20,9 +20,9 @@ FILES = {
 
 # a unit imports only what stands before it
 ORDER = (
-    "statistics", "files", "plugins", "hooks", "text", "console", "kinds", "schema", "rows", "embeddings", "pooling", "lists", "seeding", "metrics",
-    "records", "settings", "architectures", "datasets", "cards", "weightings", "analysis", "reporting", "trackers", "training", "trained", "runs",
-    "reference", "contracts", "scaffold", "options", "data_commands", "__main__", "cli", "_toplevel",
+    "statistics", "files", "plugins", "hooks", "text", "console", "kinds", "schema", "rows", "embeddings", "pooling", "lists",
+    "seeding", "metrics", "records", "settings", "architectures", "datasets", "cards", "weightings", "analysis",
+    "reporting", "trackers", "training", "trained", "runs", "reference", "contracts", "scaffold", "options", "data_commands", "__main__", "cli", "_toplevel",
 )  # fmt: skip
 NO_TORCH = (
     "benchmark", "cli", "data_commands", "cards", "analysis", "kinds", "lists", "records", "reporting", "rows", "scaffold", "settings",

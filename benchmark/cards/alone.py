@@ -110,6 +110,4 @@ def correlation_in_order(train: CodeSums, t: int, squares: float) -> float | Non
 def auc_apart(train: CodeSums, test: CodeSums) -> float | None:
     """AUC of a field as a sign of test rows against train rows, fitted on the same rows: for fields with few codes."""
     total_C = train.rows_C + test.rows_C
-    return auc(
-        np.divide(test.rows_C, total_C, out=np.zeros(len(total_C)), where=total_C > 0), test.rows_C, train.rows_C
-    )
+    return auc(np.divide(test.rows_C, total_C, out=np.zeros(len(total_C)), where=total_C > 0), test.rows_C, train.rows_C)

@@ -105,12 +105,7 @@ def _rows(card: Card) -> Iterator[Block]:
     if notes := tuple(map(Sentence, _notes(card))):
         yield Sentences(notes)
     if card.entities:
-        columns = [
-            Column("who", "", numeric=False),
-            Column("field", numeric=False),
-            Column("known", "in train"),
-            Column("new", "new"),
-        ]
+        columns = [Column("who", "", numeric=False), Column("field", numeric=False), Column("known", "in train"), Column("new", "new")]
         columns += [Column(split, f"rows of new ones, {split}") for split in SPLITS[1:]]
         rows = [
             Row((Cell(f"{of.role}s"), Cell(of.field), Cell(f"{of.known:,}"), Cell(ABSENT if of.new is None else f"{of.new:,}"),
@@ -164,10 +159,7 @@ def _distributions(tasks: Iterable[TaskCard]) -> Iterator[TextTable]:
         names = {"0": "least", "0.5": "median", "1": "greatest"}
         columns = (
             Column("task", numeric=False),
-            *(
-                Column(level, names.get(level, f"{float(level):.0%}"), spare=level in ("0.01", "0.99"))
-                for level in levels
-            ),
+            *(Column(level, names.get(level, f"{float(level):.0%}"), spare=level in ("0.01", "0.99")) for level in levels),
         )
         rows = tuple(
             Row((Cell(f"{task.name} ({task.unit})" if task.unit else task.name),

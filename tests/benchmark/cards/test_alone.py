@@ -6,16 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import r2_score, roc_auc_score
 
-from benchmark.cards.alone import (
-    FEWEST,
-    SMOOTHING,
-    auc,
-    auc_alone,
-    auc_apart,
-    auc_in_order,
-    correlation_in_order,
-    r2_alone,
-)
+from benchmark.cards.alone import FEWEST, SMOOTHING, auc, auc_alone, auc_apart, auc_in_order, correlation_in_order, r2_alone
 from benchmark.cards.sums import CodeSums
 
 

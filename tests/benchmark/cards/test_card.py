@@ -44,10 +44,7 @@ def test_eight_rows_by_hand() -> None:
     assert click.observed == {"train": 0.75, "validation": 1.0, "test": 1.0}
     assert click.mean == pytest.approx({"train": 2 / 3, "validation": 0.5, "test": 0.5})
     assert (purchase.given, purchase.mean["train"]) == ("click", pytest.approx(1 / 3))  # type: ignore[index]
-    assert (seconds.unit, seconds.mean) == (
-        "seconds",
-        pytest.approx({"train": 6.5 / 3, "validation": 4.5, "test": 6.5}),
-    )
+    assert (seconds.unit, seconds.mean) == ("seconds", pytest.approx({"train": 6.5 / 3, "validation": 4.5, "test": 6.5}))
     assert (seconds.quantiles["0"], seconds.quantiles["0.5"], seconds.quantiles["1"]) == (1.5, 2, 3)
     assert [(entity.role, entity.known, entity.new) for entity in card.entities] == [("user", 2, 1), ("item", 2, 1)]
     assert card.correlations["click|purchase"] == pytest.approx(np.corrcoef([0, 1, 1], [0, 1, 0])[0, 1])
@@ -199,9 +196,7 @@ def test_a_card_is_a_file_beside_the_records(tmp_path: Path) -> None:
 def test_the_key_is_that_of_the_data() -> None:
     described = {"fingerprint": "f", "splits": {"train": 1}, "schema": {"tasks": []}, "test_rows": "t", "name": "toy"}
     assert card_key(described) == card_key({**described, "name": "other"})
-    assert all(
-        card_key({**described, key: "x"}) != card_key(described) for key in ("fingerprint", "splits", "test_rows")
-    )
+    assert all(card_key({**described, key: "x"}) != card_key(described) for key in ("fingerprint", "splits", "test_rows"))
 
 
 def test_missing_values_of_a_field_are_told_by_their_code() -> None:
