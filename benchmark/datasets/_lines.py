@@ -93,7 +93,7 @@ def _any_odd(path: Path, separator: str, number: int) -> bool:
     """Does a line have a quote, or neither nothing nor this number of values? It spares reading millions of lines one by one."""
     line = pl.col("line")
     odd = line.str.contains('"', literal=True) | (line.str.count_matches(separator, literal=True) != number - 1)
-    lines = pl.scan_lines(path, name="line").filter(line.str.strip_chars("\r") != "")
+    lines = pl.scan_lines(path, name="line", glob=False).filter(line.str.strip_chars("\r") != "")
     return bool(lines.select(odd.any()).collect(engine="streaming").item())
 
 

@@ -29,6 +29,7 @@ from benchmark.datasets._description import (
 )
 from benchmark.datasets._lines import header_of, line_of, undecodable, wrong_length
 from benchmark.datasets.sources import file_digest
+from benchmark.datasets.table import SPLITS
 from benchmark.datasets.text import read_text
 from benchmark.kinds import KINDS, Transform
 from benchmark.schema import Task
@@ -97,7 +98,9 @@ def find_files(description: Description) -> list[File]:
             elif place.is_dir():
                 paths = [p for p in place.rglob("*") if p.is_file() and p.name.lower().endswith((*PARQUET, *TEXT))]
             else:
-                paths = [Path(text) for text in glob.glob(str(place), recursive=True) if Path(text).is_file()]  # noqa: PTH207  pathlib takes no absolute pattern
+                # of the folder itself, brackets are no pattern; pathlib takes no absolute one
+                found_here = glob.glob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207
+                paths = [Path(folder, text) for text in found_here if Path(folder, text).is_file()]
             if not paths:
                 raise FileNotFoundError(
                     f"{description.path}, files: expected the file {pattern}, found none at {place}"
@@ -133,14 +136,15 @@ def read_file(file: File, description: Description) -> pl.DataFrame:
             raise ValueError(f"{file.path}: {_row(file, fault, description)}column {column}: {fault}") from None
         except ValueError as error:  # of `categories`
             raise ValueError(f"{file.path}: {error}") from None
-    frame = pl.DataFrame(columns)
-    return frame.filter(~pl.all_horizontal(pl.all().is_null())) if not file.is_parquet else frame  # empty lines
+    stored = pl.exclude(list(file.partitions)) if file.partitions else pl.all()
+    is_empty = raw.select(pl.all_horizontal(stored.is_null())).to_series()  # an empty line
+    return pl.DataFrame(columns).filter(~is_empty)
 
 
 def _names_of(file: File, description: Description) -> list[str]:
     if file.is_parquet:
         try:
-            names = list(pl.read_parquet_schema(file.path))
+            names = pl.scan_parquet(file.path, glob=False, hive_partitioning=False).collect_schema().names()
         except (pl.exceptions.PolarsError, OSError) as error:
             raise ValueError(
                 f"{file.path}: expected a Parquet file, found none: {str(error).splitlines()[0]}"
@@ -198,8 +202,8 @@ def _raw(file: File, names: list[str], description: Description) -> pl.DataFrame
         frame = pl.read_parquet(file.path, columns=stored, glob=False, hive_partitioning=False)
         frame = frame.with_columns(pl.col(pl.String).replace([*description.missing, ""], None))
     else:
-        numbers = {column for _, column, parse in uses if parse is _number}
-        others = {column for _, column, parse in uses if parse is not _number}
+        numbers = {column for _, column, parse in uses if parse in (_number, _logged)}
+        others = {column for _, column, parse in uses if parse not in (_number, _logged)}
         types: Any = {name: pl.Float64 if name in numbers - others else pl.String for name in stored}
         frame = _text(file, types, names[len(names) - len(file.partitions) - 1], description)
     partitions = [pl.lit(file.partitions[name]).alias(name) for name in needed if name in file.partitions]
@@ -226,18 +230,19 @@ Parse = Callable[[pl.Series], pl.Series]
 def _uses(description: Description) -> list[tuple[str, str, Parse]]:
     """Every use of a column: its name in the result, the column, and what parses it."""
     used = [column for column in description.columns.values() if column.kind != IGNORE]
-    found = [(f"{FEATURE}{column.name}", column.name, _parser(column)) for column in used]
+    found = [(f"{FEATURE}{column.name}", column.name, _parser(column, description)) for column in used]
     found += [(f"{LABEL}{task.name}", description.labels[task.name], _label(task)) for task in description.tasks]
     if description.rule == BY_COLUMN:
-        found.append((SPLIT, description.split["column"], _category))
+        meaning = {text: SPLITS[split] for split in SPLITS for text in description.split[split]}
+        found.append((SPLIT, description.split["column"], partial(_split_number, meaning=meaning)))
     return found
 
 
-def _parser(column: Column) -> Parse:
+def _parser(column: Column, description: Description) -> Parse:
     if column.kind == NUMERIC:
         return _number
     if column.kind == TIME:
-        return partial(parse_times, unit=column.options["unit"], form=column.options["format"])
+        return partial(_times, of=column, required=description.rule == TIME)
     if column.kind in (MULTI, SEQUENCE):
         return partial(_list, separator=column.options["separator"])
     return _category
@@ -282,6 +287,12 @@ def _logged(values: pl.Series) -> pl.Series:
     return numbers.log1p()
 
 
+def _times(values: pl.Series, of: Column, *, required: bool) -> pl.Series:
+    if required:
+        _refuse(values, values.is_null(), "a time, by which the rows are split")
+    return parse_times(values, of.options["unit"], of.options["format"])
+
+
 def parse_times(values: pl.Series, unit: str, form: str | None) -> pl.Series:
     """(R,) int64, microseconds since 1970.
 
@@ -323,8 +334,15 @@ def _coalesced(texts: pl.Series, forms: tuple[str, ...]) -> pl.Series:
     return frame.select(pl.coalesce(times).dt.epoch("us")).to_series()
 
 
+def _split_number(values: pl.Series, meaning: dict[str, int]) -> pl.Series:
+    """(R,) int8 of TRAIN, VALIDATION and TEST."""
+    found = values.cast(pl.String).replace_strict(meaning, default=None, return_dtype=pl.Int8)
+    _refuse(values, found.is_null(), f"{', '.join(map(repr, meaning))} (split)")
+    return found
+
+
 def _list(values: pl.Series, separator: str | None) -> pl.Series:
-    """(R,) lists of texts or integers without empty ones; missing is an empty list."""
+    """(R,) lists of texts or integers without empty ones; null where all is missing."""
     if values.dtype.base_type() not in (pl.List, pl.Array):
         if separator is None:
             raise Fault(None, "expected lists, found single values; write the key separator")
@@ -335,7 +353,7 @@ def _list(values: pl.Series, separator: str | None) -> pl.Series:
         inner: Any = values.dtype
         to = pl.Int64 if inner.inner.is_integer() else pl.String
         values = values.cast(pl.List(to)).list.drop_nulls()
-    return values.fill_null(pl.Series([[]], dtype=values.dtype)[0]) if values.null_count() else values
+    return values
 
 
 def _refuse(values: pl.Series, wrong: pl.Series, expected: str) -> None:

@@ -123,9 +123,6 @@ def split_rows(
         files: They may be splits.
         sizes: The number of rows of each.
         split_seed: Draws what is drawn.
-
-    Raises:
-        ValueError: for a time that is missing, or a value of the splits' column that names none.
     """
     rng = np.random.default_rng(derive(split_seed, "split"))
     keys, rows = description.split, len(frame)
@@ -140,7 +137,7 @@ def split_rows(
     if description.rule == TIME:
         return _by_time(description, frame[f"{FEATURE}{description.only(TIME)}"])
     if description.rule == BY_COLUMN:
-        return _by_column(description, frame[SPLIT].cast(pl.String)), {}
+        return frame[SPLIT].to_numpy(), {}
     split = np.repeat([SPLITS[file.split] for file in files], sizes).astype(np.int8)
     if "validation" in keys:
         train = np.flatnonzero(split == TRAIN)
@@ -160,9 +157,6 @@ def _drawn(rng: np.random.Generator, count: int, shares: Any) -> np.ndarray:
 
 def _by_time(description: Description, times: pl.Series) -> tuple[np.ndarray, dict[str, Any]]:
     """Rows of one time are in one split; the facts say when validation and test begin."""
-    name = description.only(TIME)
-    if times.null_count():
-        raise ValueError(f"{description.path}: split by time: column {name!r} has no time on {times.null_count()} rows")
     values, keys = times.to_numpy(), description.split
     if all(isinstance(keys[part], float) and 0 < keys[part] < 1 for part in keys):
         ordered = np.sort(values)
@@ -179,18 +173,6 @@ def _by_time(description: Description, times: pl.Series) -> tuple[np.ndarray, di
 
 def _iso(microseconds: int) -> str:
     return (_EPOCH + timedelta(microseconds=microseconds)).replace(tzinfo=None).isoformat(" ")
-
-
-def _by_column(description: Description, values: pl.Series) -> np.ndarray:
-    meaning = {text: SPLITS[split] for split in SPLITS for text in description.split[split]}
-    found = values.replace_strict(meaning, default=None, return_dtype=pl.Int8)
-    if found.null_count():
-        wrong = values.filter(found.is_null())[0]
-        raise ValueError(
-            f"{description.path}: split: expected {', '.join(map(repr, meaning))} in column {description.split['column']!r}, found "
-            f"{wrong!r} on {found.null_count()} rows"
-        )
-    return found.to_numpy()
 
 
 def _check_splits(description: Description, split: np.ndarray, facts: dict[str, Any]) -> None:
