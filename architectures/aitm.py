@@ -126,7 +126,7 @@ class AITM(Architecture):
         columns = [self.schema.task_names.index(name) for name in (before, after)]
         observed_B = batch.observed[:, columns].all(dim=1)
         excess_B = F.relu(outputs[after].sigmoid() - outputs[before].sigmoid())
-        return (excess_B * observed_B).sum() / observed_B.sum().clamp(min=1)
+        return batch.mean(excess_B, observed_B, columns[1])
 
 
 class Transfer(nn.Module):

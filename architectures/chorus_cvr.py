@@ -132,7 +132,7 @@ class ChorusCVR(Architecture):
             logits = outputs[parent.name], conditional[child.name], complement[child.name]
             for name, loss_B in self._losses(logits, clicked_B.to(logits[0]), bought_B.to(logits[0])).items():
                 if self.weights[name] > 0:
-                    mean = (loss_B * observed_B).sum() / observed_B.sum().clamp(min=1)
+                    mean = batch.mean(loss_B, observed_B, self.schema.tasks.index(child))
                     auxiliaries[f"{name}_{child.name}"] = Auxiliary(self.weights[name] * mean, child.name)
         return outputs, auxiliaries
 

@@ -115,12 +115,16 @@ class DCMT(Architecture):
             propensity_B, logit_B = outputs[parent.name].detach(), logits[child.name]
             twin_B = twin(hidden_BTH[:, self.schema.tasks.index(child)])[:, 0]
             label_B, is_clicked_B = bought_B.to(logit_B), clicked_B > 0
-            factual = weighted_loss(logit_B, label_B, propensity_B, is_clicked_B & observed_B)
-            counterfactual = weighted_loss(twin_B, 1 - label_B, -propensity_B, ~is_clicked_B & observed_B)
+            column = self.schema.tasks.index(child)
+            rows_B = None if batch.weights is None else batch.weights[:, column]
+            factual = weighted_loss(logit_B, label_B, propensity_B, is_clicked_B & observed_B, rows_B)
+            others_B = ~is_clicked_B & observed_B
+            counterfactual = weighted_loss(twin_B, 1 - label_B, -propensity_B, others_B, rows_B)
+            gap = batch.mean(inconsistency(logit_B, twin_B), observed_B, column)
             losses = {
                 "factual": self.causal_weight * factual,
                 "counterfactual": self.causal_weight * counterfactual,
-                "consistency": self.consistency_weight * inconsistency(logit_B, twin_B, observed_B),
+                "consistency": self.consistency_weight * gap,
             }
             auxiliaries |= {f"{loss}_{child.name}": Auxiliary(value, child.name) for loss, value in losses.items()}
         return outputs, auxiliaries
@@ -131,7 +135,9 @@ class DCMT(Architecture):
         return self.hidden.after_first(first_BTH)
 
 
-def weighted_loss(logit_B: Tensor, label_B: Tensor, propensity_B: Tensor, chosen_B: Tensor) -> Tensor:
+def weighted_loss(
+    logit_B: Tensor, label_B: Tensor, propensity_B: Tensor, chosen_B: Tensor, rows_B: Tensor | None = None
+) -> Tensor:
     """The cross entropy over the chosen rows, each weighted by 1 / sigmoid(propensity), over the sum of weights.
 
     Args:
@@ -139,14 +145,17 @@ def weighted_loss(logit_B: Tensor, label_B: Tensor, propensity_B: Tensor, chosen
         label_B: 0 or 1.
         propensity_B: The logits of a row being chosen.
         chosen_B: Which rows count; if none does, the loss is 0.
+        rows_B: The weight of each row, if rows have weights.
     """
     loss_B = F.binary_cross_entropy_with_logits(logit_B, label_B, reduction="none")
     log_B = -F.logsigmoid(propensity_B) * chosen_B  # at least 0: a row that is not chosen is never above the chosen
     weight_B = (log_B - log_B.max()).exp() * chosen_B  # in proportion; the largest is 1
-    return (weight_B * loss_B).sum() / weight_B.sum().clamp(min=1)
+    if rows_B is not None:
+        weight_B = weight_B * rows_B
+    total = weight_B.sum()
+    return (weight_B * loss_B).sum() / (total + (total == 0))
 
 
-def inconsistency(logit_B: Tensor, twin_B: Tensor, observed_B: Tensor) -> Tensor:
-    """By how much, on average, the two probabilities do not sum to 1."""
-    gap_B = ((-logit_B).sigmoid() - twin_B.sigmoid()).abs()
-    return (gap_B * observed_B).sum() / observed_B.sum().clamp(min=1)
+def inconsistency(logit_B: Tensor, twin_B: Tensor) -> Tensor:
+    """(B,) by how much the two probabilities do not sum to 1."""
+    return ((-logit_B).sigmoid() - twin_B.sigmoid()).abs()

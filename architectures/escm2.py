@@ -151,7 +151,7 @@ class ESCM2(Gated):
             risk_B = weight_B * error_B
             if self.imputes:
                 risk_B = doubly_robust(error_B, imputed[child.name], weight_B, detach=self.detach_imputation)
-            risk = (risk_B * observed_B).sum() / observed_B.sum().clamp(min=1)
+            risk = batch.mean(risk_B, observed_B, self.schema.tasks.index(child))
             auxiliaries[f"counterfactual_{child.name}"] = Auxiliary(self.counterfactual_weight * risk, child.name)
         return outputs, auxiliaries
 

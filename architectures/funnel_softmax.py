@@ -119,8 +119,7 @@ class FunnelSoftmax(Architecture):
                 output_B, observed_B = outputs[task.name].detach(), observed_BK[:, k]
                 label_B = labels_BK[:, k].to(output_B)
                 entropy_B = F.binary_cross_entropy_with_logits(output_B, label_B, reduction="none")
-                difference_B = (losses_BK[:, k] - (1 - LEFT) * entropy_B) * observed_B
-                value = difference_B.sum() / observed_B.sum().clamp(min=1)
+                value = batch.mean(losses_BK[:, k] - (1 - LEFT) * entropy_B, observed_B, columns[k])
                 outputs[task.name], auxiliaries[f"likelihood_{task.name}"] = output_B, Auxiliary(value, task.name)
         return outputs, auxiliaries
 

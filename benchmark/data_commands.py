@@ -33,8 +33,8 @@ def card(name: str, options: tuple[str, ...], *, html: str | None, as_json: bool
     """  # noqa: D301  click looks for the character \b
     import json
 
-    from benchmark.runs.card import card_from_overrides
     from benchmark.reporting.cards import CardPage
+    from benchmark.runs.card import card_from_overrides
 
     found = card_from_overrides(name, options)
     page = CardPage(found)

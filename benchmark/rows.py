@@ -227,14 +227,26 @@ class Split:
 
     Shape:
         features: of R rows; labels: (R, T) float64 in the unit of the target, NaN where not observed: float32 would round
-        seconds since 1970 to 128, and only `TargetScale` centres them.
+        seconds since 1970 to 128, and only `TargetScale` centres them. weights: (R, 1), the same for all tasks, or (R, T), float64,
+        at least 0: how much a row counts in a task's loss, and 0 means not at all; None: all count alike. Metrics do not use them.
     """
 
     features: Features
     labels: np.ndarray
+    weights: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def take(self, index: np.ndarray) -> Split:
+        """The rows with these numbers, in this order."""
+        weights = None if self.weights is None else self.weights[index]
+        return Split(self.features.take(index), self.labels[index], weights)
+
+    def cut(self, start: int, stop: int) -> Split:
+        """The rows from `start` to before `stop`, not copied."""
+        weights = None if self.weights is None else self.weights[start:stop]
+        return Split(self.features.cut(start, stop), self.labels[start:stop], weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,12 +255,14 @@ class Batch:
 
     Shape:
         features: of B rows, as tensors; labels: (B, T) float32, standardised on train if the task's kind is, 0 where not
-        observed; observed: (B, T) bool.
+        observed; observed: (B, T) bool; weights: (B, T) float32, what each row counts in the loss of a task, above 0 where it is
+        observed; None: all count alike.
     """
 
     features: Features
     labels: Tensor
     observed: Tensor
+    weights: Tensor | None = None
 
     @property
     def categorical(self) -> Tensor:
@@ -265,8 +279,24 @@ class Batch:
 
     def take(self, index: Tensor) -> Batch:
         """The rows with these numbers, in this order."""
-        return Batch(self.features.take(index), rows_at(self.labels, index), rows_at(self.observed, index))
+        weights = None if self.weights is None else rows_at(self.weights, index)
+        return Batch(self.features.take(index), rows_at(self.labels, index), rows_at(self.observed, index), weights)
 
     def cut(self, start: int, stop: int) -> Batch:
         """The rows from `start` to before `stop`, not copied."""
-        return Batch(self.features.cut(start, stop), self.labels[start:stop], self.observed[start:stop])
+        weights = None if self.weights is None else self.weights[start:stop]
+        return Batch(self.features.cut(start, stop), self.labels[start:stop], self.observed[start:stop], weights)
+
+    def mean(self, values_B: Tensor, chosen_B: Tensor, task: int) -> Tensor:
+        """The mean over the chosen rows, each weighted as in the loss of a task; 0 without any.
+
+        Args:
+            values_B: (B,) finite values, such as losses.
+            chosen_B: (B,) bool.
+            task: The number of the task.
+        """
+        if self.weights is None:
+            return (values_B * chosen_B).sum() / chosen_B.sum().clamp(min=1)
+        weights_B = self.weights[:, task] * chosen_B
+        total = weights_B.sum()
+        return (values_B * weights_B).sum() / (total + (total == 0))

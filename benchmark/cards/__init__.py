@@ -21,7 +21,7 @@ from benchmark.cards.sums import Coded, CodeSums, coded_fields, grouped, sums_by
 from benchmark.datasets import Data
 from benchmark.kinds import KINDS
 from benchmark.records.card import Card, Entity, FieldCard, TaskCard
-from benchmark.schema import CategoricalField, NumericField, Task
+from benchmark.schema import Task
 
 __all__ = ["make_card"]
 
@@ -58,7 +58,7 @@ def make_card(
     for split, of in splits.items():
         of_labels[split] = label_sums(of, tasks)
         count(len(of))
-    centre_T = of_labels["train"].mean_T
+    centre_T = of_labels["train"].means
     measured: dict[str, FieldCard] = {}
     for group in groups:
         sums = {
@@ -73,7 +73,7 @@ def make_card(
         key=key,
         splits={split: len(of) for split, of in splits.items()},
         tasks=[_task(data, t, task, of_labels) for t, task in enumerate(tasks)],
-        fields=[measured.get(f.name) or FieldCard(name=f.name, kind=f.kind) for f in _with_kinds(data)],
+        fields=[measured.get(field.name, field) for field in _named(data)],
         correlations=_correlations(tasks, of_labels["train"]),
         facts=data.facts,
     )
@@ -82,12 +82,13 @@ def make_card(
     return card
 
 
-def _with_kinds(data: Data) -> list[FieldCard]:
+def _named(data: Data) -> list[FieldCard]:
     """The fields of the schema with their kinds, nothing else."""
-    names = {CategoricalField: "categorical", NumericField: "numeric"}
+    schema = data.schema
     return [
-        FieldCard(name=field.name, kind=names.get(type(field)) or getattr(field, "kind", ""))
-        for field in data.schema.fields
+        *(FieldCard(name=field.name, kind="categorical") for field in schema.categorical),
+        *(FieldCard(name=field.name, kind="numeric") for field in schema.numeric),
+        *(FieldCard(name=field.name, kind=field.kind) for field in schema.others),
     ]
 
 
@@ -99,14 +100,14 @@ def measure_of(task: Task) -> str:
 
 def _centred_squares(sums: LabelSums, centre_T: np.ndarray, t: int) -> float:
     """The sum of the squared labels, minus another centre than they were summed with."""
-    n, moved = sums.known_T[t], sums.centre_T[t] - centre_T[t]
+    n, moved = sums.known[t], sums.centre_T[t] - centre_T[t]
     return float(sums.squares_TT[t, t] + 2 * moved * sums.sums_TT[t, t] + n * moved * moved)
 
 
 def _field(data: Data, field: Coded, sums: Sums, of_labels: dict[str, LabelSums]) -> FieldCard:
     is_numeric = field.edges is not None
     found = FieldCard(name=field.name, kind="numeric" if is_numeric else "categorical")
-    train, validation, centre_T = sums["train"], sums["validation"], of_labels["train"].mean_T
+    train, validation, centre_T = sums["train"], sums["validation"], of_labels["train"].means
     if is_numeric:
         found.apart = alone.auc_apart(train, sums["test"])
     else:
@@ -138,9 +139,9 @@ def _share(sums: CodeSums, code: int) -> float:
 def _task(data: Data, t: int, task: Task, of_labels: dict[str, LabelSums]) -> TaskCard:
     measure = measure_of(task)
     found = TaskCard(name=task.name, kind=task.kind, unit=task.unit, given=task.given, measure=measure)
-    found.observed = {split: float(sums.known_T[t] / max(sums.rows, 1)) for split, sums in of_labels.items()}
+    found.observed = {split: float(sums.known[t] / max(sums.rows, 1)) for split, sums in of_labels.items()}
     if measure:
-        means = {split: float(sums.unit_mean_T[t]) for split, sums in of_labels.items()}
+        means = {split: float(sums.unit_means[t]) for split, sums in of_labels.items()}
         found.mean = {split: mean for split, mean in means.items() if np.isfinite(mean)}
         found.in_order = _in_order(of_labels["train"], t, is_binary=measure == "auc")
         found.quantiles = labels.quantiles(data.train, t, task)
@@ -150,8 +151,8 @@ def _task(data: Data, t: int, task: Task, of_labels: dict[str, LabelSums]) -> Ta
 
 
 def _in_order(train: LabelSums, t: int, *, is_binary: bool) -> float | None:
-    rows = train.known_T[t]
-    rarest = rows * min(train.mean_T[t], 1 - train.mean_T[t]) if is_binary else rows
+    rows = train.known[t]
+    rarest = rows * min(train.means[t], 1 - train.means[t]) if is_binary else rows
     return labels.order(train, t, is_binary=is_binary) if rarest >= alone.FEWEST else None
 
 

@@ -58,14 +58,19 @@ def auc_alone(train: CodeSums, validation: CodeSums, t: int, rate: float) -> flo
     classes = classes_of(validation, t, rate)
     if min(numbers.sum() for numbers in classes) < FEWEST:
         return None
-    return auc(smoothed(train, t), *classes)
+    positives_C, negatives_C = classes_of(
+        train, t, rate
+    )  # whole numbers: codes of equal counts tie, whatever was rounded
+    scores_C = (positives_C + SMOOTHING * rate) / (positives_C + negatives_C + SMOOTHING)
+    return auc(scores_C, *classes)
 
 
 def r2_alone(train: CodeSums, validation: CodeSums, t: int, squares: float) -> float | None:
     """R² on validation of the field as the only input of a regression; None if it cannot be judged.
 
     Args:
-        train, validation: Sums centred by the mean of train.
+        train: Sums of train, centred by its mean.
+        validation: Sums of validation, centred by the mean of train.
         t: The task.
         squares: The sum of the squared labels on validation, centred likewise.
     """
@@ -110,4 +115,6 @@ def correlation_in_order(train: CodeSums, t: int, squares: float) -> float | Non
 def auc_apart(train: CodeSums, test: CodeSums) -> float | None:
     """AUC of a field as a sign of test rows against train rows, fitted on the same rows: for fields with few codes."""
     total_C = train.rows_C + test.rows_C
-    return auc(np.divide(test.rows_C, total_C, out=np.zeros(len(total_C)), where=total_C > 0), test.rows_C, train.rows_C)
+    return auc(
+        np.divide(test.rows_C, total_C, out=np.zeros(len(total_C)), where=total_C > 0), test.rows_C, train.rows_C
+    )

@@ -41,21 +41,23 @@ class LabelSums:
     places_T: np.ndarray
 
     @property
-    def known_T(self) -> np.ndarray:
+    def known(self) -> np.ndarray:
         """(T,) rows with a label."""
         return self.known_TT.diagonal()
 
     @property
-    def mean_T(self) -> np.ndarray:
+    def means(self) -> np.ndarray:
         """(T,) mean of the labels, as they are in the split; NaN without any."""
         with np.errstate(invalid="ignore"):
-            return self.centre_T + self.sums_TT.diagonal() / self.known_T
+            means_T: np.ndarray = self.centre_T + self.sums_TT.diagonal() / self.known
+        return means_T
 
     @property
-    def unit_mean_T(self) -> np.ndarray:
+    def unit_means(self) -> np.ndarray:
         """(T,) the same in the unit of the task."""
         with np.errstate(invalid="ignore"):
-            return self.units_T / self.known_T
+            means_T: np.ndarray = self.units_T / self.known
+        return means_T
 
 
 def label_sums(split: Split, tasks: tuple[Task, ...]) -> LabelSums:
@@ -83,7 +85,8 @@ def _some_mean(split: Split) -> np.ndarray:
     """(T,) of the first known labels: near enough to the mean that nothing is lost to rounding."""
     labels_BT = split.labels[:BLOCK]
     known_BT = ~np.isnan(labels_BT)
-    return np.where(known_BT, labels_BT, 0.0).sum(axis=0) / np.maximum(known_BT.sum(axis=0), 1)
+    mean_T: np.ndarray = np.where(known_BT, labels_BT, 0.0).sum(axis=0) / np.maximum(known_BT.sum(axis=0), 1)
+    return mean_T
 
 
 def correlation(sums: LabelSums, first: int, second: int) -> float | None:
@@ -98,7 +101,7 @@ def correlation(sums: LabelSums, first: int, second: int) -> float | None:
 
 def order(sums: LabelSums, t: int, *, is_binary: bool) -> float | None:
     """Are rows sorted by a label? Of place among the known rows: AUC for a binary label, else the correlation; or None."""
-    n, centre = sums.known_T[t], sums.centre_T[t]
+    n, centre = sums.known[t], sums.centre_T[t]
     label, places = sums.sums_TT[t, t], n * (n - 1) / 2
     if is_binary:
         positives = np.rint(label + centre * n)

@@ -43,7 +43,8 @@ class Coded:
         if self.edges is None:
             codes: np.ndarray = block.categorical[:, self.place]
             return codes
-        return np.searchsorted(self.edges, block.numeric[:, self.place], side="right")
+        binned: np.ndarray = np.searchsorted(self.edges, block.numeric[:, self.place], side="right")
+        return binned
 
 
 @dataclass(slots=True)
@@ -64,24 +65,25 @@ class CodeSums:
         """Of no rows."""
         return cls(np.zeros(size), np.zeros((tasks, size)), np.zeros((tasks, size)))
 
-    def add(self, codes_B: np.ndarray, labels_BT: np.ndarray, known_BT: np.ndarray) -> None:
-        """Adds the rows of a block; labels are 0 where not known."""
-        _add(self.rows_C, codes_B)
-        for t in range(len(self.labels_TC)):
-            known_B = known_BT[:, t]
-            if known_B.all():
-                _add(self.observed_TC[t], codes_B)
-                _add(self.labels_TC[t], codes_B, labels_BT[:, t])
-            else:
-                _add(self.observed_TC[t], codes_B[known_B])
-                _add(self.labels_TC[t], codes_B[known_B], labels_BT[known_B, t])
+    def add(self, codes_B: np.ndarray, labels_TB: np.ndarray, known_TB: np.ndarray) -> None:
+        """Adds the rows of a block.
 
-
-def _add(total_C: np.ndarray, codes_B: np.ndarray, values_B: np.ndarray | None = None) -> None:
-    if len(total_C) > len(codes_B):  # a sum of size C for each block would cost more than its rows
-        np.add.at(total_C, codes_B, 1.0 if values_B is None else values_B)
-    else:
-        total_C += np.bincount(codes_B, values_B, minlength=len(total_C))
+        Args:
+            codes_B: (B,) their codes.
+            labels_TB: (T, B) minus their centre, 0 where not known.
+            known_TB: (T, B) float, 1 where the label is known, else 0.
+        """
+        size = len(self.rows_C)
+        where: slice | np.ndarray = slice(None)
+        if size > len(codes_B):  # sums over all codes for each block would cost more than its rows
+            where, codes_B = np.unique(codes_B, return_inverse=True)
+            size = len(where)
+        codes_B = codes_B.astype(np.intp)  # once, where every sum would do it
+        rows_C = np.bincount(codes_B, minlength=size)
+        self.rows_C[where] += rows_C
+        for t, (label_B, known_B) in enumerate(zip(labels_TB, known_TB, strict=True)):
+            self.observed_TC[t, where] += rows_C if known_B.all() else np.bincount(codes_B, known_B, minlength=size)
+            self.labels_TC[t, where] += np.bincount(codes_B, label_B, minlength=size)
 
 
 def coded_fields(schema: Schema, train: Features) -> list[Coded]:
@@ -129,8 +131,9 @@ def sums_by_code(
     for start in range(0, len(split), BLOCK):
         block = split.features.cut(start, start + BLOCK)
         labels_BT, known_BT = centred(split.labels[start : start + BLOCK, : len(centre_T)], centre_T)
+        labels_TB, known_TB = np.ascontiguousarray(labels_BT.T), np.ascontiguousarray(known_BT.T, dtype=np.float64)
         for field, sums in zip(fields, found, strict=True):
-            sums.add(field.codes(block), labels_BT, known_BT)
+            sums.add(field.codes(block), labels_TB, known_TB)
         on_rows(len(block))
     return found
 

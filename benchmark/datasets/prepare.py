@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from benchmark.datasets._columns import check_precision, cleaned
 from benchmark.datasets._fit import TREATMENTS, count_fields, fitted
 from benchmark.datasets._leaks import count_repeated, refuse_labels_as_fields
 from benchmark.datasets._reader import reader_digest
+from benchmark.datasets._weights import cleaned_weights, facts_of_weights, stored_weights
 from benchmark.datasets.table import (
     LEFT_OUT,
     SPLITS,
@@ -92,6 +93,7 @@ def parameters(dataset: Dataset) -> dict[str, Any]:
 def _write(folder: Path, dataset: Dataset, table: Table, numeric: str) -> None:
     tasks = dataset.tasks
     table = cleaned(table)
+    table = replace(table, weights=cleaned_weights(table, len(table.split)))
     for task in tasks:
         if task.name not in table.labels:
             raise ValueError(
@@ -108,15 +110,24 @@ def _write(folder: Path, dataset: Dataset, table: Table, numeric: str) -> None:
     filled_RT = fill_children(labels_RT, tasks)
     check_labels(labels_RT, table.split, tasks)
     refuse_labels_as_fields(table, labels_RT, tasks)
+    weights_RW = stored_weights(table, tasks)
     for name, chosen in rows.items():
         np.save(folder / f"{name}_labels.npy", labels_RT[chosen])
+        if weights_RW is not None:
+            np.save(folder / f"{name}_weights.npy", weights_RW[chosen])
 
     schema, catalogue, missing = _write_features(folder, dataset, table, numeric, rows)
     repeated = _facts_of_repeated(*(_load_split(folder, name, schema) for name in ("train", "test")))
+    facts = {
+        **table.facts,
+        **_facts_of_filling(filled_RT, tasks, table.split),
+        **repeated,
+        **facts_of_weights(weights_RW, tasks, table.split),
+    }
     stored = {
         "schema": schema.to_json(),
         "fingerprint": table.fingerprint(),
-        "facts": {**table.facts, **_facts_of_filling(filled_RT, tasks, table.split), **repeated},
+        "facts": facts,
         "best_reachable": table.best_reachable,
         "catalogue": catalogue,
         "missing": missing,
@@ -185,7 +196,9 @@ def _write_features(
 def _load_split(folder: Path, name: str, schema: Schema) -> Split:
     # "c": torch shares writable arrays only; what would be written stays with the process, never in the file
     labels = np.load(folder / f"{name}_labels.npy", mmap_mode="c", allow_pickle=False)
-    return Split(Features.load(folder, name, schema.fields), labels)
+    path = folder / f"{name}_weights.npy"
+    weights = np.load(path, mmap_mode="c", allow_pickle=False) if path.exists() else None
+    return Split(Features.load(folder, name, schema.fields), labels, weights)
 
 
 def _load(folder: Path) -> Data:

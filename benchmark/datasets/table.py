@@ -37,6 +37,8 @@ class Table:
         facts: Plain values for the record: rows read, duplicates dropped, the protocol.
         best_reachable: {task: {metric: value}} on the test rows, where the model that drew the data is known.
         others: Columns of other kinds, as not yet fitted fields, to the values of R rows that their `fit` takes.
+        weights: (R,) numbers of at least 0, how much a row counts in the loss of every task, or {task: (R,)} of these; a task
+            that is not named has weight 1. None: all count alike. Metrics do not use them.
     """
 
     categorical: dict[str, Any]
@@ -49,6 +51,7 @@ class Table:
     facts: dict[str, Any] = field(default_factory=dict)
     best_reachable: dict[str, dict[str, float]] | None = None
     others: dict[OtherField, Any] = field(default_factory=dict)
+    weights: Any = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -82,6 +85,8 @@ class Table:
         for other in sorted(self.others, key=lambda known: known.name):
             whole.update(f"{other.kind}\x1f{other.name}\x1f{len(self.split)}\x1f".encode())
             whole.update(other.content(self.others[other]))
+        for name, values in sorted((self.weights or {}).items()):
+            whole.update(f"weight\x1f{name}\x1f{len(values)}\x1f".encode() + values.astype("<f8").tobytes())
         return whole.hexdigest()
 
 

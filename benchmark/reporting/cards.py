@@ -105,7 +105,12 @@ def _rows(card: Card) -> Iterator[Block]:
     if notes := tuple(map(Sentence, _notes(card))):
         yield Sentences(notes)
     if card.entities:
-        columns = [Column("who", "", numeric=False), Column("field", numeric=False), Column("known", "in train"), Column("new", "new")]
+        columns = [
+            Column("who", "", numeric=False),
+            Column("field", numeric=False),
+            Column("known", "in train"),
+            Column("new", "new"),
+        ]
         columns += [Column(split, f"rows of new ones, {split}") for split in SPLITS[1:]]
         rows = [
             Row((Cell(f"{of.role}s"), Cell(of.field), Cell(f"{of.known:,}"), Cell(ABSENT if of.new is None else f"{of.new:,}"),
@@ -159,7 +164,10 @@ def _distributions(tasks: Iterable[TaskCard]) -> Iterator[TextTable]:
         names = {"0": "least", "0.5": "median", "1": "greatest"}
         columns = (
             Column("task", numeric=False),
-            *(Column(level, names.get(level, f"{float(level):.0%}"), spare=level in ("0.01", "0.99")) for level in levels),
+            *(
+                Column(level, names.get(level, f"{float(level):.0%}"), spare=level in ("0.01", "0.99"))
+                for level in levels
+            ),
         )
         rows = tuple(
             Row((Cell(f"{task.name} ({task.unit})" if task.unit else task.name),
@@ -170,7 +178,8 @@ def _distributions(tasks: Iterable[TaskCard]) -> Iterator[TextTable]:
     for task in tasks:
         if task.classes:
             rows = tuple(Row((Cell(label), Cell(_percent(share)))) for label, share in task.classes.items())
-            yield TextTable(f"card_classes_{task.name}", f"Labels of {task.name} on train", (Column("label", numeric=False), Column("share")), rows)  # fmt: skip
+            columns = (Column("label", numeric=False), Column("share"))
+            yield TextTable(f"card_classes_{task.name}", f"Labels of {task.name} on train", columns, rows)
 
 
 def _correlations(card: Card) -> TextTable:

@@ -50,7 +50,7 @@ def _fewer(data: Data, split: Split, most: int) -> Split:
     rows = np.concatenate([*ends, _preferred(data, split)])
     _, first = np.unique(rows, return_index=True)
     chosen = np.sort(rows[np.sort(first)[:most]])
-    return Split(split.features.take(chosen), split.labels[chosen])
+    return split.take(chosen)
 
 
 def _preferred(data: Data, split: Split) -> np.ndarray:

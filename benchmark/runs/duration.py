@@ -17,7 +17,7 @@ import torch
 from benchmark.analysis.study import undrawn
 from benchmark.files import digest
 from benchmark.records.record import TRIAL, Record, records_by_path
-from benchmark.rows import Batch, Split
+from benchmark.rows import Batch
 from benchmark.runs.machine import device_name, device_of, limited_threads
 from benchmark.runs.runner import build_data, build_trainer
 from benchmark.seeding import seeded
@@ -114,7 +114,7 @@ def _measure(config: RunConfig) -> Expected:
     data, device = build_data(config), device_of(config)
     trainer = build_trainer(config, data, device)
     step, rows = _step_seconds(trainer, device), min(len(data.validation), _ROWS)
-    part = Split(data.validation.features.cut(0, rows), data.validation.labels[:rows])
+    part = data.validation.cut(0, rows)
     started = time.perf_counter()
     trainer.evaluate(part)
     row = (time.perf_counter() - started) / rows

@@ -26,7 +26,7 @@ class TargetScale:
 
     @classmethod
     def of(cls, train: Split, tasks: tuple[Task, ...]) -> TargetScale:
-        """Fitted on the observed labels of train.
+        """Fitted on the observed labels of train, each with its weight.
 
         Raises:
             ValueError: if a target that is to be standardised has no observed value or is constant.
@@ -35,19 +35,45 @@ class TargetScale:
         for t, task in enumerate(tasks):
             if KINDS[task.kind].is_standardised:
                 values = np.asarray(train.labels[:, t], dtype=np.float64)
-                values = values[~np.isnan(values)]
+                known, weights = ~np.isnan(values), weights_of(train, t)
+                if weights is not None:
+                    known &= weights > 0
+                    weights = weights[known]
+                values = values[known]
                 if values.size == 0 or values.min() == values.max():  # rounding can give a constant a small deviation
                     found = "no observed value" if values.size == 0 else f"the constant {values[0]}"
                     raise ValueError(
                         f"task {task.name!r}: expected a {task.kind} target that varies in train, found {found}; leave the "
                         "task out of dataset.tasks, or choose another split"
                     )
-                mean[t], std[t] = values.mean(), values.std()
+                if weights is None:
+                    mean[t], std[t] = values.mean(), values.std()
+                else:
+                    mean[t] = np.average(values, weights=weights)
+                    std[t] = np.sqrt(np.average(np.square(values - mean[t]), weights=weights))
         return cls(torch.from_numpy(mean), torch.from_numpy(std))
+
+
+def weights_of(split: Split, task: int) -> np.ndarray | None:
+    """(R,) the weights of the rows in a task, if there are any."""
+    return None if split.weights is None else split.weights[:, min(task, split.weights.shape[1] - 1)]
+
+
+def scaled_weights(weights_RW: np.ndarray, tasks: int) -> np.ndarray:
+    """(R, T) float32: the weights as a power of two of themselves near 1, so that no sum of them overflows.
+
+    A weighted mean does not depend on the scale, and a power of two changes no digit.
+    """
+    with np.errstate(divide="ignore"):
+        scale_W = np.exp2(np.round(np.log2(weights_RW.mean(axis=0))))
+    scaled_RW = weights_RW / np.where(scale_W > 0, scale_W, 1.0)
+    return np.ascontiguousarray(np.broadcast_to(scaled_RW, (len(weights_RW), tasks)), dtype=np.float32)
 
 
 class TrainingRows:
     """A split as tensors on the device; on the CPU, features stay memory-mapped. Targets and masks are prepared once.
+
+    A label whose row has the weight 0 in its task counts as not observed.
 
     Args:
         split: Usually train.
@@ -57,12 +83,16 @@ class TrainingRows:
 
     def __init__(self, split: Split, scale: TargetScale, device: torch.device) -> None:
         labels = (split.labels - scale.mean_T.numpy()) / scale.std_T.numpy()
-        observed = ~np.isnan(labels)
+        observed, weights = ~np.isnan(labels), None
+        if split.weights is not None:
+            weights = scaled_weights(split.weights, labels.shape[1])
+            observed &= weights > 0
         self.fully_observed = tuple(bool(column) for column in observed.all(axis=0))
         self._batch = Batch(
             features=split.features.to(device),
             labels=torch.from_numpy(np.nan_to_num(labels, nan=0.0).astype(np.float32)).to(device),
             observed=torch.from_numpy(observed).to(device),
+            weights=None if weights is None else torch.from_numpy(weights).to(device),
         )
 
     def __len__(self) -> int:
@@ -83,6 +113,7 @@ class TrainingRows:
             rows.labels.index_select(0, index),
             # if every label is known, there is no need to gather this
             rows.observed[: len(index)] if all(self.fully_observed) else rows.observed.index_select(0, index),
+            None if rows.weights is None else rows.weights.index_select(0, index),
         )
 
     def slices(self, batch_size: int = 4096) -> Iterator[Batch]:
@@ -92,7 +123,7 @@ class TrainingRows:
 
 
 class TaskLosses:
-    """Each task's loss, defined by its kind, averaged over the rows with a known label.
+    """Each task's loss, defined by its kind: the mean over the rows with a known label, weighted where rows have weights.
 
     Args:
         tasks: The tasks.
@@ -124,7 +155,6 @@ class TaskLosses:
     def _loss(self, t: int, task: Task, output: Tensor, batch: Batch) -> Tensor:
         label = batch.labels[:, t]
         kind = KINDS[task.kind]
-        if self.fully_observed[t]:
+        if self.fully_observed[t] and batch.weights is None:
             return kind.loss(output, label, reduction="mean")
-        observed = batch.observed[:, t]
-        return (kind.loss(output, label, reduction="none") * observed).sum() / observed.sum().clamp(min=1)
+        return batch.mean(kind.loss(output, label, reduction="none"), batch.observed[:, t], t)

@@ -31,7 +31,6 @@ import torch
 from rich.console import Console
 
 from benchmark.datasets import Data
-from benchmark.rows import Split
 from benchmark.runs.runner import environment
 from benchmark.settings.registry import datasets
 from benchmark.text import duration
@@ -102,7 +101,7 @@ def load(rows: int | None, batch_sizes: list[int]) -> Data:
 def first_rows(data: Data, rows: int) -> Data:
     """The data set with the first rows of train only."""
     train = data.train
-    return dataclasses.replace(data, train=Split(train.features.cut(0, rows), train.labels[:rows]))
+    return dataclasses.replace(data, train=train.cut(0, rows))
 
 
 class Race:

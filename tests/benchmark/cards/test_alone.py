@@ -6,14 +6,23 @@ import numpy as np
 import pytest
 from sklearn.metrics import r2_score, roc_auc_score
 
-from benchmark.cards.alone import FEWEST, SMOOTHING, auc, auc_alone, auc_apart, auc_in_order, correlation_in_order, r2_alone
+from benchmark.cards.alone import (
+    FEWEST,
+    SMOOTHING,
+    auc,
+    auc_alone,
+    auc_apart,
+    auc_in_order,
+    correlation_in_order,
+    r2_alone,
+)
 from benchmark.cards.sums import CodeSums
 
 
 def sums_of(codes: np.ndarray, labels: np.ndarray, size: int, centre: float) -> CodeSums:
     found = CodeSums.zeros(size, 1)
     known = ~np.isnan(labels)
-    found.add(codes, np.where(known, labels - centre, 0.0)[:, None], known[:, None])
+    found.add(codes, np.where(known, labels - centre, 0.0)[None], known[None].astype(float))
     return found
 
 

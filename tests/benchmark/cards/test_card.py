@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 import pytest
 
 from benchmark.cards import make_card, sums
+from benchmark.cards.signs import signs
 from benchmark.datasets import Data
-from benchmark.datasets.kuairand import KuaiRand
+from benchmark.datasets.kuairand import LOG, KuaiRand
 from benchmark.datasets.prepare import Table
 from benchmark.datasets.sources import Found
 from benchmark.datasets.text import read_text
-from benchmark.records.card import Card, card_key, card_path, load_card, load_cards
+from benchmark.records.card import Card, FieldCard, TaskCard, card_key, card_path, load_card, load_cards
 from benchmark.rows import Features, Split
 from benchmark.schema import CategoricalField
 from tests.benchmark.cards.drawn import make_data
@@ -44,7 +44,10 @@ def test_eight_rows_by_hand() -> None:
     assert click.observed == {"train": 0.75, "validation": 1.0, "test": 1.0}
     assert click.mean == pytest.approx({"train": 2 / 3, "validation": 0.5, "test": 0.5})
     assert (purchase.given, purchase.mean["train"]) == ("click", pytest.approx(1 / 3))  # type: ignore[index]
-    assert (seconds.unit, seconds.mean) == ("seconds", pytest.approx({"train": 6.5 / 3, "validation": 4.5, "test": 6.5}))
+    assert (seconds.unit, seconds.mean) == (
+        "seconds",
+        pytest.approx({"train": 6.5 / 3, "validation": 4.5, "test": 6.5}),
+    )
     assert (seconds.quantiles["0"], seconds.quantiles["0.5"], seconds.quantiles["1"]) == (1.5, 2, 3)
     assert [(entity.role, entity.known, entity.new) for entity in card.entities] == [("user", 2, 1), ("item", 2, 1)]
     assert card.correlations["click|purchase"] == pytest.approx(np.corrcoef([0, 1, 1], [0, 1, 0])[0, 1])
@@ -58,7 +61,7 @@ def test_honest_fields_give_no_sign() -> None:
     assert card.signs == []
     assert 0.45 < fields["noise"].alone["click"] < 0.55 < fields["hint"].alone["click"] < 0.65
     assert 0.45 < fields["length"].alone["seconds"] < 0.52  # half the variance
-    assert fields["length"].apart == pytest.approx(0.5, abs=0.05)
+    assert 0.5 < fields["length"].apart < 0.6  # type: ignore[operator]  # fitted on the rows that judge it
 
 
 def with_column(data: Data, name: str, of: dict[str, np.ndarray], cardinality: int) -> Data:
@@ -141,9 +144,8 @@ class WithPlayTime(KuaiRand):
     def _read(self, found: Found) -> Table:
         made = super()._read(found)
         (log,) = (path for name, path in found.paths.items() if name.startswith("log_standard"))
-        seconds = read_text(log, dict.fromkeys(("user_id", "video_id", "date", "time_ms", "play_time_ms"), pl.Int64))
-        seconds = seconds.unique(maintain_order=True)
-        made.numeric["play_time_ms"] = seconds["play_time_ms"].to_numpy().astype(np.float64)
+        rows = read_text(log, LOG).unique(maintain_order=True)  # as it is read
+        made.numeric["play_time_ms"] = rows["play_time_ms"].to_numpy().astype(np.float64)
         return made
 
 
@@ -196,10 +198,37 @@ def test_a_card_is_a_file_beside_the_records(tmp_path: Path) -> None:
 def test_the_key_is_that_of_the_data() -> None:
     described = {"fingerprint": "f", "splits": {"train": 1}, "schema": {"tasks": []}, "test_rows": "t", "name": "toy"}
     assert card_key(described) == card_key({**described, "name": "other"})
-    assert all(card_key({**described, key: "x"}) != card_key(described) for key in ("fingerprint", "splits", "test_rows"))
+    assert all(
+        card_key({**described, key: "x"}) != card_key(described) for key in ("fingerprint", "splits", "test_rows")
+    )
 
 
 def test_missing_values_of_a_field_are_told_by_their_code() -> None:
     assert made().missing == {"item": 3, "price_bin": 4}
     full = table(numeric={"price": np.arange(8.0)})
     assert made(lambda: full).missing == {"item": 3}
+
+
+def test_two_leaks_do_not_hide_each_other_and_an_easy_label_is_no_leak() -> None:
+    def card_of(**values: float) -> Card:
+        fields = [FieldCard(name=name, kind="categorical", alone={"click": value}) for name, value in values.items()]
+        task = TaskCard(name="click", kind="binary", measure="auc")
+        return Card(name="x", key="", splits={"train": 9, "validation": 9, "test": 9}, tasks=[task], fields=fields)
+
+    found = signs(card_of(watched=0.985, stay=0.99, video=0.662, hour=0.55))
+    assert [sign.about for sign in found] == ["stay", "watched"]
+    assert "; the best field below 0.95, video, reaches 0.662." in found[0].text
+    assert signs(card_of(household=0.978, summary=0.946, age=0.944)) == []  # as on Census-Income
+    assert signs(card_of(user=0.78, author=0.675)) == []  # as `like` on KuaiRand
+    assert [sign.about for sign in signs(card_of(only=0.96))] == ["only"]
+
+
+def test_a_number_and_its_bins_are_one_field() -> None:
+    task = TaskCard(name="seconds", kind="regression", measure="r2")
+    alone = {"length": ("numeric", 0.95), "length_bin": ("categorical", 0.96), "old_bin": ("categorical", 0.1)}
+    fields = [FieldCard(name=name, kind=kind, alone={"seconds": value}) for name, (kind, value) in alone.items()]
+    card = Card(name="x", key="", splits={"train": 9, "validation": 9, "test": 9}, tasks=[task], fields=fields)
+    (sign,) = signs(card)
+    assert sign.text.startswith(
+        "length alone predicts seconds with an R² of 0.960 on validation; the best field below 0.9, old_bin"
+    )

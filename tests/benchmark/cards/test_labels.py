@@ -24,9 +24,9 @@ def split_of(*columns: list[float] | np.ndarray) -> Split:
 
 def test_means_and_correlation_by_hand() -> None:
     found = of_labels.label_sums(split_of([0, 1, 1, NAN], [0.0, np.log(3), NAN, np.log(2)]), TASKS)
-    assert found.known_T.tolist() == [3, 3]
-    assert found.mean_T[0] == pytest.approx(2 / 3)
-    assert found.unit_mean_T[1] == pytest.approx((0 + 2 + 1) / 3)
+    assert found.known.tolist() == [3, 3]
+    assert found.means[0] == pytest.approx(2 / 3)
+    assert found.unit_means[1] == pytest.approx((0 + 2 + 1) / 3)
     assert of_labels.correlation(found, 0, 1) == pytest.approx(1)  # of the first two rows alone
 
 
@@ -47,7 +47,7 @@ def test_many_blocks_agree_with_numpy(monkeypatch: pytest.MonkeyPatch, offset: f
     found = of_labels.label_sums(split_of(click, value), tasks)
     both = ~np.isnan(click) & ~np.isnan(value)
     assert of_labels.correlation(found, 0, 1) == pytest.approx(np.corrcoef(click[both], value[both])[0, 1], abs=1e-9)
-    assert found.mean_T == pytest.approx([np.nanmean(click), np.nanmean(value)], rel=1e-12)
+    assert found.means == pytest.approx([np.nanmean(click), np.nanmean(value)], rel=1e-12)
     known = click[~np.isnan(click)]
     assert of_labels.order(found, 0, is_binary=True) == pytest.approx(roc_auc_score(known, np.arange(len(known))))
     known = value[~np.isnan(value)]

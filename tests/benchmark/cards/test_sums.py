@@ -9,7 +9,9 @@ from benchmark.cards import sums
 from tests.benchmark.cards.drawn import make_data
 
 
-@pytest.mark.parametrize("block", [50, 1 << 17])  # with 50 rows a block, `noise` has fewer codes than that, and others more
+@pytest.mark.parametrize(
+    "block", [50, 1 << 17]
+)  # with 50 rows a block, `noise` has fewer codes than that, and others more
 def test_blocks_agree_with_the_whole(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
     monkeypatch.setattr(sums, "BLOCK", block)
     data = make_data(1030)
