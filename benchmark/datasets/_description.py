@@ -16,7 +16,7 @@ from benchmark.kinds import Transform
 from benchmark.schema import Task
 from benchmark.text import unknown
 
-USER, ITEM, TIME, TITLE, IGNORE = "user", "item", "time", "title", "ignore"
+USER, ITEM, TIME, TITLE, WEIGHT, IGNORE = "user", "item", "time", "title", "weight", "ignore"
 CATEGORICAL, NUMERIC, MULTI, SEQUENCE = "categorical", "numeric", "multi", "sequence"
 COLUMN_KINDS: dict[str, tuple[str, ...]] = {
     USER: (),
@@ -27,6 +27,7 @@ COLUMN_KINDS: dict[str, tuple[str, ...]] = {
     MULTI: ("separator", "about"),
     SEQUENCE: ("separator", "of", "max_length", "about"),
     TITLE: (),
+    WEIGHT: ("task",),
     IGNORE: (),
 }
 """Every kind of column, with its own keys."""
@@ -134,6 +135,7 @@ def read_description(file: str) -> Description:
     columns = dict(_columns(top.content["columns"]))
     _check_references(top.content["columns"], columns)
     tasks, labels = _tasks(top.content["tasks"], columns)
+    _check_weights(top.content["columns"], columns, list(labels))
     files = _files(top.content["files"])
     rule, split = _split(top.get("split"), files, columns)
     return Description(
@@ -242,6 +244,8 @@ def _options(kind: str, value: Value) -> dict[str, Any]:
         found["separator"] = value.text("separator")
     if kind == SEQUENCE:
         found |= {"of": value.text("of"), "max_length": value.whole("max_length", LENGTH)}
+    if kind == WEIGHT:
+        found["task"] = value.text("task")
     if kind == TIME:
         found |= {"unit": value.one_of("unit", UNITS, "s"), "format": value.text("format"), "parts": []}
         for part in _many(value.get("parts"), f"one of {', '.join(PARTS)}"):
@@ -269,6 +273,19 @@ def _check_references(value: Value, columns: dict[str, Column]) -> None:
             if options["of"] not in ids:
                 raise ValueError(f"{entry.content['of'].place}: {unknown('column of ids', options['of'], ids)}")
             columns[name] = replace(column, options=options)
+
+
+def _check_weights(value: Value, columns: Mapping[str, Column], tasks: Collection[str]) -> None:
+    """Refuses a weight of no task, and a second one of a task or of all."""
+    seen: dict[str | None, str] = {}
+    for name, column in columns.items():
+        if column.kind == WEIGHT:
+            task, entry = column.options["task"], value.content[name]
+            if task is not None and task not in tasks:
+                entry.content["task"].refuse_choice(tasks)
+            if task in seen:
+                entry.refuse(f"one weight of {task or 'all tasks'}", f"a second one after {seen[task]}")
+            seen[task] = name
 
 
 def _tasks(value: Value, columns: Mapping[str, Column]) -> tuple[tuple[Task, ...], dict[str, str]]:

@@ -24,6 +24,7 @@ from benchmark.datasets._description import (
     SEQUENCE,
     TIME,
     UNITS,
+    WEIGHT,
     Column,
     Description,
 )
@@ -202,8 +203,8 @@ def _raw(file: File, names: list[str], description: Description) -> pl.DataFrame
         frame = pl.read_parquet(file.path, columns=stored, glob=False, hive_partitioning=False)
         frame = frame.with_columns(pl.col(pl.String).replace([*description.missing, ""], None))
     else:
-        numbers = {column for _, column, parse in uses if parse in (_number, _logged)}
-        others = {column for _, column, parse in uses if parse not in (_number, _logged)}
+        numbers = {column for _, column, parse in uses if parse in (_number, _logged, _weight)}
+        others = {column for _, column, parse in uses if parse not in (_number, _logged, _weight)}
         types: Any = {name: pl.Float64 if name in numbers - others else pl.String for name in stored}
         frame = _text(file, types, names[len(names) - len(file.partitions) - 1], description)
     partitions = [pl.lit(file.partitions[name]).alias(name) for name in needed if name in file.partitions]
@@ -243,6 +244,8 @@ def _parser(column: Column, description: Description) -> Parse:
         return _number
     if column.kind == TIME:
         return partial(_times, of=column, required=description.rule == TIME)
+    if column.kind == WEIGHT:
+        return _weight
     if column.kind in (MULTI, SEQUENCE):
         return partial(_list, separator=column.options["separator"])
     return _category
@@ -285,6 +288,12 @@ def _logged(values: pl.Series) -> pl.Series:
     numbers = _number(values)
     _refuse(values, numbers <= -1, "a number above -1, of which log1p is finite")
     return numbers.log1p()
+
+
+def _weight(values: pl.Series) -> pl.Series:
+    numbers = _number(values)
+    _refuse(values, (numbers < 0) | numbers.is_null(), "a weight of at least 0")
+    return numbers
 
 
 def _times(values: pl.Series, of: Column, *, required: bool) -> pl.Series:

@@ -21,6 +21,7 @@ from benchmark.datasets._description import (
     TIME,
     TITLE,
     USER,
+    WEIGHT,
     Description,
 )
 from benchmark.datasets._own_files import FEATURE, LABEL, SPLIT, File, parse_times, read_files
@@ -54,6 +55,7 @@ def read_table(description: Description, files: list[File], split_seed: int) -> 
         item_fields=tuple(column.name for column in description.columns.values() if column.about == ITEM),
         titles=_titles(description, features),
         others=others,
+        weights=_weights(description, features),
         facts={
             "protocol": "files" if description.rule == FILES else f"by {description.rule}",
             **facts,
@@ -110,6 +112,15 @@ def _titles(description: Description, features: dict[str, pl.Series]) -> dict[st
         return {}
     pairs = pl.DataFrame({"item": features[item].cast(pl.String), "title": features[title].cast(pl.String)})
     return dict(pairs.drop_nulls().unique("item", keep="last").iter_rows())
+
+
+def _weights(description: Description, features: dict[str, pl.Series]) -> Any:
+    """As `Table.weights` has them. A task's own weight counts in place of that of all tasks."""
+    found = {column.options["task"]: _floats(features[column.name]) for column in description.of_kind(WEIGHT)}
+    of_all = found.pop(None, None)
+    if of_all is None or not found:
+        return found or of_all
+    return {task.name: found.get(task.name, of_all) for task in description.tasks}
 
 
 def split_rows(

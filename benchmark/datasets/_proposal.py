@@ -22,6 +22,7 @@ from benchmark.datasets._description import (
     TIME,
     TITLE,
     USER,
+    WEIGHT,
 )
 from benchmark.datasets._looks import Look, Sample, look
 from benchmark.kinds import BINARY, REGRESSION
@@ -221,8 +222,14 @@ def _add(found: Proposal, sample: Sample, one: Look, about: str, item: str | Non
         _add_lists(found, sample, one, about, item)
     elif one.distinct <= 1:
         found.add(one, IGNORE, "one value only" if one.distinct else "no values")
-    elif words & {"weight", "weights"} and one.numbers is not None and not about:
-        found.add(one, IGNORE, f"{UNSURE}a weight of the rows?")
+    elif (
+        words & {"weight", "weights"}
+        and one.numbers is not None
+        and not about
+        and not one.missing
+        and WEIGHT not in found.columns.values()
+    ):
+        found.add(one, WEIGHT, f"{UNSURE}how much a row counts in the losses? Otherwise ignore")
     elif one.time is not None and words & _TIMES:
         found.add(one, IGNORE, "another time")
     elif one.numbers is None:

@@ -110,7 +110,10 @@ def test_texts_that_mean_missing_are_said_in_the_yaml(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (header("price", "prise"), "expected the column 'price' (numeric in clicks.yaml), found none; did you mean prise?"),
+        (
+            header("price", "prise"),
+            "expected the column 'price' (numeric in clicks.yaml), found none; did you mean prise?",
+        ),
         (header("click,", "clicked_on,"), "expected the column 'click' (label in clicks.yaml), found none"),
         (header("note", "price"), "the column 'price' is there 2 times; rename one"),
         (header(",note", ","), "expected a name for each column, found none for column 9"),
@@ -144,7 +147,9 @@ def test_a_line_of_another_length(tmp_path: Path, surplus: str) -> None:
         path.write_text("\n".join(every) + "\n")
 
     number = 14 if surplus else 10
-    assert message_of(tmp_path, change) == f"clicks.csv: line 42 has {number} values, expected 12; is the file truncated?"
+    assert (
+        message_of(tmp_path, change) == f"clicks.csv: line 42 has {number} values, expected 12; is the file truncated?"
+    )
 
 
 def test_a_last_line_that_was_cut(tmp_path: Path) -> None:
@@ -201,7 +206,9 @@ def test_what_prepare_refuses_names_the_yaml(tmp_path: Path) -> None:
         replaced(9, "click", "0")(path)
         replaced(9, "buy", "1")(path)
 
-    assert message_of(tmp_path, change).startswith("clicks.yaml: task 'buy' is given 'click' and cannot be greater, but is on 1 rows")
+    assert message_of(tmp_path, change).startswith(
+        "clicks.yaml: task 'buy' is given 'click' and cannot be greater, but is on 1 rows"
+    )
     yaml = YAML.replace("note: ignore", "note: numeric").replace("price: numeric", "price: ignore")
     assert message_of(tmp_path, yaml=yaml).startswith("clicks.csv: line 2, column note: expected a number, found 'x'")
 
@@ -213,19 +220,55 @@ def test_what_prepare_refuses_names_the_yaml(tmp_path: Path) -> None:
     ("old", "new", "told"),
     [
         ("files:", "filse:", "line 1, filse: unknown key 'filse'; did you mean files\\? known: name, files, separator"),
-        ("price: numeric", "price: numric", "line 9, columns.price: expected one of user, item, .*, found 'numric'; did you mean numeric"),
-        ("max_length", "max_lenght", "line 8, columns.past.max_lenght: unknown key 'max_lenght' of a column of kind sequence; did you mean"),
+        (
+            "price: numeric",
+            "price: numric",
+            "line 9, columns.price: expected one of user, item, .*, found 'numric'; did you mean numeric",
+        ),
+        (
+            "max_length",
+            "max_lenght",
+            "line 8, columns.past.max_lenght: unknown key 'max_lenght' of a column of kind sequence; did you mean",
+        ),
         ("max_length: 3", "max_length: 0", "line 8, columns.past.max_length: expected a number of at least 1, found 0"),
         ("max_length: 3", "max_length: few", "line 8, columns.past.max_length: expected a whole number, found 'few'"),
-        ("max_length: 3", "of: video", "line 8, columns.past.of: unknown column of ids 'video'; known: country, item_id, user_id"),
-        ("about: item", "about: itme", "line 7, columns.genres.about: expected one of user, item, found 'itme'; did you mean item"),
+        (
+            "max_length: 3",
+            "of: video",
+            "line 8, columns.past.of: unknown column of ids 'video'; known: country, item_id, user_id",
+        ),
+        (
+            "about: item",
+            "about: itme",
+            "line 7, columns.genres.about: expected one of user, item, found 'itme'; did you mean item",
+        ),
         ("note: ignore", "note:", "line 11, columns.note: expected a kind of column .*, found nothing"),
-        ("note: ignore", "note: user", "line 11, columns.note: expected one column of kind user, found a second one after user_id"),
-        ("note: ignore", "note: ignore\n  note: ignore", "line 12, columns.note: this key is there twice, first on line 11"),
-        ("[hour]", "[hours]", "line 5, columns.ts.parts.0.: expected one of hour, .*, found 'hours'; did you mean hour"),
+        (
+            "note: ignore",
+            "note: user",
+            "line 11, columns.note: expected one column of kind user, found a second one after user_id",
+        ),
+        (
+            "note: ignore",
+            "note: ignore\n  note: ignore",
+            "line 12, columns.note: this key is there twice, first on line 11",
+        ),
+        (
+            "[hour]",
+            "[hours]",
+            "line 5, columns.ts.parts.0.: expected one of hour, .*, found 'hours'; did you mean hour",
+        ),
         ("click: binary", "click: binry", "line 13, tasks.click: .*unknown kind 'binry'; did you mean binary"),
-        ("click: binary", "price: binary", "line 13, tasks.price: expected a label that is no feature too: leave 'price' out of columns"),
-        ("given: click", "given: watch", r"line 14, tasks.buy.given: expected an earlier task \(click\), found 'watch'"),
+        (
+            "click: binary",
+            "price: binary",
+            "line 13, tasks.price: expected a label that is no feature too: leave 'price' out of columns",
+        ),
+        (
+            "given: click",
+            "given: watch",
+            r"line 14, tasks.buy.given: expected an earlier task \(click\), found 'watch'",
+        ),
         ("log1p", "log", "line 15, tasks.watch.transform: expected one of identity, log1p, found 'log'"),
         ("clicks.csv", "{train: a.csv}", "line 1, files: expected files for train and test, .*, found train"),
         ("clicks.csv", "[]", "line 1, files: expected the path of a file, or a pattern"),
@@ -250,11 +293,17 @@ def test_a_mistake_in_the_yaml(tmp_path: Path, old: str, new: str, told: str) ->
         ("{by: time, tset: 0.1}", "split.tset: unknown key 'tset' of split; did you mean test"),
         ("{by: random, train: 0.8}", "split.train: unknown key 'train' of a split by random"),
         ("{by: random, test: 10}", "split.test: expected a share of the rows between 0 and 1, such as 0.1, found 10"),
-        ("{by: random, validation: 0.5, test: 0.5}", "split: expected shares that leave rows for train, found 0.5 and 0.5"),
+        (
+            "{by: random, validation: 0.5, test: 0.5}",
+            "split: expected shares that leave rows for train, found 0.5 and 0.5",
+        ),
         ("{by: time, test: 2024-01-01}", "split: expected two shares, or two times .*, found one of each"),
         ("{by: column}", "split: expected the key column: the column that names the split of each row"),
         ("{by: files}", "split.by: expected `by: files` where `files` has train and test"),
-        ("{by: column, column: note, validation: test}", "split: expected each value in one split, found train, test, test"),
+        (
+            "{by: column, column: note, validation: test}",
+            "split: expected each value in one split, found train, test, test",
+        ),
     ],
 )
 def test_a_mistake_in_the_split(tmp_path: Path, split: str, told: str) -> None:
@@ -273,7 +322,9 @@ def test_a_key_that_is_missing(tmp_path: Path, key: str) -> None:
 
 @pytest.mark.parametrize("rule", ["time", "user"])
 def test_a_split_by_what_is_not_there(tmp_path: Path, rule: str) -> None:
-    yaml = YAML.replace("ts: {kind: time, parts: [hour]}", "ts: ignore").replace("user_id: user", "user_id: categorical")
+    yaml = YAML.replace("ts: {kind: time, parts: [hour]}", "ts: ignore").replace(
+        "user_id: user", "user_id: categorical"
+    )
     file = write(tmp_path, yaml.replace(", about: user", "") + f"split: {rule}\n")
     with pytest.raises(ValueError, match=f"line 16, split: expected a column of kind {rule} to split by, found none"):
         OwnTable(file=file)

@@ -109,10 +109,29 @@ def test_folders_are_columns(tmp_path: Path) -> None:
         folder = tmp_path / "logs" / f"day={day}"
         folder.mkdir(parents=True)
         clicks().write_parquet(folder / "part-0.parquet")
-    write(tmp_path, YAML.replace("clicks.csv", "logs/*/*.parquet").replace("note: ignore", "note: ignore\n  day: categorical"))
+    write(
+        tmp_path,
+        YAML.replace("clicks.csv", "logs/*/*.parquet").replace("note: ignore", "note: ignore\n  day: categorical"),
+    )
     data = OwnTable(file=str(tmp_path / "clicks.yaml")).build()
     assert [field.cardinality for field in data.schema.categorical if field.name == "day"] == [3]
     assert sum(sizes(data)) == 1200
+
+
+def test_weights_of_rows_and_of_a_task(tmp_path: Path) -> None:
+    frame = clicks().with_columns(w=pl.int_range(600) % 3, v=pl.lit(0.5))
+    yaml = YAML.replace("  note: ignore\n", "  note: ignore\n  w: weight\n  v: {kind: weight, task: buy}\n")
+    data = OwnTable(file=write(tmp_path, yaml + "split: time\n", frame)).build()
+    assert data.train.weights is not None
+    np.testing.assert_array_equal(data.train.weights[:4], [[0, 0.5, 0], [1, 0.5, 1], [2, 0.5, 2], [0, 0.5, 0]])
+    for wrong, told in (
+        ("task: buys", r"line 13, columns\.v\.task: expected one of click, buy, watch, found 'buys'; did"),
+        ("", "a second one after w"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            OwnTable(file=write(tmp_path, yaml.replace(", task: buy", f", {wrong}" if wrong else ""), frame))
+    with pytest.raises(ValueError, match=r"clicks\.csv: line 2, column w: expected a weight of at least 0, found -1"):
+        OwnTable(file=write(tmp_path, yaml, frame.with_columns(w=pl.lit(-1)))).build()
 
 
 # splits ---------------------------------------------------------------------------------------------------------------
@@ -124,7 +143,9 @@ def split_of(tmp_path: Path, split: str, *, seed: int = 0, yaml: str = YAML) -> 
 
 def users(data: Data) -> list[set[str]]:
     assert data.catalogue is not None
-    codes = [set(np.asarray(part.features.column("user_id")).tolist()) for part in (data.train, data.validation, data.test)]
+    codes = [
+        set(np.asarray(part.features.column("user_id")).tolist()) for part in (data.train, data.validation, data.test)
+    ]
     return [{*map(str, of)} for of in codes]
 
 
@@ -144,18 +165,29 @@ def test_a_split_by_time_keeps_rows_of_one_time_together(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    "bounds", ["{by: time, validation: 2023-11-17, test: 2023-11-18 06:00:00}", "{by: time, validation: 1700179200, test: 1700287200}"]
+    "bounds",
+    [
+        "{by: time, validation: 2023-11-17, test: 2023-11-18 06:00:00}",
+        "{by: time, validation: 1700179200, test: 1700287200}",
+    ],
 )
 def test_a_split_at_dates(tmp_path: Path, bounds: str) -> None:
     data, times = split_of(tmp_path, f"split: {bounds}\n"), clicks()["ts"]
-    assert sizes(data) == ((times < 1700179200).sum(), times.is_between(1700179200, 1700287199).sum(), (times >= 1700287200).sum())
+    assert sizes(data) == (
+        (times < 1700179200).sum(),
+        times.is_between(1700179200, 1700287199).sum(),
+        (times >= 1700287200).sum(),
+    )
     assert data.facts["begins"] == {"validation": "2023-11-17 00:00:00", "test": "2023-11-18 06:00:00"}
 
 
 def test_texts_of_time(tmp_path: Path) -> None:
     times = pl.from_epoch(clicks()["ts"])
     for form, option in (("%Y-%m-%dT%H:%M:%SZ", ""), ("%d.%m.%Y %H:%M", ", format: '%d.%m.%Y %H:%M'")):
-        yaml = YAML.replace("parts: [hour]", f"parts: [hour]{option}") + "split: {by: time, validation: 2023-11-17, test: 2023-11-18}\n"
+        yaml = (
+            YAML.replace("parts: [hour]", f"parts: [hour]{option}")
+            + "split: {by: time, validation: 2023-11-17, test: 2023-11-18}\n"
+        )
         data = OwnTable(file=write(tmp_path, yaml, clicks().with_columns(ts=times.dt.strftime(form)))).build()
         assert len(data.train) == (times.dt.date() < datetime.date(2023, 11, 17)).sum()
         assert data.facts["begins"]["test"] == "2023-11-18 00:00:00"
@@ -206,7 +238,10 @@ def test_the_id_has_the_contents_of_the_yaml_and_no_path(tmp_path: Path) -> None
     assert id_of(first) == id_of(moved) == id_of(str(renamed))
     changes = (("price: numeric", "price: categorical"), ("given: click", "column: buy"), ("clicks.csv", "other.csv"))
     ids = {id_of(first), *(id_of(write(tmp_path / "c", YAML.replace(*change))) for change in changes)}
-    ids |= {id_of(write(tmp_path / "c", YAML + "split: {by: user}\n")), id_of(write(tmp_path / "c", YAML + "missing: NA\n"))}
+    ids |= {
+        id_of(write(tmp_path / "c", YAML + "split: {by: user}\n")),
+        id_of(write(tmp_path / "c", YAML + "missing: NA\n")),
+    }
     assert len(ids) == 6
     config = RunConfig(dataset=str(renamed), architecture="mmoe", results_dir="r")  # type: ignore[arg-type]
     assert config.record_path == Path("r", "shop7", "mmoe", "equal", f"{config.id}.json")
@@ -218,7 +253,12 @@ def test_the_id_has_the_contents_of_the_yaml_and_no_path(tmp_path: Path) -> None
 
 def test_a_reference_has_no_path_in_its_id(tmp_path: Path) -> None:
     made = [
-        ReferenceRecord(name="constant", purpose="default", seed=0, config={"dataset": plain(configure("dataset", "table", file=file))})
+        ReferenceRecord(
+            name="constant",
+            purpose="default",
+            seed=0,
+            config={"dataset": plain(configure("dataset", "table", file=file))},
+        )
         for file in (write(tmp_path / "a"), write(tmp_path / "b"))
     ]
     assert made[0].id == made[1].id
@@ -236,14 +276,18 @@ def test_the_cache_knows_no_folder_and_sees_a_change_of_a_file(tmp_path: Path, m
 def test_a_yaml_that_has_changed_since_it_was_configured(tmp_path: Path) -> None:
     config = configure("dataset", "table", file=write(tmp_path))
     write(tmp_path, YAML.replace("price: numeric", "price: ignore"))
-    with pytest.raises(ValueError, match=r"clicks\.yaml has changed since .*: expected the description \w{16}, found \w{16}"):
+    with pytest.raises(
+        ValueError, match=r"clicks\.yaml has changed since .*: expected the description \w{16}, found \w{16}"
+    ):
         OwnTable(file=config.file, description=config.description)
 
 
 def test_tasks_are_chosen_and_no_file_is_needed_to_list_and_to_help() -> None:
     assert "dataset.file" in listing("datasets", "table")
     assert RunConfig(dataset="table").dataset.shown == "table"  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"dataset\.file: expected the YAML .*`mtlbench data describe clicks.csv > clicks.yaml`"):
+    with pytest.raises(
+        ValueError, match=r"dataset\.file: expected the YAML .*`mtlbench data describe clicks.csv > clicks.yaml`"
+    ):
         OwnTable()
 
 
