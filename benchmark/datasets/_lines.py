@@ -8,6 +8,7 @@ import gzip
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -56,11 +57,18 @@ def line_of(path: Path, row: int, *, separator: str, encoding: str) -> int:
         return int(rows.line_num)
 
 
-def undecodable(path: Path, *, separator: str, encoding: str) -> str | None:
-    """`line 7, column title: expected text in utf8, found the byte 0xe9`, of the first such line; None if there is none."""
+def undecodable(path: Path, *, separator: str, encoding: str, most: int | None = None) -> str | None:
+    """`line 7, column title: expected text in UTF-8, found the byte 0xe9`, of the first such line; None if there is none.
+
+    Args:
+        path: The file, gzipped or not.
+        separator: One character.
+        encoding: As Python names it.
+        most: Look at so many lines; None: all.
+    """
     names: list[str] = []
     with unpacked(path) as stream:
-        for number, line in enumerate(stream, 1):
+        for number, line in enumerate(islice(stream, most), 1):
             try:
                 text = line.decode(_without_mark(encoding) if number == 1 else encoding)
             except UnicodeDecodeError as error:

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from benchmark.datasets._description import UNITS
-from benchmark.datasets._lines import header_of
+from benchmark.datasets._lines import header_of, undecodable
 from benchmark.datasets._own_files import PARQUET, Fault, parse_times
 from benchmark.datasets.text import read_text
 
@@ -98,7 +99,8 @@ class Look:
             except Fault:
                 return None
             return "text"
-        low, high = float(self.numbers.min()), float(self.numbers.max())  # type: ignore[arg-type]
+        every = self.numbers.drop_nulls().to_numpy()
+        low, high = every.min(), every.max()
         if self.is_whole and self.known.str.contains(r"^(19|20)\d\d(0[1-9]|1[0-2])([0-2]\d|3[01])$").all():
             return "%Y%m%d"
         return next((unit for unit in UNITS if _EPOCHS[unit][0] <= low and high <= _EPOCHS[unit][1]), None)
@@ -110,7 +112,7 @@ class Look:
             return None
         for separator in _LIST_SEPARATORS:
             has = self.known.str.contains(separator, literal=True)
-            if has.mean() < 0.1:  # type: ignore[operator]
+            if has.sum() < 0.1 * len(has):
                 continue
             parts = self.parts(separator)
             is_code = separator != " " or parts.str.contains(r"^[\w:-]+$").all()  # and no free text
@@ -185,7 +187,7 @@ def look(paths: Sequence[Path], most: int = MOST_ROWS) -> Sample:
             raise FileNotFoundError(f"no file {path}")
     encoding, separator = "utf8", ","
     if not _is_parquet(paths[0]):
-        encoding = _encoding_of(paths[0])
+        encoding = _encoding_of(paths[0], most)
         separator = _separator_of(paths[0], encoding)
     frames = [_first_rows(path, separator, encoding, most // len(paths)) for path in paths]
     for path, frame in zip(paths, frames, strict=True):
@@ -206,16 +208,12 @@ def _is_parquet(path: Path) -> bool:
     return path.suffix.lower() in PARQUET
 
 
-def _encoding_of(path: Path) -> str:
+def _encoding_of(path: Path, most: int) -> str:
     """utf8, or latin-1 where the first rows are not that."""
     try:
-        header_of(path, separator=",", encoding="utf8")
-        read_text(path, {}, encoding="utf8", most=1000)
-    except ValueError as error:
-        if "UTF-8" in str(error):
-            return "latin-1"
-        raise
-    return "utf8"
+        return "utf8" if undecodable(path, separator=",", encoding="utf8", most=most) is None else "latin-1"
+    except (EOFError, OSError):  # a damaged file; reading it says so
+        return "utf8"
 
 
 def _separator_of(path: Path, encoding: str) -> str:
@@ -234,7 +232,7 @@ def _first_rows(path: Path, separator: str, encoding: str, most: int) -> pl.Data
             f"{path}: line 1: expected the names of the columns, each once, found {', '.join(names[:6])}; put a line of names "
             "at the top"
         )
-    types = dict.fromkeys(names, pl.String)
+    types: Any = dict.fromkeys(names, pl.String)
     return read_text(path, types, separator=separator, encoding=encoding, nullable=tuple(names), most=most)
 
 

@@ -213,7 +213,7 @@ def _raw(file: File, names: list[str], description: Description) -> pl.DataFrame
 
 def _text(file: File, types: dict[str, Any], last: str, description: Description) -> pl.DataFrame:
     """The columns of a text file, and its last one: in that, a line with too few values has none."""
-    form = {"separator": description.separator, "encoding": description.encoding}
+    form: Any = {"separator": description.separator, "encoding": description.encoding}
     columns = {last: pl.String, **types}
     try:
         frame = read_text(file.path, columns, **form, nullable=tuple(columns), missing=description.missing)

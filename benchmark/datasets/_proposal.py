@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import polars as pl
 import yaml
 
 from benchmark.datasets._description import (
@@ -22,7 +24,6 @@ from benchmark.datasets._description import (
     TIME,
     TITLE,
     USER,
-    WEIGHT,
 )
 from benchmark.datasets._looks import Look, Sample, look
 from benchmark.kinds import BINARY, REGRESSION
@@ -61,6 +62,7 @@ _AMOUNTS = {
     "watch", "dwell", "duration", "seconds", "secs", "sec", "minutes", "stay", "playtime", "play", "rating", "stars", "revenue",
     "spend", "spent", "gmv", "sales", "score", "ltv", "value", "label", "target", "y",
 }  # fmt: skip
+_VAGUE = {"score", "value", "duration"}
 _FLAGS = {
     "mobile", "weekend", "holiday", "male", "female", "gender", "sex", "premium", "vip", "new", "promo", "discount", "has",
     "rand", "random", "active", "verified", "adult", "night", "app", "ios", "android",
@@ -222,14 +224,8 @@ def _add(found: Proposal, sample: Sample, one: Look, about: str, item: str | Non
         _add_lists(found, sample, one, about, item)
     elif one.distinct <= 1:
         found.add(one, IGNORE, "one value only" if one.distinct else "no values")
-    elif (
-        words & {"weight", "weights"}
-        and one.numbers is not None
-        and not about
-        and not one.missing
-        and WEIGHT not in found.columns.values()
-    ):
-        found.add(one, WEIGHT, f"{UNSURE}how much a row counts in the losses? Otherwise ignore")
+    elif words & {"weight", "weights"} and one.numbers is not None and not about:
+        found.add(one, IGNORE, f"{UNSURE}should a row count as much in the losses? Then weight")
     elif one.time is not None and words & _TIMES:
         found.add(one, IGNORE, "another time")
     elif one.numbers is None:
@@ -260,8 +256,12 @@ def _add_lists(found: Proposal, sample: Sample, one: Look, about: str, item: str
         found.add(one, MULTI, f"{parts.n_unique()} single values", about=about, **separator)
 
 
+def _mean(values: pl.Series) -> float:
+    return float(values.cast(pl.Float64).fill_null(0).to_numpy().mean()) if len(values) else 0.0
+
+
 def _add_text(found: Proposal, sample: Sample, one: Look, about: str) -> None:
-    long = float(one.known.str.len_chars().mean() or 0) > 12 and one.known.str.contains(" ").mean() > 0.5  # type: ignore[operator]
+    long = _mean(one.known.str.len_chars()) > 12 and _mean(one.known.str.contains(" ")) > 0.5
     if about == ITEM and {"title", "name"} & {*one.words} and TITLE not in found.columns.values():
         found.add(one, TITLE, "what recommendations call an item")
     elif one.distinct > _MANY * sample.rows:
@@ -297,18 +297,18 @@ def _follows(one: Look, found: Proposal, sample: Sample) -> str | None:
 
 def _add_regression(found: Proposal, sample: Sample, one: Look) -> None:
     assert one.numbers is not None
-    numbers, parent = one.numbers.drop_nulls(), _follows(one, found, sample)
+    numbers, parent = one.numbers.drop_nulls().to_numpy(), _follows(one, found, sample)
     why = f"from {numbers.min():g} to {numbers.max():g}"
     if parent is not None:
         why += f"; only known where {parent} is 1"
-    if not _AMOUNTS & {*one.words} and parent is None:
+    if not (_AMOUNTS - _VAGUE) & {*one.words} and parent is None:
         why = f"{UNSURE}{why}; a label, or a feature that is known before? Then move it to columns as numeric"
     options: dict[str, Any] = {}
     unit = next((_UNITS[word] for word in reversed(one.words) if word in _UNITS), None)
     if unit is not None:
         options["unit"] = unit
-    mean, median = float(numbers.mean() or 0), float(numbers.median() or 0)  # type: ignore[arg-type]
-    if float(numbers.min()) >= 0 and mean > _SKEWED * max(median, 1e-9) and mean > 1:  # type: ignore[arg-type]
+    mean = numbers.mean()
+    if numbers.min() >= 0 and mean > max(_SKEWED * np.median(numbers), 1):
         options["transform"] = "log1p"
         why += "; heavy-tailed"
     found.label(one, REGRESSION, why, **options)

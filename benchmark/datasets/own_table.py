@@ -45,12 +45,12 @@ class OwnTable(Dataset):
     - `separator` (`,`), `encoding` (`utf8`): of text files. `missing`: texts that mean missing beside the empty one, `[NA, "?"]`.
     - `columns`: every column of the files that is no label, with its kind, or with a mapping that has `kind` and further keys.
       `user` and `item` are ids, which recommendations need. `categorical`, `numeric`. `multi`: several values at once, with
-      `separator`. `sequence`: the same with the most recent last, cut to the
-      last `max_length` (50) values; `of` names the column of ids whose embeddings it shares. `time`: it orders the rows and is no
-      feature, but its `parts` (`[hour, weekday, day, month, year]`) are; texts are ISO 8601 or have the `format` of strptime,
-      numbers are since 1970 in the `unit` (`s`, `ms`, `us`). `title`: what recommendations call an item. `weight`: how much a row counts in the loss of all tasks,
-      or of one `task`. `ignore`: not used. Any
-      other feature may be `about: user` or `about: item`; without it, it belongs to the context.
+      `separator`. `sequence`: the same with the most recent last, cut to the last `max_length` (50) values; `of` names the
+      column of ids whose embeddings it shares. `time`: it orders the rows and is no feature, but its `parts` (`[hour, weekday,
+      day, month, year]`) are; texts are ISO 8601 or have the `format` of strptime, numbers are since 1970 in the `unit` (`s`,
+      `ms`, `us`). `title`: what recommendations call an item. `weight`: how much a row counts in the loss of all tasks, or of
+      one `task`. `ignore`: not used. Any other feature may be `about: user` or `about: item`; without it, it belongs to the
+      context.
     - `tasks`: name and kind, or a mapping with `kind` (`binary`: 0, 1, true, false; `regression`), `column` (by default the
       task's name), `given` (an earlier task, in a funnel), `unit`, and `transform: log1p`. An empty label is not observed.
     - `split`: `random` (the default: a tenth validation, a tenth test), `{by: random, validation: 0.1, test: 0.1}`; `by: user`:
