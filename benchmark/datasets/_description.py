@@ -73,7 +73,7 @@ class Description:
         path: The YAML.
         name: What people call the data set.
         files: Split name to patterns, relative to the YAML's folder; "" for files that are split later.
-        separator, encoding: Of text files.
+        separator, encoding: How text files are written.
         missing: Texts that mean missing, beside the empty one.
         columns: By name, in the order of the YAML.
         tasks: The tasks, in order.
@@ -305,7 +305,7 @@ def _tasks(value: Value, columns: Mapping[str, Column]) -> tuple[tuple[Task, ...
         column = options.text("column", name)
         if column in columns and columns[column].kind != IGNORE:
             entry.refuse(
-                f"a label that is no feature too: leave {column!r} out of columns",
+                f"a label or a feature: leave {column!r} out of columns",
                 f"it there as {columns[column].kind}",
             )
         if name in columns and columns[name].kind in FEATURES:

@@ -64,7 +64,7 @@ def undecodable(path: Path, *, separator: str, encoding: str, most: int | None =
         path: The file, gzipped or not.
         separator: One character.
         encoding: As Python names it.
-        most: Look at so many lines; None: all.
+        most: How many lines to look at; None: all.
     """
     names: list[str] = []
     with unpacked(path) as stream:

@@ -141,7 +141,7 @@ class Sample:
 
     Args:
         files: The files.
-        separator, encoding: Of text files.
+        separator, encoding: How text files are written.
         columns: How each one looks, by name.
         rows: How many rows were read.
         is_whole: Are there no more?
@@ -217,7 +217,7 @@ def _encoding_of(path: Path, most: int) -> str:
 
 
 def _separator_of(path: Path, encoding: str) -> str:
-    """The one that makes the most names of the first line."""
+    """The separator that makes the most names of the first line."""
     return max(_SEPARATORS, key=lambda separator: len(header_of(path, separator=separator, encoding=encoding)))
 
 

@@ -307,11 +307,11 @@ def parse_times(values: pl.Series, unit: str, form: str | None) -> pl.Series:
 
     Args:
         values: Numbers, texts, or dates.
-        unit: Of numbers, a key of `UNITS`.
-        form: Of texts, as strptime has it; None: ISO 8601, or numbers.
+        unit: The unit of numbers, a key of `UNITS`.
+        form: The form of texts, as strptime has it; None: ISO 8601, or numbers.
 
     Raises:
-        Fault: for a value that is none of these.
+        Fault: for any other value.
     """
     dtype = values.dtype
     if dtype == pl.Date or dtype.base_type() == pl.Datetime:

@@ -95,7 +95,7 @@ class Proposal:
     split: tuple[Any, str] = (RANDOM, "")
 
     def add(self, look: Look, kind: str, why: str = "", *, about: str = "", **options: Any) -> None:
-        """A column that is no label."""
+        """A column other than a label."""
         options |= {"about": about} if about else {}
         self.columns[look.name] = {"kind": kind, **options} if options else kind
         self.why[look.name] = why

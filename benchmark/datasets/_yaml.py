@@ -108,7 +108,7 @@ class Value:
         return found
 
     def refuse_choice(self, choices: Collection[str]) -> NoReturn:
-        """Raises the error for a text that is none of these, with the nearest one."""
+        """Raises the error for any other text, with the nearest of these."""
         meant = near(str(self.content), choices)
         self.refuse(f"one of {', '.join(choices)}", self.shown() + (f"; did you mean {meant[0]}?" if meant else ""))
 

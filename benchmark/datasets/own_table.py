@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 from benchmark.datasets import Data, Dataset, register
@@ -43,7 +44,7 @@ class OwnTable(Dataset):
       is Parquet by its ending (`.parquet`, `.pq`). All others are text with a line of names at the top, plain or gzipped. Folders
       such as `day=7` are columns.
     - `separator` (`,`), `encoding` (`utf8`): of text files. `missing`: texts that mean missing beside the empty one, `[NA, "?"]`.
-    - `columns`: every column of the files that is no label, with its kind, or with a mapping that has `kind` and further keys.
+    - `columns`: every column of the files except labels, with its kind, or with a mapping that has `kind` and further keys.
       `user` and `item` are ids, which recommendations need. `categorical`, `numeric`. `multi`: several values at once, with
       `separator`. `sequence`: the same with the most recent last, cut to the last `max_length` (50) values; `of` names the
       column of ids whose embeddings it shares. `time`: it orders the rows and is no feature, but its `parts` (`[hour, weekday,
@@ -98,8 +99,8 @@ class OwnTable(Dataset):
 
     @classmethod
     def complete(cls, config: Any) -> None:
-        """Writes the YAML's hash and name into a configuration that has none yet."""
-        if config.file and not (config.label and config.description):
+        """Writes the YAML's hash and name into a configuration that has none yet. A missing file is told when it is needed."""
+        if config.file and not (config.label and config.description) and Path(config.file).expanduser().is_file():
             described = read_description(config.file)
             config.label = config.label or described.name
             config.description = config.description or described.digest

@@ -37,7 +37,7 @@ def read_text(
         strip: Take the spaces around values away.
         nullable: Columns that may be empty.
         missing: Texts that mean the same as an empty value.
-        most: Read so many rows, the first ones; None: all.
+        most: How many rows to read, the first ones; None: all.
 
     Raises:
         ValueError: for a truncated file, a line with too few or too many values, a missing column, an empty value where

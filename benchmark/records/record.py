@@ -43,7 +43,7 @@ FIRST_TRIAL_SEED = 10_000  # seeds of reported runs are never used to choose par
 KIND = "a record"  # what errors call it
 REFERENCE = "reference"  # the folder and the `kind` of the records of benchmark.reference
 APART = ("file", "label")
-"""Keys of a data set's configuration that are no part of its identity: where it is described, and what people call it."""
+"""Keys of a data set's configuration that its identity leaves out: where it is described, and what people call it."""
 
 
 @dataclass(kw_only=True, slots=True)

@@ -102,7 +102,7 @@ class ComponentConfig:
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class DatasetConfig(ComponentConfig):
-    """Base of the configurations of data sets. Two keys are no part of identity: `file`, the path of a description, and `label`."""
+    """Base of the configurations of data sets. Identity leaves out two keys: `file`, the path of a description, and `label`."""
 
     @property
     def shown(self) -> str:

@@ -262,7 +262,7 @@ def test_what_prepare_refuses_names_the_yaml(tmp_path: Path) -> None:
         (
             "click: binary",
             "price: binary",
-            "line 13, tasks.price: expected a label that is no feature too: leave 'price' out of columns",
+            "line 13, tasks.price: expected a label or a feature: leave 'price' out of columns",
         ),
         (
             "given: click",
