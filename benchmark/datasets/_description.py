@@ -52,7 +52,7 @@ FORBIDDEN = ("trials", "reference")  # folders of results
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class OwnColumn:
     """One column of the table; `options` are the keys of its kind, with their defaults."""
 
     name: str
@@ -88,13 +88,13 @@ class Description:
     separator: str
     encoding: str
     missing: tuple[str, ...]
-    columns: dict[str, Column]
+    columns: dict[str, OwnColumn]
     tasks: tuple[Task, ...]
     labels: dict[str, str]
     rule: str
     split: Mapping[str, Any]
 
-    def of_kind(self, *kinds: str) -> list[Column]:
+    def of_kind(self, *kinds: str) -> list[OwnColumn]:
         """The columns of these kinds."""
         return [column for column in self.columns.values() if column.kind in kinds]
 
@@ -209,7 +209,7 @@ def _files(value: Value) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _columns(value: Value) -> Iterator[tuple[str, Column]]:
+def _columns(value: Value) -> Iterator[tuple[str, OwnColumn]]:
     roles: dict[str, str] = {}
     entries = dict(value.items("columns with their kinds, such as `price: numeric`"))
     for name, entry in entries.items():
@@ -225,7 +225,7 @@ def _columns(value: Value) -> Iterator[tuple[str, Column]]:
             if kind in roles:
                 entry.refuse(f"one column of kind {kind}", f"a second one after {roles[kind]}")
             roles[kind] = name
-        yield name, Column(name, kind, _options(kind, options))
+        yield name, OwnColumn(name, kind, _options(kind, options))
 
 
 def _kind(value: Value, name: str) -> str:
@@ -255,7 +255,7 @@ def _options(kind: str, value: Value) -> dict[str, Any]:
     return found
 
 
-def _check_references(value: Value, columns: dict[str, Column]) -> None:
+def _check_references(value: Value, columns: dict[str, OwnColumn]) -> None:
     """Refuses `about` and `of` where there is no such column; a sequence is of items where it does not say."""
     kinds = {column.kind: name for name, column in columns.items()}
     ids = [name for name, column in columns.items() if column.kind in (USER, ITEM, CATEGORICAL)]
@@ -275,7 +275,7 @@ def _check_references(value: Value, columns: dict[str, Column]) -> None:
             columns[name] = replace(column, options=options)
 
 
-def _check_weights(value: Value, columns: Mapping[str, Column], tasks: Collection[str]) -> None:
+def _check_weights(value: Value, columns: Mapping[str, OwnColumn], tasks: Collection[str]) -> None:
     """Refuses a weight of no task, and a second one of a task or of all."""
     seen: dict[str | None, str] = {}
     for name, column in columns.items():
@@ -288,7 +288,7 @@ def _check_weights(value: Value, columns: Mapping[str, Column], tasks: Collectio
             seen[task] = name
 
 
-def _tasks(value: Value, columns: Mapping[str, Column]) -> tuple[tuple[Task, ...], dict[str, str]]:
+def _tasks(value: Value, columns: Mapping[str, OwnColumn]) -> tuple[tuple[Task, ...], dict[str, str]]:
     tasks: dict[str, Task] = {}
     labels: dict[str, str] = {}
     for name, entry in value.items("tasks with their kinds, such as `click: binary`"):
@@ -322,7 +322,9 @@ def _tasks(value: Value, columns: Mapping[str, Column]) -> tuple[tuple[Task, ...
     return tuple(tasks.values()), labels
 
 
-def _split(value: Value | None, files: Mapping[str, Any], columns: Mapping[str, Column]) -> tuple[str, dict[str, Any]]:
+def _split(
+    value: Value | None, files: Mapping[str, Any], columns: Mapping[str, OwnColumn]
+) -> tuple[str, dict[str, Any]]:
     """The rule, and its keys."""
     rule = RANDOM if "" in files else FILES
     if value is None:

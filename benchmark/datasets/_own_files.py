@@ -25,7 +25,7 @@ from benchmark.datasets._description import (
     TIME,
     UNITS,
     WEIGHT,
-    Column,
+    OwnColumn,
     Description,
 )
 from benchmark.datasets._lines import header_of, line_of, undecodable, wrong_length
@@ -53,7 +53,7 @@ class File:
     Args:
         path: Where it is.
         split: The split that it is, or an empty text.
-        partitions: Column to value, from folders such as `day=7`.
+        partitions: OwnColumn to value, from folders such as `day=7`.
     """
 
     path: Path
@@ -239,7 +239,7 @@ def _uses(description: Description) -> list[tuple[str, str, Parse]]:
     return found
 
 
-def _parser(column: Column, description: Description) -> Parse:
+def _parser(column: OwnColumn, description: Description) -> Parse:
     if column.kind == NUMERIC:
         return _number
     if column.kind == TIME:
@@ -296,7 +296,7 @@ def _weight(values: pl.Series) -> pl.Series:
     return numbers
 
 
-def _times(values: pl.Series, of: Column, *, required: bool) -> pl.Series:
+def _times(values: pl.Series, of: OwnColumn, *, required: bool) -> pl.Series:
     if required:
         _refuse(values, values.is_null(), "a time, by which the rows are split")
     return parse_times(values, of.options["unit"], of.options["format"])

@@ -44,8 +44,8 @@ def read_table(description: Description, files: list[File], split_seed: int) -> 
     features = {column.name: _of_one_type(frame[f"{FEATURE}{column.name}"]) for column in _kept(description)}
     others = _lists(description, features)
     codes = {column.name: features[column.name] for column in description.of_kind(USER, ITEM, CATEGORICAL)}
-    split, facts = split_rows(description, frame, files, sizes, split_seed)
-    _check_splits(description, split, facts)
+    split, begins = split_rows(description, frame, files, sizes, split_seed)
+    _check_splits(description, split, begins)
     return Table(
         categorical={**codes, **_calendar(description, features)},
         numeric={column.name: _floats(features[column.name]) for column in description.of_kind(NUMERIC)},
@@ -58,7 +58,7 @@ def read_table(description: Description, files: list[File], split_seed: int) -> 
         weights=_weights(description, features),
         facts={
             "protocol": "files" if description.rule == FILES else f"by {description.rule}",
-            **facts,
+            **_dates(description, features, split),
             "files": sorted({file.path.name for file in files}),
             "left_out": [column.name for column in description.of_kind(IGNORE)],
         },
@@ -125,8 +125,8 @@ def _weights(description: Description, features: dict[str, pl.Series]) -> Any:
 
 def split_rows(
     description: Description, frame: pl.DataFrame, files: list[File], sizes: list[int], split_seed: int
-) -> tuple[np.ndarray, dict[str, Any]]:
-    """(R,) int8 of TRAIN, VALIDATION, TEST, and facts for the record.
+) -> tuple[np.ndarray, dict[str, str]]:
+    """(R,) int8 of TRAIN, VALIDATION, TEST; and when validation and test begin, if that is the rule.
 
     Args:
         description: Its `rule` says how.
@@ -166,8 +166,8 @@ def _drawn(rng: np.random.Generator, count: int, shares: Any) -> np.ndarray:
     return split
 
 
-def _by_time(description: Description, times: pl.Series) -> tuple[np.ndarray, dict[str, Any]]:
-    """Rows of one time are in one split; the facts say when validation and test begin."""
+def _by_time(description: Description, times: pl.Series) -> tuple[np.ndarray, dict[str, str]]:
+    """Rows of one time are in one split."""
     values, keys = times.to_numpy(), description.split
     if all(isinstance(keys[part], float) and 0 < keys[part] < 1 for part in keys):
         ordered = np.sort(values)
@@ -178,20 +178,30 @@ def _by_time(description: Description, times: pl.Series) -> tuple[np.ndarray, di
         given = [pl.Series([keys[part]]) for part in ("validation", "test")]
         begins = [parse_times(value, column.options["unit"], None)[0] for value in given]
     split = np.where(values < begins[0], TRAIN, np.where(values < begins[1], VALIDATION, TEST))
-    facts = dict(zip(("validation", "test"), (_iso(int(time)) for time in begins), strict=True))
-    return split.astype(np.int8), {"begins": facts}
+    told = dict(zip(("validation", "test"), (_iso(int(time)) for time in begins), strict=True))
+    return split.astype(np.int8), told
+
+
+def _dates(description: Description, features: dict[str, pl.Series], split: np.ndarray) -> dict[str, Any]:
+    """{dates: {split: [first, last]}}, of a table with times."""
+    name = description.only(TIME)
+    if name is None:
+        return {}
+    parts = {part: features[name].filter(pl.Series(split == number)).drop_nulls() for part, number in SPLITS.items()}
+    known = {part: times.to_numpy() for part, times in parts.items() if len(times)}
+    return {"dates": {part: [_iso(int(times.min())), _iso(int(times.max()))] for part, times in known.items()}}
 
 
 def _iso(microseconds: int) -> str:
     return (_EPOCH + timedelta(microseconds=microseconds)).replace(tzinfo=None).isoformat(" ")
 
 
-def _check_splits(description: Description, split: np.ndarray, facts: dict[str, Any]) -> None:
+def _check_splits(description: Description, split: np.ndarray, begins: dict[str, str]) -> None:
     counts = {name: int((split == number).sum()) for name, number in SPLITS.items()}
     empty = [name for name, count in counts.items() if not count]
     if empty:
         rows = ", ".join(f"{name} {count:,}" for name, count in counts.items())
-        told = "".join(f"; {part} begins at {time}" for part, time in facts.get("begins", {}).items())
+        told = "".join(f"; {part} begins at {time}" for part, time in begins.items())
         raise ValueError(
             f"{description.path}: split: expected rows in train, validation and test, found none for {', '.join(empty)} "
             f"({rows}{told})"

@@ -178,7 +178,8 @@ def test_a_split_at_dates(tmp_path: Path, bounds: str) -> None:
         times.is_between(1700179200, 1700287199).sum(),
         (times >= 1700287200).sum(),
     )
-    assert data.facts["begins"] == {"validation": "2023-11-17 00:00:00", "test": "2023-11-18 06:00:00"}
+    assert data.facts["dates"]["train"] == ["2023-11-14 22:13:20", "2023-11-16 23:53:20"]
+    assert data.facts["dates"]["test"][0] == "2023-11-18 06:03:20"
 
 
 def test_texts_of_time(tmp_path: Path) -> None:
@@ -190,7 +191,7 @@ def test_texts_of_time(tmp_path: Path) -> None:
         )
         data = OwnTable(file=write(tmp_path, yaml, clicks().with_columns(ts=times.dt.strftime(form)))).build()
         assert len(data.train) == (times.dt.date() < datetime.date(2023, 11, 17)).sum()
-        assert data.facts["begins"]["test"] == "2023-11-18 00:00:00"
+        assert data.facts["dates"]["test"][0][:16] == "2023-11-18 00:03"
         hours = [field.cardinality for field in data.schema.categorical if field.name == "ts_hour"]
         assert hours == [25]
 
