@@ -75,7 +75,7 @@ def undecodable(path: Path, *, separator: str, encoding: str, most: int | None =
                 before = line[: error.start].decode("latin-1")
                 place = len(next(csv.reader([before], delimiter=separator), [""])) - 1
                 column = f", column {names[place]}" if place < len(names) else ""
-                name = "UTF-8" if _is_plain(encoding) else encoding
+                name = "UTF-8" if is_utf8(encoding) else encoding
                 return (
                     f"line {number}{column}: expected text in {name}, found the byte {line[error.start]:#04x}; "
                     "give the right encoding, such as latin-1, or save the file in UTF-8"
@@ -88,7 +88,7 @@ def undecodable(path: Path, *, separator: str, encoding: str, most: int | None =
 def wrong_length(path: Path, *, separator: str, encoding: str) -> str | None:
     """`line 7 has 3 values, expected 4`, of the first such line that is not empty; None if there is none."""
     names = header_of(path, separator=separator, encoding=encoding)
-    if _is_plain(encoding) and not _any_odd(path, separator, len(names)):
+    if is_utf8(encoding) and not _any_odd(path, separator, len(names)):
         return None
     with rows_of(path, separator=separator, encoding=encoding) as rows:
         for row in rows:
@@ -105,10 +105,11 @@ def _any_odd(path: Path, separator: str, number: int) -> bool:
     return bool(lines.select(odd.any()).collect(engine="streaming").item())
 
 
-def _is_plain(encoding: str) -> bool:
+def is_utf8(encoding: str) -> bool:
+    """Is it the encoding that polars reads in pieces?"""
     return codecs.lookup(encoding).name == "utf-8"
 
 
 def _without_mark(encoding: str) -> str:
     """The codec that takes away a byte order mark, as spreadsheets write it."""
-    return "utf-8-sig" if _is_plain(encoding) else encoding
+    return "utf-8-sig" if is_utf8(encoding) else encoding

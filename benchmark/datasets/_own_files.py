@@ -25,10 +25,10 @@ from benchmark.datasets._description import (
     TIME,
     UNITS,
     WEIGHT,
-    OwnColumn,
     Description,
+    OwnColumn,
 )
-from benchmark.datasets._lines import header_of, line_of, undecodable, wrong_length
+from benchmark.datasets._lines import header_of, is_utf8, line_of, undecodable, wrong_length
 from benchmark.datasets.sources import file_digest
 from benchmark.datasets.table import SPLITS
 from benchmark.datasets.text import read_text
@@ -38,6 +38,8 @@ from benchmark.text import near
 
 PARQUET = (".parquet", ".pq")
 TEXT = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
+PIECE = 1 << 20
+"""Rows that are read at a time."""
 FEATURE, LABEL, SPLIT = "x:", "y:", "split"
 """The columns of what `read_file` returns: features, time and title by `x:<name>`, labels by `y:<task>`, the split's column."""
 _PACKED = {b"PK\x03\x04": "a zip archive", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
@@ -116,8 +118,8 @@ def _partitions(path: Path, folder: Path) -> dict[str, str]:
     return {name: value for name, equals, value in pairs if name and equals}
 
 
-def read_file(file: File, description: Description) -> pl.DataFrame:
-    """The columns that are used, typed, of all rows of one file. Missing values are null.
+def read_file(file: File, description: Description) -> Iterator[pl.DataFrame]:
+    """The columns that are used, typed, of all rows of one file, in pieces. Missing values are null.
 
     Raises:
         ValueError: with file, line (of Parquet, row), column, what was expected and what was found.
@@ -127,19 +129,28 @@ def read_file(file: File, description: Description) -> pl.DataFrame:
         raise ValueError(
             f"{file.path}: line 1: expected a name for each column, found none for column {names.index('') + 1}"
         )
-    _check_names(file, names, description)
-    raw = _raw(file, names, description)
+    partitions = {name: value for name, value in file.partitions.items() if name not in names}
+    _check_names(file, [*names, *partitions], description)
+    start = 0
+    for raw in _raw(file, names, description):
+        is_empty = raw.select(pl.all_horizontal(pl.all().is_null())).to_series()  # an empty line
+        whole = raw.with_columns(pl.lit(value).alias(name) for name, value in partitions.items())
+        yield _typed(file, whole, start, description).filter(~is_empty)
+        start += len(raw)
+
+
+def _typed(file: File, raw: pl.DataFrame, start: int, description: Description) -> pl.DataFrame:
+    """A piece whose first row has the number `start`."""
     columns: dict[str, pl.Series] = {}
     for name, column, parse in _uses(description):
         try:
             columns[name] = parse(raw[column]).alias(name)
         except Fault as fault:
-            raise ValueError(f"{file.path}: {_row(file, fault, description)}column {column}: {fault}") from None
+            place = "" if fault.row is None else f"{_row(file, start + fault.row, description)}, "
+            raise ValueError(f"{file.path}: {place}column {column}: {fault}") from None
         except ValueError as error:  # of `categories`
             raise ValueError(f"{file.path}: {error}") from None
-    stored = pl.exclude(list(file.partitions)) if file.partitions else pl.all()
-    is_empty = raw.select(pl.all_horizontal(stored.is_null())).to_series()  # an empty line
-    return pl.DataFrame(columns).filter(~is_empty)
+    return pl.DataFrame(columns)
 
 
 def _names_of(file: File, description: Description) -> list[str]:
@@ -157,7 +168,7 @@ def _names_of(file: File, description: Description) -> list[str]:
         if packed is not None:
             raise ValueError(f"{file.path}: expected text, plain or gzipped (.gz), found {packed}; unpack it first")
         names = header_of(file.path, separator=description.separator, encoding=description.encoding)
-    return [*names, *(name for name in file.partitions if name not in names)]
+    return names
 
 
 def _check_names(file: File, names: list[str], description: Description) -> None:
@@ -194,35 +205,51 @@ def _check_names(file: File, names: list[str], description: Description) -> None
         )
 
 
-def _raw(file: File, names: list[str], description: Description) -> pl.DataFrame:
-    """The columns that are used: of text as text or numbers, of Parquet as they are stored."""
+def _raw(file: File, names: list[str], description: Description) -> Iterator[pl.DataFrame]:
+    """The columns that are used, in pieces: of text as text or numbers, of Parquet as they are stored."""
     uses = _uses(description)
     needed = [name for name in names if name in {column for _, column, _ in uses}]
-    stored = [name for name in needed if name not in file.partitions]
     if file.is_parquet:
-        frame = pl.read_parquet(file.path, columns=stored, glob=False, hive_partitioning=False)
-        frame = frame.with_columns(pl.col(pl.String).replace([*description.missing, ""], None))
-    else:
-        numbers = {column for _, column, parse in uses if parse in (_number, _logged, _weight)}
-        others = {column for _, column, parse in uses if parse not in (_number, _logged, _weight)}
-        types: Any = {name: pl.Float64 if name in numbers - others else pl.String for name in stored}
-        frame = _text(file, types, names[len(names) - len(file.partitions) - 1], description)
-    partitions = [pl.lit(file.partitions[name]).alias(name) for name in needed if name in file.partitions]
-    return frame.select(*stored, *partitions) if len(frame) else frame.with_columns(partitions)
-
-
-def _text(file: File, types: dict[str, Any], last: str, description: Description) -> pl.DataFrame:
-    """The columns of a text file, and its last one: in that, a line with too few values has none."""
+        scanned = pl.scan_parquet(file.path, glob=False, hive_partitioning=False).select(needed)
+        for frame in scanned.collect_batches(chunk_size=PIECE, maintain_order=True, engine="streaming"):
+            yield frame.with_columns(pl.col(pl.String).replace([*description.missing, ""], None))
+        return
+    numbers = {column for _, column, parse in uses if parse in (_number, _logged, _weight)}
+    others = {column for _, column, parse in uses if parse not in (_number, _logged, _weight)}
+    types: Any = {name: pl.Float64 if name in numbers - others else pl.String for name in needed}
+    last, has_gaps = names[-1], False  # a line with too few values has none for the last column
+    for frame in _text(file, {last: pl.String, **types}, description):
+        has_gaps = has_gaps or frame[last].null_count() > 0
+        yield frame.with_columns(pl.col(pl.String).replace("", None))
     form: Any = {"separator": description.separator, "encoding": description.encoding}
-    columns = {last: pl.String, **types}
+    if has_gaps and (found := wrong_length(file.path, **form)):
+        raise ValueError(f"{file.path}: {found}")
+
+
+def _text(file: File, types: dict[str, Any], description: Description) -> Iterator[pl.DataFrame]:
+    """These columns of a text file."""
+    form: Any = {"separator": description.separator, "encoding": description.encoding}
+    cause: Exception | None = None
+    if is_utf8(description.encoding):
+        scanned = pl.scan_csv(
+            file.path, separator=description.separator, schema_overrides=types, glob=False,
+            null_values=list(description.missing) or None, infer_schema=False,
+        )  # fmt: skip
+        batches = scanned.select(list(types))
+        try:
+            yield from batches.collect_batches(chunk_size=PIECE, maintain_order=True, engine="streaming")
+        except (pl.exceptions.PolarsError, OSError) as error:
+            cause = error
+        else:
+            return
     try:
-        frame = read_text(file.path, columns, **form, nullable=tuple(columns), missing=description.missing)
+        frame = read_text(file.path, types, **form, nullable=tuple(types), missing=description.missing)
     except ValueError as error:
         found = undecodable(file.path, **form) if isinstance(error.__cause__, pl.exceptions.PolarsError) else None
         raise ValueError(f"{file.path}: {found}" if found else str(error)) from None
-    if frame[last].null_count() and (found := wrong_length(file.path, **form)):
-        raise ValueError(f"{file.path}: {found}")
-    return frame.with_columns(pl.col(pl.String).replace("", None))
+    if cause is not None:  # some of the rows are handed out already
+        raise ValueError(f"{file.path}: {str(cause).splitlines()[0]}") from cause
+    yield frame
 
 
 Parse = Callable[[pl.Series], pl.Series]
@@ -373,21 +400,19 @@ def _refuse(values: pl.Series, wrong: pl.Series, expected: str) -> None:
         raise Fault(row, f"expected {expected}, found {found!r}")
 
 
-def _row(file: File, fault: Fault, description: Description) -> str:
-    if fault.row is None:
-        return ""
+def _row(file: File, row: int, description: Description) -> str:
     if file.is_parquet:
-        return f"row {fault.row + 1}, "
-    line = line_of(file.path, fault.row, separator=description.separator, encoding=description.encoding)
-    return f"line {line}, "
+        return f"row {row + 1}"
+    return f"line {line_of(file.path, row, separator=description.separator, encoding=description.encoding)}"
 
 
 def read_files(description: Description, files: list[File]) -> tuple[pl.DataFrame, list[int]]:
     """The rows of all files, one after another, and how many each one has."""
-    frames = list(_each(description, files))
-    return pl.concat(frames, how="vertical_relaxed"), [len(frame) for frame in frames]
-
-
-def _each(description: Description, files: list[File]) -> Iterator[pl.DataFrame]:
+    frames, sizes = [], []
     for file in files:
-        yield read_file(file, description)
+        pieces = list(read_file(file, description))
+        frames += pieces
+        sizes.append(sum(map(len, pieces)))
+    if not frames:
+        raise ValueError(f"{files[0].path}: expected rows, found none")
+    return pl.concat(frames, how="vertical_relaxed"), sizes

@@ -9,6 +9,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from benchmark.datasets import _own_files
+from benchmark.datasets._description import read_description
 from benchmark.datasets._yaml import read_yaml
 from benchmark.datasets.own_table import OwnTable
 from tests.benchmark.datasets.own import YAML, clicks, write
@@ -102,6 +104,24 @@ def test_texts_that_mean_missing_are_said_in_the_yaml(tmp_path: Path) -> None:
     data = OwnTable(file=file).build()
     (country,) = [field for field in data.schema.categorical if field.name == "country"]
     assert country.cardinality == 4, "de, fr, missing, and what train does not have"
+
+
+@pytest.mark.parametrize("piece", [7, 100])
+def test_a_file_is_read_in_pieces(tmp_path: Path, piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = OwnTable(file=write(tmp_path / "whole")).build()
+    monkeypatch.setattr(_own_files, "PIECE", piece)
+    monkeypatch.setenv("MTLBENCH_CACHE", str(tmp_path / "cache"))
+    file = write(tmp_path)
+    pieces = list(_own_files.read_file(_own_files.File(tmp_path / "clicks.csv", "", {}), read_description(file)))
+    assert len(pieces) > 2
+    assert OwnTable(file=file).build().fingerprint == expected.fingerprint
+    assert message_of(tmp_path, replaced(432, "click", "3")).startswith("clicks.csv: line 432, column click: ")
+    assert message_of(tmp_path, replaced(555, "price", "?")).startswith("clicks.csv: line 555, column price: ")
+
+
+def test_a_file_of_names_alone(tmp_path: Path) -> None:
+    found = message_of(tmp_path, lambda path: path.write_text(lines(path)[0]))  # type: ignore[arg-type, return-value]
+    assert found == "clicks.csv: expected rows, found none"
 
 
 # columns and lines ----------------------------------------------------------------------------------------------------
