@@ -60,6 +60,12 @@ class Look:
         return self.known.n_unique() if not self.is_list else 0
 
     @property
+    def has_fractions(self) -> bool:
+        """Are these lists of numbers, such as vectors?"""
+        inner: Any = self.values.dtype
+        return self.is_list and (inner.inner.is_float() or inner.inner.is_nested())
+
+    @property
     def is_list(self) -> bool:
         """Does Parquet hold lists?"""
         return self.values.dtype.base_type() == pl.List
@@ -237,6 +243,8 @@ def _first_rows(path: Path, separator: str, encoding: str, most: int) -> pl.Data
 
 
 def _as_text(column: pl.Series) -> pl.Series:
+    if column.dtype.base_type() == pl.Datetime:
+        column = column.cast(pl.Datetime("us"))  # in UTC, as it is read
     return column if column.dtype.base_type() == pl.List else column.cast(pl.String)
 
 

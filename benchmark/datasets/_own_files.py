@@ -387,6 +387,8 @@ def _list(values: pl.Series, separator: str | None) -> pl.Series:
         values = parts.list.eval(pl.element().filter(pl.element() != ""))
     else:
         inner: Any = values.dtype
+        if not (inner.inner.is_integer() or inner.inner.base_type() in (pl.String, pl.Categorical, pl.Enum, pl.Null)):
+            raise Fault(None, f"expected lists of text or whole numbers, found lists of {inner.inner}")
         to = pl.Int64 if inner.inner.is_integer() else pl.String
         values = values.cast(pl.List(to)).list.drop_nulls()
     return values

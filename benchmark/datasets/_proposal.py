@@ -220,7 +220,9 @@ def _find_parents(sample: Sample, found: Proposal) -> None:
 def _add(found: Proposal, sample: Sample, one: Look, about: str, item: str | None) -> None:
     """A column that is neither an id, nor the time, nor a binary label."""
     words = {*one.words}
-    if one.is_list or one.list_separator is not None:
+    if one.has_fractions:
+        found.add(one, IGNORE, "vectors")
+    elif one.is_list or one.list_separator is not None:
         _add_lists(found, sample, one, about, item)
     elif one.distinct <= 1:
         found.add(one, IGNORE, "one value only" if one.distinct else "no values")

@@ -177,6 +177,37 @@ def test_a_heavy_tail_is_log1p(tmp_path: Path) -> None:
     assert proposed(path)["tasks"]["watch_ms"] == {"kind": "regression", "unit": "milliseconds", "transform": "log1p"}
 
 
+def test_types_of_parquet(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    columns = {
+        "when": (1_700_000_000 + np.arange(1000) * 1000) * 1000,
+        "vector": [[0.5, 1.5]] * 1000,
+        "shop": rng.choice(["a", "b"], 1000),
+        "bought": rng.random(1000) < 0.4,
+    }
+    berlin = pl.col("when").cast(pl.Datetime("ms", "Europe/Berlin"))
+    frame = table(**columns).with_columns(berlin, pl.col("shop").cast(pl.Categorical))
+    frame.write_parquet(tmp_path / "t.parquet")
+    text, _ = describe([tmp_path / "t.parquet"])
+    found = yaml.safe_load(text)
+    assert found["columns"] == {
+        "userId": "user",
+        "movieId": "item",
+        "when": "time",
+        "vector": "ignore",
+        "shop": "categorical",
+    }
+    assert sorted(found["tasks"]) == ["bought", "liked"]
+    (tmp_path / "t.yaml").write_text(text)
+    data = OwnTable(file=str(tmp_path / "t.yaml")).build()
+    assert data.facts["dates"]["train"][0] == "2023-11-14 22:13:20"
+    (tmp_path / "t.yaml").write_text(text.replace("vector: ignore", "vector: multi"))
+    with pytest.raises(
+        ValueError, match=r"t\.parquet: column vector: expected lists of text or whole numbers, found lists of Float64"
+    ):
+        OwnTable(file=str(tmp_path / "t.yaml")).build()
+
+
 def test_only_the_first_rows_are_read_and_said(tmp_path: Path) -> None:
     plain_case().write_csv(tmp_path / "t.csv")
     text, _ = describe([tmp_path / "t.csv"], most=500)
