@@ -350,7 +350,7 @@ def parse_times(values: pl.Series, unit: str, form: str | None) -> pl.Series:
     else:
         numbers = values.cast(pl.Float64, strict=False)
         found = (numbers * UNITS[unit]).cast(pl.Int64, strict=False)
-        if dtype == pl.String:
+        if dtype == pl.String and found.null_count() > values.null_count():
             texts = values.str.replace("T", " ", literal=True).str.replace(r"(Z|[+-]00:?00)$", "")
             found = pl.select(pl.coalesce(found, _coalesced(texts, _DATES))).to_series()
         _refuse(values, found.is_null() & values.is_not_null(), _ISO)
