@@ -85,9 +85,8 @@ def sum_rows(table: Tensor, rows: Tensor) -> Tensor:
     return SumRows.apply(table, rows)  # type: ignore[no-any-return, no-untyped-call]
 
 
-def by_field(weight: Tensor, table: Tensor) -> Tensor:
+def by_field(weight: Tensor, dim: int) -> Tensor:
     """The weight's columns field by field, (O, F, d), a view."""
-    dim = table.shape[1]
     return weight[:, : weight.shape[1] // dim * dim].view(len(weight), -1, dim)
 
 
@@ -112,7 +111,7 @@ class Prepared:
     def of(cls, tables: Sequence[Tensor], layers: Sequence[Tensor | None], plan: Plan) -> Prepared:
         """The embedding tables, and the Linears' parameters as `stack` takes them."""
         weight, bias = stack(layers)
-        weight_OFd, embeddings_Rd = by_field(weight, tables[0]), F.embedding(plan.rows, tables[0])
+        weight_OFd, embeddings_Rd = by_field(weight, tables[0].shape[1]), F.embedding(plan.rows, tables[0])
         product_RO = weight.new_empty(len(embeddings_Rd), len(weight))
         for bucket in plan.buckets:
             columns_ndO = bucket.columns(weight_OFd).transpose(1, 2)
@@ -149,43 +148,75 @@ class Inputs:
         codes: (B, F) int32.
         numeric: (B, N), detached.
         holders: Adds up, for each row of the joint table, the rows of the batch that hold it. One sort, for all tasks.
+        lookups: For each lookup of the plan, the same for the rows of its table that the batch reads.
+        read: For each table, (U,) the rows that the batch reads, in ascending order: all of factored fields, and the others
+            that are looked up.
     """
 
     prepared: Prepared
     codes: Tensor
     numeric: Tensor
     holders: Bag
+    lookups: list[Bag]
+    read: list[Tensor]
+
+    @classmethod
+    def of(cls, prepared: Prepared, codes: Tensor, numeric: Tensor, joint_codes: Tensor) -> Inputs:
+        """From the output's codes (B, F), numbers (B, N) and rows of the joint table (B, G)."""
+        plan, bags = prepared.plan, []
+        read = [torch.arange(plan.factored_values), *(torch.empty(0, dtype=torch.int64) for _ in prepared.tables[1:])]
+        for lookup in plan.lookups:
+            num_rows = len(prepared.tables[lookup.table]) - lookup.first_row
+            every = transposed((lookup.rows(codes) - lookup.first_row).view(-1, 1), num_rows)
+            found = every.offsets.diff().nonzero().flatten()
+            bags.append(Bag(every.indices, torch.cat([every.offsets[found], every.offsets[-1:]])))
+            read[lookup.table] = torch.cat([read[lookup.table], found + lookup.first_row])
+        return cls(prepared, codes, numeric.detach(), transposed(joint_codes, plan.num_joint), bags, read)
+
+
+class RowsRead(torch.autograd.Function):
+    """Stands for the rows of a table that a batch reads, each once: a tensor without values, whose gradient is theirs."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, read: Tensor) -> Tensor:
+        """Table (V, d), the rows' numbers (U,) -> (U, d)."""
+        ctx.save_for_backward(table, read)
+        return table.new_zeros(()).expand(len(read), table.shape[1])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        """(U, d) -> (V, d)."""
+        table, read = ctx.saved_tensors
+        if len(read) == len(table):
+            return grads[0], None
+        return torch.zeros_like(table).index_copy_(0, read, grads[0]), None
 
 
 class Links(torch.autograd.Function):
     """Stands for the tables in the graph: two tensors without values, whose gradients are all that the tables' need."""
 
     @staticmethod
-    def forward(ctx: Any, small: Tensor, large: Tensor | None, inputs: Inputs) -> tuple[Tensor, Tensor]:
-        """Tables (V, d) -> the product table (R, O) of factored fields, and the output (B, O) for looked-up ones."""
-        ctx.save_for_backward(small, large)
+    def forward(ctx: Any, inputs: Inputs, *rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows read, (U, d) a table -> the product table (R, O) of factored fields, and the output (B, O) for looked-up ones."""
         ctx.inputs = inputs
-        width, zero = len(inputs.prepared.weight), small.new_zeros(())
+        width, zero = len(inputs.prepared.weight), rows[0].new_zeros(())
         return zero.expand(len(inputs.prepared.plan.rows), width), zero.expand(len(inputs.codes), width)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        """(R, O) and (B, O) -> gradients of the tables."""
-        small, large = ctx.saved_tensors
-        plan, weight = ctx.inputs.prepared.plan, ctx.inputs.prepared.weight
-        d_small, d_large = torch.empty_like(small), None
+        """(R, O) and (B, O) -> gradients of the rows read."""
+        inputs: Inputs = ctx.inputs
+        plan, weight, dim = inputs.prepared.plan, inputs.prepared.weight, inputs.prepared.tables[0].shape[1]
+        parts: list[list[Tensor]] = [[] for _ in inputs.read]
         if plan.factored:
-            _factored_tables_backward(grads[0].contiguous(), weight, plan, d_small)
-        for lookup in plan.lookups:
-            rows, num_rows = lookup.rows(ctx.inputs.codes), len((small, large)[lookup.table]) - lookup.first_row
-            d_looked_up = (grads[1] @ weight[:, lookup.columns(small.shape[1])]).view(-1, small.shape[1])
-            d_rows = transposed((rows - lookup.first_row).view(-1, 1), num_rows)(d_looked_up)
-            if lookup.table == 1:
-                d_large = d_rows
-            else:
-                d_small[lookup.first_row :] = d_rows
-        return d_small, d_large, None
+            parts[0].append(_factored_tables_backward(grads[0].contiguous(), weight, plan, dim))
+        for lookup, holders in zip(plan.lookups, inputs.lookups, strict=True):
+            d_looked_up = (grads[1] @ weight[:, lookup.columns(dim)]).view(-1, dim)
+            parts[lookup.table].append(holders(d_looked_up))
+        nothing = weight.new_empty(0, dim)
+        return None, *(part[0] if len(part) == 1 else torch.cat([nothing, *part]) for part in parts)
 
 
 class FirstLayer(torch.autograd.Function):
@@ -238,11 +269,13 @@ class Output(NamedTuple):
     Args:
         parts: One (B, width) for each width.
         links: The tensors whose gradients are all that the tables' need.
+        rows: For each table, (U, d) the rows that the batch reads, without values.
         to_inputs: For each part, what makes its gradient that of the embeddings side by side, (B, F d).
     """
 
     parts: tuple[Tensor, ...]
     links: list[Tensor]
+    rows: list[Tensor]
     to_inputs: list[Callable[[Tensor], Tensor]]
 
 
@@ -258,30 +291,30 @@ def first_layer(
     with torch.no_grad():
         prepared = Prepared.of(tables, layers, plan)
         out, joint_codes = prepared.output(codes, numeric)
-    small, large = tables if len(tables) > 1 else (tables[0], None)
-    inputs = Inputs(prepared, codes, numeric.detach(), transposed(joint_codes, plan.num_joint))
-    products, rows = Links.apply(small, large, inputs)  # type: ignore[no-untyped-call]
+        inputs = Inputs.of(prepared, codes, numeric, joint_codes)
+    read = [RowsRead.apply(table, rows) for table, rows in zip(tables, inputs.read, strict=True)]  # type: ignore[no-untyped-call]
+    products, rows = Links.apply(inputs, *read)  # type: ignore[no-untyped-call]
     parts = FirstLayer.apply(products, rows, numeric, inputs, out, widths, *layers)  # type: ignore[no-untyped-call]
     links = [*([products] if plan.factored else []), *([rows] if plan.lookups else [])]
     embedded = prepared.weight.detach()[:, : prepared.weight.shape[1] - numeric.shape[1]]
-    return Output(parts, links, [partial(torch.matmul, other=part) for part in embedded.split(list(widths))])
+    return Output(parts, links, read, [partial(torch.matmul, other=part) for part in embedded.split(list(widths))])
 
 
 def _factored_weight_backward(d_products_RO: Tensor, table: Tensor, plan: Plan, d_weight: Tensor) -> None:
     """Writes the gradient of factored fields' columns, from that of their products."""
-    d_weight_OFd, embeddings_Rd = by_field(d_weight, table), F.embedding(plan.rows, table)
+    d_weight_OFd, embeddings_Rd = by_field(d_weight, table.shape[1]), F.embedding(plan.rows, table)
     for bucket in plan.buckets:
         d_product_nMO = bucket.rows(d_products_RO)
         bucket.columns(d_weight_OFd).copy_(torch.bmm(d_product_nMO.transpose(1, 2), bucket.rows(embeddings_Rd)))
 
 
-def _factored_tables_backward(d_products_RO: Tensor, weight: Tensor, plan: Plan, d_table: Tensor) -> None:
-    """Writes the gradient of factored fields' embeddings, from that of their products."""
-    weight_OFd = by_field(weight, d_table)
-    d_embeddings_Rd = d_table.new_empty(len(plan.rows), d_table.shape[1])
+def _factored_tables_backward(d_products_RO: Tensor, weight: Tensor, plan: Plan, dim: int) -> Tensor:
+    """The gradient of factored fields' embeddings, (their values, d), from that of their products."""
+    weight_OFd = by_field(weight, dim)
+    d_embeddings_Rd = weight.new_empty(len(plan.rows), dim)
     for bucket in plan.buckets:
         torch.bmm(bucket.rows(d_products_RO), bucket.columns(weight_OFd), out=bucket.rows(d_embeddings_Rd))
-    torch.index_select(d_embeddings_Rd, 0, plan.real, out=d_table[: plan.factored_values])
+    return d_embeddings_Rd.index_select(0, plan.real)
 
 
 def stack(layers: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:

@@ -248,12 +248,17 @@ class Embedded:
         return torch.cat(parts, dim=1).flatten(1)
 
     def _keep(
-        self, tensor: Tensor, to_inputs: Callable[[Tensor], Tensor] | None = None, *, feeds_tables: bool = True,
+        self,
+        tensor: Tensor,
+        to_inputs: Callable[[Tensor], Tensor] | None = None,
+        *,
+        feeds_tables: bool = True,
         owner: object = None,
-    ) -> None:  # fmt: skip
+        rows_of: EmbeddingTable | None = None,
+    ) -> None:
         links = self.embedding.links
         if links is not None and self.embedding.training and tensor.requires_grad:
-            links.append(Link(self if owner is None else owner, tensor, to_inputs, feeds_tables))
+            links.append(Link(self if owner is None else owner, tensor, to_inputs, feeds_tables, rows_of))
 
     def linear(self, *units: nn.Linear | nn.ModuleList) -> list[Tensor]:
         """Applies ordinary Linears of D inputs in one product.
@@ -283,8 +288,10 @@ class Embedded:
         if torch.is_grad_enabled():
             tables = [table.weight for table in embedding.tables]
             output = first_layer(tables, codes, numbers, plan, widths, parameters)
+            for table, rows in zip(embedding.tables, output.rows, strict=True):
+                self._keep(rows, feeds_tables=False, rows_of=table)
             for link in output.links:
-                self._keep(link, feeds_tables=True)
+                self._keep(link)
             for part, to_inputs in zip(output.parts, output.to_inputs, strict=True):
                 self._keep(part, to_inputs, feeds_tables=False)
             return output.parts

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from architectures import Architecture, Auxiliary, Batch, Schema, register
 from architectures.hard_concrete import HardConcrete
-from architectures.layers import EMBEDDING_STD, FeatureEmbedding, Towers, Units
+from architectures.layers import FeatureEmbedding, Towers, Units
+from benchmark.embeddings import EMBEDDING_STD
 
 START = 2.0  # of log alpha: connections begin almost open, at .957
 

@@ -19,12 +19,14 @@ class Link(NamedTuple):
         to_inputs: Makes its gradient its part of the gradient that is compared, (B, D): that of the embedded inputs. None: it
             adds nothing.
         feeds_tables: Does a backward from the gradients of all such links give the tables' gradients?
+        rows_of: The table, if the tensor stands for the rows of it that the batch reads, each once.
     """
 
     owner: object
     tensor: Tensor
     to_inputs: Callable[[Tensor], Tensor] | None
     feeds_tables: bool = True
+    rows_of: nn.Embedding | None = None
 
 
 class LinkedEmbedding(Protocol):

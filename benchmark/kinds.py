@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
+from benchmark.pieces import pieces
 from benchmark.plugins import load_plugins, missing_hint
 from benchmark.text import near, unknown
 
@@ -187,17 +188,18 @@ class Binary(Kind):
         """0 or 1 everywhere, and both in train."""
         import numpy as np
 
-        unobserved = int((label_R == -1).sum())
+        labels = [label_R[part] for part in pieces(len(label_R))]  # views
+        unobserved = sum(int((label == -1).sum()) for label in labels)
         if unobserved:
             raise ValueError(
                 f"task {task.name!r}: a label is 0 or 1, found -1 on {unobserved} rows; give NaN where it was not observed, 0 "
                 "where the answer is no"
             )
-        wrong = ~(np.isnan(label_R) | (label_R == 0) | (label_R == 1))
-        if wrong.any():
-            found = f"{wrong.sum()} others, first {label_R[wrong][0]:g}"
+        wrong = [label[~(np.isnan(label) | (label == 0) | (label == 1))] for label in labels]
+        if count := sum(map(len, wrong)):
+            found = f"{count} others, first {np.concatenate(wrong)[0]:g}"
             raise ValueError(f"task {task.name!r}: a binary label is 0 or 1, found {found}")
-        if (train_R == train_R[0]).all():
+        if train_R.min() == train_R.max():
             raise ValueError(
                 f"task {task.name!r}: all {len(train_R)} labels in train are of one class, {train_R[0]:.0f}; leave the task out of "
                 "dataset.tasks, or choose another split"

@@ -7,13 +7,13 @@ So a row takes as much room as it has entries, and an empty one takes none. Code
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import polars as pl
 
-from benchmark.schema import Arrays, Numbering, OtherField, column_kind
+from benchmark.schema import Arrays, Numbering, OtherField, Schema, column_kind
 
 if TYPE_CHECKING:
     from torch import nn
@@ -128,7 +128,13 @@ class ListField(OtherField):
 @column_kind("multi")
 @dataclass(frozen=True)
 class MultiValuedField(ListField):
-    """A column of several values a row, in no order: genres, tags. They have an embedding table of their own."""
+    """A column of several values a row, in no order: genres, tags. They have an embedding table of their own.
+
+    Args:
+        pooling: The `mean` of a row's embeddings, or their `sum`. The run sets it, see `pooled`.
+    """
+
+    pooling: str = field(default="mean", kw_only=True, compare=False)
 
     def fit(self, values: Any, train: np.ndarray, numbering: Numbering) -> tuple[Self, Arrays, list[Any]]:
         """See `OtherField.fit`: its values are numbered as those of a categorical field."""
@@ -140,7 +146,7 @@ class MultiValuedField(ListField):
         """See `OtherField.embedding`."""
         from benchmark.pooling import BagEmbedding
 
-        return BagEmbedding(self.cardinality, dim)
+        return BagEmbedding(self.cardinality, dim, is_mean=self.pooling == "mean")
 
 
 @column_kind("sequence")
@@ -153,6 +159,7 @@ class SequenceField(ListField):
     Args:
         of: The name of this categorical field.
         max_length: Each row keeps this many entries, the last ones; None: all.
+        pooling: The `mean` of a row's embeddings, or `attention` of its own value of `of`. The run sets it, see `pooled`.
 
     Raises:
         ValueError: if `max_length` is below 1.
@@ -160,6 +167,7 @@ class SequenceField(ListField):
 
     of: str
     max_length: int | None = None
+    pooling: str = field(default="mean", compare=False)
 
     def __post_init__(self) -> None:
         if self.max_length is not None and self.max_length < 1:
@@ -191,9 +199,38 @@ class SequenceField(ListField):
 
     def embedding(self, dim: int) -> nn.Module:
         """See `OtherField.embedding`."""
-        from benchmark.pooling import SequencePooling
+        from benchmark.pooling import AttentionPooling, SequencePooling
 
-        return SequencePooling(dim)
+        return AttentionPooling(dim) if self.pooling == "attention" else SequencePooling(dim)
+
+
+def pooled(schema: Schema, *, multi: str = "mean", sequence: str = "mean") -> Schema:
+    """The schema as a model is built from it, with the pooling of its lists. It is equal to the schema, whose rows fit it.
+
+    Args:
+        schema: That of the data.
+        multi: mean or sum, of multi-valued fields.
+        sequence: mean or attention, of sequences.
+
+    Raises:
+        ValueError: if one of them is not the default, and the schema has no such field for it to change.
+    """
+    for kind, key, pooling, have in (
+        (MultiValuedField, "multi", multi, "multi-valued field, such as genres or tags"),
+        (SequenceField, "sequence", sequence, "sequence, such as a user's history"),
+    ):
+        if pooling != "mean" and not any(isinstance(other, kind) for other in schema.others):
+            raise ValueError(
+                f"embedding.{key}={pooling} changes nothing here, since these data have no {have}; leave it out, or choose "
+                "data or a parameter of the data set that has one"
+            )
+    chosen: list[OtherField] = []
+    for other in schema.others:
+        if isinstance(other, MultiValuedField):
+            chosen.append(dataclasses.replace(other, pooling=multi))
+        else:
+            chosen.append(dataclasses.replace(other, pooling=sequence) if isinstance(other, SequenceField) else other)
+    return dataclasses.replace(schema, others=tuple(chosen))
 
 
 def _scrambled(numbers: np.ndarray) -> np.ndarray:

@@ -186,34 +186,42 @@ class Features:
 
 
 class FeatureWriter:
-    """Writes features to a folder, one field after another, so that they are never all in memory at once.
+    """Writes features to a folder, column by column and piece by piece, so that they are never all in memory at once.
 
     Args:
         folder: Where to.
         name: The name of these rows: one folder may hold several features.
         num_rows: R.
-        num_categorical: F, the number of categorical fields to come.
-        num_numeric: N.
+        fields: The categorical and numeric fields. Those of other kinds are added.
     """
 
-    def __init__(self, folder: Path, name: str, num_rows: int, num_categorical: int, num_numeric: int) -> None:
-        def allocate(part: str, dtype: type, width: int) -> np.ndarray:
-            return np.lib.format.open_memmap(folder / f"{name}_{part}.npy", "w+", dtype, (num_rows, width))
-
+    def __init__(
+        self, folder: Path, name: str, num_rows: int, fields: Iterable[CategoricalField | NumericField]
+    ) -> None:
         self.folder, self.name = folder, name
-        self.fields: list[Field] = []
-        self._codes = allocate("categorical", np.int32, num_categorical)
-        self._numbers = allocate("numeric", np.float32, num_numeric)
+        self.fields: list[Field] = list(fields)
+        self._columns: dict[str, np.ndarray] = {}
+        for part, kind, dtype in (("categorical", CategoricalField, np.int32), ("numeric", NumericField, np.float32)):
+            own = [known.name for known in self.fields if isinstance(known, kind)]
+            file = folder / f"{name}_{part}.npy"
+            array = np.lib.format.open_memmap(file, "w+", dtype, (num_rows, len(own)))
+            self._columns |= dict(zip(own, array.T, strict=True))
 
-    def add(self, new: Field, values: Any) -> None:
-        """Writes the next field: (R,) codes or numbers, or the arrays of another kind."""
-        place = sum(isinstance(known, type(new)) for known in self.fields)
-        if isinstance(new, OtherField):
-            place = sum(isinstance(known, OtherField) for known in self.fields)
-            for part in new.stored:
-                np.save(self.folder / f"{self.name}_{_other(place, part)}.npy", values[part])
-        else:
-            (self._codes if isinstance(new, CategoricalField) else self._numbers)[:, place] = values
+    def write(self, name: str, rows: Any, values: Any) -> None:
+        """Writes some rows of a categorical or numeric field.
+
+        Args:
+            name: The field's name.
+            rows: A slice, or the numbers of the rows.
+            values: Their codes or numbers.
+        """
+        self._columns[name][rows] = values
+
+    def add(self, new: OtherField, arrays: Arrays) -> None:
+        """Writes the next field of another kind, all rows of it."""
+        place = sum(isinstance(known, OtherField) for known in self.fields)
+        for part in new.stored:
+            np.save(self.folder / f"{self.name}_{_other(place, part)}.npy", arrays[part])
         self.fields.append(new)
 
 
@@ -237,6 +245,10 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def weights_in(self, task: int) -> np.ndarray | None:
+        """(R,) the weights of the rows in the task of this number, if rows have weights."""
+        return None if self.weights is None else self.weights[:, min(task, self.weights.shape[1] - 1)]
 
     def take(self, index: np.ndarray) -> Split:
         """The rows with these numbers, in this order."""

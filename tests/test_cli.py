@@ -48,7 +48,7 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str
         (
             ["reprot"],
             2,
-            "unknown verb 'reprot'; did you mean report? known: check, compare, list, new, pack, power, recommend, refer",
+            "unknown verb 'reprot'; did you mean report? known: check, compare, data, list, new, pack, power, recommend, re",
         ),
         (["list", "--nmaes"], 2, "unknown option '--nmaes'; did you mean --names? known: --for, --help, --names, -h"),
         (
@@ -60,6 +60,15 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str
         (["list", "architectures", "mmoee"], 1, "unknown architecture 'mmoee'; did you mean mmoe? known: "),
         (["list", "--for", "shopp"], 1, "unknown dataset 'shopp'; did you mean shop? known: "),
         (["recommend"], 2, "Missing argument 'RECORD'; see mtlbench recommend --help"),
+        (["data", "crad"], 2, "unknown verb 'crad'; did you mean card? known: card"),
+        (["data", "card"], 2, "Missing argument 'NAME'; see mtlbench data card --help"),
+        (["data", "card", "shopp"], 1, "unknown dataset 'shopp'; did you mean shop? known: "),
+        (["data", "card", "shop", "seed=1"], 1, "unknown option 'seed'; known: dataset.affinity, "),
+        (
+            ["data", "card", "shop", "dataset.num_row=9"],
+            1,
+            "unknown parameter of dataset shop 'num_row'; did you mean num_rows?",
+        ),
         (["recommend", "x.json", "--user", "1", "-k", "0"], 2, "Invalid value for '-k': 0 is not in the range x>=1"),
         (["recommend", "nowhere.json", "--user", "1"], 1, "no record at nowhere.json"),
         (["report", "nowhere"], 1, "no folder of records at nowhere"),
@@ -189,7 +198,7 @@ def test_for_leaves_out_what_does_not_suit(capsys: pytest.CaptureFixture[str], m
     main(["list", "--for", "synthetic"])
     suited, _, refused = capsys.readouterr().out.partition("not for synthetic:")
     assert "  mmoe " in suited
-    assert re.search(r"^  esmm +needs a funnel.*; suits shop$", refused, re.MULTILINE)
+    assert re.search(r"^  esmm +needs a funnel.*; suits ali_ccp, .*, shop$", refused, re.MULTILINE)
 
 
 def test_help_says_every_group_and_key() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeAlias, get_args
 
@@ -15,6 +15,7 @@ from benchmark.files import digest
 from benchmark.kinds import kind_of_metrics
 from benchmark.records.record import TRIAL, TUNED, Purpose, Record, identity_of_data, name_of_data
 from benchmark.schema import Task
+from benchmark.settings.config import EmbeddingConfig
 from benchmark.text import numbers
 
 Pair: TypeAlias = tuple[str, str, str, int, int]
@@ -384,7 +385,9 @@ def _settings(record: Record) -> Mapping[str, Any]:
 
     For a tuned method, the configuration without the searched parameters, and the procedure.
     """
-    config = record.method_config
+    # all of it, so that a name says how lists are embedded where methods differ in it
+    embedding = asdict(EmbeddingConfig(**record.config.get("embedding", {})))
+    config = {**record.method_config, "embedding": embedding}
     if not record.study:
         return config
     tuning = record.config["tuning"]

@@ -3,6 +3,7 @@
 - `sums`: sums over rows by the code of a field, block by block, so that a split never has to be in memory.
 - `labels`: distributions and correlations of labels.
 - `alone`: how well one field alone predicts a label.
+- `lists`: the same for fields whose rows are lists.
 - `signs`: which of these numbers are a warning, and what to do.
 
 R rows, T tasks, C codes of a field.
@@ -14,14 +15,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from benchmark.cards import alone, labels
+from benchmark.cards import alone, labels, lists
 from benchmark.cards.labels import LabelSums, label_sums
 from benchmark.cards.signs import NEARLY_ALL, signs
 from benchmark.cards.sums import Coded, CodeSums, coded_fields, grouped, sums_by_code
 from benchmark.datasets import Data
 from benchmark.kinds import KINDS
 from benchmark.records.card import Card, Entity, FieldCard, TaskCard
-from benchmark.schema import Task
+from benchmark.schema import OtherField, Task
 
 __all__ = ["make_card"]
 
@@ -46,8 +47,10 @@ def make_card(
     tasks = data.schema.tasks
     coded = coded_fields(data.schema, data.train.features)
     groups = list(grouped(coded, len(tasks)))
+    of_lists = [field for field in data.schema.others if lists.is_list(field)]
     rows = sum(len(split) for split in splits.values())
-    done, total = 0, rows * (1 + len(groups))
+    done = 0
+    total = rows * (1 + len(groups) + len(of_lists)) + len(of_lists) * len(tasks) * len(data.validation)
 
     def count(more: int) -> None:
         nonlocal done
@@ -68,6 +71,8 @@ def make_card(
         for number, field in enumerate(group):
             of_field = {split: every[number] for split, every in sums.items()}
             measured[field.name] = _field(data, field, of_field, of_labels)
+    for other in of_lists:
+        measured[other.name] = _list(data, other, centre_T, count)
     card = Card(
         name=name,
         key=key,
@@ -113,7 +118,7 @@ def _field(data: Data, field: Coded, sums: Sums, of_labels: dict[str, LabelSums]
     else:
         missing = data.missing.get(field.name)
         found.values = field.size - 1 - (missing is not None)
-        found.unseen = {split: _share(of, 0) for split, of in sums.items() if split != "train"}
+        found.unseen = {split: _share(of, 0) for split, of in sums.items()}
         found.missing = {split: 0.0 if missing is None else _share(of, missing) for split, of in sums.items()}
     is_id = not is_numeric and field.size > NEARLY_ALL * len(data.train)
     for t, task in enumerate(data.schema.tasks):
@@ -129,6 +134,30 @@ def _field(data: Data, field: Coded, sums: Sums, of_labels: dict[str, LabelSums]
             found.alone[task.name] = value
         if ordered is not None:
             found.order[task.name] = ordered
+    return found
+
+
+def _list(data: Data, field: OtherField, centre_T: np.ndarray, count: Callable[[int], None]) -> FieldCard:
+    splits = {"train": data.train, "validation": data.validation, "test": data.test}
+    found = FieldCard(name=field.name, kind=field.kind, missing={}, unseen={})
+    assert found.missing is not None
+    assert found.unseen is not None
+    train = CodeSums.zeros(0, 0)
+    for split, of in splits.items():
+        sums, empty = lists.entries_by_code(field, of, centre_T if split == "train" else _NO_LABELS, count)
+        found.missing[split], found.unseen[split] = empty / max(len(of), 1), _share(sums, 0)
+        train = sums if split == "train" else train
+    found.values = len(train.rows_C) - 1
+    for t, task in enumerate(data.schema.tasks):
+        measure = measure_of(task)
+        if measure:
+            predictions_R = lists.predicted(field, train, t, data.validation, count)
+            label_R, centre = np.asarray(data.validation.labels[:, t]), float(centre_T[t])
+            value = lists.measured(predictions_R, label_R, centre, is_binary=measure == "auc")
+            if value is not None:
+                found.alone[task.name] = value
+        else:
+            count(len(data.validation))
     return found
 
 

@@ -1,14 +1,14 @@
 r"""How well one field alone predicts a label: the leak that no table of columns shows.
 
-Fitted on train, judged on validation, from sums by code. With $n_c$ the train rows with code $c$ and a known label, $y_i$
-their labels, $\bar{y}$ the mean of all labels in train and $m$ the smoothing, the prediction for every row with code $c$ is
+Fitted on train, judged on validation, from sums by code. The prediction for every row with code $c$ is
 
 $$
 s_c = \bar{y} + \frac{\sum_{i:\, c_i = c} (y_i - \bar{y})}{n_c + m}
 $$
 
-A code that train does not have gets the mean. AUC and R² of these predictions are exact: rows with one code have one
-prediction, so sums by code are enough.
+$n_c$ is the number of train rows with code $c$ and a known label, $y_i$ are labels, $\bar{y}$ is the mean of all labels in train,
+and $m$ is the smoothing. A code that train does not have gets the mean. AUC and R² of these predictions are exact: rows with one
+code have one prediction, so sums by code are enough.
 
 C codes, T tasks.
 """

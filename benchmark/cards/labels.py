@@ -23,11 +23,11 @@ _ROUNDED = 1e-10  # a spread below this share of the squares is what rounding le
 
 @dataclass(frozen=True, slots=True)
 class LabelSums:
-    """Of the labels of a split, minus their centre.
+    """Sums over the labels of a split, minus their centre.
 
     Shape:
         rows: R; centre_T: (T,). For each pair of tasks, over the rows where both are known, (T, T): known_TT, how many;
-        sums_TT, squares_TT, the sum of the first and of its square; products_TT. Of each task, (T,): units_T, the sum in the
+        sums_TT, squares_TT, the sum of the first and of its square; products_TT. For each task, (T,): units_T, the sum in the
         unit of the task; places_T, the sum of label times place, which counts the known rows of the task from 0.
     """
 

@@ -49,7 +49,7 @@ class Coded:
 
 @dataclass(slots=True)
 class CodeSums:
-    """Of the rows of a split, by code.
+    """Sums over the rows of a split, by code.
 
     Shape:
         rows_C: (C,) how many; observed_TC: (T, C) how many with a label; labels_TC: (T, C) the sum of their labels, each minus
@@ -62,7 +62,7 @@ class CodeSums:
 
     @classmethod
     def zeros(cls, size: int, tasks: int) -> CodeSums:
-        """Of no rows."""
+        """The sums over no rows."""
         return cls(np.zeros(size), np.zeros((tasks, size)), np.zeros((tasks, size)))
 
     def add(self, codes_B: np.ndarray, labels_TB: np.ndarray, known_TB: np.ndarray) -> None:

@@ -138,7 +138,10 @@ def building_it_again_gives_the_same_rows(name: str) -> None:
         for what in SPLITS:
             first, second = (getattr(of, what) for of in (data, again))
             expect(len(first) == len(second), f"{len(first)} {what} rows again", len(second), remedy)
-            arrays = [[*split.features.arrays(), split.labels] for split in (first, second)]
+            arrays = [
+                [*split.features.arrays(), split.labels, *([] if split.weights is None else [split.weights])]
+                for split in (first, second)
+            ]
             same = all(one.tobytes() == other.tobytes() for one, other in zip(*arrays, strict=True))
             expect(same, f"the same {what} rows again", "others", remedy)
 

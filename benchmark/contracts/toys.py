@@ -9,8 +9,9 @@ from torch import Tensor
 
 from architectures import Architecture, Batch, Schema
 from benchmark.kinds import BINARY, KINDS, REGRESSION
+from benchmark.lists import ListField, MultiValuedField, SequenceField
 from benchmark.rows import Features
-from benchmark.schema import CategoricalField, NumericField, Task
+from benchmark.schema import Arrays, CategoricalField, NumericField, OtherField, Task
 from benchmark.seeding import initialise
 from benchmark.settings.registry import architectures
 
@@ -22,7 +23,12 @@ SHARE = Task("share", BINARY)
 SECONDS = Task("seconds", REGRESSION, unit="seconds")
 
 
-def make_schema(*tasks: Task, cardinalities: tuple[int, ...] = (3, 5, 70), num_numeric: int = 2) -> Schema:
+def make_schema(
+    *tasks: Task,
+    cardinalities: tuple[int, ...] = (3, 5, 70),
+    num_numeric: int = 2,
+    others: tuple[OtherField, ...] = (),
+) -> Schema:
     """Fields c0, c1, ... and n0, n1, ...; the first two categorical ones are user and item."""
     return Schema(
         tuple(CategoricalField(f"c{number}", size) for number, size in enumerate(cardinalities)),
@@ -30,7 +36,17 @@ def make_schema(*tasks: Task, cardinalities: tuple[int, ...] = (3, 5, 70), num_n
         tasks,
         user="c0" if len(cardinalities) > 1 else None,
         item="c1" if len(cardinalities) > 1 else None,
+        others=others,
     )
+
+
+LISTS = (
+    MultiValuedField("m0", cardinality=6),
+    MultiValuedField("m1", cardinality=4, pooling="sum"),
+    SequenceField("s0", of="c1", max_length=4, cardinality=5),
+    SequenceField("s1", of="c1", max_length=4, cardinality=5, pooling="attention"),
+)
+"""Lists of both kinds, with every pooling; the sequences share the item's table."""
 
 
 SCHEMAS = {
@@ -40,6 +56,7 @@ SCHEMAS = {
     "a funnel and a regression": make_schema(CLICK, CART, SECONDS),
     "no categorical field": make_schema(LIKE, SHARE, cardinalities=(), num_numeric=4),
     "one task": make_schema(SECONDS, num_numeric=0),
+    "lists": make_schema(CLICK, CART, others=LISTS, num_numeric=1),
 }
 
 
@@ -56,8 +73,18 @@ def make_batch(schema: Schema, rows: int, seed: int = 0) -> Batch:
         value = signal + 0.5 * torch.randn(rows, generator=generator)
         label = value if KINDS[task.kind].is_standardised else (value > 0).float()
         labels[task.name] = label if task.given is None else label * labels[task.given]
-    features = Features(schema.fields, categorical, numeric)
+    others = {other: _lists(other, rows, generator) for other in schema.others}
+    features = Features(schema.fields, categorical, numeric, others)
     return Batch(features, torch.stack(list(labels.values()), dim=1), torch.ones(rows, len(labels)).bool())
+
+
+def _lists(field: OtherField, rows: int, generator: torch.Generator) -> Arrays:
+    """Lists of none to four uniform codes."""
+    assert isinstance(field, ListField)
+    lengths = torch.randint(5, (rows,), generator=generator)
+    bounds = torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)])
+    codes = torch.randint(field.cardinality, (int(bounds[-1]),), generator=generator)
+    return {"codes": codes.int(), "bounds": bounds}
 
 
 def build(name: str, schema: Schema, seed: int = 0, **parameters: Any) -> Architecture:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from benchmark import metrics
+from benchmark.datasets.sources import Source, availability
 from benchmark.rows import Features, Split
 from benchmark.schema import CategoricalField, Schema, Task
 from benchmark.settings.registry import datasets
@@ -89,17 +90,36 @@ class Data:
 class Dataset(ABC):
     """Base of all data sets. A subclass's keyword-only parameters are its configuration; `split_seed` is one of them.
 
-    Attributes, most often of the class, say what is known without reading data: `all_tasks`, and the `user` and `item` fields.
+    Attributes, most often of the class, and properties say what is known without reading data: `all_tasks`, the `user` and
+    `item` fields, the `source` of its files, and how many `rows` they have.
     """
 
     all_tasks: tuple[Task, ...]
     user: str | None = None
     item: str | None = None
+    drawn: ClassVar[bool] = False  # its code draws it, and needs no files
 
     @property
     def tasks(self) -> tuple[Task, ...]:
         """The tasks of this configuration."""
         return self.all_tasks
+
+    @property
+    def source(self) -> Source | None:
+        """The official files of this configuration, and where they are found; None if there are none, or its code knows."""
+        return None
+
+    @property
+    def rows(self) -> int | None:
+        """How many rows this configuration has, as far as that is known without reading."""
+        return None if self.source is None else self.source.rows
+
+    @property
+    def files(self) -> str:
+        """Whether its files are on this machine, in words; empty if nobody knows. Nothing is read or downloaded."""
+        if self.drawn:
+            return "needs no files"
+        return "" if self.source is None else availability(self.source)
 
     def declared(self) -> Schema:
         """A schema with tasks and roles only (one field per role): enough for an architecture's `requires`; reads nothing."""

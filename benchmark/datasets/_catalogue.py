@@ -9,8 +9,9 @@ import polars as pl
 
 from benchmark.datasets import Catalogue, Entities
 from benchmark.datasets.table import LEFT_OUT, TRAIN, Table
-from benchmark.rows import Features
-from benchmark.schema import Schema
+from benchmark.pieces import pieces
+from benchmark.rows import Features, FeatureWriter
+from benchmark.schema import CategoricalField, Schema
 
 USERS, ITEMS, CONTEXT = "users", "items", "context"
 
@@ -29,7 +30,18 @@ def write_entities(folder: Path, table: Table, role: str, id_field: str) -> np.n
     np.save(folder / f"{role}_ids.npy", np.array(ids.to_list(), dtype=np.str_))
     if role == ITEMS and table.titles:
         np.save(folder / f"{role}_titles.npy", np.array([table.titles.get(item, "") for item in ids], dtype=np.str_))
-    return last["row"].cast(pl.Int64).to_numpy()
+    return last["row"].to_numpy()
+
+
+def write_context(writer: FeatureWriter, train: Features) -> None:
+    """Writes one row in place of all of train: of a field with codes the most frequent, of numbers the mean."""
+    for known in writer.fields:
+        column = train.column(known.name)
+        if isinstance(known, CategoricalField):
+            counts = sum(np.bincount(column[part], minlength=known.cardinality) for part in pieces(len(train)))
+            writer.write(known.name, 0, np.argmax(counts))
+        else:
+            writer.write(known.name, 0, column.mean())
 
 
 def load_catalogue(folder: Path, schema: Schema, names: dict[str, list[str]]) -> Catalogue:
@@ -55,7 +67,11 @@ def load_catalogue(folder: Path, schema: Schema, names: dict[str, list[str]]) ->
 
 def _last_rows(table: Table, id_field: str) -> pl.DataFrame:
     """Columns `id`, sorted, and `row`: its last row in train; of one that is not there, in validation or test."""
-    frame = pl.DataFrame({"id": table.series(id_field), "train": table.split == TRAIN}).with_row_index("row")
-    frame = frame.filter(pl.Series(table.split != LEFT_OUT))
-    last = pl.col("row").filter(pl.col("train")).max().fill_null(pl.col("row").max())
-    return frame.drop_nulls("id").group_by("id").agg(last).sort("id")
+    row, lasts = pl.col("row"), list[pl.DataFrame]()
+    for part in pieces(len(table.split)):
+        split = table.split[part]
+        frame = pl.DataFrame({"id": table.series(id_field, part), "row": np.arange(part.start, part.stop)})
+        frame = frame.with_columns(pl.when(pl.Series(split == TRAIN)).then(row).alias("train"))
+        frame = frame.filter(pl.Series(split != LEFT_OUT)).drop_nulls("id")
+        lasts = [pl.concat([*lasts, frame]).group_by("id").agg(pl.col("row", "train").max())]
+    return lasts[0].select("id", pl.col("train").fill_null(row).alias("row")).sort("id")

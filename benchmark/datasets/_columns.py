@@ -7,19 +7,22 @@ NaN. What is plainly meant is taken as that; the rest is refused with the column
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from benchmark.datasets._stored import Stored
 from benchmark.datasets.table import LEFT_OUT, SPLITS, TRAIN, Table, is_coarse
 from benchmark.kinds import KINDS
+from benchmark.pieces import moments, pieces
 from benchmark.schema import Task
 
 _EXACT: dict[Any, int] = {pl.Float32: 2**24, pl.Float64: 2**53}  # beyond, neighbouring whole numbers are one
@@ -37,21 +40,27 @@ _OBJECTS: tuple[tuple[Any, Callable[[Any], Any], Any], ...] = (  # what objects 
 
 
 def cleaned(table: Table) -> Table:
-    """The table with every column in its one form.
+    """The table with every column in its one form. What is stored takes that form piece by piece, whenever it is read.
 
     Raises:
         ValueError: for a column of the wrong sort or length, with its name, what was expected and what was found.
     """
-    split = split_numbers(table.split)
-    rows = len(split)
+    split = split_numbers(table.split[:] if isinstance(table.split, Stored) else table.split)
+
+    def formed(what: str, values: Any, form: Callable[[str, Any, int], Any]) -> Any:
+        if not isinstance(values, Stored):
+            return form(what, values, len(split))
+        _check_length(what, len(values), len(split))
+        form(what, values[:0], 0)  # its type is known at once
+        return replace(values, clean=lambda piece: form(what, piece, len(piece)))
+
     return replace(
         table,
-        categorical={name: categories(f"column {name!r}", values, rows) for name, values in table.categorical.items()},
-        numeric={
-            name: floats(f"column {name!r}", values, rows).astype(np.float64, copy=False)
-            for name, values in table.numeric.items()
+        categorical={
+            name: formed(f"column {name!r}", values, categories) for name, values in table.categorical.items()
         },
-        labels={name: floats(f"label {name!r}", values, rows) for name, values in table.labels.items()},
+        numeric={name: formed(f"column {name!r}", values, _numbers) for name, values in table.numeric.items()},
+        labels={name: formed(f"label {name!r}", values, floats) for name, values in table.labels.items()},
         split=split,
     )
 
@@ -107,6 +116,10 @@ def floats(what: str, values: Any, rows: int) -> np.ndarray:
     return array
 
 
+def _numbers(what: str, values: Any, rows: int) -> np.ndarray:
+    return floats(what, values, rows).astype(np.float64, copy=False)
+
+
 def check_precision(table: Table, tasks: Sequence[Task]) -> None:
     """Refuses regression labels that were rounded to float32 before anybody could centre them.
 
@@ -118,18 +131,21 @@ def check_precision(table: Table, tasks: Sequence[Task]) -> None:
     """
     for task in tasks:
         label = table.labels[task.name]
-        if not KINDS[task.kind].is_standardised or label.dtype != np.float32:
+        if not KINDS[task.kind].is_standardised or label[:0].dtype != np.float32:
             continue
-        seen = label[(table.split == TRAIN) & np.isfinite(label)]
-        if not len(seen):
-            continue
+        seen = moments(partial(_known_in_train, label, table.split))
         if is_coarse(seen):
-            largest, deviation = float(np.abs(seen).max()), float(seen.std(dtype=np.float64))
-            step = float(np.spacing(np.float32(largest)))
+            step = float(np.spacing(np.float32(seen.furthest)))
             raise ValueError(
-                f"label {task.name!r}: came as float32, which has steps of {step:g} at {largest:g}, while the labels have a "
-                f"standard deviation of {deviation:.3g} in train; give float64"
+                f"label {task.name!r}: came as float32, which has steps of {step:g} at {seen.furthest:g}, while the labels have a "
+                f"standard deviation of {seen.std:.3g} in train; give float64"
             )
+
+
+def _known_in_train(label: Any, split: np.ndarray) -> Iterator[np.ndarray]:
+    for part in pieces(len(split)):
+        column = label[part].astype(np.float64, copy=False)
+        yield column[(split[part] == TRAIN) & np.isfinite(column)]
 
 
 def split_numbers(values: Any) -> np.ndarray:

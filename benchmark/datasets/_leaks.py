@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from benchmark.datasets.table import LEFT_OUT, Table
 from benchmark.kinds import KINDS
+from benchmark.pieces import on_disk, pieces
 from benchmark.schema import Task
 
 _BLOCK = 1 << 15  # rows hashed at a time: they stay in the processor's cache
+_FEW = 1000
 
 
 def refuse_labels_as_fields(table: Table, labels_RT: np.ndarray, tasks: Sequence[Task]) -> None:
@@ -29,53 +32,79 @@ def refuse_labels_as_fields(table: Table, labels_RT: np.ndarray, tasks: Sequence
         ValueError: naming field and task.
     """
     for task, label in zip(tasks, labels_RT.T, strict=True):
-        known = np.flatnonzero((table.split != LEFT_OUT) & ~np.isnan(label))
         is_same = _same_groups if KINDS[task.kind].is_binary else _same_values
         for name in (*table.categorical, *table.numeric):
-            column = pl.Series(table.numeric[name]) if name in table.numeric else table.series(name)
-            if is_same(column, task, label, known):
+            if is_same(_known(table, name, label), task):
+                known = sum(int((_is_known(table, label, part)).sum()) for part in pieces(len(label)))
                 raise ValueError(
-                    f"column {name!r} is the label of task {task.name!r}, on all {len(known)} rows where that is observed; "
+                    f"column {name!r} is the label of task {task.name!r}, on all {known} rows where that is observed; "
                     "leave out the column, or the task"
                 )
 
 
-def _same_groups(column: pl.Series, _: Task, label: np.ndarray, known: np.ndarray) -> bool:
-    for rows in (known[:1000], known):  # the first rows tell nearly every column apart
-        values = column.gather(rows)
-        first = values.eq_missing(pl.Series([values[0]], dtype=values.dtype))
-        if not np.array_equal(first.to_numpy(), label[rows] == label[rows[0]]):
+Known = Iterator[tuple[pl.Series, np.ndarray]]  # a column and a label on the rows where this is observed, in pieces
+
+
+def _known(table: Table, name: str, label: np.ndarray) -> Known:
+    # the first rows tell nearly every column apart
+    for part in (slice(0, min(_FEW, len(label))), *pieces(len(label))):
+        rows = np.flatnonzero(_is_known(table, label, part))
+        if len(rows):
+            column = pl.Series(table.numeric[name][part]) if name in table.numeric else table.series(name, part)
+            yield column.gather(rows), label[part][rows]
+
+
+def _is_known(table: Table, label: np.ndarray, part: slice) -> np.ndarray:
+    known: np.ndarray = (table.split[part] != LEFT_OUT) & ~np.isnan(label[part])
+    return known
+
+
+def _same_groups(known: Known, _: Task) -> bool:
+    first: tuple[pl.Series, float] | None = None
+    others: pl.Series | None = None
+    for values, label in known:
+        first = first or (values[:1], float(label[0]))
+        is_first = values.eq_missing(first[0])
+        if not np.array_equal(is_first.to_numpy(), label == first[1]):
             return False
-    return values.filter(~first).n_unique() == 1
+        found = values.filter(~is_first).unique()
+        others = found if others is None else pl.concat([others, found]).unique()
+        if len(others) > 1:
+            return False
+    return others is not None and len(others) == 1
 
 
-def _same_values(column: pl.Series, task: Task, label: np.ndarray, known: np.ndarray) -> bool:
-    for rows in (known[:1000], known):
-        values = column.gather(rows).cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
-        close = [
-            np.allclose(values, other, rtol=1e-5, atol=0) for other in (label[rows], task.transform.undo(label[rows]))
-        ]
-        if not any(close):
+def _same_values(known: Known, task: Task) -> bool:
+    is_target = is_value = True
+    for column, label in known:
+        values = column.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
+        is_target = is_target and np.allclose(values, label, rtol=1e-5, atol=0)
+        is_value = is_value and np.allclose(values, task.transform.undo(label), rtol=1e-5, atol=0)
+        if not (is_target or is_value):
             return False
     return True
 
 
-def count_repeated(train: Sequence[np.ndarray], test: Sequence[np.ndarray]) -> int:
+def count_repeated(train: Sequence[np.ndarray], test: Sequence[np.ndarray], *, folder: Path | None = None) -> int:
     """The number of rows of test that are in train too, equal in every column of every array.
 
     Args:
         train: Arrays of (R, W), of 4 or 8 bytes a number, with the same R.
         test: The same for the test rows.
+        folder: Where 8 bytes a row are kept meanwhile; see `on_disk`.
     """
-    known, asked = _hashes(train), _hashes(test)
+    known, asked = _hashes(train, folder), _hashes(test, folder)
     known.sort()
-    places = np.searchsorted(known, asked).clip(max=len(known) - 1)
-    return int((known[places] == asked).sum())
+    count = 0
+    for part in pieces(len(asked)):
+        places = np.searchsorted(known, asked[part]).clip(max=len(known) - 1)
+        count += int((known[places] == asked[part]).sum())
+    return count
 
 
-def _hashes(arrays: Sequence[np.ndarray]) -> np.ndarray:
+def _hashes(arrays: Sequence[np.ndarray], folder: Path | None) -> np.ndarray:
     """(R,) uint64: of 64 bits, so that among a billion pairs of different rows none is expected to be equal."""
-    hashed = np.zeros(len(arrays[0]), dtype=np.uint64)
+    hashed = on_disk((len(arrays[0]),), np.uint64, folder)
     for start in range(0, len(hashed), _BLOCK):
         part = hashed[start : start + _BLOCK]
         for array in arrays:

@@ -245,7 +245,7 @@ def _text(file: File, types: dict[str, Any], description: Description) -> Iterat
     try:
         frame = read_text(file.path, types, **form, nullable=tuple(types), missing=description.missing)
     except ValueError as error:
-        found = undecodable(file.path, **form) if isinstance(error.__cause__, pl.exceptions.PolarsError) else None
+        found = undecodable(file.path, **form) if isinstance(error.__cause__, pl.exceptions.PolarsError | UnicodeError) else None
         raise ValueError(f"{file.path}: {found}" if found else str(error)) from None
     if cause is not None:  # some of the rows are handed out already
         raise ValueError(f"{file.path}: {str(cause).splitlines()[0]}") from cause

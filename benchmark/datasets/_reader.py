@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import inspect
+import json
 import sys
 import textwrap
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
+from typing import Any
 
-from benchmark.files import digest
+from benchmark.datasets._cache import cache_folder
+from benchmark.files import digest, write_json
 
 _DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 PACKAGE = __name__.rpartition(".")[0]  # benchmark.datasets, whose text, table and prepare every reader shares
@@ -28,28 +33,58 @@ def reader_digest(dataset: type) -> str:
     roots = {cls.__module__ for cls in dataset.__mro__ if cls.__module__ not in sys.stdlib_module_names}
     packages = {PACKAGE, *(name.partition(".")[0] for name in roots if not name.startswith(f"{PACKAGE}."))}
     packages.discard("benchmark")
-    trees: dict[str, ast.Module] = {}
+    known = _Memo()
+    modules: dict[str, str] = {}
     waiting = [f"{PACKAGE}.prepare", *roots]
     while waiting:
         name = waiting.pop()
-        if name in trees or not any(f"{name}.".startswith(f"{package}.") for package in packages):
+        if name in modules or not any(f"{name}.".startswith(f"{package}.") for package in packages):
             continue
-        tree = _tree(name)
-        if tree is not None:
-            trees[name] = tree
-            waiting += _imported(name, tree)
-    methods = [] if dataset.__module__ in trees else [ast.dump(tree) for tree in _methods(dataset)]
-    return digest([*sorted((name, ast.dump(tree)) for name, tree in trees.items()), *methods])
+        source = _source(name)
+        if source is not None:
+            modules[name], imported = known.of(name, source)
+            waiting += imported
+    known.save()
+    methods = [] if dataset.__module__ in modules else [ast.dump(tree) for tree in _methods(dataset)]
+    return digest([*sorted(modules.items()), *methods])
 
 
-def _tree(name: str) -> ast.Module | None:
-    """A module's syntax tree without docstrings; None if it is not a module, or has no source file."""
+class _Memo:
+    """What parsing a module gave, by its name and content: parsing all of them takes a tenth of a second."""
+
+    def __init__(self) -> None:
+        self.path = cache_folder() / "modules.json"
+        try:
+            self._known: dict[str, Any] = json.loads(self.path.read_bytes())
+        except (OSError, ValueError):
+            self._known = {}
+        self._is_new = False
+
+    def of(self, name: str, source: bytes) -> tuple[str, list[str]]:
+        """The hash of a module's tree, and the full names of what it imports."""
+        key = digest([name, hashlib.sha256(source).hexdigest()])
+        if key not in self._known:
+            tree = _parsed(source)
+            self._known[key] = [digest(ast.dump(tree)), sorted(set(_imported(name, tree)))]
+            self._is_new = True
+        found, imported = self._known[key]
+        return found, imported
+
+    def save(self) -> None:
+        """Keeps what is new, if the cache can be written."""
+        if self._is_new:
+            with suppress(OSError):
+                write_json(self.path, self._known)
+
+
+def _source(name: str) -> bytes | None:
+    """A module's source; None if it is not a module, or has no source file."""
     try:
         spec = find_spec(name)
         place = None if spec is None else spec.origin
     except (ImportError, ValueError):  # a name in a module; a script
         place = getattr(sys.modules.get(name), "__file__", None)
-    return _parsed(Path(place).read_bytes()) if place is not None and place.endswith(".py") else None
+    return Path(place).read_bytes() if place is not None and place.endswith(".py") else None
 
 
 def _parsed(source: bytes | str) -> ast.Module:

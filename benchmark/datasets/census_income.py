@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
@@ -30,7 +31,11 @@ NUMERIC = (
     "age", "wage_per_hour", "capital_gains", "capital_losses", "stock_dividends", "num_emp", "weeks_worked",
 )  # fmt: skip
 LABELS = ("income_50k", "marital_stat", "education")  # never features, whichever tasks are chosen
-UNUSED = ("instance_weight",)  # a sampling weight of the survey, not a property of the person
+UNUSED = ("instance_weight",)  # no property of the person
+NOT_FEATURES = {
+    ", ".join(LABELS): "labels of one task or another, whichever are chosen",
+    "instance_weight": "a sampling weight of the survey",
+}
 CATEGORICAL = tuple(name for name in COLUMNS if name not in (*NUMERIC, *LABELS, *UNUSED))
 DEGREES = (
     "Associates degree-occup /vocational",
@@ -50,6 +55,7 @@ SOURCE = Source(
         "census-income.test": "b82952d217858365c8e597827e3e5468",
     },
     terms="CC BY 4.0",
+    rows=299_285,
 )
 
 
@@ -105,15 +111,21 @@ class CensusIncome(Dataset):
         """The chosen tasks."""
         return self._tasks
 
+    @property
+    def source(self) -> Source:
+        """The two files of the repository."""
+        return SOURCE
+
     def build(self) -> Data:
         """Finds and parses the two files, or takes the arrays from the cache."""
-        found = find(SOURCE)
+        found = find(self.source)
         return prepare(
             self, read=lambda: self._read(found.paths), source={"files": found.identity}, numeric=self.numeric
         )
 
     def _read(self, paths: dict[str, Path]) -> Table:
-        parts = [_parse(paths[name]) for name in ("census-income.data", "census-income.test")]
+        with ThreadPoolExecutor() as pool:  # unpacking takes one core
+            parts = list(pool.map(_parse, (paths["census-income.data"], paths["census-income.test"])))
         sizes = [len(part) for part in parts]
         whole = pl.concat(parts)
         labels = {
@@ -126,7 +138,12 @@ class CensusIncome(Dataset):
             numeric={name: whole[name].to_numpy() for name in NUMERIC},
             labels={name: label.astype(np.float32) for name, label in labels.items()},
             split=self._split(*sizes),
-            facts={"protocol": self.protocol, "train_file_rows": sizes[0], "test_file_rows": sizes[1]},
+            facts={
+                "protocol": self.protocol,
+                "train_file_rows": sizes[0],
+                "test_file_rows": sizes[1],
+                "left_out": NOT_FEATURES,
+            },
         )
 
     def _split(self, num_train: int, num_test: int) -> np.ndarray:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from benchmark.datasets.table import TRAIN
+from benchmark.datasets.table import TRAIN, Table
+from benchmark.lists import SequenceField
 
 
 def history(user: Any, item: Any, time: Any, split: Any, length: int, *, including: bool = False) -> pl.Series:
@@ -56,6 +58,28 @@ def history(user: Any, item: Any, time: Any, split: Any, length: int, *, includi
     first_R = np.searchsorted(past, moment_R - when, side="left")  # of the user
     start_R = np.where(who > 0, np.maximum(first_R, end_R - length), end_R)
     return _lists(frame["item"].gather(known), start_R, end_R)
+
+
+def with_history(table: Table, *, user: str, item: str, time: Any, length: int) -> Table:
+    """The table with a field `history` that belongs to the user; unchanged if `length` is 0. See `history`.
+
+    Args:
+        table: With the split, and these two among its categorical columns.
+        user: The name of the user's column.
+        item: The name of the item's.
+        time: As `history` takes it; None if the files have none.
+        length: The most items a row: `dataset.history`.
+    """
+    if not length:
+        return table
+    users, items = table.categorical[user], table.categorical[item]
+    before, after = (history(users, items, time, table.split, length, including=after) for after in (False, True))
+    return replace(
+        table,
+        others={**table.others, SequenceField("history", of=item, max_length=length): before},
+        user_fields=(*table.user_fields, "history"),
+        latest={**table.latest, "history": after},
+    )
 
 
 def check_history(length: int, *, least: int = 0) -> None:

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import polars as pl
 
 from benchmark.datasets import Data, Dataset, register
+from benchmark.datasets._kuaishou import USER_CODES, USER_NUMBERS, Types, side_table
+from benchmark.datasets.history import check_history, with_history
 from benchmark.datasets.prepare import SPLITS, TEST, TRAIN, VALIDATION, Table, prepare
 from benchmark.datasets.sources import Found, Layout, Source, find
 from benchmark.datasets.text import read_text
 from benchmark.kinds import BINARY, REGRESSION, Transform
-from benchmark.schema import Task
+from benchmark.lists import MultiValuedField
+from benchmark.schema import OtherField, Task
+from benchmark.settings.registry import Neutral
 
 RECORD = "https://zenodo.org/records/10439422/files"
-ARCHIVES = {
-    "pure": ("KuaiRand-Pure.tar.gz", "0820331067a3784d9691136f772b35a7"),
-    "1k": ("KuaiRand-1K.tar.gz", "6b0b9c8222d67fcd4c676218edca3f1f"),
-    "27k": ("KuaiRand-27K.tar.gz", "3e3c799a24e2d23a4d2c757fbf9adf59"),
+ARCHIVES = {  # with md5, and the rows of the standard log
+    "pure": ("KuaiRand-Pure.tar.gz", "0820331067a3784d9691136f772b35a7", 1_436_609),
+    "1k": ("KuaiRand-1K.tar.gz", "6b0b9c8222d67fcd4c676218edca3f1f", 11_713_045),
+    "27k": ("KuaiRand-27K.tar.gz", "3e3c799a24e2d23a4d2c757fbf9adf59", 322_278_385),
 }
 LAST_DAY_OF_TRAIN, LAST_DAY_OF_VALIDATION = 20220504, 20220506
 
-Types = dict[str, type[pl.DataType]]
 # narrow types: the log of 27k has 322 million rows
 LOG: Types = {
     "user_id": pl.Int32, "video_id": pl.Int32, "date": pl.Int32, "hourmin": pl.Int16, "time_ms": pl.Int64,
@@ -32,19 +34,20 @@ LOG: Types = {
     "profile_stay_time": pl.Int64, "comment_stay_time": pl.Int64, "is_profile_enter": pl.Int8, "is_rand": pl.Int8,
     "tab": pl.Int16,
 }  # fmt: skip
-# codes that the files write as 1.0 are read as numbers and become integers; -124 in is_live_streamer is one more code
-USER_CODES: Types = {
-    "user_active_degree": pl.String, "is_lowactive_period": pl.Float64, "is_live_streamer": pl.Float64,
-    "is_video_author": pl.Float64, "follow_user_num_range": pl.String, "fans_user_num_range": pl.String,
-    "friend_user_num_range": pl.String, "register_days_range": pl.String,
-    **{f"onehot_feat{i}": pl.Float64 for i in range(18)},
-}  # fmt: skip
-USER_NUMBERS = ("follow_user_num", "fans_user_num", "friend_user_num", "register_days")
 VIDEO_CODES: Types = {
     "author_id": pl.Int64, "video_type": pl.String, "upload_dt": pl.String, "upload_type": pl.String,
     "visible_status": pl.Float64, "music_id": pl.Int64, "music_type": pl.Float64, "tag": pl.String,
 }  # fmt: skip
 VIDEO_NUMBERS = ("video_duration", "server_width", "server_height")
+NOT_FEATURES = {
+    "play_time_ms, profile_stay_time, comment_stay_time, is_profile_enter": "is_click and long_view are thresholds of play time",
+    "is_click, is_like, is_follow, is_comment, is_forward, is_hate, long_view": "feedback, like the labels",
+    "date, time_ms": "the split is by date; the hour is a feature",
+    "duration_ms": "as video_duration",
+    "is_rand": "0 in the standard log",
+    "video_features_statistic": "its means cover a month that includes the test days",
+    "log_random": "random exposure, another distribution",
+}
 
 
 @register("kuairand")
@@ -56,8 +59,9 @@ class KuaiRand(Dataset):
     Tasks: `click`, `long_view`, `like` (binary) and `play_time` (regression on log1p of seconds: play time is
     heavy-tailed, with a median of 5 s and a 99th percentile of 209 s).
 
-    Features, 45 columns: the ids, all columns of the user table, the basic columns of the video table (the tags of a
-    video are one category together), the tab of the app and the hour. Counts, length and size enter as log1p.
+    Features, 45 columns: the ids, all columns of the user table, the basic columns of the video table, the tab of the app
+    and the hour. The tags of a video are one category together, or one multi-valued field. Counts, length and size enter
+    as log1p. A user's history, if one is asked for, has the videos that the log of train showed them.
     Play time, times of stay and any feedback are never features: clicks and long views are thresholds of play time. Nor
     is the table of video statistics, whose means cover a month that includes the test days.
 
@@ -73,6 +77,11 @@ class KuaiRand(Dataset):
         tasks: Any of click, long_view, like, play_time.
         numeric: How numeric columns (log1p) enter: train quantile bins beside the standardised value, that value
             alone, or as they are.
+        tags: The tags of a video as one category (joined), or as one multi-valued field (list).
+        history: Greatest length of a sequence of the last videos that the user was shown in train before this row; 0: none.
+        min_frequency: Categories, users and videos among them, with fewer rows of train are numbered 0, as unseen ones are.
+        hash_buckets: A column with more categories than this in train is hashed into so many buckets, the users' excepted;
+            null: none is.
         split_seed: Has no effect, because the split is by date; every data set accepts it.
     """
 
@@ -90,35 +99,61 @@ class KuaiRand(Dataset):
         variant: Literal["pure", "1k", "27k"] = "pure",
         tasks: tuple[str, ...] = ("click", "long_view", "like", "play_time"),
         numeric: Literal["bins", "standardise", "raw"] = "bins",
+        tags: Annotated[Literal["joined", "list"], Neutral("joined")] = "joined",
+        history: Annotated[int, Neutral(0)] = 0,
+        min_frequency: Annotated[int, Neutral(1)] = 1,
+        hash_buckets: Annotated[int | None, Neutral(None)] = None,
         split_seed: int = 0,
     ) -> None:
+        check_history(history)
         self._tasks = self.choose(tasks)
         self.variant, self.numeric, self.split_seed = variant, numeric, split_seed
+        self.tags, self.history = tags, history
+        self.min_frequency, self.hash_buckets = min_frequency, hash_buckets
 
     @property
     def tasks(self) -> tuple[Task, ...]:
         """The chosen tasks."""
         return self._tasks
 
+    @property
+    def source(self) -> Source:
+        """The files of the variant."""
+        return _source(self.variant)
+
     def build(self) -> Data:
         """Finds and parses the logs and side tables, or takes the arrays from the cache."""
-        found = find(_source(self.variant))
-        return prepare(self, read=lambda: self._read(found), source={"files": found.identity}, numeric=self.numeric)
+        found = find(self.source)
+        return prepare(
+            self,
+            read=lambda: self._read(found),
+            source={"files": found.identity},
+            numeric=self.numeric,
+            min_frequency=self.min_frequency,
+            hash_buckets=self.hash_buckets,
+        )
 
     def _read(self, found: Found) -> Table:
         logs = {name: path for name, path in found.paths.items() if name.startswith("log_standard")}
         log = pl.concat([read_text(path, LOG) for path in logs.values()])
         num_read = len(log)
         log = log.unique(maintain_order=True)
-        users = _side(found.paths[f"user_features_{self.variant}.csv"], "user_id", USER_CODES, USER_NUMBERS)
-        videos = _side(found.paths[f"video_features_basic_{self.variant}.csv"], "video_id", VIDEO_CODES, VIDEO_NUMBERS)
+        users = side_table(found.paths[f"user_features_{self.variant}.csv"], "user_id", USER_CODES, USER_NUMBERS)
+        videos = side_table(
+            found.paths[f"video_features_basic_{self.variant}.csv"], "video_id", VIDEO_CODES, VIDEO_NUMBERS
+        )
         log = log.join(users, on="user_id", how="left", maintain_order="left")
         log = log.join(videos, on="video_id", how="left", maintain_order="left")
         dates = log["date"].to_numpy()
         split = np.select([dates <= LAST_DAY_OF_TRAIN, dates <= LAST_DAY_OF_VALIDATION], [TRAIN, VALIDATION], TEST)
-        codes = ("user_id", *USER_CODES, "video_id", *VIDEO_CODES, "tab")
+        others: dict[OtherField, Any] = {}
+        video_codes = tuple(VIDEO_CODES)
+        if self.tags == "list":
+            others[MultiValuedField("tags")] = log["tag"].str.split(",")
+            video_codes = tuple(name for name in VIDEO_CODES if name != "tag")
+        codes = ("user_id", *USER_CODES, "video_id", *video_codes, "tab")
         seconds = log["play_time_ms"].to_numpy() / 1000
-        return Table(
+        table = Table(
             categorical={**{name: log[name] for name in codes}, "hour": log["hourmin"] // 100},
             numeric={name: log[name].to_numpy() for name in (*USER_NUMBERS, *VIDEO_NUMBERS)},
             labels={
@@ -129,19 +164,22 @@ class KuaiRand(Dataset):
             },
             split=split.astype(np.int8),
             user_fields=("user_id", *USER_CODES, *USER_NUMBERS),
-            item_fields=("video_id", *VIDEO_CODES, *VIDEO_NUMBERS),
+            item_fields=("video_id", *video_codes, *VIDEO_NUMBERS, *(other.name for other in others)),
+            others=others,
             facts={
                 "protocol": "by date",
                 "log_files": sorted(logs),
                 "log_rows": num_read,
                 "duplicates_dropped": num_read - len(log),
                 "dates": _dates(dates, split),
+                "left_out": NOT_FEATURES,
             },
         )
+        return with_history(table, user="user_id", item="video_id", time=log["time_ms"], length=self.history)
 
 
 def _source(variant: str) -> Source:
-    archive, md5 = ARCHIVES[variant]
+    archive, md5, rows = ARCHIVES[variant]
     # the logs of 27k come in two parts each
     parts = [f"{variant}_part1", f"{variant}_part2"] if variant == "27k" else [variant]
     return Source(
@@ -159,15 +197,8 @@ def _source(variant: str) -> Source:
         url=f"{RECORD}/{archive}",
         md5=md5,
         terms="CC BY-SA 4.0",
+        rows=rows,
     )
-
-
-def _side(path: Path, key: str, codes: Types, numbers: tuple[str, ...]) -> pl.DataFrame:
-    """A side table, its codes as integers or strings, its numbers as log1p; null where the file has nothing."""
-    types: Types = {key: pl.Int32, **codes, **dict.fromkeys(numbers, pl.Float64)}
-    table = read_text(path, types, nullable=(*codes, *numbers)).unique(key, keep="first", maintain_order=True)
-    floats = [name for name, kind in codes.items() if kind is pl.Float64]
-    return table.with_columns(pl.col(floats).cast(pl.Int32), pl.col(*numbers).log1p())
 
 
 def _dates(dates: np.ndarray, split: np.ndarray) -> dict[str, Any]:

@@ -250,6 +250,7 @@ class Shop(Dataset):
         Task("duration", REGRESSION, unit="seconds"),
     )
     user, item = "user", "item"
+    drawn = True
 
     def __init__(
         self,
@@ -289,6 +290,11 @@ class Shop(Dataset):
     def tasks(self) -> tuple[Task, ...]:
         """The chosen tasks."""
         return self._tasks
+
+    @property
+    def rows(self) -> int:
+        """As many as are asked for."""
+        return self.num_rows
 
     def build(self) -> Data:
         """Draws the log, or takes it from the cache."""

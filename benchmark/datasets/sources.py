@@ -8,19 +8,19 @@ import importlib.metadata
 import json
 import os
 import shutil
-import tarfile
-import zipfile
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import IO
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
 import pooch
+from filelock import FileLock
 
+from benchmark.console import echo
+from benchmark.datasets._archives import ARCHIVES, extract
 from benchmark.datasets._cache import cache_folder, folder_made_once
-from benchmark.files import write_json
-
-ARCHIVES = (".zip", ".tar.gz", ".tgz", ".tar")
+from benchmark.files import read_json, write_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +43,35 @@ class Source:
     Args:
         name: The folder below MTLBENCH_DATA and in the cache.
         layouts: Format name to its files; the first that is complete is taken.
-        url: The official address of an archive.
-        md5: The archive's checksum. None if the owners may repack it; then `members` says what must be inside.
+        url: The official address of an archive. With `files` or `login`, that of the page about them.
+        md5: The archive's checksum. None if the owners may repack it: then `members` says what must be inside. None without
+            `members` if they publish no checksum: then that of the first download is kept, and later ones must have it.
+        files: Where the owners offer files one by one: address to checksum, as "sha256:...", or None as above.
         members: Base name to md5 of an unpacked, uncompressed file of a download.
         distribution: An installed distribution that ships the files.
         terms: One line on how the official files may be used.
+        login: What the owners ask for before they give the files: "a Tianchi account". Nothing is downloaded then, and the
+            error says where to get the files, and where to put them.
+        rows: How many rows the files have, as the owners or papers say.
     """
 
     name: str
     layouts: dict[str, Layout]
     url: str
     md5: str | None = None
+    files: dict[str, str | None] = field(default_factory=dict)
     members: dict[str, str] = field(default_factory=dict)
     distribution: str | None = None
     terms: str = ""
+    login: str | None = None
+    rows: int | None = None
+
+    @property
+    def downloads(self) -> dict[str, str | None]:
+        """Address to checksum, as pooch writes it, of all that is downloaded; nothing where that takes a login."""
+        if self.login is not None:
+            return {}
+        return self.files or {self.url: f"md5:{self.md5}" if self.md5 else None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +94,30 @@ def find(source: Source) -> Found:
         FileNotFoundError: if they are nowhere and cannot be downloaded: where it looked, and what to do.
         ValueError: if a download has another checksum than the official one, lacks files, or leaves its folder.
     """
+    found, looked = look(source)
+    if found is not None:
+        return found
+    cached = _cached(source)
+    if cached.is_dir():
+        raise ValueError(f"{cached} is incomplete ({looked[-1]}); delete it, and the next call downloads it again")
+    if source.login is not None:
+        raise FileNotFoundError(_not_found(source, looked))
+    (cache_folder() / "downloads").mkdir(parents=True, exist_ok=True)
+    with FileLock(cache_folder() / "downloads" / f"{source.name}.lock"):  # other processes wait for this download
+        folder_made_once(cached, lambda folder: _download(source, folder, looked))
+    made = _match(source, _files_below(cached))
+    assert isinstance(made, Found), "_download has looked"
+    return made
+
+
+def look(source: Source) -> tuple[Found | None, list[str]]:
+    """The files where they are on this machine, or None; and each place that was looked at, with what it lacks."""
     root = os.environ.get("MTLBENCH_DATA")
-    cached = cache_folder() / "files" / source.name
     places: list[tuple[str, Callable[[], list[Path]]]] = []
     if root:
         folder = Path(root).expanduser() / source.name
         places.append((str(folder), lambda: _files_below(folder)))
+    cached = _cached(source)
     places.append((str(cached), lambda: _files_below(cached)))
     if source.distribution is not None:
         distribution = source.distribution
@@ -93,14 +126,21 @@ def find(source: Source) -> Found:
     for place, files in places:
         found = _match(source, files())
         if isinstance(found, Found):
-            return found
+            return found, looked
         looked.append(f"{place}: {found}")
-    if cached.is_dir():
-        raise ValueError(f"{cached} is incomplete ({looked[-1]}); delete it, and the next call downloads it again")
-    folder_made_once(cached, lambda folder: _download(source, folder, looked))
-    found = _match(source, _files_below(cached))
-    assert isinstance(found, Found), "_download has looked"
-    return found
+    return None, looked
+
+
+def availability(source: Source) -> str:
+    """Whether the files are on this machine, in words; they are neither read nor downloaded."""
+    found, _ = look(source)
+    if found is not None:
+        return "files found"
+    return f"no files yet: {'the first run downloads them' if source.login is None else f'they need {source.login}'}"
+
+
+def _cached(source: Source) -> Path:
+    return cache_folder() / "files" / source.name
 
 
 def _files_below(folder: Path) -> list[Path]:
@@ -134,33 +174,87 @@ def _match(source: Source, files: Iterable[Path]) -> Found | str:
     return f"lacks {', '.join(nearest)}"
 
 
+def _not_found(source: Source, looked: list[str]) -> str:
+    """What to do, where nothing could be found or downloaded."""
+    places = "".join(f"\n  {line};" for line in looked)
+    if source.login is not None:
+        names = " and ".join(", ".join(layout.required) for layout in list(source.layouts.values())[:1])
+        todo = (
+            f"Its owners give it to holders of {source.login}: download it from {source.url}, unpack {names} into a folder "
+            f"{source.name}, and set MTLBENCH_DATA to the folder that it is in."
+        )
+    else:
+        what = "those files" if source.files else "that archive"
+        todo = (
+            f"Connect to the network; or {'put' if source.files else 'unpack'} {what} into a folder {source.name}, and set "
+            "MTLBENCH_DATA to the folder that it is in."
+        )
+    terms = f" Terms: {source.terms}." if source.terms else ""
+    return f"no files of the data set {source.name}. Looked in{places}\n{todo}{terms}"
+
+
 def _download(source: Source, folder: Path, looked: list[str]) -> None:
-    """Downloads the official archive, checks it and unpacks it into `folder`."""
+    """Downloads the official files, checks them, and unpacks archives into `folder`."""
+    waiting = cache_folder() / "downloads" / source.name  # what has arrived waits here, whatever ends this process
+    arrived = {url: _retrieve(source, url, waiting, looked) for url in source.downloads}
+    try:
+        for url, path in arrived.items():
+            if source.downloads[url] is None and not source.members:
+                _keep_checksum(source, url, path)
+            if source.files and not path.name.endswith(ARCHIVES):
+                shutil.move(path, folder / path.name)
+            else:
+                extract(path, folder)
+        _check_members(source, folder)
+        found = _match(source, _files_below(folder))
+        if not isinstance(found, Found):
+            raise ValueError(f"what {source.url} offers is not what was expected: {found}")
+    finally:
+        shutil.rmtree(waiting)  # it is unpacked, or it is wrong
+
+
+def _retrieve(source: Source, url: str, waiting: Path, looked: list[str]) -> Path:
+    """One downloaded file, with the owners' checksum if they publish one."""
+    from benchmark.datasets._download import ResumedDownload  # requests takes a tenth of a second to import
+
+    name = PurePosixPath(urlsplit(url).path).name
     pooch.get_logger().setLevel("WARNING")  # the progress bar says enough
     try:
-        archive = pooch.retrieve(
-            source.url,
-            known_hash=f"md5:{source.md5}" if source.md5 else None,
-            fname=source.url.rsplit("/", 1)[-1],
-            path=folder,
-            downloader=pooch.HTTPDownloader(progressbar=True),
+        arrived = pooch.retrieve(
+            url,
+            known_hash=source.downloads[url],
+            fname=name,
+            path=waiting,
+            downloader=ResumedDownload(waiting / f"{name}.part"),
         )
     except OSError as error:  # those of requests are OSErrors
-        places = "".join(f"\n  {line};" for line in looked)
-        terms = f" Terms: {source.terms}." if source.terms else ""
-        raise FileNotFoundError(
-            f"no files of the data set {source.name}. Looked in{places}\n  {source.url}: {_short(error)}\n"
-            f"Connect to the network; or unpack that archive into a folder {source.name}, and set MTLBENCH_DATA to the "
-            f"folder that it is in.{terms}"
-        ) from error
+        raise FileNotFoundError(_not_found(source, [*looked, f"{url}: {_short(error)}"])) from error
     except ValueError as error:  # the text has the expected and the found checksum
-        raise ValueError(f"wrong checksum of {source.url}: {error}") from error
-    extract(Path(archive), folder)
-    Path(archive).unlink()
-    _check_members(source, folder)
-    found = _match(source, _files_below(folder))
-    if not isinstance(found, Found):
-        raise ValueError(f"the archive of {source.url} is not what was expected: {found}")
+        raise ValueError(f"wrong checksum of {url}: {error}") from error
+    return Path(arrived)
+
+
+def _keep_checksum(source: Source, url: str, path: Path) -> None:
+    """Keeps the sha256 of the first download of an address whose owners publish none, and says so; compares later ones.
+
+    Raises:
+        ValueError: if this download is another file than the first was.
+    """
+    memo = cache_folder() / "checksums" / f"{source.name}.json"
+    known: dict[str, str] = read_json(memo, "the checksums of first downloads") if memo.exists() else {}
+    found = _sha256(path)
+    if url not in known:
+        write_json(memo, {**known, url: found})
+        echo(
+            f"{url}: its owners publish no checksum. This download has the sha256 {found}; {memo} keeps it, and later "
+            "downloads must have it",
+            file=sys.stderr,
+        )
+    elif known[url] != found:
+        raise ValueError(
+            f"{url} has changed: the first download had the sha256 {known[url]}, this one has {found}, and its owners publish "
+            f"none. If you trust the new file, delete {memo}"
+        )
 
 
 def _short(error: Exception) -> str:
@@ -178,46 +272,6 @@ def _check_members(source: Source, folder: Path) -> None:
             raise ValueError(f"wrong checksum of {path.name} from {source.url}: expected md5 {expected}, found {found}")
 
 
-def extract(archive: Path, folder: Path) -> None:
-    """Unpacks the regular files of a zip or tar, and of archives inside it; links and devices are left out.
-
-    Raises:
-        ValueError: if a member's path leads out of the folder, or the file is not an archive.
-    """
-    root = folder.resolve()
-    inner: list[Path] = []
-    for name, stream in _members(archive):
-        target = (root / name).resolve()
-        if not target.is_relative_to(root):
-            raise ValueError(f"{archive.name}: the member {name!r} would be written outside its folder")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("wb") as out:
-            shutil.copyfileobj(stream, out)
-        if target.name.endswith(ARCHIVES):
-            inner.append(target)
-    for path in inner:
-        extract(path, path.parent)
-        path.unlink()
-
-
-def _members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as zipped:
-            for info in zipped.infolist():
-                if not info.is_dir():
-                    with zipped.open(info) as stream:
-                        yield info.filename, stream
-    elif tarfile.is_tarfile(archive):
-        with tarfile.open(archive) as tarred:
-            for member in tarred:
-                if member.isfile():
-                    content = tarred.extractfile(member)
-                    assert content is not None, "a regular file"
-                    yield member.name, content
-    else:
-        raise ValueError(f"{archive.name} is neither a zip nor a tar archive")
-
-
 def file_digest(path: Path) -> str:
     """The sha256 of a file, computed once per (path, size, time of change): a memo in the cache spares the rest."""
     path = path.resolve()
@@ -230,7 +284,11 @@ def file_digest(path: Path) -> str:
             return str(known["sha256"])
     except (OSError, ValueError, KeyError, TypeError):
         pass  # no memo yet, or one of another format: compute it anew
-    with path.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    found = _sha256(path)
     write_json(memo, {"state": state, "sha256": found})
     return found
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -112,6 +112,7 @@ class Synthetic(Dataset):
     """
 
     all_tasks = (Task("y1", REGRESSION), Task("y2", REGRESSION))
+    drawn = True
 
     def __init__(
         self,
@@ -144,6 +145,11 @@ class Synthetic(Dataset):
         self.task_correlation, self.scale, self.noise_std = task_correlation, scale, noise_std
         self.num_rows, self.num_features, self.num_sinusoids = num_rows, num_features, num_sinusoids
         self.curve_seed, self.data_seed, self.split_seed = curve_seed, data_seed, split_seed
+
+    @property
+    def rows(self) -> int:
+        """As many as are asked for."""
+        return self.num_rows
 
     def build(self) -> Data:
         """Draws the rows, or takes them from the cache."""

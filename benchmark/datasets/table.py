@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from benchmark.kinds import KINDS
+from benchmark.pieces import Moments, moments, on_disk, pieces
 from benchmark.schema import OtherField, Task
 from benchmark.seeding import derive
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 LEFT_OUT = -1  # a row of no split
+ALL = ""  # names the weights that all tasks share
 SPLITS = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
+DRAWN_AT_ONCE = 1 << 25  # rows of a random split, whose numbers take 268 MB
 
 
 @dataclass(slots=True)
 class Table:
-    """The parsed columns of R rows: numpy arrays, polars series or lists.
+    """The parsed columns of R rows: numpy arrays, polars series or lists, or polars expressions over `frame`.
 
     `prepare` takes what is plainly meant: booleans, dates and polars' categories as text, whole floats as integers, None
     as missing. It refuses the rest by the column's name.
+
+    A log that does not fit in memory is a `frame`, such as `text.scan_text` and joins give, and expressions:
+
+        Table(categorical={"user": pl.col("user_id")}, ..., split=pl.lit(TRAIN, pl.Int8), frame=scan_text(path, types))
+
+    `prepare` writes what they give to the disk in one streaming pass, and reads it in pieces.
 
     Args:
         categorical: Field name to (R,) text or integers; null: missing, a category of its own.
@@ -36,7 +47,11 @@ class Table:
         titles: Item id to title, for people to read; no part of the fingerprint.
         facts: Plain values for the record: rows read, duplicates dropped, the protocol.
         best_reachable: {task: {metric: value}} on the test rows, where the model that drew the data is known.
-        others: Columns of other kinds, as not yet fitted fields, to the values of R rows that their `fit` takes.
+        others: Columns of other kinds, as not yet fitted fields, to the values of R rows that their `fit` takes. One such
+            column is in memory at a time.
+        latest: Of columns among them that grow with the log, by name: the values as they are after each row. A user's history
+            in the catalogue has its last row.
+        frame: What expressions are about.
         weights: (R,) numbers of at least 0, how much a row counts in the loss of every task, or {task: (R,)} of these; a task
             that is not named has weight 1. None: all count alike. Metrics do not use them.
     """
@@ -51,6 +66,8 @@ class Table:
     facts: dict[str, Any] = field(default_factory=dict)
     best_reachable: dict[str, dict[str, float]] | None = None
     others: dict[OtherField, Any] = field(default_factory=dict)
+    latest: dict[str, Any] = field(default_factory=dict)
+    frame: pl.LazyFrame | None = None
     weights: Any = None
 
     @property
@@ -58,12 +75,21 @@ class Table:
         """The names of all columns that become features."""
         return (*self.categorical, *self.numeric, *(other.name for other in self.others))
 
-    def series(self, name: str) -> pl.Series:
-        """A categorical column, as strings or integers."""
-        values = self.categorical[name]
+    def series(self, name: str, part: slice = slice(None)) -> pl.Series:
+        """A categorical column, or a piece of it, as strings or integers."""
+        values = self.categorical[name][part]
         column = values if isinstance(values, pl.Series) else pl.Series(values)
         assert column.dtype == pl.String or column.dtype.is_integer(), f"{name} is neither text nor integer"
         return column
+
+    def values(self, name: str) -> pl.Series:
+        """The different values of a categorical column, and null if it has that, in no order."""
+        found: pl.Series | None = None
+        for part in pieces(len(self.categorical[name])):
+            new = self.series(name, part).unique()
+            found = new if found is None else pl.concat([found, new]).unique()
+        assert found is not None, "there is always a piece"
+        return found
 
     def fingerprint(self) -> str:
         """The sha256 of all parsed columns and labels, by name. It depends neither on the parser nor on how they are used.
@@ -72,39 +98,55 @@ class Table:
         """
         whole = hashlib.sha256()
         for name in sorted(self.categorical):
-            column = self.series(name).cast(pl.String)
-            values = column.drop_nulls().unique().sort()
-            whole.update(f"categorical\x1f{name}\x1f{len(column)}\x1f".encode())
-            whole.update("\x1f".join(values).encode())
-            whole.update(number_categories(column, values).astype("<i4").tobytes())
+            values = self.values(name).drop_nulls()
+            text = values.cast(pl.String)
+            whole.update(f"categorical\x1f{name}\x1f{len(self.categorical[name])}\x1f".encode())
+            whole.update("\x1f".join(text.sort()).encode())
+            values = values.gather(text.arg_sort())
+            for part in pieces(len(self.categorical[name])):
+                whole.update(number_categories(self.series(name, part), values).astype("<i4").tobytes())
         for kind, columns in (("numeric", self.numeric), ("label", self.labels)):
             for name in sorted(columns):
-                values = columns[name] + 0.0  # -0.0 is 0.0
-                whole.update(f"{kind}\x1f{name}\x1f{len(values)}\x1f".encode())
-                whole.update(label_bytes(values) if kind == "label" else values.astype("<f8").tobytes())
+                whole.update(f"{kind}\x1f{name}\x1f{len(columns[name])}\x1f".encode())
+                parts = label_bytes(columns[name]) if kind == "label" else _bytes(columns[name], "<f8")
+                for content in parts:
+                    whole.update(content)
         for other in sorted(self.others, key=lambda known: known.name):
             whole.update(f"{other.kind}\x1f{other.name}\x1f{len(self.split)}\x1f".encode())
-            whole.update(other.content(self.others[other]))
+            whole.update(other.content(self.others[other][:]))
         for name, values in sorted((self.weights or {}).items()):
-            whole.update(f"weight\x1f{name}\x1f{len(values)}\x1f".encode() + values.astype("<f8").tobytes())
+            whole.update(f"weight\x1f{name}\x1f{len(values)}\x1f".encode())
+            for content in _bytes(values, "<f8"):
+                whole.update(content)
         return whole.hexdigest()
 
 
-def label_bytes(label: np.ndarray) -> bytes:
-    """What is hashed of a label: float32, as ever, and `exact_bytes`."""
-    return label.astype("<f4").tobytes() + exact_bytes(label)
+def _bytes(column: Any, dtype: str) -> Iterator[bytes]:
+    for part in pieces(len(column)):
+        yield (column[part] + 0.0).astype(dtype).tobytes()  # -0.0 is 0.0
 
 
-def exact_bytes(label: np.ndarray) -> bytes:
-    """The label as float64 where float32 would tell too few of its values apart, else nothing."""
-    return label.astype("<f8").tobytes() if label.dtype == np.float64 and is_coarse(label) else b""
+def label_bytes(label: Any) -> Iterator[bytes]:
+    """What is hashed of a label, in pieces: float32, as ever, and `exact_bytes`."""
+    yield from _bytes(label, "<f4")
+    yield from exact_bytes(label)
 
 
-def is_coarse(label: np.ndarray) -> bool:
+def exact_bytes(label: Any) -> Iterator[bytes]:
+    """The label as float64, in pieces, where float32 would tell too few of its values apart, else nothing."""
+    if label[:0].dtype == np.float64 and is_coarse(moments(lambda: _finite(label))):
+        yield from _bytes(label, "<f8")
+
+
+def _finite(label: Any) -> Iterator[np.ndarray]:
+    for part in pieces(len(label)):
+        column = label[part]
+        yield column[np.isfinite(column)]
+
+
+def is_coarse(seen: Moments) -> bool:
     """Are float32's steps more than a tenth of the values' standard deviation? Such steps cost .001 of R²."""
-    seen = label[np.isfinite(label)]
-    deviation = float(seen.std(dtype=np.float64)) if len(seen) else 0.0
-    return 0 < deviation < 10 * float(np.spacing(np.float32(np.abs(seen).max())))
+    return 0 < seen.std < 10 * float(np.spacing(np.float32(seen.furthest)))
 
 
 def number_categories(column: pl.Series, values: pl.Series, *, missing: int = 0) -> np.ndarray:
@@ -115,10 +157,22 @@ def number_categories(column: pl.Series, values: pl.Series, *, missing: int = 0)
 
 
 def random_split(num_rows: int, split_seed: int) -> np.ndarray:
-    """(R,) int8: a tenth of the rows test, a tenth validation, the rest train, at random by `split_seed` alone."""
+    """(R,) int8: a tenth of the rows test, a tenth validation, the rest train, at random by `split_seed` alone.
+
+    Above `DRAWN_AT_ONCE` rows it is drawn in pieces: first how many rows of a piece are test and validation, then which.
+    So every split of these sizes is as probable as before.
+    """
     held_out = num_rows // 10
     split = np.full(num_rows, TRAIN, np.int8)
-    order = np.random.default_rng(derive(split_seed, "split")).permutation(num_rows)
+    rng = np.random.default_rng(derive(split_seed, "split"))
+    if num_rows > DRAWN_AT_ONCE:
+        left = np.array([held_out, held_out, num_rows - 2 * held_out])
+        for part in pieces(num_rows, DRAWN_AT_ONCE >> 5):
+            drawn = rng.multivariate_hypergeometric(left, part.stop - part.start, method="marginals")
+            split[part] = rng.permutation(np.repeat(np.array([TEST, VALIDATION, TRAIN], np.int8), drawn))
+            left -= drawn
+        return split
+    order = rng.permutation(num_rows)
     split[order[:held_out]] = TEST
     split[order[held_out : 2 * held_out]] = VALIDATION
     return split
@@ -142,8 +196,16 @@ def fill_children(labels_RT: np.ndarray, tasks: tuple[Task, ...]) -> np.ndarray:
     return filled_RT
 
 
-def check_labels(labels_RT: np.ndarray, split: np.ndarray, tasks: tuple[Task, ...]) -> None:
+def check_labels(
+    labels_RT: np.ndarray, split: np.ndarray, tasks: tuple[Task, ...], *, folder: Path | None = None
+) -> None:
     """Refuses labels that are not what their tasks say.
+
+    Args:
+        labels_RT: (R, T) float64.
+        split: (R,) of TRAIN, VALIDATION, TEST, and LEFT_OUT.
+        tasks: The tasks.
+        folder: Where the labels of train are copied to meanwhile; see `on_disk`.
 
     Raises:
         ValueError: naming task and count. A label is finite or NaN, and some are observed in train; the rest is for its
@@ -151,19 +213,18 @@ def check_labels(labels_RT: np.ndarray, split: np.ndarray, tasks: tuple[Task, ..
     """
     names = [task.name for task in tasks]
     for task, label in zip(tasks, labels_RT.T, strict=True):
-        _check_label(task, label, split)
+        _check_label(task, label, split, folder)
         if task.given is not None:
             _check_child(task, label, labels_RT[:, names.index(task.given)])
 
 
-def _check_label(task: Task, label: np.ndarray, split: np.ndarray) -> None:
-    if np.isinf(label).any():
+def _check_label(task: Task, label: np.ndarray, split: np.ndarray, folder: Path | None) -> None:
+    infinite = sum(int(np.isinf(label[part]).sum()) for part in pieces(len(label)))
+    if infinite:
         raise ValueError(
-            f"task {task.name!r}: labels must be finite, found {np.isinf(label).sum()} that are not; give NaN where a label is "
-            "not observed"
+            f"task {task.name!r}: labels must be finite, found {infinite} that are not; give NaN where a label is not observed"
         )
-    train = label[split == TRAIN]
-    train = train[~np.isnan(train)]
+    train = _observed(label, split, folder)
     if not len(train):
         raise ValueError(
             f"task {task.name!r}: no label is observed in train; leave the task out of dataset.tasks, or choose another split"
@@ -171,14 +232,27 @@ def _check_label(task: Task, label: np.ndarray, split: np.ndarray) -> None:
     KINDS[task.kind].check(task, label, train)
 
 
+def _observed(label: np.ndarray, split: np.ndarray, folder: Path | None) -> np.ndarray:
+    """The labels that are observed in train, on disk."""
+    train, count = on_disk(label.shape, label.dtype, folder), 0
+    for part in pieces(len(label)):
+        seen = label[part][(split[part] == TRAIN) & ~np.isnan(label[part])]
+        train[count : count + len(seen)] = seen
+        count += len(seen)
+    return train[:count]
+
+
 def _check_child(task: Task, label: np.ndarray, parent: np.ndarray) -> None:
-    above = int((label > parent).sum()) if KINDS[task.kind].is_binary else 0  # NaN is not greater
+    above = alone = 0
+    for part in pieces(len(label)):
+        own, its = label[part], parent[part]
+        above += int((own > its).sum()) if KINDS[task.kind].is_binary else 0  # NaN is not greater
+        alone += int((np.isnan(its) & ~np.isnan(own)).sum())
     if above:
         raise ValueError(
             f"task {task.name!r} is given {task.given!r} and cannot be greater, but is on {above} rows; correct these labels, or "
             "declare the task without `given`"
         )
-    alone = int((np.isnan(parent) & ~np.isnan(label)).sum())
     if alone:
         raise ValueError(
             f"task {task.name!r} is given {task.given!r}, but on {alone} rows it is observed and {task.given!r} is not; give both "

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from scipy.special import expit, log_expit
 
 from benchmark.kinds import KINDS
 from benchmark.metrics.table import Metric, Rows, Undefined, View, metrics_of, suffix, views_of
+from benchmark.pieces import pieces
 from benchmark.schema import Metrics, Task
 
 MAX_CONDITIONAL = 1 - 1e-6  # in log loss and calibration; outputs may say that p(child | parent) is above 1
@@ -37,7 +38,7 @@ def evaluate(
     metrics: Metrics = {task.name: {} for task in tasks}
     undefined: dict[str, str] = {}
     for task in tasks:
-        for view, rows in _views(task, tasks, outputs, labels, users).items():
+        for view, rows in _views(task, tasks, outputs, labels, users):
             for metric in metrics_of(task, view):
                 key = metric.name + suffix(task, view)
                 try:
@@ -58,10 +59,16 @@ def constant_outputs(tasks: Sequence[Task], train_labels: np.ndarray, num_rows: 
     """
     outputs = {}
     for column, task in enumerate(tasks):
-        label = train_labels[:, column].astype(np.float64)
-        constant = KINDS[task.kind].constant(task, label[~np.isnan(label)])
+        constant = KINDS[task.kind].constant(task, _observed(np.asarray(train_labels[:, column], dtype=np.float64)))
         outputs[task.name] = np.full((num_rows, *task.output_shape), constant, dtype=np.float64)
     return outputs
+
+
+def _observed(label: np.ndarray) -> np.ndarray:
+    known = [~np.isnan(label[part]) for part in pieces(len(label))]
+    if all(part.all() for part in known):
+        return label
+    return np.concatenate([label[part][chosen] for part, chosen in zip(pieces(len(label)), known, strict=True)])
 
 
 def unknown_apart(users_R: np.ndarray, known_R: np.ndarray) -> np.ndarray:
@@ -78,23 +85,26 @@ def unknown_apart(users_R: np.ndarray, known_R: np.ndarray) -> np.ndarray:
 
 def _views(
     task: Task, tasks: Sequence[Task], outputs: dict[str, np.ndarray], labels: np.ndarray, users: np.ndarray | None
-) -> dict[View, Rows]:
-    columns = {task.name: labels[:, column].astype(np.float64) for column, task in enumerate(tasks)}
-    label, output = columns[task.name], outputs[task.name]
+) -> Iterator[tuple[View, Rows]]:
+    """The rows of each view, one at a time: they take more memory than the outputs."""
+    names = [other.name for other in tasks]
+    label, output = labels[:, names.index(task.name)].astype(np.float64), outputs[task.name]
     known = ~np.isnan(label)
     expected = views_of(task)
-    views = {View.OBSERVED: Rows(label[known], output[known])}
+    yield View.OBSERVED, Rows(_of(label, known), _of(output, known))
     if users is not None:
-        views[View.USERS] = Rows(label[known], output[known], users=users[known])
+        yield View.USERS, Rows(_of(label, known), _of(output, known), users=_of(users, known))
     if View.UNIT in expected:
-        views[View.UNIT] = Rows(task.transform.undo(label[known]), task.transform.undo(output[known]))
+        yield View.UNIT, Rows(task.transform.undo(_of(label, known)), task.transform.undo(_of(output, known)))
     if task.given is not None and View.GIVEN in expected:
-        parent = outputs[task.given]
-        reached = known & (columns[task.given] == 1)
-        views[View.GIVEN] = _conditional(task, label[reached], output[reached], parent[reached])
+        reached = known & (labels[:, names.index(task.given)] == 1)
+        yield View.GIVEN, _conditional(task, label[reached], output[reached], outputs[task.given][reached])
     if task.given is not None and View.PAIR in expected:
-        views[View.PAIR] = Rows(label, output - outputs[task.given])
-    return views
+        yield View.PAIR, Rows(label, output - outputs[task.given])
+
+
+def _of(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    return values if known.all() else values[known]
 
 
 def _conditional(task: Task, label: np.ndarray, child: np.ndarray, parent: np.ndarray) -> Rows:

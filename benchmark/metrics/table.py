@@ -7,16 +7,18 @@ Suffixes: R rows, K outputs of a task, G users.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from string import Formatter
+from typing import Any
 
 import numpy as np
 from scipy.special import expit
 
 from benchmark.kinds import BINARY, KINDS, REGRESSION, Kind, Transform
+from benchmark.pieces import pieces
 from benchmark.schema import Task
 from benchmark.text import unknown
 
@@ -122,8 +124,32 @@ def auc_by_user(scores_R: np.ndarray, labels_R: np.ndarray, users_R: np.ndarray)
         scores_R: (R,); labels_R: (R,) 0 or 1; users_R: (R,) integer codes. Returns AUCs (G,) and numbers of rows (G,),
         of the users with both classes.
     """
-    order = np.lexsort((scores_R, users_R)) if users_R.any() else np.argsort(scores_R)
-    scores, users, positive = scores_R[order], users_R[order], labels_R[order] > 0
+    found = [_auc_by_user(scores_R[rows], labels_R[rows], users_R[rows]) for rows in _users_together(users_R)]
+    aucs, sizes = zip(*found, strict=True)
+    return np.concatenate(aucs), np.concatenate(sizes)
+
+
+def _users_together(users_R: np.ndarray) -> Iterator[Any]:
+    """The rows in parts of about a million, users in their order; all rows of a user are in one part."""
+    cuts = list(pieces(len(users_R)))
+    if len(cuts) == 1:
+        yield slice(None)
+        return
+    by_user = np.argsort(users_R, kind="stable")
+    start = 0
+    for part in cuts:
+        stop = part.stop
+        if stop < len(by_user):  # back to the first row of the user at the cut
+            last = users_R[by_user[stop]]
+            stop = start + int(np.searchsorted(users_R[by_user[start:stop]], last))
+        if stop > start:
+            yield by_user[start:stop]
+            start = stop
+
+
+def _auc_by_user(scores: np.ndarray, labels: np.ndarray, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    order = np.lexsort((scores, users))
+    scores, users, positive = scores[order], users[order], labels[order] > 0
     new_user = np.concatenate(([True], users[1:] != users[:-1]))
     user_starts = np.flatnonzero(new_user)
     tie_starts = np.flatnonzero(new_user | np.concatenate(([True], scores[1:] != scores[:-1])))
@@ -145,10 +171,15 @@ def _auc(rows: Rows) -> float:
     \text{AUC} = \frac{1}{n_1 n_0} \sum_{i \in P} \sum_{j \in N} \Big( [z_i > z_j] + \frac{1}{2} [z_i = z_j] \Big)
     $$
     """
-    aucs, _ = auc_by_user(rows.scores, rows.labels, np.zeros(len(rows.labels), dtype=np.int8))
-    if not len(aucs):
+    positive = rows.labels > 0
+    positives, negatives = np.sort(rows.scores[positive]), np.sort(rows.scores[~positive])
+    if not (len(positives) and len(negatives)):
         raise Undefined(f"one class only: all {len(rows.labels)} labels are {rows.labels[0]:g}")
-    return float(aucs[0])
+    doubled = 0  # of the pairs in order: a whole number, so that its parts add up exactly
+    for part in pieces(len(positives)):
+        for side in ("left", "right"):
+            doubled += int(np.searchsorted(negatives, positives[part], side).sum())
+    return doubled / 2 / (len(positives) * len(negatives))
 
 
 def _gauc(rows: Rows) -> float:

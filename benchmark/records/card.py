@@ -33,9 +33,10 @@ class FieldCard:
     Args:
         name: Its name.
         kind: categorical, numeric, or the name of another kind.
-        values: How many different values train has, where the field is categorical.
-        missing: The share of rows without a value; None if preparing the data fills them in.
-        unseen: The share of rows with a value that train does not have; None if the field has no vocabulary.
+        values: How many different values train has, where the field is categorical or its rows are lists of categories.
+        missing: The share of rows without a value, or with an empty list; None if preparing the data fills them in.
+        unseen: The share of rows (of entries of lists) with a value that train does not have, or only rarely where the data
+            set has a minimum frequency; None if the field has no vocabulary.
         alone: {task: AUC or R² on validation} of the field alone, fitted on train; without tasks that cannot be judged.
         order: {task: AUC or R²} on train of the order of the values, for a field with a value of its own on most rows.
         apart: AUC of the value as a sign of test rows against train rows, for a numeric field.

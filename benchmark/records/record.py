@@ -110,7 +110,8 @@ class Record:
     @property
     def method_config(self) -> dict[str, Any]:
         """The method's configuration: the run's identity without data set and seed."""
-        return {key: self.config[key] for key in ("architecture", "weighting", "trainer", "purpose")}
+        keys = ("architecture", "weighting", "embedding", "trainer", "purpose")
+        return {key: self.config[key] for key in keys if key != "embedding" or key in self.config}
 
     @property
     def selected(self) -> dict[str, Any]:

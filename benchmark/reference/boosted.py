@@ -14,13 +14,13 @@ from benchmark.records.record import FIRST_TRIAL_SEED, TRIAL, TUNED
 from benchmark.records.reference import ReferenceRecord
 from benchmark.reference import trees
 from benchmark.reference.maker import Maker, ReferenceLine
-from benchmark.runs.progress import RunProgress
+from benchmark.runs.progress import RunProgress, say
 from benchmark.schema import Task
 from benchmark.training.judgeable import undefined
 
 
 class BoostedLine(ReferenceLine):
-    """LightGBM, one model per task, on the same columns and splits as the methods."""
+    """LightGBM, one model per task, on the categorical and numeric columns of the methods, and their splits."""
 
     name = "gbdt"
     label = "boosted trees (gbdt), one model per task"
@@ -38,6 +38,8 @@ class BoostedLine(ReferenceLine):
     def make(self, maker: Maker, trials: int, seeds: int) -> list[ReferenceRecord]:
         """Runs the trials, chooses for each task, and trains the choice on every seed. Returns the seeds' records."""
         trees.check(maker.data.schema)
+        if names := trees.left_out(maker.data.schema):
+            say(f"mtlbench: {self.name} reads categorical and numeric fields, and leaves out {names}")
         wanted = [(task, metrics.headline_name(task)) for task in maker.tasks]
         for (task, metric), reason in undefined(maker.data, wanted).items():
             raise ValueError(f"trials of {task.name!r} cannot be compared: no {metric} on validation, {reason}")
@@ -66,7 +68,7 @@ class _Boosting:
         return trees.Trees(self.maker.data, self.maker.threads)
 
     def trial(self, number: int) -> ReferenceRecord:
-        record = self.maker.plan(self.line, TRIAL, FIRST_TRIAL_SEED + number, {"trial": number, **_search()})
+        record = self._planned(TRIAL, FIRST_TRIAL_SEED + number, {"trial": number, **_search()})
         drawn = {
             task.name: {"trial": number, "parameters": trees.draw_parameters(task.name, number)}
             for task in self.maker.tasks
@@ -74,9 +76,16 @@ class _Boosting:
         return self.maker.find(record) or self._fitted(record, drawn, ("validation",))
 
     def tuned(self, seed: int, best: dict[str, dict[str, Any]], tuning: dict[str, Any]) -> ReferenceRecord:
-        record = self.maker.plan(self.line, TUNED, seed, {"trials": tuning["trials"], **_search()})
+        record = self._planned(TUNED, seed, {"trials": tuning["trials"], **_search()})
         record.tuning = tuning
         return self.maker.find(record) or self._fitted(record, best, ("validation", "test"))
+
+    def _planned(self, purpose: str, seed: int, settings: dict[str, Any]) -> ReferenceRecord:
+        """A planned record, whose label says what the trees do not read."""
+        record = self.maker.plan(self.line, purpose, seed, settings)
+        if names := trees.left_out(self.maker.data.schema):
+            record.label += f", without {names}"
+        return record
 
     def _fitted(
         self, record: ReferenceRecord, chosen: dict[str, dict[str, Any]], splits: tuple[str, ...]

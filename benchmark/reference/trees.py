@@ -59,16 +59,21 @@ def lightgbm() -> ModuleType:
 
 
 def check(schema: Schema) -> None:
-    """Checks that all fields are of a kind that trees can split.
+    """Checks that there are fields of a kind that trees can split.
 
     Raises:
-        ValueError: with the other fields: without them, trees would be compared on other data.
+        ValueError: if all fields are of other kinds.
     """
-    if schema.others:
-        names = ", ".join(field.name for field in schema.others)
+    if not schema.categorical and not schema.numeric:
         raise ValueError(
-            f"the reference line gbdt reads categorical and numeric fields, found others: {names} (only=constant does without)"
+            f"the reference line gbdt reads categorical and numeric fields, found only others: {left_out(schema)} "
+            "(only=constant does without)"
         )
+
+
+def left_out(schema: Schema) -> str:
+    """The names of the fields that trees do not read: those of other kinds, such as lists."""
+    return ", ".join(field.name for field in schema.others)
 
 
 def objective(task: Task) -> dict[str, Any]:
@@ -143,7 +148,7 @@ class Trees:
     def fit(self, task: Task, parameters: dict[str, float], seed: int) -> Model:
         """Boosts on the training rows with a known label, until validation has not improved for `PATIENCE` rounds.
 
-        A funnel child is trained as it is judged: on all exposures, with the label of the joint.
+        A funnel child is trained as it is judged: on all exposures, with the label of the joint. Rows of train have their weights.
 
         Args:
             task: A task of the data set.
@@ -152,10 +157,14 @@ class Trees:
         """
         library, started = self._library, time.perf_counter()
         rows, labels = self._known(self._data.train, task)
+        weights = self._data.train.weights_in(self._data.schema.tasks.index(task))
+        if weights is not None:
+            counts = weights[rows] > 0
+            rows, labels, weights = rows[counts], labels[counts], weights[rows[counts]]
         # subtracted only if float32 would round; otherwise LightGBM's own mean is enough
         is_rounded = KINDS[task.kind].is_standardised and bool((labels.astype(np.float32) != labels).any())
         centre = float(labels.mean()) if is_rounded else 0.0
-        train = self._binned.subset(rows).construct().set_label(labels - centre)
+        train = self._binned.subset(rows).construct().set_label(labels - centre).set_weight(weights)
         rows_V, labels_V = self._known(self._data.validation, task)
         validation = library.Dataset(
             self._data.validation.features.flat()[rows_V],

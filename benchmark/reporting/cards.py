@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
 SPLITS = ("train", "validation", "test")
-NO_SIGN = "No sign of a leak was found. That is no proof that there is none."
+NO_SIGN = "No sign of a leak was found. This does not prove that there is none."
 MEASURES = {"auc": "AUC", "r2": "R²"}
 ALONE = (
     "how well the field alone predicts the task, fitted on train and measured on validation: AUC for binary tasks, R² for "
@@ -36,8 +36,8 @@ ALONE = (
 )
 TERMS = {
     "alone": ALONE,
-    "missing": "the share of rows without a value. Where that is filled in before the card is made, it is not known.",
-    "new": "the share of rows whose value is not in train. A model sees all such values as one.",
+    "missing": "the share of rows without a value, or with an empty list. It is unknown where preparing the data fills it in.",
+    "new": "the share of rows (of entries, in lists) whose value is not in train, or rarely. A model sees all such values as one.",
     "correlation": "Pearson's, on the rows of train where both labels are known.",
 }
 

@@ -198,7 +198,7 @@ def _compared(
 
 
 def _cards(results: Sequence[Results], cards: Mapping[str, Card]) -> Iterator[Part]:
-    """The card of every data set, where its runs have left one; of several draws of the data, the first one's."""
+    """The card of every data set, where its runs have left one. If the data were drawn several times, it is that of the first draw."""
     groups = {one.group.dataset: one.group for one in reversed(results)} if cards else {}
     for name, group in sorted(groups.items()):
         data = (run.record.dataset for run in group.runs if run.record.dataset)

@@ -62,8 +62,9 @@ def _facts(record: Record) -> _Facts:
     config, cost = record.config, record.cost
     yield "record", f"{record.id}, {_PURPOSES.get(record.purpose, record.purpose)}"
     yield from _data(record)
-    for group in ("architecture", "weighting", "trainer"):
-        yield group, _options(config.get(group, {}))
+    for group in ("architecture", "weighting", "embedding", "trainer"):
+        if group in config or group != "embedding":
+            yield group, _options(config.get(group, {}))
     if matched := config.get("matched"):
         asked = f"match_parameters={config.get('match_parameters')}"
         before = ", ".join(f"{key}={value}" for key, value in matched["before"].items())

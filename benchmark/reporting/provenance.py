@@ -75,7 +75,9 @@ def command(runs: Sequence[Run]) -> str:
     """The command that trains one method again, with every parameter written out."""
     config = runs[0].record.config
     words = [f"{group}={config[group]['name']}" for group in ("dataset", "architecture", "weighting")]
-    for group in ("dataset", "architecture", "weighting", "trainer"):
+    for group in (
+        group for group in ("dataset", "architecture", "weighting", "embedding", "trainer") if group in config
+    ):
         words += [f"{group}.{key}={value}" for key, value in flatten(config[group]).items() if key != "name"]
     words.append(f"seed={','.join(str(seed) for seed in sorted({run.record.seed for run in runs}))}")
     return " ".join(["mtlbench run", *(shlex.quote(word) for word in words)])
@@ -108,7 +110,8 @@ def configurations(study: Study) -> TextTable:
             own = _different(every)
             trainer = [{key: value for key, value in c["trainer"].items() if key in differing} for c in own]
             options = (
-                *(_options([c[group] for c in own]) for group in ("architecture", "weighting")), _options(trainer),
+                _options([c["architecture"] | _embedding(c) for c in own]), _options([c["weighting"] for c in own]),
+                _options(trainer),
             )  # fmt: skip
             by_options.setdefault(options, []).append(dataset)
         for texts, datasets in by_options.items():
@@ -120,6 +123,11 @@ def configurations(study: Study) -> TextTable:
     )  # fmt: skip
     columns = tuple(Column(key, title, numeric=False) for key, title in heads)
     return TextTable("configurations", "Configurations of the methods", columns, tuple(rows), detail=True, folded=True)
+
+
+def _embedding(config: Mapping[str, Any]) -> dict[str, Any]:
+    """How lists are embedded, under the key of the command line, where it is not the default."""
+    return {"embedding": config["embedding"]} if "embedding" in config else {}
 
 
 def _different(configs: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

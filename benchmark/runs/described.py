@@ -10,6 +10,7 @@ import numpy as np
 from benchmark import metrics
 from benchmark.datasets import Data
 from benchmark.datasets.table import exact_bytes
+from benchmark.pieces import pieces
 from benchmark.records.record import TRIAL
 
 
@@ -53,9 +54,12 @@ def _hash_rows(data: Data) -> str:
     """Hash of the test rows: equal in two records if they were judged on the same rows."""
     hashed = hashlib.sha256()
     for array in data.test.features.arrays():
-        hashed.update(np.ascontiguousarray(array).tobytes())
-    labels_RT = np.ascontiguousarray(data.test.labels)
-    hashed.update(labels_RT.astype("<f4").tobytes())  # float32 as in records from before labels were float64
+        for part in pieces(len(array)):
+            hashed.update(np.ascontiguousarray(array[part]).tobytes())
+    labels_RT = data.test.labels
+    for part in pieces(len(labels_RT)):
+        hashed.update(labels_RT[part].astype("<f4").tobytes())  # float32 as in records from before labels were float64
     for label in labels_RT.T:
-        hashed.update(exact_bytes(label))
+        for content in exact_bytes(label):
+            hashed.update(content)
     return hashed.hexdigest()[:16]

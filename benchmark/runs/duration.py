@@ -75,8 +75,8 @@ def _keys(config: Mapping[str, Any]) -> tuple[str, str]:
     data = undrawn(config["dataset"])
     names = [config[group]["name"] for group in ("architecture", "weighting")]
     length = {key: config["trainer"].get(key) for key in ("max_epochs", "batch_size")}
-    method = {key: config[key] for key in ("architecture", "weighting", "trainer")}
-    return digest([data, method]), digest([data, names, length])
+    method = {key: config[key] for key in ("architecture", "weighting", "embedding", "trainer") if key in config}
+    return digest([data, method]), digest([data, names, config.get("embedding"), length])
 
 
 def _by_likeness(folder: str) -> dict[tuple[str, int, str], list[float]]:

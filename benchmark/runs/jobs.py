@@ -57,7 +57,7 @@ class Matching:
         if config.match_parameters is None or config.matched:
             return config
         dataset = digest(plain(config.dataset))
-        key = digest([dataset, plain(config.architecture), config.match_parameters])
+        key = digest([dataset, plain(config.architecture), plain(config.embedding), config.match_parameters])
         if key not in self._found:
             if dataset not in self._schemas:
                 self._schemas[dataset] = build_data(config).schema

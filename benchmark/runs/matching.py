@@ -55,6 +55,7 @@ def matched(config: RunConfig, schema: Schema) -> RunConfig:
     """
     if config.match_parameters is None or config.matched:
         return config
+    schema = config.embedded(schema)
     target, before = _target(config, schema), widths_of(config.architecture)
     try:
         architecture, parameters = scaled_to(config.architecture, schema, target)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +157,8 @@ def _labels(configs: Sequence[RunConfig]) -> list[tuple[str, str]]:
     for config in configs:
         whole = plain(config)
         dataset = undrawn(whole["dataset"])
-        parts = {group: whole[group] for group in ("architecture", "weighting", "trainer")}
+        parts: dict[str, Any] = {group: whole[group] for group in ("architecture", "weighting", "trainer")}
+        parts["embedding"] = asdict(config.embedding)
         keys.append((digest(dataset), digest(parts)))
         data[keys[-1][0]] = config.dataset.shown, dataset
         methods[keys[-1][1]] = config.method, parts

@@ -153,9 +153,10 @@ def check_data(config: RunConfig, data: Data) -> None:
     """Checks everything that can be checked after data is read and before training.
 
     Raises:
-        ValueError: if a regression target does not vary in train, or validation cannot judge what `trainer.monitor`
-            needs.
+        ValueError: if a regression target does not vary in train, validation cannot judge what `trainer.monitor` needs, or
+            `embedding` is about fields that the data lack.
     """
+    config.embedded(data.schema)
     TargetScale.of(data.train, data.schema.tasks)
     check_judgeable(data, config.trainer.monitor)
 
@@ -253,7 +254,7 @@ def _execute(config: RunConfig, data: Data, record: Record) -> None:
                 "epoch": int(fit.epochs[-1]["epoch"]) + 1 if fit.epochs else 1,
             }
         else:
-            outputs = _evaluate_selected(trainer, fit, record)
+            outputs = _evaluate_selected(trainer, fit, record, keeps_outputs=config.keeps_predictions)
             record.status = "finished"
             path = record.path(config.results_dir)
             if config.save_checkpoint:
@@ -268,7 +269,7 @@ def _execute(config: RunConfig, data: Data, record: Record) -> None:
 def build_model(config: RunConfig, data: Data) -> tuple[Any, Weighting]:
     """The architecture and the weighting with their initial values, from the streams `init` and `weighting` of the seed."""
     with seeded(config.seed, "init"):
-        model: nn.Module = registry.architectures.build(config.architecture, data.schema)
+        model: nn.Module = registry.architectures.build(config.architecture, config.embedded(data.schema))
     initialise(model, config.seed)
     with seeded(config.seed, "weighting"):
         weighting: Weighting = registry.weightings.build(config.weighting, data.schema.tasks)
@@ -286,11 +287,13 @@ def build_trainer(config: RunConfig, data: Data, device: torch.device) -> Traine
     )  # fmt: skip
 
 
-def _evaluate_selected(trainer: Trainer, fit: Fit, record: Record) -> dict[SelectionName, dict[str, np.ndarray]]:
+def _evaluate_selected(
+    trainer: Trainer, fit: Fit, record: Record, *, keeps_outputs: bool
+) -> dict[SelectionName, dict[str, np.ndarray]]:
     """Evaluates validation and test once: at the jointly selected epoch, and each task at its own best epoch. Trials skip test.
 
     Returns:
-        The outputs for test, as `save_predictions` takes them; none for a trial.
+        The outputs for test, as `save_predictions` takes them; none for a trial, or if they are not to be kept.
     """
     selection, epochs = fit.selection, [entry["epoch"] for entry in fit.epochs]
     record.best_epoch = epochs[selection.best - 1]
@@ -299,20 +302,24 @@ def _evaluate_selected(trainer: Trainer, fit: Fit, record: Record) -> dict[Selec
     if record.purpose != TRIAL:
         splits["test"] = trainer.data.test
     found: dict[int, dict[str, Metrics]] = {}
-    outputs: dict[int, dict[str, np.ndarray]] = {}
+    kept: dict[SelectionName, dict[str, np.ndarray]] = {"joint": {}, "per_task": {}}
     for number in sorted(selection.chosen):
         trainer.model.load_state_dict(selection.state(number))
         found[number] = {}
         for name, split in splits.items():
-            found[number][name], undefined, outputs[number] = trainer.evaluate(split)  # of test, which comes last
+            found[number][name], undefined, outputs = trainer.evaluate(split)
             record.undefined |= {f"{name}.{key}": reason for key, reason in undefined.items()}
+            if name == "test" and keeps_outputs and number == selection.best:
+                kept["joint"] = outputs
+            elif name == "test" and keeps_outputs:
+                its = [task for task, best in selection.best_per_task.items() if best == number]
+                kept["per_task"] |= {task: outputs[task] for task in its}
+            del outputs  # of a large split they take much memory
     record.metrics = found[selection.best]
     record.metrics_per_task = {
         name: {task: found[number][name][task] for task, number in selection.best_per_task.items()} for name in splits
     }
     trainer.model.load_state_dict(selection.state(selection.best))
     record.gates = trainer.mean_gates(trainer.data.validation)
-    if "test" not in splits:
-        return {}
-    others = {task: number for task, number in selection.best_per_task.items() if number != selection.best}
-    return {"joint": outputs[selection.best], "per_task": {task: outputs[n][task] for task, n in others.items()}}
+    kept["per_task"] = {task: kept["per_task"][task] for task in selection.best_per_task if task in kept["per_task"]}
+    return kept if "test" in splits else {}

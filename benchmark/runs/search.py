@@ -102,6 +102,8 @@ class MethodSearch:
         for parameter in self.own:
             group, _, name = parameter.key.partition(".")
             identity[group].pop(name, None)
+        if embedding := plain(self.config.embedding):
+            identity["embedding"] = embedding
         if self.config.matched:
             identity["match_parameters"] = self.config.matched["target"]
         return digest({**identity, "sampler": self.sampler, "space": self._space})[:12]

@@ -97,7 +97,8 @@ class DoneBefore:
             else:
                 done.append((job, before))
         for job in todo:
-            judged = digest([plain(job.config.dataset), job.config.debug, job.config.trainer.monitor])
+            config = job.config
+            judged = digest([plain(config.dataset), plain(config.embedding), config.debug, config.trainer.monitor])
             if judged not in self._checked:
                 check_data(job.config, build_data(job.config))
                 self._checked.add(judged)

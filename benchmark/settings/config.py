@@ -16,6 +16,7 @@ from omegaconf import MISSING
 
 from benchmark.files import digest
 from benchmark.records.record import DEBUG, GAIN, RESULTS_DIR, TRIAL, TUNED, identity_of_data, record_path
+from benchmark.schema import Schema
 from benchmark.settings import registry
 from benchmark.settings.registry import (
     ArchitectureConfig,
@@ -27,13 +28,15 @@ from benchmark.settings.registry import (
 )
 from benchmark.text import as_whole
 
-IDENTITY = ("dataset", "architecture", "weighting", "trainer", "purpose", "seed", "search_seed", "debug")
+IDENTITY = ("dataset", "architecture", "weighting", "embedding", "trainer", "purpose", "seed", "search_seed", "debug")
 DEBUG_BATCH = 500
 """Rows in a step of `debug=true`, at most."""
 CHOICES = {
     "optimizer": ("adam", "adamw"),
     "scheduler": ("none", "cosine"),
     "purpose": ("default", TRIAL, TUNED),
+    "multi": ("mean", "sum"),
+    "sequence": ("mean", "attention"),
 }
 
 
@@ -89,13 +92,31 @@ class TrainerConfig:
 
 
 @dataclass(kw_only=True, slots=True)
+class EmbeddingConfig:
+    """How every architecture embeds fields whose rows are lists.
+
+    Args:
+        multi: A multi-valued field (genres, tags): mean, or sum, of a row's embeddings.
+        sequence: A sequence (a user's history): mean, or attention, weights by how each entry goes with the row's item (DIN).
+    """
+
+    multi: Annotated[str, Neutral("mean")] = "mean"
+    sequence: Annotated[str, Neutral("mean")] = "mean"
+
+    def __post_init__(self) -> None:
+        _one_of("embedding.multi", self.multi, CHOICES["multi"])
+        _one_of("embedding.sequence", self.sequence, CHOICES["sequence"])
+
+
+@dataclass(kw_only=True, slots=True)
 class RunConfig:
-    """One run: dataset, architecture, weighting and trainer are its identity, with purpose, seed and debug; the rest is where and how.
+    """One run: dataset to trainer are its identity, with purpose, seed and debug; the rest is where and how.
 
     Args:
         dataset: A registered name, or `configure("dataset", name, ...)`.
         architecture: A registered name, or `configure("architecture", name, ...)`.
         weighting: A registered name, or `configure("weighting", name, ...)`.
+        embedding: How fields of lists are embedded.
         trainer: How the model is trained.
         match_parameters: Scale the architecture's layer widths until it has this many parameters outside the embeddings; the name
             of an architecture: as many as that one has with its defaults on this data set. The widths chosen are in the
@@ -130,6 +151,7 @@ class RunConfig:
     dataset: DatasetConfig = MISSING
     architecture: ArchitectureConfig = MISSING
     weighting: WeightingConfig = MISSING
+    embedding: Annotated[EmbeddingConfig, Neutral(EmbeddingConfig())] = field(default_factory=EmbeddingConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     match_parameters: Annotated[int | str | None, Neutral(None)] = None
     purpose: str = "default"
@@ -201,6 +223,19 @@ class RunConfig:
         """The first 12 hex digits of the hash of `identity`."""
         return digest(self.identity)[:12]
 
+    def embedded(self, schema: Schema) -> Schema:
+        """The schema of the data as the model is built from it: with the pooling of lists.
+
+        Raises:
+            ValueError: if `embedding` is about fields that the data lack.
+        """
+        from benchmark.lists import pooled  # it imports polars, which a command line need not wait for
+
+        try:
+            return pooled(schema, multi=self.embedding.multi, sequence=self.embedding.sequence)
+        except ValueError as error:
+            raise ValueError(f"dataset {self.dataset.name}: {error}") from None
+
     @classmethod
     def restored(cls, values: Mapping[str, Any]) -> RunConfig:
         """The configuration of a record from any version: a missing key has its neutral value.
@@ -209,6 +244,7 @@ class RunConfig:
             ValueError: for an unknown name or key.
         """
         parts = {group: r.restored(values[group]) for group, r in registry.REGISTRIES.items() if group in values}
+        parts["embedding"] = registry.restored(EmbeddingConfig, values.get("embedding", {}))
         if "trainer" in values:
             parts["trainer"] = registry.restored(TrainerConfig, values["trainer"])
         return registry.restored(cls, {**values, **parts})

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hydra.core.config_store import ConfigStore
 
-from benchmark.settings.config import RunConfig, TrainerConfig
+from benchmark.settings.config import EmbeddingConfig, RunConfig, TrainerConfig
 from benchmark.settings.hydra_text import value_text
 from benchmark.settings.listing import aligned, argument_meanings, summary
 from benchmark.settings.registry import REGISTRIES
@@ -56,6 +56,7 @@ def help_text() -> str:
         rows = [(name, summary(registry.get(name))) for name in registry.names()]
         parts += ["", f"{group}=", *aligned(rows, indent=2)]
     parts += ["", "experiment=", *aligned(experiments(), indent=2)]
+    parts += ["", "How lists are embedded (genres, a user's history)", *_keys(EmbeddingConfig, "embedding.")]
     parts += ["", "How a model is trained", *_keys(TrainerConfig, "trainer.")]
     parts += ["", "Everything else", *_keys(RunConfig, ""), "", CLOSING]
     return "\n".join(parts)

@@ -12,7 +12,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from hydra.core.override_parser.types import Quote, QuotedString
 
-from benchmark.settings.config import RunConfig, TrainerConfig
+from benchmark.settings.config import EmbeddingConfig, RunConfig, TrainerConfig
 from benchmark.settings.registry import REGISTRIES, ComponentConfig, neutral_values
 
 # a text that needs no quotes; a text that Hydra would read as another type does
@@ -103,6 +103,7 @@ def command_text(config: Mapping[str, Any]) -> str:
     for group in ("dataset", "architecture", "weighting"):
         name = config[group]["name"]
         words += [f"{group}={name}", *_changes(f"{group}.", config[group], REGISTRIES[group].config(name))]
+    words += _changes("embedding.", config.get("embedding", {}), EmbeddingConfig())
     words += _changes("trainer.", config["trainer"], TrainerConfig())
     alone = {
         key: config[key] for key in ("purpose", "seed", "debug", "device", "threads", "results_dir") if key in config

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any, get_type_hints
 
-from benchmark.settings.config import RunConfig, TrainerConfig
+from benchmark.settings.config import EmbeddingConfig, RunConfig, TrainerConfig
 from benchmark.settings.help import experiments
 from benchmark.settings.registry import REGISTRIES, parameter_names
 
@@ -120,6 +120,7 @@ def kind(key: str) -> Any:
 def _configs() -> Iterator[tuple[str, type]]:
     yield "", RunConfig
     yield "trainer.", TrainerConfig
+    yield "embedding.", EmbeddingConfig
     for group, registry in REGISTRIES.items():
         for name in registry.names():
             yield f"{group}.", registry.get(name).Config  # type: ignore[attr-defined]

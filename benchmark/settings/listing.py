@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import get_type_hints
 
+from benchmark.settings import inventory
 from benchmark.settings.equations import readable
 from benchmark.settings.hydra_text import type_text, value_text
 from benchmark.settings.registry import REGISTRIES, Registry, datasets, options
@@ -44,6 +45,8 @@ class ListedParameter:
 def listing(group: str | None = None, name: str | None = None, *, suits: str | None = None, names: bool = False) -> str:
     """The text of `mtlbench list`.
 
+    Of a data set it has size, tasks and licence, and whether the files are on this machine.
+
     Args:
         group: "architectures", "weightings", "datasets" or "trackers" (or the singular); None: all of them.
         name: One entry: its parameters with defaults and types, and its docstring with the paper.
@@ -75,6 +78,8 @@ def describe(registry: Registry, name: str) -> str:
         "\n".join(aligned([(f"{p.key}={p.default}", p.kind, readable(p.meaning)) for p in rows], indent=2)) or "  none"
     )
     head = f"{registry.group}={name}  ({cls.__module__}.{cls.__qualname__})"
+    if registry is datasets:
+        head = "\n".join([head, *inventory.lines(name)])
     return f"{head}\n\nParameters\n{table}\n\n{readable(inspect.cleandoc(cls.__doc__ or ''))}"
 
 
@@ -188,7 +193,11 @@ def _lines(registry: Registry, suits: str | None) -> str:
         for name, told in found.items():
             if own := own_defaults(registry, name):
                 told["what it does"] += f" ({', '.join(own)})"
-    rows = [(name, *(told.get(column, "") for column in columns)) for name, told in found.items()]
+    rows = []
+    for name, told in found.items():
+        rows.append((name, *(told.get(column, "") for column in columns)))
+        if registry is datasets:
+            rows += [(*[""] * len(columns), line) for line in inventory.lines(name)]
     lines = aligned([*head, *rows], indent=2)
     if head:
         lines.append("  passes: backward passes per step; T: the number of tasks")

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from benchmark.files import written_whole
+from benchmark.lists import pooled
 from benchmark.records.record import Record, load_record, name_of_data, no_records, records_by_path
 from benchmark.rows import Features
 from benchmark.schema import Schema
@@ -153,7 +154,8 @@ def load(record: Record | str | Path, *, device: str = "cpu") -> Predictor:
         ) from error
     schema = schema_of(record)
     with seeded(record.seed, "load"):  # building draws initial values, which must not change the caller's generators
-        model = architectures.build(architectures.restored(record.config["architecture"]), schema)
+        embedded = pooled(schema, **record.config.get("embedding", {}))
+        model = architectures.build(architectures.restored(record.config["architecture"]), embedded)
     state = {name.removeprefix(_MODEL): value for name, value in tensors.items() if name.startswith(_MODEL)}
     scale = torch.zeros(len(schema.tasks))
     expected = {_MODEL + name: value for name, value in model.state_dict().items()} | {_MEAN: scale, _STD: scale}

@@ -93,7 +93,8 @@ class GradientEngine:
     `output` is the same at the inputs of the towers; a model without any is compared by its trunk.
 
     Under the scope `trunk`, the pass of each task ends at the links of the embedding tables (see `Link`). The tables
-    get their gradient once, from the weighted sum of the links' gradients, which is the same by the chain rule. The checks
+    get their gradient once, from the weighted sum of the links' gradients, which is the same by the chain rule. Under `all`,
+    a Gram method's links are the rows that the batch reads: all other rows of a table have no gradient to compare. The checks
     below also find a table that the losses use beside its links (tied weights); each task's pass then includes it.
 
     What a task reaches can grow: a gate leaves zero, or a unit becomes active. The engine checks at steps 1, 2 and 3,
@@ -149,9 +150,7 @@ class GradientEngine:
             weighting.prepare(len(self.parameters) + 1)
 
     def _listen(self, model: nn.Module) -> None:
-        """Asks modules for the links of each forward. A Jacobian method's update needs the embeddings' outputs themselves."""
-        if self.weighting.scope == "all":
-            return
+        """Asks modules for the links of each forward. A Jacobian method's update needs the compared tensors themselves."""
         if self.weighting.scope == "trunk" or not self._is_jacobian:
             for module in linked_embeddings(model):
                 module.links = self._links
@@ -196,9 +195,30 @@ class GradientEngine:
         """Sorts the links of the step, counts it, and looks at what tasks reach if that is due."""
         self._inward = [link for link in self._links if link.to_inputs is not None]
         self._feeding = [link for link in self._links if link.feeds_tables]
+        has_news = False
+        if self.weighting.scope == "all":
+            self._feeding = [link for link in self._links if link.rows_of is not None]
+            has_news = not self._is_tied and not self._are_tables_apart()
+            self._is_tied |= has_news
         self._step += 1
         if is_look_due(self._step):
             self._look(outputs, losses_T)
+        elif has_news:
+            self._plan()
+
+    def _are_tables_apart(self) -> bool:
+        """Under `all`: is each table compared at one link? A row that two links have would be compared in parts."""
+        table_ids = [id(link.rows_of.weight) for link in self._feeding if link.rows_of is not None]
+        return len(table_ids) == len(self._linked_ids) and {*table_ids} == self._linked_ids
+
+    def _taken(self) -> list[Link]:
+        """The links at which each task's pass ends."""
+        if self._uses_activations:
+            return [self._inward[number] for number in self._compared]
+        if self.weighting.scope != "all":
+            return self._feeding if self._linked else []
+        linked_ids = {id(parameter) for parameter in self._linked}
+        return [link for link in self._feeding if link.rows_of is not None and id(link.rows_of.weight) in linked_ids]
 
     def observe(self, losses_T: Tensor, active_T: Tensor, outputs: dict[str, Tensor]) -> Tensor | None:
         """Sets and returns `gram_TT`, and no gradient; the graph stays. For the arguments, see `backward`."""
@@ -208,7 +228,7 @@ class GradientEngine:
         if active and self._scope:
             nothing: list[list[nn.Parameter]] = [[] for _ in self._own_along]
             rows_AS = self._passes(losses_T, active, self._scope, [], nothing, keep_graph=True)[0]
-            self._remember(active, losses_T.new_ones(len(active)), _gram(rows_AS))
+            self._remember(active, losses_T.new_ones(len(active)), _gram([rows_AS]))
         return self.gram_TT
 
     def state_dict(self) -> dict[str, Any]:
@@ -225,20 +245,18 @@ class GradientEngine:
     @property
     def _compares(self) -> bool:
         """Is anything in scope shared?"""
-        return bool(self._compared if self._uses_activations else self._scope)
+        if self._uses_activations:
+            return bool(self._compared)
+        return bool(self._scope or (self.weighting.scope == "all" and self._linked))
 
     def _solve(self, losses_T: Tensor, active: list[int], active_T: Tensor, *, keep_graph: bool) -> None:
         together = [*self._scope, *self._along]
-        compared = [self._inward[number] for number in self._compared]
-        taken = compared if self._uses_activations else (self._feeding if self._linked else [])
+        taken = self._taken()
         rows_AP, link_gradients, own = self._passes(
             losses_T, active, together, taken, self._own_along, keep_graph=keep_graph
         )
-        if self._uses_activations:
-            rows_AS = torch.stack([_embedded(taken, gradients) for gradients in link_gradients])
-        else:
-            rows_AS = rows_AP[:, : sum(parameter.numel() for parameter in self._scope)]
-        weights_A, update_S, gram_AA = self._decide(rows_AS, losses_T.detach()[active], active_T)
+        blocks = self._in_scope(rows_AP, taken, link_gradients)
+        weights_A, update_S, gram_AA = self._decide(blocks, losses_T.detach()[active], active_T)
         # towers read inputs of their own, so at these the gradients of tasks are orthogonal, which says nothing about them
         self._remember(
             active, weights_A, None if self.weighting.scope == "output" and self._uses_activations else gram_AA
@@ -326,9 +344,24 @@ class GradientEngine:
             own.append(gradients[n + len(tensors) :])
         return rows_AP, link_gradients, own
 
-    def _decide(self, rows_AS: Tensor, losses_A: Tensor, active_T: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
-        """Weights (A,), a Jacobian method's update (S,), and the Gram matrix (A, A)."""
-        gram_AA = _gram(rows_AS)
+    def _in_scope(self, rows_AP: Tensor, taken: list[Link], link_gradients: list[Sequence[Tensor]]) -> list[Tensor]:
+        """The columns (A, S) of what is compared, in one block, or under `all` in one more for each table."""
+        if self._uses_activations:
+            return [torch.stack([_embedded(taken, gradients) for gradients in link_gradients])]
+        blocks = [rows_AP[:, : sum(parameter.numel() for parameter in self._scope)]]
+        if self.weighting.scope == "all":
+            blocks += [torch.stack(gradients_A).flatten(1) for gradients_A in zip(*link_gradients, strict=True)]
+        return blocks
+
+    def _decide(self, blocks: list[Tensor], losses_A: Tensor, active_T: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Weights (A,), a Jacobian method's update (S,), and the Gram matrix (A, A).
+
+        Args:
+            blocks: The columns (A, S) of the gradients in scope. A Jacobian method has one block.
+            losses_A: (A,) of the active tasks.
+            active_T: (T,) which these are.
+        """
+        rows_AS, gram_AA = blocks[0], _gram(blocks)
         if not gram_AA.isfinite().all():  # no solver is asked; the run ends as diverged
             return rows_AS.new_full((len(rows_AS),), torch.nan), None, gram_AA
         everyone = torch.ones(len(gram_AA), dtype=torch.bool)
@@ -378,9 +411,14 @@ class GradientEngine:
                     " share an embedding; expected trunk or all"
                 )
         else:
-            self._scope = [p for p in shared if self.weighting.scope == "all" or id(p) not in self._embedding_ids]
             if not self._is_tied:
                 self._linked = [p for p in shared if id(p) in self._linked_ids]
+            linked_ids = {id(p) for p in self._linked}
+            self._scope = [
+                p
+                for p in shared
+                if (self.weighting.scope == "all" and id(p) not in linked_ids) or id(p) not in self._embedding_ids
+            ]
         if self._uses_activations:  # a task's pass need not compute any parameter
             self._along, self._outside = [], shared + [p for parameters in owned for p in parameters]
         else:
@@ -416,18 +454,23 @@ class GradientEngine:
         self._keep(module, (), inputs[0])
 
 
-def _gram(rows_AS: Tensor) -> Tensor:
-    """(A, A) float64 on the CPU: the rows' inner products. A product in float32 need not be symmetric to the last bit.
+def _gram(blocks: Sequence[Tensor]) -> Tensor:
+    """(A, A) float64 on the CPU: the rows' inner products, over the columns of all blocks.
 
-    Rows are scaled where a square would overflow or underflow: rarely, since it costs two more passes.
+    A product in float32 need not be symmetric to the last bit. Rows are scaled where a square would overflow or
+    underflow: rarely, since it costs two more passes.
     """
-    gram_AA = (rows_AS @ rows_AS.T).double().cpu()
+    gram_AA = _products(blocks)
     if not all(FAINT < square < torch.inf for square in gram_AA.diagonal().tolist()):
-        largest_A = rows_AS.abs().amax(dim=1, keepdim=True)
-        scale_A = torch.where(largest_A > 0, largest_A, 1.0)
-        scaled_AS, scale_A = rows_AS / scale_A, scale_A.double().cpu()
-        gram_AA = (scaled_AS @ scaled_AS.T).double().cpu() * scale_A * scale_A.T
+        largest_A = torch.stack([rows_AS.abs().amax(dim=1) for rows_AS in blocks if rows_AS.shape[1]]).amax(dim=0)
+        scale_A = torch.where(largest_A > 0, largest_A, 1.0)[:, None]
+        scaled = [rows_AS / scale_A for rows_AS in blocks]
+        gram_AA = _products(scaled) * scale_A.double().cpu() * scale_A.T.double().cpu()
     return (gram_AA + gram_AA.T) / 2
+
+
+def _products(blocks: Sequence[Tensor]) -> Tensor:
+    return torch.stack([(rows_AS @ rows_AS.T).double().cpu() for rows_AS in blocks]).sum(dim=0)
 
 
 def _fitted(gram_AA: Tensor, products_A: Tensor) -> Tensor:

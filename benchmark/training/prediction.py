@@ -62,7 +62,7 @@ def predict(
     predictions = {}
     for index, task in enumerate(tasks):
         # float64 only on the CPU: some accelerators have none
-        values = torch.cat(parts[task.name]).cpu().double().numpy() if rows else np.empty((0, *task.output_shape))
+        values = torch.cat(parts.pop(task.name)).cpu().double().numpy() if rows else np.empty((0, *task.output_shape))
         if KINDS[task.kind].is_standardised:
             values = float(target_mean_T[index]) + float(target_std_T[index]) * values
         predictions[task.name] = values

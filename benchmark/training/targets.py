@@ -1,18 +1,20 @@
-"""From a split to the inputs of a step: rows on the device, standardised targets, and one loss per task.
+"""From labels to what a step is about: the scale of standardised targets, and one loss per task.
 
 Axes: R rows, B batch, T tasks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from benchmark.kinds import KINDS
+from benchmark.pieces import moments, pieces
 from benchmark.rows import Batch, Split
 from benchmark.schema import Auxiliary, Task
 
@@ -34,92 +36,42 @@ class TargetScale:
         mean, std = np.zeros(len(tasks)), np.ones(len(tasks))
         for t, task in enumerate(tasks):
             if KINDS[task.kind].is_standardised:
-                values = np.asarray(train.labels[:, t], dtype=np.float64)
-                known, weights = ~np.isnan(values), weights_of(train, t)
-                if weights is not None:
-                    known &= weights > 0
-                    weights = weights[known]
-                values = values[known]
-                if values.size == 0 or values.min() == values.max():  # rounding can give a constant a small deviation
-                    found = "no observed value" if values.size == 0 else f"the constant {values[0]}"
+                seen = moments(partial(_observed, train, t))
+                if seen.count == 0 or seen.least == seen.most:  # rounding can give a constant a small deviation
+                    found = f"the constant {seen.most}" if seen.count else "no observed value"
                     raise ValueError(
                         f"task {task.name!r}: expected a {task.kind} target that varies in train, found {found}; leave the "
                         "task out of dataset.tasks, or choose another split"
                     )
-                if weights is None:
-                    mean[t], std[t] = values.mean(), values.std()
-                else:
-                    mean[t] = np.average(values, weights=weights)
-                    std[t] = np.sqrt(np.average(np.square(values - mean[t]), weights=weights))
+                mean[t], std[t] = (seen.mean, seen.std) if train.weights is None else _weighted(train, t)
         return cls(torch.from_numpy(mean), torch.from_numpy(std))
 
 
-def weights_of(split: Split, task: int) -> np.ndarray | None:
-    """(R,) the weights of the rows in a task, if there are any."""
-    return None if split.weights is None else split.weights[:, min(task, split.weights.shape[1] - 1)]
+def _observed(train: Split, task: int) -> Iterator[np.ndarray]:
+    return (values for values, _ in _observed_and_weights(train, task))
 
 
-def scaled_weights(weights_RW: np.ndarray, tasks: int) -> np.ndarray:
-    """(R, T) float32: the weights as a power of two of themselves near 1, so that no sum of them overflows.
-
-    A weighted mean does not depend on the scale, and a power of two changes no digit.
-    """
-    with np.errstate(divide="ignore"):
-        scale_W = np.exp2(np.round(np.log2(weights_RW.mean(axis=0))))
-    scaled_RW = weights_RW / np.where(scale_W > 0, scale_W, 1.0)
-    return np.ascontiguousarray(np.broadcast_to(scaled_RW, (len(weights_RW), tasks)), dtype=np.float32)
+def _observed_and_weights(train: Split, task: int) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    """The known labels of a task and their weights, if there are any, in pieces; without labels of weight 0."""
+    for part in pieces(len(train)):
+        piece = train.cut(part.start, part.stop)
+        values, weights = np.asarray(piece.labels[:, task], dtype=np.float64), piece.weights_in(task)
+        known = ~np.isnan(values) if weights is None else ~np.isnan(values) & (weights > 0)
+        yield values[known], None if weights is None else weights[known]
 
 
-class TrainingRows:
-    """A split as tensors on the device; on the CPU, features stay memory-mapped. Targets and masks are prepared once.
+def _weighted(train: Split, task: int) -> tuple[float, float]:
+    """The weighted mean and standard deviation of the known labels of a task."""
 
-    A label whose row has the weight 0 in its task counts as not observed.
+    def mean(of: Callable[[np.ndarray], np.ndarray]) -> float:
+        sums = [
+            (float(weights @ of(values)), float(weights.sum())) for values, weights in parts() if weights is not None
+        ]
+        return sum(total for total, _ in sums) / sum(weight for _, weight in sums)
 
-    Args:
-        split: Usually train.
-        scale: How targets are standardised.
-        device: Where the model is.
-    """
-
-    def __init__(self, split: Split, scale: TargetScale, device: torch.device) -> None:
-        labels = (split.labels - scale.mean_T.numpy()) / scale.std_T.numpy()
-        observed, weights = ~np.isnan(labels), None
-        if split.weights is not None:
-            weights = scaled_weights(split.weights, labels.shape[1])
-            observed &= weights > 0
-        self.fully_observed = tuple(bool(column) for column in observed.all(axis=0))
-        self._batch = Batch(
-            features=split.features.to(device),
-            labels=torch.from_numpy(np.nan_to_num(labels, nan=0.0).astype(np.float32)).to(device),
-            observed=torch.from_numpy(observed).to(device),
-            weights=None if weights is None else torch.from_numpy(weights).to(device),
-        )
-
-    def __len__(self) -> int:
-        return len(self._batch)
-
-    def batches(self, batch_size: int, generator: torch.Generator, start: int = 0) -> Iterator[Batch]:
-        """One pass in a new random order, from batch `start`; the last batch may be smaller. Do not write to `observed`.
-
-        The order is drawn at once, and batches are gathered one by one.
-        """
-        order = torch.randperm(len(self), generator=generator).to(self._batch.labels.device)
-        return map(self._gather, order.split(batch_size)[start:])
-
-    def _gather(self, index: Tensor) -> Batch:
-        rows = self._batch
-        return Batch(
-            rows.features.take(index),
-            rows.labels.index_select(0, index),
-            # if every label is known, there is no need to gather this
-            rows.observed[: len(index)] if all(self.fully_observed) else rows.observed.index_select(0, index),
-            None if rows.weights is None else rows.weights.index_select(0, index),
-        )
-
-    def slices(self, batch_size: int = 4096) -> Iterator[Batch]:
-        """One pass in the rows' own order."""
-        for start in range(0, len(self), batch_size):
-            yield self._batch.cut(start, start + batch_size)
+    parts = partial(_observed_and_weights, train, task)
+    centre = mean(lambda values: values)
+    return centre, float(np.sqrt(mean(lambda values: np.square(values - centre))))
 
 
 class TaskLosses:

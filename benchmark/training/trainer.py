@@ -1,6 +1,6 @@
-"""Training: epochs over whole arrays, early stopping and selection on validation only.
+"""Training: epochs, early stopping and selection on validation only.
 
-A batch is an index gather from the split's arrays. No step waits for the device: a register on the device records
+A batch is an index gather from the split's arrays, or from a block of them. No step waits for the device: a register on the device records
 divergence and is read from time to time. Axes: R rows, T tasks.
 """
 
@@ -20,13 +20,14 @@ from benchmark.datasets import Data
 from benchmark.rows import Batch, Split
 from benchmark.schema import Metrics
 from benchmark.settings.config import TrainerConfig
+from benchmark.training.batches import TrainingRows
 from benchmark.training.gradients import count_shared
 from benchmark.training.optimizer import MakeOptimizer, Optimizer, Schedule
 from benchmark.training.prediction import predict
 from benchmark.training.selection import Selection
 from benchmark.training.state import State, Streams
 from benchmark.training.step import make_step
-from benchmark.training.targets import TargetScale, TaskLosses, TrainingRows
+from benchmark.training.targets import TargetScale, TaskLosses
 from benchmark.training.watch import Diverged, Watch
 from benchmark.weightings import Weighting
 

@@ -25,6 +25,7 @@ from benchmark.metrics import METRICS, Metric, View
 from benchmark.rows import Features
 from benchmark.runs.machine import multiply_adds
 from benchmark.schema import Schema
+from benchmark.settings import inventory
 from benchmark.settings.listing import facts, own_defaults, parameters, summary
 from benchmark.settings.registry import Registry, architectures, datasets, plain, weightings
 
@@ -97,6 +98,8 @@ def registry_page(folder: str) -> str:
     told = {name: facts(registry.get(name)) for name in names}
     if registry is architectures:
         told = {name: {**told[name], **sizes().get(name, {})} for name in names}
+    if registry is datasets:
+        told = {name: {**told[name], **inventory.facts(name)} for name in names}
     columns = list(dict.fromkeys(column for name in names for column in told[name]))
     rows = [
         (

@@ -31,8 +31,9 @@ from benchmark.records.record import record_files
 from benchmark.rows import Split
 from benchmark.runs.runner import build_dataset, build_model, environment
 from benchmark.settings.composition import compose_run
+from benchmark.training.batches import TrainingRows
 from benchmark.training.prediction import predict
-from benchmark.training.targets import TargetScale, TrainingRows
+from benchmark.training.targets import TargetScale
 from tests.bench.peers_report import row
 
 RESULT = Path("results/bench/overhead.json")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,51 +35,47 @@ GRADNORM_LIMIT = 1.5
 NOISE = 1.05  # of two measured ratios, so much is no difference
 
 
-class Side(NamedTuple):
-    """One weighting in one scope, in training; `scope` is empty for a weighting that does not combine gradients."""
-
-    name: str
-    scope: str
-    trainer: Trainer
-
-
-def make_side(name: str, scope: str, architecture: str, dataset: str, data: Data) -> Side:
-    """A model at its start."""
+def make_trainer(name: str, scope: str, architecture: str, dataset: str, data: Data) -> Trainer:
+    """A model at its start; `scope` is empty for a weighting that does not combine gradients."""
     weighting = configure("weighting", name, **({"scope": scope} if scope else {}))
     config = RunConfig(dataset=dataset, architecture=architecture, weighting=weighting)
-    return Side(name, scope, build_trainer(config, data, torch.device("cpu")))
+    return build_trainer(config, data, torch.device("cpu"))
 
 
-def sides(names: Sequence[str], architecture: str, dataset: str, data: Data) -> Iterator[Side]:
-    """Equal weighting first, then every method, those of gradients in each scope."""
-    yield make_side("equal", "", architecture, dataset, data)
+def methods(names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Name and scope of every method, those of gradients in each scope."""
     for name in names:
         config = plain(weightings.config(name))
         scopes = SCOPES if combines_gradients(config) else ("",)
         if config.get("scope", SCOPES[0]) not in SCOPES:  # one of its own: gradnorm
             scopes = (config["scope"],)
         if name != "equal":
-            yield from (make_side(name, scope, architecture, dataset, data) for scope in scopes)
+            yield from ((name, scope) for scope in scopes)
 
 
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """A row for each method, scope, architecture and number of tasks: the quartiles of its ratios to equal weighting."""
+    """A row for each method, scope, architecture and number of tasks: the quartiles of its ratios to equal weighting.
+
+    Each method is alone with equal weighting, as in a training: what fifty models at once cost each other in caches and
+    page faults is no part of a method.
+    """
     data = load([DATASETS[tasks] for tasks in options.tasks])  # before hours are spent
     rows = []
     for architecture in options.architectures:
         for tasks in options.tasks:
-            found = list(sides(options.weightings, architecture, DATASETS[tasks], data[DATASETS[tasks]]))
-            seconds = seconds_of_steps(
-                [side.trainer for side in found],
-                rounds=options.rounds, steps=options.steps, batch_size=options.batch_size,
-            )  # fmt: skip
-            equal = 1000 * np.median(seconds[:, 0])
-            print(f"{architecture}, {tasks} tasks ({DATASETS[tasks]}): equal {equal:.2f} ms a step", flush=True)
-            quartiles = np.percentile(seconds / seconds[:, :1], (25, 50, 75), axis=0).T
-            for side, (low, ratio, high) in zip(found, quartiles, strict=True):
-                print(f"  {side.name:22}{side.scope:16}{ratio:6.2f}  [{low:.2f}, {high:.2f}]", flush=True)
+            dataset = DATASETS[tasks]
+            print(f"{architecture}, {tasks} tasks ({dataset})", flush=True)
+            for name, scope in methods(options.weightings):
+                sides = ("equal", ""), (name, scope)
+                seconds = seconds_of_steps(
+                    [make_trainer(*side, architecture, dataset, data[dataset]) for side in sides],
+                    rounds=options.rounds, steps=options.steps, batch_size=options.batch_size,
+                )  # fmt: skip
+                equal = 1000 * np.median(seconds[:, 0])
+                low, ratio, high = np.percentile(seconds[:, 1] / seconds[:, 0], (25, 50, 75))
+                print(f"  {name:22}{scope:16}{ratio:6.2f}  [{low:.2f}, {high:.2f}]  of {equal:.2f} ms", flush=True)
                 rows.append({
-                    "weighting": side.name, "scope": side.scope, "architecture": architecture, "tasks": tasks,
+                    "weighting": name, "scope": scope, "architecture": architecture, "tasks": tasks,
                     "ratio": round(ratio, 3), "quartiles": [round(low, 3), round(high, 3)],
                 })  # fmt: skip
     return rows

@@ -27,6 +27,7 @@ from benchmark.datasets import Data, Dataset
 from benchmark.datasets._fit import Numbers
 from benchmark.datasets.prepare import TRAIN, Table, prepare, random_split
 from benchmark.reference.lines import make_references
+from benchmark.reference.trees import check as check_trees
 from benchmark.rows import Batch, Features, Split
 from benchmark.schema import Arrays, CategoricalField, Numbering, NumericField, OtherField, Schema, column_kind
 from benchmark.seeding import initialise, seeded
@@ -193,7 +194,7 @@ def test_it_is_fitted_on_train_and_cached(data: Data) -> None:
         assert bags(split.features, "tags") == [[1 + WORDS.tolist().index(word) for word in words] for words in parsed]
     some = np.zeros(4, dtype=bool)
     some[:2] = True
-    fitted, arrays, words = Tags("tags").fit(pl.Series([["b"], ["d", "b"], [], ["a", "d"]]), some, Numbers())
+    fitted, arrays, words = Tags("tags").fit(pl.Series([["b"], ["d", "b"], [], ["a", "d"]]), some, Numbers({}))
     assert (fitted.cardinality, words) == (3, ["b", "d"])
     assert (arrays["codes"].tolist(), arrays["bounds"].tolist()) == ([1, 2, 1, 0, 2], [0, 1, 3, 3, 5])
 
@@ -327,10 +328,18 @@ def test_values_that_do_not_fit_are_refused(data: Data, tmp_path: Path) -> None:
         predictor.predict(dataclasses.replace(one, fields=one.fields[:-1]))
 
 
-def test_trees_refuse_it(tmp_path: Path) -> None:
+def test_trees_leave_it_out_and_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("lightgbm")
-    with pytest.raises(ValueError, match=r"found others: tags, moods \(only=constant does without\)"):
-        make_references("test_tagged", results_dir=str(tmp_path), only=("gbdt",))
+    (record,) = make_references("test_tagged", results_dir=str(tmp_path), only=("gbdt",), trials=1, seeds=1)
+    assert record.label == "boosted trees (gbdt), one model per task, without tags, moods"
+    assert "gbdt reads categorical and numeric fields, and leaves out tags, moods" in "".join(capsys.readouterr())
+    assert record.metrics["test"]["like"]["auc"] < 0.65, "moods tell what is liked"
+
+
+def test_trees_refuse_data_without_other_fields(data: Data) -> None:
+    alone = dataclasses.replace(data.schema, categorical=(), numeric=(), user=None, item=None, user_fields=())
+    with pytest.raises(ValueError, match=r"found only others: tags, moods \(only=constant does without\)"):
+        check_trees(alone)
 
 
 def test_a_schema_without_others_is_the_json_that_it_was() -> None:

@@ -16,7 +16,7 @@ from hydra.core.config_store import ConfigStore
 from benchmark import Record, RunConfig, TrainerConfig, configure, load, load_record, metrics, recommend, report, run
 from benchmark.contracts.toys import LIKE, SHARE
 from benchmark.datasets import Data, Dataset
-from benchmark.datasets._fit import Numbers
+from benchmark.datasets._fit import Numbers, Vocabulary
 from benchmark.datasets.prepare import TRAIN, Table, prepare, random_split
 from benchmark.lists import ListField, MultiValuedField, SequenceField
 from benchmark.rows import Features
@@ -39,9 +39,7 @@ def lists_of(arrays: Arrays) -> list[list[int]]:
 
 
 def numbers(**vocabularies: list[Any]) -> Numbers:
-    made = Numbers()
-    made.vocabularies |= vocabularies
-    return made
+    return Numbers({name: Vocabulary.seen_in(pl.Series(values)) for name, values in vocabularies.items()})
 
 
 # fitting --------------------------------------------------------------------------------------------------------------

@@ -34,10 +34,10 @@ def test_eight_rows_by_hand() -> None:
     assert card.splits == {"train": 4, "validation": 2, "test": 2}
     fields = {field.name: field for field in card.fields}
     assert list(fields) == ["user", "item", "size", "hour", "price_bin", "price"]
-    assert (fields["user"].values, fields["user"].unseen) == (2, {"validation": 0.5, "test": 0.5})
+    assert (fields["user"].values, fields["user"].unseen) == (2, {"train": 0.0, "validation": 0.5, "test": 0.5})
     assert fields["item"].values == 2
     assert fields["item"].missing == {"train": 0.25, "validation": 0.0, "test": 0.0}
-    assert fields["item"].unseen == {"validation": 0.5, "test": 0.5}
+    assert fields["item"].unseen == {"train": 0.0, "validation": 0.5, "test": 0.5}
     assert fields["price_bin"].missing == {"train": 0.25, "validation": 0.5, "test": 0.0}
     assert (fields["price"].missing, fields["price"].kind) == (None, "numeric")
     click, purchase, seconds = card.tasks

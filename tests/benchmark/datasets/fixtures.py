@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from benchmark.datasets._kuaishou import USER_CODES, USER_NUMBERS
+from benchmark.datasets._movielens import GENRES
 from benchmark.datasets.census_income import CATEGORICAL, COLUMNS, DEGREES, NUMERIC
-from benchmark.datasets.kuairand import LOG, USER_CODES, USER_NUMBERS, VIDEO_CODES, VIDEO_NUMBERS
-from benchmark.datasets.movielens_100k import GENRES
+from benchmark.datasets.kuairand import LOG, VIDEO_CODES, VIDEO_NUMBERS
 
 OTHER_SCHOOLS = ("High school graduate", "Children", "Some college but no degree")
 NOT_SINGLE = ("Married-civilian spouse present", "Divorced", "Widowed")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmark.datasets import Data
-from benchmark.datasets.census_income import CATEGORICAL, LABELS, NUMERIC, CensusIncome
+from benchmark.datasets.census_income import CATEGORICAL, LABELS, NOT_FEATURES, NUMERIC, CensusIncome
 from tests.benchmark.datasets.fixtures import write_census
 
 
@@ -52,7 +52,8 @@ def test_protocols(files: Path) -> None:
     official, halved = CensusIncome().build(), CensusIncome(protocol="halved").build()
     assert [len(official.train), len(official.validation), len(official.test)] == [2700, 300, 1500]
     assert [len(halved.train), len(halved.validation), len(halved.test)] == [3000, 750, 750]
-    parsed = {"protocol": "halved", "train_file_rows": 3000, "test_file_rows": 1500}
+    parsed = {"protocol": "halved", "train_file_rows": 3000, "test_file_rows": 1500, "left_out": NOT_FEATURES}
+    assert set(NOT_FEATURES) == {"income_50k, marital_stat, education", "instance_weight"}
     assert halved.facts == {**parsed, "test_rows_in_train": {"same_features": 0, "same_features_and_labels": 0}}
     assert official.fingerprint == halved.fingerprint
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,11 @@ import polars as pl
 import pytest
 
 from benchmark.datasets import Data
-from benchmark.datasets.kuairand import LOG, USER_CODES, USER_NUMBERS, VIDEO_CODES, VIDEO_NUMBERS, KuaiRand
+from benchmark.datasets._kuaishou import USER_CODES, USER_NUMBERS
+from benchmark.datasets.kuairand import LOG, NOT_FEATURES, VIDEO_CODES, VIDEO_NUMBERS, KuaiRand, _source
+from benchmark.datasets.sources import look
 from benchmark.kinds import REGRESSION, Transform
+from benchmark.lists import MultiValuedField, SequenceField
 from tests.benchmark.datasets.fixtures import write_kuairand
 
 LOG_NAME = "log_standard_4_22_to_5_08_pure.csv"
@@ -93,15 +97,81 @@ def test_the_earlier_log_joins_train(folder: Path) -> None:
     assert data.facts["dates"]["train"] == [20220409, 20220504]
 
 
-def test_the_log_of_27k_comes_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def write_variant(folder: Path, variant: str) -> pl.DataFrame:
+    """A variant in the official layout; returns the log of 04-22 on. Files that no reader should open are not CSV."""
+    write_kuairand(folder / f"kuairand_{variant}", variant=variant)
+    data = folder / f"kuairand_{variant}" / "data"
+    log = pl.read_csv(data / f"log_standard_4_22_to_5_08_{variant}.csv")
+    early = log.head(60).with_columns(pl.lit(20220408).alias("date"), pl.col("time_ms") - 10**9)
+    (data / f"log_standard_4_22_to_5_08_{variant}.csv").unlink()
+    parts = ("_part1", "_part2") if variant == "27k" else ("",)
+    for number, part in enumerate(parts):
+        for days, rows in (("4_08_to_4_21", early), ("4_22_to_5_08", log)):
+            first = number * len(rows) // len(parts)
+            rows[first : first + len(rows) // len(parts)].write_csv(data / f"log_standard_{days}_{variant}{part}.csv")
+    (data / f"log_random_4_22_to_5_08_{variant}.csv").write_text("not for training")
+    for part in ("_part1", "_part2", "_part3") if variant == "27k" else ("",):
+        (data / f"video_features_statistic_{variant}{part}.csv").write_text("a leak")
+    return log
+
+
+@pytest.mark.parametrize("variant", ["1k", "27k"])
+def test_the_larger_variants(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variant: str) -> None:
     monkeypatch.setenv("MTLBENCH_DATA", str(tmp_path))
-    write_kuairand(tmp_path / "kuairand_27k", variant="27k")
-    data = tmp_path / "kuairand_27k" / "data"
-    log = pl.read_csv(data / "log_standard_4_22_to_5_08_27k.csv")
-    log.head(2000).write_csv(data / "log_standard_4_22_to_5_08_27k_part1.csv")
-    log.tail(-2000).write_csv(data / "log_standard_4_22_to_5_08_27k_part2.csv")
-    (data / "log_standard_4_22_to_5_08_27k.csv").unlink()
-    assert sum(sizes(KuaiRand(variant="27k").build())) == 4000
+    log = write_variant(tmp_path, variant)
+    data = KuaiRand(variant=variant).build()  # type: ignore[arg-type]
+    late = log.unique()["date"]
+    assert sizes(data) == [
+        60 + (late <= 20220504).sum(),
+        late.is_in([20220505, 20220506]).sum(),
+        (late > 20220506).sum(),
+    ]
+    parts = ["_part1", "_part2"] if variant == "27k" else [""]
+    days = ("4_08_to_4_21", "4_22_to_5_08")
+    assert data.facts["log_files"] == [f"log_standard_{name}_{variant}{part}.csv" for name in days for part in parts]
+    assert data.facts["dates"]["train"] == [20220408, 20220504]
+    assert data.facts["left_out"] == NOT_FEATURES
+    write_kuairand(tmp_path / "kuairand_pure")
+    assert [field.name for field in data.schema.fields] == [field.name for field in KuaiRand().build().schema.fields]
+
+
+def test_27k_needs_both_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MTLBENCH_DATA", str(tmp_path))
+    write_variant(tmp_path, "27k")
+    (tmp_path / "kuairand_27k" / "data" / "log_standard_4_22_to_5_08_27k_part2.csv").unlink()
+    found, looked = look(_source("27k"))
+    assert found is None
+    assert looked[0].endswith("kuairand_27k: lacks log_standard_4_22_to_5_08_27k_part2.csv")
+
+
+def test_tags_as_one_field(folder: Path) -> None:
+    path = folder / "video_features_basic_pure.csv.gz"
+    videos = pl.read_csv(path).with_columns(tag=pl.Series(["7,12", "12", None, "3,7,12"] * 15))
+    path.write_bytes(gzip.compress(videos.write_csv().encode()))
+    data = KuaiRand(tags="list").build()
+    assert data.schema.others == (MultiValuedField("tags", cardinality=4),)
+    assert "tag" not in [field.name for field in data.schema.categorical]
+    assert data.catalogue is not None
+    items = data.catalogue.items
+    arrays = items.features.others[data.schema.others[0]]
+    found = [row.tolist() for row in np.split(np.asarray(arrays["codes"]), np.asarray(arrays["bounds"])[1:-1])]
+    code = {"12": 1, "3": 2, "7": 3}
+    expected = {0: ["7", "12"], 1: ["12"], 2: [], 3: ["3", "7", "12"]}
+    assert found == [[code[tag] for tag in expected[int(video) % 4]] for video in items.ids]
+
+
+def test_a_history_has_the_videos_of_train_before_a_row(folder: Path) -> None:
+    data = KuaiRand(history=4).build()
+    (field,) = data.schema.others
+    assert field == SequenceField("history", of="video_id", max_length=4, cardinality=61)
+    log = pl.read_csv(folder / LOG_NAME).unique(maintain_order=True)
+    train = log.filter(pl.col("date") <= 20220504)
+    arrays = data.test.features.others[field]
+    rows = np.split(np.asarray(arrays["codes"]), np.asarray(arrays["bounds"])[1:-1])
+    test = log.filter(pl.col("date") > 20220506)
+    for row in range(0, len(rows), 50):
+        seen = train.filter(pl.col("user_id") == test["user_id"][row]).sort("time_ms")["video_id"][-4:]
+        assert rows[row].tolist() == [1 + video for video in seen]
 
 
 def test_a_wrong_value_is_located(folder: Path) -> None:

@@ -6,19 +6,41 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
 from benchmark.datasets._cache import cache_folder, folder_made_once
-from benchmark.datasets._fit import bins, encode, fitted, scale
+from benchmark.datasets._columns import cleaned
+from benchmark.datasets._fit import Treatment, fitted
 from benchmark.datasets.prepare import TEST, TRAIN, Table, prepare, random_split
 from benchmark.datasets.sources import file_digest
 from benchmark.datasets.table import LEFT_OUT, check_labels
 from benchmark.kinds import REGRESSION
 from benchmark.schema import CategoricalField, NumericField, Task
 from tests.benchmark.datasets.toy import CLICK, Toy, made, table
+
+
+def of_column(sort: str, values: Any, train: np.ndarray, treatment: Treatment, place: int) -> tuple[np.ndarray, Any]:
+    """A field of a table of this column alone, and what its codes mean."""
+    columns = {"categorical": {}, "numeric": {}} | {sort: {"x": values}}
+    alone = cleaned(Table(**columns, labels={}, split=np.where(train, TRAIN, TEST)))
+    column = list(fitted(alone, treatment))[place]
+    return column.of(alone.series("x") if sort == "categorical" else alone.numeric["x"]), column.vocabulary
+
+
+def encode(values: Any, train: np.ndarray, **options: Any) -> tuple[np.ndarray, Any]:
+    return of_column("categorical", pl.Series(values), train, Treatment(**options), 0)
+
+
+def bins(values: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, Any]:
+    return of_column("numeric", values, train, Treatment("bins"), 0)
+
+
+def scale(values: np.ndarray, train: np.ndarray, *, standardise: bool) -> np.ndarray:
+    return of_column("numeric", values, train, Treatment("standardise" if standardise else "raw"), 0)[0]
 
 
 def test_vocabularies_come_from_train_alone() -> None:
@@ -38,13 +60,13 @@ def test_vocabularies_come_from_train_alone() -> None:
 
 
 def test_missing_that_train_never_has_is_unseen() -> None:
-    codes, vocabulary = encode(pl.Series(["a", "b", None]), np.array([True, True, False]))
+    codes, vocabulary = encode(["a", "b", None], np.array([True, True, False]))
     assert codes.tolist() == [1, 2, 0]
     assert vocabulary == ["a", "b"]
 
 
 def test_integers_are_ordered_as_numbers() -> None:
-    codes, vocabulary = encode(pl.Series([10, 9, -124]), np.array([True, True, True]))
+    codes, vocabulary = encode([10, 9, -124], np.array([True, True, True]))
     assert vocabulary == [-124, 9, 10]
     assert codes.tolist() == [3, 2, 1]
 
@@ -93,7 +115,7 @@ def test_an_infinite_value_is_refused() -> None:
     (name, *_) = made.numeric
     made.numeric[name] = np.where(np.arange(len(made.split)) == 1, np.inf, made.numeric[name])
     with pytest.raises(ValueError, match=f"column '{name}': expected finite numbers.*found inf in row 1"):
-        list(fitted(made, "standardise"))
+        list(fitted(cleaned(made), Treatment("standardise")))
 
 
 def test_a_column_with_the_name_of_the_bins_of_another_is_told_who_makes_it() -> None:
@@ -102,8 +124,8 @@ def test_a_column_with_the_name_of_the_bins_of_another_is_told_who_makes_it() ->
     with pytest.raises(
         ValueError, match=r"^column 'price_bin': numeric=bins makes .* of the numeric column 'price'; rename"
     ):
-        list(fitted(made, "bins"))
-    assert [column.field.name for column in fitted(made, "standardise")].count("price_bin") == 1
+        list(fitted(cleaned(made), Treatment("bins")))
+    assert [column.field.name for column in fitted(cleaned(made), Treatment("standardise"))].count("price_bin") == 1
 
 
 @pytest.mark.parametrize(

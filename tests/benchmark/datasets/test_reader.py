@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import os
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.datasets import _reader
 from benchmark.datasets._reader import reader_digest
 from benchmark.datasets.prepare import prepare
 from benchmark.settings.registry import datasets
@@ -118,6 +120,24 @@ def test_a_process_hashes_a_reader_once(package: Package) -> None:
     before = reader_digest(store)
     package.edit("parsing", '"price", ', "")
     assert reader_digest(store) == before  # this process still runs the old code
+
+
+def test_a_module_that_has_not_changed_is_parsed_once(package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = reader_digest(package.store)
+    parsed: list[bytes | str] = []
+    monkeypatch.setattr(_reader, "_parsed", lambda source: parsed.append(source) or ast.parse(source))
+    assert reader_digest(package.store) == before  # its class is another: it was imported again
+    assert parsed == []
+    package.edit("parsing", '"price", ', "")
+    assert reader_digest(package.store) != before
+    assert len(parsed) == 1
+
+
+def test_a_cache_that_cannot_be_written_parses_every_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("MTLBENCH_CACHE", str(tmp_path / "file" / "cache"))
+    reader_digest.cache_clear()
+    assert len(reader_digest(Toy)) == 64
 
 
 def test_a_script_is_followed(tmp_path: Path) -> None:

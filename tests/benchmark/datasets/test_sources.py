@@ -19,8 +19,9 @@ from typing import Any
 import polars as pl
 import pytest
 
+from benchmark.datasets._archives import extract
 from benchmark.datasets._cache import cache_folder
-from benchmark.datasets.sources import Layout, Source, extract, find
+from benchmark.datasets.sources import Layout, Source, find
 from benchmark.datasets.text import read_text
 
 SOURCE = Source(

@@ -178,3 +178,16 @@ def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "lightgbm", None)
     with pytest.raises(ValueError, match=r"needs LightGBM, which is not installed: pip install 'mtlbench\[gbdt\]'"):
         trees.lightgbm()
+
+
+def test_a_row_of_weight_zero_is_left_out_and_other_weights_count(data: Data) -> None:
+    def fitted(train: Split) -> np.ndarray:
+        return trees.Trees(dataclasses.replace(data, train=train), 1).fit(LIKE, PARAMETERS, 0).predict(data.test)
+
+    some = np.arange(3000) % 3 > 0
+    plain, labels = fitted(data.train), data.train.labels.copy()
+    labels[~some, 0] = np.nan
+    unknown = fitted(dataclasses.replace(data.train, labels=labels))
+    np.testing.assert_array_equal(fitted(dataclasses.replace(data.train, weights=some[:, None] * 1.0)), unknown)
+    more = 1 + 9.0 * data.train.labels[:, :1]
+    assert fitted(dataclasses.replace(data.train, weights=more)).mean() > plain.mean() + 1

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from architectures import Architecture, Batch
 from architectures.layers import FeatureEmbedding, MLPs, Towers
-from benchmark.contracts.toys import CART, CLICK, LIKE, SECONDS, build, make_batch, make_schema
+from benchmark.contracts.toys import CART, CLICK, LIKE, LISTS, SECONDS, build, make_batch, make_schema
 from benchmark.schema import Schema
 from benchmark.training.gradients import GradientEngine
 from benchmark.training.targets import TaskLosses
@@ -48,6 +48,9 @@ class Tied(Architecture):
 
 SHARED = make_schema(LIKE, SECONDS, cardinalities=(2, 9, 40), num_numeric=2)
 FUNNEL = make_schema(CLICK, CART, SECONDS, cardinalities=(2, 9, 40), num_numeric=2)
+# sequences read the item's table beside its lookups, by their mean and by attention of the row's item
+WITH_LISTS = make_schema(LIKE, SECONDS, cardinalities=(2, 5, 40), num_numeric=1, others=LISTS)
+FUNNEL_WITH_LISTS = make_schema(CLICK, CART, SECONDS, cardinalities=(2, 5, 40), num_numeric=0, others=LISTS)
 
 
 class TwoEmbeddings(Architecture):
@@ -76,6 +79,10 @@ MODELS: dict[str, tuple[Schema, Callable[[Schema], Any]]] = {
     "stem": (SHARED, lambda schema: build("stem", schema)),
     "tied": (SHARED, Tied),
     "two embeddings": (SHARED, TwoEmbeddings),
+    "mmoe with lists": (WITH_LISTS, lambda schema: build("mmoe", schema)),
+    "stem with lists": (WITH_LISTS, lambda schema: build("stem", schema)),
+    "embedding_sum with lists": (WITH_LISTS, lambda schema: build("embedding_sum", schema)),
+    "aitm with lists": (FUNNEL_WITH_LISTS, lambda schema: build("aitm", schema)),
 }
 
 

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from benchmark.kinds import BINARY, REGRESSION
 from benchmark.rows import Batch, Features, Split
 from benchmark.schema import Auxiliary, CategoricalField, Task
-from benchmark.training.targets import TargetScale, TaskLosses, TrainingRows
+from benchmark.training.batches import TrainingRows
+from benchmark.training.targets import TargetScale, TaskLosses
 
 LIKED, RATING = Task("liked", BINARY), Task("rating", REGRESSION)
 TASKS = (LIKED, RATING)

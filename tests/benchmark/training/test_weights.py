@@ -9,11 +9,14 @@ import pytest
 import torch
 
 from architectures import Batch
+from benchmark import RunConfig, TrainerConfig, configure
 from benchmark.contracts.toys import CART, CLICK, LIKE, SECONDS, build, make_batch, make_schema
 from benchmark.rows import Features, Split
+from benchmark.runs.runner import build_data, build_trainer
 from benchmark.schema import CategoricalField, Schema
 from benchmark.settings.registry import architectures
-from benchmark.training.targets import TargetScale, TaskLosses, TrainingRows, scaled_weights
+from benchmark.training.batches import TrainingRows, near_their_mean
+from benchmark.training.targets import TargetScale, TaskLosses
 
 MIXED = make_schema(LIKE, SECONDS, cardinalities=(3, 9), num_numeric=1)
 FUNNEL = make_schema(CLICK, CART, cardinalities=(3, 9), num_numeric=1)
@@ -130,10 +133,17 @@ def test_weights_reach_the_batches_and_zero_is_not_observed() -> None:
     order = drawn.categorical.flatten().tolist()
     assert drawn.weights is not None
     assert drawn.weights.tolist() == [batch.weights.tolist()[row] for row in order]
+    in_blocks = TrainingRows(split, TargetScale.of(split, MIXED.tasks), torch.device("cpu"), whole=0)
+    for one in in_blocks.batches(2, torch.Generator().manual_seed(0)):
+        assert one.weights is not None
+        assert one.weights.tolist() == [batch.weights.tolist()[row] for row in one.categorical.flatten().tolist()]
 
 
 def test_one_column_is_for_all_tasks_and_none_stays_none() -> None:
-    assert scaled_weights(np.array([[1.0], [3.0]]), 2).tolist() == [[0.5, 0.5], [1.5, 1.5]]
+    assert near_their_mean(np.array([[1.0, 0, 1700], [3.0, 0, 1720]])).tolist() == [2, 1, 2048]
+    one = split_of([[0, 1.0], [1, 2.0]], [[1.0], [3.0]])
+    (batch,) = TrainingRows(one, TargetScale.of(one, MIXED.tasks), torch.device("cpu")).slices()
+    assert batch.weights is not None and batch.weights.tolist() == [[0.5, 0.5], [1.5, 1.5]]
     split = split_of([[0, 1.0], [1, 2.0]], None)
     (batch,) = TrainingRows(split, TargetScale.of(split, MIXED.tasks), torch.device("cpu")).slices()
     assert batch.weights is None and batch.take(torch.tensor([0])).weights is None and batch.cut(0, 1).weights is None
@@ -148,3 +158,37 @@ def test_splits_and_batches_are_taken_and_cut_with_their_weights() -> None:
     batch = Batch(split.features.to("cpu"), torch.zeros(3, 2), torch.ones(3, 2).bool(), torch.arange(6.0).view(3, 2))
     assert batch.take(torch.tensor([2])).weights.tolist() == [[4, 5]]  # type: ignore[union-attr]
     assert batch.cut(0, 1).weights.tolist() == [[0, 1]]  # type: ignore[union-attr]
+
+
+# training -------------------------------------------------------------------------------------------------------------
+
+
+def trained(weights: np.ndarray | None, weighting: str, rows: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """Outputs for validation after four updates from all rows of train at once."""
+    shop = configure("dataset", "shop", num_users=40, num_items=30, num_rows=500)
+    net = configure("architecture", "mmoe", num_experts=2, expert_dims=(8,))
+    config = RunConfig(
+        dataset=shop, architecture=net, weighting=weighting, trainer=TrainerConfig(batch_size=10_000, max_epochs=4)
+    )  # type: ignore[arg-type]
+    data = build_data(config)
+    train = data.train if rows is None else data.train.take(rows)
+    data = dataclasses.replace(data, train=dataclasses.replace(train, weights=weights))
+    trainer = build_trainer(config, data, torch.device("cpu"))
+    for _ in range(4):
+        for batch in trainer.rows.batches(10_000, torch.Generator().manual_seed(0)):
+            trainer.step(batch)
+    return trainer.evaluate(data.validation)[2]
+
+
+@pytest.mark.parametrize("weighting", ["equal", "uncertainty", "pcgrad", "gradnorm"])
+def test_training_on_weighted_rows_is_training_on_repeated_ones(weighting: str) -> None:
+    """Under weightings of losses and of gradients alike, targets scaled included."""
+    counts = np.random.default_rng(0).integers(0, 4, 400)
+    weighted, repeated = (
+        trained(counts[:, None].astype(float), weighting),
+        trained(None, weighting, np.repeat(np.arange(400), counts)),
+    )
+    plain = trained(None, weighting)
+    for task, values in weighted.items():
+        np.testing.assert_allclose(values, repeated[task], rtol=2e-3, atol=2e-3 * values.std())
+        assert np.abs(values - plain[task]).max() > 0.05 * values.std()

@@ -1,0 +1,173 @@
+"""AliExpress: results of searches in an online shop, which of them people clicked, and which they bought."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from benchmark.datasets import Data, Dataset, register
+from benchmark.datasets.prepare import TEST, TRAIN, VALIDATION, Table, prepare
+from benchmark.datasets.sources import Found, Layout, Source, find
+from benchmark.datasets.text import read_text
+from benchmark.kinds import BINARY
+from benchmark.schema import Task
+from benchmark.seeding import derive
+
+PAGE = "https://tianchi.aliyun.com/dataset/74690"
+ROWS = {"nl": 17_700_000, "es": 31_700_000, "fr": 27_000_000, "us": 27_400_000}  # as papers say
+PARTS = ("train", "test")
+# the official files have no header; their columns are numbered from 1, and column 1 of both is the search
+CODES = (
+    *(f"user_{number}" for number in (*range(2, 9), 32, 33)),
+    *(f"item_{number}" for number in (19, 34, 35, 36, 40, 41, 42)),
+)
+NUMBERS = (
+    *(f"user_{number}" for number in range(9, 32)),
+    *(f"item_{number}" for number in range(2, 49) if f"item_{number}" not in CODES),
+)
+USER_FILE = ("search_id", *(f"user_{number}" for number in range(2, 34)))
+ITEM_FILE = ("search_id", *(f"item_{number}" for number in range(2, 49)), "label")
+# the names in the preprocessed files, which are the fields of both layouts
+CATEGORICAL = tuple(f"categorical_{number}" for number in range(1, len(CODES) + 1))
+NUMERICAL = tuple(f"numerical_{number}" for number in range(1, len(NUMBERS) + 1))
+RENAMED = {**dict(zip(CODES, CATEGORICAL, strict=True)), **dict(zip(NUMBERS, NUMERICAL, strict=True))}
+
+Types = dict[str, type[pl.DataType]]
+
+
+@register("aliexpress")
+class AliExpress(Dataset):
+    """AliExpress: whether a product among the results of a search is clicked, and whether it is bought then.
+
+    The log of the shop's search in one country: nl, es, fr or us, of about 17.7, 31.7, 27.0 and 27.4 million results as papers
+    report them. Source: Tianchi, data set 74690; it needs a login. Terms: research only.
+
+    Tasks, both binary: `click`, and `purchase`, given a click. The label of the official files is 0 (nothing), 1 (click) or
+    2 (click and purchase).
+
+    Features, 79 columns: 16 categorical and 63 numeric ones, whose meaning the owners do not tell. User and query are in one
+    file, the products in another. Both have the id of the search, which joins them and never is a feature. The fields have
+    the names of MTReclib's preprocessed files, `categorical_1` to `numerical_63`. These are a second layout of the same data
+    with the same fingerprint. Numbers are read as float32, in which the two layouts agree.
+
+    Train and test are the owners' files, split by time. Validation is a tenth of the searches of train at random. The
+    results of a search stay together, since they share all features of user and query. Results of a search that the user file
+    lacks are dropped and counted.
+
+    Paper: "Improving Multi-Scenario Learning to Rank in E-commerce by Exploiting Task Relationships in the Label Space",
+    P. Li et al., CIKM 2020, doi 10.1145/3340531.3412713.
+
+    Args:
+        variant: The country: nl, es, fr or us.
+        tasks: Any of click, purchase.
+        numeric: How the 63 numbers enter: train quantile bins beside the standardised value, that value alone, or as they
+            are.
+        split_seed: Draws the searches of validation.
+    """
+
+    all_tasks = (Task("click", BINARY), Task("purchase", BINARY, given="click"))
+
+    def __init__(
+        self,
+        *,
+        variant: Literal["nl", "es", "fr", "us"] = "nl",
+        tasks: tuple[str, ...] = ("click", "purchase"),
+        numeric: Literal["bins", "standardise", "raw"] = "bins",
+        split_seed: int = 0,
+    ) -> None:
+        self._tasks = self.choose(tasks)
+        self.variant, self.numeric, self.split_seed = variant, numeric, split_seed
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The chosen tasks."""
+        return self._tasks
+
+    @property
+    def source(self) -> Source:
+        """The files of the country, in either layout."""
+        return Source(
+            name=f"aliexpress_{self.variant}",
+            layouts={
+                "official": Layout(
+                    tuple(f"{self.variant}_{file}_{part}.csv" for part in PARTS for file in ("user", "item"))
+                ),
+                "preprocessed": Layout(tuple(f"{part}.csv" for part in PARTS)),
+            },
+            url=PAGE,
+            terms="research only",
+            login="a Tianchi account",
+            rows=ROWS[self.variant],
+        )
+
+    def build(self) -> Data:
+        """Finds and joins the files of either layout, or takes the arrays from the cache."""
+        found = find(self.source)
+        return prepare(self, read=lambda: self._read(found), source={"files": found.identity}, numeric=self.numeric)
+
+    def _read(self, found: Found) -> Table:
+        parts = []
+        num_read = 0
+        for part in PARTS:
+            if found.layout == "official":
+                files = (found.paths[f"{self.variant}_{file}_{part}.csv"] for file in ("user", "item"))
+                results, rows = _official(*files)
+            else:
+                results = _preprocessed(found.paths[f"{part}.csv"])
+                rows = len(results)
+            parts.append(results)
+            num_read += rows
+        whole = pl.concat(parts)
+        return Table(
+            categorical={name: whole[name] for name in CATEGORICAL},
+            numeric={name: whole[name] for name in NUMERICAL},
+            labels={name: whole[name].to_numpy().astype(np.float32) for name in ("click", "purchase")},
+            split=self._split(parts[0]["search_id"], len(parts[1])),
+            facts={
+                "protocol": "official, validation by search",
+                "format": found.layout,
+                "file_rows": num_read,
+                "results_without_search_dropped": num_read - len(whole),
+                "left_out": {"search_id": "it joins the files"},
+            },
+        )
+
+    def _split(self, searches: pl.Series, num_test: int) -> np.ndarray:
+        """(R,) int8: the rows of train, a tenth of whose searches are validation, then those of test."""
+        numbers = searches.rank("dense").to_numpy() - 1
+        order = np.random.default_rng(derive(self.split_seed, "split")).permutation(int(numbers.max(initial=0)) + 1)
+        is_validation = order[numbers] < len(order) // 10
+        train = np.where(is_validation, np.int8(VALIDATION), np.int8(TRAIN))
+        return np.concatenate([train, np.full(num_test, TEST, dtype=np.int8)])
+
+
+def _types(names: Iterable[str], codes: Iterable[str]) -> Types:
+    chosen = {*codes, "search_id", "label", "click", "conversion"}
+    return {name: pl.Int64 if name in chosen else pl.Float32 for name in names}
+
+
+def _official(user_file: Path, item_file: Path) -> tuple[pl.DataFrame, int]:
+    """The results of one part with what the owners have in two files, in the order of the user file; and how many there were."""
+    searches = read_text(user_file, _types(USER_FILE, CODES), header=False, nullable=NUMBERS)
+    results = read_text(item_file, _types(ITEM_FILE, CODES), header=False, nullable=NUMBERS)
+    repeated = searches.filter(searches["search_id"].is_duplicated())
+    if len(repeated):
+        raise ValueError(
+            f"{user_file}: expected each search (column 1) once, found {repeated['search_id'][0]} more often"
+        )
+    unknown = results.filter(~results["label"].is_in([0, 1, 2]))
+    if len(unknown):
+        raise ValueError(f"{item_file}: the last column must be 0, 1 or 2, found {unknown['label'][0]}")
+    joined = searches.join(results, on="search_id", how="inner", maintain_order="left_right")
+    labels = {"click": pl.col("label") >= 1, "purchase": pl.col("label") == 2}
+    return joined.select("search_id", *RENAMED, **labels).rename(RENAMED), len(results)
+
+
+def _preprocessed(path: Path) -> pl.DataFrame:
+    names = ("search_id", *CATEGORICAL, *NUMERICAL, "click", "conversion")
+    results = read_text(path, _types(names, CATEGORICAL), nullable=NUMERICAL)
+    return results.rename({"conversion": "purchase"}).with_columns(pl.col("click", "purchase").cast(pl.Int8))

@@ -1,0 +1,141 @@
+"""Criteo attribution: a log of shown advertisements, their clicks, later conversions and prices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from benchmark.datasets import Data, Dataset, register
+from benchmark.datasets.prepare import TEST, TRAIN, VALIDATION, Table, prepare
+from benchmark.datasets.sources import Layout, Source, find
+from benchmark.datasets.text import read_text
+from benchmark.kinds import BINARY, REGRESSION, Transform
+from benchmark.schema import Task
+
+PAGE = "https://huggingface.co/datasets/criteo/criteo-attribution-dataset"
+FILE = "criteo_attribution_dataset.tsv"
+DAY, HOUR = 86_400, 3_600  # seconds; time 0 is the first row's
+FIRST_DAY_OF_VALIDATION, FIRST_DAY_OF_TEST = 24, 27
+CATEGORIES = tuple(f"cat{number}" for number in range(1, 10))
+NEVER = -1  # in time_since_last_click: no click before
+PER_MILLE = 1000
+LEFT_OUT = {
+    "conversion_timestamp, conversion_id, attribution, cpo": "known once there is a conversion",
+    "click_pos, click_nb": "they count the clicks before a conversion, that of the row among them",
+}
+
+SOURCE = Source(
+    name="criteo_attribution",
+    layouts={"official": Layout((FILE,))},
+    url=PAGE,
+    files={f"{PAGE}/resolve/main/{FILE}.gz": "sha256:94ac7a465564349bc7ba008602211d5990a3c53cc133abc0aadef61ea2391a98"},
+    terms="CC BY-NC-SA 4.0",
+    rows=16_468_027,
+)
+
+
+@register("criteo_attribution")
+class CriteoAttribution(Dataset):
+    """Criteo attribution: whether a shown advertisement is clicked, whether its viewer later buys, and its price.
+
+    16,468,027 advertisements of 675 campaigns, shown within 30 days. Source: Criteo AI Lab, on Hugging Face as
+    criteo/criteo-attribution-dataset. Licence: CC BY-NC-SA 4.0.
+
+    Tasks: `click` and `conversion` (binary), and `cost` (regression on log1p of the price of a thousand such
+    advertisements; the owners rescaled prices). A conversion within 30 days counts whether or not the advertisement was
+    clicked, so it is not given a click.
+
+    Features, 12 columns: the person, the campaign, nine categories of the context, and the hour, on a clock that begins with
+    the first row. `time_since_last_click` is one more by option: its description does not say whether a click on the row
+    itself counts. What happens later is never a feature: the conversion's time and id, `attribution`, `cpo`, and the place
+    of the click among those before a conversion (`click_pos`, `click_nb`).
+
+    Split by time: train is the first 24 days, validation the next 3, test the rest. The conversions of train reach up to 30
+    days ahead, so a model in use would know fewer of them.
+
+    Paper: "Attribution Modeling Increases Efficiency of Bidding in Display Advertising", E. Diemert, J. Meynet, P. Galland,
+    D. Lefortier, AdKDD 2017, arXiv 1707.06409.
+
+    Args:
+        tasks: Any of click, conversion, cost.
+        numeric: How the time since the last click (log1p) enters: train quantile bins beside the standardised value, that
+            value alone, or as it is.
+        split_seed: Has no effect, because the split is by time; every data set accepts it.
+        time_since_last_click: Is it a feature? People without an earlier click have it missing.
+    """
+
+    all_tasks = (
+        Task("click", BINARY),
+        Task("conversion", BINARY),
+        Task("cost", REGRESSION, unit="price of a thousand", transform=Transform.LOG1P),
+    )
+    user, item = "uid", "campaign"
+
+    def __init__(
+        self,
+        *,
+        tasks: tuple[str, ...] = ("click", "conversion", "cost"),
+        numeric: Literal["bins", "standardise", "raw"] = "bins",
+        split_seed: int = 0,
+        time_since_last_click: bool = False,
+    ) -> None:
+        self._tasks = self.choose(tasks)
+        self.numeric, self.split_seed = numeric, split_seed
+        self.time_since_last_click = time_since_last_click
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The chosen tasks."""
+        return self._tasks
+
+    @property
+    def source(self) -> Source:
+        """The file of Criteo."""
+        return SOURCE
+
+    def build(self) -> Data:
+        """Finds and parses the log, or takes the arrays from the cache."""
+        found = find(self.source)
+        return prepare(
+            self, read=lambda: self._read(found.paths[FILE]), source={"files": found.identity}, numeric=self.numeric
+        )
+
+    def _read(self, path: Path) -> Table:
+        log = _parse(path)
+        days = log["timestamp"].to_numpy() // DAY
+        split = np.select([days < FIRST_DAY_OF_VALIDATION, days < FIRST_DAY_OF_TEST], [TRAIN, VALIDATION], TEST)
+        recency = log["time_since_last_click"]
+        recency = recency.set(recency == NEVER, None).cast(pl.Float64).log1p()
+        return Table(
+            categorical={
+                **{name: log[name] for name in ("uid", "campaign", *CATEGORIES)},
+                "hour": log["timestamp"] // HOUR % 24,
+            },
+            numeric={"time_since_last_click": recency} if self.time_since_last_click else {},
+            labels={
+                "click": log["click"].to_numpy().astype(np.float32),
+                "conversion": log["conversion"].to_numpy().astype(np.float32),
+                "cost": np.log1p(PER_MILLE * log["cost"].to_numpy()).astype(np.float32),
+            },
+            split=split.astype(np.int8),
+            user_fields=("uid",),
+            item_fields=("campaign",),
+            facts={
+                "protocol": "by time",
+                "log_rows": len(log),
+                "days": int(days.max()) + 1,
+                "left_out": LEFT_OUT,
+            },
+        )
+
+
+def _parse(path: Path) -> pl.DataFrame:
+    """The columns that are features or labels; the rest of the file is not read."""
+    types: dict[str, type[pl.DataType]] = {
+        "timestamp": pl.Int32, "uid": pl.Int64, "campaign": pl.Int64, "conversion": pl.Int8, "click": pl.Int8,
+        "cost": pl.Float64, "time_since_last_click": pl.Int32, **dict.fromkeys(CATEGORIES, pl.Int64),
+    }  # fmt: skip
+    return read_text(path, types, separator="\t")

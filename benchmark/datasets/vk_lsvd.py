@@ -1,0 +1,174 @@
+"""VK-LSVD: half a year of short videos shown to users of VK, and what they did."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from benchmark.datasets import Data, Dataset, register
+from benchmark.datasets.prepare import TEST, TRAIN, VALIDATION, Table, prepare
+from benchmark.datasets.sources import Found, Layout, Source, find
+from benchmark.kinds import BINARY, REGRESSION, Transform
+from benchmark.schema import Task
+
+PAGE = "https://huggingface.co/datasets/deepvk/VK-LSVD"
+USERS, ITEMS = "users_metadata.parquet", "items_metadata.parquet"
+TRAIN_WEEKS = 25  # week_00 to week_24; then one of validation and one of test
+VALIDATION_WEEK, TEST_WEEK = 25, 26
+NAMES = re.compile(r"u[rp]-?0\.\d+(_i[rp]-?0\.\d+)?|i[rp]-?0\.\d+")
+ROWS = {"ur0.01_ir0.01": 4_000_000}
+SATURATED = 255  # seconds: timespent is one byte
+
+CONTEXT = ("place", "platform", "agent")
+FEEDBACK = ("like", "dislike", "share", "bookmark", "click_on_author", "open_comments")
+LOG = ("user_id", "item_id", *CONTEXT, "timespent", *FEEDBACK)
+USER_COLUMNS, ITEM_COLUMNS = ("age", "gender", "geo"), ("author_id", "duration")
+LEFT_OUT = {
+    "train_interactions_rank": "counts rows of train, the row itself among them",
+    "item_embeddings.npz": "64 numbers a video",
+}
+
+
+@register("vk_lsvd")
+class VKLSVD(Dataset):
+    """VK-LSVD: how long a user watches a short video, and whether they like it, share it or open its comments.
+
+    A feed of short videos that play by themselves, January to June 2025: 40.8 billion exposures of 19.6 million videos to 10
+    million users. This reads the owners' ready subsamples. Source: Hugging Face, deepvk/VK-LSVD. Licence: Apache-2.0.
+
+    Tasks: `watch_time` (regression on log1p of seconds) and `like`, `dislike`, `share`, `bookmark`, `click_on_author`,
+    `open_comments` (binary). There are no clicks, since videos play by themselves. Watching a video again adds to its time.
+    The files keep the time in one byte, so longer ones read 255 seconds; the record counts them.
+
+    Features, 10 columns: the user with age, gender and region; the video with author and length (log1p of seconds); place,
+    platform and client. The owners' ranks of users and videos (`train_interactions_rank`) count rows of train, the row itself
+    among them, and are never features. The videos' embeddings are left out. Nobody is shown a video twice.
+
+    Split by weeks, as the owners do: train is weeks 0 to 24, validation week 25, test week 26. The rows of a week are in the
+    order of time, but the time itself is not in the files.
+
+    Paper: "VK-LSVD: A Large-Scale Industrial Dataset for Short-Video Recommendation", A. Poslavsky et al., WWW 2026,
+    arXiv 2602.04567.
+
+    Args:
+        variant: The name of a subsample, such as ur0.01_ir0.01 (about 4 million rows), up0.001_ip0.001 or ur0.01 (about 400
+            million). It begins with u for users or i for items. Then r means at random, p the most popular ones; their share
+            follows.
+        tasks: Any of watch_time, like, dislike, share, bookmark, click_on_author, open_comments.
+        numeric: How age and length enter: train quantile bins beside the standardised value, that value alone, or as
+            they are.
+        split_seed: Has no effect, because the split is by weeks; every data set accepts it.
+        train_weeks: Train on the last weeks only; from 1 to 25.
+    """
+
+    all_tasks = (
+        Task("watch_time", REGRESSION, unit="seconds", transform=Transform.LOG1P),
+        *(Task(name, BINARY) for name in FEEDBACK),
+    )
+    user, item = "user_id", "item_id"
+
+    def __init__(
+        self,
+        *,
+        variant: str = "ur0.01_ir0.01",
+        tasks: tuple[str, ...] = ("watch_time", "like", "share", "open_comments"),
+        numeric: Literal["bins", "standardise", "raw"] = "bins",
+        split_seed: int = 0,
+        train_weeks: int = TRAIN_WEEKS,
+    ) -> None:
+        self._tasks = self.choose(tasks)
+        if not NAMES.fullmatch(variant):
+            raise ValueError(
+                f"dataset.variant must name a subsample of VK-LSVD, such as ur0.01_ir0.01, up0.001_ip0.001 or ur0.01, "
+                f"found {variant!r}"
+            )
+        if not 1 <= train_weeks <= TRAIN_WEEKS:
+            raise ValueError(f"dataset.train_weeks must be from 1 to {TRAIN_WEEKS}, found {train_weeks}")
+        self.variant, self.numeric, self.split_seed, self.train_weeks = variant, numeric, split_seed, train_weeks
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The chosen tasks."""
+        return self._tasks
+
+    @property
+    def source(self) -> Source:
+        """The weeks of the subsample and the two side tables."""
+        folders = dict.fromkeys(range(TRAIN_WEEKS - self.train_weeks, TRAIN_WEEKS), "train")
+        folders |= {VALIDATION_WEEK: "validation", TEST_WEEK: "test"}
+        weeks = {_week(number): f"{folder}/{_week(number)}" for number, folder in folders.items()}
+        return Source(
+            name=f"vk_lsvd_{self.variant}",
+            layouts={"official": Layout((*weeks, USERS, ITEMS))},
+            url=PAGE,
+            files=dict.fromkeys(
+                [
+                    *(f"{PAGE}/resolve/main/subsamples/{self.variant}/{path}" for path in weeks.values()),
+                    *(f"{PAGE}/resolve/main/metadata/{name}" for name in (USERS, ITEMS)),
+                ]
+            ),
+            terms="Apache-2.0",
+            rows=ROWS.get(self.variant),
+        )
+
+    def build(self) -> Data:
+        """Finds and joins the files, or takes the arrays from the cache."""
+        found = find(self.source)
+        return prepare(self, read=lambda: self._read(found), source={"files": found.identity}, numeric=self.numeric)
+
+    def _read(self, found: Found) -> Table:
+        weeks = sorted(name for name in found.paths if name.startswith("week_"))
+        logs = [_columns(found.paths[name], LOG) for name in weeks]
+        sizes = [len(log) for log in logs]
+        log = pl.concat(logs)
+        log = _joined(log, found.paths[USERS], "user_id", USER_COLUMNS)
+        log = _joined(log, found.paths[ITEMS], "item_id", ITEM_COLUMNS)
+        parts = {_week(VALIDATION_WEEK): VALIDATION, _week(TEST_WEEK): TEST}
+        split = np.repeat(np.array([parts.get(name, TRAIN) for name in weeks], dtype=np.int8), sizes)
+        seconds = log["timespent"].to_numpy()
+        return Table(
+            categorical={name: log[name] for name in ("user_id", "gender", "geo", "item_id", "author_id", *CONTEXT)},
+            numeric={"age": log["age"], "duration": log["duration"].cast(pl.Float32).log1p()},
+            labels={
+                "watch_time": np.log1p(seconds, dtype=np.float32),
+                **{name: log[name].cast(pl.Float32).to_numpy() for name in FEEDBACK},
+            },
+            split=split,
+            user_fields=("user_id", *USER_COLUMNS),
+            item_fields=("item_id", *ITEM_COLUMNS),
+            facts={
+                "protocol": "by weeks",
+                "log_rows": len(log),
+                "weeks": [int(name[5:7]) for name in (weeks[0], weeks[-1])],
+                "watch_times_of_255_seconds_or_more": int((seconds == SATURATED).sum()),
+                "left_out": LEFT_OUT,
+            },
+        )
+
+
+def _week(number: int) -> str:
+    return f"week_{number:02}.parquet"
+
+
+def _joined(log: pl.DataFrame, path: Path, key: str, columns: tuple[str, ...]) -> pl.DataFrame:
+    """The log with the columns of a side table; null where that has no such user or item."""
+    side = _columns(path, (key, *columns))
+    repeated = side.filter(side[key].is_duplicated())
+    if len(repeated):
+        raise ValueError(f"{path}: expected each {key} once, found {repeated[key][0]} more often")
+    return log.join(side, on=key, how="left", maintain_order="left")
+
+
+def _columns(path: Path, columns: tuple[str, ...]) -> pl.DataFrame:
+    try:
+        known = pl.read_parquet_schema(path)
+        missing = [name for name in columns if name not in known]
+        if missing:
+            raise ValueError(f"{path}: no column {', '.join(missing)}; columns: {', '.join(known)}")
+        return pl.read_parquet(path, columns=list(columns))
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise ValueError(f"{path}: unreadable as Parquet: {str(error).splitlines()[0]}") from error
