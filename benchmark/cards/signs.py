@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from benchmark.records.card import Card, FieldCard, Sign, TaskCard
+from benchmark.records.card import Card, FieldCard, Sign, TaskCard, in_words
 
 TOO_WELL = {"auc": 0.95, "r2": 0.9}
 """AUC or R² on validation from which on a field alone is a suspect: more than whole models reach on most logs."""
@@ -140,18 +140,13 @@ def _time(card: Card) -> Iterator[Sign]:
         if last > first:
             yield Sign(
                 kind="time",
-                text=f"The split is {protocol}, but {before} ends {_when(last)}, after {after} begins, {_when(first)}. A model sees "
+                text=f"The split is {protocol}, but {before} ends {in_words(last)}, after {after} begins, {in_words(first)}. A model sees "
                 "the future of the rows that judge it: cut at one time, or call the split random.",
             )
 
 
 def _is_by_time(protocol: str) -> bool:
     return any(word in protocol for word in ("time", "date"))
-
-
-def _when(value: Any) -> str:
-    text = str(value)
-    return f"{text[:4]}-{text[4:6]}-{text[6:]}" if isinstance(value, int) and len(text) == 8 else text  # 20220504
 
 
 def _apart(card: Card) -> Iterator[Sign]:

@@ -170,6 +170,16 @@ def card_path(results_dir: str | Path, name: str, key: str) -> Path:
     return Path(results_dir, name, f"{key}{SUFFIX}")
 
 
+def in_words(when: Any) -> str:
+    """A time among the facts as people read it.
+
+    >>> in_words(20220504)
+    '2022-05-04'
+    """
+    text = str(when)
+    return f"{text[:4]}-{text[4:6]}-{text[6:]}" if isinstance(when, int) and len(text) == 8 else text
+
+
 def load_card(path: str | Path) -> Card:
     """Reads a card.
 

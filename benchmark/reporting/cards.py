@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.analysis.answer import Answer
 from benchmark.files import written_whole
-from benchmark.records.card import Card, FieldCard, TaskCard
+from benchmark.records.card import Card, FieldCard, TaskCard, in_words
 from benchmark.reporting.layout import (
     Block,
     Cell,
@@ -99,7 +99,7 @@ def _rows(card: Card) -> Iterator[Block]:
     for split, number in card.splits.items():
         cells = [Cell(split), Cell(f"{number:,}"), Cell(_percent(number / total))]
         if dates:
-            cells += [Cell(str(when)) for when in dates.get(split, (ABSENT, ABSENT))]
+            cells += [Cell(in_words(when)) for when in dates.get(split, (ABSENT, ABSENT))]
         rows.append(Row(tuple(cells)))
     yield TextTable("card_rows", "Rows of each split", tuple(columns), tuple(rows), str(card.facts.get("protocol", "")))
     if notes := tuple(map(Sentence, _notes(card))):
@@ -109,9 +109,9 @@ def _rows(card: Card) -> Iterator[Block]:
             Column("who", "", numeric=False),
             Column("field", numeric=False),
             Column("known", "in train"),
-            Column("new", "new"),
+            Column("new", "not in train"),
         ]
-        columns += [Column(split, f"rows of new ones, {split}") for split in SPLITS[1:]]
+        columns += [Column(split, f"their share of {split}") for split in SPLITS[1:]]
         rows = [
             Row((Cell(f"{of.role}s"), Cell(of.field), Cell(f"{of.known:,}"), Cell(ABSENT if of.new is None else f"{of.new:,}"),
                  *(Cell(_percent(of.rows.get(split))) for split in SPLITS[1:])))
@@ -217,7 +217,7 @@ def _field(field: FieldCard, judged: Iterable[TaskCard], suspects: set[str]) -> 
         return Cell(_percent(None if of is None else of.get(split)))
 
     alone = [
-        Cell(ABSENT) if task.name not in field.alone else Cell(f"{field.alone[task.name]:.3f}", value=field.alone[task.name])
+        Cell(ABSENT) if task.name not in field.alone else Cell(f"{field.alone[task.name]:z.3f}", value=field.alone[task.name])
         for task in judged
     ]  # fmt: skip
     mark = " (!)" if field.name in suspects else ""
