@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmark import kinds
 from benchmark.datasets._yaml import Value, read_yaml
+from benchmark.datasets.calendar import PARTS
 from benchmark.datasets.table import SPLITS
 from benchmark.files import digest
 from benchmark.kinds import Transform
@@ -43,7 +44,6 @@ RULES: dict[str, tuple[str, ...]] = {
 """Every way to split, with its own keys."""
 UNITS = {"s": 10**6, "ms": 10**3, "us": 1}
 """Microseconds in the units of a time that is a number."""
-PARTS = ("hour", "weekday", "day", "month", "year")
 TASK_KEYS = ("kind", "column", "given", "unit", "transform", "num_outputs")
 TOP_KEYS = ("name", "files", "separator", "encoding", "missing", "columns", "tasks", "split")
 SHARE = 0.1  # of validation and of test

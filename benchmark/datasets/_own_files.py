@@ -245,7 +245,11 @@ def _text(file: File, types: dict[str, Any], description: Description) -> Iterat
     try:
         frame = read_text(file.path, types, **form, nullable=tuple(types), missing=description.missing)
     except ValueError as error:
-        found = undecodable(file.path, **form) if isinstance(error.__cause__, pl.exceptions.PolarsError | UnicodeError) else None
+        found = (
+            undecodable(file.path, **form)
+            if isinstance(error.__cause__, pl.exceptions.PolarsError | UnicodeError)
+            else None
+        )
         raise ValueError(f"{file.path}: {found}" if found else str(error)) from None
     if cause is not None:  # some of the rows are handed out already
         raise ValueError(f"{file.path}: {str(cause).splitlines()[0]}") from cause
@@ -408,13 +412,23 @@ def _row(file: File, row: int, description: Description) -> str:
     return f"line {line_of(file.path, row, separator=description.separator, encoding=description.encoding)}"
 
 
-def read_files(description: Description, files: list[File]) -> tuple[pl.DataFrame, list[int]]:
-    """The rows of all files, one after another, and how many each one has."""
-    frames, sizes = [], []
+def read_files(description: Description, files: list[File], folder: Path) -> tuple[pl.LazyFrame, list[int]]:
+    """The rows of all files, one after another, and how many each one has.
+
+    Args:
+        description: What they are.
+        files: The files.
+        folder: Pieces are written here as they are read, and the frame reads them; so no table has to fit in memory.
+    """
+    frames: list[pl.LazyFrame] = []
+    sizes: list[int] = []
     for file in files:
-        pieces = list(read_file(file, description))
-        frames += pieces
-        sizes.append(sum(map(len, pieces)))
+        sizes.append(0)
+        for piece in read_file(file, description):
+            path = folder / f"{len(frames)}.parquet"
+            piece.write_parquet(path, compression="lz4")
+            frames.append(pl.scan_parquet(path, glob=False))
+            sizes[-1] += len(piece)
     if not frames:
         raise ValueError(f"{files[0].path}: expected rows, found none")
     return pl.concat(frames, how="vertical_relaxed"), sizes

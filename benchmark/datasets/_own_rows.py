@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,10 @@ from benchmark.datasets._description import (
     USER,
     WEIGHT,
     Description,
+    OwnColumn,
 )
 from benchmark.datasets._own_files import FEATURE, LABEL, SPLIT, File, parse_times, read_files
+from benchmark.datasets.calendar import expressions
 from benchmark.datasets.table import SPLITS, TEST, TRAIN, VALIDATION, Table
 from benchmark.lists import MultiValuedField, SequenceField
 from benchmark.schema import OtherField
@@ -34,89 +37,92 @@ _WHOLE = r"^(0|-?[1-9]\d{0,17})$"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def read_table(description: Description, files: list[File], split_seed: int) -> Table:
-    """The parsed table.
+def read_table(description: Description, files: list[File], split_seed: int, folder: Path) -> Table:
+    """The parsed table, as expressions over a frame on disk.
+
+    Args:
+        description: What the YAML says.
+        files: The files.
+        split_seed: Draws the split.
+        folder: Where the frame is written; it must stay until the table is prepared.
 
     Raises:
         ValueError: with file, line, column, what was expected and what was found; and for an empty split.
     """
-    frame, sizes = read_files(description, files)
-    features = {column.name: _of_one_type(frame[f"{FEATURE}{column.name}"]) for column in _kept(description)}
-    others = _lists(description, features)
-    codes = {column.name: features[column.name] for column in description.of_kind(USER, ITEM, CATEGORICAL)}
+    frame, sizes = read_files(description, files, folder)
+    frame = _with_whole_numbers(frame)
     split, begins = split_rows(description, frame, files, sizes, split_seed)
     _check_splits(description, split, begins)
+    codes = {column.name: _feature(column) for column in description.of_kind(USER, ITEM, CATEGORICAL)}
     return Table(
-        categorical={**codes, **_calendar(description, features)},
-        numeric={column.name: _floats(features[column.name]) for column in description.of_kind(NUMERIC)},
-        labels={task.name: _floats(frame[f"{LABEL}{task.name}"]) for task in description.tasks},
+        categorical={**codes, **_calendar(description)},
+        numeric={column.name: _feature(column) for column in description.of_kind(NUMERIC)},
+        labels={task.name: pl.col(f"{LABEL}{task.name}") for task in description.tasks},
         split=split,
         user_fields=tuple(column.name for column in description.columns.values() if column.about == USER),
         item_fields=tuple(column.name for column in description.columns.values() if column.about == ITEM),
-        titles=_titles(description, features),
-        others=others,
-        weights=_weights(description, features),
+        titles=_titles(description, frame),
+        others=_lists(description),
+        weights=_weights(description),
         facts={
             "protocol": "files" if description.rule == FILES else f"by {description.rule}",
-            **_dates(description, features, split),
+            **_dates(description, frame, split),
             "files": sorted({file.path.name for file in files}),
             "left_out": [column.name for column in description.of_kind(IGNORE)],
         },
+        frame=frame,
     )
 
 
-def _kept(description: Description) -> list[Any]:
-    return [column for column in description.columns.values() if column.kind != IGNORE]
+def _feature(column: OwnColumn) -> pl.Expr:
+    return pl.col(f"{FEATURE}{column.name}")
 
 
-def _of_one_type(values: pl.Series) -> pl.Series:
-    """Integers where every text is one, as 42 is and 042 is not: text files and Parquet give the same."""
-    if values.dtype == pl.String and values.str.contains(_WHOLE).all():
-        return values.cast(pl.Int64)
-    if values.dtype == pl.List(pl.String) and values.explode().str.contains(_WHOLE).all():
-        return values.cast(pl.List(pl.Int64))
-    return values
+def _with_whole_numbers(frame: pl.LazyFrame) -> pl.LazyFrame:
+    """Integers where every text of a column is one, as 42 is and 042 is not: text files and Parquet give the same."""
+    kinds = {name: dtype for name, dtype in frame.collect_schema().items() if dtype in (pl.String, pl.List(pl.String))}
+    checks = {
+        name: pl.col(name).str.contains(_WHOLE).all()
+        if dtype == pl.String
+        else pl.col(name).list.eval(pl.element().str.contains(_WHOLE).all()).list.first().all()
+        for name, dtype in kinds.items()
+    }
+    found = frame.select(**checks).collect(engine="streaming").row(0, named=True) if checks else {}
+    whole = {name: pl.Int64 if kinds[name] == pl.String else pl.List(pl.Int64) for name in found if found[name]}
+    return frame.with_columns(pl.col(name).cast(dtype) for name, dtype in whole.items())
 
 
-def _floats(values: pl.Series) -> np.ndarray:
-    return values.cast(pl.Float64).fill_null(float("nan")).to_numpy()
-
-
-def _lists(description: Description, features: dict[str, pl.Series]) -> dict[OtherField, pl.Series]:
-    """The columns of lists. One that shares the ids of another column has the same type as that, which may change both."""
-    found: dict[OtherField, pl.Series] = {}
-    for column in description.of_kind(MULTI):
-        found[MultiValuedField(column.name)] = features[column.name]
+def _lists(description: Description) -> dict[OtherField, pl.Expr]:
+    found: dict[OtherField, pl.Expr] = {MultiValuedField(c.name): _feature(c) for c in description.of_kind(MULTI)}
     for column in description.of_kind(SEQUENCE):
-        of, values = column.options["of"], features[column.name]
-        if features[of].dtype.is_integer() != (values.dtype == pl.List(pl.Int64)):
-            features[of], values = features[of].cast(pl.String), values.cast(pl.List(pl.String))
-        found[SequenceField(column.name, of=of, max_length=column.options["max_length"])] = values
+        of, length = column.options["of"], column.options["max_length"]
+        found[SequenceField(column.name, of=of, max_length=length)] = _feature(column)
     return found
 
 
-def _calendar(description: Description, features: dict[str, pl.Series]) -> dict[str, pl.Series]:
+def _calendar(description: Description) -> dict[str, pl.Expr]:
     """The calendar parts that are asked for, as categories: `<time>_hour`."""
-    found = {}
+    found: dict[str, pl.Expr] = {}
     for column in description.of_kind(TIME):
-        times = features[column.name].cast(pl.Datetime("us"))
-        for part in column.options["parts"]:
-            found[f"{column.name}_{part}"] = getattr(times.dt, part)().cast(pl.Int32)
+        if parts := column.options["parts"]:
+            made = expressions(f"{FEATURE}{column.name}", pl.Int64(), parts, unit="us")
+            found |= {name.removeprefix(FEATURE): part for name, part in made.items()}
     return found
 
 
-def _titles(description: Description, features: dict[str, pl.Series]) -> dict[str, str]:
+def _titles(description: Description, frame: pl.LazyFrame) -> dict[str, str]:
     """Item id to title, the last that is known."""
-    title, item = description.only(TITLE), description.only(ITEM)
-    if title is None or item is None:
+    title, item = description.of_kind(TITLE), description.of_kind(ITEM)
+    if not title or not item:
         return {}
-    pairs = pl.DataFrame({"item": features[item].cast(pl.String), "title": features[title].cast(pl.String)})
-    return dict(pairs.drop_nulls().unique("item", keep="last").iter_rows())
+    pairs = frame.select(item=_feature(item[0]).cast(pl.String), title=_feature(title[0]).cast(pl.String)).drop_nulls()
+    last = pairs.group_by("item").agg(pl.col("title").last())
+    return dict(last.collect(engine="streaming").iter_rows())
 
 
-def _weights(description: Description, features: dict[str, pl.Series]) -> Any:
+def _weights(description: Description) -> Any:
     """As `Table.weights` has them. A task's own weight counts in place of that of all tasks."""
-    found = {column.options["task"]: _floats(features[column.name]) for column in description.of_kind(WEIGHT)}
+    found = {column.options["task"]: _feature(column) for column in description.of_kind(WEIGHT)}
     of_all = found.pop(None, None)
     if of_all is None or not found:
         return found or of_all
@@ -124,7 +130,7 @@ def _weights(description: Description, features: dict[str, pl.Series]) -> Any:
 
 
 def split_rows(
-    description: Description, frame: pl.DataFrame, files: list[File], sizes: list[int], split_seed: int
+    description: Description, frame: pl.LazyFrame, files: list[File], sizes: list[int], split_seed: int
 ) -> tuple[np.ndarray, dict[str, str]]:
     """(R,) int8 of TRAIN, VALIDATION, TEST; and when validation and test begin, if that is the rule.
 
@@ -136,24 +142,28 @@ def split_rows(
         split_seed: Draws what is drawn.
     """
     rng = np.random.default_rng(derive(split_seed, "split"))
-    keys, rows = description.split, len(frame)
+    keys, rows = description.split, sum(sizes)
     if description.rule == RANDOM:
         return _drawn(rng, rows, keys), {}
     if description.rule == USER:
-        users = _of_one_type(frame[f"{FEATURE}{description.only(USER)}"])
+        users = _column(frame, f"{FEATURE}{description.only(USER)}")
         known = users.unique().sort(nulls_last=True)
         places = pl.Series(range(len(known)), dtype=pl.Int64)
         numbers = users.replace_strict(known, places, return_dtype=pl.Int64).to_numpy()
         return _drawn(rng, len(known), keys)[numbers], {}
     if description.rule == TIME:
-        return _by_time(description, frame[f"{FEATURE}{description.only(TIME)}"])
+        return _by_time(description, _column(frame, f"{FEATURE}{description.only(TIME)}"))
     if description.rule == BY_COLUMN:
-        return frame[SPLIT].to_numpy(), {}
+        return _column(frame, SPLIT).to_numpy(), {}
     split = np.repeat([SPLITS[file.split] for file in files], sizes).astype(np.int8)
     if "validation" in keys:
         train = np.flatnonzero(split == TRAIN)
         split[rng.permutation(train)[: int(keys["validation"] * len(train))]] = VALIDATION
     return split, {}
+
+
+def _column(frame: pl.LazyFrame, name: str) -> pl.Series:
+    return frame.select(name).collect()[name]
 
 
 def _drawn(rng: np.random.Generator, count: int, shares: Any) -> np.ndarray:
@@ -182,14 +192,15 @@ def _by_time(description: Description, times: pl.Series) -> tuple[np.ndarray, di
     return split.astype(np.int8), told
 
 
-def _dates(description: Description, features: dict[str, pl.Series], split: np.ndarray) -> dict[str, Any]:
+def _dates(description: Description, frame: pl.LazyFrame, split: np.ndarray) -> dict[str, Any]:
     """{dates: {split: [first, last]}}, of a table with times."""
     name = description.only(TIME)
     if name is None:
         return {}
-    parts = {part: features[name].filter(pl.Series(split == number)).drop_nulls() for part, number in SPLITS.items()}
-    known = {part: times.to_numpy() for part, times in parts.items() if len(times)}
-    return {"dates": {part: [_iso(int(times.min())), _iso(int(times.max()))] for part, times in known.items()}}
+    times = pl.DataFrame({"time": _column(frame, f"{FEATURE}{name}"), "split": split}).drop_nulls()
+    ends = times.group_by("split").agg(first=pl.col("time").min(), last=pl.col("time").max())
+    known = {number: [_iso(first), _iso(last)] for number, first, last in ends.iter_rows()}
+    return {"dates": {part: known[number] for part, number in SPLITS.items() if number in known}}
 
 
 def _iso(microseconds: int) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
 from benchmark.datasets import Data, Dataset, register
+from benchmark.datasets._cache import cache_folder, scratch_beside
 from benchmark.datasets._description import read_description
 from benchmark.datasets._own_files import find_files
 from benchmark.datasets._own_rows import read_table
-from benchmark.datasets.prepare import prepare
+from benchmark.datasets.prepare import Table, prepare
 from benchmark.schema import Task
 
 
@@ -47,8 +49,8 @@ class OwnTable(Dataset):
     - `columns`: every column of the files except labels, with its kind, or with a mapping that has `kind` and further keys.
       `user` and `item` are ids, which recommendations need. `categorical`, `numeric`. `multi`: several values at once, with
       `separator`. `sequence`: the same with the most recent last, cut to the last `max_length` (50) values; `of` names the
-      column of ids whose embeddings it shares. `time`: it orders the rows and is no feature, but its `parts` (`[hour, weekday,
-      day, month, year]`) are; texts are ISO 8601 or have the `format` of strptime, numbers are since 1970 in the `unit` (`s`,
+      column of ids whose embeddings it shares. `time`: it orders the rows and is no feature, but its `parts` are, such as
+      `[hour, weekday, month]`; texts are ISO 8601 or have the `format` of strptime, numbers are since 1970 in the `unit` (`s`,
       `ms`, `us`). `title`: what recommendations call an item. `weight`: how much a row counts in the loss of all tasks, or of
       one `task`. `ignore`: not used. Any other feature may be `about: user` or `about: item`; without it, it belongs to the
       context.
@@ -117,9 +119,13 @@ class OwnTable(Dataset):
         reading = {"separator": described.separator, "encoding": described.encoding}
         source = {"files": [file.identity for file in files], "text": reading}
         try:
-            return prepare(
-                self, read=lambda: read_table(described, files, self.split_seed), source=source, numeric=self.numeric
-            )
+            with ExitStack() as stack:
+
+                def read() -> Table:
+                    scratch = stack.enter_context(scratch_beside(cache_folder() / "prepared" / self.label))
+                    return read_table(described, files, self.split_seed, scratch)
+
+                return prepare(self, read=read, source=source, numeric=self.numeric)
         except ValueError as error:
             told = str(error)
             known = (str(described.path), *(str(file.path) for file in files))

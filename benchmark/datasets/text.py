@@ -55,9 +55,7 @@ def read_text(
     except _UNREADABLE as error:
         cause = error
     if cause is not None or any(frame[name].null_count() for name in columns if name not in nullable):
-        found = _first_fault(
-            path, columns, options, encoding=encoding, strip=strip, nullable=nullable, missing=missing
-        )
+        found = _first_fault(path, columns, options, encoding=encoding, strip=strip, nullable=nullable, missing=missing)
         raise ValueError(f"{path}: {found or str(cause).splitlines()[0]}") from cause
     return frame
 
@@ -112,7 +110,7 @@ def scan_text(
             return frame
     except _UNREADABLE as error:
         cause = error
-    found = _first_fault(path, columns, options, encoding=encoding, strip=strip, nullable=nullable, missing=())
+    found = _first_fault(path, columns, options, encoding=encoding, strip=strip, nullable=nullable)
     raise ValueError(f"{path}: {found or str(cause).splitlines()[0]}") from cause
 
 
@@ -156,7 +154,7 @@ def _first_fault(
     encoding: str,
     strip: bool,
     nullable: tuple[str, ...],
-    missing: tuple[str, ...],
+    missing: tuple[str, ...] = (),
 ) -> str | None:
     """What is wrong, in words: reads line by line, which only an unreadable file is worth."""
     quote = options["quote_char"]

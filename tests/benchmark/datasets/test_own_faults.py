@@ -276,7 +276,7 @@ def test_what_prepare_refuses_names_the_yaml(tmp_path: Path) -> None:
         (
             "[hour]",
             "[hours]",
-            "line 5, columns.ts.parts.0.: expected one of hour, .*, found 'hours'; did you mean hour",
+            "line 5, columns.ts.parts.0.: expected one of year, .*, found 'hours'; did you mean hour",
         ),
         ("click: binary", "click: binry", "line 13, tasks.click: .*unknown kind 'binry'; did you mean binary"),
         (
