@@ -38,7 +38,7 @@ from benchmark.text import near
 
 PARQUET = (".parquet", ".pq")
 TEXT = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
-PIECE = 1 << 20
+PIECE = 1 << 18
 """Rows that are read at a time."""
 FEATURE, LABEL, SPLIT = "x:", "y:", "split"
 """The columns of what `read_file` returns: features, time and title by `x:<name>`, labels by `y:<task>`, the split's column."""
