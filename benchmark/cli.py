@@ -343,6 +343,7 @@ def check(target: str, name: str | None) -> None:
 
     \b
       mtlbench check my_net.py               all that a file registers
+      mtlbench check my.yaml                 the table that a YAML describes
       mtlbench check my_package.my_net       all that a module registers
       mtlbench check architecture my_net     one entry; GROUP is architecture, weighting or dataset
 

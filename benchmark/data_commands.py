@@ -46,3 +46,28 @@ def card(name: str, options: tuple[str, ...], *, html: str | None, as_json: bool
         page.print()
     if html is not None and not as_json:
         echo(f"written: {html}")
+
+
+@data.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path())
+@click.option("--rows", type=click.IntRange(min=1), help="How many rows to look at, the first ones.  [default: 200000]")
+def describe(files: tuple[str, ...], *, rows: int | None) -> None:
+    """Propose the YAML that describes a table of your own.
+
+    \b
+      mtlbench data describe clicks.csv > clicks.yaml
+      mtlbench run dataset=table dataset.file=clicks.yaml architecture=mmoe,single_task
+
+    FILE is CSV (of any common separator, plain or gzipped) or Parquet. Several files make one table.
+
+    The YAML has a comment on every column: how it looks, and why it was taken for what it is. What is unsure is marked, and
+    told again beside the YAML. `mtlbench list datasets table` explains all keys.
+    """  # noqa: D301  click looks for the character \b
+    import sys
+
+    from benchmark.datasets._proposal import describe as propose
+
+    text, notes = propose(files, rows)
+    echo(text.rstrip())
+    for note in notes:
+        echo(f"mtlbench: {note}", file=sys.stderr)

@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 
 from benchmark.analysis.results import Results
 from benchmark.analysis.values import cost, same_machine
-from benchmark.records.record import GAIN
+from benchmark.records.record import GAIN, name_of_data
 from benchmark.statistics import Interval, Verdict, t_interval
 from benchmark.statistics.aggregates import (
     geometric_mean,
@@ -203,7 +203,7 @@ def leaderboards(results: Sequence[Results], *, iqm: bool = False) -> tuple[Lead
 def _leaderboard(kind: ParameterKind, results: Sequence[Results], *, iqm: bool) -> Leaderboard:
     reasons = {r.group.dataset: reason for r in results if (reason := _why_not(r)) is not None}
     counted = [r for r in results if r.group.dataset not in reasons]
-    families = {r.group.dataset: str(r.group.example.config["dataset"]["name"]) for r in counted}
+    families = {r.group.dataset: name_of_data(r.group.example.config["dataset"]) for r in counted}
     entries: dict[str, dict[str, Entry]] = defaultdict(dict)
     for r in counted:
         for method in r.gains:

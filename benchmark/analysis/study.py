@@ -13,7 +13,7 @@ from benchmark.analysis.copies import folded
 from benchmark.analysis.naming import distinguish
 from benchmark.files import digest
 from benchmark.kinds import kind_of_metrics
-from benchmark.records.record import TRIAL, TUNED, Purpose, Record
+from benchmark.records.record import TRIAL, TUNED, Purpose, Record, identity_of_data, name_of_data
 from benchmark.schema import Task
 from benchmark.settings.config import EmbeddingConfig
 from benchmark.text import numbers
@@ -307,9 +307,9 @@ def draw_options(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def undrawn(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters of a data set without those of its draw: the same for all of its replicates."""
+    """What identifies a data set without the parameters of its draw: the same for all of its replicates."""
     draw = draw_options(config)
-    return {key: value for key, value in config.items() if key not in draw}
+    return {key: value for key, value in identity_of_data(config).items() if key not in draw}
 
 
 def draw_of(config: Mapping[str, Any]) -> str:
@@ -334,7 +334,7 @@ class _Digests:
 def _dataset_names(records: Sequence[Record]) -> list[str]:
     # a run that failed before it had its data gets the data of other runs with its configuration
     known = _Digests()
-    configs = [known.of(record.config["dataset"]) for record in records]
+    configs = [known.of(identity_of_data(record.config["dataset"])) for record in records]
     prints: dict[str, list[str]] = defaultdict(list)
     for config, record in zip(configs, records, strict=True):
         found = record.dataset.get("fingerprint")
@@ -347,7 +347,7 @@ def _dataset_names(records: Sequence[Record]) -> list[str]:
         fingerprint = record.dataset.get("fingerprint", prints[config][0] if prints[config] else "") if several else ""
         condition = undrawn(record.config["dataset"])
         keys.append((known.of(condition), fingerprint))
-        named[keys[-1]] = (condition["name"], {**condition, "fingerprint": fingerprint[:8]})
+        named[keys[-1]] = (name_of_data(record.config["dataset"]), {**condition, "fingerprint": fingerprint[:8]})
     names = distinguish(named)
     return [names[key] for key in keys]
 

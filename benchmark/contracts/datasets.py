@@ -7,7 +7,7 @@ import socket
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NoReturn
+from typing import NoReturn
 from unittest.mock import patch
 
 import numpy as np
@@ -18,13 +18,21 @@ from benchmark.datasets.table import SPLITS
 from benchmark.settings import registry
 from benchmark.settings.composition import compose_run
 from benchmark.settings.config import RunConfig
+from benchmark.settings.hydra_text import value_text
 
 contracts = Contracts()
 
 
 def declare(name: str) -> Dataset:
-    """The data set with its defaults; nothing is read."""
-    dataset: Dataset = registry.datasets.build(registry.datasets.config(name))
+    """The data set with its defaults, or the one that a file describes; none of its data is read.
+
+    Raises:
+        NotApplicable: if only a file makes it a data set.
+    """
+    config = registry.datasets.config(name)
+    if getattr(config, "file", None) == "":
+        raise NotApplicable(f"{name} needs a file that describes the data: mtlbench check FILE")
+    dataset: Dataset = registry.datasets.build(config)
     return dataset
 
 
@@ -49,7 +57,9 @@ def built(name: str) -> Data:
 @contracts.once("__init__")
 def its_configuration_composes_into_the_one_that_python_makes(name: str) -> None:
     """The command line and Python give the same configuration and id."""
-    composed, made = compose_run([f"dataset={name}", "architecture=mmoe"]), registry.datasets.config(name)
+    made = registry.datasets.config(name)
+    words = [f"dataset={made.name}"] + [f"dataset.file={value_text(name)}"] * (made.name != name)
+    composed = compose_run([*words, "architecture=mmoe"])
     remedy = "Give every keyword-only parameter an annotation and a default of that type"
     expect(composed.dataset == made, str(made), composed.dataset, remedy)
     expected = RunConfig(dataset=name, architecture="mmoe").id  # type: ignore[arg-type]
@@ -67,11 +77,10 @@ def it_declares_tasks_and_roles_without_reading_anything(name: str) -> None:
         for owner, attribute in (("builtins", "open"), ("os", "scandir"), ("numpy", "load")):
             stack.enter_context(patch(f"{owner}.{attribute}", refuse))
         declared = declare(name).declared()
-    cls: Any = registry.datasets.get(name)
-    remedy = "Let the property tasks, and the class's user and item, match the data"
-    expect(declared.tasks == declare(name).tasks, str(declare(name).tasks), declared.tasks, remedy)
-    roles = (declared.user, declared.item)
-    expect(roles == (cls.user, cls.item), f"user and item {(cls.user, cls.item)}", roles, remedy)
+    remedy, dataset = "Let the property tasks, and the attributes user and item, match the data", declare(name)
+    expect(declared.tasks == dataset.tasks, str(dataset.tasks), declared.tasks, remedy)
+    roles, expected = (declared.user, declared.item), (dataset.user, dataset.item)
+    expect(roles == expected, f"user and item {expected}", roles, remedy)
 
 
 @contracts.once("__init__")

@@ -18,12 +18,16 @@ def entries(target: str) -> list[tuple[str, str]]:
     """The group and the name of every architecture, weighting and data set that a file or a module registers.
 
     Args:
-        target: A Python file, such as `my_net.py`, or a module, such as `my_package.my_net`.
+        target: A Python file, such as `my_net.py`, a module, such as `my_package.my_net`, or a file that describes an entry, such as
+            `my.yaml` of a table.
 
     Raises:
         ValueError: if there is no such file or module, it cannot be imported, or it registers nothing that has contracts.
     """
     discover()
+    described = [(group, target) for group in GROUPS if REGISTRIES[group].entry_of(target) != target]
+    if described:
+        return described
     path = Path(target)
     is_file = path.suffix == ".py"  # a folder may be a package
     found = _of_file(path) if is_file else []

@@ -90,13 +90,13 @@ class Data:
 class Dataset(ABC):
     """Base of all data sets. A subclass's keyword-only parameters are its configuration; `split_seed` is one of them.
 
-    Class attributes and properties say what is known without reading data: `all_tasks`, the `user` and `item` fields, the
-    `source` of its files, and how many `rows` they have.
+    Attributes, most often of the class, and properties say what is known without reading data: `all_tasks`, the `user` and
+    `item` fields, the `source` of its files, and how many `rows` they have.
     """
 
-    all_tasks: ClassVar[tuple[Task, ...]]
-    user: ClassVar[str | None] = None
-    item: ClassVar[str | None] = None
+    all_tasks: tuple[Task, ...]
+    user: str | None = None
+    item: str | None = None
     drawn: ClassVar[bool] = False  # its code draws it, and needs no files
 
     @property

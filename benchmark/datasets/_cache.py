@@ -28,7 +28,7 @@ def folder_made_once(target: Path, fill: Callable[[Path], None]) -> Path:
     """
     if target.is_dir():
         return target
-    with _scratch(target) as folder:
+    with scratch_beside(target) as folder:
         fill(folder)
         folder.chmod(0o755)  # mkdtemp makes it private, and a cache may be shared
         try:
@@ -40,7 +40,12 @@ def folder_made_once(target: Path, fill: Callable[[Path], None]) -> Path:
 
 
 @contextmanager
-def _scratch(target: Path) -> Iterator[Path]:
+def scratch_beside(target: Path) -> Iterator[Path]:
+    """A new folder beside `target`, removed afterwards.
+
+    Raises:
+        OSError: if the cache cannot be written.
+    """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))

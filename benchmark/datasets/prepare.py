@@ -35,6 +35,7 @@ from benchmark.datasets.table import (
 )
 from benchmark.files import digest, write_json
 from benchmark.pieces import on_disk, pieces
+from benchmark.records.record import identity_of_data
 from benchmark.rows import Features, Split
 from benchmark.schema import Schema, Task
 
@@ -100,7 +101,7 @@ def prepare(
 
 
 def parameters(dataset: Dataset) -> dict[str, Any]:
-    """The name and the parameters of a data set as plain values; of tasks, their names."""
+    """The name and the parameters that identify a data set as plain values; of tasks, their names."""
     config: Any = type(dataset).Config  # type: ignore[attr-defined]  # `register` sets it
     values = {"name": config.registered_as}
     for parameter in fields(config):
@@ -109,7 +110,7 @@ def parameters(dataset: Dataset) -> dict[str, Any]:
             if isinstance(value, tuple):
                 value = [item.name if isinstance(item, Task) else item for item in value]
             values[parameter.name] = value
-    return values
+    return identity_of_data(values)
 
 
 def _write(folder: Path, dataset: Dataset, table: Table, treatment: Treatment) -> None:

@@ -22,6 +22,8 @@ def read_text(
     encoding: str = "utf8",
     strip: bool = False,
     nullable: tuple[str, ...] = (),
+    missing: tuple[str, ...] = (),
+    most: int | None = None,
 ) -> pl.DataFrame:
     """Reads the named columns of a delimited file, gzipped or not.
 
@@ -34,12 +36,15 @@ def read_text(
         encoding: As Python names it.
         strip: Take the spaces around values away.
         nullable: Columns that may be empty.
+        missing: Texts that mean the same as an empty value.
+        most: How many rows to read, the first ones; None: all.
 
     Raises:
         ValueError: for a truncated file, a line with too few or too many values, a missing column, an empty value where
             there must be one, or one of another type: file, line, column, value.
     """
     options = _options(columns, header=header, separator=separator, quote=quote, strip=strip)
+    options |= {"null_values": list(missing) or None, "n_rows": most}
     cause: Exception | None = None
     frame = pl.DataFrame()
     try:
@@ -50,7 +55,7 @@ def read_text(
     except _UNREADABLE as error:
         cause = error
     if cause is not None or any(frame[name].null_count() for name in columns if name not in nullable):
-        found = _first_fault(path, columns, options, encoding=encoding, strip=strip, nullable=nullable)
+        found = _first_fault(path, columns, options, encoding=encoding, strip=strip, nullable=nullable, missing=missing)
         raise ValueError(f"{path}: {found or str(cause).splitlines()[0]}") from cause
     return frame
 
@@ -123,7 +128,7 @@ def _options(
     """What `polars.read_csv` and `scan_csv` take alike."""
     read_as: dict[str, Any] = dict.fromkeys(columns, pl.String) if strip else dict(columns)
     types = {"schema_overrides": read_as} if header else {"schema": read_as}
-    return {"has_header": header, "separator": separator, "quote_char": quote, **types}
+    return {"has_header": header, "separator": separator, "quote_char": quote, "glob": False, **types}
 
 
 def _opened(path: Path) -> IO[bytes]:
@@ -149,6 +154,7 @@ def _first_fault(
     encoding: str,
     strip: bool,
     nullable: tuple[str, ...],
+    missing: tuple[str, ...] = (),
 ) -> str | None:
     """What is wrong, in words: reads line by line, which only an unreadable file is worth."""
     quote = options["quote_char"]
@@ -159,9 +165,9 @@ def _first_fault(
         line = 0
         try:
             names = next(rows, []) if options["has_header"] else list(columns)
-            missing = [name for name in columns if name not in names]
-            if missing:
-                return f"no column {', '.join(missing)}; columns: {', '.join(names)}"
+            lacking = [name for name in columns if name not in names]
+            if lacking:
+                return f"no column {', '.join(lacking)}; columns: {', '.join(names)}"
             places = [(name, names.index(name), kind, name in nullable) for name, kind in columns.items()]
             for row in rows:
                 line = rows.line_num
@@ -169,7 +175,7 @@ def _first_fault(
                     return f"line {line} has {len(row)} values, expected {len(names)}; is the file truncated?"
                 for name, place, kind, may_be_empty in places:
                     value = row[place].strip() if strip else row[place]
-                    if not _fits(value, kind, may_be_empty=may_be_empty):
+                    if not _fits("" if value in missing else value, kind, may_be_empty=may_be_empty):
                         return f"line {line}, column {name}: expected {_words(kind)}, found {value!r}"
         except (EOFError, OSError, UnicodeError, csv.Error) as error:
             return f"unreadable after line {line}, truncated or damaged: {error}"

@@ -42,6 +42,8 @@ Purpose: TypeAlias = Literal["all", "default", "tuned"]
 FIRST_TRIAL_SEED = 10_000  # seeds of reported runs are never used to choose parameters
 KIND = "a record"  # what errors call it
 REFERENCE = "reference"  # the folder and the `kind` of the records of benchmark.reference
+APART = ("file", "label")
+"""Keys of a data set's configuration that its identity leaves out: where it is described, and what people call it."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -155,9 +157,23 @@ class Record:
 _KEYS = frozenset(f.name for f in fields(Record))
 
 
+def name_of_data(config: Mapping[str, Any]) -> str:
+    """What people call a data set: its label if it has one, or else its registered name.
+
+    Args:
+        config: Its configuration as plain values.
+    """
+    return str(config.get("label") or config["name"])
+
+
+def identity_of_data(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What identifies a data set, of its configuration as plain values: all but `APART`."""
+    return {key: value for key, value in config.items() if key not in APART}
+
+
 def record_path(results_dir: str | Path, config: dict[str, Any], id: str) -> Path:
     """`<results_dir>/<dataset>/<architecture>/<weighting>/<id>.json`; trials in `trials/...`, all of `debug=true` in `.debug/...`."""
-    names = (config[group]["name"] for group in ("dataset", "architecture", "weighting"))
+    names = (name_of_data(config["dataset"]), *(config[group]["name"] for group in ("architecture", "weighting")))
     inner = [DEBUG] * bool(config.get("debug")) + ["trials"] * (config.get("purpose") == TRIAL)
     return Path(results_dir, *inner, *names, f"{id}.json")
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmark.files import digest, known_keys, parse_json, read_json, write_json
 from benchmark.records.packed import json_files, lines, packed_at, packs
-from benchmark.records.record import REFERENCE, TRIAL, is_reference
+from benchmark.records.record import REFERENCE, TRIAL, identity_of_data, is_reference
 from benchmark.schema import Metrics
 
 FORMAT = 1
@@ -64,6 +64,8 @@ class ReferenceRecord:
     def __post_init__(self) -> None:
         """`id` is the first 12 hex digits of the hash of name, purpose, seed and config, without the label."""
         identity = {key: getattr(self, key) for key in ("name", "purpose", "seed", "config")}
+        if "dataset" in self.config:
+            identity["config"] = {**self.config, "dataset": identity_of_data(self.config["dataset"])}
         self.id = self.id or digest(identity)[:12]
         self.label = self.label or self.name
 

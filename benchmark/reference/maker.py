@@ -88,7 +88,7 @@ class Maker:
 
     @cached_property
     def _described(self) -> dict[str, Any]:
-        return describe(self.config.name, self.data, identify(self.data, "default"))
+        return describe(self.config.shown, self.data, identify(self.data, "default"))
 
     def plan(self, line: ReferenceLine, purpose: str, seed: int, settings: dict[str, Any]) -> ReferenceRecord:
         """A record with everything known before it is made.
@@ -144,7 +144,7 @@ class Maker:
     def called(self, record: ReferenceRecord) -> str:
         """The name of a record while it is made."""
         place = {TRIAL: f" trial {record.seed - FIRST_TRIAL_SEED}", TUNED: f" seed {record.seed}"}
-        return f"{self.config.name} {record.name}{place.get(record.purpose, '')}"
+        return f"{self.config.shown} {record.name}{place.get(record.purpose, '')}"
 
     def sum_up(self) -> None:
         """Says what was made."""

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from yaml import YAMLError
 
 from benchmark.analysis.results import Results
+from benchmark.records.record import name_of_data
 from benchmark.text import unknown
 
 
@@ -60,7 +61,7 @@ def print_names(results: Sequence[Results], given: Mapping[str, str]) -> dict[st
             if name in given:
                 names[one.lines[name].name if name in one.lines else name] = given[name]
         for run in one.group.runs:
-            data, method = run.record.config["dataset"]["name"], run.record.method
+            data, method = name_of_data(run.record.config["dataset"]), run.record.method
             known |= {data, run.dataset, method, run.method, *_parts(method)}
             for full, base in ((run.dataset, data), (run.method, method)):
                 printed = _printed(base, given)

@@ -9,7 +9,7 @@ from typing import Any
 from benchmark.analysis.balance import SHARE, changes, conflict, scope, whole_epochs
 from benchmark.analysis.naming import flatten
 from benchmark.analysis.results import label
-from benchmark.records.record import TRIAL, Record, checked_record, is_reference
+from benchmark.records.record import TRIAL, Record, checked_record, is_reference, name_of_data
 from benchmark.records.reference import ReferenceRecord, checked_reference
 from benchmark.schema import Metrics, Task
 from benchmark.text import ABSENT, count, counted, duration
@@ -36,7 +36,7 @@ def in_words(value: Mapping[str, Any], place: str = "") -> str:
 
 def _run(record: Record) -> Iterator[str]:
     config = record.config
-    yield f"{record.method} on {config['dataset']['name']}, seed {record.seed}: {record.status}"
+    yield f"{record.method} on {name_of_data(config['dataset'])}, seed {record.seed}: {record.status}"
     yield ""
     yield from _listed(_facts(record))
     yield from _command(record.environment)

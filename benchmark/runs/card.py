@@ -17,6 +17,7 @@ from benchmark.runs.described import identify
 from benchmark.settings import registry
 from benchmark.settings.composition import compose_run
 from benchmark.settings.config import RunConfig
+from benchmark.settings.hydra_text import value_text
 from benchmark.text import unknown
 
 SECONDS_WITHOUT_BAR = 2.0
@@ -32,7 +33,7 @@ def keep_card(config: RunConfig, data: Data, identity: dict[str, Any]) -> None:
     """
     if config.purpose == TRIAL or config.debug:
         return
-    name, key = config.dataset.name, card_key(identity)
+    name, key = config.dataset.shown, card_key(identity)
     if not card_path(config.results_dir, name, key).is_file():
         make_card(name, data, key).write(config.results_dir)
 
@@ -41,7 +42,7 @@ def card_from_overrides(name: str, options: Sequence[str]) -> Card:
     """The card of `mtlbench data card NAME dataset.variant=1k`, with a bar on a terminal if it takes long.
 
     Args:
-        name: Name of the data set.
+        name: Name of the data set, or the path of a file that describes it.
         options: Its parameters, as `mtlbench run` takes them.
 
     Raises:
@@ -53,10 +54,12 @@ def card_from_overrides(name: str, options: Sequence[str]) -> Card:
         if not (equals and key.startswith("dataset.")):
             known = [f"dataset.{of}" for of in registry.parameter_names(type(registry.datasets.config(name)))]
             raise ValueError(unknown("option", key, known))
-    config = compose_run([f"dataset={name}", *options])
+    if (entry := registry.datasets.entry_of(name)) != name:
+        options = [f"dataset.file={value_text(name)}", *options]
+    config = compose_run([f"dataset={entry}", *options])
     data = registry.datasets.build(config.dataset).build()
-    with _bar(name) as progress:
-        return make_card(name, data, card_key(identify(data, config.purpose)), progress)
+    with _bar(config.dataset.shown) as progress:
+        return make_card(config.dataset.shown, data, card_key(identify(data, config.purpose)), progress)
 
 
 @contextmanager

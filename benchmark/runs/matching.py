@@ -60,7 +60,7 @@ def matched(config: RunConfig, schema: Schema) -> RunConfig:
     try:
         architecture, parameters = scaled_to(config.architecture, schema, target)
     except ValueError as error:
-        raise ValueError(f"match_parameters={config.match_parameters}: on {config.dataset.name}, {error}") from None
+        raise ValueError(f"match_parameters={config.match_parameters}: on {config.dataset.shown}, {error}") from None
     facts = {
         "target": target,
         "parameters": parameters,
@@ -77,7 +77,7 @@ def told(config: RunConfig) -> str:
         asked += f" ({facts['target']:,})"
     same = {key: _plain(value) for key, value in chosen.items()} == facts["before"]
     return (
-        f"mtlbench: {asked}: {config.architecture.name} on {config.dataset.name} {'keeps' if same else 'gets'} "
+        f"mtlbench: {asked}: {config.architecture.name} on {config.dataset.shown} {'keeps' if same else 'gets'} "
         + " ".join(f"{key}={value_text(value)}" for key, value in chosen.items())
         + f", {facts['parameters']:,} parameters outside the embeddings"
     )
@@ -240,5 +240,5 @@ def _target(config: RunConfig, schema: Schema) -> int:
         return int(asked or 0)
     reason = registry.architectures.get(asked).requires(schema)  # type: ignore[attr-defined]
     if reason is not None:
-        raise ValueError(f"match_parameters={asked}: {refusal(asked, config.dataset.name, reason)}")
+        raise ValueError(f"match_parameters={asked}: {refusal(asked, config.dataset.shown, reason)}")
     return size(registry.architectures.config(asked), schema)

@@ -160,7 +160,7 @@ def _labels(configs: Sequence[RunConfig]) -> list[tuple[str, str]]:
         parts: dict[str, Any] = {group: whole[group] for group in ("architecture", "weighting", "trainer")}
         parts["embedding"] = asdict(config.embedding)
         keys.append((digest(dataset), digest(parts)))
-        data[keys[-1][0]] = config.dataset.name, dataset
+        data[keys[-1][0]] = config.dataset.shown, dataset
         methods[keys[-1][1]] = config.method, parts
     data_names, method_names = distinguish(data), distinguish(methods)
     return [(data_names[of_data], method_names[of_method]) for of_data, of_method in keys]

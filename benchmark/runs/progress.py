@@ -23,7 +23,7 @@ from tqdm import tqdm
 from benchmark.files import write_json
 from benchmark.kinds import kind_of_metrics
 from benchmark.metrics import headline_of
-from benchmark.records.record import TRIAL, TUNED, Record
+from benchmark.records.record import TRIAL, TUNED, Record, name_of_data
 from benchmark.schema import Metrics
 from benchmark.text import duration
 
@@ -122,7 +122,7 @@ def line_of(record: Record) -> str:
     trial = record.config.get("tuning", {}).get("trial") if record.purpose == TRIAL else None
     search = f"search {record.search_seed} " if record.search_seed else ""  # as `benchmark.runs.tuning` names searches
     which = f"seed {record.seed}" if trial is None else f"{search}trial {trial}"
-    what = f"{record.dataset.get('name', record.config['dataset']['name'])} {record.method} {which}"
+    what = f"{record.dataset.get('name') or name_of_data(record.config['dataset'])} {record.method} {which}"
     if record.purpose == TUNED:
         what += " (tuned)"
     if record.config.get("debug"):

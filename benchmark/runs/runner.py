@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 import traceback
 from collections.abc import Sequence
@@ -112,8 +113,8 @@ def check(config: RunConfig) -> None:
     reason = registry.architectures.get(config.architecture.name).requires(declared)  # type: ignore[attr-defined]
     if reason is not None:
         raise ValueError(
-            f"architecture {refusal(config.architecture.name, config.dataset.name, reason)} "
-            f"(mtlbench list architectures --for {config.dataset.name})"
+            f"architecture {refusal(config.architecture.name, config.dataset.shown, reason)} "
+            f"(mtlbench list architectures --for {shlex.quote(getattr(config.dataset, 'file', '') or config.dataset.name)})"
         )
     with seeded(config.seed, "weighting"):
         registry.weightings.build(config.weighting, declared.tasks)
@@ -215,7 +216,7 @@ def new_record(config: RunConfig, data: Data, identity: dict[str, Any]) -> Recor
         purpose=config.purpose,
         seed=config.seed,
         config=plain(config),
-        dataset=describe(config.dataset.name, data, identity),
+        dataset=describe(config.dataset.shown, data, identity),
         selected_by={"split": "validation", "criterion": config.trainer.monitor},
         environment=environment(),
     )

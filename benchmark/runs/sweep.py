@@ -47,7 +47,7 @@ def attempt(config: DictConfig) -> str:
     except Exception as error:  # noqa: BLE001  whatever it is, the other runs go on; the record has the traceback
         path = config_.record_path
         if not path.is_file() or load_record(path).status != "failed":  # if it exists, it is from an earlier run
-            say(f"{config_.dataset.name} {config_.method}: failed: {error}")
+            say(f"{config_.dataset.shown} {config_.method}: failed: {error}")
             return "failed"
         record = load_record(path)
         say(f"{line_of(record)} (its traceback: mtlbench show {shlex.quote(str(path))})")

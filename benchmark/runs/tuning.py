@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from benchmark.files import digest
-from benchmark.records.record import TUNED, find_record, records_by_path
+from benchmark.records.record import TUNED, find_record, identity_of_data, records_by_path
 from benchmark.runs.debug import TRIALS
 from benchmark.runs.jobs import Compose, Job, any_debug, compose_all, without_copies
 from benchmark.runs.progress import say
@@ -159,12 +159,12 @@ def _warn_of_other_choices(tuned: Sequence[Job]) -> None:
     folders = sorted({path.parent for path in current if find_record(path) is not None})
     records = {path: record for folder in folders for path, record in records_by_path(folder).items()}
     chosen = {digest(records[path].method_config) for path in current & records.keys()}
-    data = {digest(plain(job.config.dataset)) for job in tuned}
+    data = {digest(identity_of_data(plain(job.config.dataset))) for job in tuned}
     sizes = {(job.config.tuning["study"], job.config.search_seed): job.config.tuning["trials"] for job in tuned}
     studies = {study for study, _ in sizes}
     larger: dict[str, int] = {}
     for path, record in records.items():
-        if record.purpose != TUNED or digest(record.config["dataset"]) not in data:
+        if record.purpose != TUNED or digest(identity_of_data(record.config["dataset"])) not in data:
             continue
         search = record.study, record.search_seed
         if search in sizes and record.num_trials != sizes[search]:

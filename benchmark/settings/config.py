@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from omegaconf import MISSING
 
 from benchmark.files import digest
-from benchmark.records.record import DEBUG, GAIN, RESULTS_DIR, TRIAL, TUNED, record_path
+from benchmark.records.record import DEBUG, GAIN, RESULTS_DIR, TRIAL, TUNED, identity_of_data, record_path
 from benchmark.schema import Schema
 from benchmark.settings import registry
 from benchmark.settings.registry import (
@@ -201,12 +201,12 @@ class RunConfig:
     def identity(self) -> dict[str, Any]:
         """What determines the result, as plain values. Versions of libraries are left out."""
         whole = plain(self)
-        return {key: whole[key] for key in IDENTITY if key in whole}
+        return {key: whole[key] for key in IDENTITY if key in whole} | {"dataset": identity_of_data(whole["dataset"])}
 
     @property
     def record_path(self) -> Path:
         """Where the run's record will be."""
-        return record_path(self.results_dir, self.identity, self.id)
+        return record_path(self.results_dir, plain(self), self.id)
 
     @property
     def records_dir(self) -> str:

@@ -60,7 +60,8 @@ def _own(group: str) -> str:
         return "experiments of your own lie in FOLDER/experiment, and --config-dir FOLDER finds them; "
     if group == "dataset":
         return (
-            "your own data need a small Python file that registers a name: `mtlbench new dataset NAME` writes one "
+            "a table of your own is dataset=table dataset.file=FILE, with a YAML that `mtlbench data describe` writes; other data of "
+            "your own need a small Python file that registers a name: `mtlbench new dataset NAME` writes one "
             f'(CONTRIBUTING.md, "{CHAPTERS[group]}"); '
         )
     if group in CHAPTERS:

@@ -16,6 +16,9 @@ An `__init__` that ends in `**options` passes them to its base class, whose keyw
 
 Annotations may be int, float, bool, str, Literal of strings, `tuple[int, ...]`, `dict[str, float]`, and `X | None`. A
 parameter added later declares the value at which it changes nothing: `steps: Annotated[int, Neutral(1)] = 4`.
+
+A class method `complete(config)` may fill in keys from others whenever a configuration is made: `dataset=table` takes the hash of
+its file's content.
 """
 
 from __future__ import annotations
@@ -99,7 +102,12 @@ class ComponentConfig:
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class DatasetConfig(ComponentConfig):
-    """Base of the configurations of data sets."""
+    """Base of the configurations of data sets. Identity leaves out two keys: `file`, the path of a description, and `label`."""
+
+    @property
+    def shown(self) -> str:
+        """What people call the data set: its label if it has one, or else its registered name."""
+        return getattr(self, "label", "") or self.name
 
 
 @dataclasses.dataclass(kw_only=True, slots=True)
@@ -130,6 +138,7 @@ class Registry:
         self.group, self.package, self.base = group, package, base
         self._classes: dict[str, type] = {}
         self._default: str | None = None
+        self._of_files: dict[str, str] = {}  # ending to the entry that such a file describes
         self._absent: dict[str, str] = {}  # entries whose library is not installed, and what to say of them
         self._discovered = False
 
@@ -138,12 +147,13 @@ class Registry:
         """The word for all entries, as in `mtlbench list architectures` and the entry point group."""
         return f"{self.group}s"
 
-    def register(self, name: str, *, default: bool = False) -> Callable[[C], C]:
+    def register(self, name: str, *, default: bool = False, files: tuple[str, ...] = ()) -> Callable[[C], C]:
         """A class decorator that enters the class under `name` and gives it its `Config`.
 
         Args:
             name: Its name on the command line, in records and in reports.
             default: Whether it is the default of its group.
+            files: Endings of files that describe it, such as `.yaml`: the path of one stands for the entry with `file=` that path.
 
         Raises:
             ValueError: if another class has the name or is the default, or if a parameter lacks an annotation or a
@@ -161,6 +171,7 @@ class Registry:
             cls.registered_as = name  # type: ignore[attr-defined]
             self._classes[name] = cls
             self._default = name if default else self._default
+            self._of_files |= dict.fromkeys(files, name)
             ConfigStore.instance().store(group=self.group, name=name, node=_config_node(config), provider="mtlbench")
             return cls
 
@@ -199,13 +210,18 @@ class Registry:
         self.discover()
         return self._default
 
+    def entry_of(self, name: str) -> str:
+        """The name of the entry that the path of a file stands for; any other name as it is."""
+        self.discover()
+        return next((entry for ending, entry in self._of_files.items() if name.endswith(ending)), name)
+
     def get(self, name: str) -> type:
         """The class of this name.
 
         Raises:
             ValueError: if there is no such class, with the nearest and all known names.
         """
-        self.discover()
+        name = self.entry_of(name)
         if name not in self._classes:
             raise ValueError(self.unknown(name, self._classes))
         return self._classes[name]
@@ -220,9 +236,15 @@ class Registry:
     def config(self, name: str, **parameters: Any) -> Any:
         """The configuration of an entry: its defaults, overridden by `parameters`.
 
+        Args:
+            name: Its registered name, or the path of a file that describes it.
+            parameters: What differs from the defaults.
+
         Raises:
             ValueError: for an unknown name or parameter.
         """
+        if self.entry_of(name) != name:
+            parameters = {"file": name, **parameters}
         config = self.get(name).Config  # type: ignore[attr-defined]
         fields = parameter_names(config)
         for parameter in parameters:
@@ -264,6 +286,7 @@ def _config_class(cls: type, name: str, group: str, base: type[ComponentConfig])
     fields: list[Any] = [("name", str, dataclasses.field(default=name, init=False))]
     choices: dict[str, tuple[Any, ...]] = {}
     hints: dict[str, Any] = {}
+    complete = getattr(cls, "complete", lambda config: None)
     neutral: dict[str, Neutral] = {}
     for definition, parameter in options(cls):
         # get_type_hints resolves the strings of `from __future__ import annotations`
@@ -296,6 +319,7 @@ def _config_class(cls: type, name: str, group: str, base: type[ComponentConfig])
                 raise ValueError(
                     f"{group}.{field.name}={value!r} is not known; known: {', '.join(choices[field.name])}"
                 )
+        complete(self)
 
     made = dataclasses.make_dataclass(
         "Config", fields, bases=(base,), namespace={"__post_init__": check}, kw_only=True, slots=True

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from benchmark.files import written_whole
 from benchmark.lists import pooled
-from benchmark.records.record import Record, load_record, no_records, records_by_path
+from benchmark.records.record import Record, load_record, name_of_data, no_records, records_by_path
 from benchmark.rows import Features
 from benchmark.schema import Schema
 from benchmark.seeding import seeded
@@ -172,7 +172,7 @@ def data_of(record: Record) -> Data:
         FileNotFoundError: if its files are missing.
         ValueError: if it is not the data that the run was trained on.
     """
-    name = record.config["dataset"]["name"]
+    name = name_of_data(record.config["dataset"])
     data: Data = datasets.build(datasets.restored(record.config["dataset"])).build()
     expected, now = record.dataset["fingerprint"], data.fingerprint
     if now != expected:

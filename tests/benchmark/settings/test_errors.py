@@ -60,8 +60,9 @@ CASES = {
     "architecture=[mmoe,ple]": r".*: a run has one architecture; to sweep over several, write architecture=mmoe,ple",
     "architecture=mmoe+ple": r".*: expected one name; to sweep over several, write architecture=mmoe,ple",
     "architecture=mmoe/uncertainty": r".*: a method is chosen by two words: architecture=mmoe weighting=uncertainty",
-    "dataset=./my.csv": r"dataset: expected a name, found the path './my.csv'; your own data need a small Python file "
-    r"that registers a name: `mtlbench new dataset NAME` writes one .*",
+    "dataset=./my.csv": r"dataset: expected a name, found the path './my.csv'; a table of your own is dataset=table "
+    r"dataset.file=FILE, with a YAML that `mtlbench data describe` writes; other data of your own need "
+    r"a small Python file that registers a name: `mtlbench new dataset NAME` writes one .*",
     "architecture=./net.py": r"architecture: .*; your own architecture needs a name: `mtlbench new architecture NAME` .*",
     "trainer.learning_rate=interval(1e-4,1e-2)": r".*: only tuning draws from an interval: hydra/sweeper=tuning "
     r"\+\+hydra.sweeper.space.trainer.learning_rate='\"interval\(1e-4,1e-2\)\"'; a sweep lists its values: .*=0.0001,0.01",

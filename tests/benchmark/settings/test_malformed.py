@@ -129,7 +129,7 @@ def test_the_quotes_are_the_simplest() -> None:
         (["weighting.weights=(1,2)"], "cannot read .*: expected a mapping to float, as in '{a: 1, b: 2}'"),
         (
             ["dataset=~/my.csv"],
-            "cannot read .*: dataset: expected a name, found the path '~/my.csv'; your own data need a small Python file .*",
+            "cannot read .*: dataset: expected a name, found the path '~/my.csv'; a table of your own is .*",
         ),
         (["tracker=wändb"], "cannot read .*: expected a name, without ä; known: none, wandb"),
         (["what"], "cannot read 'what': expected key=value"),

@@ -15,7 +15,8 @@ CONTRIBUTING = Path(__file__).parents[3] / "CONTRIBUTING.md"
 @pytest.mark.parametrize("path", ["./my.csv", "my.csv", "/tmp/my.parquet", "~/my.csv", "../data/my"])
 def test_a_path_for_a_data_set_is_told_how_own_data_come_in(path: str) -> None:
     assert no_such_name(*split_path(f"dataset/{path}")) == (
-        f"dataset: expected a name, found the path {path!r}; your own data need a small Python file that registers a name: "
+        f"dataset: expected a name, found the path {path!r}; a table of your own is dataset=table dataset.file=FILE, "
+        "with a YAML that `mtlbench data describe` writes; other data of your own need a small Python file that registers a name: "
         f'`mtlbench new dataset NAME` writes one (CONTRIBUTING.md, "A data set"); known: {", ".join(options("dataset"))}'
     )
 

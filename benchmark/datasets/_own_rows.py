@@ -1,0 +1,219 @@
+"""From a user's files to a `Table`: columns by their kinds, labels, and which rows belong to which split; R rows."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from benchmark.datasets._description import (
+    BY_COLUMN,
+    CATEGORICAL,
+    FILES,
+    IGNORE,
+    ITEM,
+    MULTI,
+    NUMERIC,
+    RANDOM,
+    SEQUENCE,
+    TIME,
+    TITLE,
+    USER,
+    WEIGHT,
+    Description,
+    OwnColumn,
+)
+from benchmark.datasets._own_files import FEATURE, LABEL, SPLIT, File, parse_times, read_files
+from benchmark.datasets.calendar import expressions
+from benchmark.datasets.table import SPLITS, TEST, TRAIN, VALIDATION, Table
+from benchmark.lists import MultiValuedField, SequenceField
+from benchmark.schema import OtherField
+from benchmark.seeding import derive
+
+_WHOLE = r"^(0|-?[1-9]\d{0,17})$"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def read_table(description: Description, files: list[File], split_seed: int, folder: Path) -> Table:
+    """The parsed table, as expressions over a frame on disk.
+
+    Args:
+        description: What the YAML says.
+        files: The files.
+        split_seed: Draws the split.
+        folder: Where the frame is written; it must stay until the table is prepared.
+
+    Raises:
+        ValueError: with file, line, column, what was expected and what was found; and for an empty split.
+    """
+    frame, sizes = read_files(description, files, folder)
+    frame = _with_whole_numbers(frame)
+    split, begins = split_rows(description, frame, files, sizes, split_seed)
+    _check_splits(description, split, begins)
+    codes = {column.name: _feature(column) for column in description.of_kind(USER, ITEM, CATEGORICAL)}
+    return Table(
+        categorical={**codes, **_calendar(description)},
+        numeric={column.name: _feature(column) for column in description.of_kind(NUMERIC)},
+        labels={task.name: pl.col(f"{LABEL}{task.name}") for task in description.tasks},
+        split=split,
+        user_fields=tuple(column.name for column in description.columns.values() if column.about == USER),
+        item_fields=tuple(column.name for column in description.columns.values() if column.about == ITEM),
+        titles=_titles(description, frame),
+        others=_lists(description),
+        weights=_weights(description),
+        facts={
+            "protocol": "files" if description.rule == FILES else f"by {description.rule}",
+            **_dates(description, frame, split),
+            "files": sorted({file.path.name for file in files}),
+            "left_out": [column.name for column in description.of_kind(IGNORE)],
+        },
+        frame=frame,
+    )
+
+
+def _feature(column: OwnColumn) -> pl.Expr:
+    return pl.col(f"{FEATURE}{column.name}")
+
+
+def _with_whole_numbers(frame: pl.LazyFrame) -> pl.LazyFrame:
+    """Integers where every text of a column is one, as 42 is and 042 is not: text files and Parquet give the same."""
+    kinds = {name: dtype for name, dtype in frame.collect_schema().items() if dtype in (pl.String, pl.List(pl.String))}
+    checks = {
+        name: pl.col(name).str.contains(_WHOLE).all()
+        if dtype == pl.String
+        else pl.col(name).list.eval(pl.element().str.contains(_WHOLE).all()).list.first().all()
+        for name, dtype in kinds.items()
+    }
+    found = frame.select(**checks).collect(engine="streaming").row(0, named=True) if checks else {}
+    whole = {name: pl.Int64 if kinds[name] == pl.String else pl.List(pl.Int64) for name in found if found[name]}
+    return frame.with_columns(pl.col(name).cast(dtype) for name, dtype in whole.items())
+
+
+def _lists(description: Description) -> dict[OtherField, pl.Expr]:
+    found: dict[OtherField, pl.Expr] = {MultiValuedField(c.name): _feature(c) for c in description.of_kind(MULTI)}
+    for column in description.of_kind(SEQUENCE):
+        of, length = column.options["of"], column.options["max_length"]
+        found[SequenceField(column.name, of=of, max_length=length)] = _feature(column)
+    return found
+
+
+def _calendar(description: Description) -> dict[str, pl.Expr]:
+    """The calendar parts that are asked for, as categories: `<time>_hour`."""
+    found: dict[str, pl.Expr] = {}
+    for column in description.of_kind(TIME):
+        if parts := column.options["parts"]:
+            made = expressions(f"{FEATURE}{column.name}", pl.Int64(), parts, unit="us")
+            found |= {name.removeprefix(FEATURE): part for name, part in made.items()}
+    return found
+
+
+def _titles(description: Description, frame: pl.LazyFrame) -> dict[str, str]:
+    """Item id to title, the last that is known."""
+    title, item = description.of_kind(TITLE), description.of_kind(ITEM)
+    if not title or not item:
+        return {}
+    pairs = frame.select(item=_feature(item[0]).cast(pl.String), title=_feature(title[0]).cast(pl.String)).drop_nulls()
+    last = pairs.group_by("item").agg(pl.col("title").last())
+    return dict(last.collect(engine="streaming").iter_rows())
+
+
+def _weights(description: Description) -> Any:
+    """As `Table.weights` has them. A task's own weight counts in place of that of all tasks."""
+    found = {column.options["task"]: _feature(column) for column in description.of_kind(WEIGHT)}
+    of_all = found.pop(None, None)
+    if of_all is None or not found:
+        return found or of_all
+    return {task.name: found.get(task.name, of_all) for task in description.tasks}
+
+
+def split_rows(
+    description: Description, frame: pl.LazyFrame, files: list[File], sizes: list[int], split_seed: int
+) -> tuple[np.ndarray, dict[str, str]]:
+    """(R,) int8 of TRAIN, VALIDATION, TEST; and when validation and test begin, if that is the rule.
+
+    Args:
+        description: Its `rule` says how.
+        frame: What `read_files` returned.
+        files: They may be splits.
+        sizes: The number of rows of each.
+        split_seed: Draws what is drawn.
+    """
+    rng = np.random.default_rng(derive(split_seed, "split"))
+    keys, rows = description.split, sum(sizes)
+    if description.rule == RANDOM:
+        return _drawn(rng, rows, keys), {}
+    if description.rule == USER:
+        users = _column(frame, f"{FEATURE}{description.only(USER)}")
+        known = users.unique().sort(nulls_last=True)
+        places = pl.Series(range(len(known)), dtype=pl.Int64)
+        numbers = users.replace_strict(known, places, return_dtype=pl.Int64).to_numpy()
+        return _drawn(rng, len(known), keys)[numbers], {}
+    if description.rule == TIME:
+        return _by_time(description, _column(frame, f"{FEATURE}{description.only(TIME)}"))
+    if description.rule == BY_COLUMN:
+        return _column(frame, SPLIT).to_numpy(), {}
+    split = np.repeat([SPLITS[file.split] for file in files], sizes).astype(np.int8)
+    if "validation" in keys:
+        train = np.flatnonzero(split == TRAIN)
+        split[rng.permutation(train)[: int(keys["validation"] * len(train))]] = VALIDATION
+    return split, {}
+
+
+def _column(frame: pl.LazyFrame, name: str) -> pl.Series:
+    return frame.select(name).collect()[name]
+
+
+def _drawn(rng: np.random.Generator, count: int, shares: Any) -> np.ndarray:
+    """(count,) int8: the first of a random order are test, the next validation, as `random_split` has it."""
+    split = np.full(count, TRAIN, np.int8)
+    order = rng.permutation(count)
+    test, validation = int(shares["test"] * count), int(shares["validation"] * count)
+    split[order[:test]] = TEST
+    split[order[test : test + validation]] = VALIDATION
+    return split
+
+
+def _by_time(description: Description, times: pl.Series) -> tuple[np.ndarray, dict[str, str]]:
+    """Rows of one time are in one split."""
+    values, keys = times.to_numpy(), description.split
+    if all(isinstance(keys[part], float) and 0 < keys[part] < 1 for part in keys):
+        ordered = np.sort(values)
+        held_out = keys["validation"] + keys["test"]
+        begins = [ordered[min(int((1 - share) * len(ordered)), len(ordered) - 1)] for share in (held_out, keys["test"])]
+    else:
+        (column,) = description.of_kind(TIME)
+        given = [pl.Series([keys[part]]) for part in ("validation", "test")]
+        begins = [parse_times(value, column.options["unit"], None)[0] for value in given]
+    split = np.where(values < begins[0], TRAIN, np.where(values < begins[1], VALIDATION, TEST))
+    told = dict(zip(("validation", "test"), (_iso(int(time)) for time in begins), strict=True))
+    return split.astype(np.int8), told
+
+
+def _dates(description: Description, frame: pl.LazyFrame, split: np.ndarray) -> dict[str, Any]:
+    """{dates: {split: [first, last]}}, of a table with times."""
+    name = description.only(TIME)
+    if name is None:
+        return {}
+    times = pl.DataFrame({"time": _column(frame, f"{FEATURE}{name}"), "split": split}).drop_nulls()
+    ends = times.group_by("split").agg(first=pl.col("time").min(), last=pl.col("time").max())
+    known = {number: [_iso(first), _iso(last)] for number, first, last in ends.iter_rows()}
+    return {"dates": {part: known[number] for part, number in SPLITS.items() if number in known}}
+
+
+def _iso(microseconds: int) -> str:
+    return (_EPOCH + timedelta(microseconds=microseconds)).replace(tzinfo=None).isoformat(" ")
+
+
+def _check_splits(description: Description, split: np.ndarray, begins: dict[str, str]) -> None:
+    counts = {name: int((split == number).sum()) for name, number in SPLITS.items()}
+    empty = [name for name, count in counts.items() if not count]
+    if empty:
+        rows = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+        told = "".join(f"; {part} begins at {time}" for part, time in begins.items())
+        raise ValueError(
+            f"{description.path}: split: expected rows in train, validation and test, found none for {', '.join(empty)} "
+            f"({rows}{told})"
+        )
