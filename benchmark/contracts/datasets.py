@@ -24,7 +24,7 @@ contracts = Contracts()
 
 
 def declare(name: str) -> Dataset:
-    """The data set with its defaults, or the one that a file describes; none of its data is read.
+    """A data set with its defaults, or as a file describes it; none of its data is read.
 
     Raises:
         NotApplicable: if only a file makes it a data set.

@@ -34,7 +34,7 @@ def write_entities(folder: Path, table: Table, role: str, id_field: str) -> np.n
 
 
 def write_context(writer: FeatureWriter, train: Features) -> None:
-    """Writes one row in place of all of train: of a field with codes the most frequent, of numbers the mean."""
+    """Writes one row that stands for all of train: the most frequent code of a categorical field, the mean of a numeric one."""
     for known in writer.fields:
         column = train.column(known.name)
         if isinstance(known, CategoricalField):

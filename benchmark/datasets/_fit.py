@@ -181,13 +181,13 @@ def _categorical(name: str, origin: str, codes: Vocabulary | Bins) -> FittedColu
 class Vocabulary:
     """Numbers categories: train's values in their order from 1 on, then missing; 0 is what train does not have, or rarely.
 
-    What is rare in train shares its number with what is not there at all, so that training moves the embedding of an unseen
-    value, and moves it to what values are like about which little is known.
+    Rare values share number 0 with values that train lacks. So training moves the embedding of an unseen value too, to what
+    rare values are like.
 
     Args:
         values: The values with numbers of their own; with buckets, theirs.
         has_missing: Has null a number?
-        buckets: Number of buckets that stand in place of the values.
+        buckets: Values are hashed into this many buckets first; None: they are not.
     """
 
     values: pl.Series

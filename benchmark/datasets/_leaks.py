@@ -91,7 +91,7 @@ def count_repeated(train: Sequence[np.ndarray], test: Sequence[np.ndarray], *, f
     Args:
         train: Arrays of (R, W), of 4 or 8 bytes a number, with the same R.
         test: The same for the test rows.
-        folder: Where 8 bytes a row are kept meanwhile; see `on_disk`.
+        folder: Where 8 bytes per row are kept meanwhile; see `on_disk`.
     """
     known, asked = _hashes(train, folder), _hashes(test, folder)
     known.sort()

@@ -32,7 +32,7 @@ SKELETON: Types = {
     "features": pl.String,
 }  # fmt: skip
 COMMON: Types = {"common_id": pl.String, "num_features": pl.Int32, "features": pl.String}
-LEFT_OUT = {
+NOT_FEATURES = {
     "109_14, 110_14, 127_14, 150_14": "the history of the user: hundreds of values in a row",
     "210": "the intentions that a product serves: several values in a row",
     "weights": "of most fields they are 1",
@@ -128,7 +128,7 @@ class AliCCP(Dataset):
                 "protocol": "official, validation by common features",
                 "file_rows": num_read,
                 "purchases_without_click_dropped": num_wrong,
-                "left_out": LEFT_OUT,
+                "left_out": NOT_FEATURES,
             },
             frame=pl.concat(parts),
         )

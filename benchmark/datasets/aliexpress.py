@@ -18,7 +18,12 @@ from benchmark.schema import Task
 from benchmark.seeding import derive
 
 PAGE = "https://tianchi.aliyun.com/dataset/74690"
-ROWS = {"nl": 17_700_000, "es": 31_700_000, "fr": 27_000_000, "us": 27_400_000}  # as papers say
+ROWS = {
+    "nl": 17_700_000,
+    "es": 31_700_000,
+    "fr": 27_000_000,
+    "us": 27_400_000,
+}  # not the owners' numbers: secondary sources name them
 PARTS = ("train", "test")
 CLICK, CLICK_AND_PURCHASE = 1, 2  # in the label of the official files
 # the official files have no header; their columns are numbered from 1, and column 1 of both is the search
@@ -44,8 +49,8 @@ Types = dict[str, type[pl.DataType]]
 class AliExpress(Dataset):
     """AliExpress: whether a product among the results of a search is clicked, and whether it is bought then.
 
-    The log of the shop's search in one country: nl, es, fr or us, of about 17.7, 31.7, 27.0 and 27.4 million results as papers
-    report them. Source: Tianchi, data set 74690; it needs a login. Terms: research only.
+    The log of the shop's search in one country: nl, es, fr or us, of about 17.7, 31.7, 27.0 and 27.4 million results, as secondary
+    sources say. Source: Tianchi, data set 74690; it needs a login. Terms: research only.
 
     Tasks, both binary: `click`, and `purchase`, given a click. The label of the official files is 0 (nothing), 1 (click) or
     2 (click and purchase).

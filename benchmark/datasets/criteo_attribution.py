@@ -21,7 +21,7 @@ FIRST_DAY_OF_VALIDATION, FIRST_DAY_OF_TEST = 24, 27
 CATEGORIES = tuple(f"cat{number}" for number in range(1, 10))
 NEVER = -1  # in time_since_last_click: no click before
 PER_MILLE = 1000
-LEFT_OUT = {
+NOT_FEATURES = {
     "conversion_timestamp, conversion_id, attribution, cpo": "known once there is a conversion",
     "click_pos, click_nb": "they count the clicks before a conversion, that of the row among them",
 }
@@ -125,7 +125,7 @@ class CriteoAttribution(Dataset):
             .otherwise(pl.lit(TEST, pl.Int8)),
             user_fields=("uid",),
             item_fields=("campaign",),
-            facts={"protocol": "by time", "log_rows": num_rows, "days": last_day + 1, "left_out": LEFT_OUT},
+            facts={"protocol": "by time", "log_rows": num_rows, "days": last_day + 1, "left_out": NOT_FEATURES},
             frame=log,
         )
 

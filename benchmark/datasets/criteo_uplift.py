@@ -17,7 +17,7 @@ from benchmark.schema import Task
 PAGE = "https://huggingface.co/datasets/criteo/criteo-uplift"
 FILE = "criteo-research-uplift-v2.1.csv"
 FEATURES = tuple(f"f{number}" for number in range(12))
-LEFT_OUT = {"exposure": "happened after the draw of the arm, to treated people only"}
+NOT_FEATURES = {"exposure": "happened after the draw of the arm, to treated people only"}
 ARMS = {"treated": 1, "control": 0}
 
 SOURCE = Source(
@@ -105,7 +105,7 @@ class CriteoUplift(Dataset):
                 "file_rows": num_read,
                 "rows_of_the_arm": num_arm,
                 "conversions_without_visit_dropped": num_wrong,
-                "left_out": LEFT_OUT,
+                "left_out": NOT_FEATURES,
             },
             frame=people.filter(in_arm, ~is_wrong),
         )

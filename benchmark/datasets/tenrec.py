@@ -23,7 +23,7 @@ USER_CODES, ITEM_CODES = ("gender", "age"), ("video_category",)
 MISSING = r"\N"  # as databases write it
 PAST = tuple(f"hist_{place}" for place in range(1, 11))
 NOTHING = 0  # in the columns of the past: fewer clicks than columns
-LEFT_OUT = {"watching_times": "counts how often the user watched the video"}
+NOT_FEATURES = {"watching_times": "counts how often the user watched the video"}
 
 
 @register("tenrec")
@@ -103,7 +103,7 @@ class Tenrec(Dataset):
             split=random_split(num_rows, self.split_seed),
             user_fields=("user_id", *USER_CODES, *(field.name for field in others)),
             item_fields=("item_id", *ITEM_CODES),
-            facts={"protocol": "random", "log_rows": num_rows, "left_out": LEFT_OUT},
+            facts={"protocol": "random", "log_rows": num_rows, "left_out": NOT_FEATURES},
             others=others,
             frame=log,
         )

@@ -26,7 +26,7 @@ CONTEXT = ("place", "platform", "agent")
 FEEDBACK = ("like", "dislike", "share", "bookmark", "click_on_author", "open_comments")
 LOG = ("user_id", "item_id", *CONTEXT, "timespent", *FEEDBACK)
 USER_COLUMNS, ITEM_COLUMNS = ("age", "gender", "geo"), ("author_id", "duration")
-LEFT_OUT = {
+NOT_FEATURES = {
     "train_interactions_rank": "counts rows of train, the row itself among them",
     "item_embeddings.npz": "64 numbers a video",
 }
@@ -148,7 +148,7 @@ class VKLSVD(Dataset):
                 "log_rows": num_rows,
                 "weeks": [int(name[5:7]) for name in (weeks[0], weeks[-1])],
                 "watch_times_of_255_seconds_or_more": num_saturated,
-                "left_out": LEFT_OUT,
+                "left_out": NOT_FEATURES,
             },
             frame=frame,
         )

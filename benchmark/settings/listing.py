@@ -45,7 +45,7 @@ class ListedParameter:
 def listing(group: str | None = None, name: str | None = None, *, suits: str | None = None, names: bool = False) -> str:
     """The text of `mtlbench list`.
 
-    Of a data set it has size, tasks and licence, and whether the files are on this machine.
+    Data sets come with their size, tasks and licence, and whether their files are on this machine.
 
     Args:
         group: "architectures", "weightings", "datasets" or "trackers" (or the singular); None: all of them.
