@@ -130,6 +130,10 @@ def _notes(card: Card) -> Iterator[str]:
     dropped = card.facts.get("duplicates_dropped")
     if dropped:
         yield f"{dropped:,} duplicate rows were dropped before the split."
+    for whose, (least, mean, greatest) in (card.facts.get("weights") or {}).items():
+        yield (
+            f"Rows of train have weights in the loss of {whose}: from {least:.4g} to {greatest:.4g}, on average {mean:.4g}."
+        )
 
 
 def _tasks(card: Card) -> Iterator[TextTable]:

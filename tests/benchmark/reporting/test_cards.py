@@ -37,7 +37,8 @@ def a_card(**changes: object) -> Card:
         entities=[Entity(role="user", field="user", known=901, new=17, rows={"validation": 0.02, "test": 0.031})],
         correlations={"like|<b>time": 0.123},
         facts={"protocol": "by date", "dates": {split: [1, 2] for split in shares},
-               "test_rows_in_train": {"same_features": 7, "same_features_and_labels": 3}},
+               "test_rows_in_train": {"same_features": 7, "same_features_and_labels": 3},
+               "weights": {"all tasks": [0.0, 1700.5, 4000.0]}},
     )  # fmt: skip
     return dataclasses.replace(card, **changes)  # type: ignore[arg-type]
 
@@ -48,6 +49,7 @@ def test_the_text_has_every_number() -> None:
         "800 of train, 100 of validation, 100 of test; 3 fields; 2 tasks.",
         NO_SIGN,
         "7 of 100 test rows are in train with the same features, 3 with the same labels too.",
+        "Rows of train have weights in the loss of all tasks: from 0 to 4000, on average 1700.",
         "1.2 %", "2.0 %", "0.333 %", "21.5 seconds", "12,345", "+0.12", "0.812", "3.1 %", "901", "17", "multi",
     ):  # fmt: skip
         assert words in text, words
