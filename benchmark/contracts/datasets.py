@@ -24,7 +24,7 @@ contracts = Contracts()
 
 
 def declare(name: str) -> Dataset:
-    """The data set with its defaults, or the one that a file describes; none of its data is read.
+    """The data set with its defaults, or the data set that a file describes; none of its data is read.
 
     Raises:
         NotApplicable: if only a file makes it a data set.
