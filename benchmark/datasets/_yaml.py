@@ -129,7 +129,9 @@ def read_yaml(path: Path) -> Value:
         ValueError: if it is not YAML in UTF-8, has a key twice, or has something else at its top: with the line.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"no file {path} (from the folder {Path.cwd()})")
+        raise FileNotFoundError(
+            f"no file {path}; a relative path begins at the folder of the command, which is {Path.cwd()}"
+        )
     try:
         text = path.read_text(encoding="utf-8-sig")
         loader = yaml.SafeLoader(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from benchmark.datasets import Data, Dataset, register
 from benchmark.datasets._cache import cache_folder, scratch_beside
@@ -13,6 +13,7 @@ from benchmark.datasets._own_files import find_files
 from benchmark.datasets._own_rows import read_table
 from benchmark.datasets.prepare import Table, prepare
 from benchmark.schema import Task
+from benchmark.settings.registry import Neutral
 
 
 @register("table", files=(".yaml", ".yml"))
@@ -70,6 +71,9 @@ class OwnTable(Dataset):
         tasks: Any of the YAML's tasks, in its order; null: all.
         numeric: How numeric columns enter: train quantile bins beside the standardised value, that value alone, or as they
             are.
+        min_frequency: Categories, users and items among them, with fewer rows of train are numbered 0, as unseen ones are.
+        hash_buckets: A column with more categories than this in train is hashed into so many buckets, the users' excepted;
+            null: none is.
         split_seed: Draws the split, if it is random or by user, or draws validation from train.
     """
 
@@ -81,6 +85,8 @@ class OwnTable(Dataset):
         description: str = "",
         tasks: tuple[str, ...] | None = None,
         numeric: Literal["bins", "standardise", "raw"] = "bins",
+        min_frequency: Annotated[int, Neutral(1)] = 1,
+        hash_buckets: Annotated[int | None, Neutral(None)] = None,
         split_seed: int = 0,
     ) -> None:
         if not file:
@@ -98,6 +104,7 @@ class OwnTable(Dataset):
         self.user, self.item = self._described.only("user"), self._described.only("item")
         self._tasks = self.all_tasks if tasks is None else self.choose(tasks)
         self.numeric, self.split_seed = numeric, split_seed
+        self.min_frequency, self.hash_buckets = min_frequency, hash_buckets
 
     @classmethod
     def complete(cls, config: Any) -> None:
@@ -125,7 +132,14 @@ class OwnTable(Dataset):
                     scratch = stack.enter_context(scratch_beside(cache_folder() / "prepared" / self.label))
                     return read_table(described, files, self.split_seed, scratch)
 
-                return prepare(self, read=read, source=source, numeric=self.numeric)
+                return prepare(
+                    self,
+                    read=read,
+                    source=source,
+                    numeric=self.numeric,
+                    min_frequency=self.min_frequency,
+                    hash_buckets=self.hash_buckets,
+                )
         except ValueError as error:
             told = str(error)
             known = (str(described.path), *(str(file.path) for file in files))

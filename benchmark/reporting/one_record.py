@@ -229,7 +229,7 @@ def _error(error: Mapping[str, Any] | None) -> Iterator[str]:
 
 
 def _reference(record: ReferenceRecord) -> Iterator[str]:
-    yield f"Reference line {record.label} on {record.config['dataset']['name']}, seed {record.seed}"
+    yield f"Reference line {record.label} on {name_of_data(record.config['dataset'])}, seed {record.seed}"
     yield ""
     facts: list[tuple[str, str]] = [
         ("record", f"{record.id}, {_PURPOSES.get(record.purpose, record.purpose)}"),

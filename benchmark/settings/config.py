@@ -234,7 +234,7 @@ class RunConfig:
         try:
             return pooled(schema, multi=self.embedding.multi, sequence=self.embedding.sequence)
         except ValueError as error:
-            raise ValueError(f"dataset {self.dataset.name}: {error}") from None
+            raise ValueError(f"dataset {self.dataset.shown}: {error}") from None
 
     @classmethod
     def restored(cls, values: Mapping[str, Any]) -> RunConfig:

@@ -134,6 +134,17 @@ def test_weights_of_rows_and_of_a_task(tmp_path: Path) -> None:
         OwnTable(file=write(tmp_path, yaml, frame.with_columns(w=pl.lit(-1)))).build()
 
 
+def test_rare_and_hashed_categories(tmp_path: Path) -> None:
+    rare = OwnTable(file=write(tmp_path), min_frequency=15).build()
+    plain_data, hashed = OwnTable(file=write(tmp_path)).build(), OwnTable(file=write(tmp_path), hash_buckets=8).build()
+
+    def items(data: Data) -> int:
+        return next(field.cardinality for field in data.schema.categorical if field.name == "item_id")
+
+    assert items(rare) < items(plain_data) == 31
+    assert items(hashed) == 9
+
+
 # splits ---------------------------------------------------------------------------------------------------------------
 
 
