@@ -35,7 +35,10 @@ def test_a_look_measures_both_processes(tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_too_much_memory_is_bold() -> None:
     part = {"peak_anonymous_bytes": 3 << 30, "seconds": 2.0, "rows_per_second": 5000.0, "rows_per_cpu_second": 6000.0}
-    line = {"rows": 10**6, "csv_bytes": 1 << 29, "prepared_bytes": 1 << 30, "prepare": part, "train": part}
-    about = {"cpu": "Some CPU", "torch": "2.13.0+cpu", "batch_size": 1024, "steps": 9, "started": "2026-11-28T12:00:00"}
+    line = {"rows": 10**6, "steps": 9, "csv_bytes": 1 << 29, "prepared_bytes": 1 << 30, "prepare": part, "train": part}
+    about = {"cpu": "Some CPU", "torch": "2.13.0+cpu", "batch_size": 1024, "started": "2026-11-28T12:00:00"}
     expected = "| 1,000,000 | 0.50 GiB | 1.00 GiB | **3.00 GiB** | 500,000 | **3.00 GiB** | 5,000 | 6,000 |\n"
     assert expected in scale.markdown({"rows": [line], "environment": about})
+    assert "batch size 1,024, 9 steps, 2026-11-28" in scale.markdown({"rows": [line], "environment": about})
+    two = scale.markdown({"rows": [line, line | {"steps": 2000}], "environment": about})
+    assert "batch size 1,024, 9 to 2,000 steps, 2026-11-28" in two

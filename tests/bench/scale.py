@@ -187,7 +187,7 @@ def measure(options: argparse.Namespace) -> list[Results]:
             folder = Path(name)
             path = folder / f"log-{num_rows}.csv"
             write_csv(path, num_rows)
-            line = {"rows": num_rows, "csv_bytes": path.stat().st_size}
+            line = {"rows": num_rows, "steps": options.steps, "csv_bytes": path.stat().st_size}
             line["prepare"] = watched(["--prepare", str(path)], folder / "cache")
             line["prepared_bytes"] = sum(file.stat().st_size for file in (folder / "cache").rglob("*.npy"))
             path.unlink()  # what follows reads the cache
@@ -219,10 +219,11 @@ def markdown(results: Results) -> str:
             f"{bold[1]}{size(trained['peak_anonymous_bytes'])}{bold[1]}", f"{trained['rows_per_second']:,.0f}",
             f"{trained['rows_per_cpu_second']:,.0f}",
         ]))  # fmt: skip
-    about = results["environment"]
+    about, steps = results["environment"], sorted({line["steps"] for line in results["rows"]})
     return "\n".join(lines) + (
         f"\n\n1 thread of {about['cpu']} for training, torch {about['torch'].split('+')[0]}, batch size "
-        f"{about['batch_size']:,}, {about['steps']:,} steps, {about['started'][:10]}: `make bench-scale`."
+        f"{about['batch_size']:,}, {' to '.join(f'{number:,}' for number in (steps[0], steps[-1])[: len(steps)])} steps, "
+        f"{about['started'][:10]}: `make bench-scale`."
     )
 
 
@@ -249,7 +250,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     elif options.markdown:
         print(markdown(json.loads(options.output.read_text(encoding="utf-8"))))
     else:
-        about = environment() | {"cpu": cpu(), "steps": options.steps, "batch_size": options.batch_size}
+        about = environment() | {"cpu": cpu(), "batch_size": options.batch_size}
         about["load_before"] = round(os.getloadavg()[0], 2)
         results = {"environment": about, "rows": measure(options)}
         options.output.parent.mkdir(parents=True, exist_ok=True)
