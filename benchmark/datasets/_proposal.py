@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import yaml
 
 from benchmark.datasets._description import (
     CATEGORICAL,
@@ -26,9 +25,9 @@ from benchmark.datasets._description import (
     USER,
 )
 from benchmark.datasets._looks import Look, Sample, look
+from benchmark.datasets._proposal_text import UNSURE, written
 from benchmark.kinds import BINARY, REGRESSION
 
-UNSURE = "UNSURE: "
 _USERS = {
     "user",
     "userid",
@@ -345,67 +344,3 @@ def _can_judge(sample: Sample, found: Proposal, time: str) -> bool:
     return tenth > 0 and all(
         label.values.gather(part).drop_nulls().n_unique() == 2 for label in labels for part in parts
     )
-
-
-# the text --------------------------------------------------------------------------------------------------------------
-
-
-def written(sample: Sample, proposal: Proposal) -> str:
-    """The YAML, with a comment on every column."""
-    files = [file.as_posix() for file in sample.files]
-    rows = f"all {sample.rows:,} rows" if sample.is_whole else f"the first {sample.rows:,} rows"
-    lines = [
-        f"# Proposed from {rows}. Look at the lines with {UNSURE.strip(': ')}, and at what is known only after the labels.",
-        "# mtlbench list datasets table: all keys",
-        _pair("files", files[0] if len(files) == 1 else files),
-    ]
-    if sample.separator != ",":
-        lines.append(_pair("separator", sample.separator))
-    if sample.encoding != "utf8":
-        lines.append(_pair("encoding", sample.encoding))
-    if sample.missing_texts:
-        lines.append(_pair("missing", sample.missing_texts))
-    lines += ["", "columns:"]
-    lines += _commented(sample, proposal.columns, proposal) or ["  {}"]
-    lines += ["", "tasks:"]
-    lines += _commented(sample, proposal.tasks, proposal) or [
-        "  # no column looks like a label; for example `click: binary`"
-    ]
-    value, why = proposal.split
-    lines += ["", f"{_pair('split', value)}  # {why}"]
-    return "\n".join(lines) + "\n"
-
-
-def _commented(sample: Sample, entries: dict[str, Any], proposal: Proposal) -> list[str]:
-    pairs = {name: f"  {_pair(name, value)}" for name, value in entries.items()}
-    width = min(max(map(len, pairs.values()), default=0), 60)
-    return [f"{text:<{width}}  # {_comment(sample.columns[name], proposal.why[name])}" for name, text in pairs.items()]
-
-
-def _comment(one: Look, why: str) -> str:
-    parts = [] if one.is_list else [f"{one.distinct:,} distinct"]
-    if one.missing:
-        parts.append(f"{one.missing:.1%} missing")
-    parts.append(f"such as {one.examples}")
-    facts = " ".join(", ".join(parts).split())
-    return f"{why}; {facts}" if why else facts
-
-
-def _pair(key: str, value: Any) -> str:
-    """`key: value` on one line."""
-    return f"{_scalar(key)}: {_inline(value)}"
-
-
-def _inline(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{_scalar(key)}: {_inline(one)}" for key, one in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_inline, value)) + "]"
-    return _scalar(value)
-
-
-def _scalar(value: Any) -> str:
-    if isinstance(value, str) and len(value) == 1 and not value.isalnum():
-        return '"\\t"' if value == "\t" else f'"{value}"'
-    text: str = yaml.safe_dump([value], default_flow_style=True, allow_unicode=True, width=float("inf"))
-    return text.strip()[1:-1]

@@ -351,7 +351,10 @@ def test_a_split_by_what_is_not_there(tmp_path: Path, rule: str) -> None:
 
 
 def test_no_yaml_at_all(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"no file .*nothing\.yaml; a relative path begins at the folder of the command, which is "):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"no file .*nothing\.yaml; a relative path begins at the folder of the command, which is ",
+    ):
         OwnTable(file=str(tmp_path / "nothing.yaml"))
     (tmp_path / "latin.yaml").write_bytes(b"name: \xe9\n")
     with pytest.raises(ValueError, match=r"latin\.yaml: expected a YAML file in UTF-8"):
