@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from benchmark.datasets._description import (
     USER,
 )
 from benchmark.datasets._looks import Look, Sample, look
-from benchmark.datasets._proposal_text import UNSURE, written
+from benchmark.datasets._proposal_text import UNSURE, Proposal, written
 from benchmark.kinds import BINARY, REGRESSION
 
 _USERS = {
@@ -75,34 +74,6 @@ _FEW = 50  # a column of at most so many whole numbers is one of codes
 _MANY = 0.5  # where more of the rows than this share have a value of their own, it says nothing about another row
 _SKEWED = 3  # mean over median, from which a regression is easier as log1p
 _LEAST_TIMES = 50
-
-
-@dataclass
-class Proposal:
-    """What goes into the YAML.
-
-    Args:
-        columns: Column to its kind, or to a mapping with `kind`.
-        tasks: The same for tasks.
-        why: Column or task to its comment.
-        split: The value of `split`, and its comment.
-    """
-
-    columns: dict[str, Any] = field(default_factory=dict)
-    tasks: dict[str, Any] = field(default_factory=dict)
-    why: dict[str, str] = field(default_factory=dict)
-    split: tuple[Any, str] = (RANDOM, "")
-
-    def add(self, look: Look, kind: str, why: str = "", *, about: str = "", **options: Any) -> None:
-        """A column other than a label."""
-        options |= {"about": about} if about else {}
-        self.columns[look.name] = {"kind": kind, **options} if options else kind
-        self.why[look.name] = why
-
-    def label(self, look: Look, kind: str, why: str = "", **options: Any) -> None:
-        """A column that is a label."""
-        self.tasks[look.name] = {"kind": kind, **options} if options else kind
-        self.why[look.name] = why
 
 
 def describe(files: Sequence[str | Path], most: int | None = None) -> tuple[str, list[str]]:

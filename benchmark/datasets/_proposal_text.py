@@ -1,18 +1,45 @@
-"""The YAML that `mtlbench data describe` prints, with a comment on every column."""
+"""What `mtlbench data describe` proposes, and the YAML that it prints, with a comment on every column."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import Any
 
 import yaml
 
+from benchmark.datasets._description import RANDOM
 from benchmark.datasets._looks import Look, Sample
-
-if TYPE_CHECKING:
-    from benchmark.datasets._proposal import Proposal
 
 UNSURE = "UNSURE: "
 """Begins the comment on a column that may be something else."""
+
+
+@dataclass
+class Proposal:
+    """What goes into the YAML.
+
+    Args:
+        columns: Column to its kind, or to a mapping with `kind`.
+        tasks: The same for tasks.
+        why: Column or task to its comment.
+        split: The value of `split`, and its comment.
+    """
+
+    columns: dict[str, Any] = field(default_factory=dict)
+    tasks: dict[str, Any] = field(default_factory=dict)
+    why: dict[str, str] = field(default_factory=dict)
+    split: tuple[Any, str] = (RANDOM, "")
+
+    def add(self, look: Look, kind: str, why: str = "", *, about: str = "", **options: Any) -> None:
+        """A column other than a label."""
+        options |= {"about": about} if about else {}
+        self.columns[look.name] = {"kind": kind, **options} if options else kind
+        self.why[look.name] = why
+
+    def label(self, look: Look, kind: str, why: str = "", **options: Any) -> None:
+        """A column that is a label."""
+        self.tasks[look.name] = {"kind": kind, **options} if options else kind
+        self.why[look.name] = why
 
 
 def written(sample: Sample, proposal: Proposal) -> str:
