@@ -13,7 +13,8 @@ import polars as pl
 
 from benchmark.datasets._description import UNITS
 from benchmark.datasets._lines import header_of, undecodable
-from benchmark.datasets._own_files import PARQUET, Fault, parse_times
+from benchmark.datasets._own_columns import Fault, parse_times
+from benchmark.datasets._own_files import PARQUET
 from benchmark.datasets.text import read_text
 
 MOST_ROWS = 200_000

@@ -26,7 +26,8 @@ from benchmark.datasets._description import (
     Description,
     OwnColumn,
 )
-from benchmark.datasets._own_files import FEATURE, LABEL, SPLIT, File, parse_times, read_files
+from benchmark.datasets._own_columns import FEATURE, LABEL, SPLIT, parse_times
+from benchmark.datasets._own_files import File, read_files
 from benchmark.datasets.calendar import expressions
 from benchmark.datasets.table import SPLITS, TEST, TRAIN, VALIDATION, Table
 from benchmark.lists import MultiValuedField, SequenceField

@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from benchmark.cli import main
-from benchmark.datasets._proposal import UNSURE, describe
+from benchmark.datasets._proposal import describe
+from benchmark.datasets._proposal_text import UNSURE
 from benchmark.datasets.own_table import OwnTable
 from tests.benchmark.datasets.own import clicks
 
