@@ -42,8 +42,8 @@ Purpose: TypeAlias = Literal["all", "default", "tuned"]
 FIRST_TRIAL_SEED = 10_000  # seeds of reported runs are never used to choose parameters
 KIND = "a record"  # what errors call it
 REFERENCE = "reference"  # the folder and the `kind` of the records of benchmark.reference
-APART = ("file", "label")
-"""Keys of a data set's configuration that its identity leaves out: where it is described, and what people call it."""
+OF_DESCRIPTION = ("file", "label", "description")
+"""Keys of the configuration of a data set that a file describes: its path, what people call it, the hash of its content."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -158,17 +158,26 @@ _KEYS = frozenset(f.name for f in fields(Record))
 
 
 def name_of_data(config: Mapping[str, Any]) -> str:
-    """What people call a data set: its label if it has one, or else its registered name.
+    """What people call a data set: the label in the file that describes it, or else its registered name.
 
     Args:
         config: Its configuration as plain values.
     """
-    return str(config.get("label") or config["name"])
+    return str((_is_described(config) and config["label"]) or config["name"])
 
 
 def identity_of_data(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What identifies a data set, of its configuration as plain values: all but `APART`."""
-    return {key: value for key, value in config.items() if key not in APART}
+    """What identifies a data set, of its configuration as plain values.
+
+    That is all of it. If a file describes the data set, the hash of the file's content stands for its path and label.
+    """
+    left_out = ("file", "label") if _is_described(config) else ()
+    return {key: value for key, value in config.items() if key not in left_out}
+
+
+def _is_described(config: Mapping[str, Any]) -> bool:
+    """Does a file describe the data set? Only then may it have all of `OF_DESCRIPTION`; the registry sees to it."""
+    return all(key in config for key in OF_DESCRIPTION)
 
 
 def record_path(results_dir: str | Path, config: dict[str, Any], id: str) -> Path:

@@ -18,7 +18,8 @@ Annotations may be int, float, bool, str, Literal of strings, `tuple[int, ...]`,
 parameter added later declares the value at which it changes nothing: `steps: Annotated[int, Neutral(1)] = 4`.
 
 A class method `complete(config)` may fill in keys from others whenever a configuration is made: `dataset=table` takes the hash of
-its file's content.
+its file's content. Such a data set is registered with `files` and has the keys `file`, `label` and `description` (the hash). Its
+identity has the hash only. The identity of every other data set has all keys.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from benchmark.plugins import load_plugins, missing_hint
+from benchmark.records.record import OF_DESCRIPTION, name_of_data
 from benchmark.text import near, unknown
 
 C = TypeVar("C", bound=type)
@@ -102,12 +104,12 @@ class ComponentConfig:
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class DatasetConfig(ComponentConfig):
-    """Base of the configurations of data sets. Identity leaves out two keys: `file`, the path of a description, and `label`."""
+    """Base of the configurations of data sets."""
 
     @property
     def shown(self) -> str:
-        """What people call the data set: its label if it has one, or else its registered name."""
-        return getattr(self, "label", "") or self.name
+        """What people call the data set: the label in the file that describes it, or else its registered name."""
+        return name_of_data(plain(self))
 
 
 @dataclasses.dataclass(kw_only=True, slots=True)
@@ -156,8 +158,8 @@ class Registry:
             files: Endings of files that describe it, such as `.yaml`: the path of one stands for the entry with `file=` that path.
 
         Raises:
-            ValueError: if another class has the name or is the default, or if a parameter lacks an annotation or a
-                default.
+            ValueError: if another class has the name or is the default, if a parameter lacks an annotation or a
+                default, or if a data set has the parameters of a description and no `files`.
         """
 
         def enter(cls: C) -> C:
@@ -167,6 +169,11 @@ class Registry:
             if default and self._default not in (None, name):
                 raise ValueError(f"the default {self.group} is {self._default}, and {name} claims to be it too")
             config = _config_class(cls, name, self.group, self.base)
+            if not files and set(OF_DESCRIPTION) <= set(parameter_names(config)):
+                raise ValueError(
+                    f"{self.group} {name}: the parameters {', '.join(OF_DESCRIPTION)} belong to a data set that a file describes; "
+                    "rename one, or register it with files=('.yaml',) if the identity of its runs is to leave out file and label"
+                )
             cls.Config = config  # type: ignore[attr-defined]
             cls.registered_as = name  # type: ignore[attr-defined]
             self._classes[name] = cls

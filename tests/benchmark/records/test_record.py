@@ -14,8 +14,10 @@ from benchmark.records.record import (
     MAKES_SOME,
     PLAIN_WEIGHTING,
     Record,
+    identity_of_data,
     load_record,
     load_records,
+    name_of_data,
     no_records,
 )
 from benchmark.settings.registry import architectures, weightings
@@ -97,3 +99,16 @@ def test_no_record_and_no_folder(tmp_path: Path) -> None:
         load_record(tmp_path / "none.json")
     with pytest.raises(FileNotFoundError, match="no folder of records at"):
         load_records(tmp_path / "none")
+
+
+def test_the_hash_of_a_description_stands_for_its_path_and_label() -> None:
+    described = {"name": "table", "file": "a/x.yaml", "label": "clicks", "description": "5f", "split_seed": 0}
+    assert identity_of_data(described) == {"name": "table", "description": "5f", "split_seed": 0}
+    assert name_of_data(described) == "clicks"
+    assert name_of_data({**described, "label": ""}) == "table"
+
+
+def test_a_data_set_without_a_description_is_all_of_its_parameters() -> None:
+    outside = {"name": "toy", "file": "b.csv", "label": "sales"}
+    assert identity_of_data(outside) == outside
+    assert name_of_data(outside) == "toy"

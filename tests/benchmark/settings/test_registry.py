@@ -109,6 +109,16 @@ def test_a_name_is_given_once(toys: Registry) -> None:
         toys.register("ball")(Bat)
 
 
+def test_only_a_data_set_that_a_file_describes_has_the_parameters_of_a_description(toys: Registry) -> None:
+    class Described:
+        def __init__(self, *, file: str = "", label: str = "", description: str = "") -> None: ...
+
+    with pytest.raises(ValueError, match=r"toy table: the parameters file, label, description belong .* files="):
+        toys.register("table")(Described)
+    toys.register("table", files=(".yaml",))(Described)
+    assert toys.entry_of("mine.yaml") == "table"
+
+
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(ValueError, match=r"unknown architecture 'mmoee'; did you mean mmoe\? known: .*single_task"):
         architectures.get("mmoee")
