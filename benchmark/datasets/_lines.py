@@ -6,21 +6,43 @@ import codecs
 import csv
 import gzip
 import io
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, cast
 
+import numpy as np
 import polars as pl
+
+Types = Mapping[str, type[pl.DataType]]
+FAILURES = (EOFError, OSError, UnicodeError, csv.Error)
+"""What reading a damaged file raises."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """How a file is written, and what its values may be; see `text.read_text`."""
+
+    header: bool = True
+    separator: str = ","
+    quote: str | None = '"'
+    encoding: str = "utf8"
+    strip: bool = False
+    nullable: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    allowed: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @contextmanager
-def rows_of(path: Path, *, separator: str, encoding: str) -> Iterator[Any]:
+def rows_of(path: Path, *, separator: str, encoding: str, quote: str | None = '"') -> Iterator[Any]:
     """A `csv.reader` of a file, gzipped or not."""
+    quoting: dict[str, Any] = {"quotechar": quote} if quote else {"quoting": csv.QUOTE_NONE}
     with unpacked(path) as stream:
         text = io.TextIOWrapper(stream, encoding=_without_mark(encoding), newline="")
-        yield csv.reader(text, delimiter=separator)
+        yield csv.reader(text, delimiter=separator, **quoting)
 
 
 def unpacked(path: Path) -> IO[bytes]:
@@ -57,7 +79,15 @@ def line_of(path: Path, row: int, *, separator: str, encoding: str) -> int:
         return int(rows.line_num)
 
 
-def undecodable(path: Path, *, separator: str, encoding: str, most: int | None = None) -> str | None:
+def undecodable(
+    path: Path,
+    *,
+    separator: str,
+    encoding: str,
+    most: int | None = None,
+    names: list[str] | None = None,
+    remedy: str = "give the right encoding, such as latin-1, or save the file in UTF-8",
+) -> str | None:
     """`line 7, column title: expected text in UTF-8, found the byte 0xe9`, of the first such line; None if there is none.
 
     Args:
@@ -65,8 +95,9 @@ def undecodable(path: Path, *, separator: str, encoding: str, most: int | None =
         separator: One character.
         encoding: As Python names it.
         most: How many lines to look at; None: all.
+        names: Those of the columns, if the first line does not have them.
+        remedy: What to do about it.
     """
-    names: list[str] = []
     with unpacked(path) as stream:
         for number, line in enumerate(islice(stream, most), 1):
             try:
@@ -74,35 +105,129 @@ def undecodable(path: Path, *, separator: str, encoding: str, most: int | None =
             except UnicodeDecodeError as error:
                 before = line[: error.start].decode("latin-1")
                 place = len(next(csv.reader([before], delimiter=separator), [""])) - 1
-                column = f", column {names[place]}" if place < len(names) else ""
+                column = f", column {names[place]}" if names and place < len(names) else ""
                 name = "UTF-8" if is_utf8(encoding) else encoding
                 return (
-                    f"line {number}{column}: expected text in {name}, found the byte {line[error.start]:#04x}; "
-                    "give the right encoding, such as latin-1, or save the file in UTF-8"
+                    f"line {number}{column}: expected text in {name}, found the byte {line[error.start]:#04x}; {remedy}"
                 )
-            if number == 1:
+            if names is None:
                 names = next(csv.reader([text], delimiter=separator), [])
     return None
 
 
-def wrong_length(path: Path, *, separator: str, encoding: str) -> str | None:
-    """`line 7 has 3 values, expected 4`, of the first such line that is not empty; None if there is none."""
-    names = header_of(path, separator=separator, encoding=encoding)
-    if is_utf8(encoding) and not _any_odd(path, separator, len(names)):
+def wrong_length(
+    path: Path, *, separator: str, encoding: str, quote: str | None = '"', names: list[str] | None = None
+) -> str | None:
+    """`line 7 has 3 values, expected 4`, of the first such line that is not empty; None if there is none.
+
+    Args:
+        path: The file, gzipped or not.
+        separator: One character.
+        encoding: As Python names it.
+        quote: The quote character; None: quotes mean nothing.
+        names: Those of the columns, if the first line does not have them.
+    """
+    expected = len(names or header_of(path, separator=separator, encoding=encoding))
+    if is_utf8(encoding) and not _any_odd(path, separator, quote, expected):
         return None
-    with rows_of(path, separator=separator, encoding=encoding) as rows:
+    with rows_of(path, separator=separator, encoding=encoding, quote=quote) as rows:
         for row in rows:
-            if row and len(row) != len(names):
-                return f"line {rows.line_num} has {len(row)} values, expected {len(names)}; is the file truncated?"
+            if row and len(row) != expected:
+                return _length(rows.line_num, row, expected)
     return None
 
 
-def _any_odd(path: Path, separator: str, number: int) -> bool:
+def _any_odd(path: Path, separator: str, quote: str | None, number: int) -> bool:
     """Does a line have a quote, or neither nothing nor this number of values? It spares reading millions of lines one by one."""
     line = pl.col("line")
-    odd = line.str.contains('"', literal=True) | (line.str.count_matches(separator, literal=True) != number - 1)
+    odd = line.str.count_matches(separator, literal=True) != number - 1
+    if quote:
+        odd |= line.str.contains(quote, literal=True)
     lines = pl.scan_lines(path, name="line", glob=False).filter(line.str.strip_chars("\r") != "")
     return bool(lines.select(odd.any()).collect(engine="streaming").item())
+
+
+def _length(line: int, row: list[str], expected: int) -> str:
+    return f"line {line} has {len(row)} values, expected {expected}; is the file truncated?"
+
+
+def first_fault(path: Path, columns: Types, form: Form) -> str | None:
+    """What is wrong with the values of a file, in words: the first fault of all lines; None if there is none.
+
+    Args:
+        path: The file, gzipped or not.
+        columns: Name to type of the columns that are read.
+        form: What was expected.
+    """
+    line = 0
+    all_names = None if form.header else list(columns)
+    try:
+        with rows_of(path, separator=form.separator, encoding=form.encoding, quote=form.quote) as rows:
+            names = next(rows, []) if all_names is None else all_names
+            if found := wrong_names(names, columns):
+                return found
+            places = [(name, names.index(name), kind) for name, kind in columns.items()]
+            for row in rows:
+                line = rows.line_num
+                if len(row) != len(names):
+                    return _length(line, row, len(names))
+                for name, place, kind in places:
+                    value = row[place].strip() if form.strip else row[place]
+                    if not _fits("" if value in form.missing else value, name, kind, form):
+                        return f"line {line}, column {name}: expected {_expected(value, name, kind, form)}, found {value!r}"
+    except UnicodeDecodeError as error:
+        remedy = "is the file damaged, or in another encoding?"
+        where = {"separator": form.separator, "encoding": form.encoding, "names": all_names}
+        return undecodable(path, **where, remedy=remedy) or str(error)  # type: ignore[arg-type]
+    except FAILURES as error:
+        return f"unreadable after line {line}, truncated or damaged: {error}"
+    return None
+
+
+def wrong_names(names: list[str], columns: Types) -> str | None:
+    """What is wrong with the line of names: a column of these is not there, or more than once."""
+    if lacking := [name for name in columns if name not in names]:
+        return f"no column {', '.join(lacking)}; columns: {', '.join(names)}"
+    if repeated := [name for name in columns if names.count(name) > 1]:
+        return f"line 1: expected each column once, found {', '.join(repeated)} more often; columns: {', '.join(names)}"
+    return None
+
+
+def _fits(value: str, name: str, kind: type[pl.DataType], form: Form) -> bool:
+    if not value:
+        return name in form.nullable
+    try:
+        if kind.is_integer():
+            limits = np.iinfo(kind.__name__.lower())
+            if not limits.min <= int(value) <= limits.max:
+                return False
+        if kind.is_float():
+            with np.errstate(over="ignore"):
+                if math.isinf(np.dtype(kind.__name__.lower()).type(value)):
+                    return False
+        return name not in form.allowed or float(value) in form.allowed[name]
+    except ValueError:
+        return False
+
+
+def _expected(value: str, name: str, kind: type[pl.DataType], form: Form) -> str:
+    if name in form.allowed:
+        *most, last = map(str, form.allowed[name])
+        return f"{', '.join(most)} or {last}"
+    return "a finite number" if kind.is_float() and value and _is_number(value) else in_words(kind)
+
+
+def _is_number(value: str) -> bool:
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return True
+
+
+def in_words(kind: type[pl.DataType]) -> str:
+    """What a value of a type is."""
+    return "an integer" if kind.is_integer() else "a number" if kind.is_float() else "a value"
 
 
 def is_utf8(encoding: str) -> bool:

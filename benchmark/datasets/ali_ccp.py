@@ -153,7 +153,8 @@ def _users(path: Path) -> pl.DataFrame:
 
 def _rows(path: Path, common: Path, users: pl.DataFrame) -> tuple[pl.LazyFrame, int, int]:
     """The rows of a skeleton with the common features; how many lines there were, and how many are dropped."""
-    lines = scan_text(path, SKELETON, header=False, quote=None)
+    labels = dict.fromkeys(("click", "purchase"), (0, 1))
+    lines = scan_text(path, SKELETON, header=False, quote=None, allowed=labels)
     is_wrong = (pl.col("click") == 0) & (pl.col("purchase") == 1)
     known = lines.join(users.lazy().select("common_id", "split"), on="common_id", how="left")
     unknown = pl.col("common_id").filter(pl.col("split").is_null()).first()

@@ -161,25 +161,21 @@ def _types(names: Iterable[str], codes: Iterable[str]) -> Types:
 def _official(user_file: Path, item_file: Path) -> tuple[pl.LazyFrame, int]:
     """The results of one part with what the owners have in two files, and how many there were."""
     searches = scan_text(user_file, _types(USER_FILE, CODES), header=False, nullable=NUMBERS)
-    results = scan_text(item_file, _types(ITEM_FILE, CODES), header=False, nullable=NUMBERS)
+    labels_of_file = {"label": (0, CLICK, CLICK_AND_PURCHASE)}
+    results = scan_text(item_file, _types(ITEM_FILE, CODES), header=False, nullable=NUMBERS, allowed=labels_of_file)
     ids = searches.select("search_id").collect(engine="streaming")["search_id"]
     repeated = ids.filter(ids.is_duplicated())
     if len(repeated):
         raise ValueError(f"{user_file}: expected each search (column 1) once, found {repeated[0]} more often")
-    label = pl.col("label")
-    num_read, least, most = (
-        results.select(pl.len(), least=label.min(), most=label.max()).collect(engine="streaming").row(0)
-    )
-    if least < 0 or most > CLICK_AND_PURCHASE:
-        raise ValueError(f"{item_file}: the last column must be 0, 1 or 2, found {least if least < 0 else most}")
     joined = results.join(searches, on="search_id", how="inner", maintain_order="left")  # the searches are in memory
-    labels = {"click": label >= CLICK, "purchase": label == CLICK_AND_PURCHASE}
-    return joined.select("search_id", *RENAMED, **labels).rename(RENAMED), num_read
+    labels = {"click": pl.col("label") >= CLICK, "purchase": pl.col("label") == CLICK_AND_PURCHASE}
+    return joined.select("search_id", *RENAMED, **labels).rename(RENAMED), _count(results)
 
 
 def _preprocessed(path: Path) -> pl.LazyFrame:
     names = ("search_id", *CATEGORICAL, *NUMERICAL, "click", "conversion")
-    results = scan_text(path, _types(names, CATEGORICAL), nullable=NUMERICAL)
+    flags = dict.fromkeys(("click", "conversion"), (0, 1))
+    results = scan_text(path, _types(names, CATEGORICAL), nullable=NUMERICAL, allowed=flags)
     return results.rename({"conversion": "purchase"})
 
 

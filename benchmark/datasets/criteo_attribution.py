@@ -136,4 +136,4 @@ def _scan(path: Path) -> pl.LazyFrame:
         "timestamp": pl.Int32, "uid": pl.Int64, "campaign": pl.Int64, "conversion": pl.Int8, "click": pl.Int8,
         "cost": pl.Float64, "time_since_last_click": pl.Int32, **dict.fromkeys(CATEGORIES, pl.Int64),
     }  # fmt: skip
-    return scan_text(path, types, separator="\t")
+    return scan_text(path, types, separator="\t", allowed=dict.fromkeys(("conversion", "click"), (0, 1)))

@@ -136,7 +136,8 @@ class KuaiRand(Dataset):
 
     def _read(self, found: Found) -> Table:
         logs = {name: path for name, path in found.paths.items() if name.startswith("log_standard")}
-        log = pl.concat([read_text(path, LOG) for path in logs.values()])
+        flags = dict.fromkeys(("is_click", "long_view", "is_like"), (0, 1))
+        log = pl.concat([read_text(path, LOG, allowed=flags) for path in logs.values()])
         num_read = len(log)
         log = log.unique(maintain_order=True)
         users = side_table(found.paths[f"user_features_{self.variant}.csv"], "user_id", USER_CODES, USER_NUMBERS)

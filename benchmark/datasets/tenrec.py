@@ -116,4 +116,5 @@ def _scan(path: Path, *, past: bool) -> pl.LazyFrame:
         "user_id": pl.Int32, "item_id": pl.Int32, **dict.fromkeys(codes, pl.String),
         **dict.fromkeys(LABELS, pl.Float32), **dict.fromkeys(PAST if past else (), pl.Int32),
     }  # fmt: skip
-    return scan_text(path, types, nullable=codes).with_columns(pl.col(codes).replace(MISSING, None))
+    log = scan_text(path, types, nullable=codes, allowed=dict.fromkeys(LABELS, (0, 1)))
+    return log.with_columns(pl.col(codes).replace(MISSING, None))

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 import io
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
-import numpy as np
 import polars as pl
+
+from benchmark.datasets._lines import (
+    FAILURES,
+    Form,
+    first_fault,
+    in_words,
+    is_utf8,
+    rows_of,
+    unpacked,
+    wrong_length,
+    wrong_names,
+)
+
+_UNREADABLE = (pl.exceptions.PolarsError, *FAILURES)
 
 
 def read_text(
@@ -23,6 +35,7 @@ def read_text(
     strip: bool = False,
     nullable: tuple[str, ...] = (),
     missing: tuple[str, ...] = (),
+    allowed: Mapping[str, tuple[int, ...]] | None = None,
     most: int | None = None,
 ) -> pl.DataFrame:
     """Reads the named columns of a delimited file, gzipped or not.
@@ -37,27 +50,33 @@ def read_text(
         strip: Take the spaces around values away.
         nullable: Columns that may be empty.
         missing: Texts that mean the same as an empty value.
-        most: How many rows to read, the first ones; None: all.
+        allowed: Column to the only numbers that it may have: {"click": (0, 1)}.
+        most: How many rows to read, the first ones; None: all. Then a line with too few values may pass.
 
     Raises:
-        ValueError: for a truncated file, a line with too few or too many values, a missing column, an empty value where
-            there must be one, or one of another type: file, line, column, value.
+        ValueError: for a truncated file, a line with too few or too many values, a column that is missing or comes twice,
+            an empty value where there must be one, an infinite number, or a value that is not allowed or of another type:
+            file, line, column, value.
     """
-    options = _options(columns, header=header, separator=separator, quote=quote, strip=strip)
-    options |= {"null_values": list(missing) or None, "n_rows": most}
+    form = Form(
+        header=header, separator=separator, quote=quote, encoding=encoding, strip=strip, nullable=nullable,
+        missing=missing, allowed=allowed or {},
+    )  # fmt: skip
+    names = _names(path, columns, form)
+    read_as = _with_last(columns, names)
     cause: Exception | None = None
-    frame = pl.DataFrame()
     try:
-        wanted = {"columns": list(columns)} if header else {}
-        frame = pl.read_csv(_in_utf8(path, encoding), **options | wanted).select(*columns)
+        wanted: dict[str, Any] = {"columns": list(read_as)} if header else {}
+        frame = pl.read_csv(_in_utf8(path, encoding), n_rows=most, **_options(read_as, form), **wanted)
+        frame = frame.select(*read_as)
         if strip:
-            frame = frame.with_columns(pl.all().str.strip_chars()).cast(columns)  # type: ignore[arg-type]
+            frame = frame.with_columns(pl.all().str.strip_chars()).cast(read_as)  # type: ignore[arg-type]
+        found = frame.select(**_faults(columns, form, names)).row(0, named=True)
+        if not found["wrong"] and not (found["gaps"] and most is None and _is_short(path, form, names)):
+            return frame.select(*columns)
     except _UNREADABLE as error:
         cause = error
-    if cause is not None or any(frame[name].null_count() for name in columns if name not in nullable):
-        found = _first_fault(path, columns, options, encoding=encoding, strip=strip, nullable=nullable, missing=missing)
-        raise ValueError(f"{path}: {found or str(cause).splitlines()[0]}") from cause
-    return frame
+    raise _refusal(path, columns, form, cause) from cause
 
 
 def scan_text(
@@ -70,6 +89,7 @@ def scan_text(
     encoding: str = "utf8",
     strip: bool = False,
     nullable: tuple[str, ...] = (),
+    allowed: Mapping[str, tuple[int, ...]] | None = None,
 ) -> pl.LazyFrame:
     """The same for a file that does not fit in memory: it is read once to check it, and again when the frame is used.
 
@@ -84,12 +104,12 @@ def scan_text(
         encoding: As Python names it.
         strip: Take the spaces around values away.
         nullable: Columns that may be empty.
+        allowed: Column to the only numbers that it may have.
 
     Raises:
         ValueError: as `read_text`, before any of the frame is used.
     """
-    options = _options(columns, header=header, separator=separator, quote=quote, strip=strip)
-    if encoding not in ("utf8", "utf-8"):
+    if not is_utf8(encoding):
         return read_text(
             path,
             columns,
@@ -99,105 +119,93 @@ def scan_text(
             encoding=encoding,
             strip=strip,
             nullable=nullable,
+            allowed=allowed,
         ).lazy()
+    form = Form(
+        header=header, separator=separator, quote=quote, strip=strip, nullable=nullable, allowed=allowed or {}
+    )  # fmt: skip
+    names = _names(path, columns, form)
+    read_as = _with_last(columns, names)
     cause: Exception | None = None
     try:
-        frame = pl.scan_csv(path, **options).select(*columns)
+        frame = pl.scan_csv(path, **_options(read_as, form)).select(*read_as)
         if strip:
-            frame = frame.with_columns(pl.all().str.strip_chars()).cast(columns)  # type: ignore[arg-type]
-        empty = frame.select(pl.all().null_count()).collect(engine="streaming").row(0, named=True)
-        if not any(empty[name] for name in columns if name not in nullable):
-            return frame
+            frame = frame.with_columns(pl.all().str.strip_chars()).cast(read_as)  # type: ignore[arg-type]
+        found = frame.select(**_faults(columns, form, names)).collect(engine="streaming").row(0, named=True)
+        if not found["wrong"] and not (found["gaps"] and _is_short(path, form, names)):
+            return frame.select(*columns)
     except _UNREADABLE as error:
         cause = error
-    found = _first_fault(path, columns, options, encoding=encoding, strip=strip, nullable=nullable)
-    raise ValueError(f"{path}: {found or str(cause).splitlines()[0]}") from cause
+    raise _refusal(path, columns, form, cause) from cause
 
 
-_UNREADABLE = (pl.exceptions.PolarsError, OSError, EOFError, UnicodeError)
+def _names(path: Path, columns: dict[str, type[pl.DataType]], form: Form) -> list[str]:
+    """The names of all columns of the file; none if its first line cannot be read, which the parser will say.
+
+    Raises:
+        ValueError: if a column is not among them, or comes twice.
+    """
+    if not form.header:
+        return list(columns)
+    try:
+        with rows_of(path, separator=form.separator, encoding=form.encoding, quote=form.quote) as rows:
+            names: list[str] = next(rows, [])
+    except FAILURES:
+        return []
+    if found := wrong_names(names, columns):
+        raise ValueError(f"{path}: {found}")
+    return names
 
 
-def _options(
-    columns: dict[str, type[pl.DataType]],
-    *,
-    header: bool,
-    separator: str,
-    quote: str | None,
-    strip: bool,
-) -> dict[str, Any]:
+def _with_last(columns: dict[str, type[pl.DataType]], names: list[str]) -> dict[str, type[pl.DataType]]:
+    """The columns, and the last one of the file: it is empty on a line that breaks off."""
+    last = names[-1:]
+    return columns | {name: pl.String for name in last if name not in columns and names.count(name) == 1}
+
+
+def _options(columns: dict[str, type[pl.DataType]], form: Form) -> dict[str, Any]:
     """What `polars.read_csv` and `scan_csv` take alike."""
-    read_as: dict[str, Any] = dict.fromkeys(columns, pl.String) if strip else dict(columns)
-    types = {"schema_overrides": read_as} if header else {"schema": read_as}
-    return {"has_header": header, "separator": separator, "quote_char": quote, "glob": False, **types}
+    read_as: dict[str, Any] = dict.fromkeys(columns, pl.String) if form.strip else dict(columns)
+    types = {"schema_overrides": read_as} if form.header else {"schema": read_as}
+    return {
+        "has_header": form.header, "separator": form.separator, "quote_char": form.quote, "glob": False,
+        "null_values": list(form.missing) or None, **types,
+    }  # fmt: skip
 
 
-def _opened(path: Path) -> IO[bytes]:
-    """The bytes of a file, unpacked if it is gzipped."""
-    with path.open("rb") as raw:
-        zipped = raw.read(2) == b"\x1f\x8b"
-    return cast(IO[bytes], gzip.open(path)) if zipped else path.open("rb")
+def _faults(columns: dict[str, type[pl.DataType]], form: Form, names: list[str]) -> dict[str, pl.Expr]:
+    """Is any value wrong, and does the last column have gaps? Found in one pass."""
+    wrong = [pl.lit(value=False)]
+    for name, kind in columns.items():
+        column = pl.col(name)
+        if name not in form.nullable:
+            wrong.append(column.null_count() > 0)
+        if kind.is_float():
+            wrong.append(column.is_infinite().any())
+        if name in form.allowed:
+            wrong.append((~column.cast(pl.Float64).is_in([float(number) for number in form.allowed[name]])).any())
+    gaps = [pl.col(name).null_count() > 0 for name in names[-1:] if names.count(name) == 1]
+    return {"wrong": pl.any_horizontal(wrong), "gaps": pl.any_horizontal(gaps or [pl.lit(value=False)])}
+
+
+def _is_short(path: Path, form: Form, names: list[str]) -> bool:
+    """Has a line too few values? Parsers fill them in with nulls."""
+    where: dict[str, Any] = {"separator": form.separator, "encoding": form.encoding, "quote": form.quote}
+    return wrong_length(path, **where, names=names) is not None
+
+
+def _refusal(path: Path, columns: dict[str, type[pl.DataType]], form: Form, cause: Exception | None) -> ValueError:
+    """The error about a file that the parser, or a check of its values, has refused."""
+    found = first_fault(path, columns, form) or str(cause or "unreadable").splitlines()[0]
+    return ValueError(f"{path}: {found}")
 
 
 def _in_utf8(path: Path, encoding: str) -> Path | io.BytesIO:
     """What polars reads: of another encoding it does not unpack gzipped files."""
-    if encoding == "utf8":
+    if is_utf8(encoding):
         return path
-    with _opened(path) as stream:
+    with unpacked(path) as stream:
         return io.BytesIO(stream.read().decode(encoding).encode())
-
-
-def _first_fault(
-    path: Path,
-    columns: dict[str, type[pl.DataType]],
-    options: dict[str, Any],
-    *,
-    encoding: str,
-    strip: bool,
-    nullable: tuple[str, ...],
-    missing: tuple[str, ...] = (),
-) -> str | None:
-    """What is wrong, in words: reads line by line, which only an unreadable file is worth."""
-    quote = options["quote_char"]
-    quoting: dict[str, Any] = {"quotechar": quote} if quote else {"quoting": csv.QUOTE_NONE}
-    with _opened(path) as stream:
-        text = io.TextIOWrapper(stream, encoding=encoding, newline="")
-        rows = csv.reader(text, delimiter=options["separator"], **quoting)
-        line = 0
-        try:
-            names = next(rows, []) if options["has_header"] else list(columns)
-            lacking = [name for name in columns if name not in names]
-            if lacking:
-                return f"no column {', '.join(lacking)}; columns: {', '.join(names)}"
-            places = [(name, names.index(name), kind, name in nullable) for name, kind in columns.items()]
-            for row in rows:
-                line = rows.line_num
-                if len(row) != len(names):
-                    return f"line {line} has {len(row)} values, expected {len(names)}; is the file truncated?"
-                for name, place, kind, may_be_empty in places:
-                    value = row[place].strip() if strip else row[place]
-                    if not _fits("" if value in missing else value, kind, may_be_empty=may_be_empty):
-                        return f"line {line}, column {name}: expected {_words(kind)}, found {value!r}"
-        except (EOFError, OSError, UnicodeError, csv.Error) as error:
-            return f"unreadable after line {line}, truncated or damaged: {error}"
-    return None
-
-
-def _fits(value: str, kind: type[pl.DataType], *, may_be_empty: bool) -> bool:
-    if not value:
-        return may_be_empty
-    try:
-        if kind.is_integer():
-            limits = np.iinfo(kind.__name__.lower())
-            return limits.min <= int(value) <= limits.max
-        if kind.is_float():
-            float(value)
-    except ValueError:
-        return False
-    return True
-
-
-def _words(kind: type[pl.DataType]) -> str:
-    return "an integer" if kind.is_integer() else "a number" if kind.is_float() else "a value"
 
 
 def read_split(
@@ -233,9 +241,10 @@ def read_split(
     for place, name in enumerate(list(columns)[:expected]):
         texts, kind = values.list.get(place), columns[name]
         frame[name] = texts.cast(kind, strict=False)
-        wrong = (frame[name].is_null() | (texts == "")).arg_true()
+        is_wrong = frame[name].is_null() | (texts == "")
+        wrong = (is_wrong | frame[name].is_infinite() if kind.is_float() else is_wrong).arg_true()
         if len(wrong):
             raise ValueError(
-                f"{path}: line {wrong[0] + 1}, column {name}: expected {_words(kind)}, found {texts[wrong[0]]!r}"
+                f"{path}: line {wrong[0] + 1}, column {name}: expected {in_words(kind)}, found {texts[wrong[0]]!r}"
             )
     return pl.DataFrame(frame)

@@ -103,11 +103,11 @@ def test_repeated_common_features_are_told(folder: Path) -> None:
         AliCCP().build()
 
 
-@pytest.mark.parametrize("label", ["yes", ""])
+@pytest.mark.parametrize("label", ["yes", "", "2"])
 def test_a_wrong_label_is_located(folder: Path, label: str) -> None:
     edit(folder / "sample_train" / "sample_skeleton_train.csv", 4, 1, label)
     with pytest.raises(
-        ValueError, match=rf"skeleton_train.csv: line 5, column click: expected an integer, found '{label}'"
+        ValueError, match=rf"skeleton_train.csv: line 5, column click: expected 0 or 1, found '{label}'"
     ):
         AliCCP().build()
 

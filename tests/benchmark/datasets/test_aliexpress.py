@@ -79,7 +79,7 @@ def test_each_country_has_files_of_its_own(root: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "column", "value", "told"),
     [
-        ("item", 48, "3", r"nl_item_train.csv: the last column must be 0, 1 or 2, found 3"),
+        ("item", 48, "3", r"nl_item_train.csv: line 3, column label: expected 0, 1 or 2, found '3'"),
         ("user", 0, "4", r"nl_user_train.csv: expected each search \(column 1\) once, found 4 more often"),
         ("item", 1, "much", r"nl_item_train.csv: line 3, column item_2: expected a number, found 'much'"),
     ],
