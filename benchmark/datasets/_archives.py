@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -16,8 +17,22 @@ def extract(archive: Path, folder: Path) -> None:
     """Unpacks the regular files of a zip or tar, and of archives inside it; links and devices are left out.
 
     Raises:
-        ValueError: if a member's path leads out of the folder, or the file is not an archive.
+        ValueError: naming the archive, if a member's path leads out of the folder, or is that of a folder too; if a
+            member is encrypted or damaged, or if the file is not an archive.
     """
+    try:
+        _extract(archive, folder)
+    except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
+        raise ValueError(
+            f"{archive.name}: the member {Path(error.filename).name!r} is both a file and a folder"
+        ) from error
+    except (RuntimeError, NotImplementedError) as error:  # what zipfile raises for a password or an unknown method
+        raise ValueError(f"{archive.name}: {error}; unpack it yourself") from error
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error) as error:
+        raise ValueError(f"{archive.name} is damaged: {error}") from error
+
+
+def _extract(archive: Path, folder: Path) -> None:
     root = folder.resolve()
     inner: list[Path] = []
     for name, stream in _members(archive):

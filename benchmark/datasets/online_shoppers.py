@@ -29,6 +29,7 @@ SOURCE = Source(
     name="online_shoppers",
     layouts={"official": Layout((FILE,))},
     url="https://archive.ics.uci.edu/static/public/468/online+shoppers+purchasing+intention+dataset.zip",
+    members={FILE: "53852f2975541d38801350c437b0f0a8"},
     rows=12_330,
     terms="CC BY 4.0",
 )

@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
@@ -19,7 +19,7 @@ from filelock import FileLock
 
 from benchmark.console import echo
 from benchmark.datasets._archives import ARCHIVES, extract
-from benchmark.datasets._cache import cache_folder, folder_made_once
+from benchmark.datasets._cache import cache_folder, folder_made_once, scratch_beside
 from benchmark.files import read_json, write_json
 
 
@@ -44,10 +44,10 @@ class Source:
         name: The folder below MTLBENCH_DATA and in the cache.
         layouts: Format name to its files; the first that is complete is taken.
         url: The official address of an archive. With `files` or `login`, that of the page about them.
-        md5: The archive's checksum. None if the owners may repack it: then `members` says what must be inside. None without
-            `members` if they publish no checksum: then that of the first download is kept, and later ones must have it.
+        md5: The archive's checksum. None: see `members`. Without these, the first download's checksum is kept, and later
+            downloads must have it.
         files: Where the owners offer files one by one: address to checksum, as "sha256:...", or None as above.
-        members: Base name to md5 of an unpacked, uncompressed file of a download.
+        members: Base name to md5 of an unpacked, uncompressed file of a download, for archives that the owners may repack.
         distribution: An installed distribution that ships the files.
         terms: One line on how the official files may be used.
         login: What the owners ask for before they give the files: "a Tianchi account". Nothing is downloaded then, and the
@@ -98,16 +98,17 @@ def find(source: Source) -> Found:
     if found is not None:
         return found
     cached = _cached(source)
-    if cached.is_dir():
+    if cached.is_dir() and not source.files:
         raise ValueError(f"{cached} is incomplete ({looked[-1]}); delete it, and the next call downloads it again")
     if source.login is not None:
         raise FileNotFoundError(_not_found(source, looked))
     (cache_folder() / "downloads").mkdir(parents=True, exist_ok=True)
     with FileLock(cache_folder() / "downloads" / f"{source.name}.lock"):  # other processes wait for this download
-        folder_made_once(cached, lambda folder: _download(source, folder, looked))
-    made = _match(source, _files_below(cached))
-    assert isinstance(made, Found), "_download has looked"
-    return made
+        if cached.is_dir():
+            _add_missing(source, cached, looked)
+        else:
+            folder_made_once(cached, lambda folder: _download(source, folder, looked))
+    return _complete(source, cached)
 
 
 def look(source: Source) -> tuple[Found | None, list[str]]:
@@ -194,7 +195,43 @@ def _not_found(source: Source, looked: list[str]) -> str:
 
 
 def _download(source: Source, folder: Path, looked: list[str]) -> None:
-    """Downloads the official files, checks them, and unpacks archives into `folder`."""
+    """Downloads all official files into `folder`."""
+    _fill(source, folder, looked)
+    _complete(source, folder)
+
+
+def _complete(source: Source, folder: Path) -> Found:
+    """The files of a folder.
+
+    Raises:
+        ValueError: if it lacks some.
+    """
+    found = _match(source, _files_below(folder))
+    if not isinstance(found, Found):
+        raise ValueError(f"what {source.url} offers is not what was expected: {found}")
+    return found
+
+
+def _add_missing(source: Source, cached: Path, looked: list[str]) -> None:
+    """Downloads the official files that an earlier configuration did not need, such as more weeks of a log."""
+    known = {path.name for path in _files_below(cached)}
+    missing = {url: checksum for url, checksum in source.files.items() if _name_of(url) not in known}
+    if not missing:  # another process was faster
+        return
+    with scratch_beside(cached) as folder:
+        _fill(replace(source, files=missing), folder, looked)
+        for path in _files_below(folder):
+            target = cached / path.relative_to(folder)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(target)
+
+
+def _name_of(url: str) -> str:
+    return PurePosixPath(urlsplit(url).path).name
+
+
+def _fill(source: Source, folder: Path, looked: list[str]) -> None:
+    """Downloads files, checks them, and unpacks archives into `folder`."""
     waiting = cache_folder() / "downloads" / source.name  # what has arrived waits here, whatever ends this process
     arrived = {url: _retrieve(source, url, waiting, looked) for url in source.downloads}
     try:
@@ -206,9 +243,6 @@ def _download(source: Source, folder: Path, looked: list[str]) -> None:
             else:
                 extract(path, folder)
         _check_members(source, folder)
-        found = _match(source, _files_below(folder))
-        if not isinstance(found, Found):
-            raise ValueError(f"what {source.url} offers is not what was expected: {found}")
     finally:
         shutil.rmtree(waiting)  # it is unpacked, or it is wrong
 
@@ -217,7 +251,7 @@ def _retrieve(source: Source, url: str, waiting: Path, looked: list[str]) -> Pat
     """One downloaded file, with the owners' checksum if they publish one."""
     from benchmark.datasets._download import ResumedDownload  # requests takes a tenth of a second to import
 
-    name = PurePosixPath(urlsplit(url).path).name
+    name = _name_of(url)
     pooch.get_logger().setLevel("WARNING")  # the progress bar says enough
     try:
         arrived = pooch.retrieve(

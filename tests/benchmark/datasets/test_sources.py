@@ -22,7 +22,7 @@ import pytest
 from benchmark.datasets._archives import extract
 from benchmark.datasets._cache import cache_folder
 from benchmark.datasets.sources import Layout, Source, find
-from benchmark.datasets.text import read_text
+from benchmark.datasets.text import read_text, scan_text
 
 SOURCE = Source(
     name="toy",
@@ -235,6 +235,49 @@ def test_no_link_is_followed(tmp_path: Path) -> None:
     assert (folder / "link" / "file.txt").read_bytes() == b"x"
 
 
+@pytest.mark.parametrize("pack", [zipped, tarred])
+@pytest.mark.parametrize("names", [("d", "d/e"), ("d/e", "d"), ("d", "d/e/f")])
+def test_a_member_that_is_a_file_and_a_folder(
+    tmp_path: Path, pack: Callable[..., bytes], names: tuple[str, ...]
+) -> None:
+    (tmp_path / "toy.zip").write_bytes(pack(dict.fromkeys(names, b"x")))
+    with pytest.raises(ValueError, match=r"^toy\.zip: the member '[de]' is both a file and a folder"):
+        extract(tmp_path / "toy.zip", tmp_path / "folder")
+
+
+def test_an_encrypted_member(tmp_path: Path) -> None:
+    content = bytearray(zipped({"a.csv": b"1"}))
+    for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(signature) + flags] |= 1
+    (tmp_path / "toy.zip").write_bytes(content)
+    with pytest.raises(ValueError, match=r"^toy\.zip: .*a\.csv.* encrypted, password required .*; unpack it yourself"):
+        extract(tmp_path / "toy.zip", tmp_path / "folder")
+
+
+def test_a_damaged_member(tmp_path: Path) -> None:
+    (tmp_path / "toy.zip").write_bytes(zipped({"a.csv": b"12345"}).replace(b"12345", b"12346", 1))
+    with pytest.raises(ValueError, match=r"^toy\.zip is damaged: Bad CRC-32 for file 'a\.csv'"):
+        extract(tmp_path / "toy.zip", tmp_path / "folder")
+
+
+def test_a_configuration_that_needs_more_files_downloads_only_these(served: tuple[Path, str]) -> None:
+    folder, address = served
+    put(folder, "a.csv", "deep/b.csv", "c.csv")
+    few = replace(
+        SOURCE, layouts={"official": Layout(("a.csv",))}, files={f"{address}/a.csv": None}, url=f"{address}/page"
+    )
+    assert list(find(few).paths) == ["a.csv"]
+    (folder / "a.csv").unlink()
+    more = replace(
+        few, layouts={"official": Layout(("a.csv", "b.csv"))}, files={**few.files, f"{address}/deep/b.csv": None}
+    )
+    assert [path.read_text() for path in find(more).paths.values()] == ["a.csv", "deep/b.csv"]
+    assert list(find(few).paths) == ["a.csv"]
+    lacking = replace(more, layouts={"official": Layout(("a.csv", "d.csv"))})
+    with pytest.raises(ValueError, match=r"page offers is not what was expected: lacks d\.csv"):
+        find(lacking)
+
+
 def test_not_an_archive(tmp_path: Path) -> None:
     (tmp_path / "page.zip").write_text("<html>")
     with pytest.raises(ValueError, match=r"page\.zip is neither a zip nor a tar archive"):
@@ -254,14 +297,65 @@ COLUMNS = {"id": pl.Int32, "price": pl.Float64, "name": pl.String}
         ("id,price,name\n1,2.5,x\n9999999999,3,y\n", "line 3, column id: expected an integer, found '9999999999'"),
         ("id,price,name\n,2.5,x\n", "line 2, column id: expected an integer, found ''"),
         ("id,name\n1,x\n", "no column price; columns: id, name"),
+        (
+            "id,price,name,id\n1,2,x,3\n",
+            "line 1: expected each column once, found id more often; columns: id, price, name, id",
+        ),
+        ("id,price,name\n1,2.5,x\n2,inf,y\n", "line 3, column price: expected a finite number, found 'inf'"),
+        ("id,price,name\n1,2.5,x\n3,1,y\n", "line 3, column id: expected 1 or 2, found '3'"),
+        ('id,price,name\n1,2.5,"x\ny"\n,1,y\n', "line 4, column id: expected 1 or 2, found ''"),
     ],
 )
 @pytest.mark.parametrize("strip", [True, False])
 def test_faults_of_text_are_located(tmp_path: Path, text: str, message: str, *, strip: bool) -> None:
     path = tmp_path / "table.csv"
     path.write_text(text)
-    with pytest.raises(ValueError, match=rf"table\.csv: {message}"):
-        read_text(path, COLUMNS, strip=strip)
+    allowed = {"id": (1, 2)} if "1 or 2" in message else {}
+    for read in (read_text, scan_text):
+        with pytest.raises(ValueError, match=rf"table\.csv: {message}"):
+            read(path, COLUMNS, strip=strip, allowed=allowed)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("read", [read_text, scan_text])
+@pytest.mark.parametrize("columns", [["id", "price", "name"], ["id", "price"]])
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize("quote", ['"', None])
+def test_a_line_that_breaks_off_is_told_though_its_last_columns_may_be_empty(
+    tmp_path: Path, read: Any, columns: list[str], quote: str | None, *, header: bool
+) -> None:
+    if not header and len(columns) < 3:
+        return  # all columns are read
+    path = tmp_path / "table.csv"
+    rows = "1,2.5,x\n2,3,\n"
+    path.write_text("id,price,name\n" * header + rows)
+    types = {name: COLUMNS[name] for name in columns}
+    options = {"nullable": ("price", "name"), "header": header, "quote": quote}
+    table = read(path, types, **options).lazy().collect()
+    assert table.columns == columns
+    assert table["price"].to_list() == [2.5, 3.0]
+    path.write_text("id,price,name\n" * header + rows + "3,4\n")
+    with pytest.raises(
+        ValueError, match=rf"table\.csv: line {3 + header} has 2 values, expected 3; is the file truncated"
+    ):
+        read(path, types, **options)
+
+
+def test_a_number_that_is_infinite_in_its_type_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("price\n1e30\n1e39\n")
+    assert read_text(path, {"price": pl.Float64})["price"].to_list() == [1e30, 1e39]
+    with pytest.raises(ValueError, match=r"line 3, column price: expected a finite number, found '1e39'"):
+        read_text(path, {"price": pl.Float32})
+
+
+@pytest.mark.parametrize("read", [read_text, scan_text])
+@pytest.mark.parametrize("header", [True, False])
+def test_a_byte_that_is_no_text_is_located(tmp_path: Path, read: Any, *, header: bool) -> None:
+    path = tmp_path / "table.csv"
+    path.write_bytes(b"id,price,name\n" * header + b"1,2,x\n" * 4000 + b"2,3,caf\xe9\n")
+    message = rf"line {4001 + header}, column name: expected text in UTF-8, found the byte 0xe9; is the file damaged"
+    with pytest.raises(ValueError, match=message):
+        read(path, COLUMNS, header=header)
 
 
 def test_a_truncated_gzip(tmp_path: Path) -> None:
