@@ -112,9 +112,17 @@ def its_splits_are_what_its_schema_says(name: str) -> None:
 
 @contracts.once("build")
 def every_value_that_train_has_is_known(name: str) -> None:
-    """Index 0 is for values not in train."""
-    unseen = int((built(name).train.features.categorical == 0).sum())
-    expect(unseen == 0, "no index 0 in train", f"{unseen} of them", "Fit the vocabularies on train")
+    """Index 0 is for values not in train, and for those on fewer rows of train than the parameter `min_frequency` demands."""
+    remedy = "Fit the vocabularies on train, and hand min_frequency to `prepare`"
+    data, least = built(name), getattr(declare(name), "min_frequency", 1)
+    for place, field in enumerate(data.schema.categorical):
+        unseen, *known = np.bincount(data.train.features.categorical[:, place], minlength=field.cardinality)
+        if unseen:
+            expect(least > 1, f"no index 0 of {field.name} in train", f"{unseen} of them", remedy)
+            expected = f"index 0 of {field.name} for values on fewer than {least} rows of train alone"
+            expect(
+                min(known, default=least) >= least, expected, f"a value on {min(known, default=0)} has its own", remedy
+            )
 
 
 @contracts.once("build")

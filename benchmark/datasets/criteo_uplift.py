@@ -113,5 +113,5 @@ class CriteoUplift(Dataset):
 
 def _scan(path: Path) -> pl.LazyFrame:
     flags = dict.fromkeys(("treatment", "conversion", "visit"), pl.Int8)
-    types = {**dict.fromkeys(FEATURES, pl.Float64), **flags}
+    types: dict[str, type[pl.DataType]] = {**dict.fromkeys(FEATURES, pl.Float64), **flags}
     return scan_text(path, types, allowed=dict.fromkeys(flags, (0, 1)))

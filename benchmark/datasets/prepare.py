@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -121,8 +123,7 @@ def _write(folder: Path, dataset: Dataset, table: Table, treatment: Treatment) -
         _check(dataset, table)
         labels_RT, facts = _labels(dataset, table, scratch)
         weights_RW = stored_weights(table, dataset.tasks, scratch)
-        with ThreadPoolExecutor(1) as pool:  # hashing what was parsed takes as long as writing what becomes of it
-            fingerprint = pool.submit(table.fingerprint)
+        with _beside(table.fingerprint) as fingerprint:  # it takes as long as writing what becomes of the table
             schema, catalogue, missing = write_features(
                 folder, dataset, table, treatment, labels_RT, weights_RW, scratch
             )
@@ -137,6 +138,18 @@ def _write(folder: Path, dataset: Dataset, table: Table, treatment: Treatment) -
             "missing": missing,
         }
     write_json(folder / "data.json", about)
+
+
+@contextmanager
+def _beside(work: Callable[[Event], str]) -> Iterator[Future[str]]:
+    """Does work in a thread beside the body. If the body fails, or someone interrupts it, the work is told to stop."""
+    stop = Event()
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            yield pool.submit(work, stop)
+        except BaseException:
+            stop.set()
+            raise
 
 
 def _check(dataset: Dataset, table: Table) -> None:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -91,34 +92,44 @@ class Table:
         assert found is not None, "there is always a piece"
         return found
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, stop: Event | None = None) -> str:
         """The sha256 of all parsed columns and labels, by name. It depends neither on the parser nor on how they are used.
 
         Strings and integers that read alike are alike. The split, the titles and the facts do not count.
+
+        Args:
+            stop: Another thread sets it when nobody needs the result any more.
+
+        Raises:
+            InterruptedError: soon after that.
         """
         whole = hashlib.sha256()
+        for content in self._hashed():
+            if stop is not None and stop.is_set():
+                raise InterruptedError("nobody needs the fingerprint any more")
+            whole.update(content)
+        return whole.hexdigest()
+
+    def _hashed(self) -> Iterator[bytes]:
+        """What is hashed, in pieces."""
         for name in sorted(self.categorical):
             values = self.values(name).drop_nulls()
             text = values.cast(pl.String)
-            whole.update(f"categorical\x1f{name}\x1f{len(self.categorical[name])}\x1f".encode())
-            whole.update("\x1f".join(text.sort()).encode())
+            yield f"categorical\x1f{name}\x1f{len(self.categorical[name])}\x1f".encode()
+            yield "\x1f".join(text.sort()).encode()
             values = values.gather(text.arg_sort())
             for part in pieces(len(self.categorical[name])):
-                whole.update(number_categories(self.series(name, part), values).astype("<i4").tobytes())
+                yield number_categories(self.series(name, part), values).astype("<i4").tobytes()
         for kind, columns in (("numeric", self.numeric), ("label", self.labels)):
             for name in sorted(columns):
-                whole.update(f"{kind}\x1f{name}\x1f{len(columns[name])}\x1f".encode())
-                parts = label_bytes(columns[name]) if kind == "label" else _bytes(columns[name], "<f8")
-                for content in parts:
-                    whole.update(content)
+                yield f"{kind}\x1f{name}\x1f{len(columns[name])}\x1f".encode()
+                yield from label_bytes(columns[name]) if kind == "label" else _bytes(columns[name], "<f8")
         for other in sorted(self.others, key=lambda known: known.name):
-            whole.update(f"{other.kind}\x1f{other.name}\x1f{len(self.split)}\x1f".encode())
-            whole.update(other.content(self.others[other][:]))
+            yield f"{other.kind}\x1f{other.name}\x1f{len(self.split)}\x1f".encode()
+            yield other.content(self.others[other][:])
         for name, values in sorted((self.weights or {}).items()):
-            whole.update(f"weight\x1f{name}\x1f{len(values)}\x1f".encode())
-            for content in _bytes(values, "<f8"):
-                whole.update(content)
-        return whole.hexdigest()
+            yield f"weight\x1f{name}\x1f{len(values)}\x1f".encode()
+            yield from _bytes(values, "<f8")
 
 
 def _bytes(column: Any, dtype: str) -> Iterator[bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Event
 from typing import Any
 
 import numpy as np
@@ -160,6 +160,35 @@ def test_the_fingerprint_is_of_the_parsed_columns_and_labels_alone() -> None:
     same.categorical = {name: table().series(name).cast(pl.String) for name in reversed(table().categorical)}
     assert same.fingerprint() == first
     assert made(numeric="raw").fingerprint == made(tasks=("seconds",)).fingerprint == first
+
+
+def test_a_fingerprint_that_nobody_needs_stops() -> None:
+    stop = Event()
+    assert table().fingerprint(stop) == table().fingerprint()
+    stop.set()
+    with pytest.raises(InterruptedError):
+        table().fingerprint(stop)
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_an_error_does_not_wait_for_the_fingerprint(
+    monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    stopped = Event()
+
+    def endless(_: Table, stop: Event) -> str:
+        if stop.wait(timeout=60):
+            stopped.set()
+        return ""
+
+    def fails(*_: object) -> None:
+        raise error("at once")
+
+    monkeypatch.setattr(Table, "fingerprint", endless)
+    monkeypatch.setattr("benchmark.datasets.prepare.write_features", fails)
+    with pytest.raises(error, match="at once"):
+        made()
+    assert stopped.is_set()
 
 
 @pytest.mark.parametrize("change", ["category", "missing", "number", "label", "name", "order"])
