@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import polars as pl
@@ -15,6 +16,7 @@ from benchmark.datasets.text import scan_text
 from benchmark.kinds import BINARY
 from benchmark.schema import Task
 from benchmark.seeding import derive
+from benchmark.settings.registry import Neutral
 
 Types = dict[str, type[pl.DataType]]
 
@@ -75,7 +77,10 @@ class AliCCP(Dataset):
 
     Args:
         tasks: Any of click, purchase.
-        min_frequency: A value that fewer rows of train have is as one that train lacks. The code of AITM demands 12.
+        min_frequency: Categories, users and products among them, with fewer rows of train are numbered 0, as unseen ones are.
+            The code of AITM demands 12.
+        hash_buckets: A column with more categories than this in train is hashed into this many buckets, except the
+            users'; null: none is.
         split_seed: Draws the rows of validation.
     """
 
@@ -83,10 +88,15 @@ class AliCCP(Dataset):
     user, item = "user_id", "item_id"
 
     def __init__(
-        self, *, tasks: tuple[str, ...] = ("click", "purchase"), min_frequency: int = 10, split_seed: int = 0
+        self,
+        *,
+        tasks: tuple[str, ...] = ("click", "purchase"),
+        min_frequency: int = 10,
+        hash_buckets: Annotated[int | None, Neutral(None)] = None,
+        split_seed: int = 0,
     ) -> None:
         self._tasks = self.choose(tasks)
-        self.min_frequency, self.split_seed = min_frequency, split_seed
+        self.min_frequency, self.hash_buckets, self.split_seed = min_frequency, hash_buckets, split_seed
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -106,6 +116,7 @@ class AliCCP(Dataset):
             read=lambda: self._read(found),
             source={"files": found.identity},
             min_frequency=self.min_frequency,
+            hash_buckets=self.hash_buckets,
         )
 
     def _read(self, found: Found) -> Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import polars as pl
@@ -16,6 +16,7 @@ from benchmark.datasets.text import scan_text
 from benchmark.kinds import BINARY
 from benchmark.schema import Task
 from benchmark.seeding import derive
+from benchmark.settings.registry import Neutral
 
 PAGE = "https://tianchi.aliyun.com/dataset/74690"
 ROWS = {
@@ -73,6 +74,8 @@ class AliExpress(Dataset):
         tasks: Any of click, purchase.
         numeric: How the 63 numbers enter: train quantile bins beside the standardised value, that value alone, or as they
             are.
+        min_frequency: Categories with fewer rows of train are numbered 0, as unseen ones are.
+        hash_buckets: A column with more categories than this in train is hashed into this many buckets; null: none is.
         split_seed: Draws the searches of validation.
     """
 
@@ -84,10 +87,13 @@ class AliExpress(Dataset):
         variant: Literal["nl", "es", "fr", "us"] = "nl",
         tasks: tuple[str, ...] = ("click", "purchase"),
         numeric: Literal["bins", "standardise", "raw"] = "bins",
+        min_frequency: Annotated[int, Neutral(1)] = 1,
+        hash_buckets: Annotated[int | None, Neutral(None)] = None,
         split_seed: int = 0,
     ) -> None:
         self._tasks = self.choose(tasks)
         self.variant, self.numeric, self.split_seed = variant, numeric, split_seed
+        self.min_frequency, self.hash_buckets = min_frequency, hash_buckets
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -114,7 +120,14 @@ class AliExpress(Dataset):
     def build(self) -> Data:
         """Finds and joins the files of either layout, or takes the arrays from the cache."""
         found = find(self.source)
-        return prepare(self, read=lambda: self._read(found), source={"files": found.identity}, numeric=self.numeric)
+        return prepare(
+            self,
+            read=lambda: self._read(found),
+            source={"files": found.identity},
+            numeric=self.numeric,
+            min_frequency=self.min_frequency,
+            hash_buckets=self.hash_buckets,
+        )
 
     def _read(self, found: Found) -> Table:
         parts, num_read = [], 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import polars as pl
 
@@ -13,6 +13,7 @@ from benchmark.datasets.sources import Layout, Source, find
 from benchmark.datasets.text import scan_text
 from benchmark.kinds import BINARY, REGRESSION, Transform
 from benchmark.schema import Task
+from benchmark.settings.registry import Neutral
 
 PAGE = "https://huggingface.co/datasets/criteo/criteo-attribution-dataset"
 FILE = "criteo_attribution_dataset.tsv"
@@ -62,6 +63,9 @@ class CriteoAttribution(Dataset):
         tasks: Any of click, conversion, cost.
         numeric: How the time since the last click (log1p) enters: train quantile bins beside the standardised value, that
             value alone, or as it is.
+        min_frequency: Categories, users and campaigns among them, with fewer rows of train are numbered 0, as unseen ones are.
+        hash_buckets: A column with more categories than this in train is hashed into this many buckets, except the
+            users'; null: none is.
         split_seed: Has no effect, because the split is by time; every data set accepts it.
         time_since_last_click: Is it a feature? People without an earlier click have it missing.
     """
@@ -78,11 +82,14 @@ class CriteoAttribution(Dataset):
         *,
         tasks: tuple[str, ...] = ("click", "conversion", "cost"),
         numeric: Literal["bins", "standardise", "raw"] = "bins",
+        min_frequency: Annotated[int, Neutral(1)] = 1,
+        hash_buckets: Annotated[int | None, Neutral(None)] = None,
         split_seed: int = 0,
         time_since_last_click: bool = False,
     ) -> None:
         self._tasks = self.choose(tasks)
         self.numeric, self.split_seed = numeric, split_seed
+        self.min_frequency, self.hash_buckets = min_frequency, hash_buckets
         self.time_since_last_click = time_since_last_click
 
     @property
@@ -99,7 +106,12 @@ class CriteoAttribution(Dataset):
         """Finds and parses the log, or takes the arrays from the cache."""
         found = find(self.source)
         return prepare(
-            self, read=lambda: self._read(found.paths[FILE]), source={"files": found.identity}, numeric=self.numeric
+            self,
+            read=lambda: self._read(found.paths[FILE]),
+            source={"files": found.identity},
+            numeric=self.numeric,
+            min_frequency=self.min_frequency,
+            hash_buckets=self.hash_buckets,
         )
 
     def _read(self, path: Path) -> Table:

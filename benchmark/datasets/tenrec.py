@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import polars as pl
 
@@ -14,6 +14,7 @@ from benchmark.datasets.text import scan_text
 from benchmark.kinds import BINARY
 from benchmark.lists import SequenceField
 from benchmark.schema import OtherField, Task
+from benchmark.settings.registry import Neutral
 
 PAGE = "https://static.qblv.qq.com/qblv/h5/algo-frontend/tenrec_dataset.html"
 FILES = {"ctr": "ctr_data_1M.csv", "qk_video": "QK-video.csv", "qb_video": "QB-video.csv"}
@@ -51,6 +52,9 @@ class Tenrec(Dataset):
     Args:
         variant: ctr (ctr_data_1M.csv), qk_video (QK-video.csv, 493 million rows) or qb_video (QB-video.csv, 2.4 million).
         tasks: Any of click, follow, like, share.
+        min_frequency: Categories, users and videos among them, with fewer rows of train are numbered 0, as unseen ones are.
+        hash_buckets: A column with more categories than this in train is hashed into this many buckets, except the
+            users'; null: none is.
         split_seed: Draws the split.
     """
 
@@ -62,10 +66,13 @@ class Tenrec(Dataset):
         *,
         variant: Literal["ctr", "qk_video", "qb_video"] = "ctr",
         tasks: tuple[str, ...] = ("click", "follow", "like", "share"),
+        min_frequency: Annotated[int, Neutral(1)] = 1,
+        hash_buckets: Annotated[int | None, Neutral(None)] = None,
         split_seed: int = 0,
     ) -> None:
         self._tasks = self.choose(tasks)
         self.variant, self.split_seed = variant, split_seed
+        self.min_frequency, self.hash_buckets = min_frequency, hash_buckets
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -88,7 +95,13 @@ class Tenrec(Dataset):
         """Finds and parses the file, or takes the arrays from the cache."""
         found = find(self.source)
         (path,) = found.paths.values()
-        return prepare(self, read=lambda: self._read(path), source={"files": found.identity})
+        return prepare(
+            self,
+            read=lambda: self._read(path),
+            source={"files": found.identity},
+            min_frequency=self.min_frequency,
+            hash_buckets=self.hash_buckets,
+        )
 
     def _read(self, path: Path) -> Table:
         has_past = self.variant == "ctr"

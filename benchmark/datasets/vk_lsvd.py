@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import polars as pl
 
@@ -13,6 +13,7 @@ from benchmark.datasets.prepare import TEST, TRAIN, VALIDATION, Table, prepare
 from benchmark.datasets.sources import Found, Layout, Source, find
 from benchmark.kinds import BINARY, REGRESSION, Transform
 from benchmark.schema import Task
+from benchmark.settings.registry import Neutral
 
 PAGE = "https://huggingface.co/datasets/deepvk/VK-LSVD"
 USERS, ITEMS = "users_metadata.parquet", "items_metadata.parquet"
@@ -60,6 +61,9 @@ class VKLSVD(Dataset):
         tasks: Any of watch_time, like, dislike, share, bookmark, click_on_author, open_comments.
         numeric: How age and length enter: train quantile bins beside the standardised value, that value alone, or as
             they are.
+        min_frequency: Categories, users and videos among them, with fewer rows of train are numbered 0, as unseen ones are.
+        hash_buckets: A column with more categories than this in train is hashed into this many buckets, except the
+            users'; null: none is.
         split_seed: Has no effect, because the split is by weeks; every data set accepts it.
         train_weeks: Train on the last weeks only; from 1 to 25.
     """
@@ -76,6 +80,8 @@ class VKLSVD(Dataset):
         variant: str = "ur0.01_ir0.01",
         tasks: tuple[str, ...] = ("watch_time", "like", "share", "open_comments"),
         numeric: Literal["bins", "standardise", "raw"] = "bins",
+        min_frequency: Annotated[int, Neutral(1)] = 1,
+        hash_buckets: Annotated[int | None, Neutral(None)] = None,
         split_seed: int = 0,
         train_weeks: int = TRAIN_WEEKS,
     ) -> None:
@@ -88,6 +94,7 @@ class VKLSVD(Dataset):
         if not 1 <= train_weeks <= TRAIN_WEEKS:
             raise ValueError(f"dataset.train_weeks must be from 1 to {TRAIN_WEEKS}, found {train_weeks}")
         self.variant, self.numeric, self.split_seed, self.train_weeks = variant, numeric, split_seed, train_weeks
+        self.min_frequency, self.hash_buckets = min_frequency, hash_buckets
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -117,7 +124,14 @@ class VKLSVD(Dataset):
     def build(self) -> Data:
         """Finds and joins the files, or takes the arrays from the cache."""
         found = find(self.source)
-        return prepare(self, read=lambda: self._read(found), source={"files": found.identity}, numeric=self.numeric)
+        return prepare(
+            self,
+            read=lambda: self._read(found),
+            source={"files": found.identity},
+            numeric=self.numeric,
+            min_frequency=self.min_frequency,
+            hash_buckets=self.hash_buckets,
+        )
 
     def _read(self, found: Found) -> Table:
         weeks = sorted(name for name in found.paths if name.startswith("week_"))
