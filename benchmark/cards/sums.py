@@ -16,7 +16,7 @@ from benchmark.schema import Schema
 BLOCK = 1 << 17
 """Rows read at a time. They stay in the processor's cache while each field is counted."""
 NUMBERS_AT_A_TIME = 1 << 25
-"""Most sums held at a time, 256 MB. Fields of a larger vocabulary take another pass over the rows."""
+"""Most sums held at a time, of all splits, 256 MB. More fields take another pass over the rows. A field with more is counted alone."""
 BINS = 40
 """Bins of a numeric field, by quantiles of train."""
 _MOST_SAMPLED = 1 << 20  # rows of train that bins are fitted to
@@ -105,7 +105,9 @@ def grouped(fields: Sequence[Coded], tasks: int) -> Iterator[list[Coded]]:
     group: list[Coded] = []
     held = 0
     for field in fields:
-        numbers = field.size * (1 + 2 * tasks)
+        numbers = field.size * (
+            3 + 4 * tasks
+        )  # rows of three splits; observed and summed labels of train and validation
         if group and held + numbers > NUMBERS_AT_A_TIME:
             yield group
             group, held = [], 0

@@ -161,7 +161,7 @@ def test_play_time_left_in_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 def test_blocks_and_groups_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = make_card("drawn", make_data()).to_json()
     monkeypatch.setattr(sums, "BLOCK", 777)
-    monkeypatch.setattr(sums, "NUMBERS_AT_A_TIME", 60)
+    monkeypatch.setattr(sums, "NUMBERS_AT_A_TIME", 130)
     told: list[tuple[int, int]] = []
     pieces = make_card("drawn", make_data(), progress=lambda done, total: told.append((done, total))).to_json()
     assert_close(pieces, whole)
