@@ -54,9 +54,9 @@ def read_text(
         most: How many rows to read, the first ones; None: all. Then a line with too few values may pass.
 
     Raises:
-        ValueError: for a truncated file, a line with too few or too many values, a column that is missing or comes twice,
-            an empty value where there must be one, an infinite number, or a value that is not allowed or of another type:
-            file, line, column, value.
+        ValueError: with file, line, column and value. It is for a truncated file, too few or too many values on a line, and a
+            column that is missing or comes twice. It is also for an empty value where there must be one, an infinite
+            number, and a value that is not allowed or of another type.
     """
     form = Form(
         header=header, separator=separator, quote=quote, encoding=encoding, strip=strip, nullable=nullable,

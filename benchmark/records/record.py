@@ -176,7 +176,7 @@ def identity_of_data(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_described(config: Mapping[str, Any]) -> bool:
-    """Does a file describe the data set? Only then may it have all of `OF_DESCRIPTION`; the registry sees to it."""
+    """Does a file describe the data set? The registry lets no other have all of `OF_DESCRIPTION`."""
     return all(key in config for key in OF_DESCRIPTION)
 
 
