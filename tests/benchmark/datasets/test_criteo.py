@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -96,3 +97,22 @@ def test_uplift_of_one_arm(treatment: str, rows: int) -> None:
     assert [field.name for field in data.schema.fields] == list(FEATURES)
     assert data.facts["rows_of_the_arm"] == rows
     assert len(data.train) + len(data.validation) + len(data.test) == rows - 1
+
+
+def test_a_label_that_is_neither_0_nor_1_is_located(root: Path) -> None:
+    path = root / "criteo_attribution" / "criteo_attribution_dataset.tsv.gz"
+    write(path, log(root).with_columns(click=wrong_in_row_7("click")), separator="\t")
+    with pytest.raises(ValueError, match=r"dataset\.tsv\.gz: line 9, column click: expected 0 or 1, found '2'$"):
+        CriteoAttribution().build()
+    path = root / "criteo_uplift" / "criteo-research-uplift-v2.1.csv.gz"
+    write(path, people(root).with_columns(visit=wrong_in_row_7("visit")), separator=",")
+    with pytest.raises(ValueError, match=r"v2\.1\.csv\.gz: line 9, column visit: expected 0 or 1, found '2'$"):
+        CriteoUplift().build()
+
+
+def wrong_in_row_7(name: str) -> pl.Expr:
+    return pl.when(pl.int_range(pl.len()) == 7).then(2).otherwise(pl.col(name))
+
+
+def write(path: Path, rows: pl.DataFrame, *, separator: str) -> None:
+    path.write_bytes(gzip.compress(rows.write_csv(separator=separator).encode()))

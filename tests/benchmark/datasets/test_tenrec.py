@@ -73,3 +73,12 @@ def test_without_files_it_says_where_to_get_them(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("MTLBENCH_DATA", str(tmp_path))
     with pytest.raises(FileNotFoundError, match=r"qblv.qq.com.*QK-video.csv.*folder tenrec"):
         Tenrec(variant="qk_video").build()
+
+
+def test_a_label_that_is_neither_0_nor_1_is_located(folder: Path) -> None:
+    path = folder / "ctr_data_1M.csv"
+    rows = pl.read_csv(path)
+    like = pl.when(pl.int_range(pl.len()) == 7).then(-1).otherwise(pl.col("like")).alias("like")
+    rows.with_columns(like).write_csv(path)
+    with pytest.raises(ValueError, match=r"ctr_data_1M\.csv: line 9, column like: expected 0 or 1, found '-1'$"):
+        Tenrec().build()
