@@ -7,6 +7,8 @@ So a row takes as much room as it has entries, and an empty one takes none. Code
 from __future__ import annotations
 
 import dataclasses
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -36,13 +38,52 @@ class ListField(OtherField):
 
     def content(self, values: Any) -> bytes:
         """See `OtherField.content`: text and whole numbers that read alike are alike."""
-        every, lengths = self._flat(values)
-        text = every.cast(pl.String)
-        known = text.unique().sort()
+        return b"".join(self.contents(values))
+
+    def contents(self, values: Any) -> Iterator[bytes]:
+        """See `OtherField.contents`: how long each list is, all values, and the number of each entry among these."""
+        column, found = self._column(values), list[pl.Series]()
+        for part in pieces(len(column)):
+            every, lengths = self._flat(column[part])
+            found = [pl.concat([*found, every.unique()]).unique()]
+            yield lengths.astype("<i8").tobytes()
+        known = found[0].gather(found[0].cast(pl.String).arg_sort())
+        yield b"\x1e" + "\x1f".join(known.cast(pl.String)).encode() + b"\x1e"
         numbers = pl.Series(range(len(known)), dtype=pl.Int32)
-        codes = text.replace_strict(known, numbers, return_dtype=pl.Int32) if len(known) else numbers
-        parts = (lengths.astype("<i8").tobytes(), "\x1f".join(known).encode(), codes.to_numpy().astype("<i4").tobytes())
-        return b"\x1e".join(parts)
+        for part in pieces(len(column)) if len(known) else ():
+            codes = self._flat(column[part])[0].replace_strict(known, numbers, return_dtype=pl.Int32)
+            yield codes.to_numpy().astype("<i4").tobytes()
+
+    def fit(self, values: Any, train: np.ndarray, numbering: Numbering) -> tuple[Self, Arrays, list[Any] | None]:
+        """See `OtherField.fit`."""
+        fitted, parts, vocabulary = self.fit_in_pieces(values, train, numbering)
+        return fitted, self.joined(parts), vocabulary
+
+    def fit_in_pieces(
+        self, values: Any, train: np.ndarray, numbering: Numbering
+    ) -> tuple[Self, Iterator[Arrays], list[Any] | None]:
+        """See `OtherField.fit_in_pieces`."""
+        column = self._column(values)
+        fitted, code, vocabulary = self._numbered(column, train, numbering)
+
+        def parts() -> Iterator[Arrays]:
+            for part in pieces(len(column)):
+                every, lengths = self._flat(column[part], self.longest)
+                yield {"codes": code(every), "bounds": np.append(np.int64(0), np.cumsum(lengths))}
+
+        return fitted, parts(), vocabulary
+
+    @abstractmethod
+    def _numbered(
+        self, column: Any, train: np.ndarray, numbering: Numbering
+    ) -> tuple[Self, Callable[[pl.Series], np.ndarray], list[Any] | None]:
+        """The fitted field, what makes codes of its entries, and what these mean, if they are its own."""
+
+    def appended(self, arrays: Arrays, lengths: dict[str, int]) -> Arrays:
+        """See `OtherField.appended`."""
+        if not lengths["bounds"]:
+            return arrays
+        return {"codes": arrays["codes"], "bounds": arrays["bounds"][1:] + lengths["codes"]}
 
     def check(self, arrays: Arrays, what: str) -> None:
         """See `OtherField.check`."""
@@ -71,8 +112,14 @@ class ListField(OtherField):
 
     def usual(self, arrays: Arrays) -> Arrays:
         """The most frequent list."""
-        _, first, counts = np.unique(self.key(arrays)[:, 0], return_index=True, return_counts=True)
-        return self.take(arrays, first[[counts.argmax()]])
+        counted = list[pl.DataFrame]()
+        for part in pieces(self.num_rows(arrays)):
+            keys = self.key(self.cut(arrays, part.start, part.stop))[:, 0]
+            known, first, counts = np.unique(keys, return_index=True, return_counts=True)
+            new = pl.DataFrame({"key": known, "first": first + part.start, "count": counts})
+            counted = [pl.concat([*counted, new]).group_by("key").agg(pl.col("first").min(), pl.col("count").sum())]
+        best = counted[0].sort("count", "key", descending=[True, False])
+        return self.take(arrays, best["first"][:1].to_numpy())
 
     def key(self, arrays: Arrays) -> np.ndarray:
         """(R, 1) uint64: a hash of each row's entries, by `_mixed`, and of their number."""
@@ -117,12 +164,17 @@ class ListField(OtherField):
             return {"codes": arrays["codes"][:0], "bounds": arrays["bounds"][:1] * 0}
         return {"codes": arrays["codes"][int(bounds[0]) : int(bounds[-1])], "bounds": bounds - bounds[0]}
 
-    def _flat(self, values: Any, most: int | None = None) -> tuple[pl.Series, np.ndarray]:
-        """All entries (E,) and the number of each row's (R,); with `most`, only the last ones of a row."""
+    def _column(self, values: Any) -> Any:
+        """What a slice gives a polars series of."""
+        if not isinstance(values, list | tuple | np.ndarray):
+            return values
         try:
-            column = values if isinstance(values, pl.Series) else pl.Series(values)
+            return pl.Series(values)
         except (TypeError, pl.exceptions.PolarsError) as error:
             raise ValueError(f"column {self.name!r}: {_LISTS}, found {str(error).splitlines()[0]}") from None
+
+    def _flat(self, column: pl.Series, most: int | None = None) -> tuple[pl.Series, np.ndarray]:
+        """All entries (E,) and the number of each row's (R,); with `most`, only the last ones of a row."""
         if column.dtype == pl.Null:
             column = column.cast(pl.List(pl.String))
         inner: Any = getattr(column.dtype, "inner", None)
@@ -134,9 +186,6 @@ class ListField(OtherField):
         if most is not None:
             column = column.list.tail(most)
         return column.explode().drop_nulls(), column.list.len().fill_null(0).to_numpy().astype(np.int64)
-
-    def _arrays(self, codes: np.ndarray, lengths: np.ndarray) -> Arrays:
-        return {"codes": codes, "bounds": np.append(np.int64(0), np.cumsum(lengths))}
 
 
 @column_kind("multi")
@@ -150,11 +199,13 @@ class MultiValuedField(ListField):
 
     pooling: str = field(default="mean", kw_only=True, compare=False)
 
-    def fit(self, values: Any, train: np.ndarray, numbering: Numbering) -> tuple[Self, Arrays, list[Any]]:
-        """See `OtherField.fit`: its values are numbered as those of a categorical field."""
-        every, lengths = self._flat(values)
-        codes, vocabulary = numbering.fit(self.name, every, np.repeat(train, lengths))
-        return dataclasses.replace(self, cardinality=len(vocabulary) + 1), self._arrays(codes, lengths), vocabulary
+    def _numbered(
+        self, column: Any, train: np.ndarray, numbering: Numbering
+    ) -> tuple[Self, Callable[[pl.Series], np.ndarray], list[Any]]:
+        """Its values are numbered as those of a categorical field."""
+        seen = (self._flat(column[part].filter(pl.Series(train[part])))[0] for part in pieces(len(column)))
+        code, vocabulary = numbering.fit(self.name, seen)
+        return dataclasses.replace(self, cardinality=len(vocabulary) + 1), code, vocabulary
 
     def embedding(self, dim: int) -> nn.Module:
         """See `OtherField.embedding`."""
@@ -192,11 +243,11 @@ class SequenceField(ListField):
         """See `OtherField.shares`."""
         return self.of
 
-    def fit(self, values: Any, train: np.ndarray, numbering: Numbering) -> tuple[Self, Arrays, None]:
-        """See `OtherField.fit`."""
-        every, lengths = self._flat(values, self.max_length)
-        codes, cardinality = numbering.of(self.of, every)
-        return dataclasses.replace(self, cardinality=cardinality), self._arrays(codes, lengths), None
+    def _numbered(
+        self, column: Any, train: np.ndarray, numbering: Numbering
+    ) -> tuple[Self, Callable[[pl.Series], np.ndarray], None]:
+        code, cardinality = numbering.of(self.of)
+        return dataclasses.replace(self, cardinality=cardinality), code, None
 
     @property
     def longest(self) -> int | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
@@ -217,12 +218,46 @@ class FeatureWriter:
         """
         self._columns[name][rows] = values
 
-    def add(self, new: OtherField, arrays: Arrays) -> None:
-        """Writes the next field of another kind, all rows of it."""
+    @contextmanager
+    def add(self, new: OtherField) -> Iterator[Callable[[Arrays], None]]:
+        """The next field of another kind: gives what writes its arrays, of some rows after others."""
         place = sum(isinstance(known, OtherField) for known in self.fields)
-        for part in new.stored:
-            np.save(self.folder / f"{self.name}_{_other(place, part)}.npy", arrays[part])
         self.fields.append(new)
+        with ExitStack() as stack:
+            files = {
+                part: stack.enter_context(_GrowingFile(self.folder / f"{self.name}_{_other(place, part)}.npy"))
+                for part in new.stored
+            }
+
+            def write(arrays: Arrays) -> None:
+                more = new.appended(arrays, {part: file.length for part, file in files.items()})
+                for part, file in files.items():
+                    file.append(more[part])
+
+            yield write
+
+
+class _GrowingFile(AbstractContextManager["_GrowingFile"]):
+    """An array on disk, as `numpy.save` writes it, that grows along its first axis."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb")
+        self._header: dict[str, Any] = {}
+        self.length = 0
+
+    def append(self, array: np.ndarray) -> None:
+        if not self._header:
+            self._header = np.lib.format.header_data_from_array_1_0(array[:0].copy())
+            np.lib.format.write_array_header_1_0(self._file, self._header)
+        np.ascontiguousarray(array).tofile(self._file)
+        self.length += len(array)
+
+    def __exit__(self, *_: object) -> None:
+        if self._header:  # has room for the greatest number of rows
+            self._file.seek(0)
+            shape = (self.length, *self._header["shape"][1:])
+            np.lib.format.write_array_header_1_0(self._file, {**self._header, "shape": shape})
+        self._file.close()
 
 
 def _other(number: int, part: str) -> str:

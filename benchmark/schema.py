@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
@@ -104,17 +104,18 @@ def rows_at(array: Any, index: Any) -> Any:
 class Numbering(Protocol):
     """How the values of a data set's categorical fields become codes; other kinds of columns use the same rules."""
 
-    def fit(self, name: str, column: Any, train: np.ndarray) -> tuple[np.ndarray, list[Any]]:
-        """Numbers values of a column's own: (E,) int32 codes, 0 for unseen in train, and what those from 1 on mean.
+    def fit(self, name: str, train: Iterable[Any]) -> tuple[Callable[[Any], np.ndarray], list[Any]]:
+        """Numbers values of a column's own. Returns what makes codes of values, and what the codes from 1 on mean.
+
+        A polars series of E texts or integers becomes (E,) int32 codes, 0 for unseen in train.
 
         Args:
             name: The column's name.
-            column: A polars series of E texts or integers.
-            train: (E,) bool: those to fit on.
+            train: The values to fit on, in pieces, each a polars series of texts or integers.
         """
 
-    def of(self, field: str, column: Any) -> tuple[np.ndarray, int]:
-        """Numbers values as a categorical field does: (E,) int32 codes, and its cardinality.
+    def of(self, field: str) -> tuple[Callable[[Any], np.ndarray], int]:
+        """Numbers values as a categorical field does. Returns what makes codes of values, and the field's cardinality.
 
         Raises:
             ValueError: if there is no such categorical field.
@@ -132,6 +133,9 @@ class OtherField(ABC):
     By default, all arrays have one row for each row of the data. A kind that stores rows of unequal length overrides
     `num_rows`, `take` and `cut`, which get numpy arrays or tensors, and `key`.
 
+    By default, `prepare` has all rows of the column in memory. A kind that does not need this overrides `contents` and
+    `fit_in_pieces` too, and `appended` if it stores rows of unequal length.
+
     Args:
         name: The column's name.
 
@@ -144,6 +148,10 @@ class OtherField(ABC):
     @abstractmethod
     def content(self, values: Any) -> bytes:
         """The parsed values of all rows, for the data's fingerprint: the same for any reader."""
+
+    def contents(self, values: Any) -> Iterator[bytes]:
+        """The bytes of `content` in parts, of values that may be on disk: a slice gives some of them as a polars series."""
+        yield self.content(values[:])
 
     @property
     def shares(self) -> str | None:
@@ -162,6 +170,28 @@ class OtherField(ABC):
         Raises:
             ValueError: with column, row and value, if a value is invalid.
         """
+
+    def fit_in_pieces(
+        self, values: Any, train: np.ndarray, numbering: Numbering
+    ) -> tuple[Self, Iterator[Arrays], list[Any] | None]:
+        """As `fit`, of values as `contents` gets them, but the arrays come in parts, of some rows after others."""
+        fitted, arrays, vocabulary = self.fit(values[:], train, numbering)
+        return fitted, iter([arrays]), vocabulary
+
+    def appended(self, arrays: Arrays, lengths: dict[str, int]) -> Arrays:
+        """What is written after the arrays of earlier rows, which have these lengths."""
+        return arrays
+
+    def joined(self, parts: Iterable[Arrays]) -> Arrays:
+        """The rows of all parts, of at least one, as numpy arrays."""
+        import numpy as np
+
+        found: dict[str, list[Any]] = {name: [] for name in self.stored}
+        for part in parts:
+            more = self.appended(part, {name: sum(map(len, arrays)) for name, arrays in found.items()})
+            for name, arrays in found.items():
+                arrays.append(more[name])
+        return {name: np.concatenate(arrays) for name, arrays in found.items()}
 
     @abstractmethod
     def usual(self, arrays: Arrays) -> Arrays:

@@ -156,9 +156,9 @@ def test_a_round_of_each(
     )  # fmt: skip
     measured = json.loads(path.read_text())["rows"]
     assert [(found["weighting"], found["scope"]) for found in measured] == [
-        ("equal", ""), ("mgda", "trunk"), ("mgda", "all"), ("mgda", "representation"),
+        ("mgda", "trunk"), ("mgda", "all"), ("mgda", "representation"),
     ]  # fmt: skip
-    assert measured[0]["ratio"] == 1.0
+    assert all(found["ratio"] > 0 for found in measured)
     architectures.main([*small, "--architectures", "embedding_sum", "--output", str(path)])
     names = {found["architecture"]: found for found in json.loads(path.read_text())["rows"]}
     assert list(names) == ["embedding_sum", "mmoe", "shared_bottom"]

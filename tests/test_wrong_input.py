@@ -193,9 +193,7 @@ def stderr_of(*arguments: str) -> str:
 
 def test_an_unknown_data_set() -> None:
     line = stderr_of("dataset=censsus_income")
-    assert line.startswith(
-        "mtlbench: unknown dataset 'censsus_income'; did you mean census_income? known: census_income,"
-    )
+    assert line.startswith("mtlbench: unknown dataset 'censsus_income'; did you mean census_income? known: ali_ccp,")
 
 
 def test_no_files_and_no_network_is_one_line_on_the_command_line(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from benchmark.datasets.table import SPLITS, TRAIN, Table
 from benchmark.files import write_json
 from benchmark.pieces import pieces
 from benchmark.rows import Features, FeatureWriter
-from benchmark.schema import CategoricalField, NumericField, Schema
+from benchmark.schema import Arrays, CategoricalField, NumericField, OtherField, Schema
 
 
 @dataclass(slots=True)
@@ -49,10 +50,6 @@ class _Part:
         rows = np.flatnonzero(table.split[piece] == self.split)
         self.done += len(rows)
         return rows, slice(self.done - len(rows), self.done)
-
-    def all_rows(self, table: Table) -> np.ndarray:
-        """The numbers of its rows."""
-        return np.flatnonzero(table.split == self.split) if self.rows is None else self.rows
 
 
 def write_features(
@@ -102,19 +99,12 @@ def write_features(
     vocabulary = {fit.field.name: fit.vocabulary for fit in fits if fit.vocabulary is not None}
     missing = {name: len(values) for name, values in vocabulary.items() if values and values[-1] is None}
     known = Numbers({fit.origin: fit.of for fit in fits if isinstance(fit.of, Vocabulary)}, treatment)
-    is_train = table.split == TRAIN
-    for other, values in table.others.items():
-        made, arrays, names = fit_other(other, values[:], is_train, known)
-        for part in splits.values():
-            part.writer.add(made, made.take(arrays, part.all_rows(table)))
-        latest = (
-            fit_other(other, table.latest[other.name][:], is_train, known)[1] if other.name in table.latest else arrays
-        )
-        for part in entities.values():
-            if other.name in part.columns:
-                part.writer.add(made, made.take(latest, part.all_rows(table)))
+    for other in table.others:
+        made, names = _write_other(other, table, known, [*splits.values()], [*entities.values()])
         if entities and other.name in context:
-            writers[-1].add(made, made.usual(made.take(arrays, splits["train"].all_rows(table))))
+            arrays = Features.load(folder, "train", train.fields).others[made]
+            with writers[-1].add(made) as write:
+                write(made.usual(arrays))
         if names is not None:
             vocabulary[other.name] = names
     write_json(folder / "vocabulary.json", vocabulary)
@@ -166,3 +156,31 @@ def _write_pieces(
             for part, (rows, places) in zip(parts, chosen, strict=True):
                 if fit.origin in part.columns:
                     part.writer.write(fit.field.name, places, values[rows])
+
+
+def _write_other(
+    other: OtherField, table: Table, numbers: Numbers, splits: Sequence[_Part], entities: Sequence[_Part]
+) -> tuple[OtherField, list[Any] | None]:
+    """Fits and writes a column of another kind; returns its field, and what its codes mean."""
+    is_train = table.split == TRAIN
+    made, pieces_of_it, names = fit_other(other, table.others[other], is_train, numbers)
+    its = [part for part in entities if other.name in part.columns]
+    found: list[list[tuple[Any, Arrays]]] = [[] for _ in its]
+    with ExitStack() as stack:
+        writes = [stack.enter_context(part.writer.add(made)) for part in splits]
+        for piece, arrays in pieces_of_it:
+            for part, write in zip(splits, writes, strict=True):
+                write(made.take(arrays, part.choose(table, piece)[0]))
+            for part, kept in zip(its, found, strict=True):
+                rows, places = part.choose(table, piece)
+                kept.append((places, made.take(arrays, rows)))
+    for part, kept in zip(its, found, strict=True):
+        assert part.rows is not None, "those of users and items are numbers"
+        if other.name in table.latest:
+            of_all = made.fit(table.latest[other.name][part.rows], is_train[part.rows], numbers)[1]
+        else:
+            order = np.argsort(np.concatenate([places for places, _ in kept]))
+            of_all = made.take(made.joined(arrays for _, arrays in kept), order)
+        with part.writer.add(made) as write:
+            write(of_all)
+    return made, names

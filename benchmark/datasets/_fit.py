@@ -140,37 +140,52 @@ class Numbers:
     known: Mapping[str, Vocabulary]
     treatment: Treatment
 
-    def fit(self, name: str, column: pl.Series, train: np.ndarray) -> tuple[np.ndarray, list[Any]]:
+    def fit(self, name: str, train: Iterable[pl.Series]) -> tuple[Vocabulary, list[Any]]:
         """See `Numbering.fit`."""
         frequency, buckets = self.treatment.of(name, None)
-        seen = (column[part].filter(pl.Series(train[part])) for part in pieces(len(column)))
-        made = Vocabulary.of(seen, min_frequency=frequency, buckets=buckets)
-        return made(column), made.names
+        made = Vocabulary.of(train, min_frequency=frequency, buckets=buckets)
+        return made, made.names
 
-    def of(self, field: str, column: pl.Series) -> tuple[np.ndarray, int]:
+    def of(self, field: str) -> tuple[Callable[[pl.Series], np.ndarray], int]:
         """See `Numbering.of`."""
         vocabulary = self.known[field]
-        if vocabulary.buckets is None and column.dtype != vocabulary.values.dtype:
+
+        def code(column: pl.Series) -> np.ndarray:
+            if vocabulary.buckets is not None or column.dtype == vocabulary.values.dtype:
+                return vocabulary(column)
             # text and whole numbers that read alike are alike
-            column = column.cast(pl.String)
-            vocabulary = replace(vocabulary, values=vocabulary.values.cast(pl.String))
-        return vocabulary(column), len(vocabulary.names) + 1
+            return replace(vocabulary, values=vocabulary.values.cast(pl.String))(column.cast(pl.String))
+
+        return code, len(vocabulary.names) + 1
 
 
 def fit_other(
     other: OtherField, values: Any, train: np.ndarray, numbers: Numbers
-) -> tuple[OtherField, Arrays, list[Any] | None]:
-    """What the `fit` of a column of another kind gives.
+) -> tuple[OtherField, Iterator[tuple[slice, Arrays]], list[Any] | None]:
+    """What `fit_in_pieces` of a column of another kind gives; each piece with its rows.
 
     Raises:
-        ValueError: if it gives another number of rows.
+        ValueError: if the column has another number of rows.
     """
-    made, arrays, vocabulary = other.fit(values, train, numbers)
-    if made.num_rows(arrays) != len(train):
-        raise ValueError(
-            f"column {other.name!r}: expected {len(train)} values, one for each row of `split`, found {made.num_rows(arrays)}"
-        )
-    return made, arrays, vocabulary
+
+    def check(found: int) -> None:
+        if found != len(train):
+            raise ValueError(
+                f"column {other.name!r}: expected {len(train)} values, one for each row of `split`, found {found}"
+            )
+
+    check(len(values))
+    made, parts, vocabulary = other.fit_in_pieces(values, train, numbers)
+
+    def with_rows() -> Iterator[tuple[slice, Arrays]]:
+        start = 0
+        for arrays in parts:
+            stop = start + made.num_rows(arrays)
+            yield slice(start, stop), arrays
+            start = stop
+        check(start)
+
+    return made, with_rows(), vocabulary
 
 
 def _categorical(name: str, origin: str, codes: Vocabulary | Bins) -> FittedColumn:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,56 @@ import polars as pl
 
 from benchmark.datasets.table import TRAIN, Table
 from benchmark.lists import SequenceField
+from benchmark.pieces import pieces
+
+AT_ONCE = 1 << 16  # rows whose lists are made together
 
 
-def history(user: Any, item: Any, time: Any, split: Any, length: int, *, including: bool = False) -> pl.Series:
+@dataclass(frozen=True, slots=True, eq=False)
+class Histories:
+    """(R,) lists of items, the most recent last. Only those of the rows that are asked for are made.
+
+    Indexed with a slice or an array of rows, it gives a polars series of lists, null where one is empty.
+
+    Args:
+        items_K: The items of train, one user's after another's, each user's in the order of time.
+        past_K: Their moments. A moment is `span` times the number of the user, plus the number of the time.
+        moment_R: The moments of the rows.
+        first_U: The place of each user's first item, and K after the last user's. User 0 is unknown, and has none.
+        span: More than the number of any time.
+        length: The most items of a row.
+        is_latest: Are they what is known after all of train, not only before a row?
+    """
+
+    items_K: pl.Series
+    past_K: np.ndarray
+    moment_R: np.ndarray
+    first_U: np.ndarray
+    span: int
+    length: int
+    is_latest: bool = False
+
+    def __len__(self) -> int:
+        return len(self.moment_R)
+
+    def __getitem__(self, rows: Any) -> pl.Series:
+        moments = self.moment_R[rows]
+        return pl.concat([self._lists(moments[part]) for part in pieces(len(moments), AT_ONCE)])
+
+    def _lists(self, moment_P: np.ndarray) -> pl.Series:
+        who_P = moment_P // self.span
+        end_P = self.first_U[who_P + 1] if self.is_latest else np.searchsorted(self.past_K, moment_P)
+        start_P = np.maximum(self.first_U[who_P], end_P - self.length)
+        lengths_P = end_P - start_P
+        bounds_P = np.cumsum(lengths_P) - lengths_P
+        places = np.arange(lengths_P.sum()) + np.repeat(start_P - bounds_P, lengths_P)
+        every = pl.DataFrame({"row": np.arange(len(moment_P), dtype=np.int32)})
+        row = np.repeat(every["row"].to_numpy(), lengths_P)
+        found = pl.DataFrame({"row": row, "items": self.items_K.gather(places)}).group_by("row", maintain_order=True)
+        return every.join(found.all(), on="row", how="left", maintain_order="left")["items"]
+
+
+def history(user: Any, item: Any, time: Any, split: Any, length: int) -> Histories:
     """For each row, the last items that its user has in rows of train before this row in time.
 
     Rows at the same time are not before it, nor is the row itself, so no row sees itself, or what was shown with it. Rows of
@@ -25,7 +72,6 @@ def history(user: Any, item: Any, time: Any, split: Any, length: int, *, includi
         time: (R,) numbers or times, in any unit; None if the files have none.
         split: (R,) of TRAIN and others, as in `Table`.
         length: The most items a row, the last ones, at least 1.
-        including: Rows at the same time, and the row itself, are before it too: so what is known after a row.
 
     Returns:
         (R,) lists of items, the most recent last; rows at one time in their order in the log.
@@ -39,25 +85,23 @@ def history(user: Any, item: Any, time: Any, split: Any, length: int, *, includi
             f"dataset.history={length} needs the time of every row, and these files have none; leave dataset.history at 0, or "
             "use files with times"
         )
-    frame = pl.DataFrame({"user": pl.Series(user), "item": pl.Series(item), "time": pl.Series(time)})
-    times = frame["time"]
+    users, items, times = pl.Series(user), pl.Series(item), pl.Series(time)
     if times.dtype.is_float():
         times = times.fill_nan(None)
     if times.null_count():
         raise ValueError(
             f"dataset.history={length} needs the time of every row, found {times.null_count():,} rows without one"
         )
-    who = frame["user"].rank("dense").fill_null(0).to_numpy().astype(np.int64)  # from 1 on; 0: unknown
-    when = times.rank("dense").to_numpy().astype(np.int64)  # from 1 on
-    moment_R = who * (when.max(initial=0) + 1) + when  # grows with the user, then with the time
-    is_known = (np.asarray(split) == TRAIN) & (who > 0) & frame["item"].is_not_null().to_numpy()
-    known = np.flatnonzero(is_known)
-    known = known[np.argsort(moment_R[known], kind="stable")]
-    past = moment_R[known]
-    end_R = np.searchsorted(past, moment_R, side="right" if including else "left")
-    first_R = np.searchsorted(past, moment_R - when, side="left")  # of the user
-    start_R = np.where(who > 0, np.maximum(first_R, end_R - length), end_R)
-    return _lists(frame["item"].gather(known), start_R, end_R)
+    moment_R = times.rank("dense").to_numpy().astype(np.int64)  # from 1 on
+    span = int(moment_R.max(initial=0)) + 1
+    who_R = users.rank("dense").fill_null(0).to_numpy()  # from 1 on; 0: unknown
+    moment_R += who_R.astype(np.int64) * span  # grows with the user, then with the time
+    known = np.flatnonzero((np.asarray(split) == TRAIN) & (who_R > 0) & items.is_not_null().to_numpy())
+    past_K = moment_R[known]
+    order = np.argsort(past_K, kind="stable")
+    past_K = past_K[order]
+    first_U = np.searchsorted(past_K, np.arange(int(who_R.max(initial=0)) + 2) * span)
+    return Histories(items.gather(known[order]), past_K, moment_R, first_U, span, length)
 
 
 def with_history(table: Table, *, user: str, item: str, time: Any, length: int) -> Table:
@@ -73,12 +117,12 @@ def with_history(table: Table, *, user: str, item: str, time: Any, length: int) 
     if not length:
         return table
     users, items = table.categorical[user], table.categorical[item]
-    before, after = (history(users, items, time, table.split, length, including=after) for after in (False, True))
+    before = history(users, items, time, table.split, length)
     return replace(
         table,
         others={**table.others, SequenceField("history", of=item, max_length=length): before},
         user_fields=(*table.user_fields, "history"),
-        latest={**table.latest, "history": after},
+        latest={**table.latest, "history": replace(before, is_latest=True)},
     )
 
 
@@ -90,14 +134,3 @@ def check_history(length: int, *, least: int = 0) -> None:
     """
     if length < least:
         raise ValueError(f"dataset.history must be at least {least}, found {length}")
-
-
-def _lists(items: pl.Series, start_R: np.ndarray, end_R: np.ndarray) -> pl.Series:
-    """For each row, the items from `start` to before `end`."""
-    lengths_R = end_R - start_R
-    bounds = np.cumsum(lengths_R) - lengths_R
-    places = np.arange(lengths_R.sum()) + np.repeat(start_R - bounds, lengths_R)
-    rows = pl.Series("row", np.repeat(np.arange(len(lengths_R), dtype=np.int64), lengths_R))
-    found = pl.DataFrame([rows, items.gather(places).alias("items")]).group_by("row", maintain_order=True).all()
-    every = pl.DataFrame({"row": pl.Series(np.arange(len(lengths_R), dtype=np.int64))})
-    return every.join(found, on="row", how="left", maintain_order="left")["items"]

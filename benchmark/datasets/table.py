@@ -50,8 +50,9 @@ class Table:
         best_reachable: {task: {metric: value}} on the test rows, where the model that drew the data is known.
         others: Columns of other kinds, as not yet fitted fields, to the values of R rows that their `fit` takes. One such
             column is in memory at a time.
-        latest: The values after each row of columns that grow with the log, by name: a user's history before a row lacks the
-            row itself. The catalogue has these, so that recommendations know all that a user did in train.
+        latest: (R,) values of columns that grow with the log, by name, as known after all of train: a user's history before a row
+            lacks the row itself and later ones. The catalogue has these, so that recommendations know all that a user did in
+            train. An array of rows gives their values.
         frame: What expressions are about.
         weights: (R,) numbers of at least 0, how much a row counts in the loss of every task, or {task: (R,)} of these; a task
             that is not named has weight 1. None: all count alike. Metrics do not use them.
@@ -126,7 +127,7 @@ class Table:
                 yield from label_bytes(columns[name]) if kind == "label" else _bytes(columns[name], "<f8")
         for other in sorted(self.others, key=lambda known: known.name):
             yield f"{other.kind}\x1f{other.name}\x1f{len(self.split)}\x1f".encode()
-            yield other.content(self.others[other][:])
+            yield from other.contents(self.others[other])
         for name, values in sorted((self.weights or {}).items()):
             yield f"weight\x1f{name}\x1f{len(values)}\x1f".encode()
             yield from _bytes(values, "<f8")

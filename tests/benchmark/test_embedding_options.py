@@ -133,19 +133,28 @@ def test_records_checkpoints_and_reports_tell_them_apart(tmp_path: Path) -> None
     assert "embedding.sequence=attention" in page
 
 
-def test_recommendations_have_all_that_the_user_did_in_train(tmp_path: Path) -> None:
+def test_recommendations_have_all_that_the_user_did_in_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_movielens(tmp_path / "movielens_100k")
+    log = tmp_path / "movielens_100k" / "ml-100k" / "u.data"  # in no order of time
+    ratings = [line.split("\t") for line in log.read_text().splitlines()]
+    times = np.random.default_rng(0).permutation(len(ratings)).tolist()
+    log.write_text("".join("\t".join([*row[:3], str(time)]) + "\n" for row, time in zip(ratings, times, strict=True)))
+    time_of = {tuple(row[:2]): time for row, time in zip(ratings, times, strict=True)}
+    assert len(time_of) == len(ratings)
+    monkeypatch.setenv("MTLBENCH_DATA", str(tmp_path))
+
     data = MovieLens100K(genres="list", history=5).build()
     assert data.catalogue is not None
     (history,) = (field for field in data.schema.others if field.name == "history")
     latest = lists_of(data.catalogue.users.features.others[history])
-    train = data.train.features
+    train, known = data.train.features, data.catalogue.items
+    name_of = dict(zip(known.codes.tolist(), known.ids.tolist(), strict=True))
     codes, items = (np.array(train.column(name)) for name in ("user", "item"))
     of_rows = lists_of(train.others[history])
     for user in range(0, len(latest), 7):
-        code = data.catalogue.users.codes[user]
-        its = items[codes == code].tolist()
-        assert len(latest[user]) == min(5, len(its))
-        assert set(latest[user]) <= set(its)
+        code, name = data.catalogue.users.codes[user], str(data.catalogue.users.ids[user])
+        its = sorted(items[codes == code].tolist(), key=lambda item: time_of[name, name_of[item]])
+        assert latest[user] == its[-5:]
         longest = max((row for row, c in zip(of_rows, codes, strict=True) if c == code), key=len)
         assert len(longest) == min(5, len(its) - 1), "no row has itself in its history"
     rows = recommend(trained(tmp_path, sequence="attention"), data.catalogue.users.ids[3], k=3, score="liked").rows

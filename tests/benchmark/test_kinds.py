@@ -204,7 +204,12 @@ def test_what_a_schema_says_of_known_kinds_is_what_older_records_have() -> None:
 
 def test_nobody_else_knows_the_names_of_kinds_and_metrics_nor_of_what_is_registered() -> None:
     knowing = {ROOT / "benchmark/kinds.py", ROOT / "benchmark/metrics/table.py"}
-    words = {"rows", "none", "random"}  # of a metric, a tracker and a weighting, and plain words elsewhere
+    words = {
+        "rows",
+        "none",
+        "random",
+        "table",
+    }  # of a metric, a tracker, a weighting and a data set; plain words elsewhere
     in_tables = {*METRICS, *KINDS} - words
     registered = {name for registry in REGISTRIES.values() for name in registry.names()} - words
     assert {"gauc_users", "r2", BINARY} <= in_tables and {"mmoe", "equal", "shop", "wandb"} <= registered

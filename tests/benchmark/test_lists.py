@@ -122,9 +122,65 @@ def test_rare_values_and_buckets_are_those_of_categorical_fields() -> None:
     fitted, arrays, _ = field.fit(values, train, numbers(Treatment(hash_buckets={"genres": 2})))
     assert fitted.cardinality <= 3
     hashed = Numbers({"item": Vocabulary.of([pl.Series([7, 9, 8, 12])], buckets=2)}, Treatment())
-    codes, cardinality = hashed.of("item", pl.Series(["7", "9", "8", "12"]))
-    np.testing.assert_array_equal(codes, hashed.known["item"](pl.Series([7, 9, 8, 12])))
+    code, cardinality = hashed.of("item")
+    np.testing.assert_array_equal(
+        code(pl.Series(["7", "9", "8", "12"])), hashed.known["item"](pl.Series([7, 9, 8, 12]))
+    )
     assert cardinality == 3
+
+
+def test_the_content_is_lengths_values_and_their_numbers() -> None:
+    lengths, codes = np.array([2, 0, 1, 1], "<i8"), np.array([2, 0, 2, 1], "<i4")
+    expected = b"\x1e".join([lengths.tobytes(), b"10\x1f7\x1f9", codes.tobytes()])
+    assert MultiValuedField("genres").content(pl.Series([[9, 10], None, [9], [None, 7]])) == expected
+    empty = pl.Series([[], None], dtype=pl.List(pl.String))
+    assert MultiValuedField("genres").content(empty) == bytes(16) + b"\x1e\x1e"
+
+
+@pytest.mark.parametrize("field", [MultiValuedField("genres"), SequenceField("seen", of="item", max_length=2)])
+def test_in_pieces_they_are_fitted_joined_and_hashed_as_whole(
+    field: ListField, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    values = pl.Series([rng.integers(0, 9, size).tolist() for size in rng.integers(0, 5, 50)], dtype=pl.List(pl.Int64))
+    train, how = rng.random(50) < 0.7, numbers(item=[1, 2, 3, 5])
+    (fitted, arrays, vocabulary), content = field.fit(values, train, how), field.content(values)
+    most_frequent = lists_of(fitted.usual(arrays))
+    monkeypatch.setattr(module_of_pieces, "PIECE", 7)
+    again, parts, names = field.fit_in_pieces(values, train, how)
+    found = [*parts]
+    assert (again, names, len(found)) == (fitted, vocabulary, 8)
+    assert [row for part in found for row in lists_of(part)] == lists_of(arrays)
+    for name, array in field.joined(found).items():
+        np.testing.assert_array_equal(array, arrays[name], strict=True)
+    assert field.content(values) == content
+    assert lists_of(fitted.usual(arrays)) == most_frequent
+
+
+def test_the_cache_is_the_same_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Logged().build()
+    monkeypatch.setattr(module_of_pieces, "PIECE", 70)
+    data = Logged(edition=1).build()
+    assert (data.schema, data.fingerprint) == (whole.schema, whole.fingerprint)
+    assert data.catalogue is not None and whole.catalogue is not None
+    for found, expected in (
+        (data.train.features, whole.train.features),
+        (data.test.features, whole.test.features),
+        (data.catalogue.users.features, whole.catalogue.users.features),
+        (data.catalogue.items.features, whole.catalogue.items.features),
+        (data.catalogue.context, whole.catalogue.context),
+    ):
+        for one, other in zip(found.arrays(), expected.arrays(), strict=True):
+            np.testing.assert_array_equal(one, other, strict=True)
+
+
+@pytest.mark.parametrize("change", [-1, 1])
+def test_a_column_of_another_number_of_rows_is_refused(change: int) -> None:
+    values = pl.Series([["a"]] * (ROWS + change))
+    table = dataclasses.replace(logged(), others={MultiValuedField("words"): values}, user_fields=("user",))
+    message = f"column 'words': expected {ROWS} values, one for each row of `split`, found {ROWS + change}"
+    with pytest.raises(ValueError, match=message):
+        prepare(Logged(), read=lambda: table, source={"rows": change})
 
 
 # rows -----------------------------------------------------------------------------------------------------------------

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import polars as pl
 import pytest
 
-from benchmark.datasets.history import check_history, history
+from benchmark.datasets import history as history_module
+from benchmark.datasets.history import Histories, check_history, history
 from benchmark.datasets.table import LEFT_OUT, TEST, TRAIN, VALIDATION
 
 Log = tuple[list[Any], list[Any], list[Any], list[int]]
@@ -24,7 +25,7 @@ def draw(seed: int, rows: int = 300) -> Log:
     return user, item, time, split
 
 
-def slow(log: Log, length: int, *, including: bool = False) -> list[list[Any]]:
+def slow(log: Log, length: int, *, is_latest: bool = False) -> list[list[Any]]:
     found = []
     for its_user, _, its_time, _ in zip(*log, strict=True):
         earlier = [
@@ -34,22 +35,32 @@ def slow(log: Log, length: int, *, including: bool = False) -> list[list[Any]]:
             and user == its_user
             and item is not None
             and split == TRAIN
-            and (time < its_time or (including and time == its_time))
+            and (is_latest or time < its_time)
         ]
         found.append([item for _, _, item in sorted(earlier, key=lambda known: known[:2])][-length:])
     return found
 
 
-def as_lists(series: pl.Series) -> list[list[Any]]:
-    return [row or [] for row in series.to_list()]
+def as_lists(found: Histories) -> list[list[Any]]:
+    return [row or [] for row in found[:].to_list()]
 
 
-@pytest.mark.parametrize("including", [False, True])
+@pytest.mark.parametrize("at_once", [7, 1 << 16])
+@pytest.mark.parametrize("is_latest", [False, True])
 @pytest.mark.parametrize("length", [1, 3, 1000])
 @pytest.mark.parametrize("seed", range(4))
-def test_it_is_what_a_slow_loop_finds(seed: int, length: int, including: bool) -> None:
+def test_it_is_what_a_slow_loop_finds(
+    seed: int, length: int, is_latest: bool, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history_module, "AT_ONCE", at_once)
     log = draw(seed)
-    assert as_lists(history(*log, length, including=including)) == slow(log, length, including=including)
+    found, expected = replace(history(*log, length), is_latest=is_latest), slow(log, length, is_latest=is_latest)
+    assert as_lists(found) == expected
+    assert len(found) == len(expected)
+    rows = np.random.default_rng(seed).integers(0, 300, 40)
+    assert [row or [] for row in found[rows].to_list()] == [expected[row] for row in rows]
+    assert [row or [] for row in found[13:50].to_list()] == expected[13:50]
+    assert len(found[:0]) == 0
 
 
 @pytest.mark.parametrize("seed", range(4))

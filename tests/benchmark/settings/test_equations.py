@@ -18,6 +18,7 @@ NAMED = [(registry, name) for registry in (architectures, weightings, datasets) 
 @pytest.mark.parametrize(("registry", "name"), NAMED, ids=[name for _, name in NAMED])
 def test_what_list_prints_has_no_latex(registry: Registry, name: str) -> None:
     text = describe(registry, name)
+    text = text.replace(r"`\N`", "")  # a missing value in Tenrec's files
     assert re.findall(r"\\[a-zA-Z]+|\$\$|\.\. math|:math:|[_^]\{", text) == []
     assert not re.search(r"\$[a-zA-Z](?![A-Z])", text)  # $MTLBENCH_DATA is no equation
 
