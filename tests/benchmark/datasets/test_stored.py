@@ -97,6 +97,12 @@ def test_nothing_is_left_of_what_was_written_in_between(tmp_path: Path, monkeypa
     assert {file.suffix for file in folder.iterdir()} == {".npy", ".json"}
 
 
+def test_a_cache_in_a_folder_with_brackets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = made(lambda: lazily(drawn(), tmp_path / "log.parquet"), TASKS)
+    monkeypatch.setenv("MTLBENCH_CACHE", str(tmp_path / "cache [1]"))
+    assert_same(made(lambda: lazily(drawn(), tmp_path / "log.parquet"), TASKS), expected)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
