@@ -114,10 +114,16 @@ class Description:
     @property
     def digest(self) -> str:
         """Hash of what decides the result. Comments, `name`, folders, and how text files are read do not count."""
-        files = {split: [PurePath(pattern).name for pattern in patterns] for split, patterns in self.files.items()}
+        files = {split: [self._file_name(pattern) for pattern in patterns] for split, patterns in self.files.items()}
         columns = [[column.name, column.kind, dict(column.options)] for column in self.columns.values()]
         tasks = [[asdict(task), self.labels[task.name]] for task in self.tasks]
         return digest([files, list(self.missing), columns, tasks, self.rule, dict(self.split)])[:16]
+
+    def _file_name(self, pattern: str) -> str:
+        """The last part of a pattern; nothing of a folder. What is not at hand is a folder if it has no ending."""
+        place, name = Path(self.path.parent, Path(pattern).expanduser()), PurePath(pattern).name
+        is_folder = place.is_dir() or not (place.exists() or re.search(r"[.*?\[]", name))
+        return "" if is_folder else name
 
 
 def read_description(file: str) -> Description:
@@ -156,7 +162,10 @@ def read_description(file: str) -> Description:
 def _name(top: Value, path: Path) -> str:
     given = top.text("name")
     if given is None:
-        return re.sub(r"[^\w.-]+", "_", path.stem).strip("._-") or "table"
+        name = re.sub(r"[^\w.-]+", "_", path.stem).strip("._-") or "table"
+        if name in FORBIDDEN:
+            raise ValueError(f"{path}: expected another file name, or the key name, as results have a folder {name}")
+        return name
     if not re.fullmatch(r"\w[\w.-]*", given) or given in FORBIDDEN:
         top.content["name"].refuse(
             f"letters, digits, dots, dashes and underscores, and neither {' nor '.join(FORBIDDEN)}"

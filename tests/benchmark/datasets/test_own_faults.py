@@ -96,6 +96,18 @@ def test_of_parquet_rows_are_counted(tmp_path: Path) -> None:
     assert message_of(tmp_path, yaml=yaml).startswith("clicks.parquet: expected a Parquet file, found none: ")
 
 
+def test_a_damaged_parquet_file(tmp_path: Path) -> None:
+    def change(path: Path) -> None:
+        clicks().write_parquet(path.with_suffix(".parquet"))
+        whole = path.with_suffix(".parquet").read_bytes()
+        path.with_suffix(".parquet").write_bytes(
+            whole[:4] + bytes(byte ^ 0xFF for byte in whole[4:3000]) + whole[3000:]
+        )
+
+    found = message_of(tmp_path, change, YAML.replace("clicks.csv", "clicks.parquet"))
+    assert found.startswith("clicks.parquet: unreadable as Parquet, truncated or damaged: ")
+
+
 def test_texts_that_mean_missing_are_said_in_the_yaml(tmp_path: Path) -> None:
     change = replaced(5, "price", "NA")
     assert "line 5, column price: expected a number, found 'NA'" in message_of(tmp_path, change)
@@ -148,6 +160,22 @@ def test_a_column_that_is_not_described(tmp_path: Path) -> None:
     assert message_of(tmp_path, yaml=YAML.replace("  note: ignore\n", "")) == (
         "clicks.csv: line 1: the column 'note' is not in clicks.yaml; add `note: ignore` to columns there, or the kind that it has"
     )
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ("[clicks.csv, '*.csv']", "files: expected each file once, found {} by '*.csv' and by 'clicks.csv'"),
+        (
+            "{train: clicks.csv, test: ../here/clicks.csv}",
+            "files: expected each file once, found {} by '../here/clicks.csv' (test) and by 'clicks.csv' (train)",
+        ),
+    ],
+)
+def test_a_file_that_is_listed_twice(tmp_path: Path, files: str, told: str) -> None:
+    folder = tmp_path / "here"
+    found = message_of(folder, yaml=YAML.replace("clicks.csv", files))
+    assert found == "clicks.yaml, " + told.format("../here/clicks.csv" if "here" in files else "clicks.csv")
 
 
 def test_another_separator(tmp_path: Path) -> None:
@@ -330,6 +358,15 @@ def test_a_mistake_in_the_split(tmp_path: Path, split: str, told: str) -> None:
     file = write(tmp_path, f"{YAML}split: {split}\n")
     with pytest.raises(ValueError, match=rf"clicks\.yaml, line 16, {told}"):
         OwnTable(file=file)
+
+
+@pytest.mark.parametrize("name", ["trials", "reference"])
+def test_a_yaml_with_the_name_of_a_folder_of_results(tmp_path: Path, name: str) -> None:
+    path = Path(write(tmp_path)).rename(tmp_path / f"{name}.yaml")
+    with pytest.raises(ValueError, match=rf"{name}\.yaml: expected another file name, or the key name, as .* {name}"):
+        OwnTable(file=str(path))
+    path.write_text(f"{YAML}name: films\n", encoding="utf8")
+    assert OwnTable(file=str(path)).label == "films"
 
 
 @pytest.mark.parametrize("key", ["files", "columns", "tasks"])

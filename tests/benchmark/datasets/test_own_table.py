@@ -263,6 +263,18 @@ def test_the_id_has_the_contents_of_the_yaml_and_no_path(tmp_path: Path) -> None
     assert compose_run(["dataset=table", f"dataset.file='{renamed}'", "architecture=mmoe"]).id == config.id
 
 
+def test_the_id_has_no_folder_of_files(tmp_path: Path) -> None:
+    names, ids = ("logs", "v1.2", "clicks.parquet"), set()
+    for name in names:
+        file = write(tmp_path, YAML.replace("clicks.csv", name))
+        (tmp_path / name).mkdir()
+        ids.add(id_of(file))
+    assert len(ids) == 1
+    (tmp_path / "logs").rmdir()
+    assert id_of(write(tmp_path, YAML.replace("clicks.csv", "logs"))) in ids, "the same where the files are not at hand"
+    assert id_of(write(tmp_path, YAML.replace("clicks.csv", "logs/*.csv"))) not in ids
+
+
 def test_a_reference_has_no_path_in_its_id(tmp_path: Path) -> None:
     made = [
         ReferenceRecord(
