@@ -11,10 +11,10 @@ from typing import Any
 
 import polars as pl
 
-from benchmark.datasets._description import UNITS
+from benchmark.datasets._fault import Fault
 from benchmark.datasets._lines import header_of, undecodable
-from benchmark.datasets._own_columns import Fault, parse_times
 from benchmark.datasets._own_files import PARQUET, damaged
+from benchmark.datasets._own_times import UNITS, parse_times
 from benchmark.datasets.text import read_text
 
 MOST_ROWS = 200_000

@@ -18,8 +18,9 @@ from benchmark.datasets._description import (
     IGNORE,
     Description,
 )
+from benchmark.datasets._fault import Fault
 from benchmark.datasets._lines import header_of, is_utf8, line_of, undecodable, wrong_length
-from benchmark.datasets._own_columns import NUMBERS, Fault, uses_of
+from benchmark.datasets._own_columns import NUMBERS, uses_of
 from benchmark.datasets.sources import file_digest
 from benchmark.datasets.text import read_text
 from benchmark.text import near

@@ -26,8 +26,9 @@ from benchmark.datasets._description import (
     Description,
     OwnColumn,
 )
-from benchmark.datasets._own_columns import FEATURE, LABEL, SPLIT, parse_times
+from benchmark.datasets._own_columns import FEATURE, LABEL, SPLIT
 from benchmark.datasets._own_files import File, read_files
+from benchmark.datasets._own_times import parse_time
 from benchmark.datasets.calendar import expressions
 from benchmark.datasets.table import SPLITS, TEST, TRAIN, VALIDATION, Table
 from benchmark.lists import MultiValuedField, SequenceField
@@ -106,7 +107,9 @@ def _calendar(description: Description) -> dict[str, pl.Expr]:
     found: dict[str, pl.Expr] = {}
     for column in description.of_kind(TIME):
         if parts := column.options["parts"]:
-            made = expressions(f"{FEATURE}{column.name}", pl.Int64(), parts, unit="us")
+            made = expressions(
+                f"{FEATURE}{column.name}", pl.Int64(), parts, unit="us", time_zone=column.options.get("time_zone")
+            )
             found |= {name.removeprefix(FEATURE): part for name, part in made.items()}
     return found
 
@@ -186,8 +189,8 @@ def _by_time(description: Description, times: pl.Series) -> tuple[np.ndarray, di
         begins = [ordered[min(int((1 - share) * len(ordered)), len(ordered) - 1)] for share in (held_out, keys["test"])]
     else:
         (column,) = description.of_kind(TIME)
-        given = [pl.Series([keys[part]]) for part in ("validation", "test")]
-        begins = [parse_times(value, column.options["unit"], None)[0] for value in given]
+        form = column.options["unit"], column.options["format"]
+        begins = [parse_time(keys[part], *form) for part in ("validation", "test")]
     split = np.where(values < begins[0], TRAIN, np.where(values < begins[1], VALIDATION, TEST))
     told = dict(zip(("validation", "test"), (_iso(int(time)) for time in begins), strict=True))
     return split.astype(np.int8), told

@@ -207,6 +207,31 @@ def test_texts_of_time(tmp_path: Path) -> None:
         assert hours == [25]
 
 
+def test_days_as_numbers_in_the_column_and_in_the_split(tmp_path: Path) -> None:
+    days = (20231101 + pl.int_range(600) // 30).alias("ts")
+    yaml = (
+        YAML.replace("parts: [hour]", "format: '%Y%m%d'")
+        + "split: {by: time, validation: 20231117, test: 2023-11-19}\n"
+    )
+    assert sizes(OwnTable(file=write(tmp_path, yaml, clicks().with_columns(days))).build()) == (480, 60, 60)
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%dT%H:%M:%S%:z", "%Y-%m-%d %H:%M:%S%.3f%z"])
+def test_times_with_an_offset_and_the_clock_of_a_time_zone(tmp_path: Path, form: str) -> None:
+    berlin = pl.from_epoch(clicks()["ts"]).dt.replace_time_zone("UTC").dt.convert_time_zone("Europe/Berlin")
+    frame = clicks().with_columns(ts=berlin.dt.strftime(form))
+    split = "split: {by: time, validation: 2023-11-17T01:00+01:00, test: 2023-11-18 06:00:00}\n"
+    expected = OwnTable(file=write(tmp_path / "numbers", YAML + split)).build()
+    found = OwnTable(file=write(tmp_path / "texts", YAML + split, frame)).build()
+    assert (found.fingerprint, found.facts["dates"]) == (expected.fingerprint, expected.facts["dates"])
+    assert sizes(found) == sizes(expected)
+    zone = YAML.replace("[hour]", "[hour], time_zone: Europe/Berlin") + split
+    local = OwnTable(file=write(tmp_path / "texts", zone, frame)).build()
+    hours = np.unique(berlin.dt.hour()[:480], return_inverse=True)[1] + 1
+    np.testing.assert_array_equal(local.train.features.column("ts_hour"), hours[: len(local.train)])
+    assert local.fingerprint != expected.fingerprint
+
+
 def test_a_split_by_user_has_each_user_once(tmp_path: Path) -> None:
     data = split_of(tmp_path, "split: {by: user, validation: 0.2, test: 0.2}\n")
     held_out = [np.asarray(part.features.column("user_id")) for part in (data.validation, data.test)]
@@ -255,6 +280,7 @@ def test_the_id_has_the_contents_of_the_yaml_and_no_path(tmp_path: Path) -> None
         id_of(write(tmp_path / "c", YAML + "missing: NA\n")),
     }
     assert len(ids) == 6
+    assert OwnTable(file=first).description == "82a5658745ab0dad", "a new key that is not written changes nothing"
     config = RunConfig(dataset=str(renamed), architecture="mmoe", results_dir="r")  # type: ignore[arg-type]
     assert config.record_path == Path("r", "shop7", "mmoe", "equal", f"{config.id}.json")
     assert "file" not in config.identity["dataset"]
