@@ -1,4 +1,4 @@
-"""Bad input to dataset=table: each an error that names the file, the line and the column or key."""
+"""Bad files of dataset=table: each an error that names the file, the line and the column."""
 
 from __future__ import annotations
 
