@@ -120,7 +120,7 @@ class Description:
         return digest([files, list(self.missing), columns, tasks, self.rule, dict(self.split)])[:16]
 
     def _file_name(self, pattern: str) -> str:
-        """The last part of a pattern; nothing of a folder. What is not at hand is a folder if it has no ending."""
+        """The last part of a pattern, empty for a folder. A path that is not there is a folder if it has no ending."""
         place, name = Path(self.path.parent, Path(pattern).expanduser()), PurePath(pattern).name
         return "" if place.is_dir() or not (place.exists() or re.search(r"[.*?\[]", name)) else name
 

@@ -188,7 +188,7 @@ def _check_names(file: File, names: list[str], description: Description) -> None
 
 
 def damaged(path: Path, error: Exception) -> str:
-    """What to say of a Parquet file that polars cannot read."""
+    """The error for a Parquet file that polars cannot read."""
     return f"{path}: unreadable as Parquet, truncated or damaged: {str(error).splitlines()[0]}"
 
 
