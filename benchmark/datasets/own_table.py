@@ -46,8 +46,8 @@ class OwnTable(Dataset):
       once. Files that are splits already: `{train: a.csv, validation: b.csv, test: c.csv}`; without validation, a tenth of
       train is drawn for it. A file is Parquet by its ending (`.parquet`, `.pq`). All others are text with a line of names at
       the top, plain or gzipped. Folders such as `day=7` are columns.
-    - `separator` (`,`), `encoding` (`utf8`): of text files. `missing`: texts that mean missing beside the empty one, `[NA,
-      "?"]`.
+    - `separator` (`,`), `encoding` (`utf8`): of text files. `missing`: texts that mean missing beside the empty one,
+      `[NA, "?"]`.
     - `columns`: every column of the files except labels, with its kind, or with a mapping that has `kind` and further keys.
       `user` and `item` are ids, which recommendations need. `categorical`, `numeric`. `multi`: several values at once, with
       `separator`. `sequence`: the same with the most recent last, cut to the last `max_length` (50) values; `of` names the
@@ -61,8 +61,8 @@ class OwnTable(Dataset):
       task's name), `given` (an earlier task, in a funnel), `unit`, and `transform: log1p`. An empty label is not observed.
     - `split`: `random` (the default: a tenth validation, a tenth test), `{by: random, validation: 0.1, test: 0.1}`; `by: user`:
       each user in one split; `by: time`: the latest rows are test, with shares, or with the times at which `validation` and
-      `test` begin, in ISO 8601, in the column's `format`, or as numbers; `{by: column, column: fold, train: [0, 1], validation:
-      2, test: 3}`.
+      `test` begin, in ISO 8601, in the column's `format`, or as numbers;
+      `{by: column, column: fold, train: [0, 1], validation: 2, test: 3}`.
 
     A run's id has a hash of the YAML: of its columns, tasks, split, missing texts and the names of files. Neither it nor the
     data's fingerprint depends on a folder, on comments, or on `name`.
