@@ -9,6 +9,8 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from benchmark import kinds
+from benchmark.datasets._fault import Fault
+from benchmark.datasets._own_times import UNITS, is_time_zone, parse_time
 from benchmark.datasets._yaml import Value, read_yaml
 from benchmark.datasets.calendar import PARTS
 from benchmark.datasets.table import SPLITS
@@ -22,7 +24,7 @@ CATEGORICAL, NUMERIC, MULTI, SEQUENCE = "categorical", "numeric", "multi", "sequ
 COLUMN_KINDS: dict[str, tuple[str, ...]] = {
     USER: (),
     ITEM: (),
-    TIME: ("unit", "format", "parts"),
+    TIME: ("unit", "format", "parts", "time_zone"),
     CATEGORICAL: ("about",),
     NUMERIC: ("about",),
     MULTI: ("separator", "about"),
@@ -42,8 +44,6 @@ RULES: dict[str, tuple[str, ...]] = {
     FILES: ("validation",),
 }
 """Every way to split, with its own keys."""
-UNITS = {"s": 10**6, "ms": 10**3, "us": 1}
-"""Microseconds in the units of a time that is a number."""
 TASK_KEYS = ("kind", "column", "given", "unit", "transform", "num_outputs")
 TOP_KEYS = ("name", "files", "separator", "encoding", "missing", "columns", "tasks", "split")
 SHARE = 0.1  # of validation and of test
@@ -114,10 +114,15 @@ class Description:
     @property
     def digest(self) -> str:
         """Hash of what decides the result. Comments, `name`, folders, and how text files are read do not count."""
-        files = {split: [PurePath(pattern).name for pattern in patterns] for split, patterns in self.files.items()}
+        files = {split: [self._file_name(pattern) for pattern in patterns] for split, patterns in self.files.items()}
         columns = [[column.name, column.kind, dict(column.options)] for column in self.columns.values()]
         tasks = [[asdict(task), self.labels[task.name]] for task in self.tasks]
         return digest([files, list(self.missing), columns, tasks, self.rule, dict(self.split)])[:16]
+
+    def _file_name(self, pattern: str) -> str:
+        """The last part of a pattern, empty for a folder. A path that is not there is a folder if it has no ending."""
+        place, name = Path(self.path.parent, Path(pattern).expanduser()), PurePath(pattern).name
+        return "" if place.is_dir() or not (place.exists() or re.search(r"[.*?\[]", name)) else name
 
 
 def read_description(file: str) -> Description:
@@ -156,7 +161,10 @@ def read_description(file: str) -> Description:
 def _name(top: Value, path: Path) -> str:
     given = top.text("name")
     if given is None:
-        return re.sub(r"[^\w.-]+", "_", path.stem).strip("._-") or "table"
+        name = re.sub(r"[^\w.-]+", "_", path.stem).strip("._-") or "table"
+        if name in FORBIDDEN:
+            raise ValueError(f"{path}: expected another file name, or the key name, as results have a folder {name}")
+        return name
     if not re.fullmatch(r"\w[\w.-]*", given) or given in FORBIDDEN:
         top.content["name"].refuse(
             f"letters, digits, dots, dashes and underscores, and neither {' nor '.join(FORBIDDEN)}"
@@ -252,6 +260,12 @@ def _options(kind: str, value: Value) -> dict[str, Any]:
             if part.content not in PARTS:
                 part.refuse_choice(PARTS)
             found["parts"].append(part.content)
+        if (zone := value.text("time_zone")) is not None:
+            if not is_time_zone(zone):
+                value.content["time_zone"].refuse("a time zone such as Europe/Berlin")
+            if not found["parts"]:
+                value.content["time_zone"].refuse("the key parts beside it, which are read on its clock", "none")
+            found["time_zone"] = zone
     return found
 
 
@@ -345,7 +359,8 @@ def _split(
         if (found := value.get("validation")) is not None:
             found.refuse("no share of validation, because it has its own files")
         return rule, {}
-    return rule, _shares(value, RULES[rule], may_be_dates=rule == TIME)
+    time = next((column for column in columns.values() if column.kind == TIME), None)
+    return rule, _shares(value, RULES[rule], time if rule == TIME else None)
 
 
 def _values_of_splits(value: Value) -> dict[str, Any]:
@@ -361,19 +376,25 @@ def _values_of_splits(value: Value) -> dict[str, Any]:
     return found
 
 
-def _shares(value: Value, keys: Collection[str], *, may_be_dates: bool) -> dict[str, Any]:
-    """Shares of the rows, or the times at which validation and test begin."""
+def _shares(value: Value, keys: Collection[str], time: OwnColumn | None) -> dict[str, Any]:
+    """Shares of the rows, or, where a time orders them, the times at which validation and test begin."""
     found: dict[str, Any] = {}
     for key in keys:
         given = value.get(key)
         content = SHARE if given is None else given.content
         is_share = isinstance(content, float) and 0 < content < 1
-        if given is not None and not is_share and (not may_be_dates or isinstance(content, bool | dict | list)):
+        if given is not None and not is_share and (time is None or isinstance(content, bool | dict | list)):
             given.refuse("a share of the rows between 0 and 1, such as 0.1")
         found[key] = content if is_share else given.plain() if given is not None else content
     begins = [key for key in keys if not isinstance(found[key], float) or not 0 < found[key] < 1]
     if begins and len(begins) < len(found):
         value.refuse("two shares, or two times at which validation and test begin", "one of each")
+    for key in begins:
+        assert time is not None, "others are shares"
+        try:
+            parse_time(found[key], time.options["unit"], time.options["format"])
+        except Fault as fault:
+            raise ValueError(f"{value.content[key].place}: {fault}") from None
     if not begins and sum(found.values()) >= 1:
         value.refuse("shares that leave rows for train", " and ".join(map(str, found.values())))
     return found

@@ -11,16 +11,16 @@ from typing import Any
 
 import polars as pl
 
-from benchmark.datasets._description import UNITS
+from benchmark.datasets._fault import Fault
 from benchmark.datasets._lines import header_of, undecodable
-from benchmark.datasets._own_columns import Fault, parse_times
-from benchmark.datasets._own_files import PARQUET
+from benchmark.datasets._own_files import PARQUET, damaged
+from benchmark.datasets._own_times import UNITS, parse_times
 from benchmark.datasets.text import read_text
 
 MOST_ROWS = 200_000
 _SEPARATORS = (",", "\t", ";", "|")
 _LIST_SEPARATORS = ("|", ";", ",", " ")
-_MISSING = ("NA", "N/A", "NaN", "nan", "null", "NULL", "None", "\\N", "?", "-")
+_MISSING = ("NA", "N/A", "NaN", "nan", "NAN", "null", "NULL", "None", "\\N", "?", "-")
 _REPEATS = 10  # rows beyond one a user, below which nothing is said of what is constant within users
 _EPOCHS = {"s": (10**8, 42 * 10**8), "ms": (10**11, 42 * 10**11), "us": (10**14, 42 * 10**14)}
 
@@ -230,7 +230,10 @@ def _separator_of(path: Path, encoding: str) -> str:
 
 def _first_rows(path: Path, separator: str, encoding: str, most: int) -> pl.DataFrame:
     if _is_parquet(path):
-        frame = pl.scan_parquet(path, glob=False, hive_partitioning=False).head(most).collect()
+        try:
+            frame = pl.scan_parquet(path, glob=False, hive_partitioning=False).head(most).collect()
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise ValueError(damaged(path, error)) from None
         return pl.DataFrame([_as_text(column) for column in frame])
     names = header_of(path, separator=separator, encoding=encoding)
     numeric = [name for name in names if re.fullmatch(r"-?[\d.]+|", name)]
@@ -246,13 +249,15 @@ def _first_rows(path: Path, separator: str, encoding: str, most: int) -> pl.Data
 def _as_text(column: pl.Series) -> pl.Series:
     if column.dtype.base_type() == pl.Datetime:
         column = column.cast(pl.Datetime("us"))  # in UTC, as it is read
+    if column.dtype.is_float():
+        column = column.fill_nan(None)  # as it is read
     return column if column.dtype.base_type() == pl.List else column.cast(pl.String)
 
 
 def _look(column: pl.Series) -> Look:
     """The column without the texts that keep it from being numbers and mean missing."""
     plain = Look(column.name, column)
-    if plain.is_list or plain.numbers is not None:
+    if plain.is_list or (plain.numbers is not None and not plain.numbers.is_nan().any()):
         return plain
     texts = tuple(_texts_for_missing(column))
     if texts:

@@ -16,11 +16,12 @@ from benchmark.datasets._description import (
     NUMERIC,
     SEQUENCE,
     TIME,
-    UNITS,
     WEIGHT,
     Description,
     OwnColumn,
 )
+from benchmark.datasets._fault import Fault, refuse
+from benchmark.datasets._own_times import parse_times
 from benchmark.datasets.table import SPLITS
 from benchmark.kinds import KINDS, Transform
 from benchmark.schema import Task
@@ -28,22 +29,6 @@ from benchmark.schema import Task
 FEATURE, LABEL, SPLIT = "x:", "y:", "split"
 """The columns of what `read_file` returns: features, time and title by `x:<name>`, labels by `y:<task>`, the split's column."""
 _BINARY = {"0": 0.0, "1": 1.0, "0.0": 0.0, "1.0": 1.0, "false": 0.0, "true": 1.0}
-_DATES = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
-_ISO = "a date such as 2024-05-31 or 2024-05-31 18:30:00 (of another form: the key format), or a number"
-
-
-class Fault(ValueError):
-    """A value that is not what its column should have.
-
-    Args:
-        row: Its row in the file, from 0; None if it is about the whole column.
-        text: What was expected and what was found.
-    """
-
-    def __init__(self, row: int | None, text: str) -> None:
-        super().__init__(text)
-        self.row = row
-
 
 Parse = Callable[[pl.Series], pl.Series]
 
@@ -87,8 +72,8 @@ def _number(values: pl.Series) -> pl.Series:
     if not (dtype.is_numeric() or dtype in (pl.Boolean, pl.String, pl.Null)):
         raise Fault(None, f"expected numbers, found polars' {dtype}")
     numbers = values.cast(pl.Float64, strict=False)
-    _refuse(values, numbers.is_null() & values.is_not_null(), "a number")
-    _refuse(values, numbers.is_infinite(), "a finite number")
+    refuse(values, numbers.is_null() & values.is_not_null(), "a number")
+    refuse(values, numbers.is_infinite(), "a finite number")
     return numbers.fill_nan(None)
 
 
@@ -100,73 +85,32 @@ def _binary(values: pl.Series) -> pl.Series:
         numbers = _number(values)
         found = numbers.set((numbers != 0) & (numbers != 1), None)
         values = values.fill_nan(None) if values.dtype.is_float() else values
-    _refuse(values, found.is_null() & values.is_not_null(), "0 or 1, or nothing where it was not observed")
+    refuse(values, found.is_null() & values.is_not_null(), "0 or 1, or nothing where it was not observed")
     return found
 
 
 def _logged(values: pl.Series) -> pl.Series:
     numbers = _number(values)
-    _refuse(values, numbers <= -1, "a number above -1, of which log1p is finite")
+    refuse(values, numbers <= -1, "a number above -1, of which log1p is finite")
     return numbers.log1p()
 
 
 def _weight(values: pl.Series) -> pl.Series:
     numbers = _number(values)
-    _refuse(values, (numbers < 0) | numbers.is_null(), "a weight of at least 0")
+    refuse(values, (numbers < 0) | numbers.is_null(), "a weight of at least 0")
     return numbers
 
 
 def _times(values: pl.Series, of: OwnColumn, *, required: bool) -> pl.Series:
     if required:
-        _refuse(values, values.is_null(), "a time, by which the rows are split")
+        refuse(values, values.is_null(), "a time, by which the rows are split")
     return parse_times(values, of.options["unit"], of.options["format"])
-
-
-def parse_times(values: pl.Series, unit: str, form: str | None) -> pl.Series:
-    """(R,) int64, microseconds since 1970.
-
-    Args:
-        values: Numbers, texts, or dates.
-        unit: The unit of numbers, a key of `UNITS`.
-        form: The form of texts, as strptime has it; None: ISO 8601, or numbers.
-
-    Raises:
-        Fault: for any other value.
-    """
-    dtype = values.dtype
-    if dtype == pl.Date or dtype.base_type() == pl.Datetime:
-        found = values.cast(pl.Datetime("us")).cast(pl.Int64)
-    elif form is not None:
-        texts = values.cast(pl.String)
-        found = _coalesced(texts, (form,))
-        _refuse(values, found.is_null() & values.is_not_null(), f"a time of the form {form!r}")
-    else:
-        numbers = values.cast(pl.Float64, strict=False)
-        found = (numbers * UNITS[unit]).cast(pl.Int64, strict=False)
-        if dtype == pl.String and found.null_count() > values.null_count():
-            texts = values.str.replace("T", " ", literal=True).str.replace(r"(Z|[+-]00:?00)$", "")
-            found = pl.select(pl.coalesce(found, _coalesced(texts, _DATES))).to_series()
-        _refuse(values, found.is_null() & values.is_not_null(), _ISO)
-    return found
-
-
-def _coalesced(texts: pl.Series, forms: tuple[str, ...]) -> pl.Series:
-    """Times in microseconds, by the first form that a text has; null where it has none."""
-    frame = texts.to_frame("text")
-    text = pl.col("text")
-    times = [
-        text.str.to_datetime(form, strict=False, time_unit="us")
-        if any(part in form for part in ("%H", "%I", "%T", "%R", "%s", "%+"))
-        else text.str.to_date(form, strict=False).cast(pl.Datetime("us"))
-        for form in forms
-    ]
-    return frame.select(pl.coalesce(times).dt.epoch("us")).to_series()
 
 
 def _split_number(values: pl.Series, meaning: dict[str, int]) -> pl.Series:
     """(R,) int8 of TRAIN, VALIDATION and TEST."""
     found = values.cast(pl.String).replace_strict(meaning, default=None, return_dtype=pl.Int8)
-    _refuse(values, found.is_null(), f"{', '.join(map(repr, meaning))} (split)")
+    refuse(values, found.is_null(), f"{', '.join(map(repr, meaning))} (split)")
     return found
 
 
@@ -185,14 +129,6 @@ def _list(values: pl.Series, separator: str | None) -> pl.Series:
         to = pl.Int64 if inner.inner.is_integer() else pl.String
         values = values.cast(pl.List(to)).list.drop_nulls()
     return values
-
-
-def _refuse(values: pl.Series, wrong: pl.Series, expected: str) -> None:
-    """Raises the fault of the first row that is wrong."""
-    row = wrong.fill_null(value=False).arg_max()
-    if row is not None and wrong[row]:
-        found = values[row]
-        raise Fault(row, f"expected {expected}, found {found!r}")
 
 
 NUMBERS = (_number, _logged, _weight)

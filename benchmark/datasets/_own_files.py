@@ -18,8 +18,9 @@ from benchmark.datasets._description import (
     IGNORE,
     Description,
 )
+from benchmark.datasets._fault import Fault
 from benchmark.datasets._lines import header_of, is_utf8, line_of, undecodable, wrong_length
-from benchmark.datasets._own_columns import NUMBERS, Fault, uses_of
+from benchmark.datasets._own_columns import NUMBERS, uses_of
 from benchmark.datasets.sources import file_digest
 from benchmark.datasets.text import read_text
 from benchmark.text import near
@@ -61,8 +62,11 @@ def find_files(description: Description) -> list[File]:
 
     Raises:
         FileNotFoundError: for a path or a pattern without files.
+        ValueError: for a file that is there twice.
     """
-    folder, found = description.path.parent, []
+    folder = description.path.parent
+    found: list[File] = []
+    sources: dict[Path, str] = {}
     for split, patterns in description.files.items():
         for pattern in patterns:
             place = Path(folder, Path(pattern).expanduser())
@@ -78,7 +82,15 @@ def find_files(description: Description) -> list[File]:
                 raise FileNotFoundError(
                     f"{description.path}, files: expected the file {pattern}, found none at {place}"
                 )
-            found += [File(path, split, _partitions(path, folder)) for path in sorted(paths)]
+            source = f"{pattern!r} ({split})" if split else repr(pattern)
+            for path in sorted(paths):
+                other = sources.get(path.resolve())
+                if other is not None:
+                    raise ValueError(
+                        f"{description.path}, files: expected each file once, found {path} by {source} and by {other}"
+                    )
+                sources[path.resolve()] = source
+                found.append(File(path, split, _partitions(path, folder)))
     return found
 
 
@@ -175,14 +187,22 @@ def _check_names(file: File, names: list[str], description: Description) -> None
         )
 
 
+def damaged(path: Path, error: Exception) -> str:
+    """The error for a Parquet file that polars cannot read."""
+    return f"{path}: unreadable as Parquet, truncated or damaged: {str(error).splitlines()[0]}"
+
+
 def _raw(file: File, names: list[str], description: Description) -> Iterator[pl.DataFrame]:
     """The columns that are used, in pieces: of text as text or numbers, of Parquet as they are stored."""
     uses = uses_of(description)
     needed = [name for name in names if name in {column for _, column, _ in uses}]
     if file.is_parquet:
         scanned = pl.scan_parquet(file.path, glob=False, hive_partitioning=False).select(needed)
-        for frame in scanned.collect_batches(chunk_size=PIECE, maintain_order=True, engine="streaming"):
-            yield frame.with_columns(pl.col(pl.String).replace([*description.missing, ""], None))
+        try:
+            for frame in scanned.collect_batches(chunk_size=PIECE, maintain_order=True, engine="streaming"):
+                yield frame.with_columns(pl.col(pl.String).replace([*description.missing, ""], None))
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise ValueError(damaged(file.path, error)) from None
         return
     numbers = {column for _, column, parse in uses if parse in NUMBERS}
     others = {column for _, column, parse in uses if parse not in NUMBERS}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,13 +27,14 @@ from benchmark.datasets._description import (
     Description,
     OwnColumn,
 )
-from benchmark.datasets._own_columns import FEATURE, LABEL, SPLIT, parse_times
-from benchmark.datasets._own_files import File, read_files
+from benchmark.datasets._own_columns import FEATURE, LABEL, SPLIT
+from benchmark.datasets._own_files import PIECE, File, read_files
+from benchmark.datasets._own_times import parse_time
 from benchmark.datasets.calendar import expressions
-from benchmark.datasets.table import SPLITS, TEST, TRAIN, VALIDATION, Table
+from benchmark.datasets.table import SPLITS, TEST, TRAIN, VALIDATION, Table, random_split
 from benchmark.lists import MultiValuedField, SequenceField
+from benchmark.pieces import on_disk
 from benchmark.schema import OtherField
-from benchmark.seeding import derive
 
 _WHOLE = r"^(0|-?[1-9]\d{0,17})$"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -52,7 +54,7 @@ def read_table(description: Description, files: list[File], split_seed: int, fol
     """
     frame, sizes = read_files(description, files, folder)
     frame = _with_whole_numbers(frame)
-    split, begins = split_rows(description, frame, files, sizes, split_seed)
+    split, begins = split_rows(description, frame, files, sizes, split_seed, folder)
     _check_splits(description, split, begins)
     codes = {column.name: _feature(column) for column in description.of_kind(USER, ITEM, CATEGORICAL)}
     return Table(
@@ -106,7 +108,9 @@ def _calendar(description: Description) -> dict[str, pl.Expr]:
     found: dict[str, pl.Expr] = {}
     for column in description.of_kind(TIME):
         if parts := column.options["parts"]:
-            made = expressions(f"{FEATURE}{column.name}", pl.Int64(), parts, unit="us")
+            made = expressions(
+                f"{FEATURE}{column.name}", pl.Int64(), parts, unit="us", time_zone=column.options.get("time_zone")
+            )
             found |= {name.removeprefix(FEATURE): part for name, part in made.items()}
     return found
 
@@ -131,7 +135,7 @@ def _weights(description: Description) -> Any:
 
 
 def split_rows(
-    description: Description, frame: pl.LazyFrame, files: list[File], sizes: list[int], split_seed: int
+    description: Description, frame: pl.LazyFrame, files: list[File], sizes: list[int], split_seed: int, folder: Path
 ) -> tuple[np.ndarray, dict[str, str]]:
     """(R,) int8 of TRAIN, VALIDATION, TEST; and when validation and test begin, if that is the rule.
 
@@ -141,56 +145,70 @@ def split_rows(
         files: They may be splits.
         sizes: The number of rows of each.
         split_seed: Draws what is drawn.
+        folder: Where the times are written meanwhile, for a split by time.
     """
-    rng = np.random.default_rng(derive(split_seed, "split"))
     keys, rows = description.split, sum(sizes)
     if description.rule == RANDOM:
-        return _drawn(rng, rows, keys), {}
+        return random_split(rows, split_seed, **keys), {}
     if description.rule == USER:
-        users = _column(frame, f"{FEATURE}{description.only(USER)}")
-        known = users.unique().sort(nulls_last=True)
-        places = pl.Series(range(len(known)), dtype=pl.Int64)
-        numbers = users.replace_strict(known, places, return_dtype=pl.Int64).to_numpy()
-        return _drawn(rng, len(known), keys)[numbers], {}
+        return _by_user(frame, f"{FEATURE}{description.only(USER)}", rows, split_seed, keys), {}
     if description.rule == TIME:
-        return _by_time(description, _column(frame, f"{FEATURE}{description.only(TIME)}"))
+        return _by_time(description, frame, rows, folder)
+    split = np.empty(rows, np.int8)
     if description.rule == BY_COLUMN:
-        return _column(frame, SPLIT).to_numpy(), {}
-    split = np.repeat([SPLITS[file.split] for file in files], sizes).astype(np.int8)
+        for part, values in _pieces(frame, SPLIT):
+            split[part] = values
+        return split, {}
+    ends = np.cumsum(sizes)
+    for file, size, end in zip(files, sizes, ends, strict=True):
+        split[end - size : end] = SPLITS[file.split]
     if "validation" in keys:
-        train = np.flatnonzero(split == TRAIN)
-        split[rng.permutation(train)[: int(keys["validation"] * len(train))]] = VALIDATION
+        drawn = random_split(int((split == TRAIN).sum()), split_seed, validation=keys["validation"], test=0)
+        split[split == TRAIN] = drawn
     return split, {}
 
 
-def _column(frame: pl.LazyFrame, name: str) -> pl.Series:
-    return frame.select(name).collect()[name]
+def _pieces(frame: pl.LazyFrame, name: str) -> Iterator[tuple[slice, pl.Series]]:
+    """One column, a piece of rows at a time, in their order."""
+    start = 0
+    for piece in frame.select(name).collect_batches(chunk_size=PIECE, maintain_order=True, engine="streaming"):
+        yield slice(start, start + len(piece)), piece[name]
+        start += len(piece)
 
 
-def _drawn(rng: np.random.Generator, count: int, shares: Any) -> np.ndarray:
-    """(count,) int8: the first of a random order are test, the next validation, as `random_split` has it."""
-    split = np.full(count, TRAIN, np.int8)
-    order = rng.permutation(count)
-    test, validation = int(shares["test"] * count), int(shares["validation"] * count)
-    split[order[:test]] = TEST
-    split[order[test : test + validation]] = VALIDATION
+def _by_user(frame: pl.LazyFrame, name: str, rows: int, split_seed: int, shares: Mapping[str, float]) -> np.ndarray:
+    """Rows of one user are in one split."""
+    known = frame.select(pl.col(name).unique()).collect(engine="streaming")[name].sort(nulls_last=True)
+    of_user = pl.Series(random_split(len(known), split_seed, **shares))
+    split = np.empty(rows, np.int8)
+    for part, users in _pieces(frame, name):
+        split[part] = users.replace_strict(known, of_user, return_dtype=pl.Int8)
     return split
 
 
-def _by_time(description: Description, times: pl.Series) -> tuple[np.ndarray, dict[str, str]]:
+def _by_time(
+    description: Description, frame: pl.LazyFrame, rows: int, folder: Path
+) -> tuple[np.ndarray, dict[str, str]]:
     """Rows of one time are in one split."""
-    values, keys = times.to_numpy(), description.split
+    keys, (column,) = description.split, description.of_kind(TIME)
+    name = f"{FEATURE}{column.name}"
     if all(isinstance(keys[part], float) and 0 < keys[part] < 1 for part in keys):
-        ordered = np.sort(values)
+        times = on_disk((rows,), np.int64, folder)
+        for part, values in _pieces(frame, name):
+            times[part] = values
         held_out = keys["validation"] + keys["test"]
-        begins = [ordered[min(int((1 - share) * len(ordered)), len(ordered) - 1)] for share in (held_out, keys["test"])]
+        places = [min(int((1 - share) * rows), rows - 1) for share in (held_out, keys["test"])]
+        times.partition(places)
+        begins = [int(times[place]) for place in places]
     else:
-        (column,) = description.of_kind(TIME)
-        given = [pl.Series([keys[part]]) for part in ("validation", "test")]
-        begins = [parse_times(value, column.options["unit"], None)[0] for value in given]
-    split = np.where(values < begins[0], TRAIN, np.where(values < begins[1], VALIDATION, TEST))
-    told = dict(zip(("validation", "test"), (_iso(int(time)) for time in begins), strict=True))
-    return split.astype(np.int8), told
+        form = column.options["unit"], column.options["format"]
+        begins = [parse_time(keys[part], *form) for part in ("validation", "test")]
+    split = np.full(rows, TRAIN, np.int8)
+    for part, values in _pieces(frame, name):
+        time = values.to_numpy()
+        split[part][time >= begins[0]] = VALIDATION
+        split[part][time >= begins[1]] = TEST
+    return split, dict(zip(("validation", "test"), map(_iso, begins), strict=True))
 
 
 def _dates(description: Description, frame: pl.LazyFrame, split: np.ndarray) -> dict[str, Any]:
@@ -198,10 +216,14 @@ def _dates(description: Description, frame: pl.LazyFrame, split: np.ndarray) -> 
     name = description.only(TIME)
     if name is None:
         return {}
-    times = pl.DataFrame({"time": _column(frame, f"{FEATURE}{name}"), "split": split}).drop_nulls()
-    ends = times.group_by("split").agg(first=pl.col("time").min(), last=pl.col("time").max())
-    known = {number: [_iso(first), _iso(last)] for number, first, last in ends.iter_rows()}
-    return {"dates": {part: known[number] for part, number in SPLITS.items() if number in known}}
+    ends: dict[str, list[int]] = {}
+    for part, times in _pieces(frame, f"{FEATURE}{name}"):
+        for known, number in SPLITS.items():
+            found = times.filter(pl.Series(split[part] == number)).drop_nulls()
+            if len(found):
+                seen = pl.Series([*ends.get(known, []), found.min(), found.max()])
+                ends[known] = [int(seen.min()), int(seen.max())]  # type: ignore[arg-type]
+    return {"dates": {known: [_iso(time) for time in ends[known]] for known in SPLITS if known in ends}}
 
 
 def _iso(microseconds: int) -> str:

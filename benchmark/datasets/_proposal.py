@@ -213,6 +213,14 @@ def _add(found: Proposal, sample: Sample, one: Look, about: str, item: str | Non
     else:
         risk = "" if about else "it differs from row to row: is it known before the labels?"
         found.add(one, NUMERIC, risk, about=about)
+    if _LABELS & words and _kind_of(found.columns.get(one.name)) in (CATEGORICAL, NUMERIC):
+        found.why[one.name] = (
+            f"{UNSURE}it is called like a label; what is known only after the exposure goes to tasks, or is ignored"
+        )
+
+
+def _kind_of(entry: Any) -> Any:
+    return entry["kind"] if isinstance(entry, dict) else entry
 
 
 def _add_lists(found: Proposal, sample: Sample, one: Look, about: str, item: str | None) -> None:

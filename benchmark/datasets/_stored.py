@@ -34,7 +34,7 @@ class Stored:
 
     def __getitem__(self, part: slice) -> Any:
         start, stop, _ = part.indices(self.num_rows)
-        frame = pl.scan_parquet(self.path).select(self.name).slice(start, stop - start).collect()
+        frame = pl.scan_parquet(self.path, glob=False).select(self.name).slice(start, stop - start).collect()
         return self.clean(frame[self.name])
 
 
@@ -71,7 +71,7 @@ def stored(table: Table, folder: Path) -> Table:
         raise ValueError(f"column {name!r}: a polars expression is about Table.frame, which is None")
     path = folder / "columns.parquet"
     table.frame.select(*expressions.values()).sink_parquet(path, compression="lz4", row_group_size=pieces.PIECE)
-    num_rows = pl.scan_parquet(path).select(pl.len()).collect().item()
+    num_rows = pl.scan_parquet(path, glob=False).select(pl.len()).collect().item()
 
     def column(place: str, name: str) -> Any:
         key = f"{place}.{name}"

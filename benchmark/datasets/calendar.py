@@ -15,6 +15,8 @@ PARTS: tuple[Part, ...] = get_args(Part)
 Unit = Literal["s", "ms", "us"]
 DEFAULT: tuple[Part, ...] = ("hour", "weekday", "month")
 
+_CLOCKS = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M")
+_OFFSET_OF_HOURS = r"(:\d\d(?:\.\d+)?[+-]\d\d)$"
 _OF_A_DAY = ("hour", "minute")
 _EXPECTED = "expected dates, times, ISO 8601 text, or numbers of seconds since 1970 with `unit`"
 
@@ -31,7 +33,7 @@ def calendar(
         times: (R,) a polars series, or values that make one.
         parts: Names in `PARTS`; years and weeks of a split by time may be new in test.
         unit: What numbers count since 1970 in UTC: s, ms or us.
-        time_zone: Whose clock is read: "Asia/Shanghai". None: UTC, or the clock that the times have.
+        time_zone: Whose clock is read: "Asia/Shanghai". None: that of the column's own time zone, else UTC.
 
     Raises:
         ValueError: for an unknown part, hours of dates without a time, numbers without a unit, and text that is not ISO 8601
@@ -81,6 +83,15 @@ def expressions(
     return {f"{name}_{part}": _part(time, part) for part in parts}
 
 
+def iso(text: pl.Expr) -> pl.Expr:
+    """Text in ISO 8601, such as 2024-05-31T18:30:00.5+02:00, as times in UTC. Text without an offset is in UTC; other text null."""
+    day = text.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us"))
+    clock = text.str.replace("T", " ", literal=True).str.strip_suffix("Z").str.replace(_OFFSET_OF_HOURS, "${1}00")
+    local = [clock.str.to_datetime(form, strict=False, time_unit="us") for form in _CLOCKS]
+    zoned = [clock.str.to_datetime(f"{form}%z", strict=False, time_unit="us") for form in _CLOCKS]
+    return pl.coalesce(day, *local, *(time.dt.replace_time_zone(None) for time in zoned))
+
+
 def _part(time: pl.Expr, part: str) -> pl.Expr:
     if part == "weekend":
         return (time.dt.weekday() > 5).cast(pl.Int8)
@@ -99,10 +110,7 @@ def _time(name: str, dtype: pl.DataType, unit: Unit | None) -> pl.Expr:
     if unit is not None:
         raise ValueError(f"column {name!r}: a unit is for numbers, found {dtype} and unit={unit}")
     if dtype == pl.String:
-        day = column.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime)
-        clock = column.str.replace("T", " ").str.strip_suffix("Z")
-        formats = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M")
-        return pl.coalesce(day, *(clock.str.to_datetime(form, strict=False) for form in formats))
+        return iso(column)
     if not isinstance(dtype, pl.Date | pl.Datetime):
         raise ValueError(f"column {name!r}: {_EXPECTED}, found {dtype}")
     return column

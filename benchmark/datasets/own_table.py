@@ -42,27 +42,30 @@ class OwnTable(Dataset):
 
     The keys:
 
-    - `files`: a path, a pattern such as `logs/*.csv`, a folder, or a list of them, relative to the YAML's folder. Files that are
-      splits already: `{train: a.csv, validation: b.csv, test: c.csv}`; without validation, a tenth of train is drawn for it. A file
-      is Parquet by its ending (`.parquet`, `.pq`). All others are text with a line of names at the top, plain or gzipped. Folders
-      such as `day=7` are columns.
-    - `separator` (`,`), `encoding` (`utf8`): of text files. `missing`: texts that mean missing beside the empty one, `[NA, "?"]`.
+    - `files`: a path, a pattern such as `logs/*.csv`, a folder, or a list of them, relative to the YAML's folder; each file
+      once. Files that are splits already: `{train: a.csv, validation: b.csv, test: c.csv}`; without validation, a tenth of
+      train is drawn for it. A file is Parquet by its ending (`.parquet`, `.pq`). All others are text with a line of names at
+      the top, plain or gzipped. Folders such as `day=7` are columns.
+    - `separator` (`,`), `encoding` (`utf8`): of text files. `missing`: texts that mean missing beside the empty one,
+      `[NA, "?"]`.
     - `columns`: every column of the files except labels, with its kind, or with a mapping that has `kind` and further keys.
       `user` and `item` are ids, which recommendations need. `categorical`, `numeric`. `multi`: several values at once, with
       `separator`. `sequence`: the same with the most recent last, cut to the last `max_length` (50) values; `of` names the
       column of ids whose embeddings it shares. `time`: it orders the rows and is no feature, but its `parts` are, such as
-      `[hour, weekday, month]`; texts are ISO 8601 or have the `format` of strptime, numbers are since 1970 in the `unit` (`s`,
-      `ms`, `us`). `title`: what recommendations call an item. `weight`: how much a row counts in the loss of all tasks, or of
-      one `task`. `ignore`: not used. Any other feature may be `about: user` or `about: item`; without it, it belongs to the
-      context.
+      `[hour, weekday, month]`, on the clock of the `time_zone` (UTC); texts are ISO 8601, in UTC where they have no offset such
+      as `+02:00`, or have the `format` of strptime; numbers are since 1970 in the `unit` (`s`, `ms`, `us`), and whole days such
+      as 20240531 need `format: '%Y%m%d'`. `title`: what recommendations call an item. `weight`: how much a row counts in the
+      loss of all tasks, or of one `task`. `ignore`: not used. Any other feature may be `about: user` or `about: item`; without
+      it, it belongs to the context.
     - `tasks`: name and kind, or a mapping with `kind` (`binary`: 0, 1, true, false; `regression`), `column` (by default the
       task's name), `given` (an earlier task, in a funnel), `unit`, and `transform: log1p`. An empty label is not observed.
     - `split`: `random` (the default: a tenth validation, a tenth test), `{by: random, validation: 0.1, test: 0.1}`; `by: user`:
-      each user in one split; `by: time`: the latest rows are test, with shares, or with the times at which `validation` and `test`
-      begin; `{by: column, column: fold, train: [0, 1], validation: 2, test: 3}`.
+      each user in one split; `by: time`: the latest rows are test, with shares, or with the times at which `validation` and
+      `test` begin, in ISO 8601, in the column's `format`, or as numbers;
+      `{by: column, column: fold, train: [0, 1], validation: 2, test: 3}`.
 
-    A run's id has a hash of the YAML: of its columns, tasks, split, missing texts and the names of files. Neither it nor the data's
-    fingerprint depends on a folder, on comments, or on `name`.
+    A run's id has a hash of the YAML: of its columns, tasks, split, missing texts and the names of files. Neither it nor the
+    data's fingerprint depends on a folder, on comments, or on `name`.
 
     Args:
         file: The path of the YAML.
@@ -72,7 +75,7 @@ class OwnTable(Dataset):
         numeric: How numeric columns enter: train quantile bins beside the standardised value, that value alone, or as they
             are.
         min_frequency: Categories, users and items among them, with fewer rows of train are numbered 0, as unseen ones are.
-        hash_buckets: A column with more categories than this in train is hashed into so many buckets, the users' excepted;
+        hash_buckets: A column with more categories than this in train is hashed into this many buckets, the users' excepted;
             null: none is.
         split_seed: Draws the split, if it is random or by user, or draws validation from train.
     """

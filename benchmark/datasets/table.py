@@ -168,25 +168,25 @@ def number_categories(column: pl.Series, values: pl.Series, *, missing: int = 0)
     return np.where(column.is_null().to_numpy(), np.int32(missing), codes)
 
 
-def random_split(num_rows: int, split_seed: int) -> np.ndarray:
-    """(R,) int8: a tenth of the rows test, a tenth validation, the rest train, at random by `split_seed` alone.
+def random_split(num_rows: int, split_seed: int, *, validation: float = 0.1, test: float = 0.1) -> np.ndarray:
+    """(R,) int8: a tenth of the rows test, a tenth validation, or other shares, the rest train, at random by `split_seed` alone.
 
     Above `DRAWN_AT_ONCE` rows it is drawn in pieces: first how many rows of a piece are test and validation, then which.
     So every split of these sizes is as probable as before.
     """
-    held_out = num_rows // 10
+    for_test, for_validation = int(test * num_rows), int(validation * num_rows)
     split = np.full(num_rows, TRAIN, np.int8)
     rng = np.random.default_rng(derive(split_seed, "split"))
     if num_rows > DRAWN_AT_ONCE:
-        left = np.array([held_out, held_out, num_rows - 2 * held_out])
+        left = np.array([for_test, for_validation, num_rows - for_test - for_validation])
         for part in pieces(num_rows, DRAWN_AT_ONCE >> 5):
             drawn = rng.multivariate_hypergeometric(left, part.stop - part.start, method="marginals")
             split[part] = rng.permutation(np.repeat(np.array([TEST, VALIDATION, TRAIN], np.int8), drawn))
             left -= drawn
         return split
     order = rng.permutation(num_rows)
-    split[order[:held_out]] = TEST
-    split[order[held_out : 2 * held_out]] = VALIDATION
+    split[order[:for_test]] = TEST
+    split[order[for_test : for_test + for_validation]] = VALIDATION
     return split
 
 

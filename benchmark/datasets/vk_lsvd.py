@@ -183,10 +183,11 @@ def _joined(log: pl.LazyFrame, path: Path, key: str, columns: tuple[str, ...]) -
 
 def _scan(path: Path, columns: tuple[str, ...]) -> pl.LazyFrame:
     try:
-        known = pl.read_parquet_schema(path)
+        scanned = pl.scan_parquet(path, glob=False)
+        known = scanned.collect_schema().names()
         missing = [name for name in columns if name not in known]
         if missing:
             raise ValueError(f"{path}: no column {', '.join(missing)}; columns: {', '.join(known)}")
-        return pl.scan_parquet(path).select(columns)
+        return scanned.select(columns)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise ValueError(f"{path}: unreadable as Parquet: {str(error).splitlines()[0]}") from error

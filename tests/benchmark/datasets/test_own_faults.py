@@ -1,4 +1,4 @@
-"""Bad input to dataset=table: each an error that names the file, the line and the column or key."""
+"""Bad files of dataset=table: each an error that names the file, the line and the column."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import pytest
 
 from benchmark.datasets import _own_files
 from benchmark.datasets._description import read_description
-from benchmark.datasets._yaml import read_yaml
 from benchmark.datasets.own_table import OwnTable
 from tests.benchmark.datasets.own import YAML, clicks, write
 
@@ -72,6 +71,23 @@ def test_a_value_that_is_none(tmp_path: Path, line: int, column: str, value: str
     assert found.startswith(f"clicks.csv: line {line}, column {column}: {told}")
 
 
+def test_whole_dates_are_no_seconds(tmp_path: Path) -> None:
+    days = pl.Series("ts", [20240531 if row % 2 else 20240601 for row in range(600)])
+    told = "column ts: expected seconds since 1970, found {}, which looks like a day; write format: '%Y%m%d'"
+    frame, yaml = clicks().with_columns(days), YAML.replace("parts: [hour]", "unit: s ")
+    with pytest.raises(ValueError, match=r"clicks\.csv: line 2, " + told.format("'20240601'")):
+        OwnTable(file=write(tmp_path, yaml, frame)).build()
+    gaps = frame.with_columns(days.cast(pl.Float64).set(pl.int_range(600, eager=True) == 0, None))
+    gaps.write_parquet(tmp_path / "clicks.parquet")
+    file = write(tmp_path, yaml.replace("clicks.csv", "clicks.parquet"))
+    with pytest.raises(ValueError, match=r"clicks\.parquet: row 2, " + told.format("20240531.0")):
+        OwnTable(file=file).build()
+    for path in ("clicks.csv", "clicks.parquet"):
+        formed = yaml.replace("clicks.csv", path).replace("unit: s ", "format: '%Y%m%d'")
+        data = OwnTable(file=write(tmp_path, formed, frame)).build()
+        assert data.facts["dates"]["train"] == ["2024-05-31 00:00:00", "2024-06-01 00:00:00"]
+
+
 def test_lines_are_counted_as_an_editor_counts_them(tmp_path: Path) -> None:
     def change(path: Path) -> None:
         replaced(5, "note", '"two')(path)
@@ -94,6 +110,18 @@ def test_of_parquet_rows_are_counted(tmp_path: Path) -> None:
     assert message_of(tmp_path, yaml=yaml) == "clicks.parquet: row 1, column price: expected a number, found 'cheap'"
     (tmp_path / "clicks.parquet").write_bytes(b"PAR1" * 10)
     assert message_of(tmp_path, yaml=yaml).startswith("clicks.parquet: expected a Parquet file, found none: ")
+
+
+def test_a_damaged_parquet_file(tmp_path: Path) -> None:
+    def change(path: Path) -> None:
+        clicks().write_parquet(path.with_suffix(".parquet"))
+        whole = path.with_suffix(".parquet").read_bytes()
+        path.with_suffix(".parquet").write_bytes(
+            whole[:4] + bytes(byte ^ 0xFF for byte in whole[4:3000]) + whole[3000:]
+        )
+
+    found = message_of(tmp_path, change, YAML.replace("clicks.csv", "clicks.parquet"))
+    assert found.startswith("clicks.parquet: unreadable as Parquet, truncated or damaged: ")
 
 
 def test_texts_that_mean_missing_are_said_in_the_yaml(tmp_path: Path) -> None:
@@ -148,6 +176,22 @@ def test_a_column_that_is_not_described(tmp_path: Path) -> None:
     assert message_of(tmp_path, yaml=YAML.replace("  note: ignore\n", "")) == (
         "clicks.csv: line 1: the column 'note' is not in clicks.yaml; add `note: ignore` to columns there, or the kind that it has"
     )
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ("[clicks.csv, '*.csv']", "files: expected each file once, found {} by '*.csv' and by 'clicks.csv'"),
+        (
+            "{train: clicks.csv, test: ../here/clicks.csv}",
+            "files: expected each file once, found {} by '../here/clicks.csv' (test) and by 'clicks.csv' (train)",
+        ),
+    ],
+)
+def test_a_file_that_is_listed_twice(tmp_path: Path, files: str, told: str) -> None:
+    folder = tmp_path / "here"
+    found = message_of(folder, yaml=YAML.replace("clicks.csv", files))
+    assert found == "clicks.yaml, " + told.format("../here/clicks.csv" if "here" in files else "clicks.csv")
 
 
 def test_another_separator(tmp_path: Path) -> None:
@@ -231,139 +275,3 @@ def test_what_prepare_refuses_names_the_yaml(tmp_path: Path) -> None:
     )
     yaml = YAML.replace("note: ignore", "note: numeric").replace("price: numeric", "price: ignore")
     assert message_of(tmp_path, yaml=yaml).startswith("clicks.csv: line 2, column note: expected a number, found 'x'")
-
-
-# the YAML -------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "told"),
-    [
-        ("files:", "filse:", "line 1, filse: unknown key 'filse'; did you mean files\\? known: name, files, separator"),
-        (
-            "price: numeric",
-            "price: numric",
-            "line 9, columns.price: expected one of user, item, .*, found 'numric'; did you mean numeric",
-        ),
-        (
-            "max_length",
-            "max_lenght",
-            "line 8, columns.past.max_lenght: unknown key 'max_lenght' of a column of kind sequence; did you mean",
-        ),
-        ("max_length: 3", "max_length: 0", "line 8, columns.past.max_length: expected a number of at least 1, found 0"),
-        ("max_length: 3", "max_length: few", "line 8, columns.past.max_length: expected a whole number, found 'few'"),
-        (
-            "max_length: 3",
-            "of: video",
-            "line 8, columns.past.of: unknown column of ids 'video'; known: country, item_id, user_id",
-        ),
-        (
-            "about: item",
-            "about: itme",
-            "line 7, columns.genres.about: expected one of user, item, found 'itme'; did you mean item",
-        ),
-        ("note: ignore", "note:", "line 11, columns.note: expected a kind of column .*, found nothing"),
-        (
-            "note: ignore",
-            "note: user",
-            "line 11, columns.note: expected one column of kind user, found a second one after user_id",
-        ),
-        (
-            "note: ignore",
-            "note: ignore\n  note: ignore",
-            "line 12, columns.note: this key is there twice, first on line 11",
-        ),
-        (
-            "[hour]",
-            "[hours]",
-            "line 5, columns.ts.parts.0.: expected one of year, .*, found 'hours'; did you mean hour",
-        ),
-        ("click: binary", "click: binry", "line 13, tasks.click: .*unknown kind 'binry'; did you mean binary"),
-        (
-            "click: binary",
-            "price: binary",
-            "line 13, tasks.price: expected a label or a feature: leave 'price' out of columns",
-        ),
-        (
-            "given: click",
-            "given: watch",
-            r"line 14, tasks.buy.given: expected an earlier task \(click\), found 'watch'",
-        ),
-        ("log1p", "log", "line 15, tasks.watch.transform: expected one of identity, log1p, found 'log'"),
-        ("clicks.csv", "{train: a.csv}", "line 1, files: expected files for train and test, .*, found train"),
-        ("clicks.csv", "[]", "line 1, files: expected the path of a file, or a pattern"),
-        ("tasks:", "task:", "line 12, task: unknown key 'task'; did you mean tasks"),
-        ("columns:", "separator: ',;'\ncolumns:", "line 2, separator: expected one character in quotes"),
-        ("columns:", "encoding: utf-7000\ncolumns:", "line 2, encoding: expected the name of an encoding"),
-        ("columns:", "name: a/b\ncolumns:", "line 2, name: expected letters, digits, dots, dashes and underscores"),
-        ("columns:", "split: [1\ncolumns:", "line 3: this is not YAML: "),
-    ],
-)
-def test_a_mistake_in_the_yaml(tmp_path: Path, old: str, new: str, told: str) -> None:
-    assert YAML.count(old) == 1 or old in ("clicks.csv", "max_length: 3")
-    file = write(tmp_path, YAML.replace(old, new, 1))
-    with pytest.raises(ValueError, match=rf"clicks\.yaml, {told}"):
-        OwnTable(file=file)
-
-
-@pytest.mark.parametrize(
-    ("split", "told"),
-    [
-        ("tiem", "split: expected one of random, time, user, column, files, found 'tiem'; did you mean time"),
-        ("{by: time, tset: 0.1}", "split.tset: unknown key 'tset' of split; did you mean test"),
-        ("{by: random, train: 0.8}", "split.train: unknown key 'train' of a split by random"),
-        ("{by: random, test: 10}", "split.test: expected a share of the rows between 0 and 1, such as 0.1, found 10"),
-        (
-            "{by: random, validation: 0.5, test: 0.5}",
-            "split: expected shares that leave rows for train, found 0.5 and 0.5",
-        ),
-        ("{by: time, test: 2024-01-01}", "split: expected two shares, or two times .*, found one of each"),
-        ("{by: column}", "split: expected the key column: the column that names the split of each row"),
-        ("{by: files}", "split.by: expected `by: files` where `files` has train and test"),
-        (
-            "{by: column, column: note, validation: test}",
-            "split: expected each value in one split, found train, test, test",
-        ),
-    ],
-)
-def test_a_mistake_in_the_split(tmp_path: Path, split: str, told: str) -> None:
-    file = write(tmp_path, f"{YAML}split: {split}\n")
-    with pytest.raises(ValueError, match=rf"clicks\.yaml, line 16, {told}"):
-        OwnTable(file=file)
-
-
-@pytest.mark.parametrize("key", ["files", "columns", "tasks"])
-def test_a_key_that_is_missing(tmp_path: Path, key: str) -> None:
-    path = tmp_path / "my.yaml"
-    path.write_text("".join(f"{name}: {{a: user}}\n" for name in ("files", "columns", "tasks") if name != key))
-    with pytest.raises(ValueError, match=rf"my\.yaml: expected the key '{key}', found "):
-        OwnTable(file=str(path))
-
-
-@pytest.mark.parametrize("rule", ["time", "user"])
-def test_a_split_by_what_is_not_there(tmp_path: Path, rule: str) -> None:
-    yaml = YAML.replace("ts: {kind: time, parts: [hour]}", "ts: ignore").replace(
-        "user_id: user", "user_id: categorical"
-    )
-    file = write(tmp_path, yaml.replace(", about: user", "") + f"split: {rule}\n")
-    with pytest.raises(ValueError, match=f"line 16, split: expected a column of kind {rule} to split by, found none"):
-        OwnTable(file=file)
-
-
-def test_no_yaml_at_all(tmp_path: Path) -> None:
-    with pytest.raises(
-        FileNotFoundError,
-        match=r"no file .*nothing\.yaml; a relative path begins at the folder of the command, which is ",
-    ):
-        OwnTable(file=str(tmp_path / "nothing.yaml"))
-    (tmp_path / "latin.yaml").write_bytes(b"name: \xe9\n")
-    with pytest.raises(ValueError, match=r"latin\.yaml: expected a YAML file in UTF-8"):
-        read_yaml(tmp_path / "latin.yaml")
-    (tmp_path / "list.yaml").write_text("- a\n")
-    with pytest.raises(ValueError, match=r"list\.yaml, line 1: expected keys with values, .*, found a list"):
-        read_yaml(tmp_path / "list.yaml")
-
-
-def test_keys_are_text_as_written(tmp_path: Path) -> None:
-    (tmp_path / "odd.yaml").write_text("on: 1\n1: 2024-05-31\nnull: {no: [yes, é]}\n", encoding="utf8")
-    assert read_yaml(tmp_path / "odd.yaml").plain() == {"on": 1, "1": "2024-05-31", "null": {"no": [True, "é"]}}

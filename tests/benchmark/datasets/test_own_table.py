@@ -1,8 +1,7 @@
-"""dataset=table: what becomes of each kind of column, the splits, identity, and the same table as other files."""
+"""dataset=table: what becomes of each kind of column, identity, and the same table as other files."""
 
 from __future__ import annotations
 
-import datetime
 import gzip
 import json
 from pathlib import Path
@@ -145,97 +144,6 @@ def test_rare_and_hashed_categories(tmp_path: Path) -> None:
     assert items(hashed) == 9
 
 
-# splits ---------------------------------------------------------------------------------------------------------------
-
-
-def split_of(tmp_path: Path, split: str, *, seed: int = 0, yaml: str = YAML) -> Data:
-    return OwnTable(file=write(tmp_path, yaml + split), split_seed=seed).build()
-
-
-def users(data: Data) -> list[set[str]]:
-    assert data.catalogue is not None
-    codes = [
-        set(np.asarray(part.features.column("user_id")).tolist()) for part in (data.train, data.validation, data.test)
-    ]
-    return [{*map(str, of)} for of in codes]
-
-
-def test_a_random_split_by_its_seed(tmp_path: Path) -> None:
-    split = "split: {by: random, validation: 0.2, test: 0.25}\n"
-    data, again, other = (split_of(tmp_path, split, seed=seed) for seed in (0, 0, 1))
-    assert sizes(data) == (330, 120, 150)
-    np.testing.assert_array_equal(data.test.labels, again.test.labels)
-    assert not np.array_equal(data.test.labels, other.test.labels, equal_nan=True)
-
-
-def test_a_split_by_time_keeps_rows_of_one_time_together(tmp_path: Path) -> None:
-    frame = clicks().with_columns(ts=pl.int_range(600) // 50)
-    data = OwnTable(file=write(tmp_path, YAML + "split: {by: time, validation: 0.1, test: 0.1}\n", frame)).build()
-    assert sizes(data) == (450, 50, 100)
-    assert data.facts["protocol"] == "by time"
-
-
-@pytest.mark.parametrize(
-    "bounds",
-    [
-        "{by: time, validation: 2023-11-17, test: 2023-11-18 06:00:00}",
-        "{by: time, validation: 1700179200, test: 1700287200}",
-    ],
-)
-def test_a_split_at_dates(tmp_path: Path, bounds: str) -> None:
-    data, times = split_of(tmp_path, f"split: {bounds}\n"), clicks()["ts"]
-    assert sizes(data) == (
-        (times < 1700179200).sum(),
-        times.is_between(1700179200, 1700287199).sum(),
-        (times >= 1700287200).sum(),
-    )
-    assert data.facts["dates"]["train"] == ["2023-11-14 22:13:20", "2023-11-16 23:53:20"]
-    assert data.facts["dates"]["test"][0] == "2023-11-18 06:03:20"
-
-
-def test_texts_of_time(tmp_path: Path) -> None:
-    times = pl.from_epoch(clicks()["ts"])
-    for form, option in (("%Y-%m-%dT%H:%M:%SZ", ""), ("%d.%m.%Y %H:%M", ", format: '%d.%m.%Y %H:%M'")):
-        yaml = (
-            YAML.replace("parts: [hour]", f"parts: [hour]{option}")
-            + "split: {by: time, validation: 2023-11-17, test: 2023-11-18}\n"
-        )
-        data = OwnTable(file=write(tmp_path, yaml, clicks().with_columns(ts=times.dt.strftime(form)))).build()
-        assert len(data.train) == (times.dt.date() < datetime.date(2023, 11, 17)).sum()
-        assert data.facts["dates"]["test"][0][:16] == "2023-11-18 00:03"
-        hours = [field.cardinality for field in data.schema.categorical if field.name == "ts_hour"]
-        assert hours == [25]
-
-
-def test_a_split_by_user_has_each_user_once(tmp_path: Path) -> None:
-    data = split_of(tmp_path, "split: {by: user, validation: 0.2, test: 0.2}\n")
-    held_out = [np.asarray(part.features.column("user_id")) for part in (data.validation, data.test)]
-    assert all((codes == 0).all() for codes in held_out), "no user of validation or test is in train"
-    assert sum(sizes(data)) == 600
-
-
-def test_a_split_by_a_column(tmp_path: Path) -> None:
-    frame = clicks().with_columns(fold=pl.int_range(600) % 5)
-    yaml = YAML + "split: {by: column, column: fold, train: [0, 1, 2], validation: 3, test: 4}\n"
-    assert sizes(OwnTable(file=write(tmp_path, yaml, frame)).build()) == (360, 120, 120)
-    message = r"clicks\.csv: line 5, column fold: expected '0', '1', '2', '4' \(split\), found '3'"
-    with pytest.raises(ValueError, match=message):
-        OwnTable(file=write(tmp_path, yaml.replace("1, 2], validation: 3", "1], validation: 2"), frame)).build()
-
-
-@pytest.mark.parametrize("validation", [True, False])
-def test_files_that_are_splits(tmp_path: Path, *, validation: bool) -> None:
-    frame = clicks()
-    names = {"train": frame[:400], "validation": frame[400:450], "test": frame[450:]}
-    if not validation:
-        del names["validation"]
-    for name, part in names.items():
-        part.write_csv(tmp_path / f"{name}.csv")
-    (tmp_path / "my.yaml").write_text(YAML.replace("clicks.csv", "{" + ", ".join(f"{n}: {n}.csv" for n in names) + "}"))
-    data = OwnTable(file=str(tmp_path / "my.yaml")).build()
-    assert sizes(data) == ((400, 50, 150) if validation else (360, 40, 150))
-
-
 # identity -------------------------------------------------------------------------------------------------------------
 
 
@@ -255,12 +163,25 @@ def test_the_id_has_the_contents_of_the_yaml_and_no_path(tmp_path: Path) -> None
         id_of(write(tmp_path / "c", YAML + "missing: NA\n")),
     }
     assert len(ids) == 6
+    assert OwnTable(file=first).description == "82a5658745ab0dad", "a new key that is not written changes nothing"
     config = RunConfig(dataset=str(renamed), architecture="mmoe", results_dir="r")  # type: ignore[arg-type]
     assert config.record_path == Path("r", "shop7", "mmoe", "equal", f"{config.id}.json")
     assert "file" not in config.identity["dataset"]
     assert plain(config)["dataset"]["file"] == str(renamed)
     assert RunConfig.restored(json.loads(json.dumps(plain(config)))).id == config.id
     assert compose_run(["dataset=table", f"dataset.file='{renamed}'", "architecture=mmoe"]).id == config.id
+
+
+def test_the_id_has_no_folder_of_files(tmp_path: Path) -> None:
+    names, ids = ("logs", "v1.2", "clicks.parquet"), set()
+    for name in names:
+        file = write(tmp_path, YAML.replace("clicks.csv", name))
+        (tmp_path / name).mkdir()
+        ids.add(id_of(file))
+    assert len(ids) == 1
+    (tmp_path / "logs").rmdir()
+    assert id_of(write(tmp_path, YAML.replace("clicks.csv", "logs"))) in ids, "the same where the files are not at hand"
+    assert id_of(write(tmp_path, YAML.replace("clicks.csv", "logs/*.csv"))) not in ids
 
 
 def test_a_reference_has_no_path_in_its_id(tmp_path: Path) -> None:

@@ -163,6 +163,42 @@ def test_missing_texts_and_a_column_that_is_the_split(tmp_path: Path) -> None:
     assert len(data.test) == (parts == "test").sum()
 
 
+@pytest.mark.parametrize("text", ["nan", "NaN", "NAN"])
+def test_gaps_that_are_written_nan(tmp_path: Path, text: str) -> None:
+    frame = plain_case().with_columns(
+        buy=pl.when(pl.int_range(2000) % 9 == 0).then(None).otherwise("buy").cast(pl.Int64)
+    )
+    frame.write_csv(tmp_path / "t.csv", null_value=text)
+    found, out = proposed(tmp_path / "t.csv"), describe([tmp_path / "t.csv"])[0]
+    assert found["missing"] == [text]
+    assert found["tasks"]["buy"] == {"kind": "binary", "given": "click"}
+    assert found["tasks"]["watch_seconds"] == {"kind": "regression", "unit": "seconds"}
+    assert "nan to nan" not in out
+    frame.with_columns(pl.col("watch_seconds").fill_null(float("nan"))).write_parquet(tmp_path / "t.parquet")
+    found = proposed(tmp_path / "t.parquet")
+    assert "missing" not in found, "what is no number in Parquet is missing anyway"
+    assert list(found["tasks"]) == ["click", "buy", "watch_seconds"]
+
+
+@pytest.mark.parametrize("values", [[0, 1, 2], ["yes", "no"], [0.5, 1.25, 3.75]])
+def test_a_feature_with_the_name_of_a_label_is_unsure(tmp_path: Path, values: list[Any]) -> None:
+    table(purchased=lambda rng, user, item: rng.choice(values, 1000)).write_csv(tmp_path / "t.csv")
+    text, notes = describe([tmp_path / "t.csv"])
+    assert "purchased" in yaml.safe_load(text)["columns"]
+    assert [note for note in notes if note.startswith("purchased: ")] == [
+        "purchased: it is called like a label; what is known only after the exposure goes to tasks, or is ignored"
+    ]
+
+
+def test_a_damaged_parquet_file_cannot_be_described(tmp_path: Path) -> None:
+    plain_case().write_parquet(tmp_path / "t.parquet")
+    whole = (tmp_path / "t.parquet").read_bytes()
+    for damaged in (whole[:-9], whole[:4] + bytes(byte ^ 0xFF for byte in whole[4:3000]) + whole[3000:]):
+        (tmp_path / "t.parquet").write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"t\.parquet: unreadable as Parquet, truncated or damaged: "):
+            describe([tmp_path / "t.parquet"])
+
+
 def test_few_times_or_one_class_at_the_end_are_split_at_random(tmp_path: Path) -> None:
     frame = plain_case()
     late = frame.with_columns(click=pl.when(pl.int_range(2000) < 1700).then("click").otherwise(0), buy=0)

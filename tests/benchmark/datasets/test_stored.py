@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,12 @@ def test_nothing_is_left_of_what_was_written_in_between(tmp_path: Path, monkeypa
     made(lambda: lazily(drawn(), tmp_path / "log.parquet"), TASKS)
     (folder,) = (tmp_path / "cache" / "prepared").iterdir()
     assert {file.suffix for file in folder.iterdir()} == {".npy", ".json"}
+
+
+def test_a_cache_in_a_folder_with_brackets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = made(lambda: lazily(drawn(), tmp_path / "log.parquet"), TASKS)
+    monkeypatch.setenv("MTLBENCH_CACHE", str(tmp_path / "cache [1]"))
+    assert_same(made(lambda: lazily(drawn(), tmp_path / "log.parquet"), TASKS), expected)
 
 
 @pytest.mark.parametrize(
@@ -197,6 +204,22 @@ def test_a_large_random_split_is_drawn_in_pieces(monkeypatch: pytest.MonkeyPatch
     assert (split != plain).any() and (split != random_split(1000, 4)).any()
     tested = np.mean([random_split(1000, seed)[:50] == TEST for seed in range(200)], axis=0)
     assert np.abs(tested - 0.1).max() < 0.1  # every row alike
+
+
+def test_a_random_split_stays_what_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    def printed(split: np.ndarray) -> str:
+        return hashlib.sha256(split.tobytes()).hexdigest()[:16]
+
+    assert printed(random_split(100_003, 3)) == "0a7c99a3b4a5dd2d"
+    monkeypatch.setattr(table, "DRAWN_AT_ONCE", 640)
+    assert printed(random_split(1000, 3)) == "8b09b13fe6f71db6"
+
+
+@pytest.mark.parametrize("at_once", [640, 5000])
+def test_a_random_split_with_other_shares(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    monkeypatch.setattr(table, "DRAWN_AT_ONCE", at_once)
+    assert np.bincount(random_split(1000, 3, validation=0.2, test=0.25)).tolist() == [550, 200, 250]
+    assert np.bincount(random_split(1000, 3, validation=0.3, test=0)).tolist() == [700, 300]
 
 
 TYPES: dict[str, type[pl.DataType]] = {"user": pl.Int32, "price": pl.Float64, "size": pl.String}

@@ -49,6 +49,12 @@ def test_train_may_be_the_last_weeks(folder: Path) -> None:
     assert data.facts["weeks"] == [21, 26]
 
 
+def test_a_folder_with_brackets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MTLBENCH_DATA", str(tmp_path / "data [1]"))
+    write_vk_lsvd(tmp_path / "data [1]")
+    assert len(VKLSVD().build().test) == 60
+
+
 def test_watch_times_that_fill_their_byte_are_counted(folder: Path) -> None:
     data = VKLSVD().build()
     whole = pl.concat([pl.read_parquet(path) for path in sorted(folder.glob("*/week_*.parquet"))])
