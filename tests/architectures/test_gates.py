@@ -12,8 +12,8 @@ from torch import Tensor
 from architectures import Architecture
 from architectures.gates import DSelectK, Gate, Gated, GateOptions, Gates, smooth_step
 from architectures.layers import FeatureEmbedding
-from benchmark.embeddings import EMBEDDING_STD
 from benchmark.contracts.toys import build, make_batch, training_loss
+from benchmark.embeddings import EMBEDDING_STD
 from benchmark.rows import Batch
 from benchmark.schema import Schema
 from benchmark.settings.registry import architectures, plain
