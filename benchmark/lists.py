@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import polars as pl
 
+from benchmark import pieces as module_of_pieces
+from benchmark.numbering import Numbering
 from benchmark.pieces import pieces
-from benchmark.schema import Arrays, Numbering, OtherField, Schema, column_kind
+from benchmark.rows import joined
+from benchmark.schema import Arrays, OtherField, Schema, column_kind
 
 if TYPE_CHECKING:
     from torch import nn
@@ -43,21 +46,21 @@ class ListField(OtherField):
     def contents(self, values: Any) -> Iterator[bytes]:
         """See `OtherField.contents`: how long each list is, all values, and the number of each entry among these."""
         column, found = self._column(values), list[pl.Series]()
-        for part in pieces(len(column)):
-            every, lengths = self._flat(column[part])
+        for _, some in _cut(column):
+            every, lengths = self._flat(some)
             found = [pl.concat([*found, every.unique()]).unique()]
             yield lengths.astype("<i8").tobytes()
         known = found[0].gather(found[0].cast(pl.String).arg_sort())
         yield b"\x1e" + "\x1f".join(known.cast(pl.String)).encode() + b"\x1e"
         numbers = pl.Series(range(len(known)), dtype=pl.Int32)
-        for part in pieces(len(column)) if len(known) else ():
-            codes = self._flat(column[part])[0].replace_strict(known, numbers, return_dtype=pl.Int32)
+        for _, some in _cut(column) if len(known) else ():
+            codes = self._flat(some)[0].replace_strict(known, numbers, return_dtype=pl.Int32)
             yield codes.to_numpy().astype("<i4").tobytes()
 
     def fit(self, values: Any, train: np.ndarray, numbering: Numbering) -> tuple[Self, Arrays, list[Any] | None]:
         """See `OtherField.fit`."""
         fitted, parts, vocabulary = self.fit_in_pieces(values, train, numbering)
-        return fitted, self.joined(parts), vocabulary
+        return fitted, joined(self, parts), vocabulary
 
     def fit_in_pieces(
         self, values: Any, train: np.ndarray, numbering: Numbering
@@ -67,8 +70,8 @@ class ListField(OtherField):
         fitted, code, vocabulary = self._numbered(column, train, numbering)
 
         def parts() -> Iterator[Arrays]:
-            for part in pieces(len(column)):
-                every, lengths = self._flat(column[part], self.longest)
+            for _, some in _cut(column):
+                every, lengths = self._flat(some, self.longest)
                 yield {"codes": code(every), "bounds": np.append(np.int64(0), np.cumsum(lengths))}
 
         return fitted, parts(), vocabulary
@@ -124,7 +127,7 @@ class ListField(OtherField):
     def key(self, arrays: Arrays) -> np.ndarray:
         """(R, 1) uint64: a hash of each row's entries, by `_mixed`, and of their number."""
         keys = np.empty((self.num_rows(arrays), 1), np.uint64)
-        for part in pieces(len(keys)):
+        for part in pieces(len(keys), _size()):
             some = self.cut(arrays, part.start, part.stop)
             bounds, codes = np.asarray(some["bounds"]), np.asarray(some["codes"])
             sums = np.append(np.uint64(0), np.cumsum(self._mixed(codes, bounds)))[bounds]
@@ -203,7 +206,7 @@ class MultiValuedField(ListField):
         self, column: Any, train: np.ndarray, numbering: Numbering
     ) -> tuple[Self, Callable[[pl.Series], np.ndarray], list[Any]]:
         """Its values are numbered as those of a categorical field."""
-        seen = (self._flat(column[part].filter(pl.Series(train[part])))[0] for part in pieces(len(column)))
+        seen = (self._flat(some.filter(pl.Series(train[part])))[0] for part, some in _cut(column))
         code, vocabulary = numbering.fit(self.name, seen)
         return dataclasses.replace(self, cardinality=len(vocabulary) + 1), code, vocabulary
 
@@ -292,6 +295,19 @@ def pooled(schema: Schema, *, multi: str = "mean", sequence: str = "mean") -> Sc
         else:
             chosen.append(dataclasses.replace(other, pooling=sequence) if isinstance(other, SequenceField) else other)
     return dataclasses.replace(schema, others=tuple(chosen))
+
+
+def _size() -> int:
+    """How many rows of lists are a piece: fewer than of other columns, since a row has many entries."""
+    return -(-module_of_pieces.PIECE // 8)
+
+
+def _cut(column: Any) -> Iterator[tuple[slice, pl.Series]]:
+    """The column in pieces, with their places; from the disk come more rows at once, whose entries are packed."""
+    for many in pieces(len(column)):
+        whole = column[many]
+        for part in pieces(len(whole), _size()):
+            yield slice(many.start + part.start, many.start + part.stop), whole[part]
 
 
 def _extremes(bounds: np.ndarray) -> tuple[int, int]:

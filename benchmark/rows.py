@@ -186,6 +186,16 @@ class Features:
         return cls(fields, array("categorical"), array("numeric"), stored)
 
 
+def joined(field: OtherField, parts: Iterable[Arrays]) -> Arrays:
+    """The rows of all parts, of at least one, as numpy arrays."""
+    found: dict[str, list[Any]] = {name: [] for name in field.stored}
+    for part in parts:
+        more = field.appended(part, {name: sum(map(len, arrays)) for name, arrays in found.items()})
+        for name, arrays in found.items():
+            arrays.append(more[name])
+    return {name: np.concatenate(arrays) for name, arrays in found.items()}
+
+
 class FeatureWriter:
     """Writes features to a folder, column by column and piece by piece, so that they are never all in memory at once.
 

@@ -9,7 +9,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from benchmark import kinds
 from benchmark.kinds import Transform
@@ -17,6 +17,8 @@ from benchmark.kinds import Transform
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
+
+    from benchmark.numbering import Numbering
 
 Arrays = dict[str, Any]
 """{name: array}, numpy's or torch's: the rows of a field that is neither categorical nor numeric."""
@@ -101,27 +103,6 @@ def rows_at(array: Any, index: Any) -> Any:
     return array.index_select(0, index) if hasattr(array, "index_select") else array[index]
 
 
-class Numbering(Protocol):
-    """How the values of a data set's categorical fields become codes; other kinds of columns use the same rules."""
-
-    def fit(self, name: str, train: Iterable[Any]) -> tuple[Callable[[Any], np.ndarray], list[Any]]:
-        """Numbers values of a column's own. Returns what makes codes of values, and what the codes from 1 on mean.
-
-        A polars series of E texts or integers becomes (E,) int32 codes, 0 for unseen in train.
-
-        Args:
-            name: The column's name.
-            train: The values to fit on, in pieces, each a polars series of texts or integers.
-        """
-
-    def of(self, field: str) -> tuple[Callable[[Any], np.ndarray], int]:
-        """Numbers values as a categorical field does. Returns what makes codes of values, and the field's cardinality.
-
-        Raises:
-            ValueError: if there is no such categorical field.
-        """
-
-
 @dataclass(frozen=True)
 class OtherField(ABC):
     """An input column of another kind. A subclass defines one such kind: how it is fitted, stored and embedded.
@@ -181,17 +162,6 @@ class OtherField(ABC):
     def appended(self, arrays: Arrays, lengths: dict[str, int]) -> Arrays:
         """What is written after the arrays of earlier rows, which have these lengths."""
         return arrays
-
-    def joined(self, parts: Iterable[Arrays]) -> Arrays:
-        """The rows of all parts, of at least one, as numpy arrays."""
-        import numpy as np
-
-        found: dict[str, list[Any]] = {name: [] for name in self.stored}
-        for part in parts:
-            more = self.appended(part, {name: sum(map(len, arrays)) for name, arrays in found.items()})
-            for name, arrays in found.items():
-                arrays.append(more[name])
-        return {name: np.concatenate(arrays) for name, arrays in found.items()}
 
     @abstractmethod
     def usual(self, arrays: Arrays) -> Arrays:

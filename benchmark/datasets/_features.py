@@ -16,7 +16,7 @@ from benchmark.datasets._fit import FittedColumn, Numbers, Treatment, Vocabulary
 from benchmark.datasets.table import SPLITS, TRAIN, Table
 from benchmark.files import write_json
 from benchmark.pieces import pieces
-from benchmark.rows import Features, FeatureWriter
+from benchmark.rows import Features, FeatureWriter, joined
 from benchmark.schema import Arrays, CategoricalField, NumericField, OtherField, Schema
 
 
@@ -180,7 +180,7 @@ def _write_other(
             of_all = made.fit(table.latest[other.name][part.rows], is_train[part.rows], numbers)[1]
         else:
             order = np.argsort(np.concatenate([places for places, _ in kept]))
-            of_all = made.take(made.joined(arrays for _, arrays in kept), order)
+            of_all = made.take(joined(made, (arrays for _, arrays in kept)), order)
         with part.writer.add(made) as write:
             write(of_all)
     return made, names

@@ -130,7 +130,7 @@ def fitted(
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """How categorical fields are numbered, for columns of other kinds: see `benchmark.schema.Numbering`.
+    """How categorical fields are numbered, for columns of other kinds: see `benchmark.numbering.Numbering`.
 
     Args:
         known: The vocabularies of the categorical columns.

@@ -48,8 +48,8 @@ class Table:
         titles: Item id to title, for people to read; no part of the fingerprint.
         facts: Plain values for the record: rows read, duplicates dropped, the protocol.
         best_reachable: {task: {metric: value}} on the test rows, where the model that drew the data is known.
-        others: Columns of other kinds, as not yet fitted fields, to the values of R rows that their `fit` takes. One such
-            column is in memory at a time.
+        others: Columns of other kinds, as not yet fitted fields, to the values of R rows that their `fit` takes. Lists are
+            read in pieces; of another kind, all rows of one column are in memory at a time, unless it says otherwise.
         latest: (R,) values of columns that grow with the log, by name, as known after all of train: a user's history before a row
             lacks the row itself and later ones. The catalogue has these, so that recommendations know all that a user did in
             train. An array of rows gives their values.

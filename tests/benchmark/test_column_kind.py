@@ -26,10 +26,11 @@ from benchmark.contracts.toys import CART, CLICK, LIKE, SHARE, build, training_l
 from benchmark.datasets import Data, Dataset
 from benchmark.datasets._fit import Numbers, Treatment
 from benchmark.datasets.prepare import TRAIN, Table, prepare, random_split
+from benchmark.numbering import Numbering
 from benchmark.reference.lines import make_references
 from benchmark.reference.trees import check as check_trees
 from benchmark.rows import Batch, Features, Split
-from benchmark.schema import Arrays, CategoricalField, Numbering, NumericField, OtherField, Schema, column_kind
+from benchmark.schema import Arrays, CategoricalField, NumericField, OtherField, Schema, column_kind
 from benchmark.seeding import initialise, seeded
 from benchmark.settings.registry import architectures, datasets
 from benchmark.training.prediction import in_unit

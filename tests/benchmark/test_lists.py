@@ -22,7 +22,7 @@ from benchmark.datasets import Data, Dataset
 from benchmark.datasets._fit import Numbers, Treatment, Vocabulary
 from benchmark.datasets.prepare import TRAIN, Table, prepare, random_split
 from benchmark.lists import ListField, MultiValuedField, SequenceField
-from benchmark.rows import Features
+from benchmark.rows import Features, joined
 from benchmark.schema import Arrays, Schema
 from benchmark.settings.registry import datasets
 from benchmark.training.prediction import in_unit
@@ -149,9 +149,9 @@ def test_in_pieces_they_are_fitted_joined_and_hashed_as_whole(
     monkeypatch.setattr(module_of_pieces, "PIECE", 7)
     again, parts, names = field.fit_in_pieces(values, train, how)
     found = [*parts]
-    assert (again, names, len(found)) == (fitted, vocabulary, 8)
+    assert (again, names, len(found)) == (fitted, vocabulary, 50)
     assert [row for part in found for row in lists_of(part)] == lists_of(arrays)
-    for name, array in field.joined(found).items():
+    for name, array in joined(field, found).items():
         np.testing.assert_array_equal(array, arrays[name], strict=True)
     assert field.content(values) == content
     assert lists_of(fitted.usual(arrays)) == most_frequent
