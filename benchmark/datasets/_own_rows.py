@@ -179,10 +179,11 @@ def _pieces(frame: pl.LazyFrame, name: str) -> Iterator[tuple[slice, pl.Series]]
 def _by_user(frame: pl.LazyFrame, name: str, rows: int, split_seed: int, shares: Mapping[str, float]) -> np.ndarray:
     """Rows of one user are in one split."""
     known = frame.select(pl.col(name).unique()).collect(engine="streaming")[name].sort(nulls_last=True)
-    of_user = pl.Series(random_split(len(known), split_seed, **shares))
+    of_users = pl.LazyFrame({name: known, SPLIT: random_split(len(known), split_seed, **shares)})
+    joined = frame.select(name).join(of_users, on=name, how="left", nulls_equal=True, maintain_order="left")
     split = np.empty(rows, np.int8)
-    for part, users in _pieces(frame, name):
-        split[part] = users.replace_strict(known, of_user, return_dtype=pl.Int8)
+    for part, values in _pieces(joined, SPLIT):
+        split[part] = values
     return split
 
 
