@@ -100,7 +100,7 @@ def _named(data: Data) -> list[FieldCard]:
 def measure_of(task: Task) -> str:
     """What tells how well a field alone predicts the task: auc, r2, or empty where there is neither."""
     kind = KINDS[task.kind]
-    return "auc" if kind.is_binary else "r2" if kind.is_standardised else ""
+    return "ranks" if kind.is_binary else "squares" if kind.is_standardised else ""
 
 
 def _centred_squares(sums: LabelSums, centre_T: np.ndarray, t: int) -> float:
@@ -123,10 +123,10 @@ def _field(data: Data, field: Coded, sums: Sums, of_labels: dict[str, LabelSums]
     is_id = not is_numeric and field.size > NEARLY_ALL * len(data.train)
     for t, task in enumerate(data.schema.tasks):
         measure, value, ordered = measure_of(task), None, None
-        if measure == "auc":
+        if measure == "ranks":
             value = alone.auc_alone(train, validation, t, centre_T[t])
             ordered = alone.auc_in_order(train, t, centre_T[t]) if is_id else None
-        elif measure == "r2":
+        elif measure == "squares":
             value = alone.r2_alone(train, validation, t, _centred_squares(of_labels["validation"], centre_T, t))
             squares = _centred_squares(of_labels["train"], centre_T, t)
             ordered = alone.correlation_in_order(train, t, squares) if is_id else None
@@ -153,7 +153,7 @@ def _list(data: Data, field: OtherField, centre_T: np.ndarray, count: Callable[[
         if measure:
             predictions_R = lists.predicted(field, train, t, data.validation, count)
             label_R, centre = np.asarray(data.validation.labels[:, t]), float(centre_T[t])
-            value = lists.measured(predictions_R, label_R, centre, is_binary=measure == "auc")
+            value = lists.measured(predictions_R, label_R, centre, is_binary=measure == "ranks")
             if value is not None:
                 found.alone[task.name] = value
         else:
@@ -172,7 +172,7 @@ def _task(data: Data, t: int, task: Task, of_labels: dict[str, LabelSums]) -> Ta
     if measure:
         means = {split: float(sums.unit_means[t]) for split, sums in of_labels.items()}
         found.mean = {split: mean for split, mean in means.items() if np.isfinite(mean)}
-        found.in_order = _in_order(of_labels["train"], t, is_binary=measure == "auc")
+        found.in_order = _in_order(of_labels["train"], t, is_binary=measure == "ranks")
         found.quantiles = labels.quantiles(data.train, t, task)
     else:
         found.classes = labels.classes(data.train, t)

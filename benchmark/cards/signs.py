@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmark.records.card import Card, FieldCard, Sign, TaskCard, in_words
 
-TOO_WELL = {"auc": 0.95, "r2": 0.9}
+TOO_WELL = {"ranks": 0.95, "squares": 0.9}
 """AUC or R² on validation from which on a field alone is a suspect: more than whole models reach on most logs."""
 FAR_AHEAD = 0.25
 """A suspect is a sign if `1 - value <= 0.25 * (1 - next best)`; the next best is that of the fields that are not suspects.
@@ -28,7 +28,7 @@ REPEATED = 0.01
 NEARLY_ALL = 0.5
 """A categorical field with more values than this share of the rows of train is an id of rows."""
 
-_CHANCE = {"auc": 0.5, "r2": 0.0}
+_CHANCE = {"ranks": 0.5, "squares": 0.0}
 
 
 def signs(card: Card) -> list[Sign]:
@@ -74,7 +74,7 @@ def _best_of_columns(card: Card, task: TaskCard) -> dict[str, float]:
 
 
 def _measured(task: TaskCard, value: float) -> str:
-    return f"an AUC of {value:.3f}" if task.measure == "auc" else f"an R² of {value:.3f}"
+    return f"an AUC of {value:.3f}" if task.measure == "ranks" else f"an R² of {value:.3f}"
 
 
 def _ids(card: Card) -> Iterator[Sign]:
@@ -107,11 +107,11 @@ def _ids(card: Card) -> Iterator[Sign]:
 
 
 def _is_sorted(measure: str, value: float) -> bool:
-    return abs(value - 0.5) >= SORTED if measure == "auc" else abs(value) >= 2 * SORTED
+    return abs(value - 0.5) >= SORTED if measure == "ranks" else abs(value) >= 2 * SORTED
 
 
 def _ordered(measure: str, value: float) -> str:
-    return f"an AUC of {value:.3f}" if measure == "auc" else f"a correlation of {value:+.3f}"
+    return f"an AUC of {value:.3f}" if measure == "ranks" else f"a correlation of {value:+.3f}"
 
 
 def _is_row_id(field: FieldCard) -> bool:

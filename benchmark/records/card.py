@@ -58,7 +58,7 @@ class TaskCard:
 
     Args:
         name, kind, unit, given: As in `benchmark.schema.Task`.
-        measure: What `FieldCard.alone` holds for it: auc, r2, or empty for a kind of task that has neither.
+        measure: What `FieldCard.alone` holds for it: an AUC (`ranks`), an R² (`squares`), or nothing (empty) for other kinds of tasks.
         observed: The share of rows with a label.
         mean: {split: the rate of a binary task, else the mean in the unit}; None for a kind without one.
         quantiles: {"0.05": value in the unit, on train}, where the task is a regression.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "validation", "test")
 NO_SIGN = "No sign of a leak was found. This does not prove that there is none."
-MEASURES = {"auc": "AUC", "r2": "R²"}
+MEASURES = {"ranks": "AUC", "squares": "R²"}
 ALONE = (
     "how well the field alone predicts the task, fitted on train and measured on validation: AUC for binary tasks, R² for "
     "regressions. A very good field may be a leak."
@@ -158,7 +158,7 @@ def _kind(task: TaskCard) -> str:
 def _mean(task: TaskCard, split: str) -> str:
     if task.mean is None or split not in task.mean:
         return ABSENT
-    return _percent(task.mean[split]) if task.measure == "auc" else _quantity(task.mean[split], task.unit)
+    return _percent(task.mean[split]) if task.measure == "ranks" else _quantity(task.mean[split], task.unit)
 
 
 def _distributions(tasks: Iterable[TaskCard]) -> Iterator[TextTable]:

@@ -212,7 +212,7 @@ def test_missing_values_of_a_field_are_told_by_their_code() -> None:
 def test_two_leaks_do_not_hide_each_other_and_an_easy_label_is_no_leak() -> None:
     def card_of(**values: float) -> Card:
         fields = [FieldCard(name=name, kind="categorical", alone={"click": value}) for name, value in values.items()]
-        task = TaskCard(name="click", kind="binary", measure="auc")
+        task = TaskCard(name="click", kind="binary", measure="ranks")
         return Card(name="x", key="", splits={"train": 9, "validation": 9, "test": 9}, tasks=[task], fields=fields)
 
     found = signs(card_of(watched=0.985, stay=0.99, video=0.662, hour=0.55))
@@ -224,7 +224,7 @@ def test_two_leaks_do_not_hide_each_other_and_an_easy_label_is_no_leak() -> None
 
 
 def test_a_number_and_its_bins_are_one_field() -> None:
-    task = TaskCard(name="seconds", kind="regression", measure="r2")
+    task = TaskCard(name="seconds", kind="regression", measure="squares")
     alone = {"length": ("numeric", 0.95), "length_bin": ("categorical", 0.96), "old_bin": ("categorical", 0.1)}
     fields = [FieldCard(name=name, kind=kind, alone={"seconds": value}) for name, (kind, value) in alone.items()]
     card = Card(name="x", key="", splits={"train": 9, "validation": 9, "test": 9}, tasks=[task], fields=fields)

@@ -21,11 +21,11 @@ def a_card(**changes: object) -> Card:
         splits={"train": 800, "validation": 100, "test": 100},
         tasks=[
             TaskCard(
-                name="like", kind="binary", measure="auc", observed=dict.fromkeys(shares, 1.0),
+                name="like", kind="binary", measure="ranks", observed=dict.fromkeys(shares, 1.0),
                 mean={"train": 0.0125, "validation": 0.02, "test": 0.00333},
             ),
             TaskCard(
-                name="<b>time", kind="regression", unit="seconds", measure="r2", observed=shares,
+                name="<b>time", kind="regression", unit="seconds", measure="squares", observed=shares,
                 mean={"train": 21.5, "validation": 20.0, "test": 1234.5}, quantiles={"0": 0.0, "0.5": 4.6, "1": 12345.0},
             ),
         ],
