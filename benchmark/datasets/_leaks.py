@@ -85,26 +85,31 @@ def _same_values(known: Known, task: Task) -> bool:
     return True
 
 
-def count_repeated(train: Sequence[np.ndarray], test: Sequence[np.ndarray], *, folder: Path | None = None) -> int:
-    """The number of rows of test that are in train too, equal in every column of every array.
+def count_repeated(
+    train: Sequence[Sequence[np.ndarray]], test: Sequence[Sequence[np.ndarray]], *, folder: Path | None = None
+) -> Iterator[int]:
+    """For each group of arrays, the number of rows of test that are in train too, equal in all columns up to this group.
 
     Args:
-        train: Arrays of (R, W), of 4 or 8 bytes a number, with the same R.
+        train: Groups of arrays of (R, W), of 4 or 8 bytes a number, with the same R.
         test: The same for the test rows.
-        folder: Where 8 bytes per row are kept meanwhile; see `on_disk`.
+        folder: Where 16 bytes per row are kept meanwhile; see `on_disk`.
     """
-    known, asked = _hashes(train, folder), _hashes(test, folder)
-    known.sort()
-    count = 0
-    for part in pieces(len(asked)):
-        places = np.searchsorted(known, asked[part]).clip(max=len(known) - 1)
-        count += int((known[places] == asked[part]).sum())
-    return count
+    known, asked = (on_disk((len(groups[0][0]),), np.uint64, folder) for groups in (train, test))
+    for new_known, new_asked in zip(train, test, strict=True):
+        _hash(known, new_known)
+        _hash(asked, new_asked)
+        ordered, count = on_disk(known.shape, np.uint64, folder), 0
+        ordered[:] = known
+        ordered.sort()
+        for part in pieces(len(asked)):
+            places = np.searchsorted(ordered, asked[part]).clip(max=len(ordered) - 1)
+            count += int((ordered[places] == asked[part]).sum())
+        yield count
 
 
-def _hashes(arrays: Sequence[np.ndarray], folder: Path | None) -> np.ndarray:
-    """(R,) uint64: of 64 bits, so that among a billion pairs of different rows none is expected to be equal."""
-    hashed = on_disk((len(arrays[0]),), np.uint64, folder)
+def _hash(hashed: np.ndarray, arrays: Sequence[np.ndarray]) -> None:
+    """Takes arrays into the rows' hashes: of 64 bits, so that among a billion pairs of different rows none is expected equal."""
     for start in range(0, len(hashed), _BLOCK):
         part = hashed[start : start + _BLOCK]
         for array in arrays:
@@ -113,7 +118,6 @@ def _hashes(arrays: Sequence[np.ndarray], folder: Path | None) -> np.ndarray:
                 block = np.where(np.isnan(block), np.nan, block + 0).astype(block.dtype)  # one NaN, and one zero
             for column in block.view(f"u{block.itemsize}").T:
                 _mix(part, column)
-    return hashed
 
 
 def _mix(state: np.ndarray, column: np.ndarray) -> None:

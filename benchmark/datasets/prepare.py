@@ -182,10 +182,9 @@ def _labels(dataset: Dataset, table: Table, scratch: Path) -> tuple[np.ndarray, 
 
 def _facts_of_repeated(train: Split, test: Split, scratch: Path) -> dict[str, Any]:
     """How many rows of test are in train too, as a model sees them."""
-    features = [list(split.features.keys()) for split in (train, test)]
-    both = [[*keys, split.labels] for keys, split in zip(features, (train, test), strict=True)]
-    pairs = {"same_features": features, "same_features_and_labels": both}
-    return {"test_rows_in_train": {name: count_repeated(*pair, folder=scratch) for name, pair in pairs.items()}}
+    groups = ([[*split.features.keys()], [split.labels]] for split in (train, test))
+    features, both = count_repeated(*groups, folder=scratch)
+    return {"test_rows_in_train": {"same_features": features, "same_features_and_labels": both}}
 
 
 def _load_split(folder: Path, name: str, schema: Schema) -> Split:

@@ -121,4 +121,4 @@ def test_counting_agrees_with_comparing() -> None:
     known = set(rows(train))
     expected = sum(row in known for row in rows(test))
     assert 0 < expected < 900
-    assert count_repeated(train, test) == expected
+    assert list(count_repeated([train], [test])) == [expected]
