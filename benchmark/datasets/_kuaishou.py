@@ -6,9 +6,8 @@ from pathlib import Path
 
 import polars as pl
 
-from benchmark.datasets.text import read_text
+from benchmark.datasets.text import Types, read_text
 
-Types = dict[str, type[pl.DataType]]
 # codes that the files write as 1.0 are read as numbers and become integers; -124 in is_live_streamer is one more code
 USER_CODES: Types = {
     "user_active_degree": pl.String, "is_lowactive_period": pl.Float64, "is_live_streamer": pl.Float64,

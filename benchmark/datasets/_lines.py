@@ -17,7 +17,8 @@ from typing import IO, Any, cast
 import numpy as np
 import polars as pl
 
-Types = Mapping[str, type[pl.DataType]]
+Types = dict[str, type[pl.DataType]]
+"""The polars type of each column."""
 FAILURES = (EOFError, OSError, UnicodeError, csv.Error)
 """What reading a damaged file raises."""
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from benchmark.datasets import Data, Dataset
+from benchmark.datasets._owners import OwnersFiles
 from benchmark.datasets.history import check_history, with_history
-from benchmark.datasets.prepare import Table, prepare, random_split
-from benchmark.datasets.sources import Found, Layout, Source, find
-from benchmark.datasets.text import read_split, read_text
+from benchmark.datasets.prepare import Table, random_split
+from benchmark.datasets.sources import Found, Layout, Source
+from benchmark.datasets.text import Types, read_split, read_text
 from benchmark.kinds import BINARY, REGRESSION
 from benchmark.lists import MultiValuedField
 from benchmark.schema import OtherField, Task
@@ -41,7 +41,6 @@ NOT_FEATURES = {
 TERMS = "research only, no redistribution"
 ADDRESS = "https://files.grouplens.org/datasets/movielens"
 
-Types = dict[str, type[pl.DataType]]
 RATING: Types = {"user": pl.Int32, "item": pl.Int32, "rating": pl.Float32, "timestamp": pl.Int64}
 
 
@@ -60,14 +59,12 @@ class Frames:
     users: pl.DataFrame | None = None
 
 
-class Ratings(Dataset):
+class Ratings(OwnersFiles):
     """Base of the MovieLens data sets. A class says which `variant` it reads; its parameters are those of `_choose`."""
 
     all_tasks = (Task("liked", BINARY), Task("rating", REGRESSION, unit="stars"))
     user, item = "user", "item"
     variant: str
-    min_frequency: int = 1
-    hash_buckets: int | None = None
 
     def _choose(self, *, tasks: tuple[str, ...], genres: str, history: int, split_seed: int) -> None:
         check_history(history)
@@ -75,25 +72,9 @@ class Ratings(Dataset):
         self.genres, self.history, self.split_seed = genres, history, split_seed
 
     @property
-    def tasks(self) -> tuple[Task, ...]:
-        """The chosen tasks."""
-        return self._tasks
-
-    @property
     def source(self) -> Source:
         """The files of the variant."""
         return VARIANTS[self.variant].source
-
-    def build(self) -> Data:
-        """Finds and parses the files of any format, or takes the arrays from the cache."""
-        found = find(self.source)
-        return prepare(
-            self,
-            read=lambda: self._read(found),
-            source={"files": found.identity},
-            min_frequency=self.min_frequency,
-            hash_buckets=self.hash_buckets,
-        )
 
     def _read(self, found: Found) -> Table:
         variant = VARIANTS[self.variant]

@@ -38,6 +38,12 @@ class Stored:
         return self.clean(frame[self.name])
 
 
+def count_rows(frame: pl.LazyFrame) -> int:
+    """R."""
+    number: int = frame.select(pl.len()).collect(engine="streaming").item()
+    return number
+
+
 def stored(table: Table, folder: Path) -> Table:
     """The table with a `Stored` column in place of every expression.
 
@@ -71,7 +77,7 @@ def stored(table: Table, folder: Path) -> Table:
         raise ValueError(f"column {name!r}: a polars expression is about Table.frame, which is None")
     path = folder / "columns.parquet"
     table.frame.select(*expressions.values()).sink_parquet(path, compression="lz4", row_group_size=pieces.PIECE)
-    num_rows = pl.scan_parquet(path, glob=False).select(pl.len()).collect().item()
+    num_rows = count_rows(pl.scan_parquet(path, glob=False))
 
     def column(place: str, name: str) -> Any:
         key = f"{place}.{name}"

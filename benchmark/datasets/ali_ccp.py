@@ -9,16 +9,15 @@ from typing import Annotated
 import numpy as np
 import polars as pl
 
-from benchmark.datasets import Data, Dataset, register
-from benchmark.datasets.prepare import TEST, TRAIN, VALIDATION, Table, prepare
-from benchmark.datasets.sources import Found, Layout, Source, find
-from benchmark.datasets.text import scan_text
+from benchmark.datasets import register
+from benchmark.datasets._owners import OwnersFiles
+from benchmark.datasets.prepare import TEST, TRAIN, VALIDATION, Table
+from benchmark.datasets.sources import Found, Layout, Source
+from benchmark.datasets.text import Types, scan_text
 from benchmark.kinds import BINARY
 from benchmark.schema import Task
 from benchmark.seeding import derive
 from benchmark.settings.registry import Neutral
-
-Types = dict[str, type[pl.DataType]]
 
 PARTS = ("train", "test")
 # our names, and the owners' numbers of the fields
@@ -55,7 +54,7 @@ SOURCE = Source(
 
 
 @register("ali_ccp")
-class AliCCP(Dataset):
+class AliCCP(OwnersFiles):
     """Ali-CCP: whether a product shown on Taobao is clicked, and whether it is bought then.
 
     84 million exposures of 4.3 million products to 400,000 users, with 3.4 million clicks and 18,000 purchases: 38 GB of
@@ -99,25 +98,9 @@ class AliCCP(Dataset):
         self.min_frequency, self.hash_buckets, self.split_seed = min_frequency, hash_buckets, split_seed
 
     @property
-    def tasks(self) -> tuple[Task, ...]:
-        """The chosen tasks."""
-        return self._tasks
-
-    @property
     def source(self) -> Source:
         """The four files of Tianchi."""
         return SOURCE
-
-    def build(self) -> Data:
-        """Finds and joins the files, or takes the arrays from the cache."""
-        found = find(self.source)
-        return prepare(
-            self,
-            read=lambda: self._read(found),
-            source={"files": found.identity},
-            min_frequency=self.min_frequency,
-            hash_buckets=self.hash_buckets,
-        )
 
     def _read(self, found: Found) -> Table:
         parts, num_read, num_wrong = [], 0, 0

@@ -9,10 +9,12 @@ from typing import Annotated, Literal
 import numpy as np
 import polars as pl
 
-from benchmark.datasets import Data, Dataset, register
-from benchmark.datasets.prepare import TEST, TRAIN, VALIDATION, Table, prepare
-from benchmark.datasets.sources import Found, Layout, Source, find
-from benchmark.datasets.text import scan_text
+from benchmark.datasets import register
+from benchmark.datasets._owners import OwnersFiles
+from benchmark.datasets._stored import count_rows
+from benchmark.datasets.prepare import TEST, TRAIN, VALIDATION, Table
+from benchmark.datasets.sources import Found, Layout, Source
+from benchmark.datasets.text import Types, scan_text
 from benchmark.kinds import BINARY
 from benchmark.schema import Task
 from benchmark.seeding import derive
@@ -43,11 +45,9 @@ CATEGORICAL = tuple(f"categorical_{number}" for number in range(1, len(CODES) + 
 NUMERICAL = tuple(f"numerical_{number}" for number in range(1, len(NUMBERS) + 1))
 RENAMED = {**dict(zip(CODES, CATEGORICAL, strict=True)), **dict(zip(NUMBERS, NUMERICAL, strict=True))}
 
-Types = dict[str, type[pl.DataType]]
-
 
 @register("aliexpress")
-class AliExpress(Dataset):
+class AliExpress(OwnersFiles):
     """AliExpress: whether a product among the results of a search is clicked, and whether it is bought then.
 
     The log of the shop's search in one country: nl, es, fr or us, of about 17.7, 31.7, 27.0 and 27.4 million results, as secondary
@@ -96,11 +96,6 @@ class AliExpress(Dataset):
         self.min_frequency, self.hash_buckets = min_frequency, hash_buckets
 
     @property
-    def tasks(self) -> tuple[Task, ...]:
-        """The chosen tasks."""
-        return self._tasks
-
-    @property
     def source(self) -> Source:
         """The files of the country, in either layout."""
         return Source(
@@ -117,18 +112,6 @@ class AliExpress(Dataset):
             rows=ROWS[self.variant],
         )
 
-    def build(self) -> Data:
-        """Finds and joins the files of either layout, or takes the arrays from the cache."""
-        found = find(self.source)
-        return prepare(
-            self,
-            read=lambda: self._read(found),
-            source={"files": found.identity},
-            numeric=self.numeric,
-            min_frequency=self.min_frequency,
-            hash_buckets=self.hash_buckets,
-        )
-
     def _read(self, found: Found) -> Table:
         parts, num_read = [], 0
         for part in PARTS:
@@ -137,11 +120,11 @@ class AliExpress(Dataset):
                 results, rows = _official(*files)
             else:
                 results = _preprocessed(found.paths[f"{part}.csv"])
-                rows = _count(results)
+                rows = count_rows(results)
             parts.append(results)
             num_read += rows
         searches = parts[0].select("search_id").collect(engine="streaming")["search_id"]
-        split = self._split(searches, _count(parts[1]))
+        split = self._split(searches, count_rows(parts[1]))
         return Table(
             categorical={name: pl.col(name) for name in CATEGORICAL},
             numeric={name: pl.col(name) for name in NUMERICAL},
@@ -182,7 +165,7 @@ def _official(user_file: Path, item_file: Path) -> tuple[pl.LazyFrame, int]:
         raise ValueError(f"{user_file}: expected each search (column 1) once, found {repeated[0]} more often")
     joined = results.join(searches, on="search_id", how="inner", maintain_order="left")  # the searches are in memory
     labels = {"click": pl.col("label") >= CLICK, "purchase": pl.col("label") == CLICK_AND_PURCHASE}
-    return joined.select("search_id", *RENAMED, **labels).rename(RENAMED), _count(results)
+    return joined.select("search_id", *RENAMED, **labels).rename(RENAMED), count_rows(results)
 
 
 def _preprocessed(path: Path) -> pl.LazyFrame:
@@ -190,8 +173,3 @@ def _preprocessed(path: Path) -> pl.LazyFrame:
     flags = dict.fromkeys(("click", "conversion"), (0, 1))
     results = scan_text(path, _types(names, CATEGORICAL), nullable=NUMERICAL, allowed=flags)
     return results.rename({"conversion": "purchase"})
-
-
-def _count(frame: pl.LazyFrame) -> int:
-    number: int = frame.select(pl.len()).collect(engine="streaming").item()
-    return number

@@ -9,10 +9,11 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from benchmark.datasets import Data, Dataset, register
-from benchmark.datasets.prepare import LEFT_OUT, TEST, TRAIN, VALIDATION, Table, prepare
-from benchmark.datasets.sources import Layout, Source, find
-from benchmark.datasets.text import read_text
+from benchmark.datasets import register
+from benchmark.datasets._owners import OwnersFiles
+from benchmark.datasets.prepare import LEFT_OUT, TEST, TRAIN, VALIDATION, Table
+from benchmark.datasets.sources import Found, Layout, Source
+from benchmark.datasets.text import Types, read_text
 from benchmark.kinds import BINARY
 from benchmark.schema import Task
 from benchmark.seeding import derive
@@ -60,7 +61,7 @@ SOURCE = Source(
 
 
 @register("census_income")
-class CensusIncome(Dataset):
+class CensusIncome(OwnersFiles):
     """Census-Income (KDD): whether a person earns more than 50,000 dollars, has never married, has a degree.
 
     299,285 answers to the US Current Population Surveys of 1994 and 1995, in the official files of 199,523 (train) and
@@ -107,23 +108,12 @@ class CensusIncome(Dataset):
         self.numeric, self.split_seed, self.protocol, self.train_rows = numeric, split_seed, protocol, train_rows
 
     @property
-    def tasks(self) -> tuple[Task, ...]:
-        """The chosen tasks."""
-        return self._tasks
-
-    @property
     def source(self) -> Source:
         """The two files of the repository."""
         return SOURCE
 
-    def build(self) -> Data:
-        """Finds and parses the two files, or takes the arrays from the cache."""
-        found = find(self.source)
-        return prepare(
-            self, read=lambda: self._read(found.paths), source={"files": found.identity}, numeric=self.numeric
-        )
-
-    def _read(self, paths: dict[str, Path]) -> Table:
+    def _read(self, found: Found) -> Table:
+        paths = found.paths
         with ThreadPoolExecutor() as pool:  # unpacking takes one core
             parts = list(pool.map(_parse, (paths["census-income.data"], paths["census-income.test"])))
         sizes = [len(part) for part in parts]
@@ -163,7 +153,7 @@ class CensusIncome(Dataset):
 
 
 def _parse(path: Path) -> pl.DataFrame:
-    types: dict[str, type[pl.DataType]] = {name: pl.Float64 if name in NUMERIC else pl.String for name in COLUMNS}
+    types: Types = {name: pl.Float64 if name in NUMERIC else pl.String for name in COLUMNS}
     return read_text(path, types, header=False, quote=None, strip=True)
 
 

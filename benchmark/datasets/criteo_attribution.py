@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 
 import polars as pl
 
-from benchmark.datasets import Data, Dataset, register
-from benchmark.datasets.prepare import TEST, TRAIN, VALIDATION, Table, prepare
-from benchmark.datasets.sources import Layout, Source, find
-from benchmark.datasets.text import scan_text
+from benchmark.datasets import register
+from benchmark.datasets._owners import OwnersFiles
+from benchmark.datasets.prepare import TEST, TRAIN, VALIDATION, Table
+from benchmark.datasets.sources import Found, Layout, Source
+from benchmark.datasets.text import Types, scan_text
 from benchmark.kinds import BINARY, REGRESSION, Transform
 from benchmark.schema import Task
 from benchmark.settings.registry import Neutral
@@ -38,7 +39,7 @@ SOURCE = Source(
 
 
 @register("criteo_attribution")
-class CriteoAttribution(Dataset):
+class CriteoAttribution(OwnersFiles):
     """Criteo attribution: whether a shown advertisement is clicked, whether its viewer later buys, and its price.
 
     16,468,027 advertisements of 675 campaigns, shown within 30 days. Source: Criteo AI Lab, on Hugging Face as
@@ -93,29 +94,12 @@ class CriteoAttribution(Dataset):
         self.time_since_last_click = time_since_last_click
 
     @property
-    def tasks(self) -> tuple[Task, ...]:
-        """The chosen tasks."""
-        return self._tasks
-
-    @property
     def source(self) -> Source:
         """The file of Criteo."""
         return SOURCE
 
-    def build(self) -> Data:
-        """Finds and parses the log, or takes the arrays from the cache."""
-        found = find(self.source)
-        return prepare(
-            self,
-            read=lambda: self._read(found.paths[FILE]),
-            source={"files": found.identity},
-            numeric=self.numeric,
-            min_frequency=self.min_frequency,
-            hash_buckets=self.hash_buckets,
-        )
-
-    def _read(self, path: Path) -> Table:
-        log = _scan(path)
+    def _read(self, found: Found) -> Table:
+        log = _scan(found.paths[FILE])
         day = pl.col("timestamp") // DAY
         num_rows, last_day = log.select(pl.len(), last=day.max()).collect(engine="streaming").row(0)
         recency = pl.col("time_since_last_click").replace(NEVER, None).cast(pl.Float64).log1p()
@@ -144,7 +128,7 @@ class CriteoAttribution(Dataset):
 
 def _scan(path: Path) -> pl.LazyFrame:
     """The columns that are features or labels; the rest of the file is not read."""
-    types: dict[str, type[pl.DataType]] = {
+    types: Types = {
         "timestamp": pl.Int32, "uid": pl.Int64, "campaign": pl.Int64, "conversion": pl.Int8, "click": pl.Int8,
         "cost": pl.Float64, "time_since_last_click": pl.Int32, **dict.fromkeys(CATEGORIES, pl.Int64),
     }  # fmt: skip

@@ -7,10 +7,11 @@ from typing import Literal
 
 import polars as pl
 
-from benchmark.datasets import Data, Dataset, register
-from benchmark.datasets.prepare import Table, prepare, random_split
-from benchmark.datasets.sources import Layout, Source, find
-from benchmark.datasets.text import scan_text
+from benchmark.datasets import register
+from benchmark.datasets._owners import OwnersFiles
+from benchmark.datasets.prepare import Table, random_split
+from benchmark.datasets.sources import Found, Layout, Source
+from benchmark.datasets.text import Types, scan_text
 from benchmark.kinds import BINARY
 from benchmark.schema import Task
 
@@ -31,7 +32,7 @@ SOURCE = Source(
 
 
 @register("criteo_uplift")
-class CriteoUplift(Dataset):
+class CriteoUplift(OwnersFiles):
     """Criteo uplift v2.1: whether a person visits a shop, and whether a visitor buys, in a trial of advertising.
 
     13,979,592 people of several trials. A random 85 % of them were treated: the company bid to show them advertisements.
@@ -71,24 +72,12 @@ class CriteoUplift(Dataset):
         self.numeric, self.split_seed, self.treatment = numeric, split_seed, treatment
 
     @property
-    def tasks(self) -> tuple[Task, ...]:
-        """The chosen tasks."""
-        return self._tasks
-
-    @property
     def source(self) -> Source:
         """The file of Criteo."""
         return SOURCE
 
-    def build(self) -> Data:
-        """Finds and parses the file, or takes the arrays from the cache."""
-        found = find(self.source)
-        return prepare(
-            self, read=lambda: self._read(found.paths[FILE]), source={"files": found.identity}, numeric=self.numeric
-        )
-
-    def _read(self, path: Path) -> Table:
-        people = _scan(path)
+    def _read(self, found: Found) -> Table:
+        people = _scan(found.paths[FILE])
         in_arm = pl.col("treatment") == ARMS[self.treatment] if self.treatment in ARMS else pl.lit(value=True)
         is_wrong = pl.col("conversion") > pl.col("visit")
         count = {"read": pl.len(), "arm": in_arm.sum(), "wrong": (in_arm & is_wrong).sum()}
@@ -113,5 +102,5 @@ class CriteoUplift(Dataset):
 
 def _scan(path: Path) -> pl.LazyFrame:
     flags = dict.fromkeys(("treatment", "conversion", "visit"), pl.Int8)
-    types: dict[str, type[pl.DataType]] = {**dict.fromkeys(FEATURES, pl.Float64), **flags}
+    types: Types = {**dict.fromkeys(FEATURES, pl.Float64), **flags}
     return scan_text(path, types, allowed=dict.fromkeys(flags, (0, 1)))

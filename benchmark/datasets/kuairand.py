@@ -7,12 +7,13 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import polars as pl
 
-from benchmark.datasets import Data, Dataset, register
-from benchmark.datasets._kuaishou import USER_CODES, USER_NUMBERS, Types, side_table
+from benchmark.datasets import register
+from benchmark.datasets._kuaishou import USER_CODES, USER_NUMBERS, side_table
+from benchmark.datasets._owners import OwnersFiles
 from benchmark.datasets.history import check_history, with_history
-from benchmark.datasets.prepare import SPLITS, TEST, TRAIN, VALIDATION, Table, prepare
-from benchmark.datasets.sources import Found, Layout, Source, find
-from benchmark.datasets.text import read_text
+from benchmark.datasets.prepare import SPLITS, TEST, TRAIN, VALIDATION, Table
+from benchmark.datasets.sources import Found, Layout, Source
+from benchmark.datasets.text import Types, read_text
 from benchmark.kinds import BINARY, REGRESSION, Transform
 from benchmark.lists import MultiValuedField
 from benchmark.schema import OtherField, Task
@@ -51,7 +52,7 @@ NOT_FEATURES = {
 
 
 @register("kuairand")
-class KuaiRand(Dataset):
+class KuaiRand(OwnersFiles):
     """KuaiRand: whether a user clicks a short video, watches it long, likes it, and for how many seconds they watch.
 
     The standard recommendation log of an app, 2022-04-08 to 2022-05-08. Source: Zenodo, record 10439422. Licence: CC BY-SA 4.0.
@@ -113,26 +114,9 @@ class KuaiRand(Dataset):
         self.min_frequency, self.hash_buckets = min_frequency, hash_buckets
 
     @property
-    def tasks(self) -> tuple[Task, ...]:
-        """The chosen tasks."""
-        return self._tasks
-
-    @property
     def source(self) -> Source:
         """The files of the variant."""
         return _source(self.variant)
-
-    def build(self) -> Data:
-        """Finds and parses the logs and side tables, or takes the arrays from the cache."""
-        found = find(self.source)
-        return prepare(
-            self,
-            read=lambda: self._read(found),
-            source={"files": found.identity},
-            numeric=self.numeric,
-            min_frequency=self.min_frequency,
-            hash_buckets=self.hash_buckets,
-        )
 
     def _read(self, found: Found) -> Table:
         logs = {name: path for name, path in found.paths.items() if name.startswith("log_standard")}

@@ -7,12 +7,13 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from benchmark.datasets import Data, Dataset, register
-from benchmark.datasets._kuaishou import USER_CODES, USER_NUMBERS, Types, side_table
+from benchmark.datasets import register
+from benchmark.datasets._kuaishou import USER_CODES, USER_NUMBERS, side_table
+from benchmark.datasets._owners import OwnersFiles
 from benchmark.datasets.history import check_history, with_history
-from benchmark.datasets.prepare import TEST, TRAIN, VALIDATION, Table, prepare
-from benchmark.datasets.sources import Found, Layout, Source, find
-from benchmark.datasets.text import read_text
+from benchmark.datasets.prepare import TEST, TRAIN, VALIDATION, Table
+from benchmark.datasets.sources import Found, Layout, Source
+from benchmark.datasets.text import Types, read_text
 from benchmark.kinds import BINARY, REGRESSION, Transform
 from benchmark.lists import MultiValuedField
 from benchmark.schema import OtherField, Task
@@ -63,7 +64,7 @@ SOURCE = Source(
 
 
 @register("kuairec")
-class KuaiRec(Dataset):
+class KuaiRec(OwnersFiles):
     """KuaiRec: whether a user watches a short video to its end, watches it twice, and what part of its length they watch.
 
     `big_matrix` is a log of an app: 12,530,806 plays of 10,728 videos by 7,176 users, 2020-07-05 to 2020-09-05.
@@ -126,26 +127,9 @@ class KuaiRec(Dataset):
         self.numeric, self.tags, self.history, self.split_seed = numeric, tags, history, split_seed
 
     @property
-    def tasks(self) -> tuple[Task, ...]:
-        """The chosen tasks."""
-        return self._tasks
-
-    @property
     def source(self) -> Source:
         """The matrices and side tables."""
         return SOURCE
-
-    def build(self) -> Data:
-        """Finds and parses the matrices and side tables, or takes the arrays from the cache."""
-        found = find(self.source)
-        return prepare(
-            self,
-            read=lambda: self._read(found),
-            source={"files": found.identity},
-            numeric=self.numeric,
-            min_frequency=self.min_frequency,
-            hash_buckets=self.hash_buckets,
-        )
 
     def _read(self, found: Found) -> Table:
         # a date differs where the same play was filed twice, so it is not read

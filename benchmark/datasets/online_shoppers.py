@@ -7,10 +7,11 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from benchmark.datasets import Data, Dataset, register
-from benchmark.datasets.prepare import Table, prepare, random_split
-from benchmark.datasets.sources import Found, Layout, Source, find
-from benchmark.datasets.text import read_text
+from benchmark.datasets import register
+from benchmark.datasets._owners import OwnersFiles
+from benchmark.datasets.prepare import Table, random_split
+from benchmark.datasets.sources import Found, Layout, Source
+from benchmark.datasets.text import Types, read_text
 from benchmark.kinds import BINARY, REGRESSION, Transform
 from benchmark.schema import Task
 
@@ -36,7 +37,7 @@ SOURCE = Source(
 
 
 @register("online_shoppers")
-class OnlineShoppers(Dataset):
+class OnlineShoppers(OwnersFiles):
     """Online Shoppers: whether a visit to a shop ends with a purchase, and for how many seconds products are looked at.
 
     12,330 sessions of one year, each of another user. Source: UCI Machine Learning Repository, data set 468,
@@ -79,23 +80,13 @@ class OnlineShoppers(Dataset):
         self.numeric, self.split_seed = numeric, split_seed
 
     @property
-    def tasks(self) -> tuple[Task, ...]:
-        """The chosen tasks."""
-        return self._tasks
-
-    @property
     def source(self) -> Source:
         """The file of the repository."""
         return SOURCE
 
-    def build(self) -> Data:
-        """Finds and parses the file, or takes the arrays from the cache."""
-        found = find(self.source)
-        return prepare(self, read=lambda: self._read(found), source={"files": found.identity}, numeric=self.numeric)
-
     def _read(self, found: Found) -> Table:
         path = found.paths[FILE]
-        types: dict[str, type[pl.DataType]] = {
+        types: Types = {
             **dict.fromkeys(CATEGORICAL, pl.String), **dict.fromkeys(NUMERIC, pl.Float64),
             "ProductRelated_Duration": pl.Float64, "Revenue": pl.String,
         }  # fmt: skip

@@ -7,10 +7,12 @@ from typing import Annotated, Any, Literal
 
 import polars as pl
 
-from benchmark.datasets import Data, Dataset, register
-from benchmark.datasets.prepare import Table, prepare, random_split
-from benchmark.datasets.sources import Layout, Source, find
-from benchmark.datasets.text import scan_text
+from benchmark.datasets import register
+from benchmark.datasets._owners import OwnersFiles
+from benchmark.datasets._stored import count_rows
+from benchmark.datasets.prepare import Table, random_split
+from benchmark.datasets.sources import Found, Layout, Source
+from benchmark.datasets.text import Types, scan_text
 from benchmark.kinds import BINARY
 from benchmark.lists import SequenceField
 from benchmark.schema import OtherField, Task
@@ -28,7 +30,7 @@ NOT_FEATURES = {"watching_times": "counts how often the user watched the video"}
 
 
 @register("tenrec")
-class Tenrec(Dataset):
+class Tenrec(OwnersFiles):
     r"""Tenrec: whether a user clicks, follows, likes and shares a video that they are shown.
 
     Exposures in two apps of Tencent. The owners hand the files out after a registration, for research only; their
@@ -75,11 +77,6 @@ class Tenrec(Dataset):
         self.min_frequency, self.hash_buckets = min_frequency, hash_buckets
 
     @property
-    def tasks(self) -> tuple[Task, ...]:
-        """The chosen tasks."""
-        return self._tasks
-
-    @property
     def source(self) -> Source:
         """The file of the variant."""
         return Source(
@@ -91,22 +88,11 @@ class Tenrec(Dataset):
             rows=ROWS[self.variant],
         )
 
-    def build(self) -> Data:
-        """Finds and parses the file, or takes the arrays from the cache."""
-        found = find(self.source)
+    def _read(self, found: Found) -> Table:
         (path,) = found.paths.values()
-        return prepare(
-            self,
-            read=lambda: self._read(path),
-            source={"files": found.identity},
-            min_frequency=self.min_frequency,
-            hash_buckets=self.hash_buckets,
-        )
-
-    def _read(self, path: Path) -> Table:
         has_past = self.variant == "ctr"
         log = _scan(path, past=has_past)
-        num_rows = log.select(pl.len()).collect(engine="streaming").item()
+        num_rows = count_rows(log)
         clicked = pl.concat_list(PAST).list.eval(pl.element().filter(pl.element() != NOTHING))
         others: dict[OtherField, Any] = {SequenceField("history", of="item_id"): clicked} if has_past else {}
         return Table(
@@ -125,7 +111,7 @@ class Tenrec(Dataset):
 def _scan(path: Path, *, past: bool) -> pl.LazyFrame:
     """The columns of features and labels; with the past, those of the history too."""
     codes = (*USER_CODES, *ITEM_CODES)
-    types: dict[str, type[pl.DataType]] = {
+    types: Types = {
         "user_id": pl.Int32, "item_id": pl.Int32, **dict.fromkeys(codes, pl.String),
         **dict.fromkeys(LABELS, pl.Float32), **dict.fromkeys(PAST if past else (), pl.Int32),
     }  # fmt: skip

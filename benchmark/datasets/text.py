@@ -12,6 +12,7 @@ import polars as pl
 from benchmark.datasets._lines import (
     FAILURES,
     Form,
+    Types,
     first_fault,
     in_words,
     is_utf8,
@@ -21,12 +22,14 @@ from benchmark.datasets._lines import (
     wrong_names,
 )
 
+__all__ = ["Types", "read_split", "read_text", "scan_text"]
+
 _UNREADABLE = (pl.exceptions.PolarsError, *FAILURES)
 
 
 def read_text(
     path: Path,
-    columns: dict[str, type[pl.DataType]],
+    columns: Types,
     *,
     header: bool = True,
     separator: str = ",",
@@ -62,14 +65,18 @@ def read_text(
         header=header, separator=separator, quote=quote, encoding=encoding, strip=strip, nullable=nullable,
         missing=missing, allowed=allowed or {},
     )  # fmt: skip
+    return _read_whole(path, columns, form, most=most)
+
+
+def _read_whole(path: Path, columns: Types, form: Form, *, most: int | None = None) -> pl.DataFrame:
     names = _names(path, columns, form)
     read_as = _with_last(columns, names)
     cause: Exception | None = None
     try:
-        wanted: dict[str, Any] = {"columns": list(read_as)} if header else {}
-        frame = pl.read_csv(_in_utf8(path, encoding), n_rows=most, **_options(read_as, form), **wanted)
+        wanted: dict[str, Any] = {"columns": list(read_as)} if form.header else {}
+        frame = pl.read_csv(_in_utf8(path, form.encoding), n_rows=most, **_options(read_as, form), **wanted)
         frame = frame.select(*read_as)
-        if strip:
+        if form.strip:
             frame = frame.with_columns(pl.all().str.strip_chars()).cast(read_as)  # type: ignore[arg-type]
         found = frame.select(**_faults(columns, form, names)).row(0, named=True)
         if not found["wrong"] and not (found["gaps"] and most is None and _is_short(path, form, names)):
@@ -81,7 +88,7 @@ def read_text(
 
 def scan_text(
     path: Path,
-    columns: dict[str, type[pl.DataType]],
+    columns: Types,
     *,
     header: bool = True,
     separator: str = ",",
@@ -109,21 +116,12 @@ def scan_text(
     Raises:
         ValueError: as `read_text`, before any of the frame is used.
     """
-    if not is_utf8(encoding):
-        return read_text(
-            path,
-            columns,
-            header=header,
-            separator=separator,
-            quote=quote,
-            encoding=encoding,
-            strip=strip,
-            nullable=nullable,
-            allowed=allowed,
-        ).lazy()
     form = Form(
-        header=header, separator=separator, quote=quote, strip=strip, nullable=nullable, allowed=allowed or {}
+        header=header, separator=separator, quote=quote, encoding=encoding, strip=strip, nullable=nullable,
+        allowed=allowed or {},
     )  # fmt: skip
+    if not is_utf8(encoding):
+        return _read_whole(path, columns, form).lazy()
     names = _names(path, columns, form)
     read_as = _with_last(columns, names)
     cause: Exception | None = None
@@ -139,7 +137,7 @@ def scan_text(
     raise _refusal(path, columns, form, cause) from cause
 
 
-def _names(path: Path, columns: dict[str, type[pl.DataType]], form: Form) -> list[str]:
+def _names(path: Path, columns: Types, form: Form) -> list[str]:
     """The names of all columns of the file; none if its first line cannot be read, which the parser will say.
 
     Raises:
@@ -157,13 +155,13 @@ def _names(path: Path, columns: dict[str, type[pl.DataType]], form: Form) -> lis
     return names
 
 
-def _with_last(columns: dict[str, type[pl.DataType]], names: list[str]) -> dict[str, type[pl.DataType]]:
+def _with_last(columns: Types, names: list[str]) -> Types:
     """The columns, and the last one of the file: it is empty on a line that breaks off."""
     last = names[-1:]
     return columns | {name: pl.String for name in last if name not in columns and names.count(name) == 1}
 
 
-def _options(columns: dict[str, type[pl.DataType]], form: Form) -> dict[str, Any]:
+def _options(columns: Types, form: Form) -> dict[str, Any]:
     """What `polars.read_csv` and `scan_csv` take alike."""
     read_as: dict[str, Any] = dict.fromkeys(columns, pl.String) if form.strip else dict(columns)
     types = {"schema_overrides": read_as} if form.header else {"schema": read_as}
@@ -173,7 +171,7 @@ def _options(columns: dict[str, type[pl.DataType]], form: Form) -> dict[str, Any
     }  # fmt: skip
 
 
-def _faults(columns: dict[str, type[pl.DataType]], form: Form, names: list[str]) -> dict[str, pl.Expr]:
+def _faults(columns: Types, form: Form, names: list[str]) -> dict[str, pl.Expr]:
     """Is any value wrong, and does the last column have gaps? Found in one pass."""
     wrong = [pl.lit(value=False)]
     for name, kind in columns.items():
@@ -194,7 +192,7 @@ def _is_short(path: Path, form: Form, names: list[str]) -> bool:
     return wrong_length(path, **where, names=names) is not None
 
 
-def _refusal(path: Path, columns: dict[str, type[pl.DataType]], form: Form, cause: Exception | None) -> ValueError:
+def _refusal(path: Path, columns: Types, form: Form, cause: Exception | None) -> ValueError:
     """The error about a file that the parser, or a check of its values, has refused."""
     found = first_fault(path, columns, form) or str(cause or "unreadable").splitlines()[0]
     return ValueError(f"{path}: {found}")
@@ -210,7 +208,7 @@ def _in_utf8(path: Path, encoding: str) -> Path | io.BytesIO:
 
 def read_split(
     path: Path,
-    columns: dict[str, type[pl.DataType]],
+    columns: Types,
     separator: str,
     *,
     encoding: str = "utf8",

@@ -8,9 +8,10 @@ from typing import Annotated, Literal
 
 import polars as pl
 
-from benchmark.datasets import Data, Dataset, register
-from benchmark.datasets.prepare import TEST, TRAIN, VALIDATION, Table, prepare
-from benchmark.datasets.sources import Found, Layout, Source, find
+from benchmark.datasets import register
+from benchmark.datasets._owners import OwnersFiles
+from benchmark.datasets.prepare import TEST, TRAIN, VALIDATION, Table
+from benchmark.datasets.sources import Found, Layout, Source
 from benchmark.kinds import BINARY, REGRESSION, Transform
 from benchmark.schema import Task
 from benchmark.settings.registry import Neutral
@@ -34,7 +35,7 @@ NOT_FEATURES = {
 
 
 @register("vk_lsvd")
-class VKLSVD(Dataset):
+class VKLSVD(OwnersFiles):
     """VK-LSVD: how long a user watches a short video, and whether they like it, share it or open its comments.
 
     A feed of short videos that play by themselves, January to June 2025: 40.8 billion exposures of 19.6 million videos to 10
@@ -97,11 +98,6 @@ class VKLSVD(Dataset):
         self.min_frequency, self.hash_buckets = min_frequency, hash_buckets
 
     @property
-    def tasks(self) -> tuple[Task, ...]:
-        """The chosen tasks."""
-        return self._tasks
-
-    @property
     def source(self) -> Source:
         """The weeks of the subsample and the two side tables."""
         folders = dict.fromkeys(range(TRAIN_WEEKS - self.train_weeks, TRAIN_WEEKS), "train")
@@ -119,18 +115,6 @@ class VKLSVD(Dataset):
             ),
             terms="Apache-2.0",
             rows=ROWS.get(self.variant),
-        )
-
-    def build(self) -> Data:
-        """Finds and joins the files, or takes the arrays from the cache."""
-        found = find(self.source)
-        return prepare(
-            self,
-            read=lambda: self._read(found),
-            source={"files": found.identity},
-            numeric=self.numeric,
-            min_frequency=self.min_frequency,
-            hash_buckets=self.hash_buckets,
         )
 
     def _read(self, found: Found) -> Table:
