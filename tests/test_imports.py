@@ -28,7 +28,8 @@ ORDER = (
 )  # fmt: skip
 NO_TORCH = (
     "benchmark", "cli", "clean_command", "data_commands", "cards", "analysis", "kinds", "lists", "records", "reporting", "rows",
-    "scaffold", "settings", "statistics", "temporaries", "disk", "files", "hooks", "numbering", "options", "pieces", "plugins", "text", "console", "metrics",
+    "scaffold", "settings", "statistics", "temporaries", "disk", "files", "hooks", "numbering", "options", "pieces", "plugins",
+    "text", "console", "metrics",
 )  # fmt: skip
 
 
