@@ -47,16 +47,19 @@ class RunProgress:
         label: What is running.
         num_steps: The largest number of steps.
         num_epochs: The largest number of epochs; None if there are none.
+        done: Steps that an earlier process took.
     """
 
-    def __init__(self, label: str, num_steps: int, num_epochs: int | None = None) -> None:
+    def __init__(self, label: str, num_steps: int, num_epochs: int | None = None, done: int = 0) -> None:
         sweep = _sweep()
         owner = os.getpid() if sweep is None else sweep["pid"]
         hidden = True if owner != os.getpid() else None  # None: disabled only if stderr is not a terminal
-        self._bar = Bar(total=num_steps, desc=label, unit="step", leave=False, disable=hidden, dynamic_ncols=True)
+        self._bar = Bar(
+            total=num_steps, initial=done, desc=label, unit="step", leave=False, disable=hidden, dynamic_ncols=True
+        )
         self._has_lines = self._bar.disable and not sys.stderr.isatty()
         self._label, self._num_steps, self._num_epochs = label, num_steps, num_epochs
-        self._steps, self._judged = 0, "not yet validated"
+        self._steps, self._done, self._judged = done, done, "not yet validated"
         self._started = self._told = time.monotonic()
 
     def __enter__(self) -> RunProgress:
@@ -84,7 +87,7 @@ class RunProgress:
 
     def _line(self, seconds: float) -> str:
         """Early stopping may end the run sooner, so the time left is the most that it takes at this speed."""
-        left = duration(seconds / self._steps * (self._num_steps - self._steps))
+        left = duration(seconds / (self._steps - self._done) * (self._num_steps - self._steps))
         if self._num_epochs is None:
             return f"{self._label}: {self._steps:,} of {self._num_steps:,} done, {left} left"
         epoch = self._steps / self._num_steps * self._num_epochs
