@@ -25,6 +25,7 @@ from benchmark.kinds import kind_of_metrics
 from benchmark.metrics import headline_of
 from benchmark.records.record import TRIAL, TUNED, Record, name_of_data
 from benchmark.schema import Metrics
+from benchmark.temporaries import temporary_name
 from benchmark.text import duration
 
 SWEEP = "MTLBENCH_SWEEP"
@@ -100,8 +101,7 @@ def sweep_progress() -> Iterator[Callable[[Sequence[Path]], None]]:
 
     Yields a function that takes the records of the next stage. Workers outlive a stage, so all stages share one file.
     """
-    with tempfile.NamedTemporaryFile("w", suffix=".json", delete=False) as file:
-        path = Path(file.name)
+    path = Path(tempfile.gettempdir(), temporary_name("sweep", ".json"))
 
     def follow(records: Sequence[Path]) -> None:
         state = {
@@ -112,12 +112,12 @@ def sweep_progress() -> Iterator[Callable[[Sequence[Path]], None]]:
         write_json(path, state)
 
     follow(())
-    os.environ[SWEEP] = file.name
+    os.environ[SWEEP] = str(path)
     try:
         yield follow
     finally:
         del os.environ[SWEEP]
-        path.unlink()
+        path.unlink(missing_ok=True)
 
 
 def line_of(record: Record) -> str:

@@ -6,7 +6,6 @@ import shlex
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import numpy as np
@@ -35,6 +34,7 @@ from benchmark.settings.composition import typed
 from benchmark.settings.config import RunConfig
 from benchmark.settings.registry import plain
 from benchmark.settings.suitability import refusal
+from benchmark.temporaries import scratch_folder
 from benchmark.text import unknown
 from benchmark.trackers import guarded
 from benchmark.trained.checkpoint import SUFFIX as WEIGHTS
@@ -137,7 +137,7 @@ def _check_writable(results_dir: str) -> None:
     folder = Path(results_dir).absolute()
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     try:
-        with TemporaryDirectory(dir=existing):
+        with scratch_folder(existing, "writable"):
             pass
     except OSError as error:
         raise ValueError(
