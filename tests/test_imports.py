@@ -20,7 +20,7 @@ FILES = {
 
 # a unit imports only what stands before it
 ORDER = (
-    "statistics", "files", "plugins", "hooks", "text", "console", "pieces", "kinds", "numbering", "schema", "rows",
+    "statistics", "files", "plugins", "hooks", "text", "console", "stopping", "pieces", "kinds", "numbering", "schema", "rows",
     "embeddings", "pooling", "lists",
     "seeding", "metrics", "records", "settings", "architectures", "datasets", "cards", "weightings", "analysis", "reporting",
     "trackers", "training", "trained", "runs", "reference", "contracts", "scaffold", "options",
@@ -28,7 +28,7 @@ ORDER = (
 )  # fmt: skip
 NO_TORCH = (
     "benchmark", "cli", "data_commands", "cards", "analysis", "kinds", "lists", "records", "reporting", "rows", "scaffold", "settings",
-    "statistics", "files", "hooks", "numbering", "options", "pieces", "plugins", "text", "console", "metrics",
+    "statistics", "files", "hooks", "numbering", "options", "pieces", "plugins", "stopping", "text", "console", "metrics",
 )  # fmt: skip
 
 

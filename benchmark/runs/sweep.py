@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shlex
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
+from multiprocessing import active_children
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,15 +21,20 @@ from benchmark.records.record import GAIN, TRIAL, Record, load_record
 from benchmark.runs.debug import MOST_ROWS, STEPS
 from benchmark.runs.described import identify
 from benchmark.runs.jobs import Compose, Job, Matching, any_debug, compose_all, lines_of_matched, without_copies
+from benchmark.runs.locks import Busy, holder, run_lock, wait_for, was_begun
+from benchmark.runs.memory import give_back, in_words
 from benchmark.runs.progress import line_of, say, sweep_progress
-from benchmark.runs.runner import build_data, check_data, finished_before, keep_test_rows, run
+from benchmark.runs.runner import build_data, check_data, finished_before, keep_test_rows, new_record, run
 from benchmark.settings import registry
 from benchmark.settings.composition import typed
+from benchmark.settings.config import RunConfig
+from benchmark.settings.errors import WorkerDied
 from benchmark.settings.registry import plain
-from benchmark.text import counted
+from benchmark.stopping import WORKER_SECONDS, Stopped, before_stop
+from benchmark.text import counted, listed
 from benchmark.trackers import guarded
 
-SKIPPED, NO_RECORD = "skipped", "no_record"
+SKIPPED, NO_RECORD, ELSEWHERE = "skipped", "no_record", "elsewhere"
 OUTCOMES = {
     "finished": "finished",
     SKIPPED: "skipped",
@@ -39,15 +46,23 @@ OUTCOMES = {
 
 
 def attempt(config: DictConfig) -> str:
-    """Runs one job of a sweep and prints its line. Returns the status instead of raising."""
-    config_ = typed(config)
+    """Runs one job of a sweep and prints its line. Returns the status instead of raising; `ELSEWHERE` if another process has it."""
+    status = _attempt(typed(config))
+    if status == "failed":
+        give_back()  # now that nothing refers to the error
+    return status
+
+
+def _attempt(config_: RunConfig) -> str:
     try:
         config_ = Matching()(config_)
-        record = run(config_)
+        record = run(config_, waits=False)
+    except Busy:
+        return ELSEWHERE
     except Exception as error:  # noqa: BLE001  whatever it is, the other runs go on; the record has the traceback
         path = config_.record_path
         if not path.is_file() or load_record(path).status != "failed":  # if it exists, it is from an earlier run
-            say(f"{config_.dataset.shown} {config_.method}: failed: {error}")
+            say(f"{config_.dataset.shown} {config_.method}: failed: {in_words(error)}")
             return "failed"
         record = load_record(path)
         say(f"{line_of(record)} (its traceback: mtlbench show {shlex.quote(str(path))})")
@@ -66,7 +81,7 @@ def sweep(overrides: Sequence[list[str]], *, compose: Compose, launch: Callable[
 
     Raises:
         ValueError, FileNotFoundError: if any job cannot run, or there is no job; then none is started.
-        LauncherError: if the launcher gave up.
+        LauncherError: if the launcher gave up, and not because a run killed its worker.
         SystemExit: 1, if a run failed or left no record.
     """
     jobs = without_copies(compose_all(overrides, compose))
@@ -139,6 +154,9 @@ class Sweep:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
+        if isinstance(error, KeyboardInterrupt):
+            self._tell_stopped(error)
+            return
         self.is_complete = self._sum_up()
         jobs = list(self._jobs.values())
         if error is None and (len(jobs) > 1 or any_debug(jobs)):
@@ -155,6 +173,7 @@ class Sweep:
         Raises:
             ValueError: if a job cannot be trained or judged on its data; then none is started.
         """
+        written = {job.record: _modified(job.record) for job in jobs}  # another sweep may write one from now on
         todo, skipped = self._done.split(jobs)
         for line in lines_of_matched(job.config for job in jobs):
             if line not in self._told:
@@ -175,20 +194,86 @@ class Sweep:
             say(
                 f"mtlbench: {diverged} of those skipped had diverged; rerun=true runs them again, as after a change of code"
             )
-        self._before |= {job.record: _modified(job.record) for job in todo}
+        self._before |= {job.record: written[job.record] for job in todo}
         self._jobs |= {job.record: job for job in jobs}
         if todo:
             try:
                 self._follow([job.record for job in todo])
-                self._launch([job.overrides for job in todo])
+                with before_stop(partial(_stop_workers, todo)):
+                    self._run_all(todo)
             finally:
                 for folder in {job.config.results_dir for job in todo}:
                     _remove_hydra_folder(folder)
+
+    def _run_all(self, jobs: Sequence[Job]) -> None:
+        """Runs the jobs; at the end those that other processes had, which are done by then or begin here."""
+        passed_over = self._start(jobs)
+        while passed_over:
+            held = [(job, by) for job in passed_over if (by := holder(job.record))]
+            if len(held) == len(passed_over):
+                told = listed([f"{job.config.method} seed {job.config.seed} ({by})" for job, by in held])
+                say(f"mtlbench: waiting for {counted(len(held), 'run')} of other processes: {told}")
+                wait_for([job.record for job, _ in held])
+            passed_over = self._start([job for job in passed_over if self.record(job) is None])
+
+    def _start(self, jobs: Sequence[Job]) -> list[Job]:
+        """Runs the jobs, and those that a worker's death ended once more. Returns those that other processes have."""
+        ended: Sequence[Any] = ()
+        while jobs:
+            try:
+                ended = self._launch([job.overrides for job in jobs]) or ()
+                break
+            except WorkerDied as error:
+                left = self._without_record(jobs)
+                begun = {job.record for job in left if was_begun(job.record)}
+                if not begun:  # no run did that, and it would happen again
+                    raise
+                say(
+                    f"mtlbench: a worker process died ({error.how}), and all runs with it; "
+                    f"{counted(len(begun), 'run')} had begun, and run again one at a time"
+                )
+                for job in left:
+                    if job.record in begun:
+                        self._run_alone(job)
+                jobs = self._without_record([job for job in left if job.record not in begun])
+        return [job for job, one in zip(jobs, ended, strict=False) if getattr(one, "_return_value", None) == ELSEWHERE]
+
+    def _run_alone(self, job: Job) -> None:
+        """Runs a job beside which nothing runs. If its worker dies again, it failed."""
+        try:
+            self._launch([job.overrides])
+        except WorkerDied as error:
+            if self.record(job) is None:
+                with suppress(Busy), run_lock(job.record):
+                    record = new_record(job.config, build_data(job.config), self._done.identity(job))
+                    message = (
+                        f"its worker process died twice ({error.how}), the second time with no other run beside it"
+                    )
+                    record.error = {"type": "WorkerDied", "message": message, "traceback": ""}
+                    record.write(job.config.results_dir)
+                    say(line_of(record))
+
+    def _without_record(self, jobs: Sequence[Job]) -> list[Job]:
+        return [job for job in jobs if self.record(job) is None]
 
     def record(self, job: Job) -> Record | None:
         """The record that a job wrote; None if there is none. An unchanged record is from an earlier run."""
         is_stale = job.record in self._before and _modified(job.record) == self._before[job.record]
         return None if is_stale else load_record(job.record)
+
+    def _tell_stopped(self, error: KeyboardInterrupt) -> None:
+        """One line: where the sweep stands, and how to go on."""
+        jobs = list(self._jobs.values())
+        done, reason = len(jobs) - len(self._without_record(jobs)), str(error) or "stopped"
+        if jobs:
+            what = "trials and runs" if any(job.config.purpose == TRIAL for job in jobs) else "runs"
+            say(f"mtlbench: {reason}: {done} of {len(jobs)} {what} done; {self._how_to_go_on()}")
+        if isinstance(error, Stopped):
+            error.is_told = bool(jobs)
+
+    def _how_to_go_on(self) -> str:
+        without = " without rerun=true" if any(job.config.rerun for job in self._jobs.values()) else ""
+        return f"the same command{without} continues where this one stopped"
 
     def _sum_up(self) -> bool:
         """Prints how the jobs ended, by purpose; False if one failed or left no record."""
@@ -210,8 +295,7 @@ class Sweep:
             say(f"mtlbench: warning: these records were made by different versions: {made}")
         total: Counter[str] = sum(outcomes.values(), Counter())
         if total[NO_RECORD]:
-            without = " without rerun=true" if any(job.config.rerun for job in self._jobs.values()) else ""
-            say(f"mtlbench: the same command{without} continues where this one stopped")
+            say(f"mtlbench: {self._how_to_go_on()}")
         self._point_to_records(has_results=set(outcomes) != {TRIAL})
         return not (total["failed"] or total[NO_RECORD])
 
@@ -238,6 +322,16 @@ class Sweep:
                 say(f"mtlbench: the trials' records are in {Path(folder, 'trials')}")
             if has_results:
                 say(f"mtlbench: compare with: mtlbench report {shlex.quote(folder)}")
+
+
+def _stop_workers(jobs: Sequence[Job]) -> None:
+    """Asks the worker processes to stop, and waits for the runs that they have: joblib kills workers when it is interrupted."""
+    workers = active_children()
+    for worker in workers:
+        worker.terminate()
+    deadline = time.monotonic() + WORKER_SECONDS
+    while workers and time.monotonic() < deadline and any(holder(job.record) for job in jobs):
+        time.sleep(0.05)
 
 
 def _asks_otherwise(job: Job, record: Record) -> bool:
