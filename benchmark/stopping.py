@@ -53,7 +53,7 @@ class _State:
     """What this process knows of its signals."""
 
     is_watched = False  # inside `stoppable`
-    is_worker = False
+    parent: int | None = None  # of a worker
     in_run = False  # of a worker
     asked: int | None = None  # the first signal
 
@@ -148,7 +148,7 @@ def begin_worker(parent: int) -> None:
     Args:
         parent: The parent's process id.
     """
-    _State.is_worker = True
+    _State.parent = parent
     for number in SIGNALS:
         signal.signal(number, _stop_worker)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
@@ -165,14 +165,15 @@ def _stop_worker(signum: int, frame: FrameType | None) -> None:
 def _end_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(BETWEEN_LOOKS)
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(WORKER_SECONDS)
+    if _State.in_run:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(WORKER_SECONDS)
     os._exit(128 + signal.SIGTERM)
 
 
 def in_order(run: Callable[[], _Result]) -> _Result:
     """Calls it. In a worker, a signal ends it and then the process."""
-    if not _State.is_worker:
+    if _State.parent is None:
         return run()
     try:
         _State.in_run = True
@@ -181,7 +182,8 @@ def in_order(run: Callable[[], _Result]) -> _Result:
         return run()
     except Stopped as stopped:
         _State.in_run = False
-        time.sleep(WORKER_SECONDS)  # joblib kills all workers when one ends, and the others may be tidying up
+        if os.getppid() == _State.parent:  # joblib kills all workers when one ends, and the others may be tidying up
+            time.sleep(WORKER_SECONDS)
         os._exit(stopped.status)
     finally:
         _State.in_run = False

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import shlex
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
-from multiprocessing import active_children
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,20 +19,20 @@ from benchmark.records.record import GAIN, TRIAL, Record, load_record
 from benchmark.runs.debug import MOST_ROWS, STEPS
 from benchmark.runs.described import identify
 from benchmark.runs.jobs import Compose, Job, Matching, any_debug, compose_all, lines_of_matched, without_copies
-from benchmark.runs.locks import Busy, holder, run_lock, wait_for, was_begun
+from benchmark.runs.launches import ELSEWHERE, Launches
+from benchmark.runs.locks import Busy
 from benchmark.runs.memory import give_back, in_words
 from benchmark.runs.progress import line_of, say, sweep_progress
-from benchmark.runs.runner import build_data, check_data, finished_before, keep_test_rows, new_record, run
+from benchmark.runs.runner import build_data, check_data, finished_before, keep_test_rows, run
 from benchmark.settings import registry
 from benchmark.settings.composition import typed
 from benchmark.settings.config import RunConfig
-from benchmark.settings.errors import WorkerDied
 from benchmark.settings.registry import plain
-from benchmark.stopping import WORKER_SECONDS, Stopped, before_stop
-from benchmark.text import counted, listed
+from benchmark.stopping import Stopped
+from benchmark.text import counted
 from benchmark.trackers import guarded
 
-SKIPPED, NO_RECORD, ELSEWHERE = "skipped", "no_record", "elsewhere"
+SKIPPED, NO_RECORD = "skipped", "no_record"
 OUTCOMES = {
     "finished": "finished",
     SKIPPED: "skipped",
@@ -199,62 +197,10 @@ class Sweep:
         if todo:
             try:
                 self._follow([job.record for job in todo])
-                with before_stop(partial(_stop_workers, todo)):
-                    self._run_all(todo)
+                Launches(self._launch, self.record, self._done.identity).run(todo)
             finally:
                 for folder in {job.config.results_dir for job in todo}:
                     _remove_hydra_folder(folder)
-
-    def _run_all(self, jobs: Sequence[Job]) -> None:
-        """Runs the jobs; at the end those that other processes had, which are done by then or begin here."""
-        passed_over = self._start(jobs)
-        while passed_over:
-            held = [(job, by) for job in passed_over if (by := holder(job.record))]
-            if len(held) == len(passed_over):
-                told = listed([f"{job.config.method} seed {job.config.seed} ({by})" for job, by in held])
-                say(f"mtlbench: waiting for {counted(len(held), 'run')} of other processes: {told}")
-                wait_for([job.record for job, _ in held])
-            passed_over = self._start([job for job in passed_over if self.record(job) is None])
-
-    def _start(self, jobs: Sequence[Job]) -> list[Job]:
-        """Runs the jobs, and those that a worker's death ended once more. Returns those that other processes have."""
-        ended: Sequence[Any] = ()
-        while jobs:
-            try:
-                ended = self._launch([job.overrides for job in jobs]) or ()
-                break
-            except WorkerDied as error:
-                left = self._without_record(jobs)
-                begun = {job.record for job in left if was_begun(job.record)}
-                if not begun:  # no run did that, and it would happen again
-                    raise
-                say(
-                    f"mtlbench: a worker process died ({error.how}), and all runs with it; "
-                    f"{counted(len(begun), 'run')} had begun, and run again one at a time"
-                )
-                for job in left:
-                    if job.record in begun:
-                        self._run_alone(job)
-                jobs = self._without_record([job for job in left if job.record not in begun])
-        return [job for job, one in zip(jobs, ended, strict=False) if getattr(one, "_return_value", None) == ELSEWHERE]
-
-    def _run_alone(self, job: Job) -> None:
-        """Runs a job beside which nothing runs. If its worker dies again, it failed."""
-        try:
-            self._launch([job.overrides])
-        except WorkerDied as error:
-            if self.record(job) is None:
-                with suppress(Busy), run_lock(job.record):
-                    record = new_record(job.config, build_data(job.config), self._done.identity(job))
-                    message = (
-                        f"its worker process died twice ({error.how}), the second time with no other run beside it"
-                    )
-                    record.error = {"type": "WorkerDied", "message": message, "traceback": ""}
-                    record.write(job.config.results_dir)
-                    say(line_of(record))
-
-    def _without_record(self, jobs: Sequence[Job]) -> list[Job]:
-        return [job for job in jobs if self.record(job) is None]
 
     def record(self, job: Job) -> Record | None:
         """The record that a job wrote; None if there is none. An unchanged record is from an earlier run."""
@@ -264,7 +210,7 @@ class Sweep:
     def _tell_stopped(self, error: KeyboardInterrupt) -> None:
         """One line: where the sweep stands, and how to go on."""
         jobs = list(self._jobs.values())
-        done, reason = len(jobs) - len(self._without_record(jobs)), str(error) or "stopped"
+        done, reason = sum(self.record(job) is not None for job in jobs), str(error) or "stopped"
         if jobs:
             what = "trials and runs" if any(job.config.purpose == TRIAL for job in jobs) else "runs"
             say(f"mtlbench: {reason}: {done} of {len(jobs)} {what} done; {self._how_to_go_on()}")
@@ -322,16 +268,6 @@ class Sweep:
                 say(f"mtlbench: the trials' records are in {Path(folder, 'trials')}")
             if has_results:
                 say(f"mtlbench: compare with: mtlbench report {shlex.quote(folder)}")
-
-
-def _stop_workers(jobs: Sequence[Job]) -> None:
-    """Asks the worker processes to stop, and waits for the runs that they have: joblib kills workers when it is interrupted."""
-    workers = active_children()
-    for worker in workers:
-        worker.terminate()
-    deadline = time.monotonic() + WORKER_SECONDS
-    while workers and time.monotonic() < deadline and any(holder(job.record) for job in jobs):
-        time.sleep(0.05)
 
 
 def _asks_otherwise(job: Job, record: Record) -> bool:
