@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -128,14 +129,13 @@ def test_workers_leave_their_runs_and_end_when_their_parent_is_killed(tmp_path: 
     assert list(marks.iterdir()) == []
 
 
-def until(condition: object) -> None:
-    """Waits up to 20 s."""
-    assert callable(condition)
-    for _ in range(400):
-        if condition():
-            return
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Waits for it, at most this long."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError
         time.sleep(0.05)
-    raise TimeoutError
 
 
 def of_session(session: int) -> list[int]:
