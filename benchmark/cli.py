@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 import click
 
 import benchmark
+from benchmark import stopping
 from benchmark.clean_command import clean
 from benchmark.console import allow_any_console, echo
 from benchmark.data_commands import data
@@ -428,14 +429,15 @@ mtlbench.add_command(clean)
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: what a user got wrong is one line on stderr (exit 1; usage 2), unless MTLBENCH_TRACEBACK=1."""
     allow_any_console()
-    try:
-        mtlbench.main(args=arguments, prog_name="mtlbench", standalone_mode=False)
-    except click.ClickException as error:
-        _leave(_usage(error), error.exit_code, error)
-    except (ValueError, OSError) as error:
-        _leave(" ".join(str(error).split()), 1, error)
-    except (KeyboardInterrupt, click.Abort):
-        sys.exit(130)  # as a shell reports Ctrl-C
+    with stopping.stoppable():
+        try:
+            mtlbench.main(args=arguments, prog_name="mtlbench", standalone_mode=False)
+        except click.ClickException as error:
+            _leave(_usage(error), error.exit_code, error)
+        except (ValueError, OSError) as error:
+            _leave(" ".join(str(error).split()), 1, error)
+        except (KeyboardInterrupt, click.Abort) as error:
+            stopping.leave(error.__cause__ or error)  # click raises its own from ours
 
 
 def _usage(error: click.ClickException) -> str:

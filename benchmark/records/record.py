@@ -270,8 +270,13 @@ def checked_record(value: Any, place: str | Path) -> Record:
     """
     known = known_keys(value, place, KIND, known=_KEYS, required=REQUIRED, newest=FORMAT)
     check_values(value, place, KIND, RecordOf)
-    if _is_described(value["config"]["dataset"]) and Path(label := name_of_data(value["config"]["dataset"])).name != label:
-        raise ValueError(f"{place} is a broken record: config.dataset.label: expected a name without slashes, found {label!r}")
+    if (
+        _is_described(value["config"]["dataset"])
+        and Path(label := name_of_data(value["config"]["dataset"])).name != label
+    ):
+        raise ValueError(
+            f"{place} is a broken record: config.dataset.label: expected a name without slashes, found {label!r}"
+        )
     return Record(**known)
 
 
@@ -317,7 +322,9 @@ def read_records(folder: str | Path) -> Found[Record]:
         if folder.is_dir():
             for path in record_files(folder):
                 found.add(path, KIND, checked_record)
-            found.strangers += (path for parts in files_ending(folder, NAME) if not (path := Path(folder, *parts)).is_file())
+            found.strangers += (
+                path for parts in files_ending(folder, NAME) if not (path := Path(folder, *parts)).is_file()
+            )
         elif not found.values and not folder.is_file():
             raise FileNotFoundError(no_folder(folder))
         found.values = dict(sorted(found.values.items()))
@@ -336,7 +343,9 @@ def _packed(pack: Path, broken: list[str]) -> Iterator[tuple[Path, Record]]:
                     record = checked_record(value, where)
                     yield record.path(pack.parent), record
                 elif has_begun:
-                    raise ValueError(f"{where}: expected references before all records, found a reference after a record")
+                    raise ValueError(
+                        f"{where}: expected references before all records, found a reference after a record"
+                    )
             except ValueError as error:
                 broken.append(str(error))
     except ValueError as error:  # the rest cannot be read
