@@ -41,10 +41,21 @@ def environment() -> dict[str, Any]:
         "numpy": np.__version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
+        "processor": _processor(),
         "cores": os.cpu_count(),
         "command": _command(),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
+
+
+@lru_cache
+def _processor() -> str:
+    """The model of the processor, and the vector instructions that torch uses on it: the last bit depends on them."""
+    name = platform.processor() or platform.machine()
+    with suppress(OSError):  # Linux, where Python knows the architecture only
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
+    return f"{name} ({torch.backends.cpu.get_cpu_capability()})"
 
 
 def _command() -> str:
