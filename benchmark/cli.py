@@ -405,6 +405,27 @@ def show(place: str, id: str | None, *, as_json: bool) -> None:
 
 
 @mtlbench.command()
+@click.argument("place", type=click.Path())
+@click.argument("id", required=False)
+def reproduce(place: str, id: str | None) -> None:
+    """Run a record again, and say whether every number is the same.
+
+    PLACE and ID are as in `mtlbench show`: the path of a record, or a folder of records and an id. The record and its folder
+    stay as they are.
+
+    Metrics, losses, best epochs and parameters are compared; times are not. Bits should agree if commit, versions,
+    processor, device, threads and data do. If any of these differs, each headline metric may move by a tenth of its
+    standard deviation over the seeds beside the record. The exit status is 1 if the run is not the same.
+    """
+    from benchmark.runs.reproduce import reproduce as again
+
+    found = again(place, id)
+    found.print()
+    if not found.is_same:
+        sys.exit(1)
+
+
+@mtlbench.command()
 @click.argument("record", type=click.Path())
 @click.option("--user", "users", multiple=True, required=True, help="A user's id, as in the data set. May be repeated.")
 @click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help="How many items to show.")
