@@ -106,6 +106,7 @@ def power(
     baseline: str = BASELINE,
     differences: Mapping[str, Margin] | None = None,
     selection: SelectionName = "joint",
+    skip_broken: bool = False,
 ) -> SeedPlan:
     """Which differences from the baseline 3, 5, 10 and 20 seeds find, and how many seeds a given difference needs.
 
@@ -117,16 +118,18 @@ def power(
         differences: The differences to find, by headline metric (`auc`, `mse`) or for the gain over tasks (`gain`). The
             defaults are the margins.
         selection: The epoch that is compared: one for all tasks, or each task's best.
+        skip_broken: Whether to go on without broken records; a note then says which.
 
     Raises:
         FileNotFoundError: if there is no folder `results`.
+        BrokenRecords: if records are broken, with all of them.
         ValueError: for an unknown metric, with the known ones, or if no data set has the baseline and another method in
             three runs.
     """
     differences = differences or {}
     check_headlines(differences.keys() - {GAIN})
     endpoint(differences)  # refuses a wrong margin
-    study = study_of(results)
+    study = study_of(results, skip_broken=skip_broken)
     require(study, baseline, what="baseline")
     values = values_on_test(study, selection)
     spreads, notes = [], []
@@ -142,7 +145,7 @@ def power(
             notes.append(f"{group.name}: left out, as no method has {FEWEST} runs, as {name} has.")
     if not spreads:
         raise ValueError(f"no spread to plan by: {' '.join(notes)}")
-    return SeedPlan(tuple(spreads), tuple(notes))
+    return SeedPlan(tuple(spreads), (*notes, *study.passed_over))
 
 
 def _spreads(group: Group, baseline: str, values: Values, differences: Mapping[str, Margin]) -> Spreads:

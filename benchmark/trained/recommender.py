@@ -110,6 +110,7 @@ def recommend(
     k: int = 10,
     score: str | None = None,
     include_seen: bool = False,
+    skip_broken: bool = False,
 ) -> Recommendations:
     """The K best items for each user.
 
@@ -125,6 +126,7 @@ def recommend(
             or the only task.
         include_seen: Keep items that the user has in any row of train, whatever its labels. By default, they are left
             out. (Rows of validation and test do not matter.)
+        skip_broken: Whether to go on without the broken records of a folder; a note then says which.
 
     Raises:
         FileNotFoundError: if the record, the checkpoint or the data set's files are missing.
@@ -133,7 +135,8 @@ def recommend(
     """
     if k < 1:
         raise ValueError(f"k must be at least 1, found {k}")
-    found, path = locate(record)
+    told: list[str] = []
+    found, path = locate(record, skip_broken=skip_broken, tell=told.append)
     schema, name = schema_of(found), found.dataset["name"]
     for role in ("item", "user"):
         if getattr(schema, role) is None:
@@ -147,7 +150,7 @@ def recommend(
     indices = _find_users(asked, data.catalogue.users, name)
     ranker = _Ranker(predictor, data, data.catalogue, ranking, include_seen=include_seen)
     rows = [row for index in indices for row in ranker.rows(index, k)]
-    notes = tuple(ranker.notes(indices, rows, k))
+    notes = (*ranker.notes(indices, rows, k), *told)
     if not isinstance(record, Record) and path != Path(record):
         notes = (
             f"from the run that is best on validation: {found.method}, seed {found.seed}, {path}",

@@ -35,7 +35,12 @@ def line(seed: int = 0) -> ReferenceRecord:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Two runs, a trial, a reference line, and files that are no records."""
-    made = [make(), make("a1ffffffffff", epochs=[{"epoch": 1, "criterion": EXACT}], best_epoch=1), make("b" * 12, "trial"), line()]
+    made = [
+        make(),
+        make("a1ffffffffff", epochs=[{"epoch": 1, "criterion": EXACT}], best_epoch=1),
+        make("b" * 12, "trial"),
+        line(),
+    ]
     for record in made:
         record.write(tmp_path / "runs")
     make().path(tmp_path / "runs").with_suffix(".predictions.safetensors").write_bytes(b"outputs")
