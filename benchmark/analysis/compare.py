@@ -399,6 +399,7 @@ def _judge(
             asked.append(
                 Comparison.of(
                     endpoint, one.name, rows[one.name], two.name, rows[two.name], excluded="; ".join(reasons) or None,
+                    withheld=bool(undefined) and not stopped,
                     contrast=_unpaired(one, two, key[1], among[0].get(key, {}), among[1]) if among is not None else None,
                     test_train_ratio=max(map(families.resampling, groups)),
                 )
