@@ -70,7 +70,7 @@ class LooksOf(Struct):
     """The looks that were announced."""
 
     seeds: list[Annotated[int, Meta(ge=1, le=MOST)]] = []
-    margin: Annotated[str, Meta(pattern=r"^\s*\d*\.?\d+([eE][-+]?\d+)?%?\s*\Z")] | None = None
+    margin: Annotated[str, Meta(pattern=r"^\s*[\d._]+([eE][-+]?\d+)?%?\s*\Z")] | None = None
 
 
 class Matched(Struct):
