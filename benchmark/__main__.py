@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from benchmark.console import allow_any_console
+from benchmark.text import printable
 from benchmark.settings import composition
 from benchmark.settings.errors import LauncherError, check_options, explain, with_dry_run
 from benchmark.settings.swept import shows_only
@@ -47,7 +48,7 @@ def main() -> None:
     except (HydraException, OmegaConfBaseException, LauncherError, ValueError, FileNotFoundError) as error:
         if wants_traceback:
             raise
-        sys.exit(f"mtlbench: {explain(error, sys.argv[1:])}")
+        sys.exit(printable(f"mtlbench: {explain(error, sys.argv[1:])}"))
 
 
 if __name__ == "__main__":

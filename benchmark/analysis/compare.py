@@ -40,11 +40,12 @@ from benchmark.statistics import (
     unranked,
 )
 from benchmark.statistics.wording import WORDS, bracketed, p_number, places
-from benchmark.text import ABSENT
+from benchmark.text import ABSENT, LONGEST_CELL, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
     from rich.table import Table
+    from rich.text import Text
 
 COLUMNS: dict[str, type[pl.DataType]] = {
     "dataset": pl.String, "task": pl.String, "metric": pl.String, "method": pl.String, "baseline": pl.String,
@@ -462,8 +463,14 @@ def _table(judged: Judged) -> Table:
                 _p(c),
             ]
             verdict = Text(SHOWN[c.verdict] + within, style=STYLES.get(c.verdict, ""))
-            table.add_row(*map(Text, cells), verdict, end_section=not one and c is of[-1])
+            table.add_row(*map(_cell, cells), verdict, end_section=not one and c is of[-1])
     return table
+
+
+def _cell(text: str) -> Text:
+    from rich.text import Text
+
+    return Text(one_line(text, LONGEST_CELL))
 
 
 def _identical(comparisons: Sequence[Comparison]) -> bool:

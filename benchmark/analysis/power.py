@@ -26,7 +26,7 @@ from benchmark.statistics import Comparison, Margin
 from benchmark.statistics.intervals import FEWEST
 from benchmark.statistics.planning import MOST, POWER
 from benchmark.statistics.wording import two_digits
-from benchmark.text import ABSENT, number
+from benchmark.text import ABSENT, LONGEST_CELL, number, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -193,7 +193,7 @@ def _table(comparisons: Sequence[Comparison]) -> Table:
     for c, sd in zip(comparisons, shown, strict=True):
         sizes = [number(size, of) for size in (sd, *map(c.detectable, SEEDS))]
         seeds = c.seeds_needed()
-        table.add_row(*map(Text, (c.method, str(c.n), *sizes, ABSENT if seeds is None else f"{seeds:,}")))
+        table.add_row(*map(Text, (one_line(c.method, LONGEST_CELL), str(c.n), *sizes, ABSENT if seeds is None else f"{seeds:,}")))
     return table
 
 

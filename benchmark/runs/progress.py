@@ -25,7 +25,7 @@ from benchmark.kinds import kind_of_metrics
 from benchmark.metrics import headline_of
 from benchmark.records.record import TRIAL, TUNED, Record, name_of_data
 from benchmark.schema import Metrics
-from benchmark.text import duration
+from benchmark.text import duration, one_line
 
 SWEEP = "MTLBENCH_SWEEP"
 SECONDS_BETWEEN_LINES = 60.0  # of one run, where there is no bar
@@ -53,7 +53,7 @@ class RunProgress:
         sweep = _sweep()
         owner = os.getpid() if sweep is None else sweep["pid"]
         hidden = True if owner != os.getpid() else None  # None: disabled only if stderr is not a terminal
-        self._bar = Bar(total=num_steps, desc=label, unit="step", leave=False, disable=hidden, dynamic_ncols=True)
+        self._bar = Bar(total=num_steps, desc=one_line(label), unit="step", leave=False, disable=hidden, dynamic_ncols=True)
         self._has_lines = self._bar.disable and not sys.stderr.isatty()
         self._label, self._num_steps, self._num_epochs = label, num_steps, num_epochs
         self._steps, self._judged = 0, "not yet validated"
@@ -177,5 +177,8 @@ def _headlines(metrics: Metrics) -> list[str]:
 
 
 def say(line: str) -> None:
-    """One write per line, so that lines of several workers do not mix; above the bar, if there is one."""
-    Bar.write(f"{line}\n", file=sys.stderr, end="")  # with its own end, tqdm writes twice
+    """One write per line, so that lines of several workers do not mix; above the bar, if there is one.
+
+    What would control the terminal, in names and in messages, is written as an escape.
+    """
+    Bar.write(f"{one_line(line)}\n", file=sys.stderr, end="")  # with its own end, tqdm writes twice
