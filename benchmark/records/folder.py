@@ -20,7 +20,9 @@ from benchmark.text import counted, listed
 
 OURS = frozenset({"format", "id", "config"})
 """The keys that records of runs and of references have, and hardly any other JSON."""
-_NAME = re.compile(r"[0-9a-f]{12}\.json")
+STRANGER = object()
+"""What `read_file` gives for what is no record."""
+_NAME = re.compile(r"[0-9a-f]{12}\.(json|card)")
 T = TypeVar("T")
 
 
@@ -61,7 +63,7 @@ class Found(Generic[T]):
         """
         try:
             value = read_file(path, kind)
-            if value is None:
+            if value is STRANGER:
                 self.strangers.append(path)
             else:
                 self.values[path] = checked(value, path)
@@ -70,30 +72,31 @@ class Found(Generic[T]):
 
 
 def read_file(path: Path, kind: str) -> Any:
-    """The plain values of a file of ours; None if it is a stranger.
+    """The plain values of a file of ours; `STRANGER` if it is none.
 
     Raises:
         ValueError: if it is one of ours by its name, and broken.
     """
     is_named = has_name(path)
     try:
-        status = path.stat()  # a pipe must not be opened: that would wait for its writer
-        if not stat.S_ISREG(status.st_mode):
-            return None
+        status = path.stat()
+    except OSError:  # a link to nothing or to itself, or removed since the folder was listed
+        return STRANGER
+    if not stat.S_ISREG(status.st_mode):  # a pipe must not be opened: that would wait for its writer
+        return STRANGER
+    try:
         if status.st_size > LONGEST:
             raise ValueError(f"{path} is not {kind}: expected at most {LONGEST:,} bytes, found {status.st_size:,}")
         value = read_json(path, kind)
-    except FileNotFoundError:  # a link to nothing, or removed since the folder was listed
-        return None
     except OSError as error:
         if is_named:
             raise ValueError(f"{path} cannot be read: {error.strerror}") from error
-        return None
+        return STRANGER
     except ValueError:
         if is_named:
             raise
-        return None
-    return value if is_named or (isinstance(value, dict) and value.keys() >= OURS) else None
+        return STRANGER
+    return value if is_named or (isinstance(value, dict) and value.keys() >= OURS) else STRANGER
 
 
 def has_name(path: Path) -> bool:

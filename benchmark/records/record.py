@@ -10,7 +10,7 @@ It is written whole, by rename, last. Trackers see the same numbers; nothing is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from benchmark.files import known_keys, no_garbage_collection, parse_json, read_json, sha256_of, write_json
 from benchmark.records.folder import Found, has_name, settle
 from benchmark.records.packed import NAME, SUFFIX, files_ending, lines, packed_at, packs
+from benchmark.records.schema import REFERENCE as REFERENCE
 from benchmark.records.schema import TRIAL as TRIAL
 from benchmark.records.schema import Form, RecordOf, Status, fault
 from benchmark.schema import Metrics
@@ -43,7 +44,6 @@ Purpose: TypeAlias = Literal["all", "default", "tuned"]
 """Which runs to compare; `all` means default and tuned runs."""
 FIRST_TRIAL_SEED = 10_000  # seeds of reported runs are never used to choose parameters
 KIND = "a record"  # what errors call it
-REFERENCE = "reference"  # the folder and the `kind` of the records of benchmark.reference
 OF_DESCRIPTION = ("file", "label", "description")
 """Keys of the configuration of a data set that a file describes: its path, what people call it, the hash of its content."""
 
@@ -352,19 +352,24 @@ def _packed(pack: Path, broken: list[str]) -> Iterator[tuple[Path, Record]]:
         broken.append(str(error))
 
 
-def records_by_path(folder: str | Path, *, skip_broken: bool = False) -> dict[Path, Record]:
+def records_by_path(
+    folder: str | Path, *, skip_broken: bool = False, tell: Callable[[str], object] | None = None
+) -> dict[Path, Record]:
     """The records of a folder or a packed file, as `read_records` finds them.
 
     Args:
         folder: The folder or packed file.
         skip_broken: Whether to go on without broken records.
+        tell: Gets a sentence for those, and one for files that are no records.
 
     Raises:
         FileNotFoundError: as `read_records`.
         BrokenRecords: if records are broken, with all of them.
     """
     found = read_records(folder)
-    settle([found], skip_broken=skip_broken)
+    for sentence in settle([found], skip_broken=skip_broken):
+        if tell is not None:
+            tell(sentence)
     return found.values
 
 
@@ -402,3 +407,17 @@ def load_records(folder: str | Path, *, skip_broken: bool = False) -> list[Recor
 def is_one(place: str | Path) -> bool:
     """Is this the path of one record, not a folder or a packed file?"""
     return Path(place).is_file() and not Path(place).name.endswith(SUFFIX)
+
+
+def settled(places: Sequence[Path], *, skip_broken: bool) -> tuple[list[list[Record]], tuple[str, ...]]:
+    """The records of several places, as `load_records` gives them, and a sentence for each kind of what was left out.
+
+    Raises:
+        BrokenRecords: if records are broken in any of them, unless they are to be skipped.
+    """
+    found = [None if is_one(place) else read_records(place) for place in places]
+    told = settle([one for one in found if one is not None], skip_broken=skip_broken)
+    return [
+        [load_record(place)] if one is None else list(one.values.values())
+        for one, place in zip(found, places, strict=True)
+    ], told

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
-from typing import Annotated, Any, Generic, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeAlias, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -22,14 +22,19 @@ MOST = 2**63 - 1
 ROUNDING = 1e-9
 """Metrics may be this far out of their range."""
 TRIAL = "trial"  # the purpose of runs that never read the test split
+REFERENCE = "reference"  # the folder and the `kind` of the records of benchmark.reference
 Status = Literal["finished", "diverged", "failed"]
+Transformed = Literal["identity", "log1p"]
 ID = r"^[0-9a-f]{12}\Z"
 
 Id = Annotated[str, Meta(pattern=ID)]
-Name = Annotated[str, Meta(pattern=r"^(?!\.{1,2}\Z)[^/\0]+\Z")]  # it is part of a path
+_NAME = r"^(?!\.{1,2}\Z)[^/\0]+\Z"
+Name = Annotated[str, Meta(pattern=_NAME)]  # it is part of a path
 Count = Annotated[int, Meta(ge=0, le=MOST)]
 Size = Annotated[float, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
 Numbers = dict[str, float | None]
+T = TypeVar("T")
 Row = TypeVar("Row")
 """The metrics of one task: `_row` makes it of the table."""
 
@@ -65,7 +70,7 @@ class LooksOf(Struct):
     """The looks that were announced."""
 
     seeds: list[Annotated[int, Meta(ge=1, le=MOST)]] = []
-    margin: Annotated[str, Meta(pattern=r"^\s*\d*\.?\d+([eE][-+]?\d+)?%?\s*\Z")] | None = None
+    margin: Annotated[str, Meta(pattern=r"^\s*[\d._]+([eE][-+]?\d+)?%?\s*\Z")] | None = None
 
 
 class Matched(Struct):
@@ -102,7 +107,7 @@ class TaskOf(Struct):
     kind: str
     given: str | None = None
     unit: str | None = None
-    transform: Literal["identity", "log1p"] = "identity"
+    transform: Transformed = "identity"
     num_outputs: Annotated[int, Meta(ge=1, le=MOST)] = 1
 
 
@@ -145,6 +150,14 @@ class Facts(Struct):
     zeros_filled_in: dict[str, Count] | None = None
 
 
+class CardFacts(Facts):
+    """The facts that the card of a data set shows."""
+
+    dates: dict[str, Annotated[list[Any], Meta(min_length=2, max_length=2)]] | None = None
+    duplicates_dropped: Count | None = None
+    weights: dict[str, tuple[float, float, float]] | None = None
+
+
 class DatasetOf(Struct, Generic[Row]):
     """What is known of the data; empty if a run failed before it had them."""
 
@@ -164,7 +177,7 @@ class Conflicts(Struct):
     """The conflicts between the gradients of tasks."""
 
     cosine: dict[str, Annotated[float, Meta(ge=-1 - 1e-3, le=1 + 1e-3)] | None] = {}
-    share: Annotated[float, Meta(ge=0, le=1)] | None = None
+    share: Share | None = None
 
 
 class Epoch(Struct, Generic[Row]):
@@ -309,12 +322,9 @@ def _parts(value: Any, key: str) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=64)
-def _form(form: Any, metrics: frozenset[str]) -> Any:
+def _form(form: type[Any], metrics: frozenset[str]) -> Any:
     """The form of a record with these metrics, each in its range."""
-    fields = [
-        (f"m{n}", Annotated[float, _range(name)] | None, None)  # type: ignore[operator]
-        for n, name in enumerate(sorted(metrics))
-    ]
+    fields = [(f"m{n}", Annotated[float, _range(name)] | None, None) for n, name in enumerate(sorted(metrics))]
     names = {f"m{n}": name for n, name in enumerate(sorted(metrics))}
     return form[msgspec.defstruct("Metrics", fields, rename=names, forbid_unknown_fields=True, gc=False)]
 
@@ -372,10 +382,12 @@ _PLACE = re.compile(r"\$((?:\.\w+|\[\d+\]|\[\.\.\.\])*?)(?:(?<=\[\.\.\.\])\.(.+)
 _STEP = re.compile(r"(\w+|\.\.\.)\]?")
 _WORDS = {
     "`float | null`": "a number or null", "`int | null`": "a whole number or null", "`float`": "a number",
-    "`int`": "a whole number", "`str | null`": "a text or null", "`str`": "a text", "`array`": "a list", "`bool`": "true or false",
-    "`object | null`": "an object or null", "`object`": "an object", "`null`": "null", f" matching regex {ID!r}": " of 12 hex digits",
-    "Object missing required": "it lacks the", "Object contains unknown": "it has the unknown", "Invalid enum value": "expected another value than",
+    "`int`": "a whole number", "`str | null`": "a text or null", "`str`": "a text", "`array | null`": "a list or null", "`array`": "a list", "`bool`": "true or false",
+    "`object | null`": "an object or null", "`object`": "an object", "`null`": "null", 
+    f" matching regex {ID!r}": " of 12 hex digits", f" matching regex {_NAME!r}": " that can name a folder",
+    "Object missing required": "it lacks the", "Object contains unknown": "it has the unknown",
 }  # fmt: skip
+_CHOICES = {"status": get_args(Status), "transform": get_args(Transformed), "kind": (REFERENCE,)}
 _MOST_TRIED = 1000  # keys of a broken record
 
 
@@ -394,9 +406,30 @@ def _in_words(value: Any, whole: Any, error: str) -> str:
     here = value
     for step in path:
         here = here[step]
-    if isinstance(here, (int, float)) and any(limit is not None for limit in limits(str(path[-1]))):
+    if (
+        isinstance(here, (int, float))
+        and not isinstance(here, bool)
+        and any(limit is not None for limit in limits(str(path[-1])))
+    ):
         text = f"expected a number {_between(*limits(str(path[-1])))}"
+    if text.startswith("Invalid enum value"):
+        text = f"expected {' or '.join(_CHOICES[str(path[-1])])}"
+    if text.startswith("it lacks"):
+        return f"{'.'.join(map(str, path))}: {text}"
     return f"{'.'.join(map(str, path))}: {text[0].lower()}{text[1:]}, found {shown(here)}"
+
+
+def converted(value: Any, form: type[T]) -> T:
+    """The plain values in a form that says their types.
+
+    Raises:
+        ValueError: with the place of the first value that does not fit.
+    """
+    try:
+        made: T = msgspec.convert(value, form)
+    except msgspec.ValidationError as error:
+        raise ValueError(_in_words(value, form, str(error))) from error
+    return made
 
 
 def _error_of(value: Any, whole: Any) -> str | None:
@@ -412,11 +445,13 @@ def _paths(value: Any, steps: Sequence[str]) -> Iterator[tuple[str | int, ...]]:
     if not steps:
         yield ()
         return
-    keys: Iterable[Any] = (steps[0],)
+    keys: Iterable[Any]
     if isinstance(value, list):
         keys = (int(steps[0]),)
     elif steps[0] == "...":
         keys = value
+    else:
+        keys = (steps[0],) if steps[0] in value else ()
     for key in keys:
         yield from ((key, *rest) for rest in _paths(value[key], steps[1:]))
 

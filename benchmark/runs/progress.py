@@ -26,7 +26,7 @@ from benchmark.metrics import headline_of
 from benchmark.records.record import TRIAL, TUNED, Record, name_of_data
 from benchmark.schema import Metrics
 from benchmark.temporaries import temporary_name
-from benchmark.text import duration
+from benchmark.text import duration, one_line
 
 SWEEP = "MTLBENCH_SWEEP"
 SECONDS_BETWEEN_LINES = 60.0  # of one run, where there is no bar
@@ -56,7 +56,13 @@ class RunProgress:
         owner = os.getpid() if sweep is None else sweep["pid"]
         hidden = True if owner != os.getpid() else None  # None: disabled only if stderr is not a terminal
         self._bar = Bar(
-            total=num_steps, initial=done, desc=label, unit="step", leave=False, disable=hidden, dynamic_ncols=True
+            total=num_steps,
+            initial=done,
+            desc=one_line(label),
+            unit="step",
+            leave=False,
+            disable=hidden,
+            dynamic_ncols=True,
         )
         self._has_lines = self._bar.disable and not sys.stderr.isatty()
         self._label, self._num_steps, self._num_epochs = label, num_steps, num_epochs
@@ -180,5 +186,8 @@ def _headlines(metrics: Metrics) -> list[str]:
 
 
 def say(line: str) -> None:
-    """One write per line, so that lines of several workers do not mix; above the bar, if there is one."""
-    Bar.write(f"{line}\n", file=sys.stderr, end="")  # with its own end, tqdm writes twice
+    """One write per line, so that lines of several workers do not mix; above the bar, if there is one.
+
+    What would control the terminal, in names and in messages, is written as an escape.
+    """
+    Bar.write(f"{one_line(line)}\n", file=sys.stderr, end="")  # with its own end, tqdm writes twice

@@ -187,12 +187,23 @@ def finished_before(config: RunConfig, identity: dict[str, Any]) -> Record | Non
     That is: same id, same data prepared and split in the same way, finished or diverged (the same would happen again), and
     checkpoint and predictions are there if they are asked for. `rerun=true` repeats all, and `debug=true` too.
 
+    A broken record counts as none, and a line says so.
+
     Args:
         config: The run.
         identity: The result of `identify` for its data.
+
+    Raises:
+        ValueError: if a folder has the name of the record.
     """
     path = config.record_path
-    record = None if config.rerun or config.debug else find_record(path)
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder, and the record of the run would have this name: move the folder")
+    try:
+        record = None if config.rerun or config.debug else find_record(path)
+    except ValueError as error:
+        say(f"mtlbench: {error}; the run counts as not done and runs again")
+        return None
     if (
         record is None
         or record.status == "failed"

@@ -6,6 +6,7 @@ Everything else needed to rebuild the model (architecture, parameters, schema) i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -101,8 +102,15 @@ class Predictor:
         )
 
 
-def locate(record: Record | str | Path) -> tuple[Record, Path]:
+def locate(
+    record: Record | str | Path, *, skip_broken: bool = False, tell: Callable[[str], object] | None = None
+) -> tuple[Record, Path]:
     """A finished record and its path; in a folder, the run with a checkpoint that is best on validation.
+
+    Args:
+        record: The record, its path, or a folder.
+        skip_broken: Whether to go on without the broken records of a folder.
+        tell: Gets a sentence for those, and one for files that are no records.
 
     Raises:
         FileNotFoundError: if there is no record.
@@ -111,7 +119,7 @@ def locate(record: Record | str | Path) -> tuple[Record, Path]:
     if isinstance(record, Record):
         path = record.path(record.config["results_dir"])
     elif (path := Path(record)).is_dir():
-        record, path = _best_of(path)
+        record, path = _best_of(path, skip_broken=skip_broken, tell=tell)
     else:
         record = load_record(path)
     if record.status != "finished":
@@ -217,9 +225,9 @@ def _check_finite(weights: Path, tensors: dict[str, Tensor]) -> None:
         )
 
 
-def _best_of(folder: Path) -> tuple[Record, Path]:
+def _best_of(folder: Path, *, skip_broken: bool, tell: Callable[[str], object] | None) -> tuple[Record, Path]:
     """The record in a folder, and its path, whose run has a checkpoint and the best criterion on validation."""
-    records = records_by_path(folder)
+    records = records_by_path(folder, skip_broken=skip_broken, tell=tell)
     if not records:
         raise ValueError(no_records(folder))
     found = [
