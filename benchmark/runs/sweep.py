@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections import Counter
@@ -141,7 +142,8 @@ class Sweep:
         self._before: dict[Path, int] = {}  # when the records of the jobs that were to run had been written
         self._done = DoneBefore()
         self._told: set[str] = set()  # lines that are said once
-        self._stack = ExitStack()
+        self._stack, self._environment = ExitStack(), ExitStack()
+        self._tracked: set[str] = set()  # the trackers that are prepared
         self.is_complete = False
 
     def __enter__(self) -> Sweep:
@@ -154,11 +156,13 @@ class Sweep:
         self._stack.close()
         if isinstance(error, KeyboardInterrupt):
             self._tell_stopped(error)
+            self._environment.close()
             return
         self.is_complete = self._sum_up()
         jobs = list(self._jobs.values())
-        if error is None and (len(jobs) > 1 or any_debug(jobs)):
-            self._report()
+        with self._environment:
+            if error is None and (len(jobs) > 1 or any_debug(jobs)):
+                self._report()
 
     def run(self, jobs: Sequence[Job], what: str = "run", title: str = "") -> None:
         """Runs the jobs that are not finished.
@@ -197,10 +201,23 @@ class Sweep:
         if todo:
             try:
                 self._follow([job.record for job in todo])
+                self._prepare_trackers(todo)
                 Launches(self._launch, self.record, self._done.identity).run(todo)
             finally:
                 for folder in {job.config.results_dir for job in todo}:
                     _remove_hydra_folder(folder)
+
+    def _prepare_trackers(self, jobs: Sequence[Job]) -> None:
+        """What a tracker finds before the first run holds for all of them: a server is waited for once."""
+        for config in (job.config.tracker for job in jobs):
+            key = digest(plain(config))
+            if key in self._tracked:
+                continue
+            self._tracked.add(key)
+            with guarded(registry.trackers.build(config)) as tracker:
+                for name, value in (tracker.prepare() or {}).items():
+                    os.environ[name] = value
+                    self._environment.callback(os.environ.pop, name, None)
 
     def record(self, job: Job) -> Record | None:
         """The record that a job wrote; None if there is none. An unchanged record is from an earlier run."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -120,7 +119,9 @@ def test_workers_leave_their_runs_and_end_when_their_parent_is_killed(tmp_path: 
     script, marks = tmp_path / "parent.py", tmp_path / "marks"
     script.write_text(PARENT)
     marks.mkdir()
-    process = subprocess.Popen([sys.executable, str(script), str(marks)], stderr=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(marks)], stderr=subprocess.DEVNULL, start_new_session=True
+    )
     until(lambda: len(list(marks.iterdir())) == 2)
     assert len(of_session(process.pid)) >= 3
     process.kill()

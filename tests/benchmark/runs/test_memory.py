@@ -26,7 +26,10 @@ def ask_numpy() -> None:
 @pytest.mark.parametrize(
     ("ask", "told"),
     [
-        (ask_torch, "out of memory: can't allocate memory: you tried to allocate 4000000000000000 bytes. Error code 12"),
+        (
+            ask_torch,
+            "out of memory: can't allocate memory: you tried to allocate 4000000000000000 bytes. Error code 12",
+        ),
         (ask_numpy, "out of memory: Unable to allocate 7.11 PiB for an array with shape (1000000000000000,)"),
     ],
 )
