@@ -136,7 +136,7 @@ class WandbTracker(Tracker):
         except (wandb.errors.CommError, TimeoutError) as error:
             if mode == "offline":
                 raise
-            self._lose(" ".join(str(error).split()), "offline-run-*")
+            self._lose(str(error).strip().partition("\n")[0], "offline-run-*")
             return _init(mode="offline", **what)
 
     def _end(self, exit_code: int) -> None:
@@ -148,7 +148,8 @@ class WandbTracker(Tracker):
 
     def _lose(self, reason: str, files: str) -> None:
         if sweep := os.environ.get(SWEEP):
-            _lost.add(sweep)
+            _lost.add(sweep)  # for the next runs of a worker, which take over the variables of the sweep
+            os.environ[AGREED] = "offline"  # for the report
         self._tell_offline(f"wandb failed ({reason})", files)
 
     def _tell_offline(self, what: str, files: str) -> None:
