@@ -225,16 +225,16 @@ class Sweep:
         return None if is_stale else load_record(job.record)
 
     def _tell_stopped(self, error: KeyboardInterrupt) -> None:
-        """One line: where the sweep stands, and how to go on."""
+        """One line: where the sweep stands, and how to continue."""
         jobs = list(self._jobs.values())
         done, reason = sum(self.record(job) is not None for job in jobs), str(error) or "stopped"
         if jobs:
             what = "trials and runs" if any(job.config.purpose == TRIAL for job in jobs) else "runs"
-            say(f"mtlbench: {reason}: {done} of {len(jobs)} {what} done; {self._how_to_go_on()}")
+            say(f"mtlbench: {reason}: {done} of {len(jobs)} {what} done; {self._how_to_continue()}")
         if isinstance(error, Stopped):
             error.is_told = bool(jobs)
 
-    def _how_to_go_on(self) -> str:
+    def _how_to_continue(self) -> str:
         without = " without rerun=true" if any(job.config.rerun for job in self._jobs.values()) else ""
         return f"the same command{without} continues where this one stopped"
 
@@ -258,7 +258,7 @@ class Sweep:
             say(f"mtlbench: warning: these records were made by different versions: {made}")
         total: Counter[str] = sum(outcomes.values(), Counter())
         if total[NO_RECORD]:
-            say(f"mtlbench: {self._how_to_go_on()}")
+            say(f"mtlbench: {self._how_to_continue()}")
         self._point_to_records(has_results=set(outcomes) != {TRIAL})
         return not (total["failed"] or total[NO_RECORD])
 

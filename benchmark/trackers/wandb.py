@@ -55,6 +55,7 @@ class WandbTracker(Tracker):
     ) -> None:
         self.project, self.entity, self.mode, self.folder = project, entity, mode, folder
         self.run: wandb.Run | None = None
+        _report_no_errors()
 
     def prepare(self) -> Mapping[str, str]:
         """See `Tracker.prepare`."""
@@ -162,6 +163,11 @@ class WandbTracker(Tracker):
         return self.run
 
 
+def _report_no_errors() -> None:
+    """wandb's reports of its own errors, of offline runs too, would hold a process up at its end for up to 30 s."""
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+
+
 def _init(**what: Any) -> wandb.Run:
     """`wandb.init` that asks nobody and does not wait for long."""
     import wandb  # imported only here: it takes half a second
@@ -227,6 +233,7 @@ def track_report(
     Returns:
         The folder of wandb's files; offline, the argument of `wandb sync`.
     """
+    _report_no_errors()
     import wandb
 
     files = Path(folder).resolve()  # wandb's own process may have another current folder
