@@ -164,7 +164,7 @@ class WandbTracker(Tracker):
 
 
 def _report_no_errors() -> None:
-    """wandb's reports of its own errors, of offline runs too, would hold a process up at its end for up to 30 s."""
+    """Wandb's reports of its own errors, of offline runs too, would hold a process up at its end for up to 30 s."""
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
 
 
