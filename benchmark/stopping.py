@@ -50,7 +50,7 @@ class Stopped(KeyboardInterrupt):
 
 
 class _State:
-    """What this process knows of its signals."""
+    """What this process knows about its signals."""
 
     is_watched = False  # inside `stoppable`
     parent: int | None = None  # of a worker

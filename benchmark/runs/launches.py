@@ -1,4 +1,4 @@
-"""From jobs to records by Hydra's launcher, whatever happens to its workers and whoever else has the same runs."""
+"""From jobs to records by Hydra's launcher, also if its workers die or other processes have the same runs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Launches:
         self._launch, self._record, self._identity = launch, record, identity
 
     def run(self, jobs: Sequence[Job]) -> None:
-        """Runs the jobs. Those that other processes have come last: then they are done, or begin here.
+        """Runs the jobs. Jobs of other processes come last: then they are done, or begin here.
 
         Raises:
             LauncherError: if the launcher gave up, and not because a run killed its worker.
@@ -56,7 +56,7 @@ class Launches:
                 passed_over = self._start(self._without_record(passed_over))
 
     def _start(self, jobs: Sequence[Job]) -> list[Job]:
-        """Runs the jobs, and once more those that a worker's death ended. Returns those that other processes have."""
+        """Runs the jobs, and once more the jobs that a worker's death ended. Returns the jobs of other processes."""
         passed_over: list[Job] = []
         while jobs:
             try:

@@ -3,12 +3,11 @@
 The lock is `flock` on `.<id>.lock`, which holds the process id of its owner and is removed when the run is done. A killed
 process leaves the file but not the lock. That is also how a sweep knows which runs a dead worker had begun (`was_begun`).
 
-On one machine no run is done twice at once. On several machines with one folder it depends on the file system; without
-locks a run may be done twice, and the files of both are equal up to the last bits: checkpoint, predictions and record are
-each written whole, by rename, the record last.
+On one machine no run is done twice at once. On several machines with one folder, the file system must have locks. Without
+them a run may be done twice. Both write equal files up to the last bits, each whole, by rename, and the record last.
 
-The library filelock leaves its files behind, because a file that is removed may be locked by one process while another
-locks its successor. Here whoever gets the lock checks that the file is still the one at that path.
+The library filelock leaves its files behind: if a process locks a file that is removed, another can lock its successor.
+Here a process that gets the lock checks that the file is still the one at that path.
 """
 
 from __future__ import annotations

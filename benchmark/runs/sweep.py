@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections import Counter
@@ -143,7 +144,8 @@ class Sweep:
         self._before: dict[Path, int] = {}  # when the records of the jobs that were to run had been written
         self._done = DoneBefore()
         self._told: set[str] = set()  # lines that are said once
-        self._stack = ExitStack()
+        self._stack, self._environment = ExitStack(), ExitStack()
+        self._tracked: set[str] = set()  # the trackers that are prepared
         self.is_complete = False
 
     def __enter__(self) -> Sweep:
@@ -156,11 +158,13 @@ class Sweep:
         self._stack.close()
         if isinstance(error, KeyboardInterrupt):
             self._tell_stopped(error)
+            self._environment.close()
             return
         self.is_complete = self._sum_up()
         jobs = list(self._jobs.values())
-        if error is None and (len(jobs) > 1 or any_debug(jobs)):
-            self._report()
+        with self._environment:
+            if error is None and (len(jobs) > 1 or any_debug(jobs)):
+                self._report()
 
     def run(self, jobs: Sequence[Job], what: str = "run", title: str = "") -> None:
         """Runs the jobs that are not finished.
@@ -204,10 +208,23 @@ class Sweep:
         if todo:
             try:
                 self._follow([job.record for job in todo])
+                self._prepare_trackers(todo)
                 Launches(self._launch, self.record, self._done.identity).run(todo)
             finally:
                 for folder in {job.config.results_dir for job in todo}:
                     _remove_hydra_folder(folder)
+
+    def _prepare_trackers(self, jobs: Sequence[Job]) -> None:
+        """What a tracker finds before the first run holds for all of them: a server is waited for once."""
+        for config in (job.config.tracker for job in jobs):
+            key = digest(plain(config))
+            if key in self._tracked:
+                continue
+            self._tracked.add(key)
+            with guarded(registry.trackers.build(config)) as tracker:
+                for name, value in (tracker.prepare() or {}).items():
+                    os.environ[name] = value
+                    self._environment.callback(os.environ.pop, name, None)
 
     def record(self, job: Job) -> Record | None:
         """The record that a job wrote; None if there is none, or it is broken. An unchanged record is from an earlier run."""
@@ -215,16 +232,16 @@ class Sweep:
         return None if is_stale else _whole(job.record)
 
     def _tell_stopped(self, error: KeyboardInterrupt) -> None:
-        """One line: where the sweep stands, and how to go on."""
+        """One line: where the sweep stands, and how to continue."""
         jobs = list(self._jobs.values())
         done, reason = sum(self.record(job) is not None for job in jobs), str(error) or "stopped"
         if jobs:
             what = "trials and runs" if any(job.config.purpose == TRIAL for job in jobs) else "runs"
-            say(f"mtlbench: {reason}: {done} of {len(jobs)} {what} done; {self._how_to_go_on()}")
+            say(f"mtlbench: {reason}: {done} of {len(jobs)} {what} done; {self._how_to_continue()}")
         if isinstance(error, Stopped):
             error.is_told = bool(jobs)
 
-    def _how_to_go_on(self) -> str:
+    def _how_to_continue(self) -> str:
         without = " without rerun=true" if any(job.config.rerun for job in self._jobs.values()) else ""
         return f"the same command{without} continues where this one stopped"
 
@@ -248,7 +265,7 @@ class Sweep:
             say(f"mtlbench: warning: these records were made by different versions: {made}")
         total: Counter[str] = sum(outcomes.values(), Counter())
         if total[NO_RECORD]:
-            say(f"mtlbench: {self._how_to_go_on()}")
+            say(f"mtlbench: {self._how_to_continue()}")
         self._point_to_records(has_results=set(outcomes) != {TRIAL})
         return not (total["failed"] or total[NO_RECORD])
 

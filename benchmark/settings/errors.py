@@ -44,7 +44,7 @@ class LauncherError(RuntimeError):
 
 
 class WorkerDied(LauncherError):
-    """A worker process died, and the launcher ended all others with it. None of its runs goes on.
+    """A worker process died, and the launcher ended all others with it. None of its runs continues.
 
     Attributes:
         how: What ended it, in the launcher's words: "SIGKILL(-9)".
