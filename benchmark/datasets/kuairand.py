@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal
 import polars as pl
 
 from benchmark.datasets import register
-from benchmark.datasets._kuaishou import USER_CODES, USER_NUMBERS, side_table
+from benchmark.datasets._kuaishou import CODE, COUNT, USER_CODES, USER_NUMBERS, side_table
 from benchmark.datasets._owners import OwnersFiles
 from benchmark.datasets._repeats import without_repeats
 from benchmark.datasets.history import check_history, with_history
 from benchmark.datasets.prepare import SPLITS, TEST, TRAIN, VALIDATION, Table
 from benchmark.datasets.sources import Found, Layout, Source
-from benchmark.datasets.text import Types, scan_text
+from benchmark.datasets.text import FLAG, ID, Domain, Types, scan_text
 from benchmark.kinds import BINARY, REGRESSION, Transform
 from benchmark.lists import MultiValuedField
 from benchmark.schema import OtherField, Task
@@ -35,19 +35,21 @@ SPLIT = (
     .cast(pl.Int8)
 )
 
+_LENGTH = Domain(pl.Int64, least=0)  # in milliseconds
 # narrow types: the log of 27k has 322 million rows
 LOG: Types = {
-    "user_id": pl.Int32, "video_id": pl.Int32, "date": pl.Int32, "hourmin": pl.Int16, "time_ms": pl.Int64,
-    "is_click": pl.Int8, "is_like": pl.Int8, "is_follow": pl.Int8, "is_comment": pl.Int8, "is_forward": pl.Int8,
-    "is_hate": pl.Int8, "long_view": pl.Int8, "play_time_ms": pl.Int64, "duration_ms": pl.Int64,
-    "profile_stay_time": pl.Int64, "comment_stay_time": pl.Int64, "is_profile_enter": pl.Int8, "is_rand": pl.Int8,
-    "tab": pl.Int16,
+    "user_id": ID, "video_id": ID, "date": Domain(pl.Int32, form="%Y%m%d"), "hourmin": Domain(pl.Int16, form="%H%M"),
+    "time_ms": Domain(pl.Int64, least=0), "is_click": FLAG, "is_like": FLAG, "is_follow": FLAG, "is_comment": FLAG,
+    "is_forward": FLAG, "is_hate": FLAG, "long_view": FLAG, "play_time_ms": _LENGTH, "duration_ms": _LENGTH,
+    "profile_stay_time": _LENGTH, "comment_stay_time": _LENGTH, "is_profile_enter": FLAG, "is_rand": FLAG,
+    "tab": Domain(pl.Int16, least=0, most=14),
 }  # fmt: skip
 VIDEO_CODES: Types = {
-    "author_id": pl.Int64, "video_type": pl.String, "upload_dt": pl.String, "upload_type": pl.String,
-    "visible_status": pl.Float64, "music_id": pl.Int64, "music_type": pl.Float64, "tag": pl.String,
+    "author_id": Domain(pl.Int64, least=-124), "video_type": pl.String,
+    "upload_dt": Domain(pl.String, form="%Y-%m-%d"), "upload_type": pl.String, "visible_status": CODE,
+    "music_id": Domain(pl.Int64, least=-124), "music_type": CODE, "tag": pl.String,
 }  # fmt: skip
-VIDEO_NUMBERS = ("video_duration", "server_width", "server_height")
+VIDEO_NUMBERS: Types = dict.fromkeys(("video_duration", "server_width", "server_height"), COUNT)
 NOT_FEATURES = {
     "play_time_ms, profile_stay_time, comment_stay_time, is_profile_enter": "is_click and long_view are thresholds of play time",
     "is_click, is_like, is_follow, is_comment, is_forward, is_hate, long_view": "feedback, like the labels",
@@ -129,13 +131,10 @@ class KuaiRand(OwnersFiles):
 
     def _read(self, found: Found) -> Table:
         logs = {name: path for name, path in found.paths.items() if name.startswith("log_standard")}
-        flags = dict.fromkeys(("is_click", "long_view", "is_like"), (0, 1))
-        log = pl.concat([scan_text(path, LOG, allowed=flags) for path in logs.values()])
-        log, num_read, num_repeats = without_repeats(log)
-        users = side_table(found.paths[f"user_features_{self.variant}.csv"], "user_id", USER_CODES, USER_NUMBERS)
-        videos = side_table(
-            found.paths[f"video_features_basic_{self.variant}.csv"], "video_id", VIDEO_CODES, VIDEO_NUMBERS
-        )
+        log, num_read, num_repeats = without_repeats(pl.concat([scan_text(path, LOG) for path in logs.values()]))
+        files = (found.paths[f"{name}_{self.variant}.csv"] for name in ("user_features", "video_features_basic"))
+        users = side_table(next(files), "user_id", USER_CODES, USER_NUMBERS)
+        videos = side_table(next(files), "video_id", VIDEO_CODES, VIDEO_NUMBERS)
         shown = log.join(users.lazy(), on="user_id", how="left", maintain_order="left")
         shown = shown.join(videos.lazy(), on="video_id", how="left", maintain_order="left")
         others: dict[OtherField, Any] = {}

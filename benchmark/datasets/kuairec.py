@@ -8,30 +8,32 @@ import numpy as np
 import polars as pl
 
 from benchmark.datasets import register
-from benchmark.datasets._kuaishou import USER_CODES, USER_NUMBERS, side_table
+from benchmark.datasets._kuaishou import CODE, COUNT, USER_CODES, USER_NUMBERS, side_table
 from benchmark.datasets._owners import OwnersFiles
 from benchmark.datasets._repeats import without_repeats
 from benchmark.datasets.history import check_history, with_history
 from benchmark.datasets.prepare import TEST, TRAIN, VALIDATION, Table
 from benchmark.datasets.sources import Found, Layout, Source
-from benchmark.datasets.text import Types, scan_text
+from benchmark.datasets.text import ID, Domain, Types, scan_text
 from benchmark.kinds import BINARY, REGRESSION, Transform
 from benchmark.lists import MultiValuedField
 from benchmark.schema import OtherField, Task
 from benchmark.seeding import derive
 
 MATRIX: Types = {
-    "user_id": pl.Int32, "video_id": pl.Int32, "play_duration": pl.Int64, "video_duration": pl.Int64,
-    "timestamp": pl.Float64, "watch_ratio": pl.Float64,
+    "user_id": ID, "video_id": ID, "play_duration": Domain(pl.Int64, least=0),
+    "video_duration": Domain(pl.Int64, least=0), "timestamp": Domain(pl.Float64, least=0, most=2**32 - 1),
+    "watch_ratio": Domain(pl.Float64, least=0),
 }  # fmt: skip
 # the other 48 columns of this table are counts of one day
 VIDEO_CODES: Types = {
-    "author_id": pl.Int64, "video_type": pl.String, "upload_dt": pl.String, "upload_type": pl.String,
-    "visible_status": pl.String, "music_id": pl.Int64, "video_tag_id": pl.Float64,
+    "author_id": Domain(pl.Int64, least=-124), "video_type": pl.String,
+    "upload_dt": Domain(pl.String, form="%Y-%m-%d"), "upload_type": pl.String, "visible_status": pl.String,
+    "music_id": Domain(pl.Int64, least=-124), "video_tag_id": CODE,
 }  # fmt: skip
-VIDEO_NUMBERS = ("video_width", "video_height")
+VIDEO_NUMBERS: Types = dict.fromkeys(("video_width", "video_height"), COUNT)
 CATEGORIES: Types = dict.fromkeys(
-    ("first_level_category_id", "second_level_category_id", "third_level_category_id"), pl.Float64
+    ("first_level_category_id", "second_level_category_id", "third_level_category_id"), CODE
 )
 PAIR = ("user_id", "video_id")
 CLOCK = 8 * 3600  # the app's clock is 8 hours ahead of UTC, in which `timestamp` is
@@ -194,8 +196,11 @@ def _users(found: Found) -> pl.DataFrame:
 
 
 def _videos(found: Found) -> pl.DataFrame:
-    """One row for each video: its first day's values of what does not change, its tags and its categories."""
-    videos = side_table(found.paths["item_daily_features.csv"], "video_id", VIDEO_CODES, VIDEO_NUMBERS)
+    """One row for each video: its first day's values of what does not change, its tags and its categories.
+
+    The table of days has a line for each day of a video.
+    """
+    videos = side_table(found.paths["item_daily_features.csv"], "video_id", VIDEO_CODES, VIDEO_NUMBERS, unique=False)
     tags = side_table(found.paths["item_categories.csv"], "video_id", {"feat": pl.String}).rename({"feat": "tags"})
     captions = side_table(found.paths["kuairec_caption_category.csv"], "video_id", CATEGORIES)
     videos = tags.join(videos, on="video_id", how="left", maintain_order="left")
