@@ -180,7 +180,7 @@ def cache(folder: Path, seed: int, count: int = len(DAMAGES)) -> Row:
             results = fresh(folder / "results")
             done = here("run", *RUN, f"results_dir={results}")
         row.injected += 1
-        if done.returncode or not is_told(done, "cache"):
+        if done.returncode or not is_told(done, prepared.name, "damaged"):
             row.blame("silent", name, last_line(done))
         reference.check(row, name, results)
     return row
