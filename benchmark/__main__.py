@@ -44,7 +44,7 @@ def main() -> None:
                 raise
             sys.argv.append("--multirun")
             app()
-    except (HydraException, OmegaConfBaseException, LauncherError, ValueError, FileNotFoundError) as error:
+    except (HydraException, OmegaConfBaseException, LauncherError, ValueError, OSError) as error:
         if wants_traceback:
             raise
         sys.exit(f"mtlbench: {explain(error, sys.argv[1:])}")

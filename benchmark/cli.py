@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 import click
 
 import benchmark
+from benchmark.clean_command import clean
 from benchmark.console import allow_any_console, echo
 from benchmark.data_commands import data
 from benchmark.options import MarginOption, Verbs, margins_of, only_with
@@ -421,6 +422,7 @@ def recommend(record: str, users: tuple[str, ...], form: Literal["table", "json"
 
 
 mtlbench.add_command(data)
+mtlbench.add_command(clean)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -120,8 +120,6 @@ def write(pack: Path, text: Sequence[bytes]) -> None:
         file.write_bytes(zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).compress(joined))
         if [line for _, line in lines(file)] != list(text):
             raise ValueError(f"{pack} could not be written: what was read back differs; is the disk broken?")
-        with file.open("rb") as written:
-            os.fsync(written.fileno())  # before the caller removes the original files
 
 
 def packed_at(path: Path) -> Iterator[tuple[str, Path, Any]]:

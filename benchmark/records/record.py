@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from benchmark.files import known_keys, no_garbage_collection, parse_json, read_json, write_json
+from benchmark.files import known_keys, no_garbage_collection, parse_json, read_json, sha256_of, write_json
 from benchmark.records.packed import SUFFIX, json_files, lines, packed_at, packs
 from benchmark.schema import Metrics
 
@@ -83,6 +83,8 @@ class Record:
             threads, device, cpu_seconds. multiply_adds counts the matrix products per row, with the first layer over
             the concatenated embeddings; cpu_seconds covers all threads and validation. Older records lack these two.
         environment: Versions, machine, command, start time.
+        files: {suffix: sha256} of the files that the run saved beside the record: its weights, its predictions. Older records
+            lack it.
         error: None, or {type, message, traceback}; for a diverged run {type: "Diverged", message, task, step, epoch}.
     """
 
@@ -105,6 +107,7 @@ class Record:
     gates: dict[str, dict[str, float]] = field(default_factory=dict)
     cost: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
     error: dict[str, Any] | None = None
 
     @property
@@ -138,6 +141,24 @@ class Record:
     def num_trials(self) -> int:
         """How many trials a tuned run was chosen from; 0 for other runs."""
         return int(self.config.get("tuning", {}).get("trials", 0))
+
+    def check_file(self, file: Path, suffix: str) -> None:
+        """Checks that a file is the one that this run saved beside its record.
+
+        Args:
+            file: The file.
+            suffix: Its key in `files`.
+
+        Raises:
+            FileNotFoundError: if it is not there.
+            ValueError: if its content is not what the run wrote. A record from before `files` cannot tell.
+        """
+        expected, found = self.files.get(suffix), sha256_of(file)
+        if expected not in (None, found):
+            raise ValueError(
+                f"{file} is not what run {self.id} saved: expected sha256 {str(expected)[:12]}…, found {found[:12]}…; it is "
+                "damaged or from another run; rerun=true makes it and its record again"
+            )
 
     def path(self, results_dir: str | Path) -> Path:
         """The path of this record under `results_dir`."""

@@ -273,12 +273,8 @@ def report(
 
 
 def _written(path: Path, write: Callable[[Path], object]) -> Path:
-    """Writes a file whole. A device, a pipe or a link, such as /dev/stdout, is written to, not replaced."""
-    if path.is_symlink() or (path.exists() and not path.is_file()):
-        write(path)
-    else:
-        with written_whole(path) as file:
-            write(file)
+    with written_whole(path) as file:
+        write(file)
     return path
 
 

@@ -25,6 +25,7 @@ from benchmark.kinds import kind_of_metrics
 from benchmark.metrics import headline_of
 from benchmark.records.record import TRIAL, TUNED, Record, name_of_data
 from benchmark.schema import Metrics
+from benchmark.temporaries import temporary_name
 from benchmark.text import duration
 
 SWEEP = "MTLBENCH_SWEEP"
@@ -47,16 +48,19 @@ class RunProgress:
         label: What is running.
         num_steps: The largest number of steps.
         num_epochs: The largest number of epochs; None if there are none.
+        done: Steps that an earlier process took.
     """
 
-    def __init__(self, label: str, num_steps: int, num_epochs: int | None = None) -> None:
+    def __init__(self, label: str, num_steps: int, num_epochs: int | None = None, done: int = 0) -> None:
         sweep = _sweep()
         owner = os.getpid() if sweep is None else sweep["pid"]
         hidden = True if owner != os.getpid() else None  # None: disabled only if stderr is not a terminal
-        self._bar = Bar(total=num_steps, desc=label, unit="step", leave=False, disable=hidden, dynamic_ncols=True)
+        self._bar = Bar(
+            total=num_steps, initial=done, desc=label, unit="step", leave=False, disable=hidden, dynamic_ncols=True
+        )
         self._has_lines = self._bar.disable and not sys.stderr.isatty()
         self._label, self._num_steps, self._num_epochs = label, num_steps, num_epochs
-        self._steps, self._judged = 0, "not yet validated"
+        self._steps, self._done, self._judged = done, done, "not yet validated"
         self._started = self._told = time.monotonic()
 
     def __enter__(self) -> RunProgress:
@@ -84,7 +88,7 @@ class RunProgress:
 
     def _line(self, seconds: float) -> str:
         """Early stopping may end the run sooner, so the time left is the most that it takes at this speed."""
-        left = duration(seconds / self._steps * (self._num_steps - self._steps))
+        left = duration(seconds / (self._steps - self._done) * (self._num_steps - self._steps))
         if self._num_epochs is None:
             return f"{self._label}: {self._steps:,} of {self._num_steps:,} done, {left} left"
         epoch = self._steps / self._num_steps * self._num_epochs
@@ -97,8 +101,7 @@ def sweep_progress() -> Iterator[Callable[[Sequence[Path]], None]]:
 
     Yields a function that takes the records of the next stage. Workers outlive a stage, so all stages share one file.
     """
-    with tempfile.NamedTemporaryFile("w", suffix=".json", delete=False) as file:
-        path = Path(file.name)
+    path = Path(tempfile.gettempdir(), temporary_name("sweep", ".json"))
 
     def follow(records: Sequence[Path]) -> None:
         state = {
@@ -109,12 +112,12 @@ def sweep_progress() -> Iterator[Callable[[Sequence[Path]], None]]:
         write_json(path, state)
 
     follow(())
-    os.environ[SWEEP] = file.name
+    os.environ[SWEEP] = str(path)
     try:
         yield follow
     finally:
         del os.environ[SWEEP]
-        path.unlink()
+        path.unlink(missing_ok=True)
 
 
 def line_of(record: Record) -> str:

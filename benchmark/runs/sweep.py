@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 
 from benchmark.files import digest
 from benchmark.records.record import GAIN, TRIAL, Record, load_record
+from benchmark.runs.clean import clean
 from benchmark.runs.debug import MOST_ROWS, STEPS
 from benchmark.runs.described import identify
 from benchmark.runs.jobs import Compose, Job, Matching, any_debug, compose_all, lines_of_matched, without_copies
@@ -155,6 +156,7 @@ class Sweep:
         Raises:
             ValueError: if a job cannot be trained or judged on its data; then none is started.
         """
+        clean({job.record.parent for job in jobs}, deep=False)
         todo, skipped = self._done.split(jobs)
         for line in lines_of_matched(job.config for job in jobs):
             if line not in self._told:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from architectures import Architecture
     from benchmark.datasets import Data
 
+SUFFIX = ".safetensors"
 _MODEL, _MEAN, _STD = "model.", "target.mean", "target.std"
 
 
@@ -142,10 +143,11 @@ def load(record: Record | str | Path, *, device: str = "cpu") -> Predictor:
         ValueError: if the folder does not decide a run, the run did not finish, or the weights do not fit the record.
     """
     record, path = locate(record)
-    weights = path.with_suffix(".safetensors")
+    weights = path.with_suffix(SUFFIX)
     if not weights.is_file():
         command = f"{command_text(record.config)} save_checkpoint=true"
         raise FileNotFoundError(f"no checkpoint at {weights}; to make one: {command}")
+    record.check_file(weights, SUFFIX)
     try:
         tensors = load_file(weights)
     except SafetensorError as error:
@@ -160,6 +162,7 @@ def load(record: Record | str | Path, *, device: str = "cpu") -> Predictor:
     scale = torch.zeros(len(schema.tasks))
     expected = {_MODEL + name: value for name, value in model.state_dict().items()} | {_MEAN: scale, _STD: scale}
     _check_fit(weights, expected, tensors)
+    _check_finite(weights, {name: tensors[_MODEL + name] for name, _ in model.named_parameters()})
     model.load_state_dict(state)
     model.to(device).eval()
     return Predictor(record, schema, model, tensors[_MEAN], tensors[_STD], device)
@@ -196,6 +199,15 @@ def _check_fit(weights: Path, expected: dict[str, Tensor], found: dict[str, Tens
         )
 
 
+def _check_finite(weights: Path, tensors: dict[str, Tensor]) -> None:
+    """A finished run has finite weights, so others are not its own. A record from before `Record.files` has no other sign."""
+    wrong = [name for name, value in tensors.items() if not value.isfinite().all()]
+    if wrong:
+        raise ValueError(
+            f"{weights} is damaged: {wrong[0]!r} has values that are not finite; rerun=true save_checkpoint=true makes it again"
+        )
+
+
 def _best_of(folder: Path) -> tuple[Record, Path]:
     """The record in a folder, and its path, whose run has a checkpoint and the best criterion on validation."""
     records = records_by_path(folder)
@@ -204,7 +216,7 @@ def _best_of(folder: Path) -> tuple[Record, Path]:
     found = [
         (criterion, record, path)
         for path, record in records.items()
-        if (criterion := record.criterion) is not None and path.with_suffix(".safetensors").is_file()
+        if (criterion := record.criterion) is not None and path.with_suffix(SUFFIX).is_file()
     ]
     if not found:
         raise ValueError(
