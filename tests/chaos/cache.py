@@ -130,7 +130,7 @@ DAMAGES: dict[str, Damage] = {
     "one row of labels cut": rewritten("train_labels", lambda labels: labels[:-1]),
     "rows of every array cut": fewer_rows,
     "dtype of codes": rewritten("train_categorical", lambda codes: codes.astype(np.int64)),
-    "dtype of labels": rewritten("train_labels", lambda labels: labels.astype(np.float64)),
+    "dtype of labels": rewritten("train_labels", lambda labels: labels.astype(np.float32)),
     "order of bytes": rewritten("train_labels", lambda labels: labels.astype(labels.dtype.newbyteorder())),
     "a bit of the labels": flipped("train_labels.npy"),
     "a bit of the codes": flipped("test_categorical.npy"),
