@@ -8,7 +8,7 @@ PEERS_STAMP := $(VENV)/.installed-peers
 ALL_PEERS_STAMP := $(VENV)/.installed-all-peers
 DOCS_STAMP := $(VENV)/.installed-docs
 
-.PHONY: help demo test check lint types docs bench test-peers bench-peers bench-overhead bench-weightings bench-architectures bench-scale publish
+.PHONY: help demo test check lint types docs bench test-peers bench-peers bench-overhead bench-weightings bench-architectures bench-scale publish verify-published
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 26
@@ -63,6 +63,9 @@ publish: $(STAMP)  ## EXPERIMENT=census: packs its records from RUNS=results/run
 	$(BIN)/mtlbench pack $(PUBLISHED)
 	$(BIN)/mtlbench report $(PUBLISHED) $(if $(BASELINE),--baseline $(BASELINE)) --html $(PUBLISHED)/report.html --markdown $(PUBLISHED)/report.md --csv $(PUBLISHED)/report.csv
 	rm -rf $(PUBLISHED)/$(DATASET)/test_rows  # the report needs these labels; they are a part of the data set, so they are not published
+
+verify-published: $(STAMP)  ## two runs of every published folder again: are the numbers the same? needs MTLBENCH_DATA; ARGS='--minutes 60'
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.published $(ARGS)
 
 $(PEERS_STAMP): $(STAMP)
 	$(BIN)/pip install -q -c constraints.txt -e '.[peers]'

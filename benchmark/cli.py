@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 import click
 
 import benchmark
+from benchmark import stopping
 from benchmark.clean_command import clean
 from benchmark.console import allow_any_console, echo
 from benchmark.data_commands import data
@@ -404,6 +405,27 @@ def show(place: str, id: str | None, *, as_json: bool) -> None:
 
 
 @mtlbench.command()
+@click.argument("place", type=click.Path())
+@click.argument("id", required=False)
+def reproduce(place: str, id: str | None) -> None:
+    """Run a record again, and say whether every number is the same.
+
+    PLACE and ID are as in `mtlbench show`: the path of a record, or a folder of records and an id. The record and its folder
+    stay as they are.
+
+    Metrics, losses, best epochs and parameters are compared; times are not. Bits should agree if commit, versions,
+    processor, device, threads and data do. If any of these differs, each headline metric may move by a tenth of its
+    standard deviation over the seeds beside the record. The exit status is 1 if the run is not the same.
+    """
+    from benchmark.runs.reproduce import reproduce as again
+
+    found = again(place, id)
+    found.print()
+    if not found.is_same:
+        sys.exit(1)
+
+
+@mtlbench.command()
 @click.argument("record", type=click.Path())
 @click.option("--user", "users", multiple=True, required=True, help="A user's id, as in the data set. May be repeated.")
 @click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help="How many items to show.")
@@ -428,14 +450,15 @@ mtlbench.add_command(clean)
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: what a user got wrong is one line on stderr (exit 1; usage 2), unless MTLBENCH_TRACEBACK=1."""
     allow_any_console()
-    try:
-        mtlbench.main(args=arguments, prog_name="mtlbench", standalone_mode=False)
-    except click.ClickException as error:
-        _leave(_usage(error), error.exit_code, error)
-    except (ValueError, OSError) as error:
-        _leave(" ".join(str(error).split()), 1, error)
-    except (KeyboardInterrupt, click.Abort):
-        sys.exit(130)  # as a shell reports Ctrl-C
+    with stopping.stoppable():
+        try:
+            mtlbench.main(args=arguments, prog_name="mtlbench", standalone_mode=False)
+        except click.ClickException as error:
+            _leave(_usage(error), error.exit_code, error)
+        except (ValueError, OSError) as error:
+            _leave(" ".join(str(error).split()), 1, error)
+        except (KeyboardInterrupt, click.Abort) as error:
+            stopping.leave(error.__cause__ or error)  # click raises its own from ours
 
 
 def _usage(error: click.ClickException) -> str:

@@ -358,7 +358,7 @@ def _named(records: Sequence[Record], datasets: Sequence[str]) -> list[Run]:
     If one data set has it with several sets of parameters, these are several methods on all data sets. A tuned method
     is defined on its own data set: one method per procedure that chose its parameters.
     """
-    settings = [_settings(record) for record in records]
+    settings = [settings_of(record) for record in records]
     known = _Digests()
     digests = [known.of(config) for config in settings]
     variants: dict[tuple[str, str], set[str]] = defaultdict(set)
@@ -380,7 +380,7 @@ def _named(records: Sequence[Record], datasets: Sequence[str]) -> list[Run]:
     ])  # fmt: skip
 
 
-def _settings(record: Record) -> Mapping[str, Any]:
+def settings_of(record: Record) -> Mapping[str, Any]:
     """What distinguishes methods with one name: the configuration.
 
     For a tuned method, the configuration without the searched parameters, and the procedure.

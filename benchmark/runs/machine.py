@@ -44,6 +44,7 @@ def environment() -> dict[str, Any]:
         "numpy": np.__version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
+        "processor": _processor(),
         "cores": os.cpu_count(),
         "command": _command(),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -61,14 +62,23 @@ def last_bit(threads: int, device: torch.device, *code: type) -> dict[str, Any]:
     files = {inspect.getsourcefile(kind) for kind in code} - {None}
     known = environment()
     return {
-        **{key: known.get(key) for key in ("mtlbench", "commit", "torch", "numpy")},
+        **{key: known.get(key) for key in ("mtlbench", "commit", "torch", "numpy", "processor")},
         "code": digest([hashlib.sha256(Path(str(file)).read_bytes()).hexdigest() for file in sorted(map(str, files))])[
             :12
         ],
-        "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
         "threads": threads,
         "device": device_name(device),
     }
+
+
+@lru_cache
+def _processor() -> str:
+    """The model of the processor, and the vector instructions that torch uses on it: the last bit depends on them."""
+    name = platform.processor() or platform.machine()
+    with suppress(OSError):  # Linux, where Python knows the architecture only
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
+    return f"{name} ({torch.backends.cpu.get_cpu_capability()})"
 
 
 def _command() -> str:

@@ -23,8 +23,10 @@ from benchmark.records.record import GAIN, TRIAL, Record, SelectionName, find_re
 from benchmark.runs.card import keep_card
 from benchmark.runs.debug import reduced
 from benchmark.runs.described import describe, identify
+from benchmark.runs.locks import run_lock
 from benchmark.runs.machine import cost, device_of, environment, last_bit, limited_threads, reset_peak_memory
 from benchmark.runs.matching import matched, told
+from benchmark.runs.memory import in_words
 from benchmark.runs.progress import RunProgress, say
 from benchmark.runs.resuming import Clock, forget_state, resumed
 from benchmark.schema import Metrics, Task
@@ -45,19 +47,22 @@ from benchmark.training.trainer import Fit, Trainer
 from benchmark.weightings import Weighting
 
 
-def run(config: RunConfig | DictConfig) -> Record:
+def run(config: RunConfig | DictConfig, *, waits: bool = True) -> Record:
     """Trains, selects and evaluates one configuration, and writes its record.
 
-    A run with an existing record is not repeated: the record is returned. See `finished_before`.
+    A run with an existing record is not repeated: the record is returned. See `finished_before`. A run that another process
+    has is not done twice at once, see `benchmark.runs.locks`.
 
     Args:
         config: What to run: `RunConfig(dataset="shop", architecture="mmoe")`.
+        waits: Wait for another process that has the same run, and then return its record; else raise `Busy`.
 
     Returns:
         The record; its `status` is `finished` or `diverged`.
 
     Raises:
         ValueError, FileNotFoundError: for a configuration that cannot run, before anything is written.
+        Busy: see `waits`.
         Exception: whatever else ends the run, after a record of status `failed` was written.
     """
     config = typed(config)
@@ -68,12 +73,20 @@ def run(config: RunConfig | DictConfig) -> Record:
         say(told(config))
     identity = identify(data, config.purpose)
     before = finished_before(config, identity)
-    if before is not None:
-        keep_test_rows(config, identity)
-        forget_state(config)
-        keep_card(config, data, identity)
-        return before
-    check_data(config, data)
+    if before is None:
+        check_data(config, data)
+        with run_lock(config.record_path, waits=waits):
+            before = finished_before(config, identity)  # another process may have done it in the meantime
+            if before is None:
+                return _run(config, data, identity)
+    keep_test_rows(config, identity)
+    forget_state(config)
+    keep_card(config, data, identity)
+    return before
+
+
+def _run(config: RunConfig, data: Data, identity: dict[str, Any]) -> Record:
+    """The run itself, whatever records are there."""
     record = new_record(config, data, identity)
     try:
         _execute(config, data, record)
@@ -81,7 +94,7 @@ def run(config: RunConfig | DictConfig) -> Record:
         record.status = "failed"
         record.error = {
             "type": type(error).__name__,
-            "message": str(error),
+            "message": in_words(error),
             "traceback": "".join(traceback.format_exception(error)),
         }
         record.write(config.results_dir)

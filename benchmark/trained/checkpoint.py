@@ -175,16 +175,25 @@ def data_of(record: Record) -> Data:
         FileNotFoundError: if its files are missing.
         ValueError: if it is not the data that the run was trained on.
     """
-    name = name_of_data(record.config["dataset"])
     data: Data = datasets.build(datasets.restored(record.config["dataset"])).build()
-    expected, now = record.dataset["fingerprint"], data.fingerprint
-    if now != expected:
-        raise ValueError(
-            f"data set {name} has changed since run {record.id}: expected fingerprint {expected}, found {now}"
-        )
+    check_fingerprint(record, data)
     if data.schema != schema_of(record):
+        name = name_of_data(record.config["dataset"])
         raise ValueError(f"data set {name} is now prepared differently than for run {record.id}: run it again")
     return data
+
+
+def check_fingerprint(record: Record, data: Data) -> None:
+    """Refuses data that are not those of a run.
+
+    Raises:
+        ValueError: with both fingerprints.
+    """
+    name, expected = name_of_data(record.config["dataset"]), record.dataset["fingerprint"]
+    if data.fingerprint != expected:
+        raise ValueError(
+            f"data set {name} has changed since run {record.id}: expected fingerprint {expected}, found {data.fingerprint}"
+        )
 
 
 def _check_fit(weights: Path, expected: dict[str, Tensor], found: dict[str, Tensor]) -> None:
