@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
+import math
 import os
 from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -21,6 +22,12 @@ def digest(value: Any) -> str:
     """sha256 of canonical JSON: sorted keys, no spaces, no NaN. Equal values have equal digests, however they were made."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sha256_of(path: Path) -> str:
+    """sha256 of a file, in hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
@@ -116,8 +123,8 @@ def parse_json(text: bytes, place: str | Path, kind: str) -> Any:
     except orjson.JSONDecodeError:
         pass  # it refuses a lone surrogate, which a traceback may have, and the standard library does not
     try:
-        return json.loads(text.decode())
-    except ValueError as error:
+        return json.loads(text.decode(), parse_constant=_refused, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
         what = f"it is not JSON ({error})" if text.strip() else "it is empty"
         raise ValueError(f"{place} is not {kind}: {what}") from error
 
@@ -135,6 +142,16 @@ def read_memo(path: Path) -> Any:
         return kept["value"] if kept["sha256"] == digest(kept["value"]) else None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def _refused(text: str) -> float:
+    """For NaN and Infinity, which the standard library reads and JSON does not have."""
+    raise ValueError(f"{text} is not a number of JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _refused(text)
 
 
 def known_keys(

@@ -20,7 +20,8 @@ FILES = {
 
 # a unit imports only what stands before it
 ORDER = (
-    "statistics", "temporaries", "disk", "files", "plugins", "hooks", "text", "console", "pieces", "kinds", "numbering", "schema", "rows",
+    "statistics", "temporaries", "disk", "files", "plugins", "hooks", "text", "console", "stopping", "pieces", "kinds", "numbering",
+    "schema", "rows",
     "embeddings", "pooling", "lists",
     "seeding", "metrics", "records", "settings", "architectures", "datasets", "cards", "weightings", "analysis", "reporting",
     "trackers", "training", "trained", "runs", "reference", "contracts", "scaffold", "options",
@@ -29,7 +30,7 @@ ORDER = (
 NO_TORCH = (
     "benchmark", "cli", "clean_command", "data_commands", "cards", "analysis", "kinds", "lists", "records", "reporting", "rows",
     "scaffold", "settings", "statistics", "temporaries", "disk", "files", "hooks", "numbering", "options", "pieces", "plugins",
-    "text", "console", "metrics",
+    "stopping", "text", "console", "metrics",
 )  # fmt: skip
 
 

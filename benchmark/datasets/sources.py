@@ -10,6 +10,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
@@ -76,10 +77,11 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The files of a data set: which format they have, and base name (without .gz) to path."""
+    """The files of a data set: which format they have, base name (without .gz) to path, and the files of the same names left out."""
 
     layout: str
     paths: dict[str, Path]
+    left_out: tuple[Path, ...] = ()
 
     @property
     def identity(self) -> dict[str, str]:
@@ -96,6 +98,8 @@ def find(source: Source) -> Found:
     """
     found, looked = look(source)
     if found is not None:
+        for path in found.left_out:
+            _say_once(f"mtlbench: {found.paths[_base(path)]} was taken, and {path} left out: they have one name")
         return found
     cached = _cached(source)
     if cached.is_dir() and not source.files:
@@ -157,11 +161,20 @@ def _files_of(distribution: str) -> list[Path]:
     return [Path(str(path.locate())) for path in listed]
 
 
+@cache
+def _say_once(line: str) -> None:
+    """Each run of a sweep looks for the files again."""
+    echo(line, file=sys.stderr)
+
+
+def _base(path: Path) -> str:
+    return path.name.removesuffix(".gz")
+
+
 def _match(source: Source, files: Iterable[Path]) -> Found | str:
     """The first complete layout, or what is missing of the nearest one."""
     by_name: dict[str, Path] = {}  # without .gz
-    for path in files:
-        by_name.setdefault(path.name.removesuffix(".gz"), path)
+    twins = [path for path in files if by_name.setdefault(_base(path), path) != path]
     if not by_name:
         return "no files"
     nearest: list[str] = []
@@ -169,7 +182,8 @@ def _match(source: Source, files: Iterable[Path]) -> Found | str:
         missing = [name for name in names.required if name not in by_name]
         if not missing:
             chosen = (*names.required, *(name for name in names.optional if name in by_name))
-            return Found(layout, {name: by_name[name] for name in chosen})
+            left_out = tuple(path for path in twins if _base(path) in chosen)
+            return Found(layout, {name: by_name[name] for name in chosen}, left_out)
         if not nearest or len(missing) < len(nearest):
             nearest = missing
     return f"lacks {', '.join(nearest)}"
