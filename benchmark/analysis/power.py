@@ -193,7 +193,9 @@ def _table(comparisons: Sequence[Comparison]) -> Table:
     for c, sd in zip(comparisons, shown, strict=True):
         sizes = [number(size, of) for size in (sd, *map(c.detectable, SEEDS))]
         seeds = c.seeds_needed()
-        table.add_row(*map(Text, (one_line(c.method, LONGEST_CELL), str(c.n), *sizes, ABSENT if seeds is None else f"{seeds:,}")))
+        table.add_row(
+            *map(Text, (one_line(c.method, LONGEST_CELL), str(c.n), *sizes, ABSENT if seeds is None else f"{seeds:,}"))
+        )
     return table
 
 

@@ -146,7 +146,11 @@ def _listed(facts: _Facts) -> Iterator[str]:
         if text:
             indent = " " * _MARGIN
             yield textwrap.fill(
-                one_line(text, _LONGEST), WIDTH, initial_indent=f"{name:{_MARGIN}}", subsequent_indent=indent, break_on_hyphens=False
+                one_line(text, _LONGEST),
+                WIDTH,
+                initial_indent=f"{name:{_MARGIN}}",
+                subsequent_indent=indent,
+                break_on_hyphens=False,
             )
 
 

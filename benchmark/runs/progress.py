@@ -53,7 +53,9 @@ class RunProgress:
         sweep = _sweep()
         owner = os.getpid() if sweep is None else sweep["pid"]
         hidden = True if owner != os.getpid() else None  # None: disabled only if stderr is not a terminal
-        self._bar = Bar(total=num_steps, desc=one_line(label), unit="step", leave=False, disable=hidden, dynamic_ncols=True)
+        self._bar = Bar(
+            total=num_steps, desc=one_line(label), unit="step", leave=False, disable=hidden, dynamic_ncols=True
+        )
         self._has_lines = self._bar.disable and not sys.stderr.isatty()
         self._label, self._num_steps, self._num_epochs = label, num_steps, num_epochs
         self._steps, self._judged = 0, "not yet validated"

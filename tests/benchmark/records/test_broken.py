@@ -124,13 +124,15 @@ def test_commands_name_all_of_them_and_stop(folder: Path, capsys: pytest.Capture
         ["report", str(folder)], ["compare", "mmoe/equal", "single_task/equal", str(folder)], ["power", str(folder)],
         ["pack", str(folder)], ["show", str(folder), good().id], ["recommend", str(folder), "--user", "1"],
     ):  # fmt: skip
-        with pytest.raises(SystemExit) as exit:
+        with pytest.raises(SystemExit) as ended:
             main(command)
         told = capsys.readouterr().err.splitlines()
-        assert exit.value.code == 1
+        assert ended.value.code == 1
         assert told[0] == f"mtlbench: {len(NAMES)} broken records:"
         assert len(told) == len(NAMES) + 2
-        assert told[-1].startswith("Run the command that made them again, which replaces them, or delete them; --skip-broken")
+        assert told[-1].startswith(
+            "Run the command that made them again, which replaces them, or delete them; --skip-broken"
+        )
 
 
 def test_skip_broken_goes_on_and_says_what_was_left_out(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -189,7 +191,12 @@ def test_references_and_cards_are_checked_too(tmp_path: Path) -> None:
     place.parent.mkdir()
     place.write_text(json.dumps(card))
     assert list(load_cards(tmp_path)) == ["a" * 12]
-    for key, wrong in (("splits", {"train": 8}), ("tasks", [3]), ("key", "b" * 12), ("facts", {"weights": {"click": 3}})):
+    for key, wrong in (
+        ("splits", {"train": 8}),
+        ("tasks", [3]),
+        ("key", "b" * 12),
+        ("facts", {"weights": {"click": 3}}),
+    ):
         place.write_text(json.dumps({**card, key: wrong}))
         with pytest.raises(BrokenRecords, match=place.name):
             load_cards(tmp_path)
