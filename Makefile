@@ -8,7 +8,7 @@ PEERS_STAMP := $(VENV)/.installed-peers
 ALL_PEERS_STAMP := $(VENV)/.installed-all-peers
 DOCS_STAMP := $(VENV)/.installed-docs
 
-.PHONY: help demo test check lint types docs bench test-peers bench-peers bench-overhead bench-weightings bench-architectures bench-scale publish
+.PHONY: help demo test check lint types docs bench test-peers bench-peers bench-overhead bench-weightings bench-architectures bench-scale publish verify-published chaos
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 26
@@ -64,6 +64,9 @@ publish: $(STAMP)  ## EXPERIMENT=census: packs its records from RUNS=results/run
 	$(BIN)/mtlbench report $(PUBLISHED) $(if $(BASELINE),--baseline $(BASELINE)) --html $(PUBLISHED)/report.html --markdown $(PUBLISHED)/report.md --csv $(PUBLISHED)/report.csv
 	rm -rf $(PUBLISHED)/$(DATASET)/test_rows  # the report needs these labels; they are a part of the data set, so they are not published
 
+verify-published: $(STAMP)  ## two runs of every published folder again: are the numbers the same? needs MTLBENCH_DATA; ARGS='--minutes 60'
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.published $(ARGS)
+
 $(PEERS_STAMP): $(STAMP)
 	$(BIN)/pip install -q -c constraints.txt -e '.[peers]'
 	touch $@
@@ -91,3 +94,6 @@ bench-architectures: $(STAMP)  ## an epoch of every architecture on Census-Incom
 
 bench-scale: $(STAMP)  ## memory and speed from 1e5 to 1e8 rows; needs 25 GB of disk; ARGS='--rows 1000000' for a look
 	$(BIN)/python -m tests.bench.scale $(ARGS)
+
+chaos: $(STAMP)  ## 260 faults: kills, full disks, bad records, damaged caches and checkpoints; ARGS='--only cache --seed 3'
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.chaos $(ARGS)

@@ -18,7 +18,7 @@ from benchmark.settings.registry import configure
 __version__ = "0.1.0"
 __all__ = [
     "EmbeddingConfig", "Record", "RunConfig", "TrainerConfig", "compare", "compare_checkpoints", "configure", "load",
-    "load_record", "load_records", "power", "recommend", "report", "run",
+    "load_record", "load_records", "power", "recommend", "report", "reproduce", "run",
 ]  # fmt: skip
 
 # the modules have other names than the functions: importing a submodule `benchmark.run` would hide the function `run`
@@ -29,6 +29,7 @@ _LAZY = {
     "power": "benchmark.analysis.power",
     "recommend": "benchmark.trained.recommender",
     "report": "benchmark.reporting",
+    "reproduce": "benchmark.runs.reproduce",
     "run": "benchmark.runs.runner",
 }
 

@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from benchmark import stopping
 from benchmark.console import allow_any_console
+from benchmark.text import printable
 from benchmark.settings import composition
 from benchmark.settings.errors import LauncherError, check_options, explain, with_dry_run
 from benchmark.settings.swept import shows_only
@@ -53,10 +54,10 @@ def _compose_and_run() -> None:
                 raise
             sys.argv.append("--multirun")
             app()
-    except (HydraException, OmegaConfBaseException, LauncherError, MemoryError, ValueError, FileNotFoundError) as error:
+    except (HydraException, OmegaConfBaseException, LauncherError, MemoryError, ValueError, OSError) as error:
         if wants_traceback:
             raise
-        sys.exit(f"mtlbench: {explain(error, sys.argv[1:])}")
+        sys.exit(printable(f"mtlbench: {explain(error, sys.argv[1:])}"))
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ def leave_one_class(folder: Path) -> None:
         (
             "census_income",
             put_a_word_for_a_number,
-            f"{TRAIN_FILE}: line 7, column age: expected a number, found 'old'$",
+            f"{TRAIN_FILE}: line 7, column age: expected a number from 0 to 90, found 'old'$",
         ),
         (
             "census_income",
@@ -212,7 +212,7 @@ def test_a_fault_of_a_file_is_one_line_on_the_command_line(folder: Path, tmp_pat
     write_census(folder / "census_income")
     put_a_word_for_a_number(folder)
     line = stderr_of("dataset=census_income", f"results_dir={tmp_path / 'results'}")
-    assert line == f"mtlbench: {folder / TRAIN_FILE}: line 7, column age: expected a number, found 'old'"
+    assert line == f"mtlbench: {folder / TRAIN_FILE}: line 7, column age: expected a number from 0 to 90, found 'old'"
 
 
 @pytest.mark.parametrize(

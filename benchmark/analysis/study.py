@@ -183,6 +183,7 @@ class Study:
         left_out: Number of records by purpose, for purposes that are neither compared nor in the ledger of trials.
         overtaken: Number of tuned runs dropped because their search was extended and chose among more trials.
         repeated: Number of records dropped because another has the same data, method and seed.
+        passed_over: A sentence for broken records that were left out, and one for files that are no records.
     """
 
     groups: tuple[Group, ...]
@@ -190,6 +191,7 @@ class Study:
     left_out: dict[str, int] = field(default_factory=dict)
     overtaken: int = 0
     repeated: int = 0
+    passed_over: tuple[str, ...] = ()
 
     @property
     def runs(self) -> list[Run]:
@@ -358,7 +360,7 @@ def _named(records: Sequence[Record], datasets: Sequence[str]) -> list[Run]:
     If one data set has it with several sets of parameters, these are several methods on all data sets. A tuned method
     is defined on its own data set: one method per procedure that chose its parameters.
     """
-    settings = [_settings(record) for record in records]
+    settings = [settings_of(record) for record in records]
     known = _Digests()
     digests = [known.of(config) for config in settings]
     variants: dict[tuple[str, str], set[str]] = defaultdict(set)
@@ -380,7 +382,7 @@ def _named(records: Sequence[Record], datasets: Sequence[str]) -> list[Run]:
     ])  # fmt: skip
 
 
-def _settings(record: Record) -> Mapping[str, Any]:
+def settings_of(record: Record) -> Mapping[str, Any]:
     """What distinguishes methods with one name: the configuration.
 
     For a tuned method, the configuration without the searched parameters, and the procedure.

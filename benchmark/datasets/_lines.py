@@ -6,26 +6,24 @@ import codecs
 import csv
 import gzip
 import io
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, cast
 
-import numpy as np
 import polars as pl
 
-Types = dict[str, type[pl.DataType]]
-"""The polars type of each column."""
+from benchmark.datasets._ranges import Domains, fault
+
 FAILURES = (EOFError, OSError, UnicodeError, csv.Error)
 """What reading a damaged file raises."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
-    """How a file is written, and what its values may be; see `text.read_text`."""
+    """How a file is written; see `text.read_text`."""
 
     header: bool = True
     separator: str = ","
@@ -34,7 +32,6 @@ class Form:
     strip: bool = False
     nullable: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
-    allowed: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @contextmanager
@@ -152,12 +149,12 @@ def _length(line: int, row: list[str], expected: int) -> str:
     return f"line {line} has {len(row)} values, expected {expected}; is the file truncated?"
 
 
-def first_fault(path: Path, columns: Types, form: Form) -> str | None:
+def first_fault(path: Path, columns: Domains, form: Form) -> str | None:
     """What is wrong with the values of a file, in words: the first fault of all lines; None if there is none.
 
     Args:
         path: The file, gzipped or not.
-        columns: Name to type of the columns that are read.
+        columns: Type and range of the columns that are read.
         form: What was expected.
     """
     line = 0
@@ -167,15 +164,18 @@ def first_fault(path: Path, columns: Types, form: Form) -> str | None:
             names = next(rows, []) if all_names is None else all_names
             if found := wrong_names(names, columns):
                 return found
-            places = [(name, names.index(name), kind) for name, kind in columns.items()]
+            places = [(name, names.index(name), column) for name, column in columns.items()]
+            seen: dict[str, dict[str, str]] = {name: {} for name in columns}
             for row in rows:
                 line = rows.line_num
                 if len(row) != len(names):
                     return _length(line, row, len(names))
-                for name, place, kind in places:
+                for name, place, column in places:
                     value = row[place].strip() if form.strip else row[place]
-                    if not _fits("" if value in form.missing else value, name, kind, form):
-                        return f"line {line}, column {name}: expected {_expected(value, name, kind, form)}, found {value!r}"
+                    value = "" if value in form.missing else value
+                    is_nullable = name in form.nullable
+                    if found := fault(f"line {line}", name, value, column, seen[name], nullable=is_nullable):
+                        return found
     except UnicodeDecodeError as error:
         remedy = "is the file damaged, or in another encoding?"
         where = {"separator": form.separator, "encoding": form.encoding, "names": all_names}
@@ -185,50 +185,14 @@ def first_fault(path: Path, columns: Types, form: Form) -> str | None:
     return None
 
 
-def wrong_names(names: list[str], columns: Types) -> str | None:
+def wrong_names(names: list[str], columns: Iterable[str]) -> str | None:
     """What is wrong with the line of names: a column of these is not there, or more than once."""
-    if lacking := [name for name in columns if name not in names]:
+    wanted = list(columns)
+    if lacking := [name for name in wanted if name not in names]:
         return f"no column {', '.join(lacking)}; columns: {', '.join(names)}"
-    if repeated := [name for name in columns if names.count(name) > 1]:
+    if repeated := [name for name in wanted if names.count(name) > 1]:
         return f"line 1: expected each column once, found {', '.join(repeated)} more often; columns: {', '.join(names)}"
     return None
-
-
-def _fits(value: str, name: str, kind: type[pl.DataType], form: Form) -> bool:
-    if not value:
-        return name in form.nullable
-    try:
-        if kind.is_integer():
-            limits = np.iinfo(kind.__name__.lower())
-            if not limits.min <= int(value) <= limits.max:
-                return False
-        if kind.is_float():
-            with np.errstate(over="ignore"):
-                if math.isinf(np.dtype(kind.__name__.lower()).type(value)):
-                    return False
-        return name not in form.allowed or float(value) in form.allowed[name]
-    except ValueError:
-        return False
-
-
-def _expected(value: str, name: str, kind: type[pl.DataType], form: Form) -> str:
-    if name in form.allowed:
-        *most, last = map(str, form.allowed[name])
-        return f"{', '.join(most)} or {last}"
-    return "a finite number" if kind.is_float() and value and _is_number(value) else in_words(kind)
-
-
-def _is_number(value: str) -> bool:
-    try:
-        float(value)
-    except ValueError:
-        return False
-    return True
-
-
-def in_words(kind: type[pl.DataType]) -> str:
-    """What a value of a type is."""
-    return "an integer" if kind.is_integer() else "a number" if kind.is_float() else "a value"
 
 
 def is_utf8(encoding: str) -> bool:

@@ -10,10 +10,11 @@ import numpy as np
 import polars as pl
 
 from benchmark.datasets._owners import OwnersFiles
+from benchmark.datasets._stored import count_rows
 from benchmark.datasets.history import check_history, with_history
 from benchmark.datasets.prepare import Table, random_split
 from benchmark.datasets.sources import Found, Layout, Source
-from benchmark.datasets.text import Types, read_split, read_text
+from benchmark.datasets.text import FLAG, SECONDS, Domain, Types, read_split, read_text, scan_text
 from benchmark.kinds import BINARY, REGRESSION
 from benchmark.lists import MultiValuedField
 from benchmark.schema import OtherField, Task
@@ -41,7 +42,13 @@ NOT_FEATURES = {
 TERMS = "research only, no redistribution"
 ADDRESS = "https://files.grouplens.org/datasets/movielens"
 
-RATING: Types = {"user": pl.Int32, "item": pl.Int32, "rating": pl.Float32, "timestamp": pl.Int64}
+NUMBER = Domain(pl.Int32, least=1)
+FILM = USER = Domain(pl.Int32, least=1, unique=True)  # in a side table
+AGE = Domain(pl.Int32, least=1, most=120)
+GENDER = Domain(pl.String, allowed=("F", "M"))
+STARS = Domain(pl.Float32, allowed=(1, 2, 3, 4, 5))
+HALF_STARS = Domain(pl.Float32, allowed=(0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5))
+RATING: Types = {"user": NUMBER, "item": NUMBER, "rating": STARS, "timestamp": SECONDS}
 
 
 @dataclass(frozen=True)
@@ -49,12 +56,12 @@ class Frames:
     """What the files of any format say.
 
     Args:
-        ratings: Columns user, item, rating (stars), and timestamp where the files have times.
+        ratings: Columns user, item, rating (stars), and timestamp where the files have times. The longest log is not read yet.
         films: Columns item, title, year, genres (lists of names).
         users: Columns user, age (in years, or the start of its group), gender, occupation; None where the data have none.
     """
 
-    ratings: pl.DataFrame
+    ratings: pl.DataFrame | pl.LazyFrame
     films: pl.DataFrame
     users: pl.DataFrame | None = None
 
@@ -80,25 +87,25 @@ class Ratings(OwnersFiles):
         variant = VARIANTS[self.variant]
         frames = variant.readers[found.layout](found)
         films, others = _with_flags(frames.films, variant.genres), dict[OtherField, Any]()
-        whole = frames.ratings
+        whole = frames.ratings.lazy()
         user_fields: tuple[str, ...] = ("user",)
         if frames.users is not None:
             user_fields = ("user", "gender", "age_group", "occupation")
             groups = np.array(AGE_GROUPS)[np.searchsorted(AGE_STARTS, frames.users["age"].to_numpy(), side="right")]
             users = frames.users.with_columns(pl.Series("age_group", groups)).select(user_fields)
-            whole = whole.join(users, on="user", how="left", maintain_order="left")
+            whole = whole.join(users.lazy(), on="user", how="left", maintain_order="left")
         item_fields: tuple[str, ...] = ("item", "year", *map(flag, variant.genres))
         if self.genres == "list":
             item_fields = ("item", "year", "genres")
-        whole = whole.join(films.select(item_fields), on="item", how="left", maintain_order="left")
+        whole = whole.join(films.select(item_fields).lazy(), on="item", how="left", maintain_order="left")
         if self.genres == "list":
-            others[MultiValuedField("genres")] = whole["genres"]
-        stars = whole["rating"].to_numpy().astype(np.float32)
+            others[MultiValuedField("genres")] = pl.col("genres")
+        stars = pl.col("rating").cast(pl.Float32)
         table = Table(
-            categorical={name: whole[name] for name in (*user_fields, *item_fields) if name != "genres"},
+            categorical={name: pl.col(name) for name in (*user_fields, *item_fields) if name != "genres"},
             numeric={},
-            labels={"liked": (stars >= LIKED_FROM).astype(np.float32), "rating": stars},
-            split=random_split(len(whole), self.split_seed),
+            labels={"liked": (stars >= LIKED_FROM).cast(pl.Float32), "rating": stars},
+            split=random_split(count_rows(frames.ratings.lazy()), self.split_seed),
             user_fields=user_fields,
             item_fields=item_fields,
             others=others,
@@ -108,8 +115,9 @@ class Ratings(OwnersFiles):
                 "format": found.layout,
                 "left_out": {name: NOT_FEATURES[name] for name in variant.not_features},
             },
+            frame=whole,
         )
-        times = whole["timestamp"] if "timestamp" in whole.columns else None
+        times = pl.col("timestamp") if "timestamp" in whole.collect_schema() else None
         return with_history(table, user="user", item="item", time=times, length=self.history)
 
 
@@ -141,14 +149,14 @@ def _of_100k(found: Found) -> Frames:
     ratings = read_text(found.paths["u.data"], RATING, header=False, separator="\t")
     users = read_text(
         found.paths["u.user"],
-        {"user": pl.Int32, "age": pl.Int32, "gender": pl.String, "occupation": pl.String, "zip": pl.String},
+        {"user": USER, "age": AGE, "gender": GENDER, "occupation": pl.String, "zip": pl.String},
         header=False,
         separator="|",
     )
     texts = ("title", "released", "video_released", "url")
     films = read_text(
         found.paths["u.item"],
-        {"item": pl.Int32, **dict.fromkeys(texts, pl.String), **dict.fromkeys(GENRES, pl.Int8)},
+        {"item": FILM, **dict.fromkeys(texts, pl.String), **dict.fromkeys(GENRES, FLAG)},
         header=False,
         separator="|",
         quote=None,
@@ -169,12 +177,13 @@ def _of_recbole(found: Found) -> Frames:
         frame = read_text(found.paths[name], columns, separator="\t", quote=None, nullable=nullable)
         return frame.rename(lambda column: column.partition(":")[0])
 
-    ids: Types = {"user_id:token": pl.Int32, "item_id:token": pl.Int32}
-    ratings = read("ml-100k.inter", {**ids, "rating:float": pl.Float32, "timestamp:float": pl.Float64})
-    texts = dict.fromkeys(("gender:token", "occupation:token"), pl.String)
-    users = read("ml-100k.user", {"user_id:token": pl.Int32, "age:token": pl.Int32, **texts})
+    ids: Types = {"user_id:token": NUMBER, "item_id:token": NUMBER}
+    time = Domain(pl.Float64, least=SECONDS.least, most=SECONDS.most)
+    ratings = read("ml-100k.inter", {**ids, "rating:float": STARS, "timestamp:float": time})
+    of_users: Types = {"gender:token": GENDER, "occupation:token": pl.String}
+    users = read("ml-100k.user", {"user_id:token": USER, "age:token": AGE, **of_users})
     texts = dict.fromkeys(("movie_title:token_seq", "release_year:token", "class:token_seq"), pl.String)
-    films = read("ml-100k.item", {"item_id:token": pl.Int32, **texts}, nullable=tuple(texts))
+    films = read("ml-100k.item", {"item_id:token": FILM, **texts}, nullable=tuple(texts))
     year = pl.col("release_year").cast(pl.Int32, strict=False)  # a film without one has a word there
     films = films.select(
         pl.col("item_id").alias("item"),
@@ -188,11 +197,14 @@ def _of_recbole(found: Found) -> Frames:
 def _of_1m(found: Found) -> Frames:
     """No headers, `::` between values, films in latin-1; copies without the fourth value of a rating, its time, are read too."""
     ratings = read_split(found.paths["ratings.dat"], RATING, "::", encoding="latin-1", may_lack=1)
-    texts = dict.fromkeys(("gender", "age", "occupation", "zip"), pl.String)
-    users = read_split(found.paths["users.dat"], {"user": pl.Int32, **texts, "age": pl.Int32}, "::", encoding="latin-1")
+    of_users: Types = {
+        "user": USER, "gender": GENDER, "age": Domain(pl.Int32, allowed=(1, *AGE_STARTS)),
+        "occupation": Domain(pl.String, allowed=tuple(map(str, range(21)))), "zip": pl.String,
+    }  # fmt: skip
+    users = read_split(found.paths["users.dat"], of_users, "::", encoding="latin-1")
     films = read_split(
         found.paths["movies.dat"],
-        {"item": pl.Int32, "title": pl.String, "genres": pl.String},
+        {"item": FILM, "title": pl.String, "genres": pl.String},
         "::",
         encoding="latin-1",
     )
@@ -201,11 +213,11 @@ def _of_1m(found: Found) -> Frames:
 
 def _of_32m(found: Found) -> Frames:
     """Headers, commas and quotes, no users; half stars."""
-    ratings = read_text(
+    ratings = scan_text(
         found.paths["ratings.csv"],
-        {"userId": pl.Int32, "movieId": pl.Int32, "rating": pl.Float32, "timestamp": pl.Int64},
+        {"userId": NUMBER, "movieId": NUMBER, "rating": HALF_STARS, "timestamp": SECONDS},
     )
-    films = read_text(found.paths["movies.csv"], {"movieId": pl.Int32, "title": pl.String, "genres": pl.String})
+    films = read_text(found.paths["movies.csv"], {"movieId": FILM, "title": pl.String, "genres": pl.String})
     return Frames(ratings.rename({"userId": "user", "movieId": "item"}), _named(films.rename({"movieId": "item"})))
 
 

@@ -13,7 +13,7 @@ from benchmark.datasets import register
 from benchmark.datasets._owners import OwnersFiles
 from benchmark.datasets.prepare import TEST, TRAIN, VALIDATION, Table
 from benchmark.datasets.sources import Found, Layout, Source
-from benchmark.datasets.text import Types, scan_text
+from benchmark.datasets.text import FLAG, Domain, Types, scan_text
 from benchmark.kinds import BINARY
 from benchmark.schema import Task
 from benchmark.seeding import derive
@@ -29,10 +29,12 @@ ITEM = {"item_id": "205", "item_206": "206", "item_207": "207", "item_216": "216
 CONTEXT = {"cross_508": "508", "cross_509": "509", "cross_702": "702", "cross_853": "853", "context_301": "301"}
 # the columns of the two files, which have no header
 SKELETON: Types = {
-    "sample_id": pl.String, "click": pl.Int8, "purchase": pl.Int8, "common_id": pl.String, "num_features": pl.Int32,
-    "features": pl.String,
+    "sample_id": pl.String, "click": FLAG, "purchase": FLAG, "common_id": pl.String,
+    "num_features": Domain(pl.Int32, least=0), "features": pl.String,
 }  # fmt: skip
-COMMON: Types = {"common_id": pl.String, "num_features": pl.Int32, "features": pl.String}
+COMMON: Types = {
+    "common_id": Domain(pl.String, unique=True), "num_features": Domain(pl.Int32, least=0), "features": pl.String,
+}  # fmt: skip
 NOT_FEATURES = {
     "109_14, 110_14, 127_14, 150_14": "the history of the user: hundreds of values in a row",
     "210": "the intentions that a product serves: several values in a row",
@@ -138,17 +140,12 @@ class AliCCP(OwnersFiles):
 def _users(path: Path) -> pl.DataFrame:
     """The common features: a line for each user and moment."""
     lines = scan_text(path, COMMON, header=False, quote=None)
-    users = lines.select("common_id", *_values(USER)).collect(engine="streaming")
-    repeated = users.filter(users["common_id"].is_duplicated())
-    if len(repeated):
-        raise ValueError(f"{path}: expected each id (column 1) once, found {repeated['common_id'][0]} more often")
-    return users
+    return lines.select("common_id", *_values(USER)).collect(engine="streaming")
 
 
 def _rows(path: Path, common: Path, users: pl.DataFrame) -> tuple[pl.LazyFrame, int, int]:
     """The rows of a skeleton with the common features; how many lines there were, and how many are dropped."""
-    labels = dict.fromkeys(("click", "purchase"), (0, 1))
-    lines = scan_text(path, SKELETON, header=False, quote=None, allowed=labels)
+    lines = scan_text(path, SKELETON, header=False, quote=None)
     is_wrong = (pl.col("click") == 0) & (pl.col("purchase") == 1)
     known = lines.join(users.lazy().select("common_id", "split"), on="common_id", how="left")
     unknown = pl.col("common_id").filter(pl.col("split").is_null()).first()

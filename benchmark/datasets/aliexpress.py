@@ -14,7 +14,7 @@ from benchmark.datasets._owners import OwnersFiles
 from benchmark.datasets._stored import count_rows
 from benchmark.datasets.prepare import TEST, TRAIN, VALIDATION, Table
 from benchmark.datasets.sources import Found, Layout, Source
-from benchmark.datasets.text import Types, scan_text
+from benchmark.datasets.text import FLAG, Domain, Types, scan_text
 from benchmark.kinds import BINARY
 from benchmark.schema import Task
 from benchmark.seeding import derive
@@ -149,20 +149,19 @@ class AliExpress(OwnersFiles):
         return np.concatenate([train, np.full(num_test, TEST, dtype=np.int8)])
 
 
-def _types(names: Iterable[str], codes: Iterable[str]) -> Types:
-    chosen = {*codes, "search_id", "label", "click", "conversion"}
-    return {name: pl.Int64 if name in chosen else pl.Float32 for name in names}
+def _types(names: Iterable[str], codes: Iterable[str], **others: Domain) -> Types:
+    """Numbers are any: the owners do not tell what they are."""
+    types: Types = {name: pl.Int64 if name in codes else pl.Float32 for name in names}
+    return types | others
 
 
 def _official(user_file: Path, item_file: Path) -> tuple[pl.LazyFrame, int]:
     """The results of one part with what the owners have in two files, and how many there were."""
-    searches = scan_text(user_file, _types(USER_FILE, CODES), header=False, nullable=NUMBERS)
-    labels_of_file = {"label": (0, CLICK, CLICK_AND_PURCHASE)}
-    results = scan_text(item_file, _types(ITEM_FILE, CODES), header=False, nullable=NUMBERS, allowed=labels_of_file)
-    ids = searches.select("search_id").collect(engine="streaming")["search_id"]
-    repeated = ids.filter(ids.is_duplicated())
-    if len(repeated):
-        raise ValueError(f"{user_file}: expected each search (column 1) once, found {repeated[0]} more often")
+    label = Domain(pl.Int64, allowed=(0, CLICK, CLICK_AND_PURCHASE))
+    of_users = _types(USER_FILE, CODES, search_id=Domain(pl.Int64, unique=True))
+    of_items = _types(ITEM_FILE, CODES, search_id=Domain(pl.Int64), label=label)
+    searches = scan_text(user_file, of_users, header=False, nullable=NUMBERS)
+    results = scan_text(item_file, of_items, header=False, nullable=NUMBERS)
     joined = results.join(searches, on="search_id", how="inner", maintain_order="left")  # the searches are in memory
     labels = {"click": pl.col("label") >= CLICK, "purchase": pl.col("label") == CLICK_AND_PURCHASE}
     return joined.select("search_id", *RENAMED, **labels).rename(RENAMED), count_rows(results)
@@ -170,6 +169,6 @@ def _official(user_file: Path, item_file: Path) -> tuple[pl.LazyFrame, int]:
 
 def _preprocessed(path: Path) -> pl.LazyFrame:
     names = ("search_id", *CATEGORICAL, *NUMERICAL, "click", "conversion")
-    flags = dict.fromkeys(("click", "conversion"), (0, 1))
-    results = scan_text(path, _types(names, CATEGORICAL), nullable=NUMERICAL, allowed=flags)
+    types = _types(names, CATEGORICAL, search_id=Domain(pl.Int64), click=FLAG, conversion=FLAG)
+    results = scan_text(path, types, nullable=NUMERICAL)
     return results.rename({"conversion": "purchase"})

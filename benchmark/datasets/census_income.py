@@ -13,7 +13,7 @@ from benchmark.datasets import register
 from benchmark.datasets._owners import OwnersFiles
 from benchmark.datasets.prepare import LEFT_OUT, TEST, TRAIN, VALIDATION, Table
 from benchmark.datasets.sources import Found, Layout, Source
-from benchmark.datasets.text import Types, read_text
+from benchmark.datasets.text import Domain, Types, read_text
 from benchmark.kinds import BINARY
 from benchmark.schema import Task
 from benchmark.seeding import derive
@@ -28,9 +28,12 @@ COLUMNS = (
     "num_emp", "fam_under_18", "country_father", "country_mother", "country_self", "citizenship",
     "own_or_self", "vet_question", "vet_benefits", "weeks_worked", "year", "income_50k",
 )  # fmt: skip
-NUMERIC = (
-    "age", "wage_per_hour", "capital_gains", "capital_losses", "stock_dividends", "num_emp", "weeks_worked",
-)  # fmt: skip
+MOST = {  # of years, cents, dollars, a code and weeks; the survey cuts off what is larger
+    "age": 90, "wage_per_hour": 9999, "capital_gains": 99_999, "capital_losses": 99_999, "stock_dividends": 99_999,
+    "num_emp": 6, "weeks_worked": 52,
+}  # fmt: skip
+NUMERIC = tuple(MOST)
+INCOMES = ("- 50000.", "50000+.")
 LABELS = ("income_50k", "marital_stat", "education")  # never features, whichever tasks are chosen
 UNUSED = ("instance_weight",)  # no property of the person
 NOT_FEATURES = {
@@ -119,7 +122,7 @@ class CensusIncome(OwnersFiles):
         sizes = [len(part) for part in parts]
         whole = pl.concat(parts)
         labels = {
-            "income": _income(whole["income_50k"], paths),
+            "income": (whole["income_50k"] == INCOMES[1]).to_numpy(),
             "never_married": (whole["marital_stat"] == "Never married").to_numpy(),
             "education": whole["education"].is_in(DEGREES).to_numpy(),
         }
@@ -153,16 +156,10 @@ class CensusIncome(OwnersFiles):
 
 
 def _parse(path: Path) -> pl.DataFrame:
-    types: Types = {name: pl.Float64 if name in NUMERIC else pl.String for name in COLUMNS}
+    types: Types = {
+        **dict.fromkeys(COLUMNS, pl.String),
+        **{name: Domain(pl.Float64, least=0, most=most) for name, most in MOST.items()},
+        "year": Domain(pl.String, allowed=("94", "95")),
+        "income_50k": Domain(pl.String, allowed=INCOMES),
+    }
     return read_text(path, types, header=False, quote=None, strip=True)
-
-
-def _income(column: pl.Series, paths: dict[str, Path]) -> np.ndarray:
-    known = {"- 50000.": 0, "50000+.": 1}
-    unknown = column.filter(~column.is_in(list(known))).unique().sort()
-    if len(unknown):
-        raise ValueError(
-            f"{paths['census-income.data'].parent}: the last column must be one of {', '.join(map(repr, known))}, "
-            f"found {unknown[0]!r}"
-        )
-    return (column == "50000+.").to_numpy()

@@ -11,7 +11,7 @@ from benchmark.datasets import register
 from benchmark.datasets._owners import OwnersFiles
 from benchmark.datasets.prepare import TEST, TRAIN, VALIDATION, Table
 from benchmark.datasets.sources import Found, Layout, Source
-from benchmark.datasets.text import Types, scan_text
+from benchmark.datasets.text import FLAG, Domain, Types, scan_text
 from benchmark.kinds import BINARY, REGRESSION, Transform
 from benchmark.schema import Task
 from benchmark.settings.registry import Neutral
@@ -129,7 +129,8 @@ class CriteoAttribution(OwnersFiles):
 def _scan(path: Path) -> pl.LazyFrame:
     """The columns that are features or labels; the rest of the file is not read."""
     types: Types = {
-        "timestamp": pl.Int32, "uid": pl.Int64, "campaign": pl.Int64, "conversion": pl.Int8, "click": pl.Int8,
-        "cost": pl.Float64, "time_since_last_click": pl.Int32, **dict.fromkeys(CATEGORIES, pl.Int64),
+        "timestamp": Domain(pl.Int32, least=0, most=31 * DAY - 1), "uid": Domain(pl.Int64, least=0),
+        "campaign": Domain(pl.Int64, least=0), "conversion": FLAG, "click": FLAG, "cost": Domain(pl.Float64, least=0),
+        "time_since_last_click": Domain(pl.Int32, least=NEVER), **dict.fromkeys(CATEGORIES, pl.Int64),
     }  # fmt: skip
-    return scan_text(path, types, separator="\t", allowed=dict.fromkeys(("conversion", "click"), (0, 1)))
+    return scan_text(path, types, separator="\t")

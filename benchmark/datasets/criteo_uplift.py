@@ -11,7 +11,7 @@ from benchmark.datasets import register
 from benchmark.datasets._owners import OwnersFiles
 from benchmark.datasets.prepare import Table, random_split
 from benchmark.datasets.sources import Found, Layout, Source
-from benchmark.datasets.text import Types, scan_text
+from benchmark.datasets.text import FLAG, Types, scan_text
 from benchmark.kinds import BINARY
 from benchmark.schema import Task
 
@@ -101,6 +101,6 @@ class CriteoUplift(OwnersFiles):
 
 
 def _scan(path: Path) -> pl.LazyFrame:
-    flags = dict.fromkeys(("treatment", "conversion", "visit"), pl.Int8)
-    types: Types = {**dict.fromkeys(FEATURES, pl.Float64), **flags}
-    return scan_text(path, types, allowed=dict.fromkeys(flags, (0, 1)))
+    flags = dict.fromkeys(("treatment", "conversion", "visit"), FLAG)
+    types: Types = {**dict.fromkeys(FEATURES, pl.Float64), **flags}  # the owners drew their range too
+    return scan_text(path, types)

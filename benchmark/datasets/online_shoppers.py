@@ -11,7 +11,7 @@ from benchmark.datasets import register
 from benchmark.datasets._owners import OwnersFiles
 from benchmark.datasets.prepare import Table, random_split
 from benchmark.datasets.sources import Found, Layout, Source
-from benchmark.datasets.text import Types, read_text
+from benchmark.datasets.text import Domain, Types, read_text
 from benchmark.kinds import BINARY, REGRESSION, Transform
 from benchmark.schema import Task
 
@@ -20,6 +20,13 @@ CATEGORICAL = (
 )  # fmt: skip
 NUMERIC = ("Administrative", "Administrative_Duration", "Informational", "Informational_Duration", "SpecialDay")
 LABELS = ("ProductRelated_Duration", "Revenue")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "June", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_NO_OR_YES = Domain(pl.String, allowed=("FALSE", "TRUE"))
+TYPES: Types = {
+    **dict.fromkeys(CATEGORICAL, pl.String), "Month": Domain(pl.String, allowed=_MONTHS), "Weekend": _NO_OR_YES,
+    **dict.fromkeys((*NUMERIC, "ProductRelated_Duration"), Domain(pl.Float64, least=0)),
+    "SpecialDay": Domain(pl.Float64, least=0, most=1), "Revenue": _NO_OR_YES,
+}  # fmt: skip
 NOT_FEATURES = {
     "PageValues": "computed from the transactions that followed a page",
     "ProductRelated": "counts the pages whose seconds are a label",
@@ -86,16 +93,7 @@ class OnlineShoppers(OwnersFiles):
 
     def _read(self, found: Found) -> Table:
         path = found.paths[FILE]
-        types: Types = {
-            **dict.fromkeys(CATEGORICAL, pl.String), **dict.fromkeys(NUMERIC, pl.Float64),
-            "ProductRelated_Duration": pl.Float64, "Revenue": pl.String,
-        }  # fmt: skip
-        rows = read_text(path, types)
-        odd = (~rows["Revenue"].is_in(["TRUE", "FALSE"])).arg_true()
-        if len(odd):
-            raise ValueError(
-                f"{path}: line {odd[0] + 2}, column Revenue: expected TRUE or FALSE, found {rows['Revenue'][odd[0]]!r}"
-            )
+        rows = read_text(path, TYPES)
         return Table(
             categorical={name: rows[name] for name in CATEGORICAL},
             numeric={name: rows[name].to_numpy() for name in NUMERIC},

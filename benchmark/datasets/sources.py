@@ -5,12 +5,12 @@ from __future__ import annotations
 import gzip
 import hashlib
 import importlib.metadata
-import json
 import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
@@ -20,7 +20,8 @@ from filelock import FileLock
 from benchmark.console import echo
 from benchmark.datasets._archives import ARCHIVES, extract
 from benchmark.datasets._cache import cache_folder, folder_made_once, scratch_beside
-from benchmark.files import read_json, write_json
+from benchmark.disk import FULL, flush, is_settled, state_of
+from benchmark.files import read_json, read_memo, write_json, write_memo
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +77,11 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The files of a data set: which format they have, and base name (without .gz) to path."""
+    """The files of a data set: which format they have, base name (without .gz) to path, and the files of the same names left out."""
 
     layout: str
     paths: dict[str, Path]
+    left_out: tuple[Path, ...] = ()
 
     @property
     def identity(self) -> dict[str, str]:
@@ -96,6 +98,8 @@ def find(source: Source) -> Found:
     """
     found, looked = look(source)
     if found is not None:
+        for path in found.left_out:
+            _say_once(f"mtlbench: {found.paths[_base(path)]} was taken, and {path} left out: they have one name")
         return found
     cached = _cached(source)
     if cached.is_dir() and not source.files:
@@ -157,11 +161,20 @@ def _files_of(distribution: str) -> list[Path]:
     return [Path(str(path.locate())) for path in listed]
 
 
+@cache
+def _say_once(line: str) -> None:
+    """Each run of a sweep looks for the files again."""
+    echo(line, file=sys.stderr)
+
+
+def _base(path: Path) -> str:
+    return path.name.removesuffix(".gz")
+
+
 def _match(source: Source, files: Iterable[Path]) -> Found | str:
     """The first complete layout, or what is missing of the nearest one."""
     by_name: dict[str, Path] = {}  # without .gz
-    for path in files:
-        by_name.setdefault(path.name.removesuffix(".gz"), path)
+    twins = [path for path in files if by_name.setdefault(_base(path), path) != path]
     if not by_name:
         return "no files"
     nearest: list[str] = []
@@ -169,7 +182,8 @@ def _match(source: Source, files: Iterable[Path]) -> Found | str:
         missing = [name for name in names.required if name not in by_name]
         if not missing:
             chosen = (*names.required, *(name for name in names.optional if name in by_name))
-            return Found(layout, {name: by_name[name] for name in chosen})
+            left_out = tuple(path for path in twins if _base(path) in chosen)
+            return Found(layout, {name: by_name[name] for name in chosen}, left_out)
         if not nearest or len(missing) < len(nearest):
             nearest = missing
     return f"lacks {', '.join(nearest)}"
@@ -223,7 +237,9 @@ def _add_missing(source: Source, cached: Path, looked: list[str]) -> None:
         for path in _files_below(folder):
             target = cached / path.relative_to(folder)
             target.parent.mkdir(parents=True, exist_ok=True)
+            flush(path)
             path.replace(target)
+            flush(target.parent)
 
 
 def _name_of(url: str) -> str:
@@ -262,6 +278,8 @@ def _retrieve(source: Source, url: str, waiting: Path, looked: list[str]) -> Pat
             downloader=ResumedDownload(waiting / f"{name}.part"),
         )
     except OSError as error:  # those of requests are OSErrors
+        if error.errno in FULL:
+            raise
         raise FileNotFoundError(_not_found(source, [*looked, f"{url}: {_short(error)}"])) from error
     except ValueError as error:  # the text has the expected and the found checksum
         raise ValueError(f"wrong checksum of {url}: {error}") from error
@@ -307,19 +325,16 @@ def _check_members(source: Source, folder: Path) -> None:
 
 
 def file_digest(path: Path) -> str:
-    """The sha256 of a file, computed once per (path, size, time of change): a memo in the cache spares the rest."""
+    """The sha256 of a file, computed once per path and `state_of` the file: a memo in the cache spares the rest."""
     path = path.resolve()
-    stat = path.stat()
-    state = [str(path), stat.st_size, stat.st_mtime_ns]
+    state = state_of(path)
     memo = cache_folder() / "digests" / f"{hashlib.sha256(str(path).encode()).hexdigest()[:24]}.json"
-    try:
-        known = json.loads(memo.read_text(encoding="utf8"))
-        if known["state"] == state:
-            return str(known["sha256"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # no memo yet, or one of another format: compute it anew
+    known = read_memo(memo)
+    if isinstance(known, dict) and known.get("state") == [str(path), *state]:
+        return str(known["sha256"])
     found = _sha256(path)
-    write_json(memo, {"state": state, "sha256": found})
+    if is_settled(state):
+        write_memo(memo, {"state": [str(path), *state], "sha256": found})
     return found
 
 

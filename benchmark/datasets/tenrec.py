@@ -12,7 +12,7 @@ from benchmark.datasets._owners import OwnersFiles
 from benchmark.datasets._stored import count_rows
 from benchmark.datasets.prepare import Table, random_split
 from benchmark.datasets.sources import Found, Layout, Source
-from benchmark.datasets.text import Types, scan_text
+from benchmark.datasets.text import ID, Domain, Types, scan_text
 from benchmark.kinds import BINARY
 from benchmark.lists import SequenceField
 from benchmark.schema import OtherField, Task
@@ -112,8 +112,8 @@ def _scan(path: Path, *, past: bool) -> pl.LazyFrame:
     """The columns of features and labels; with the past, those of the history too."""
     codes = (*USER_CODES, *ITEM_CODES)
     types: Types = {
-        "user_id": pl.Int32, "item_id": pl.Int32, **dict.fromkeys(codes, pl.String),
-        **dict.fromkeys(LABELS, pl.Float32), **dict.fromkeys(PAST if past else (), pl.Int32),
+        "user_id": ID, "item_id": ID, **dict.fromkeys(codes, pl.String),
+        **dict.fromkeys(LABELS, Domain(pl.Float32, allowed=(0, 1))), **dict.fromkeys(PAST if past else (), ID),
     }  # fmt: skip
-    log = scan_text(path, types, nullable=codes, allowed=dict.fromkeys(LABELS, (0, 1)))
+    log = scan_text(path, types, nullable=codes)
     return log.with_columns(pl.col(codes).replace(MISSING, None))

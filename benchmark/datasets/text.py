@@ -12,17 +12,18 @@ import polars as pl
 from benchmark.datasets._lines import (
     FAILURES,
     Form,
-    Types,
     first_fault,
-    in_words,
     is_utf8,
     rows_of,
     unpacked,
     wrong_length,
     wrong_names,
 )
+from benchmark.datasets._ranges import FLAG, ID, SECONDS, Domain, Domains, Types, domains_of, fault
 
-__all__ = ["Types", "read_split", "read_text", "scan_text"]
+__all__ = [
+    "FLAG", "ID", "SECONDS", "Domain", "Types", "check_frame", "read_split", "read_text", "scan_text",
+]  # fmt: skip
 
 _UNREADABLE = (pl.exceptions.PolarsError, *FAILURES)
 
@@ -38,14 +39,14 @@ def read_text(
     strip: bool = False,
     nullable: tuple[str, ...] = (),
     missing: tuple[str, ...] = (),
-    allowed: Mapping[str, tuple[int, ...]] | None = None,
     most: int | None = None,
 ) -> pl.DataFrame:
     """Reads the named columns of a delimited file, gzipped or not.
 
     Args:
         path: The file.
-        columns: Name to polars type. With a header: any of its columns, in any order. Without: all, in their order.
+        columns: Name to polars type, or to a `Domain`, which has a range too. With a header: any of its columns, in any
+            order. Without: all, in their order.
         header: Is the first line the names?
         separator: One character.
         quote: The quote character; None: quotes mean nothing.
@@ -53,22 +54,21 @@ def read_text(
         strip: Take the spaces around values away.
         nullable: Columns that may be empty.
         missing: Texts that mean the same as an empty value.
-        allowed: Column to the only numbers that it may have: {"click": (0, 1)}.
         most: How many rows to read, the first ones; None: all. Then a line with too few values may pass.
 
     Raises:
         ValueError: with file, line, column and value. It is for a truncated file, too few or too many values on a line, and a
             column that is missing or comes twice. It is also for an empty value where there must be one, an infinite
-            number, and a value that is not allowed or of another type.
+            number, and a value of another type or outside its column's range.
     """
     form = Form(
         header=header, separator=separator, quote=quote, encoding=encoding, strip=strip, nullable=nullable,
-        missing=missing, allowed=allowed or {},
+        missing=missing,
     )  # fmt: skip
-    return _read_whole(path, columns, form, most=most)
+    return _read_whole(path, domains_of(columns), form, most=most)
 
 
-def _read_whole(path: Path, columns: Types, form: Form, *, most: int | None = None) -> pl.DataFrame:
+def _read_whole(path: Path, columns: Domains, form: Form, *, most: int | None = None) -> pl.DataFrame:
     names = _names(path, columns, form)
     read_as = _with_last(columns, names)
     cause: Exception | None = None
@@ -96,7 +96,6 @@ def scan_text(
     encoding: str = "utf8",
     strip: bool = False,
     nullable: tuple[str, ...] = (),
-    allowed: Mapping[str, tuple[int, ...]] | None = None,
 ) -> pl.LazyFrame:
     """The same for a file that does not fit in memory: it is read once to check it, and again when the frame is used.
 
@@ -104,40 +103,39 @@ def scan_text(
 
     Args:
         path: The file.
-        columns: Name to polars type.
+        columns: Name to polars type, or to a `Domain`.
         header: Is the first line the names?
         separator: One character.
         quote: The quote character; None: quotes mean nothing.
         encoding: As Python names it.
         strip: Take the spaces around values away.
         nullable: Columns that may be empty.
-        allowed: Column to the only numbers that it may have.
 
     Raises:
         ValueError: as `read_text`, before any of the frame is used.
     """
     form = Form(
-        header=header, separator=separator, quote=quote, encoding=encoding, strip=strip, nullable=nullable,
-        allowed=allowed or {},
+        header=header, separator=separator, quote=quote, encoding=encoding, strip=strip, nullable=nullable
     )  # fmt: skip
+    wanted = domains_of(columns)
     if not is_utf8(encoding):
-        return _read_whole(path, columns, form).lazy()
-    names = _names(path, columns, form)
-    read_as = _with_last(columns, names)
+        return _read_whole(path, wanted, form).lazy()
+    names = _names(path, wanted, form)
+    read_as = _with_last(wanted, names)
     cause: Exception | None = None
     try:
         frame = pl.scan_csv(path, **_options(read_as, form)).select(*read_as)
         if strip:
             frame = frame.with_columns(pl.all().str.strip_chars()).cast(read_as)  # type: ignore[arg-type]
-        found = frame.select(**_faults(columns, form, names)).collect(engine="streaming").row(0, named=True)
+        found = frame.select(**_faults(wanted, form, names)).collect(engine="streaming").row(0, named=True)
         if not found["wrong"] and not (found["gaps"] and _is_short(path, form, names)):
-            return frame.select(*columns)
+            return frame.select(*wanted)
     except _UNREADABLE as error:
         cause = error
-    raise _refusal(path, columns, form, cause) from cause
+    raise _refusal(path, wanted, form, cause) from cause
 
 
-def _names(path: Path, columns: Types, form: Form) -> list[str]:
+def _names(path: Path, columns: Domains, form: Form) -> list[str]:
     """The names of all columns of the file; none if its first line cannot be read, which the parser will say.
 
     Raises:
@@ -155,13 +153,13 @@ def _names(path: Path, columns: Types, form: Form) -> list[str]:
     return names
 
 
-def _with_last(columns: Types, names: list[str]) -> Types:
-    """The columns, and the last one of the file: it is empty on a line that breaks off."""
-    last = names[-1:]
-    return columns | {name: pl.String for name in last if name not in columns and names.count(name) == 1}
+def _with_last(columns: Domains, names: list[str]) -> dict[str, type[pl.DataType]]:
+    """The types of the columns, and of the last one of the file: it is empty on a line that breaks off."""
+    last = [name for name in names[-1:] if name not in columns and names.count(name) == 1]
+    return {name: column.kind for name, column in columns.items()} | dict.fromkeys(last, pl.String)
 
 
-def _options(columns: Types, form: Form) -> dict[str, Any]:
+def _options(columns: Mapping[str, type[pl.DataType]], form: Form) -> dict[str, Any]:
     """What `polars.read_csv` and `scan_csv` take alike."""
     read_as: dict[str, Any] = dict.fromkeys(columns, pl.String) if form.strip else dict(columns)
     types = {"schema_overrides": read_as} if form.header else {"schema": read_as}
@@ -171,17 +169,10 @@ def _options(columns: Types, form: Form) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _faults(columns: Types, form: Form, names: list[str]) -> dict[str, pl.Expr]:
+def _faults(columns: Domains, form: Form, names: list[str]) -> dict[str, pl.Expr]:
     """Is any value wrong, and does the last column have gaps? Found in one pass."""
-    wrong = [pl.lit(value=False)]
-    for name, kind in columns.items():
-        column = pl.col(name)
-        if name not in form.nullable:
-            wrong.append(column.null_count() > 0)
-        if kind.is_float():
-            wrong.append(column.is_infinite().any())
-        if name in form.allowed:
-            wrong.append((~column.cast(pl.Float64).is_in([float(number) for number in form.allowed[name]])).any())
+    wrong = [column.wrong(pl.col(name)) for name, column in columns.items()]
+    wrong += [pl.col(name).null_count() > 0 for name in columns if name not in form.nullable]
     gaps = [pl.col(name).null_count() > 0 for name in names[-1:] if names.count(name) == 1]
     return {"wrong": pl.any_horizontal(wrong), "gaps": pl.any_horizontal(gaps or [pl.lit(value=False)])}
 
@@ -192,7 +183,7 @@ def _is_short(path: Path, form: Form, names: list[str]) -> bool:
     return wrong_length(path, **where, names=names) is not None
 
 
-def _refusal(path: Path, columns: Types, form: Form, cause: Exception | None) -> ValueError:
+def _refusal(path: Path, columns: Domains, form: Form, cause: Exception | None) -> ValueError:
     """The error about a file that the parser, or a check of its values, has refused."""
     found = first_fault(path, columns, form) or str(cause or "unreadable").splitlines()[0]
     return ValueError(f"{path}: {found}")
@@ -218,7 +209,7 @@ def read_split(
 
     Args:
         path: The file.
-        columns: Name to polars type, all in their order.
+        columns: Name to polars type, or to a `Domain`, all in their order.
         separator: What is between values: `::`.
         encoding: As Python names it.
         may_lack: This many of the last columns may be missing, from all lines.
@@ -236,13 +227,34 @@ def read_split(
             f"{path}: line {wrong[0] + 1} has {widths[wrong[0]]} values, expected {expected}; is the file truncated?"
         )
     frame: dict[str, pl.Series] = {}
-    for place, name in enumerate(list(columns)[:expected]):
-        texts, kind = values.list.get(place), columns[name]
-        frame[name] = texts.cast(kind, strict=False)
-        is_wrong = frame[name].is_null() | (texts == "")
-        wrong = (is_wrong | frame[name].is_infinite() if kind.is_float() else is_wrong).arg_true()
-        if len(wrong):
-            raise ValueError(
-                f"{path}: line {wrong[0] + 1}, column {name}: expected {in_words(kind)}, found {texts[wrong[0]]!r}"
-            )
+    for place, (name, column) in enumerate(list(domains_of(columns).items())[:expected]):
+        texts = values.list.get(place)
+        frame[name] = texts.cast(column.kind, strict=False)
+        wrong = frame[name].is_null() | (texts == "")
+        if wrong.any() or pl.select(column.wrong(pl.lit(frame[name]))).item():
+            raise ValueError(f"{path}: {_first(texts, name, column, 'line')}")
     return pl.DataFrame(frame)
+
+
+def check_frame(path: Path, frame: pl.LazyFrame, columns: Types) -> None:
+    """Checks the ranges of columns that come with their types, as those of Parquet files do; one lazy pass.
+
+    Raises:
+        ValueError: with file, row (from 1), column and value.
+    """
+    wanted = domains_of(columns)
+    found = frame.select(column.wrong(pl.col(name)).alias(name) for name, column in wanted.items())
+    wrong = [name for name, is_wrong in found.collect(engine="streaming").row(0, named=True).items() if is_wrong]
+    for name in wrong[:1]:
+        texts = frame.select(pl.col(name).cast(pl.String)).collect()[name]
+        raise ValueError(f"{path}: {_first(texts, name, wanted[name], 'row', nullable=True)}")
+
+
+def _first(texts: pl.Series, name: str, column: Domain, what: str, *, nullable: bool = False) -> str:
+    """The first fault of a column of texts, of which there is one."""
+    seen: dict[str, str] = {}
+    faults = (
+        fault(f"{what} {number}", name, text or "", column, seen, nullable=nullable)
+        for number, text in enumerate(texts, 1)
+    )
+    return next((found for found in faults if found), f"column {name}: expected {column.words}")

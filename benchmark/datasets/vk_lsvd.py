@@ -12,6 +12,7 @@ from benchmark.datasets import register
 from benchmark.datasets._owners import OwnersFiles
 from benchmark.datasets.prepare import TEST, TRAIN, VALIDATION, Table
 from benchmark.datasets.sources import Found, Layout, Source
+from benchmark.datasets.text import FLAG, Domain, Types, check_frame
 from benchmark.kinds import BINARY, REGRESSION, Transform
 from benchmark.schema import Task
 from benchmark.settings.registry import Neutral
@@ -26,8 +27,13 @@ SATURATED = 255  # seconds: timespent is one byte
 
 CONTEXT = ("place", "platform", "agent")
 FEEDBACK = ("like", "dislike", "share", "bookmark", "click_on_author", "open_comments")
-LOG = ("user_id", "item_id", *CONTEXT, "timespent", *FEEDBACK)
-USER_COLUMNS, ITEM_COLUMNS = ("age", "gender", "geo"), ("author_id", "duration")
+_CODE = Domain(pl.Int64, least=0)
+LOG: Types = {
+    **dict.fromkeys(("user_id", "item_id", *CONTEXT), _CODE), "timespent": Domain(pl.Int64, least=0, most=SATURATED),
+    **dict.fromkeys(FEEDBACK, FLAG),
+}  # fmt: skip
+USER_COLUMNS: Types = {"age": Domain(pl.Int64, least=0, most=120), "gender": _CODE, "geo": _CODE}
+ITEM_COLUMNS: Types = {"author_id": _CODE, "duration": Domain(pl.Int64, least=0)}
 NOT_FEATURES = {
     "train_interactions_rank": "counts rows of train, the row itself among them",
     "item_embeddings.npz": "64 numbers a video",
@@ -156,22 +162,20 @@ def _week(number: int) -> str:
     return f"week_{number:02}.parquet"
 
 
-def _joined(log: pl.LazyFrame, path: Path, key: str, columns: tuple[str, ...]) -> pl.LazyFrame:
+def _joined(log: pl.LazyFrame, path: Path, key: str, columns: Types) -> pl.LazyFrame:
     """The log with the columns of a side table; null where that has no such user or item."""
-    side = _scan(path, (key, *columns))
-    repeated = side.select(key).filter(pl.col(key).is_duplicated()).head(1).collect()[key]
-    if len(repeated):
-        raise ValueError(f"{path}: expected each {key} once, found {repeated[0]} more often")
+    side = _scan(path, {key: Domain(pl.Int64, least=0, unique=True), **columns})
     return log.join(side, on=key, how="left", maintain_order="left")
 
 
-def _scan(path: Path, columns: tuple[str, ...]) -> pl.LazyFrame:
+def _scan(path: Path, columns: Types) -> pl.LazyFrame:
     try:
         scanned = pl.scan_parquet(path, glob=False)
         known = scanned.collect_schema().names()
         missing = [name for name in columns if name not in known]
         if missing:
             raise ValueError(f"{path}: no column {', '.join(missing)}; columns: {', '.join(known)}")
-        return scanned.select(columns)
+        check_frame(path, scanned, columns)
+        return scanned.select(*columns)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise ValueError(f"{path}: unreadable as Parquet: {str(error).splitlines()[0]}") from error

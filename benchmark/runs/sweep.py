@@ -16,7 +16,9 @@ from typing import Any
 from omegaconf import DictConfig
 
 from benchmark.files import digest
-from benchmark.records.record import GAIN, TRIAL, Record, load_record
+from benchmark.records.packed import damage
+from benchmark.records.record import GAIN, TRIAL, Record, find_record
+from benchmark.runs.clean import clean
 from benchmark.runs.debug import MOST_ROWS, STEPS
 from benchmark.runs.described import identify
 from benchmark.runs.jobs import Compose, Job, Matching, any_debug, compose_all, lines_of_matched, without_copies
@@ -60,12 +62,12 @@ def _attempt(config_: RunConfig) -> str:
         return ELSEWHERE
     except Exception as error:  # noqa: BLE001  whatever it is, the other runs go on; the record has the traceback
         path = config_.record_path
-        if not path.is_file() or load_record(path).status != "failed":  # if it exists, it is from an earlier run
+        written = _whole(path)
+        if written is None or written.status != "failed":  # then it is from an earlier run
             say(f"{config_.dataset.shown} {config_.method}: failed: {in_words(error)}")
             return "failed"
-        record = load_record(path)
-        say(f"{line_of(record)} (its traceback: mtlbench show {shlex.quote(str(path))})")
-        return record.status
+        say(f"{line_of(written)} (its traceback: mtlbench show {shlex.quote(str(path))})")
+        return written.status
     say(line_of(record))
     return record.status
 
@@ -175,9 +177,14 @@ class Sweep:
         Raises:
             ValueError: if a job cannot be trained or judged on its data; then none is started.
         """
+        clean({job.record.parent for job in jobs}, deep=False)
         written = {job.record: _modified(job.record) for job in jobs}  # another sweep may write one from now on
         todo, skipped = self._done.split(jobs)
-        for line in lines_of_matched(job.config for job in jobs):
+        damaged = dict.fromkeys(text for job in todo for text in damage(job.record))
+        for line in (
+            *lines_of_matched(job.config for job in jobs),
+            *(f"mtlbench: warning: {text}; runs whose records it had run again" for text in damaged),
+        ):
             if line not in self._told:
                 say(line)
             self._told.add(line)
@@ -220,9 +227,9 @@ class Sweep:
                     self._environment.callback(os.environ.pop, name, None)
 
     def record(self, job: Job) -> Record | None:
-        """The record that a job wrote; None if there is none. An unchanged record is from an earlier run."""
+        """The record that a job wrote; None if there is none, or it is broken. An unchanged record is from an earlier run."""
         is_stale = job.record in self._before and _modified(job.record) == self._before[job.record]
-        return None if is_stale else load_record(job.record)
+        return None if is_stale else _whole(job.record)
 
     def _tell_stopped(self, error: KeyboardInterrupt) -> None:
         """One line: where the sweep stands, and how to continue."""
@@ -269,9 +276,9 @@ class Sweep:
         configs = {job.config.records_dir: job.config for job in self._jobs.values()}
         for folder, config in configs.items():
             if config.debug and self.is_complete:
-                report(folder)
+                report(folder, skip_broken=True)
             with guarded(registry.trackers.build(config.tracker)) as tracker:
-                tracker.report(partial(report, folder))
+                tracker.report(partial(report, folder, skip_broken=True))
 
     def _point_to_records(self, *, has_results: bool) -> None:
         folders = sorted({job.config.records_dir for job in self._jobs.values()})
@@ -285,6 +292,14 @@ class Sweep:
                 say(f"mtlbench: the trials' records are in {Path(folder, 'trials')}")
             if has_results:
                 say(f"mtlbench: compare with: mtlbench report {shlex.quote(folder)}")
+
+
+def _whole(path: Path) -> Record | None:
+    """The record at a path; None if there is none, or it is broken."""
+    try:
+        return find_record(path)
+    except ValueError:
+        return None
 
 
 def _asks_otherwise(job: Job, record: Record) -> bool:

@@ -6,6 +6,7 @@ Everything else needed to rebuild the model (architecture, parameters, schema) i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from architectures import Architecture
     from benchmark.datasets import Data
 
+SUFFIX = ".safetensors"
 _MODEL, _MEAN, _STD = "model.", "target.mean", "target.std"
 
 
@@ -100,8 +102,15 @@ class Predictor:
         )
 
 
-def locate(record: Record | str | Path) -> tuple[Record, Path]:
+def locate(
+    record: Record | str | Path, *, skip_broken: bool = False, tell: Callable[[str], object] | None = None
+) -> tuple[Record, Path]:
     """A finished record and its path; in a folder, the run with a checkpoint that is best on validation.
+
+    Args:
+        record: The record, its path, or a folder.
+        skip_broken: Whether to go on without the broken records of a folder.
+        tell: Gets a sentence for those, and one for files that are no records.
 
     Raises:
         FileNotFoundError: if there is no record.
@@ -110,7 +119,7 @@ def locate(record: Record | str | Path) -> tuple[Record, Path]:
     if isinstance(record, Record):
         path = record.path(record.config["results_dir"])
     elif (path := Path(record)).is_dir():
-        record, path = _best_of(path)
+        record, path = _best_of(path, skip_broken=skip_broken, tell=tell)
     else:
         record = load_record(path)
     if record.status != "finished":
@@ -142,10 +151,11 @@ def load(record: Record | str | Path, *, device: str = "cpu") -> Predictor:
         ValueError: if the folder does not decide a run, the run did not finish, or the weights do not fit the record.
     """
     record, path = locate(record)
-    weights = path.with_suffix(".safetensors")
+    weights = path.with_suffix(SUFFIX)
     if not weights.is_file():
         command = f"{command_text(record.config)} save_checkpoint=true"
         raise FileNotFoundError(f"no checkpoint at {weights}; to make one: {command}")
+    record.check_file(weights, SUFFIX)
     try:
         tensors = load_file(weights)
     except SafetensorError as error:
@@ -160,6 +170,7 @@ def load(record: Record | str | Path, *, device: str = "cpu") -> Predictor:
     scale = torch.zeros(len(schema.tasks))
     expected = {_MODEL + name: value for name, value in model.state_dict().items()} | {_MEAN: scale, _STD: scale}
     _check_fit(weights, expected, tensors)
+    _check_finite(weights, {name: tensors[_MODEL + name] for name, _ in model.named_parameters()})
     model.load_state_dict(state)
     model.to(device).eval()
     return Predictor(record, schema, model, tensors[_MEAN], tensors[_STD], device)
@@ -172,16 +183,25 @@ def data_of(record: Record) -> Data:
         FileNotFoundError: if its files are missing.
         ValueError: if it is not the data that the run was trained on.
     """
-    name = name_of_data(record.config["dataset"])
     data: Data = datasets.build(datasets.restored(record.config["dataset"])).build()
-    expected, now = record.dataset["fingerprint"], data.fingerprint
-    if now != expected:
-        raise ValueError(
-            f"data set {name} has changed since run {record.id}: expected fingerprint {expected}, found {now}"
-        )
+    check_fingerprint(record, data)
     if data.schema != schema_of(record):
+        name = name_of_data(record.config["dataset"])
         raise ValueError(f"data set {name} is now prepared differently than for run {record.id}: run it again")
     return data
+
+
+def check_fingerprint(record: Record, data: Data) -> None:
+    """Refuses data that are not those of a run.
+
+    Raises:
+        ValueError: with both fingerprints.
+    """
+    name, expected = name_of_data(record.config["dataset"]), record.dataset["fingerprint"]
+    if data.fingerprint != expected:
+        raise ValueError(
+            f"data set {name} has changed since run {record.id}: expected fingerprint {expected}, found {data.fingerprint}"
+        )
 
 
 def _check_fit(weights: Path, expected: dict[str, Tensor], found: dict[str, Tensor]) -> None:
@@ -196,15 +216,24 @@ def _check_fit(weights: Path, expected: dict[str, Tensor], found: dict[str, Tens
         )
 
 
-def _best_of(folder: Path) -> tuple[Record, Path]:
+def _check_finite(weights: Path, tensors: dict[str, Tensor]) -> None:
+    """A finished run has finite weights, so others are not its own. A record from before `Record.files` has no other sign."""
+    wrong = [name for name, value in tensors.items() if not value.isfinite().all()]
+    if wrong:
+        raise ValueError(
+            f"{weights} is damaged: {wrong[0]!r} has values that are not finite; rerun=true save_checkpoint=true makes it again"
+        )
+
+
+def _best_of(folder: Path, *, skip_broken: bool, tell: Callable[[str], object] | None) -> tuple[Record, Path]:
     """The record in a folder, and its path, whose run has a checkpoint and the best criterion on validation."""
-    records = records_by_path(folder)
+    records = records_by_path(folder, skip_broken=skip_broken, tell=tell)
     if not records:
         raise ValueError(no_records(folder))
     found = [
         (criterion, record, path)
         for path, record in records.items()
-        if (criterion := record.criterion) is not None and path.with_suffix(".safetensors").is_file()
+        if (criterion := record.criterion) is not None and path.with_suffix(SUFFIX).is_file()
     ]
     if not found:
         raise ValueError(

@@ -31,7 +31,7 @@ def render(document: Document) -> str:
 def escape(text: str) -> str:
     """Text that Markdown shows as it is, on one line: it cannot become markup, HTML or the end of a table cell."""
     escaped = _SPECIAL.sub(r"\\\g<0>", " ".join(text.split()))
-    return re.sub(r"^(?=[-+] |=|\d+[.)] )", "\u200b", escaped)
+    return re.sub(r"^(?=[-+](?![\w.])|=|\d+[.)](?: |$))", "\u200b", escaped)
 
 
 def _block(block: Block) -> list[str]:

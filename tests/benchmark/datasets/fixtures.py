@@ -13,7 +13,7 @@ import polars as pl
 
 from benchmark.datasets._kuaishou import USER_CODES, USER_NUMBERS
 from benchmark.datasets._movielens import GENRES
-from benchmark.datasets.census_income import CATEGORICAL, COLUMNS, DEGREES, NUMERIC
+from benchmark.datasets.census_income import CATEGORICAL, COLUMNS, DEGREES, MOST, NUMERIC
 from benchmark.datasets.kuairand import LOG, VIDEO_CODES, VIDEO_NUMBERS
 
 OTHER_SCHOOLS = ("High school graduate", "Children", "Some college but no degree")
@@ -42,12 +42,14 @@ def _census_columns(rng: np.random.Generator, num_rows: int) -> dict[str, Any]:
     numbers: dict[str, np.ndarray] = {
         name: np.where(rng.random(num_rows) < 0.1, rng.integers(1, 9999, num_rows), 0) for name in NUMERIC
     }
+    numbers["num_emp"] %= MOST["num_emp"] + 1
     numbers["age"] = rng.integers(0, 91, num_rows)
     numbers["weeks_worked"] = np.where(numbers["age"] < 16, 0, rng.integers(0, 53, num_rows))
     degree = _logistic(rng, numbers["age"] / 30 + codes["major_occ_code"] - 5)
     income = _logistic(rng, numbers["weeks_worked"] / 15 + 1.5 * degree + codes["sex"] / 2 - 5)
     single = _logistic(rng, 4 - numbers["age"] / 8 + codes["tax_filer_stat"] / 2)
     texts: dict[str, Any] = {name: [f"{name} {code}" for code in values] for name, values in codes.items()}
+    texts["year"] = 94 + codes["year"] % 2
     texts["mig_chg_msa"] = np.where(codes["mig_chg_msa"] < 2, "?", "Nonmover")  # missing
     columns = {
         **texts,
@@ -117,6 +119,7 @@ def _kuairand_videos(rng: np.random.Generator, num_videos: int) -> pl.DataFrame:
     for name, kind in VIDEO_CODES.items():
         codes = rng.integers(0, 6, num_videos)
         columns[name] = [f"{code},{code + 7}" for code in codes] if kind is pl.String else codes
+    columns["upload_dt"] = [f"2022-04-1{code}" for code in columns["upload_dt"]]
     columns |= {name: rng.integers(5, 900, num_videos) * 1.0 for name in VIDEO_NUMBERS}
     columns["video_duration"] = pl.Series(columns["video_duration"]).set(pl.Series(np.arange(num_videos) == 7), None)
     return pl.DataFrame(columns)

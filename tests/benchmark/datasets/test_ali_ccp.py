@@ -98,7 +98,8 @@ def test_repeated_common_features_are_told(folder: Path) -> None:
     path = folder / "sample_test" / "common_features_test.csv"
     edit(path, 3, 0, cells(path)[2][0])
     with pytest.raises(
-        ValueError, match=r"common_features_test.csv: expected each id \(column 1\) once, found test0+2 "
+        ValueError,
+        match=r"common_features_test.csv: line 4, column common_id: expected each value once, found 'test0+2' again",
     ):
         AliCCP().build()
 

@@ -80,7 +80,12 @@ def test_each_country_has_files_of_its_own(root: Path) -> None:
     ("name", "column", "value", "told"),
     [
         ("item", 48, "3", r"nl_item_train.csv: line 3, column label: expected 0, 1 or 2, found '3'"),
-        ("user", 0, "4", r"nl_user_train.csv: expected each search \(column 1\) once, found 4 more often"),
+        (
+            "user",
+            0,
+            "4",
+            r"nl_user_train.csv: line 5, column search_id: expected each value once, found '4' again, as in line 3",
+        ),
         ("item", 1, "much", r"nl_item_train.csv: line 3, column item_2: expected a number, found 'much'"),
     ],
 )

@@ -178,7 +178,9 @@ def test_a_wrong_value_is_located(folder: Path) -> None:
     lines = (folder / LOG_NAME).read_text().splitlines()
     lines[2] = lines[2].replace(",202204", ",April", 1)
     (folder / LOG_NAME).write_text("\n".join(lines))
-    with pytest.raises(ValueError, match=rf"{LOG_NAME}: line 3, column date: expected an integer, found 'April\d\d'"):
+    with pytest.raises(
+        ValueError, match=rf"{LOG_NAME}: line 3, column date: expected a date such as 20240531, found 'April\d\d'"
+    ):
         KuaiRand().build()
 
 

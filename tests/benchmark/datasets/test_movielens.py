@@ -106,8 +106,12 @@ def test_32m_is_read(folder: Path) -> None:
     [
         ("ratings.dat", "3::1::4", r"ratings\.dat: line 2 has 3 values, expected 4; is the file truncated\?$"),
         ("ratings.dat", "3::1::4::978300760::1", r"ratings\.dat: line 2 has 5 values, expected 4"),
-        ("ratings.dat", "3::one::4::9", r"ratings\.dat: line 2, column item: expected an integer, found 'one'$"),
-        ("ratings.dat", "3::1::::9", r"ratings\.dat: line 2, column rating: expected a number, found ''$"),
+        (
+            "ratings.dat",
+            "3::one::4::9",
+            r"ratings\.dat: line 2, column item: expected an integer of at least 1, found 'one'$",
+        ),
+        ("ratings.dat", "3::1::::9", r"ratings\.dat: line 2, column rating: expected 1, 2, 3, 4 or 5, found ''$"),
         ("users.dat", "2::F::25::3", r"users\.dat: line 2 has 4 values, expected 5"),
         ("movies.dat", "2::Heat (1995)::Action|Noir", r"film 2: expected genres among Action, .*, found 'Noir'$"),
     ],

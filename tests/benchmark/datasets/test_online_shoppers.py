@@ -71,7 +71,7 @@ def test_a_label_that_is_neither_true_nor_false_is_located(path: Path) -> None:
     lines[4] = lines[4].rpartition(",")[0] + ",maybe"
     path.write_text("\n".join(lines))
     with pytest.raises(
-        ValueError, match=r"online_shoppers_intention\.csv: line 5, column Revenue: expected TRUE or FALSE, f"
+        ValueError, match=r"online_shoppers_intention\.csv: line 5, column Revenue: expected FALSE or TRUE, f"
     ):
         OnlineShoppers().build()
 

@@ -22,7 +22,7 @@ import pytest
 from benchmark.datasets._archives import extract
 from benchmark.datasets._cache import cache_folder
 from benchmark.datasets.sources import Layout, Source, find
-from benchmark.datasets.text import read_text, scan_text
+from benchmark.datasets.text import Domain, read_text, scan_text
 
 SOURCE = Source(
     name="toy",
@@ -100,6 +100,18 @@ def test_the_data_folder_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyP
         "b.csv": tmp_path / "data" / "toy" / "b.csv",
     }
     assert sorted(found.identity) == ["a.csv", "b.csv"]
+
+
+def test_of_a_plain_and_a_gzipped_file_of_one_name_it_says_which_was_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MTLBENCH_DATA", str(tmp_path / "data"))
+    folder = tmp_path / "data" / "toy"
+    put(folder, "a.csv", "a.csv.gz", "b.csv", "other.csv", "other.csv.gz")
+    for _ in range(2):  # a sweep finds them for each of its runs
+        assert find(SOURCE).paths["a.csv"] == folder / "a.csv"
+    said = f"mtlbench: {folder / 'a.csv'} was taken, and {folder / 'a.csv.gz'} left out: they have one name\n"
+    assert capsys.readouterr().err == said
 
 
 def test_the_second_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -310,10 +322,10 @@ COLUMNS = {"id": pl.Int32, "price": pl.Float64, "name": pl.String}
 def test_faults_of_text_are_located(tmp_path: Path, text: str, message: str, *, strip: bool) -> None:
     path = tmp_path / "table.csv"
     path.write_text(text)
-    allowed = {"id": (1, 2)} if "1 or 2" in message else {}
+    columns = COLUMNS | ({"id": Domain(pl.Int64, allowed=(1, 2))} if "1 or 2" in message else {})
     for read in (read_text, scan_text):
         with pytest.raises(ValueError, match=rf"table\.csv: {message}"):
-            read(path, COLUMNS, strip=strip, allowed=allowed)  # type: ignore[operator]
+            read(path, columns, strip=strip)  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("read", [read_text, scan_text])

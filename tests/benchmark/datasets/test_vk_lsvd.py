@@ -119,5 +119,8 @@ def test_a_repeated_user_is_told(folder: Path) -> None:
     path = folder / "metadata" / "users_metadata.parquet"
     users = pl.read_parquet(path)
     pl.concat([users, users.head(1)]).write_parquet(path)
-    with pytest.raises(ValueError, match=r"users_metadata.parquet: expected each user_id once, found 100 more often"):
+    message = (
+        r"users_metadata.parquet: row 50, column user_id: expected each value once, found '100' again, as in row 1"
+    )
+    with pytest.raises(ValueError, match=message):
         VKLSVD().build()
