@@ -58,14 +58,16 @@ class Launches:
     def _start(self, jobs: Sequence[Job]) -> list[Job]:
         """Runs the jobs, and once more the jobs that a worker's death ended. Returns the jobs of other processes."""
         passed_over: list[Job] = []
+        is_second = False
         while jobs:
             try:
                 return passed_over + self._try(jobs)
             except WorkerDied as error:
                 left = self._without_record(jobs)
                 begun = [job for job in left if was_begun(job.record)]
-                if not begun:  # no run did that, and it would happen again
+                if not begun and is_second:  # no run did that, and it would happen again
                     raise
+                is_second = not begun  # another sweep may have taken them in the meantime
                 say(
                     f"mtlbench: a worker process died ({error.how}), and all others with it; "
                     f"{counted(len(begun), 'run')} had begun, and run again one at a time"
