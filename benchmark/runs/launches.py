@@ -13,6 +13,7 @@ from benchmark.records.record import Record
 from benchmark.runs.jobs import Job
 from benchmark.runs.locks import Busy, holder, run_lock, wait_for, was_begun
 from benchmark.runs.progress import line_of, say
+from benchmark.runs.resuming import forget_state
 from benchmark.runs.runner import build_data, new_record
 from benchmark.settings.errors import WorkerDied
 from benchmark.stopping import WORKER_SECONDS, before_stop
@@ -94,6 +95,7 @@ class Launches:
                     told = f"its worker process died twice ({error.how}), the second time with no other run beside it"
                     record.error = {"type": "WorkerDied", "message": told, "traceback": ""}
                     record.write(job.config.results_dir)
+                    forget_state(job.config)  # what failed begins anew: the cause may be in the state
                     say(line_of(record))
         return []
 
