@@ -98,7 +98,7 @@ def train(schema: Schema, architecture: str, weighting: str, seed: int, *, gaps:
     return model, fit
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     schema=schemas(),
     architecture=st.sampled_from(architectures.names()),
