@@ -11,7 +11,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from benchmark import stopping
 from benchmark.console import allow_any_console
+from benchmark.text import printable
 from benchmark.settings import composition
 from benchmark.settings.errors import LauncherError, check_options, explain, with_dry_run
 from benchmark.settings.swept import shows_only
@@ -30,6 +32,14 @@ def app(config: DictConfig) -> str:
 def main() -> None:
     """Composes and runs; what is wrong with the command line is one line on stderr, and exit status 1."""
     allow_any_console()
+    with stopping.stoppable():
+        try:
+            _compose_and_run()
+        except KeyboardInterrupt as stopped:
+            stopping.leave(stopped, "before the first run; the same command starts again")
+
+
+def _compose_and_run() -> None:
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing eight lines
     try:
@@ -44,10 +54,10 @@ def main() -> None:
                 raise
             sys.argv.append("--multirun")
             app()
-    except (HydraException, OmegaConfBaseException, LauncherError, ValueError, FileNotFoundError) as error:
+    except (HydraException, OmegaConfBaseException, LauncherError, MemoryError, ValueError, OSError) as error:
         if wants_traceback:
             raise
-        sys.exit(f"mtlbench: {explain(error, sys.argv[1:])}")
+        sys.exit(printable(f"mtlbench: {explain(error, sys.argv[1:])}"))
 
 
 if __name__ == "__main__":

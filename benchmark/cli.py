@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 import click
 
 import benchmark
+from benchmark import stopping
+from benchmark.clean_command import clean
 from benchmark.console import allow_any_console, echo
 from benchmark.data_commands import data
 from benchmark.options import MarginOption, Verbs, margins_of, only_with
+from benchmark.records.folder import BrokenRecords
 from benchmark.records.record import BASELINE, GAIN, RESULTS_DIR, Purpose, SelectionName
 
 if TYPE_CHECKING:
@@ -74,6 +77,11 @@ _margin = click.option(
 )
 
 
+_skip_broken = click.option(
+    "--skip-broken", is_flag=True, help="Go on without broken records, and say which. By default, they are an error."
+)
+
+
 @mtlbench.command()
 @click.argument("results", nargs=-1, type=click.Path(), metavar="[FOLDER]...")
 @_baseline
@@ -95,6 +103,7 @@ _margin = click.option(
 @click.option("--leaderboard", is_flag=True, help="Show only the leaderboard over data sets.")
 @click.option("--profiles", is_flag=True, help="Add performance profiles over data sets to the page.")
 @click.option("--iqm", is_flag=True, help="Average over data sets with the interquartile mean.")
+@_skip_broken
 @click.option("--html", type=click.Path(dir_okay=False), help="Write one self-contained page.")
 @click.option("--markdown", type=click.Path(dir_okay=False), help="Write the tables as Markdown.")
 @click.option(
@@ -209,6 +218,7 @@ _selection = click.option(
 )
 @click.option("--delong", is_flag=True, help="Add DeLong's test of the checkpoints of both methods, seed by seed.")
 @_selection
+@_skip_broken
 def compare(
     first: str,
     second: str,
@@ -218,6 +228,7 @@ def compare(
     fail_if_worse: bool,
     delong: bool,
     selection: SelectionName,
+    skip_broken: bool,
 ) -> None:
     """Say whether one method is better than another.
 
@@ -238,11 +249,13 @@ def compare(
         raise ValueError(
             f"--delong: expected two methods of one folder of records, found the folders {first}, {second}"
         )
-    answers: list[Answer] = [found := judge(first, second, results, margins=margins, selection=selection)]
+    answers: list[Answer] = [
+        found := judge(first, second, results, margins=margins, selection=selection, skip_broken=skip_broken)
+    ]
     if delong:
         from benchmark.trained.comparison import compare_checkpoints
 
-        answers.append(compare_checkpoints(first, second, results or RESULTS_DIR))
+        answers.append(compare_checkpoints(first, second, results or RESULTS_DIR, skip_broken=skip_broken))
     for answer in answers:
         answer.print()
     if fail_if_worse and (found.worse or found.incomplete):
@@ -260,12 +273,14 @@ def compare(
     help="The difference that the comparison should find; 1% means one percent of the baseline's mean. May be repeated.",
 )
 @_selection
+@_skip_broken
 def power(
     results: str,
     *,
     baseline: str,
     difference: tuple[str, ...],
     selection: SelectionName,
+    skip_broken: bool,
 ) -> None:
     """Estimate how many seeds a comparison needs.
 
@@ -275,7 +290,7 @@ def power(
     from benchmark.analysis.power import power as plan
 
     differences = margins_of("--difference", difference, (GAIN,))
-    plan(results, baseline=baseline, differences=differences, selection=selection).print()
+    plan(results, baseline=baseline, differences=differences, selection=selection, skip_broken=skip_broken).print()
 
 
 @mtlbench.command()
@@ -367,7 +382,8 @@ def check(target: str, name: str | None) -> None:
 @mtlbench.command()
 @_results
 @click.option("--unpack", is_flag=True, help="Do the reverse: write one file per record again.")
-def pack(results: str, *, unpack: bool) -> None:
+@_skip_broken
+def pack(results: str, *, unpack: bool, skip_broken: bool) -> None:
     """Pack the records under a folder into one file.
 
     The file is records.jsonl.zst in RESULTS (default: results/runs), with one record per line and nothing left out. Every
@@ -377,7 +393,8 @@ def pack(results: str, *, unpack: bool) -> None:
     from benchmark.records import packing
     from benchmark.text import counted
 
-    for path, number in (packing.unpack if unpack else packing.pack)(results).items():
+    made = (packing.unpack if unpack else packing.pack)(results, skip_broken=skip_broken, tell=_note)
+    for path, number in made.items():
         echo(f"unpacked: {counted(number, 'record')} of {path}" if unpack else f"{path}: {counted(number, 'record')}")
 
 
@@ -385,7 +402,8 @@ def pack(results: str, *, unpack: bool) -> None:
 @click.argument("place", type=click.Path())
 @click.argument("id", required=False)
 @click.option("--json", "as_json", is_flag=True, help="All that the record has, as JSON.")
-def show(place: str, id: str | None, *, as_json: bool) -> None:
+@_skip_broken
+def show(place: str, id: str | None, *, as_json: bool, skip_broken: bool) -> None:
     """Print one record in words.
 
     What ran, how it ended, the metrics of every task, time, environment, and the traceback of a run that failed.
@@ -398,7 +416,7 @@ def show(place: str, id: str | None, *, as_json: bool) -> None:
     from benchmark.records.packing import show as find
     from benchmark.reporting.one_record import in_words
 
-    found = find(place, id)
+    found = find(place, id, skip_broken=skip_broken, tell=_note)
     echo(json.dumps(found, indent=1) if as_json else in_words(found, place))
 
 
@@ -430,6 +448,7 @@ def reproduce(place: str, id: str | None) -> None:
 @click.option("--score", help="A formula of task names to rank items by: 'liked * rating^2', 'purchase|click'.")
 @click.option("--include-seen", is_flag=True, help="Also rank items that the user has in the training split.")
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
+@_skip_broken
 def recommend(record: str, users: tuple[str, ...], form: Literal["table", "json", "csv"], **options: Any) -> None:
     """Show the best items for a user.
 
@@ -441,20 +460,28 @@ def recommend(record: str, users: tuple[str, ...], form: Literal["table", "json"
     rank(record, list(users), **options).print(form)
 
 
+def _note(sentence: str) -> None:
+    echo(f"mtlbench: {sentence}", file=sys.stderr)
+
+
 mtlbench.add_command(data)
+mtlbench.add_command(clean)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: what a user got wrong is one line on stderr (exit 1; usage 2), unless MTLBENCH_TRACEBACK=1."""
     allow_any_console()
-    try:
-        mtlbench.main(args=arguments, prog_name="mtlbench", standalone_mode=False)
-    except click.ClickException as error:
-        _leave(_usage(error), error.exit_code, error)
-    except (ValueError, OSError) as error:
-        _leave(" ".join(str(error).split()), 1, error)
-    except (KeyboardInterrupt, click.Abort):
-        sys.exit(130)  # as a shell reports Ctrl-C
+    with stopping.stoppable():
+        try:
+            mtlbench.main(args=arguments, prog_name="mtlbench", standalone_mode=False)
+        except click.ClickException as error:
+            _leave(_usage(error), error.exit_code, error)
+        except BrokenRecords as error:
+            _leave(str(error), 1, error)
+        except (ValueError, OSError) as error:
+            _leave(" ".join(str(error).split()), 1, error)
+        except (KeyboardInterrupt, click.Abort) as error:
+            stopping.leave(error.__cause__ or error)  # click raises its own from ours
 
 
 def _usage(error: click.ClickException) -> str:

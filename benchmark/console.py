@@ -7,7 +7,13 @@ import io
 import re
 import sys
 import unicodedata
-from typing import TextIO
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, TextIO
+
+from benchmark.text import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderableType
 
 STAND_INS = {
     "⟨": "<", "⟩": ">", "‖": "||",
@@ -30,14 +36,31 @@ def allow_any_console() -> None:
 
 
 def echo(text: object, file: TextIO | None = None) -> None:
-    """Prints a text in one write to stdout or to this file.
+    """Prints a text in one write to stdout or to this file, without what would control a terminal.
 
     `print` writes the end of the line by itself, and where output is unbuffered another process can come between.
     `click.echo` writes UTF-8 even on an ASCII console.
     """
     file = file or sys.stdout
-    file.write(f"{text}\n")
+    file.write(f"{printable(str(text))}\n")
     file.flush()
+
+
+def terminal(**options: Any) -> Console:
+    """A console of rich on which no text from outside controls the terminal; what rich itself writes still does.
+
+    Args:
+        options: Those of `rich.console.Console`.
+    """
+    from rich.console import Console
+    from rich.segment import Segment
+
+    class Plain(Console):
+        def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+            for segment in super().render(renderable, options):
+                yield segment if segment.control else Segment(printable(segment.text), segment.style)
+
+    return Plain(**options)
 
 
 def _stand_in(error: UnicodeError) -> tuple[str | bytes, int]:

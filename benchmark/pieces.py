@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryFile, gettempdir
 from typing import TYPE_CHECKING, Any
+
+from benchmark.disk import cannot_write, claim
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,13 +36,43 @@ def on_disk(shape: tuple[int, ...], dtype: Any, folder: Path | None = None) -> n
         shape: Its shape.
         dtype: Its type.
         folder: Where the file is; None: where the system has its temporary files.
+
+    Raises:
+        OSError: if the disk has not that much space.
     """
     import numpy as np
 
     if prod(shape) <= PIECE:
         return np.zeros(shape, dtype)
-    with TemporaryFile(dir=folder) as file:
-        return np.memmap(file, dtype, "w+", shape=shape)
+    try:
+        with TemporaryFile(dir=folder) as file:
+            claim(file, prod(shape) * np.dtype(dtype).itemsize)
+            return np.memmap(file, dtype, "r+", shape=shape)
+    except OSError as error:
+        remedy = "; set TMPDIR to a folder that has the space" if folder is None else ""
+        raise cannot_write(f"a temporary file in {folder or gettempdir()}", error, remedy) from error
+
+
+def mapped(path: Path, shape: tuple[int, ...], dtype: Any) -> np.memmap:
+    """A new array of zeros in a file, as `numpy.save` writes it, to be written to; its space on the disk is claimed.
+
+    Args:
+        path: The file, which ends in .npy.
+        shape: Its shape.
+        dtype: Its type.
+
+    Raises:
+        OSError: if the disk has not that much space.
+    """
+    import numpy as np
+
+    dtype = np.dtype(dtype)
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        claim(file, file.tell() + prod(shape) * dtype.itemsize)
+    array: np.memmap = np.load(path, mmap_mode="r+", allow_pickle=False)
+    return array
 
 
 @dataclass(frozen=True, slots=True)

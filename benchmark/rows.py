@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmark.pieces import mapped
 from benchmark.schema import Arrays, CategoricalField, Field, NumericField, OtherField, Schema, rows_at
 
 if TYPE_CHECKING:
@@ -214,8 +215,7 @@ class FeatureWriter:
         self._columns: dict[str, np.ndarray] = {}
         for part, kind, dtype in (("categorical", CategoricalField, np.int32), ("numeric", NumericField, np.float32)):
             own = [known.name for known in self.fields if isinstance(known, kind)]
-            file = folder / f"{name}_{part}.npy"
-            array = np.lib.format.open_memmap(file, "w+", dtype, (num_rows, len(own)))
+            array = mapped(folder / f"{name}_{part}.npy", (num_rows, len(own)), dtype)
             self._columns |= dict(zip(own, array.T, strict=True))
 
     def write(self, name: str, rows: Any, values: Any) -> None:
@@ -259,7 +259,7 @@ class _GrowingFile(AbstractContextManager["_GrowingFile"]):
         if not self._header:
             self._header = np.lib.format.header_data_from_array_1_0(array[:0].copy())
             np.lib.format.write_array_header_1_0(self._file, self._header)
-        np.ascontiguousarray(array).tofile(self._file)
+        self._file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)  # tofile hides the system's error
         self.length += len(array)
 
     def __exit__(self, *_: object) -> None:

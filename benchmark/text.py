@@ -44,7 +44,42 @@ def counted(number: int, what: str) -> str:
 
 def shortened(text: str) -> str:
     """Another program's message in one line of at most 300 characters."""
-    return textwrap.shorten(text, 300, placeholder=" …")
+    return textwrap.shorten(text[:1000], 300, placeholder=" …")  # longer ones would take their length squared
+
+
+_DIRECTIONS = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))  # they turn what follows around
+_LINES = (0x0085, 0x2028, 0x2029)
+_HIDDEN = (*range(0xFFF9, 0xFFFC), *range(0xE0000, 0xE0080))
+_CONTROLS = {
+    code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
+    for code in (*range(32), *range(127, 160), *_DIRECTIONS, *_LINES, *_HIDDEN)
+}
+_BETWEEN_LINES = {**_CONTROLS, ord("\n"): "\n", ord("\t"): "\t"}
+_IN_A_LINE = {**_CONTROLS, **dict.fromkeys(map(ord, "\n\r\t"), " ")}
+
+
+LONGEST_CELL = 200
+"""Most characters of a cell on a terminal."""
+
+
+def printable(text: str) -> str:
+    """Text for a terminal: what would control it is written as an escape, `\\x1b`. Ends of lines and tabs stay.
+
+    Controls are the codes below 32 and from 127 to 159, and those that turn the direction of writing.
+    """
+    return text.translate(_BETWEEN_LINES)
+
+
+def one_line(text: str, most: int | None = None) -> str:
+    """The same for a text in a line or a cell: an end of a line or a tab becomes a blank.
+
+    Args:
+        text: The text.
+        most: The largest number of characters; longer ones lose their middle.
+    """
+    if most is not None and len(text) > most:
+        text = f"{text[: most - most // 3 - 1]}…{text[len(text) - most // 3 :]}"
+    return text.translate(_IN_A_LINE)
 
 
 ABSENT = "—"

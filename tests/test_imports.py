@@ -20,15 +20,17 @@ FILES = {
 
 # a unit imports only what stands before it
 ORDER = (
-    "statistics", "files", "plugins", "hooks", "text", "console", "pieces", "kinds", "numbering", "schema", "rows",
+    "statistics", "temporaries", "disk", "files", "plugins", "hooks", "text", "console", "stopping", "pieces", "kinds", "numbering",
+    "schema", "rows",
     "embeddings", "pooling", "lists",
     "seeding", "metrics", "records", "settings", "architectures", "datasets", "cards", "weightings", "analysis", "reporting",
     "trackers", "training", "trained", "runs", "reference", "contracts", "scaffold", "options",
-    "data_commands", "__main__", "cli", "_toplevel",
+    "data_commands", "clean_command", "__main__", "cli", "_toplevel",
 )  # fmt: skip
 NO_TORCH = (
-    "benchmark", "cli", "data_commands", "cards", "analysis", "kinds", "lists", "records", "reporting", "rows", "scaffold", "settings",
-    "statistics", "files", "hooks", "numbering", "options", "pieces", "plugins", "text", "console", "metrics",
+    "benchmark", "cli", "clean_command", "data_commands", "cards", "analysis", "kinds", "lists", "records", "reporting", "rows",
+    "scaffold", "settings", "statistics", "temporaries", "disk", "files", "hooks", "numbering", "options", "pieces", "plugins",
+    "stopping", "text", "console", "metrics",
 )  # fmt: skip
 
 

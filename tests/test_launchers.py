@@ -42,7 +42,7 @@ WAYS = {
     "joblib": Way(
         "hydra_joblib_launcher",
         ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2"),
-        "TerminatedWorkerError: A worker process",
+        "",
     ),
     "submitit_local": Way("hydra_submitit_launcher", ("hydra/launcher=submitit_local",), SUBMITIT),
     "submitit_slurm": Way(
@@ -123,7 +123,7 @@ def test_every_launcher_gives_the_same_numbers_to_the_last_bit(
     assert "0 finished, 4 skipped" in again.stderr
 
 
-def test_a_worker_that_dies_is_one_line_and_the_records_stand(
+def test_a_worker_that_dies_is_told_and_the_records_stand(
     way: Way, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # as the system kills it when memory is short; once the other run is done, as a dead worker may end all
@@ -134,12 +134,20 @@ def test_a_worker_that_dies_is_one_line_and_the_records_stand(
     two = ["architecture=lethal_net,shared_bottom", "seed=0"]
     ended = sweep(tmp_path, *two, *way.arguments, cluster=way.cluster)
     assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr
+    assert "leaked" not in ended.stderr
+    statuses = {record.method: record.status for record in load_records(tmp_path / "out")}
+    if way is WAYS["joblib"]:  # all of its workers are gone, so the run may be tried once more, alone
+        assert "a worker process died (SIGKILL(-9))" in ended.stderr
+        assert "failed: WorkerDied: its worker process died twice (SIGKILL(-9))" in ended.stderr
+        assert "mtlbench: 1 finished, 0 skipped, 0 diverged, 1 failed" in ended.stderr
+        assert statuses == {"lethal_net/equal": "failed", "shared_bottom/equal": "finished"}
+        assert not list(tmp_path.rglob(".*.lock"))
+        return
     assert "mtlbench: 1 finished, 0 skipped, 0 diverged, 0 failed, 1 without a record" in ended.stderr
     assert "mtlbench: the same command continues where this one stopped" in ended.stderr
     assert f"mtlbench: the launcher gave up: {way.killed}" in ended.stderr
-    assert "Traceback" not in ended.stderr
-    assert "leaked" not in ended.stderr
-    assert [record.method for record in load_records(tmp_path / "out")] == ["shared_bottom/equal"]
+    assert statuses == {"shared_bottom/equal": "finished"}
 
 
 def test_a_worker_that_was_started_elsewhere_takes_over_folder_command_line_and_variables(

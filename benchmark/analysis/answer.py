@@ -6,6 +6,8 @@ import io
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
+from benchmark.console import terminal
+
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
@@ -22,18 +24,14 @@ class Answer(ABC):
 
     def print(self, console: Console | None = None) -> None:
         """Prints to the terminal; to a file or a pipe, prints `str`."""
-        from rich.console import Console
-
-        console = console or Console()
+        console = console or terminal()
         if console.is_terminal or console.record:
             console.print(self)
         else:
             console.file.write(f"{self}\n")
 
     def __str__(self) -> str:
-        from rich.console import Console
-
-        console = Console(file=io.StringIO(), width=WIDTH, no_color=True, force_terminal=False, _environ={})
+        console = terminal(file=io.StringIO(), width=WIDTH, no_color=True, force_terminal=False, _environ={})
         with console.capture() as capture:
             console.print(self)
         return "\n".join(line.rstrip() for line in capture.get().splitlines())

@@ -26,7 +26,7 @@ from benchmark.analysis.results import label
 from benchmark.analysis.study import Group, Run, Study, short_name, tuned_name
 from benchmark.analysis.values import Values, values_on_test
 from benchmark.kinds import check_headlines
-from benchmark.records.record import GAIN, RESULTS_DIR, TUNED, Record, SelectionName, load_records, no_records
+from benchmark.records.record import GAIN, RESULTS_DIR, TUNED, Record, SelectionName, no_records, settled
 from benchmark.statistics import (
     FIRM,
     Comparison,
@@ -40,11 +40,12 @@ from benchmark.statistics import (
     unranked,
 )
 from benchmark.statistics.wording import WORDS, bracketed, p_number, places
-from benchmark.text import ABSENT
+from benchmark.text import ABSENT, LONGEST_CELL, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
     from rich.table import Table
+    from rich.text import Text
 
 COLUMNS: dict[str, type[pl.DataType]] = {
     "dataset": pl.String, "task": pl.String, "metric": pl.String, "method": pl.String, "baseline": pl.String,
@@ -186,6 +187,7 @@ def compare(
     *,
     margins: Mapping[str, Margin] | None = None,
     selection: SelectionName = "joint",
+    skip_broken: bool = False,
 ) -> HeadToHead:
     """Compares one method with another, or the records of one folder with those of another, paired by data and seed.
 
@@ -201,17 +203,20 @@ def compare(
         margins: Differences up to this size count as equivalent, by headline metric (`auc`, `mse`). The defaults are
             those of the kinds of task.
         selection: The epoch that is compared: one for all tasks, or each task's best.
+        skip_broken: Whether to go on without broken records; a note then says which.
 
     Raises:
         FileNotFoundError: if there is no folder `results`.
+        BrokenRecords: if records are broken, with all of them.
         ValueError: if a method or a metric is unknown, with the known names, or the two have nothing in common.
     """
     margins = margins or {}
     check_headlines(margins.keys() - {GAIN})
     gain.endpoint(margins)  # refuses a wrong margin
     if are_folders(first, second, results):
-        return _folders(Path(first), Path(second), margins, selection)
-    return _methods(str(first), str(second), RESULTS_DIR if results is None else results, margins, selection)
+        return _folders(_studies(first, second, skip_broken=skip_broken), (first, second), margins, selection)
+    study = study_of(RESULTS_DIR if results is None else results, skip_broken=skip_broken)
+    return _methods(str(first), str(second), study, margins, selection)
 
 
 def are_folders(first: str | Path, second: str | Path, results: object) -> bool:
@@ -244,11 +249,10 @@ class _Side:
 def _methods(
     first: str,
     second: str,
-    results: str | Path | Sequence[Record],
+    study: Study,
     margins: Mapping[str, Margin],
     selection: SelectionName,
 ) -> HeadToHead:
-    study = study_of(results)
     values = values_on_test(study, selection)
     require(study, first, second)
     judged, notes = [], []
@@ -270,7 +274,7 @@ def _methods(
             notes += _tuned_too(group, mine, other)
     if not judged:
         raise ValueError(f"no data set has both {first} and {second}")
-    return HeadToHead(tuple(judged), tuple(notes))
+    return HeadToHead(tuple(judged), (*notes, *study.passed_over))
 
 
 def _alike(group: Group, *compared: str) -> Group:
@@ -328,8 +332,20 @@ def _as_asked(method: str, wanted: str, group: Group) -> str:
     return wanted if same == [method] else method
 
 
-def _folders(first: Path, second: Path, margins: Mapping[str, Margin], selection: SelectionName) -> HeadToHead:
-    studies = [study_of(path) for path in (first, second)]
+def _studies(*folders: str | Path, skip_broken: bool) -> list[Study]:
+    """The records of every folder; what is broken in any of them is told at once."""
+    found, told = settled([Path(folder) for folder in folders], skip_broken=skip_broken)
+    made = [_study(records, folder) for records, folder in zip(found, folders, strict=True)]
+    return [replace(made[0], passed_over=told), *made[1:]]
+
+
+def _folders(
+    studies: Sequence[Study],
+    places: tuple[str | Path, str | Path],
+    margins: Mapping[str, Margin],
+    selection: SelectionName,
+) -> HeadToHead:
+    first, second = map(Path, places)
     values = [values_on_test(study, selection) for study in studies]
     groups = [{group.name: group for group in study.groups} for study in studies]
     have = [{(name, method) for name, group in of.items() for method in group.by_method} for of in groups]
@@ -352,7 +368,7 @@ def _folders(first: Path, second: Path, margins: Mapping[str, Margin], selection
         if own - common
     ]
     lost = bool(have[1] - have[0]) or any(of.lost for of in judged)
-    return HeadToHead(tuple(judged), tuple(alone), lost)
+    return HeadToHead(tuple(judged), (*alone, *(told for study in studies for told in study.passed_over)), lost)
 
 
 def _judge(
@@ -384,6 +400,7 @@ def _judge(
             asked.append(
                 Comparison.of(
                     endpoint, one.name, rows[one.name], two.name, rows[two.name], excluded="; ".join(reasons) or None,
+                    withheld=bool(undefined) and not stopped,
                     contrast=_unpaired(one, two, key[1], among[0].get(key, {}), among[1]) if among is not None else None,
                     test_train_ratio=max(map(families.resampling, groups)),
                 )
@@ -399,13 +416,22 @@ def headlines(group: Group) -> dict[str, str]:
     return {TASKS: "%", **{task.name: label(metrics.headline_name(task), task) for task in group.tasks}}
 
 
-def study_of(results: str | Path | Sequence[Record]) -> Study:
-    """The records of a folder, or the given ones, grouped and named as in the report."""
-    records = load_records(results) if isinstance(results, (str, Path)) else results
+def study_of(results: str | Path | Sequence[Record], *, skip_broken: bool = False) -> Study:
+    """The records of a folder, or the given ones, grouped and named as in the report.
+
+    Raises:
+        FileNotFoundError: if there is no such folder.
+        BrokenRecords: if records of the folder are broken, unless `skip_broken`.
+        ValueError: if there are no records.
+    """
+    if isinstance(results, (str, Path)):
+        return _studies(results, skip_broken=skip_broken)[0]
+    return _study(results, None)
+
+
+def _study(records: Sequence[Record], folder: str | Path | None) -> Study:
     if not records:
-        raise ValueError(
-            no_records(results) if isinstance(results, (str, Path)) else "records: expected at least one, found none"
-        )
+        raise ValueError("records: expected at least one, found none" if folder is None else no_records(folder))
     return Study.of(records, apart=False)
 
 
@@ -437,8 +463,14 @@ def _table(judged: Judged) -> Table:
                 _p(c),
             ]
             verdict = Text(SHOWN[c.verdict] + within, style=STYLES.get(c.verdict, ""))
-            table.add_row(*map(Text, cells), verdict, end_section=not one and c is of[-1])
+            table.add_row(*map(_cell, cells), verdict, end_section=not one and c is of[-1])
     return table
+
+
+def _cell(text: str) -> Text:
+    from rich.text import Text
+
+    return Text(one_line(text, LONGEST_CELL))
 
 
 def _identical(comparisons: Sequence[Comparison]) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from benchmark import metrics
 from benchmark.analysis.study import Group, Pair, draw_of
+from benchmark.analysis.values import usable
 from benchmark.records.record import TRIAL
 from benchmark.schema import Task
 from benchmark.statistics import Interval, t_interval
@@ -67,8 +68,8 @@ def reference_lines(group: Group, references: Sequence[ReferenceRecord]) -> dict
             pair = (*_rows_of(record), record.seed, 0)
             for task, row in record.metrics.get("test", {}).items():
                 for metric, value in row.items():
-                    if value is not None:
-                        values[record.name][task, metric][pair] = value
+                    if (number := usable(value)) is not None:
+                        values[record.name][task, metric][pair] = number
     for name, found_values in sorted(values.items()):
         means = {key: t_interval(row.values()) for key, row in found_values.items()}
         estimates = {key: mean for key, mean in means.items() if mean is not None}
@@ -103,6 +104,6 @@ def stated(group: Group, key: str) -> dict[tuple[str, str], Interval]:
     for tasks in by_rows.values():
         for task, row in tasks.items():
             for metric, value in row.items():
-                if value is not None:
-                    values[task, metric].append(value)
+                if (number := usable(value)) is not None:
+                    values[task, metric].append(number)
     return {place: Interval(sum(found) / len(found), None, None, len(found)) for place, found in values.items()}

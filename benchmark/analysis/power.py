@@ -26,7 +26,7 @@ from benchmark.statistics import Comparison, Margin
 from benchmark.statistics.intervals import FEWEST
 from benchmark.statistics.planning import MOST, POWER
 from benchmark.statistics.wording import two_digits
-from benchmark.text import ABSENT, number
+from benchmark.text import ABSENT, LONGEST_CELL, number, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -106,6 +106,7 @@ def power(
     baseline: str = BASELINE,
     differences: Mapping[str, Margin] | None = None,
     selection: SelectionName = "joint",
+    skip_broken: bool = False,
 ) -> SeedPlan:
     """Which differences from the baseline 3, 5, 10 and 20 seeds find, and how many seeds a given difference needs.
 
@@ -117,16 +118,18 @@ def power(
         differences: The differences to find, by headline metric (`auc`, `mse`) or for the gain over tasks (`gain`). The
             defaults are the margins.
         selection: The epoch that is compared: one for all tasks, or each task's best.
+        skip_broken: Whether to go on without broken records; a note then says which.
 
     Raises:
         FileNotFoundError: if there is no folder `results`.
+        BrokenRecords: if records are broken, with all of them.
         ValueError: for an unknown metric, with the known ones, or if no data set has the baseline and another method in
             three runs.
     """
     differences = differences or {}
     check_headlines(differences.keys() - {GAIN})
     endpoint(differences)  # refuses a wrong margin
-    study = study_of(results)
+    study = study_of(results, skip_broken=skip_broken)
     require(study, baseline, what="baseline")
     values = values_on_test(study, selection)
     spreads, notes = [], []
@@ -142,7 +145,7 @@ def power(
             notes.append(f"{group.name}: left out, as no method has {FEWEST} runs, as {name} has.")
     if not spreads:
         raise ValueError(f"no spread to plan by: {' '.join(notes)}")
-    return SeedPlan(tuple(spreads), tuple(notes))
+    return SeedPlan(tuple(spreads), (*notes, *study.passed_over))
 
 
 def _spreads(group: Group, baseline: str, values: Values, differences: Mapping[str, Margin]) -> Spreads:
@@ -190,7 +193,9 @@ def _table(comparisons: Sequence[Comparison]) -> Table:
     for c, sd in zip(comparisons, shown, strict=True):
         sizes = [number(size, of) for size in (sd, *map(c.detectable, SEEDS))]
         seeds = c.seeds_needed()
-        table.add_row(*map(Text, (c.method, str(c.n), *sizes, ABSENT if seeds is None else f"{seeds:,}")))
+        table.add_row(
+            *map(Text, (one_line(c.method, LONGEST_CELL), str(c.n), *sizes, ABSENT if seeds is None else f"{seeds:,}"))
+        )
     return table
 
 

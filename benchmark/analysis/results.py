@@ -14,7 +14,7 @@ from benchmark.analysis.gain import TASKS, Gain, Scores
 from benchmark.analysis.lines import CONSTANT, Line
 from benchmark.analysis.question import Answered, Question
 from benchmark.analysis.study import Group
-from benchmark.analysis.values import Estimate, Values
+from benchmark.analysis.values import Estimate, Values, usable, why_unknown
 from benchmark.kinds import KINDS
 from benchmark.records.record import GAIN, SelectionName
 from benchmark.schema import Task
@@ -202,9 +202,9 @@ class Results:
         found = []
         for run in self.group.finished[method]:
             chosen = run.record.metrics if self.selection == "joint" else run.record.metrics_per_task
-            found.append(chosen.get("validation", {}).get(task.name, {}).get(metric))
-        known = [value for value in found if value is not None]
-        return fmean(known) if known and len(known) == len(found) else None
+            found.append(usable(chosen.get("validation", {}).get(task.name, {}).get(metric)))
+        every = [value for value in found if value is not None]
+        return fmean(every) if every and len(every) == len(found) else None
 
     def ranked(self, task: Task) -> list[str]:
         """Methods by the mean of the task's headline metric, best first; methods without a mean last."""
@@ -262,8 +262,8 @@ class Results:
                 record = run.record
                 chosen = record.metrics if self.selection == "joint" else record.metrics_per_task
                 for task, row in chosen.get("test", {}).items():
-                    for metric in (metric for metric, value in row.items() if value is None):
-                        reason = record.undefined.get(f"test.{task}.{metric}", "the record gives no reason")
+                    for metric, value in ((metric, value) for metric, value in row.items() if usable(value) is None):
+                        reason = record.undefined.get(f"test.{task}.{metric}", why_unknown(value))
                         found[task, metric][reason].append(method)
         return {key: dict(reasons) for key, reasons in found.items()}
 

@@ -183,6 +183,7 @@ class Study:
         left_out: Number of records by purpose, for purposes that are neither compared nor in the ledger of trials.
         overtaken: Number of tuned runs dropped because their search was extended and chose among more trials.
         repeated: Number of records dropped because another has the same data, method and seed.
+        passed_over: A sentence for broken records that were left out, and one for files that are no records.
     """
 
     groups: tuple[Group, ...]
@@ -190,6 +191,7 @@ class Study:
     left_out: dict[str, int] = field(default_factory=dict)
     overtaken: int = 0
     repeated: int = 0
+    passed_over: tuple[str, ...] = ()
 
     @property
     def runs(self) -> list[Run]:

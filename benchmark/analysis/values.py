@@ -16,6 +16,9 @@ from benchmark.statistics import Interval
 Values: TypeAlias = dict[tuple[str, str], dict[str, dict[Pair, float]]]
 """{(task, metric): {method: {pair: value}}} on the test rows of one data set."""
 
+LARGEST = 1e60
+"""The largest number that is compared: squares of squares of larger ones would overflow."""
+
 RUN_COLUMNS: dict[str, type[pl.DataType]] = {
     "dataset": pl.String, "method": pl.String, "architecture": pl.String, "weighting": pl.String, "purpose": pl.String,
     "id": pl.String, "status": pl.String, "seed": pl.Int64, "search": pl.Int64, "draw": pl.String, "fingerprint": pl.String,
@@ -39,6 +42,19 @@ class Estimate:
 
     mean: Interval | None
     difference: Interval | None = None
+
+
+def usable(value: float | None) -> float | None:
+    """A metric as it enters all means and tests, each task by itself. None if it is undefined, or no number to compare.
+
+    Records in files have no NaN. A model whose predictions grow without bound can have a squared error of 1e77.
+    """
+    return None if value is None or not abs(value) <= LARGEST else float(value)
+
+
+def why_unknown(value: float | None) -> str:
+    """Why `usable` is None, for a value without a reason in its record."""
+    return "the record gives no reason" if value is None else f"{value:g} is not a number to compare"
 
 
 def long_table(study: Study) -> pl.DataFrame:
@@ -84,8 +100,8 @@ def values_on_test(study: Study, selection: SelectionName) -> dict[str, Values]:
         of_run = record.metrics if selection == "joint" else record.metrics_per_task
         for task, row in of_run.get("test", {}).items():
             for metric, value in row.items():
-                if value is not None:
-                    values[run.dataset][task, metric][run.method][pair] = float(value)
+                if (number := usable(value)) is not None:
+                    values[run.dataset][task, metric][run.method][pair] = number
     return {dataset: {key: dict(methods) for key, methods in rows.items()} for dataset, rows in values.items()}
 
 

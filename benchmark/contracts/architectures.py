@@ -13,8 +13,10 @@ from torch import Tensor
 from architectures import Architecture, Batch, Schema
 from architectures.layers import FeatureEmbedding
 from benchmark.contracts.expectation import Contracts, NotApplicable, broken, expect, expect_close
+from benchmark.contracts.interrupted import goes_on_from_its_file
 from benchmark.contracts.toys import SCHEMAS, build, make_batch, make_schema, task_losses, training_loss
 from benchmark.kinds import get
+from benchmark.records.record import PLAIN_WEIGHTING
 from benchmark.runs.matching import scaled_to, size, widths_of
 from benchmark.seeding import initialise, seeded
 from benchmark.settings import registry
@@ -332,6 +334,18 @@ def its_layer_widths_carry_its_size(name: str) -> None:
     _, found = scaled_to(config, schema, target)
     remedy = "Let `capacity` name the parameters that are widths of most layers"
     expect(abs(found - target) <= 0.05 * target, f"{target:,} parameters, up to 5 %", f"{found:,}", remedy)
+
+
+@contracts.once("forward", "training_step", "__init__")
+def an_interrupted_run_goes_on_from_the_file_of_its_state(name: str) -> None:
+    """In the trainer, with dropout and on the first schema that it suits: it ends as if it had not been interrupted."""
+    schema = next(iter(suited(name).values()))
+    config = registry.weightings.config(PLAIN_WEIGHTING)
+    goes_on_from_its_file(
+        schema,
+        lambda: build(name, schema, **_dropout(name)),
+        lambda: registry.weightings.build(config, schema.tasks),
+    )
 
 
 @contracts.once("__init__")

@@ -6,7 +6,7 @@ import dataclasses
 import socket
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import gettempdir
 from typing import NoReturn
 from unittest.mock import patch
 
@@ -19,6 +19,7 @@ from benchmark.settings import registry
 from benchmark.settings.composition import compose_run
 from benchmark.settings.config import RunConfig
 from benchmark.settings.hydra_text import value_text
+from benchmark.temporaries import scratch_folder
 
 contracts = Contracts()
 
@@ -140,7 +141,10 @@ def building_it_again_gives_the_same_rows(name: str) -> None:
     """The second time without the cache, as on another machine."""
     data = built(name)
     remedy = "Draw from a generator with a seed, such as split_seed, and read files in a fixed order"
-    with TemporaryDirectory() as folder, patch.object(prepare, "cache_folder", lambda: Path(folder)):
+    with (
+        scratch_folder(Path(gettempdir()), "contracts") as folder,
+        patch.object(prepare, "cache_folder", lambda: folder),
+    ):
         again = built(name)
         expect(again.fingerprint == data.fingerprint, f"fingerprint {data.fingerprint}", again.fingerprint, remedy)
         for what in SPLITS:

@@ -10,9 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.contracts.expectation import Contracts, expect, expect_close
+from benchmark.contracts.interrupted import goes_on_from_its_file
+from benchmark.contracts.toys import build, make_schema
 from benchmark.kinds import BINARY, REGRESSION
 from benchmark.records.record import combines_gradients, has_fixed_weights
 from benchmark.schema import Task
+from benchmark.seeding import seeded
 from benchmark.settings import registry
 from benchmark.settings.composition import compose_run
 from benchmark.settings.config import RunConfig
@@ -29,6 +32,7 @@ TASKS = tuple(
     )
 )
 STEPS_PER_EPOCH = 4
+SHARING = "shared_bottom"
 
 
 contracts = Contracts()
@@ -180,6 +184,18 @@ def a_resumed_run_goes_on_exactly(name: str) -> None:
         expect_close(resumed.weights(), training.weights(), f"the same weights at step {number + 1}", remedy)
     expect_close(resumed.model.state_dict(), training.model.state_dict(), "the same model", remedy)
     expect_close(resumed.weighting.state_dict(), training.weighting.state_dict(), "the same state", remedy)
+
+
+@contracts.once("forward", "weights", "combine")
+def an_interrupted_run_goes_on_from_the_file_of_its_state(name: str) -> None:
+    """In the trainer, with an architecture that shares parameters: it ends as if it had not been interrupted, to the last bit."""
+    schema = make_schema(*TASKS)
+
+    def weighting() -> Weighting:
+        with seeded(0, "weighting"):
+            return registry.weightings.build(registry.weightings.config(name), schema.tasks)  # type: ignore[no-any-return]
+
+    goes_on_from_its_file(schema, lambda: build(SHARING, schema), weighting)
 
 
 @contracts.once("get_extra_state", "__init__")

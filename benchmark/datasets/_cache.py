@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pooch
+from filelock import FileLock
+
+from benchmark.console import echo
+from benchmark.disk import FULL, cannot_write, flush, flush_below, number_of
+from benchmark.temporaries import remove, scratch_folder, temporary_name
+
+CHOOSE = "set MTLBENCH_CACHE to one that can"
 
 
 def cache_folder() -> Path:
@@ -17,26 +23,50 @@ def cache_folder() -> Path:
     return Path(os.environ.get("MTLBENCH_CACHE") or pooch.os_cache("mtlbench")).expanduser()
 
 
-def folder_made_once(target: Path, fill: Callable[[Path], None]) -> Path:
-    """`target`, filled by `fill` if it is not there yet.
+def folder_made_once(
+    target: Path, fill: Callable[[Path], None], *, damage: Callable[[Path], str | None] = lambda _: None
+) -> Path:
+    """`target`, filled by `fill` if it is not there yet, or is damaged.
 
-    `fill` writes into a temporary folder beside it, which is then renamed: a folder that exists is complete. Where two
-    processes fill the same target at once, both work, and the second to end finds the first one's and keeps that.
+    `fill` writes into a temporary folder beside it, which is then renamed: a folder that exists is complete, and on the disk.
+    Where two processes fill the same target at once, both work, and the second to end finds the first one's and keeps that.
+    Where two find it damaged, one makes it again and the other waits. What is damaged stays until then.
+
+    Args:
+        target: The folder.
+        fill: Writes what belongs in it.
+        damage: Says what is wrong with the folder as it is, or None.
 
     Raises:
         OSError: if the cache cannot be written, naming the folder and how to choose another.
     """
-    if target.is_dir():
-        return target
+    if not os.path.lexists(target):
+        _make(target, fill)
+    elif damage(target) is not None:
+        with _named(target), FileLock(target.with_name(f".{target.name}.lock")):
+            reason = damage(target)
+            if reason is not None:  # no other process was faster
+                echo(f"mtlbench: {target} is damaged and is made again: {reason}", file=sys.stderr)
+                _make(target, fill, replaces=True)
+    return target
+
+
+def _make(target: Path, fill: Callable[[Path], None], *, replaces: bool = False) -> None:
     with scratch_beside(target) as folder:
         fill(folder)
-        folder.chmod(0o755)  # mkdtemp makes it private, and a cache may be shared
+        folder.chmod(0o755)  # it is private until now, and a cache may be shared
+        flush_below(folder)
+        old = target.with_name(temporary_name(target.name))
+        if replaces:
+            with suppress(FileNotFoundError):
+                target.rename(old)
         try:
             folder.rename(target)
         except OSError:
             if not target.is_dir():
                 raise
-    return target
+        flush(target.parent)
+        remove(old)
 
 
 @contextmanager
@@ -44,16 +74,23 @@ def scratch_beside(target: Path) -> Iterator[Path]:
     """A new folder beside `target`, removed afterwards.
 
     Raises:
-        OSError: if the cache cannot be written.
+        OSError: if the cache cannot be written, or becomes full.
     """
-    try:
+    with _named(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    except OSError as error:
-        raise type(error)(
-            f"the cache folder {target.parent} cannot be written ({error}); set MTLBENCH_CACHE to one that can"
-        ) from error
+        with scratch_folder(target.parent, target.name) as folder:
+            yield folder
+
+
+@contextmanager
+def _named(target: Path) -> Iterator[None]:
+    """Errors of the cache, not of what is read meanwhile, say where it is and how to choose another."""
     try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        yield
+    except Exception as error:
+        about = str(getattr(error, "filename", None) or "")
+        is_ours = about.startswith(str(target.parent)) or about in map(str, target.parents)
+        if number_of(error) not in FULL and not is_ours:
+            raise
+        remedy = "make room there, or set MTLBENCH_CACHE to one that has it" if number_of(error) in FULL else CHOOSE
+        raise cannot_write(f"the cache folder {target.parent}", error, f"; {remedy}") from error

@@ -9,7 +9,7 @@ import polars as pl
 
 from benchmark.datasets import Catalogue, Entities
 from benchmark.datasets.table import LEFT_OUT, TRAIN, Table
-from benchmark.pieces import pieces
+from benchmark.pieces import mapped, pieces
 from benchmark.rows import Features, FeatureWriter
 from benchmark.schema import CategoricalField, Schema
 
@@ -27,10 +27,15 @@ def write_entities(folder: Path, table: Table, role: str, id_field: str) -> np.n
     """
     last = _last_rows(table, id_field)
     ids = last["id"].cast(pl.String)
-    np.save(folder / f"{role}_ids.npy", np.array(ids.to_list(), dtype=np.str_))
+    _save(folder / f"{role}_ids.npy", ids.to_list())
     if role == ITEMS and table.titles:
-        np.save(folder / f"{role}_titles.npy", np.array([table.titles.get(item, "") for item in ids], dtype=np.str_))
+        _save(folder / f"{role}_titles.npy", [table.titles.get(item, "") for item in ids])
     return last["row"].to_numpy()
+
+
+def _save(path: Path, words: list[str]) -> None:
+    array = np.array(words, dtype=np.str_)
+    mapped(path, array.shape, array.dtype)[:] = array
 
 
 def write_context(writer: FeatureWriter, train: Features) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from http import HTTPStatus
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
 import requests
 from tqdm import tqdm
+
+from benchmark.disk import FULL
 
 _CUT = (requests.exceptions.ChunkedEncodingError, requests.exceptions.ConnectionError, requests.exceptions.Timeout)
 _TIMEOUT = 30  # seconds without a byte
@@ -34,6 +39,7 @@ class ResumedDownload:
 
         Raises:
             requests.exceptions.RequestException: if the server refuses, or a try brings nothing new.
+            OSError: if the disk is full; before anything is received where the server says how much it sends.
         """
         assert not check_only, "pooch.retrieve never asks for this"
         self.kept.parent.mkdir(parents=True, exist_ok=True)
@@ -77,15 +83,26 @@ class ResumedDownload:
     def _receive(self, response: requests.Response, start: int) -> None:
         length = response.headers.get("Content-Length")
         total = start + int(length) if length else None
+        if length and shutil.disk_usage(self.kept.parent).free < int(length):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.kept))
         with (
-            self.kept.open("ab" if start else "wb") as out,
+            self.kept.open("ab" if start else "wb", buffering=0) as out,
             tqdm(total=total, initial=start, unit="B", unit_scale=True, desc=self.kept.stem, disable=None) as bar,
         ):
             for chunk in response.iter_content(_CHUNK):
-                out.write(chunk)
+                self._write(chunk, out)
                 bar.update(len(chunk))
         if total is not None and self._size() < total:  # urllib3 before 2 says nothing
             raise requests.exceptions.ConnectionError(f"the connection was cut after {self._size()} of {total} bytes")
+
+    def _write(self, chunk: bytes, out: FileIO) -> None:
+        try:
+            while chunk:  # a nearly full disk takes a part
+                chunk = chunk[out.write(chunk) :]
+        except OSError as error:
+            if error.errno in FULL:  # what has arrived would keep the disk full
+                self.kept.unlink()
+            raise
 
 
 def _version(response: requests.Response) -> str:

@@ -15,7 +15,7 @@ from benchmark.datasets._catalogue import CONTEXT, ITEMS, USERS, write_context, 
 from benchmark.datasets._fit import FittedColumn, Numbers, Treatment, Vocabulary, fit_other, fitted
 from benchmark.datasets.table import SPLITS, TRAIN, Table
 from benchmark.files import write_json
-from benchmark.pieces import pieces
+from benchmark.pieces import mapped, pieces
 from benchmark.rows import Features, FeatureWriter, joined
 from benchmark.schema import Arrays, CategoricalField, NumericField, OtherField, Schema
 
@@ -128,7 +128,7 @@ def _split(
     writer = FeatureWriter(folder, name, num_rows, _fields(fits, table.columns))
 
     def allocate(part: str, width: int) -> np.ndarray:
-        return np.lib.format.open_memmap(folder / f"{name}_{part}.npy", "w+", np.float64, (num_rows, width))
+        return mapped(folder / f"{name}_{part}.npy", (num_rows, width), np.float64)
 
     weights = None if num_weights is None else allocate("weights", num_weights)
     return _Part(table.columns, writer, split=number, labels=allocate("labels", num_tasks), weights=weights)

@@ -97,8 +97,8 @@ def count_repeated(
     """
     known, asked = (on_disk((len(groups[0][0]),), np.uint64, folder) for groups in (train, test))
     for new_known, new_asked in zip(train, test, strict=True):
-        _hash(known, new_known)
-        _hash(asked, new_asked)
+        hash_rows(known, new_known)
+        hash_rows(asked, new_asked)
         ordered, count = on_disk(known.shape, np.uint64, folder), 0
         ordered[:] = known
         ordered.sort()
@@ -108,8 +108,13 @@ def count_repeated(
         yield count
 
 
-def _hash(hashed: np.ndarray, arrays: Sequence[np.ndarray]) -> None:
-    """Takes arrays into the rows' hashes: of 64 bits, so that among a billion pairs of different rows none is expected equal."""
+def hash_rows(hashed: np.ndarray, arrays: Sequence[np.ndarray]) -> None:
+    """Takes arrays into the rows' hashes: of 64 bits, so that among a billion pairs of different rows none is expected equal.
+
+    Args:
+        hashed: (R,) uint64, 0 at first; changed in place.
+        arrays: Of (R, W), of 4 or 8 bytes a number.
+    """
     for start in range(0, len(hashed), _BLOCK):
         part = hashed[start : start + _BLOCK]
         for array in arrays:

@@ -10,10 +10,11 @@ import numpy as np
 import polars as pl
 
 from benchmark.datasets._owners import OwnersFiles
+from benchmark.datasets._stored import count_rows
 from benchmark.datasets.history import check_history, with_history
 from benchmark.datasets.prepare import Table, random_split
 from benchmark.datasets.sources import Found, Layout, Source
-from benchmark.datasets.text import FLAG, SECONDS, Domain, Types, read_split, read_text
+from benchmark.datasets.text import FLAG, SECONDS, Domain, Types, read_split, read_text, scan_text
 from benchmark.kinds import BINARY, REGRESSION
 from benchmark.lists import MultiValuedField
 from benchmark.schema import OtherField, Task
@@ -55,12 +56,12 @@ class Frames:
     """What the files of any format say.
 
     Args:
-        ratings: Columns user, item, rating (stars), and timestamp where the files have times.
+        ratings: Columns user, item, rating (stars), and timestamp where the files have times. The longest log is not read yet.
         films: Columns item, title, year, genres (lists of names).
         users: Columns user, age (in years, or the start of its group), gender, occupation; None where the data have none.
     """
 
-    ratings: pl.DataFrame
+    ratings: pl.DataFrame | pl.LazyFrame
     films: pl.DataFrame
     users: pl.DataFrame | None = None
 
@@ -86,25 +87,25 @@ class Ratings(OwnersFiles):
         variant = VARIANTS[self.variant]
         frames = variant.readers[found.layout](found)
         films, others = _with_flags(frames.films, variant.genres), dict[OtherField, Any]()
-        whole = frames.ratings
+        whole = frames.ratings.lazy()
         user_fields: tuple[str, ...] = ("user",)
         if frames.users is not None:
             user_fields = ("user", "gender", "age_group", "occupation")
             groups = np.array(AGE_GROUPS)[np.searchsorted(AGE_STARTS, frames.users["age"].to_numpy(), side="right")]
             users = frames.users.with_columns(pl.Series("age_group", groups)).select(user_fields)
-            whole = whole.join(users, on="user", how="left", maintain_order="left")
+            whole = whole.join(users.lazy(), on="user", how="left", maintain_order="left")
         item_fields: tuple[str, ...] = ("item", "year", *map(flag, variant.genres))
         if self.genres == "list":
             item_fields = ("item", "year", "genres")
-        whole = whole.join(films.select(item_fields), on="item", how="left", maintain_order="left")
+        whole = whole.join(films.select(item_fields).lazy(), on="item", how="left", maintain_order="left")
         if self.genres == "list":
-            others[MultiValuedField("genres")] = whole["genres"]
-        stars = whole["rating"].to_numpy().astype(np.float32)
+            others[MultiValuedField("genres")] = pl.col("genres")
+        stars = pl.col("rating").cast(pl.Float32)
         table = Table(
-            categorical={name: whole[name] for name in (*user_fields, *item_fields) if name != "genres"},
+            categorical={name: pl.col(name) for name in (*user_fields, *item_fields) if name != "genres"},
             numeric={},
-            labels={"liked": (stars >= LIKED_FROM).astype(np.float32), "rating": stars},
-            split=random_split(len(whole), self.split_seed),
+            labels={"liked": (stars >= LIKED_FROM).cast(pl.Float32), "rating": stars},
+            split=random_split(count_rows(frames.ratings.lazy()), self.split_seed),
             user_fields=user_fields,
             item_fields=item_fields,
             others=others,
@@ -114,8 +115,9 @@ class Ratings(OwnersFiles):
                 "format": found.layout,
                 "left_out": {name: NOT_FEATURES[name] for name in variant.not_features},
             },
+            frame=whole,
         )
-        times = whole["timestamp"] if "timestamp" in whole.columns else None
+        times = pl.col("timestamp") if "timestamp" in whole.collect_schema() else None
         return with_history(table, user="user", item="item", time=times, length=self.history)
 
 
@@ -211,7 +213,7 @@ def _of_1m(found: Found) -> Frames:
 
 def _of_32m(found: Found) -> Frames:
     """Headers, commas and quotes, no users; half stars."""
-    ratings = read_text(
+    ratings = scan_text(
         found.paths["ratings.csv"],
         {"userId": NUMBER, "movieId": NUMBER, "rating": HALF_STARS, "timestamp": SECONDS},
     )

@@ -5,18 +5,16 @@ from __future__ import annotations
 import ast
 import hashlib
 import inspect
-import json
 import sys
 import textwrap
 from collections.abc import Iterator
-from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from typing import Any
 
 from benchmark.datasets._cache import cache_folder
-from benchmark.files import digest, write_json
+from benchmark.files import digest, read_memo, write_memo
 
 _DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 PACKAGE = __name__.rpartition(".")[0]  # benchmark.datasets, whose text, table and prepare every reader shares
@@ -54,10 +52,7 @@ class _Memo:
 
     def __init__(self) -> None:
         self.path = cache_folder() / "modules.json"
-        try:
-            self._known: dict[str, Any] = json.loads(self.path.read_bytes())
-        except (OSError, ValueError):
-            self._known = {}
+        self._known: dict[str, Any] = read_memo(self.path) or {}
         self._is_new = False
 
     def of(self, name: str, source: bytes) -> tuple[str, list[str]]:
@@ -73,8 +68,7 @@ class _Memo:
     def save(self) -> None:
         """Keeps what is new, if the cache can be written."""
         if self._is_new:
-            with suppress(OSError):
-                write_json(self.path, self._known)
+            write_memo(self.path, self._known)
 
 
 def _source(name: str) -> bytes | None:

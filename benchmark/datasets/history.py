@@ -111,19 +111,28 @@ def with_history(table: Table, *, user: str, item: str, time: Any, length: int) 
         table: With the split, and these two among its categorical columns.
         user: The name of the user's column.
         item: The name of the item's.
-        time: As `history` takes it; None if the files have none.
+        time: As `history` takes it, or an expression over `Table.frame`; None if the files have none.
         length: The most items a row: `dataset.history`.
     """
     if not length:
         return table
-    users, items = table.categorical[user], table.categorical[item]
-    before = history(users, items, time, table.split, length)
+    users, items, times, split = _evaluated(table, table.categorical[user], table.categorical[item], time, table.split)
+    before = history(users, items, times, split, length)
     return replace(
         table,
         others={**table.others, SequenceField("history", of=item, max_length=length): before},
         user_fields=(*table.user_fields, "history"),
         latest={**table.latest, "history": replace(before, is_latest=True)},
     )
+
+
+def _evaluated(table: Table, *columns: Any) -> list[Any]:
+    """The columns, with what `Table.frame` has in place of expressions."""
+    wanted = {str(place): column for place, column in enumerate(columns) if isinstance(column, pl.Expr)}
+    if not wanted or table.frame is None:
+        return list(columns)
+    found = table.frame.select(**wanted).collect(engine="streaming")
+    return [found[str(place)] if str(place) in wanted else column for place, column in enumerate(columns)]
 
 
 def check_history(length: int, *, least: int = 0) -> None:

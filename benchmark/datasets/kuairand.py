@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import polars as pl
 
 from benchmark.datasets import register
 from benchmark.datasets._kuaishou import CODE, COUNT, USER_CODES, USER_NUMBERS, side_table
 from benchmark.datasets._owners import OwnersFiles
+from benchmark.datasets._repeats import without_repeats
 from benchmark.datasets.history import check_history, with_history
 from benchmark.datasets.prepare import SPLITS, TEST, TRAIN, VALIDATION, Table
 from benchmark.datasets.sources import Found, Layout, Source
-from benchmark.datasets.text import FLAG, ID, Domain, Types, read_text
+from benchmark.datasets.text import FLAG, ID, Domain, Types, scan_text
 from benchmark.kinds import BINARY, REGRESSION, Transform
 from benchmark.lists import MultiValuedField
 from benchmark.schema import OtherField, Task
@@ -26,6 +26,14 @@ ARCHIVES = {  # with md5, and the rows of the standard log
     "27k": ("KuaiRand-27K.tar.gz", "3e3c799a24e2d23a4d2c757fbf9adf59", 322_278_385),
 }
 LAST_DAY_OF_TRAIN, LAST_DAY_OF_VALIDATION = 20220504, 20220506
+SPLIT = (
+    pl.when(pl.col("date") <= LAST_DAY_OF_TRAIN)
+    .then(TRAIN)
+    .when(pl.col("date") <= LAST_DAY_OF_VALIDATION)
+    .then(VALIDATION)
+    .otherwise(TEST)
+    .cast(pl.Int8)
+)
 
 _LENGTH = Domain(pl.Int64, least=0)  # in milliseconds
 # narrow types: the log of 27k has 322 million rows
@@ -76,7 +84,8 @@ class KuaiRand(OwnersFiles):
     CIKM 2022, arXiv 2208.08696.
 
     Args:
-        variant: pure (1.4 million rows), 1k (11.7 million) or 27k (322 million; it is prepared in memory).
+        variant: pure (1.4 million rows), 1k (11.7 million) or 27k (322 million; while it is prepared, its 32 million videos are
+            in memory).
         tasks: Any of click, long_view, like, play_time.
         numeric: How numeric columns (log1p) enter: train quantile bins beside the standardised value, that value
             alone, or as they are.
@@ -122,33 +131,29 @@ class KuaiRand(OwnersFiles):
 
     def _read(self, found: Found) -> Table:
         logs = {name: path for name, path in found.paths.items() if name.startswith("log_standard")}
-        log = pl.concat([read_text(path, LOG) for path in logs.values()])
-        num_read = len(log)
-        log = log.unique(maintain_order=True)
+        log = pl.concat([scan_text(path, LOG) for path in logs.values()])
+        log, num_read, num_repeats = without_repeats(log)
         files = (found.paths[f"{name}_{self.variant}.csv"] for name in ("user_features", "video_features_basic"))
         users = side_table(next(files), "user_id", USER_CODES, USER_NUMBERS)
         videos = side_table(next(files), "video_id", VIDEO_CODES, VIDEO_NUMBERS)
-        log = log.join(users, on="user_id", how="left", maintain_order="left")
-        log = log.join(videos, on="video_id", how="left", maintain_order="left")
-        dates = log["date"].to_numpy()
-        split = np.select([dates <= LAST_DAY_OF_TRAIN, dates <= LAST_DAY_OF_VALIDATION], [TRAIN, VALIDATION], TEST)
+        shown = log.join(users.lazy(), on="user_id", how="left", maintain_order="left")
+        shown = shown.join(videos.lazy(), on="video_id", how="left", maintain_order="left")
         others: dict[OtherField, Any] = {}
         video_codes = tuple(VIDEO_CODES)
         if self.tags == "list":
-            others[MultiValuedField("tags")] = log["tag"].str.split(",")
+            others[MultiValuedField("tags")] = pl.col("tag").str.split(",")
             video_codes = tuple(name for name in VIDEO_CODES if name != "tag")
         codes = ("user_id", *USER_CODES, "video_id", *video_codes, "tab")
-        seconds = log["play_time_ms"].to_numpy() / 1000
         table = Table(
-            categorical={**{name: log[name] for name in codes}, "hour": log["hourmin"] // 100},
-            numeric={name: log[name].to_numpy() for name in (*USER_NUMBERS, *VIDEO_NUMBERS)},
+            categorical={**{name: pl.col(name) for name in codes}, "hour": pl.col("hourmin") // 100},
+            numeric={name: pl.col(name) for name in (*USER_NUMBERS, *VIDEO_NUMBERS)},
             labels={
-                "click": log["is_click"].to_numpy().astype(np.float32),
-                "long_view": log["long_view"].to_numpy().astype(np.float32),
-                "like": log["is_like"].to_numpy().astype(np.float32),
-                "play_time": np.log1p(seconds).astype(np.float32),
+                "click": pl.col("is_click").cast(pl.Float32),
+                "long_view": pl.col("long_view").cast(pl.Float32),
+                "like": pl.col("is_like").cast(pl.Float32),
+                "play_time": (pl.col("play_time_ms") / 1000).log1p().cast(pl.Float32),
             },
-            split=split.astype(np.int8),
+            split=SPLIT,
             user_fields=("user_id", *USER_CODES, *USER_NUMBERS),
             item_fields=("video_id", *video_codes, *VIDEO_NUMBERS, *(other.name for other in others)),
             others=others,
@@ -156,12 +161,13 @@ class KuaiRand(OwnersFiles):
                 "protocol": "by date",
                 "log_files": sorted(logs),
                 "log_rows": num_read,
-                "duplicates_dropped": num_read - len(log),
-                "dates": _dates(dates, split),
+                "duplicates_dropped": num_repeats,
+                "dates": _dates(log),
                 "left_out": NOT_FEATURES,
             },
+            frame=shown,
         )
-        return with_history(table, user="user_id", item="video_id", time=log["time_ms"], length=self.history)
+        return with_history(table, user="user_id", item="video_id", time=pl.col("time_ms"), length=self.history)
 
 
 def _source(variant: str) -> Source:
@@ -187,7 +193,9 @@ def _source(variant: str) -> Source:
     )
 
 
-def _dates(dates: np.ndarray, split: np.ndarray) -> dict[str, Any]:
+def _dates(log: pl.LazyFrame) -> dict[str, Any]:
     """Split name to its first and last day; an empty split is left out."""
-    parts = {name: dates[split == number] for name, number in SPLITS.items()}
-    return {name: [int(part.min()), int(part.max())] for name, part in parts.items() if len(part)}
+    day = pl.col("date")
+    ends = log.group_by(SPLIT.alias("split")).agg(day.min().alias("first"), day.max().alias("last"))
+    found = {split: [first, last] for split, first, last in ends.collect(engine="streaming").iter_rows()}
+    return {name: found[number] for name, number in SPLITS.items() if number in found}

@@ -10,10 +10,11 @@ import polars as pl
 from benchmark.datasets import register
 from benchmark.datasets._kuaishou import CODE, COUNT, USER_CODES, USER_NUMBERS, side_table
 from benchmark.datasets._owners import OwnersFiles
+from benchmark.datasets._repeats import without_repeats
 from benchmark.datasets.history import check_history, with_history
 from benchmark.datasets.prepare import TEST, TRAIN, VALIDATION, Table
 from benchmark.datasets.sources import Found, Layout, Source
-from benchmark.datasets.text import ID, Domain, Types, read_text
+from benchmark.datasets.text import ID, Domain, Types, scan_text
 from benchmark.kinds import BINARY, REGRESSION, Transform
 from benchmark.lists import MultiValuedField
 from benchmark.schema import OtherField, Task
@@ -34,6 +35,7 @@ VIDEO_NUMBERS: Types = dict.fromkeys(("video_width", "video_height"), COUNT)
 CATEGORIES: Types = dict.fromkeys(
     ("first_level_category_id", "second_level_category_id", "third_level_category_id"), CODE
 )
+PAIR = ("user_id", "video_id")
 CLOCK = 8 * 3600  # the app's clock is 8 hours ahead of UTC, in which `timestamp` is
 
 NOT_FEATURES = {
@@ -135,33 +137,31 @@ class KuaiRec(OwnersFiles):
 
     def _read(self, found: Found) -> Table:
         # a date differs where the same play was filed twice, so it is not read
-        big = read_text(found.paths["big_matrix.csv"], MATRIX)
-        num_read = len(big)
-        big = big.unique(maintain_order=True)
-        small = read_text(found.paths["small_matrix.csv"], MATRIX, nullable=("timestamp",))
-        shared = big.join(small, on=("user_id", "video_id"), how="semi").select("user_id", "video_id").n_unique()
-        split = np.concatenate([self._split(big), np.full(len(small), TEST, np.int8)])
+        big, num_read, num_repeats = without_repeats(scan_text(found.paths["big_matrix.csv"], MATRIX))
+        small = scan_text(found.paths["small_matrix.csv"], MATRIX, nullable=("timestamp",))
+        of_train, of_test = (plays.select(*PAIR).collect(engine="streaming") for plays in (big, small))
+        split = np.concatenate([self._split(of_train), np.full(len(of_test), TEST, np.int8)])
         plays = pl.concat([big, small])
-        plays = plays.join(_users(found), on="user_id", how="left", maintain_order="left")
-        plays = plays.join(_videos(found), on="video_id", how="left", maintain_order="left")
+        plays = plays.join(_users(found).lazy(), on="user_id", how="left", maintain_order="left")
+        plays = plays.join(_videos(found).lazy(), on="video_id", how="left", maintain_order="left")
         plays = plays.with_columns(pl.col("video_duration").log1p())
         of_video = ("video_id", *VIDEO_CODES, *CATEGORIES)
         others: dict[OtherField, Any] = {}
         if self.tags == "list":
-            others[MultiValuedField("tags")] = plays["tags"].str.extract_all(r"\d+")
+            others[MultiValuedField("tags")] = pl.col("tags").str.extract_all(r"\d+")
         else:
             of_video += ("tags",)
         codes = ("user_id", *USER_CODES, *of_video)
         numbers = (*USER_NUMBERS, "video_duration", *VIDEO_NUMBERS)
-        ratio = plays["watch_ratio"].to_numpy()
+        ratio = pl.col("watch_ratio")
         table = Table(
-            categorical={**{name: plays[name] for name in codes}, "hour": _hour(plays["timestamp"])},
-            numeric={name: plays[name].to_numpy() for name in numbers},
+            categorical={**{name: pl.col(name) for name in codes}, "hour": _hour(pl.col("timestamp"))},
+            numeric={name: pl.col(name) for name in numbers},
             labels={
-                "finish": (ratio >= 1).astype(np.float32),
-                "like": (ratio > 2).astype(np.float32),
-                "watch_ratio": np.log1p(ratio).astype(np.float32),
-                "play_time": np.log1p(plays["play_duration"].to_numpy() / 1000).astype(np.float32),
+                "finish": (ratio >= 1).cast(pl.Float32),
+                "like": (ratio > 2).cast(pl.Float32),
+                "watch_ratio": ratio.log1p().cast(pl.Float32),
+                "play_time": (pl.col("play_duration") / 1000).log1p().cast(pl.Float32),
             },
             split=split,
             user_fields=("user_id", *USER_CODES, *USER_NUMBERS),
@@ -170,19 +170,20 @@ class KuaiRec(OwnersFiles):
             facts={
                 "protocol": "big matrix: train and validation, by pair; small matrix: test",
                 "big_matrix_rows": num_read,
-                "small_matrix_rows": len(small),
-                "duplicates_dropped": num_read - len(big),
-                "test_pairs_in_train": shared,
-                "test_rows_without_time": small["timestamp"].null_count(),
+                "small_matrix_rows": len(of_test),
+                "duplicates_dropped": num_repeats,
+                "test_pairs_in_train": of_test.join(of_train, on=PAIR, how="semi").n_unique(),
+                "test_rows_without_time": small.select(pl.col("timestamp").null_count()).collect().item(),
                 "left_out": NOT_FEATURES,
             },
+            frame=plays,
         )
-        times = plays["timestamp"].fill_null(0)  # before all others: nothing is known to have come before it
+        times = pl.col("timestamp").fill_null(0)  # before all others: nothing is known to have come before it
         return with_history(table, user="user_id", item="video_id", time=times, length=self.history)
 
-    def _split(self, big: pl.DataFrame) -> np.ndarray:
+    def _split(self, of_train: pl.DataFrame) -> np.ndarray:
         """(R,) int8: TRAIN and VALIDATION; all plays of a pair of user and video are in the same."""
-        pairs = big["user_id"].to_numpy().astype(np.int64) << 32 | big["video_id"].to_numpy()
+        pairs = of_train["user_id"].to_numpy().astype(np.int64) << 32 | of_train["video_id"].to_numpy()
         known, place = np.unique(pairs, return_inverse=True)
         held_out = np.zeros(len(known), dtype=bool)
         rng = np.random.default_rng(derive(self.split_seed, "split"))
@@ -206,6 +207,6 @@ def _videos(found: Found) -> pl.DataFrame:
     return videos.join(captions, on="video_id", how="left", maintain_order="left")
 
 
-def _hour(timestamp: pl.Series) -> pl.Series:
+def _hour(timestamp: pl.Expr) -> pl.Expr:
     """The hour of the day on the app's clock; null where there is no time."""
     return ((timestamp + CLOCK).floor().cast(pl.Int64) % 86400 // 3600).cast(pl.Int8)

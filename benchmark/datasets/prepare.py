@@ -23,6 +23,7 @@ from benchmark.datasets._fit import PerColumn, Treatment
 from benchmark.datasets._leaks import count_repeated, refuse_labels_as_fields
 from benchmark.datasets._reader import reader_digest
 from benchmark.datasets._stored import stored
+from benchmark.datasets._sums import damage, write_sums
 from benchmark.datasets._weights import cleaned_weights, facts_of_weights, stored_weights
 from benchmark.datasets.table import (
     LEFT_OUT,
@@ -56,6 +57,8 @@ def prepare(
     hash_buckets: PerColumn = None,
 ) -> Data:
     """The data set as memory-mapped arrays: from the cache, else from `read` and what is fitted on its train rows.
+
+    Arrays that are not what was written are told in a line and prepared again.
 
     Columns are read, fitted and written in pieces of a million rows. Besides a piece, memory holds the vocabularies and a few
     bytes per row; see `Table.frame` for columns that do not fit in memory.
@@ -99,7 +102,12 @@ def prepare(
         **asdict(treatment),
     }
     folder = cache_folder() / "prepared" / f"{named['name']}-{digest(key)[:16]}"
-    return _load(folder_made_once(folder, lambda made: _write(made, dataset, read(), treatment)))
+
+    def fill(made: Path) -> None:
+        _write(made, dataset, read(), treatment)
+        write_sums(made, folder.name)
+
+    return _load(folder_made_once(folder, fill, damage=damage))
 
 
 def parameters(dataset: Dataset) -> dict[str, Any]:

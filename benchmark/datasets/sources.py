@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import importlib.metadata
-import json
 import os
 import shutil
 import sys
@@ -21,7 +20,8 @@ from filelock import FileLock
 from benchmark.console import echo
 from benchmark.datasets._archives import ARCHIVES, extract
 from benchmark.datasets._cache import cache_folder, folder_made_once, scratch_beside
-from benchmark.files import read_json, write_json
+from benchmark.disk import FULL, flush, is_settled, state_of
+from benchmark.files import read_json, read_memo, write_json, write_memo
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +237,9 @@ def _add_missing(source: Source, cached: Path, looked: list[str]) -> None:
         for path in _files_below(folder):
             target = cached / path.relative_to(folder)
             target.parent.mkdir(parents=True, exist_ok=True)
+            flush(path)
             path.replace(target)
+            flush(target.parent)
 
 
 def _name_of(url: str) -> str:
@@ -276,6 +278,8 @@ def _retrieve(source: Source, url: str, waiting: Path, looked: list[str]) -> Pat
             downloader=ResumedDownload(waiting / f"{name}.part"),
         )
     except OSError as error:  # those of requests are OSErrors
+        if error.errno in FULL:
+            raise
         raise FileNotFoundError(_not_found(source, [*looked, f"{url}: {_short(error)}"])) from error
     except ValueError as error:  # the text has the expected and the found checksum
         raise ValueError(f"wrong checksum of {url}: {error}") from error
@@ -321,19 +325,16 @@ def _check_members(source: Source, folder: Path) -> None:
 
 
 def file_digest(path: Path) -> str:
-    """The sha256 of a file, computed once per (path, size, time of change): a memo in the cache spares the rest."""
+    """The sha256 of a file, computed once per path and `state_of` the file: a memo in the cache spares the rest."""
     path = path.resolve()
-    stat = path.stat()
-    state = [str(path), stat.st_size, stat.st_mtime_ns]
+    state = state_of(path)
     memo = cache_folder() / "digests" / f"{hashlib.sha256(str(path).encode()).hexdigest()[:24]}.json"
-    try:
-        known = json.loads(memo.read_text(encoding="utf8"))
-        if known["state"] == state:
-            return str(known["sha256"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # no memo yet, or one of another format: compute it anew
+    known = read_memo(memo)
+    if isinstance(known, dict) and known.get("state") == [str(path), *state]:
+        return str(known["sha256"])
     found = _sha256(path)
-    write_json(memo, {"state": state, "sha256": found})
+    if is_settled(state):
+        write_memo(memo, {"state": [str(path), *state], "sha256": found})
     return found
 
 

@@ -85,6 +85,7 @@ class Metric:
         chance: What a constant gets, if the data do not matter. A gain is a share of what the baseline has beyond it.
         unit_power: It is in the unit of the target to this power; 0: without unit.
         best_of_truth: Is the true probability or mean the best prediction, up to the luck of the labels?
+        low, high: The least and the greatest value it can have; None: it has no limit on that side.
         note: What reports say under a task's table, as `str.format` takes it: `{gauc_users:,.0f}` is the value of that metric
             on the same rows, `{task.given}` an attribute of the task, `{suffix}` the view's.
     """
@@ -102,6 +103,8 @@ class Metric:
     chance: float | None = None
     unit_power: int = 0
     best_of_truth: bool = False
+    low: float | None = None
+    high: float | None = None
     note: str = ""
 
     def __post_init__(self) -> None:
@@ -310,45 +313,48 @@ _BOTH, _USERS = (View.OBSERVED, View.GIVEN), (View.USERS,)
 for _metric in (
     Metric(
         AUC, _BINARY, +1, _auc, "share of pairs of a positive and a negative in order; ties half", _BOTH,
-        title="AUC", is_shown=True, best=1.0, chance=0.5, best_of_truth=True,
+        title="AUC", is_shown=True, best=1.0, chance=0.5, best_of_truth=True, low=0.0, high=1.0,
     ),
     Metric(
         "gauc", _BINARY, +1, _gauc, "mean AUC within a user, weighted by impressions", _USERS,
-        title="GAUC", is_shown=True, best=1.0, chance=0.5, best_of_truth=True,
+        title="GAUC", is_shown=True, best=1.0, chance=0.5, best_of_truth=True, low=0.0, high=1.0,
         note="GAUC is over the {gauc_users:,.0f} users with both classes, who have {gauc_rows:.1%} of the rows.",
     ),
-    Metric("gauc_users", _BINARY, 0, _gauc_users, "users with both classes: gauc's", _USERS, empty=0.0),
-    Metric("gauc_rows", _BINARY, 0, _gauc_rows, "share of rows that belong to these users", _USERS),
+    Metric("gauc_users", _BINARY, 0, _gauc_users, "users with both classes: gauc's", _USERS, empty=0.0, low=0.0),
+    Metric("gauc_rows", _BINARY, 0, _gauc_rows, "share of rows that belong to these users", _USERS, low=0.0, high=1.0),
     Metric(
         "log_loss", _BINARY, -1, _log_loss, "mean negative log likelihood, in nats", _BOTH,
-        title="log loss", is_shown=True, best=0.0, best_of_truth=True,
+        title="log loss", is_shown=True, best=0.0, best_of_truth=True, low=0.0,
     ),
     Metric(
         "calibration", _BINARY, 0, _calibration, "predicted over observed positives; best at 1", _BOTH,
-        is_shown=True, best=1.0,
+        is_shown=True, best=1.0, low=0.0,
     ),
-    Metric("positive_rate", _BINARY, 0, _positive_rate, "share of positive labels"),
+    Metric("positive_rate", _BINARY, 0, _positive_rate, "share of positive labels", low=0.0, high=1.0),
     Metric(
         "mse", _REGRESSION, -1, _mse, "mean squared error, in the target's unit squared", _BOTH,
-        title="MSE", is_shown=True, best=0.0, unit_power=2, best_of_truth=True,
+        title="MSE", is_shown=True, best=0.0, unit_power=2, best_of_truth=True, low=0.0,
     ),
     Metric(
         "rmse", _REGRESSION, -1, _rmse, "root of mse, in the target's unit",
-        title="RMSE", best=0.0, unit_power=1, best_of_truth=True,
+        title="RMSE", best=0.0, unit_power=1, best_of_truth=True, low=0.0,
     ),
     Metric(
         "mae", _REGRESSION, -1, _mae, "mean absolute error", (View.OBSERVED, View.UNIT),
-        title="MAE", is_shown=True, best=0.0, unit_power=1,
+        title="MAE", is_shown=True, best=0.0, unit_power=1, low=0.0,
     ),
     Metric(
         "r2", _REGRESSION, +1, _r2, "share of the target's variance that is explained",
-        title="R²", is_shown=True, best=1.0, chance=0.0, best_of_truth=True,
+        title="R²", is_shown=True, best=1.0, chance=0.0, best_of_truth=True, high=1.0,
     ),
     Metric(
-        "rows", None, 0, lambda rows: float(len(rows.labels)), "rows with parent label 1", (View.GIVEN,), empty=0.0,
+        "rows", None, 0, lambda rows: float(len(rows.labels)), "rows with parent label 1", (View.GIVEN,), empty=0.0, low=0.0,
         note="Conditional metrics, {suffix}, are over the {rows:,.0f} test rows where {task.given} is 1.",
     ),
-    Metric("incoherent", _BINARY, -1, _incoherent, "share of rows with p(child) above p(parent)", (View.PAIR,), best=0.0),
+    Metric(
+        "incoherent", _BINARY, -1, _incoherent, "share of rows with p(child) above p(parent)", (View.PAIR,),
+        best=0.0, low=0.0, high=1.0,
+    ),
 ):  # fmt: skip
     register(_metric)
 

@@ -14,15 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.files import digest, known_keys, read_json, write_json
+from benchmark.records.folder import Found, has_name, settle
 from benchmark.records.packed import files_ending
+from benchmark.records.schema import CardFacts, Count, Share, converted
 
 FORMAT = 1
 CALLED = "a card of a data set"
 SUFFIX = ".card"
 REQUIRED = ("format", "name", "key", "splits", "tasks", "fields")
+SPLITS = ("train", "validation", "test")
 IDENTITY = ("fingerprint", "splits", "schema", "test_rows")
 
-Shares = dict[str, float]
+Shares = dict[str, Share]
 """{split: a share of its rows}."""
 
 
@@ -44,7 +47,7 @@ class FieldCard:
 
     name: str
     kind: str
-    values: int | None = None
+    values: Count | None = None
     missing: Shares | None = None
     unseen: Shares | None = None
     alone: dict[str, float] = field(default_factory=dict)
@@ -92,8 +95,8 @@ class Entity:
 
     role: str
     field: str
-    known: int
-    new: int | None
+    known: Count
+    new: Count | None
     rows: Shares
 
 
@@ -130,7 +133,7 @@ class Card:
     format: int = FORMAT
     name: str
     key: str
-    splits: dict[str, int]
+    splits: dict[str, Count]
     tasks: list[TaskCard]
     fields: list[FieldCard]
     entities: list[Entity] = field(default_factory=list)
@@ -184,16 +187,39 @@ def load_card(path: str | Path) -> Card:
     """Reads a card.
 
     Raises:
-        ValueError: if it is not a card, or its format is newer than this version reads.
+        ValueError: if it is not a card, is broken, or its format is newer than this version reads.
     """
-    value = known_keys(read_json(path, CALLED), path, CALLED, known=_KEYS, required=REQUIRED, newest=FORMAT)
-    for key, kind in (("tasks", TaskCard), ("fields", FieldCard), ("entities", Entity), ("signs", Sign)):
-        known = {each.name for each in fields(kind)}
-        value[key] = [kind(**{name: of[name] for name in of if name in known}) for of in value.get(key, ())]
-    return Card(**value)
+    return _checked(read_json(path, CALLED), Path(path))
 
 
-def load_cards(folder: str | Path) -> dict[str, Card]:
-    """{key: card} of all cards under a folder."""
-    paths = [Path(folder, *parts) for parts in files_ending(folder, SUFFIX)]
-    return {path.name.removesuffix(SUFFIX): load_card(path) for path in paths}
+def _checked(value: Any, path: Path) -> Card:
+    known = known_keys(value, path, CALLED, known=_KEYS, required=REQUIRED, newest=FORMAT)
+    try:
+        card = converted(known, Card)
+        converted(card.facts, CardFacts)
+    except ValueError as error:
+        raise ValueError(f"{path} is a broken card of a data set: {error}") from error
+    if lost := [split for split in SPLITS if not card.splits.get(split)]:
+        raise ValueError(f"{path} is a broken card of a data set: splits: expected rows of {lost[0]}, found none")
+    if has_name(path) and path.stem != card.key:
+        raise ValueError(f"{path} is not the card of its name: its key is {card.key}")
+    return card
+
+
+def read_cards(folder: str | Path) -> Found[Card]:
+    """All cards under a folder, by path, and what is none."""
+    found = Found[Card]()
+    for parts in files_ending(folder, SUFFIX):
+        found.add(Path(folder, *parts), CALLED, _checked)
+    return found
+
+
+def load_cards(folder: str | Path, *, skip_broken: bool = False) -> dict[str, Card]:
+    """{key: card} of all cards under a folder.
+
+    Raises:
+        BrokenRecords: if some are broken, with all of them, unless `skip_broken`.
+    """
+    found = read_cards(folder)
+    settle([found], skip_broken=skip_broken)
+    return {card.key: card for card in found.values.values()}

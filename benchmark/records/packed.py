@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TypeAlias
 
 import zstandard
 
@@ -38,7 +38,11 @@ def packs(place: str | Path) -> list[Path]:
     place = Path(place)
     if place.is_file():
         return [place] if place.name.endswith(SUFFIX) else []
-    return sorted([*above(place), *(Path(place, *parts) for parts in files_ending(place, NAME) if parts[-1] == NAME)])
+    return sorted([*above(place), *(path for parts in files_ending(place, NAME) if (path := _pack(place, parts)))])
+
+
+def _pack(place: Path, parts: tuple[str, ...]) -> Path | None:
+    return path if parts[-1] == NAME and (path := Path(place, *parts)).is_file() else None
 
 
 def above(path: Path) -> list[Path]:
@@ -46,18 +50,17 @@ def above(path: Path) -> list[Path]:
     return [pack for folder in path.parents[:_DEPTH] if (pack := folder / NAME).is_file()]
 
 
-def json_files(folder: str | Path) -> list[tuple[str, ...]]:
-    """The parts of the paths, below a folder, of all JSON files that are not hidden; sorted."""
-    return files_ending(folder, ".json")
-
-
 def files_ending(folder: str | Path, ending: str) -> list[tuple[str, ...]]:
-    """The same as `json_files` for any ending. It uses `os.walk`, which is much faster than `Path.rglob`."""
+    """The parts of the paths, below a folder, of all that has this ending and is not hidden; sorted.
+
+    Folders, pipes and links to nothing with such a name are among them. It uses `os.walk`, which is much faster than
+    `Path.rglob`.
+    """
     found, start = [], len(Path(folder).parts)
     for place, inner, names in os.walk(folder):
         inner[:] = [name for name in inner if not name.startswith(".")]
         parts = Path(place).parts[start:]
-        found += [(*parts, name) for name in names if name.endswith(ending) and not name.startswith(".")]
+        found += [(*parts, name) for name in (*names, *inner) if name.endswith(ending) and not name.startswith(".")]
     return sorted(found)
 
 
@@ -86,7 +89,7 @@ def _text(pack: Path) -> Iterator[bytes]:
     frame = zstandard.ZstdDecompressor().decompressobj()
     before = 0
     try:
-        with pack.open("rb") as file:
+        with _opened(pack) as file:
             while not frame.eof and (chunk := file.read(_CHUNK)):
                 text = frame.decompress(chunk)
                 before += text.count(b"\n")
@@ -98,6 +101,13 @@ def _text(pack: Path) -> Iterator[bytes]:
         raise ValueError(f"{pack} is cut off after line {before}: the file ends before its data do")
     if more:
         raise ValueError(f"{pack}, line {before}: expected the end of the file where its data end, found more")
+
+
+def _opened(pack: Path) -> BinaryIO:
+    try:
+        return pack.open("rb")
+    except OSError as error:
+        raise ValueError(f"{pack} cannot be read: {error.strerror}") from error
 
 
 def line_of(value: Any) -> bytes:
@@ -120,24 +130,45 @@ def write(pack: Path, text: Sequence[bytes]) -> None:
         file.write_bytes(zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).compress(joined))
         if [line for _, line in lines(file)] != list(text):
             raise ValueError(f"{pack} could not be written: what was read back differs; is the disk broken?")
-        with file.open("rb") as written:
-            os.fsync(written.fileno())  # before the caller removes the original files
 
 
 def packed_at(path: Path) -> Iterator[tuple[str, Path, Any]]:
-    """Packed records with the id in this path: the name for errors, the pack's folder, and the plain values."""
+    """Packed records with the id in this path: the name for errors, the pack's folder, and the plain values.
+
+    Other lines may be broken, and the packed file damaged: what is before the damage is found.
+    """
     for pack in above(path):
-        status = pack.stat()
-        for where, line in _by_id(pack, status.st_mtime_ns, status.st_size).get(path.stem, ()):
+        for where, line in _indexed(pack)[0].get(path.stem, ()):
             yield where, pack.parent, parse_json(line, where, "a record")
 
 
+def damage(path: Path) -> list[str]:
+    """What is wrong in the packed files that may have the record of this path, so that it may not be found there."""
+    return [text for pack in above(path) for text in _indexed(pack)[1]]
+
+
+_Index: TypeAlias = tuple[dict[str, list[tuple[str, bytes]]], list[str]]
+
+
+def _indexed(pack: Path) -> _Index:
+    status = pack.stat()
+    return _by_id(pack, status.st_mtime_ns, status.st_size)
+
+
 @lru_cache(maxsize=4)
-def _by_id(pack: Path, modified: int, size: int) -> dict[str, list[tuple[str, bytes]]]:
-    """The lines of a packed file, read once for all runs of a sweep that look for their records."""
+def _by_id(pack: Path, modified: int, size: int) -> _Index:
+    """The lines of a packed file, read once for all runs of a sweep that look for their records, and what is wrong in it."""
     found: dict[str, list[tuple[str, bytes]]] = defaultdict(list)
-    for where, line in lines(pack):
-        value = parse_json(line, where, "a record")
-        if isinstance(value, dict):
-            found[str(value.get("id"))].append((where, line))
-    return found
+    wrong = []
+    try:
+        for where, line in lines(pack):
+            try:
+                value = parse_json(line, where, "a record")
+            except ValueError as error:
+                wrong.append(str(error))
+                continue
+            if isinstance(value, dict):
+                found[str(value.get("id"))].append((where, line))
+    except ValueError as error:
+        wrong.append(str(error))
+    return found, wrong

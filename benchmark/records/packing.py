@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from benchmark.files import parse_json, read_json, write_json
+from benchmark.records.folder import Found, settle
 from benchmark.records.packed import NAME, SUFFIX, line_of, lines, packed_at, packs, write
 from benchmark.records.record import (
     KIND,
@@ -39,7 +40,10 @@ class _Loose:
     read: dict[Path, tuple[int, int]] = field(default_factory=dict)
 
 
-def pack(folder: str | Path) -> dict[Path, int]:
+Tell: TypeAlias = Callable[[str], object]
+
+
+def pack(folder: str | Path, *, skip_broken: bool = False, tell: Tell | None = None) -> dict[Path, int]:
     """Packs all records under a folder, including references, and then removes their files. Other files stay.
 
     Each folder that runs wrote to (their `results_dir`) gets one packed file. It is read back before it replaces an old
@@ -48,22 +52,26 @@ def pack(folder: str | Path) -> dict[Path, int]:
 
     Args:
         folder: A folder that runs wrote to, or a folder that contains several of these.
+        skip_broken: Whether to leave the files of broken records as they are. A broken packed file is never replaced.
+        tell: Gets a sentence for broken records, and one for files that are no records.
 
     Returns:
         {packed file: number of records in it}, for all packed files afterwards.
 
     Raises:
         FileNotFoundError: if there is no such folder, or no record in it.
-        ValueError: if a record cannot be read, or is not where runs write it; then nothing is changed.
+        ValueError: if records are broken, or one is not where runs write it; then nothing is changed.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(no_folder(folder))
-    loose = _loose(folder)
+    broken: Found[Any] = Found()
+    before = {path: _kept(path, broken) for path in packs(folder) if path.is_relative_to(folder)}
+    settle([broken], skip_broken=False)
+    loose = _loose(folder, skip_broken=skip_broken, tell=tell)
     found = {}
-    for path in sorted({path for path in packs(folder) if path.is_relative_to(folder)} | {r / NAME for r in loose}):
-        files = loose.get(path.parent, _Loose())
-        kept = {_place(value, where): line for where, value, line in _packed(path)} if path.is_file() else {}
+    for path in sorted(before.keys() | {r / NAME for r in loose}):
+        files, kept = loose.get(path.parent, _Loose()), before.get(path, {})
         if files.read:
             text = [line for _, line in sorted((kept | files.lines).items(), key=_order)]
             write(path, text)
@@ -74,43 +82,50 @@ def pack(folder: str | Path) -> dict[Path, int]:
     return found
 
 
-def unpack(folder: str | Path) -> dict[Path, int]:
+def unpack(folder: str | Path, *, skip_broken: bool = False, tell: Tell | None = None) -> dict[Path, int]:
     """Writes every packed record under a folder as a file again, as its run wrote it, and then removes the packed file.
 
     If the file already exists, it counts as newer and stays.
 
     Args:
         folder: A folder with packed files.
+        skip_broken: Whether to go on without broken records. Their packed file then stays.
+        tell: Gets a sentence for broken records.
 
     Returns:
         {packed file, removed: number of records that were in it}.
 
     Raises:
         FileNotFoundError: if there is no packed file.
-        ValueError: if a packed file cannot be read; then nothing is removed.
+        ValueError: if records in it are broken; then nothing is changed.
     """
     folder = Path(folder)
-    found = {}
+    found, every = {}, {}
     for path in packs(folder):
-        if not path.is_relative_to(folder):
-            continue
-        values = {path.parent / _place(value, where): value for where, value, _ in _packed(path)}
-        for place, value in values.items():
-            if not place.is_file():
-                write_json(place, value)
-        path.unlink()
-        found[path] = len(values)
+        if path.is_relative_to(folder):
+            every[path] = broken = Found[dict[Path, bytes]]()
+            broken.values[path] = _kept(path, broken)
+    _settle(list(every.values()), skip_broken=skip_broken, tell=tell)
+    for path, of in every.items():
+        for below, line in of.values[path].items():
+            if not (path.parent / below).is_file():
+                write_json(path.parent / below, parse_json(line, path, KIND))
+        if not of.broken:
+            path.unlink()
+        found[path] = len(of.values[path])
     if not found:
         raise FileNotFoundError(f"no {NAME} under {folder}")
     return found
 
 
-def show(place: str | Path, id: str | None = None) -> Any:
+def show(place: str | Path, id: str | None = None, *, skip_broken: bool = False, tell: Tell | None = None) -> Any:
     """All plain values of one record.
 
     Args:
         place: A folder or a packed file; without an id, the path of a record, packed or not.
         id: Its id, or enough of the beginning to be unique.
+        skip_broken: Whether to go on without the broken records of a folder.
+        tell: Gets a sentence for broken records, and one for files that are no records.
 
     Raises:
         FileNotFoundError: if there is no such place.
@@ -118,13 +133,13 @@ def show(place: str | Path, id: str | None = None) -> Any:
     """
     place = Path(place)
     if id is None:
-        return _at(place)
+        return _at(place, skip_broken=skip_broken, tell=tell)
     if not place.exists():
         raise FileNotFoundError(no_folder(place))
     if place.is_file() and not place.name.endswith(SUFFIX):
         raise ValueError(f"expected a folder of records or a file {NAME} before the id, found {place}")
     known: dict[str, dict[Path, Any]] = defaultdict(dict)
-    for path, value in _values(place):
+    for path, value in _values(place, skip_broken=skip_broken, tell=tell).items():
         known[str(value.get("id"))][path] = value
     if not known:
         raise ValueError(no_records(place))
@@ -143,7 +158,7 @@ def show(place: str | Path, id: str | None = None) -> Any:
     return next(iter(of_id.values()))
 
 
-def _at(path: Path) -> Any:
+def _at(path: Path, *, skip_broken: bool, tell: Tell | None) -> Any:
     if path.is_file() and not path.name.endswith(SUFFIX):
         value = read_json(path, KIND)
         _place(value, path)
@@ -153,7 +168,7 @@ def _at(path: Path) -> Any:
             return value
     if not path.exists():
         raise FileNotFoundError(f"no record at {path}; expected the path of a record, or a folder and an id")
-    ids = sorted({str(value.get("id")) for _, value in _values(path)})
+    ids = sorted({str(value.get("id")) for value in _values(path, skip_broken=skip_broken, tell=tell).values()})
     if not ids:
         raise ValueError(no_records(path))
     has = f"has {counted(len(ids), 'record')}: expected an id after it, or its first characters"
@@ -170,39 +185,67 @@ def _order(entry: tuple[Path, bytes]) -> tuple[bool, Path]:
     return entry[0].parts[0] != REFERENCE, entry[0]
 
 
-def _packed(path: Path) -> Iterator[tuple[str, Any, bytes]]:
-    """The name for errors, plain values and line of each record in a packed file."""
-    for where, line in lines(path):
-        yield where, parse_json(line, where, KIND), line
+def _kept(path: Path, found: Found[Any]) -> dict[Path, bytes]:
+    """{path below its folder: line} of a packed file; broken ones go to `found`."""
+    kept: dict[Path, bytes] = {}
+    try:
+        for where, line in lines(path):
+            try:
+                kept[_place(parse_json(line, where, KIND), where)] = line
+            except ValueError as error:
+                found.broken.append(str(error))
+    except ValueError as error:  # the rest cannot be read
+        found.broken.append(str(error))
+    return kept
 
 
-def _values(place: Path) -> Iterator[tuple[Path, Any]]:
-    """Path and plain values of all records, packed records first. If a record is packed and a file, its path comes twice."""
+def _settle(found: Sequence[Found[Any]], *, skip_broken: bool, tell: Tell | None) -> None:
+    for sentence in settle(found, skip_broken=skip_broken):
+        if tell is not None:
+            tell(sentence)
+
+
+def _values(place: Path, *, skip_broken: bool, tell: Tell | None) -> dict[Path, Any]:
+    """Path and plain values of all records. A file counts as newer than a packed record with its path."""
+    found: Found[Any] = Found()
     for path in packs(place):
-        for where, value, _ in _packed(path):
-            yield path.parent / _place(value, where), value
+        for below, line in _kept(path, found).items():
+            found.values[path.parent / below] = parse_json(line, path, KIND)
     if place.is_dir():
         for path in (*record_files(place), *reference_files(place)):
-            yield path, read_json(path, KIND)
+            found.add(path, KIND, _checked)
+    _settle([found], skip_broken=skip_broken, tell=tell)
+    return found.values
 
 
-def _loose(folder: Path) -> dict[Path, _Loose]:
+def _checked(value: Any, path: Path) -> Any:
+    _place(value, path)
+    return value
+
+
+def _loose(folder: Path, *, skip_broken: bool, tell: Tell | None) -> dict[Path, _Loose]:
     """The record files under a folder, by the folder that they were written to.
 
     Raises:
-        ValueError: if a file is not a record, or is not where runs write it.
+        ValueError: if records are broken, or one is not where runs write it.
     """
-    found: dict[Path, _Loose] = defaultdict(_Loose)
+    found: Found[Any] = Found()
+    read: dict[Path, tuple[int, int]] = {}
     for path in (*record_files(folder), *reference_files(folder)):
-        status = path.stat()
-        value = read_json(path, KIND)
+        if path.is_file():
+            status = path.stat()
+            read[path] = status.st_mtime_ns, status.st_size
+        found.add(path, KIND, _checked)
+    _settle([found], skip_broken=skip_broken, tell=tell)
+    loose: dict[Path, _Loose] = defaultdict(_Loose)
+    for path, value in found.values.items():
         place = _place(value, path)
-        root = path.parents[len(place.parts) - 1]
+        root = path.parents[len(place.parts) - 1] if len(place.parts) <= len(path.parents) else path
         if root / place != path or not root.is_relative_to(folder):
             raise ValueError(f"{path} would not be found again: pack a folder that contains it as {place}")
-        found[root].lines[place] = line_of(value)
-        found[root].read[path] = (status.st_mtime_ns, status.st_size)
-    return found
+        loose[root].lines[place] = line_of(value)
+        loose[root].read[path] = read[path]
+    return loose
 
 
 def _remove(files: dict[Path, tuple[int, int]], root: Path) -> None:

@@ -97,6 +97,7 @@ def load_predictions(path: Path, record: Record, selection: SelectionName = "joi
     """
     if selection not in get_args(SelectionName):
         raise ValueError(f"selection must be one of {', '.join(get_args(SelectionName))}, found {selection!r}")
+    record.check_file(path, SUFFIX)
     metadata, tensors = _read(path, "predictions", ("id", TEST_ROWS, "metrics", "mean_and_std"))
     expected = {"id": record.id, TEST_ROWS: record.dataset.get(TEST_ROWS), "metrics": _judged(record)}
     for key, value in expected.items():

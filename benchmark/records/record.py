@@ -10,13 +10,17 @@ It is written whole, by rename, last. Trackers see the same numbers; nothing is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
-from benchmark.files import known_keys, no_garbage_collection, parse_json, read_json, write_json
-from benchmark.records.packed import SUFFIX, json_files, lines, packed_at, packs
+from benchmark.files import known_keys, no_garbage_collection, parse_json, read_json, sha256_of, write_json
+from benchmark.records.folder import Found, has_name, settle
+from benchmark.records.packed import NAME, SUFFIX, files_ending, lines, packed_at, packs
+from benchmark.records.schema import REFERENCE as REFERENCE
+from benchmark.records.schema import TRIAL as TRIAL
+from benchmark.records.schema import Form, RecordOf, Status, fault
 from benchmark.schema import Metrics
 
 FORMAT = 1
@@ -27,8 +31,7 @@ BASELINE = "single_task/equal"
 PLAIN_WEIGHTING = BASELINE.partition("/")[2]
 """The weighting that is the plain sum of the losses. If tasks share nothing, every gradient weighting equals it."""
 REQUIRED = ("format", "id", "status", "method", "purpose", "seed", "config")
-STATUSES = ("finished", "diverged", "failed")
-TRIAL = "trial"  # the purpose of runs that never read the test split
+STATUSES = get_args(Status)
 TUNED = "tuned"  # the purpose of runs with the parameters that a search found
 MAKES_SOME = "`mtlbench run dataset=shop architecture=single_task,mmoe seed='range(0,5)'` makes some"
 """What to say to someone without records."""
@@ -41,7 +44,6 @@ Purpose: TypeAlias = Literal["all", "default", "tuned"]
 """Which runs to compare; `all` means default and tuned runs."""
 FIRST_TRIAL_SEED = 10_000  # seeds of reported runs are never used to choose parameters
 KIND = "a record"  # what errors call it
-REFERENCE = "reference"  # the folder and the `kind` of the records of benchmark.reference
 OF_DESCRIPTION = ("file", "label", "description")
 """Keys of the configuration of a data set that a file describes: its path, what people call it, the hash of its content."""
 
@@ -83,6 +85,8 @@ class Record:
             threads, device, cpu_seconds. multiply_adds counts the matrix products per row, with the first layer over
             the concatenated embeddings; cpu_seconds covers all threads and validation. Older records lack these two.
         environment: Versions, machine, command, start time.
+        files: {suffix: sha256} of the files that the run saved beside the record: its weights, its predictions. Older records
+            lack it.
         error: None, or {type, message, traceback}; for a diverged run {type: "Diverged", message, task, step, epoch}.
     """
 
@@ -105,6 +109,7 @@ class Record:
     gates: dict[str, dict[str, float]] = field(default_factory=dict)
     cost: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
     error: dict[str, Any] | None = None
 
     @property
@@ -138,6 +143,24 @@ class Record:
     def num_trials(self) -> int:
         """How many trials a tuned run was chosen from; 0 for other runs."""
         return int(self.config.get("tuning", {}).get("trials", 0))
+
+    def check_file(self, file: Path, suffix: str) -> None:
+        """Checks that a file is the one that this run saved beside its record.
+
+        Args:
+            file: The file.
+            suffix: Its key in `files`.
+
+        Raises:
+            FileNotFoundError: if it is not there.
+            ValueError: if its content is not what the run wrote. A record from before `files` cannot tell.
+        """
+        expected, found = self.files.get(suffix), sha256_of(file)
+        if expected not in (None, found):
+            raise ValueError(
+                f"{file} is not what run {self.id} saved: expected sha256 {str(expected)[:12]}…, found {found[:12]}…; it is "
+                "damaged or from another run; rerun=true makes it and its record again"
+            )
 
     def path(self, results_dir: str | Path) -> Path:
         """The path of this record under `results_dir`."""
@@ -215,7 +238,7 @@ def load_record(path: str | Path) -> Record:
 
     Raises:
         FileNotFoundError: if there is no such record.
-        ValueError: if it is not a record, or its format is newer than this version reads.
+        ValueError: if it is not a record, is broken, or its format is newer than this version reads.
     """
     record = find_record(path)
     if record is None:
@@ -237,10 +260,36 @@ def find_record(path: str | Path) -> Record | None:
 def checked_record(value: Any, place: str | Path) -> Record:
     """The record from plain values.
 
+    Args:
+        value: The plain values.
+        place: Where they are, for errors. A file with the name of a record must have the record of that name.
+
     Raises:
-        ValueError: with the place, if they are not a record, or their format is newer than this version reads.
+        ValueError: with the place, if they are not a record, have a wrong value, or their format is newer than this
+            version reads.
     """
-    return Record(**known_keys(value, place, KIND, known=_KEYS, required=REQUIRED, newest=FORMAT))
+    known = known_keys(value, place, KIND, known=_KEYS, required=REQUIRED, newest=FORMAT)
+    check_values(value, place, KIND, RecordOf)
+    if (
+        _is_described(value["config"]["dataset"])
+        and Path(label := name_of_data(value["config"]["dataset"])).name != label
+    ):
+        raise ValueError(
+            f"{place} is a broken record: config.dataset.label: expected a name without slashes, found {label!r}"
+        )
+    return Record(**known)
+
+
+def check_values(value: Mapping[str, Any], place: str | Path, kind: str, form: Form) -> None:
+    """Refuses values that no run writes, and a file with the name of another record.
+
+    Raises:
+        ValueError: with the place, and the first of them.
+    """
+    if wrong := fault(value, form):
+        raise ValueError(f"{place} is {kind.replace('a ', 'a broken ', 1)}: {wrong}")
+    if isinstance(place, Path) and has_name(place) and place.stem != value["id"]:
+        raise ValueError(f"{place} is not {kind} of its name: its id is {value['id']}")
 
 
 def is_reference(value: Any) -> bool:
@@ -249,34 +298,79 @@ def is_reference(value: Any) -> bool:
 
 
 def record_files(folder: str | Path) -> Iterator[Path]:
-    """The record files under a folder, sorted, without hidden files and folders of references."""
-    for parts in json_files(folder):
+    """What has the name of JSON under a folder, sorted, without hidden files and folders of references."""
+    for parts in files_ending(folder, ".json"):
         if REFERENCE not in parts[:-1]:
             yield Path(folder, *parts)
 
 
-def records_by_path(folder: str | Path) -> dict[Path, Record]:
-    """All records of a folder or a packed file, sorted by the paths that they have when unpacked.
+def read_records(folder: str | Path) -> Found[Record]:
+    """All that a folder or a packed file has: records by the paths that they have when unpacked, sorted, and what is no record.
 
     If a record is both packed and a file, the file counts as newer.
 
     Raises:
         FileNotFoundError: if there is neither the folder nor a packed record of it.
-        ValueError: as `load_record`.
     """
-    folder, found = Path(folder), dict[Path, Record]()
+    folder, found = Path(folder), Found[Record]()
     root = folder.parent if folder.is_file() else folder
     with no_garbage_collection():
         for pack in packs(folder):
-            of_pack = {record.path(pack.parent): record for record in _packed(pack)}
-            if not pack.is_relative_to(root):
-                of_pack = {path: record for path, record in of_pack.items() if path.is_relative_to(root)}
-            found |= of_pack
+            for path, record in _packed(pack, found.broken):
+                if path.is_relative_to(root):
+                    found.values[path] = record
         if folder.is_dir():
-            found |= {path: checked_record(read_json(path, KIND), path) for path in record_files(folder)}
-        elif not found and not folder.is_file():
+            for path in record_files(folder):
+                found.add(path, KIND, checked_record)
+            found.strangers += (
+                path for parts in files_ending(folder, NAME) if not (path := Path(folder, *parts)).is_file()
+            )
+        elif not found.values and not folder.is_file():
             raise FileNotFoundError(no_folder(folder))
-        return dict(sorted(found.items()))
+        found.values = dict(sorted(found.values.items()))
+    return found
+
+
+def _packed(pack: Path, broken: list[str]) -> Iterator[tuple[Path, Record]]:
+    """The records of a packed file with the paths that they have when unpacked; the errors of the others go to `broken`."""
+    has_begun = False
+    try:
+        for where, line in lines(pack):
+            try:
+                value = parse_json(line, where, KIND)
+                if not is_reference(value):
+                    has_begun = True
+                    record = checked_record(value, where)
+                    yield record.path(pack.parent), record
+                elif has_begun:
+                    raise ValueError(
+                        f"{where}: expected references before all records, found a reference after a record"
+                    )
+            except ValueError as error:
+                broken.append(str(error))
+    except ValueError as error:  # the rest cannot be read
+        broken.append(str(error))
+
+
+def records_by_path(
+    folder: str | Path, *, skip_broken: bool = False, tell: Callable[[str], object] | None = None
+) -> dict[Path, Record]:
+    """The records of a folder or a packed file, as `read_records` finds them.
+
+    Args:
+        folder: The folder or packed file.
+        skip_broken: Whether to go on without broken records.
+        tell: Gets a sentence for those, and one for files that are no records.
+
+    Raises:
+        FileNotFoundError: as `read_records`.
+        BrokenRecords: if records are broken, with all of them.
+    """
+    found = read_records(folder)
+    for sentence in settle([found], skip_broken=skip_broken):
+        if tell is not None:
+            tell(sentence)
+    return found.values
 
 
 def no_folder(folder: str | Path) -> str:
@@ -293,24 +387,37 @@ def no_records(folder: str | Path) -> str:
     return f"no records under {folder}; {MAKES_SOME}"
 
 
-def _packed(pack: Path) -> Iterator[Record]:
-    has_begun = False
-    for where, line in lines(pack):
-        value = parse_json(line, where, KIND)
-        if not is_reference(value):
-            has_begun = True
-            yield checked_record(value, where)
-        elif has_begun:
-            raise ValueError(f"{where}: expected references before all records, found a reference after a record")
-
-
-def load_records(folder: str | Path) -> list[Record]:
+def load_records(folder: str | Path, *, skip_broken: bool = False) -> list[Record]:
     """All records of a folder (or the record at a file's path, or the records of a packed file), sorted by path.
+
+    Args:
+        folder: The folder or file.
+        skip_broken: Whether to go on without broken records.
 
     Raises:
         FileNotFoundError: if the folder does not exist.
-        ValueError: as `load_record`.
+        BrokenRecords: if records are broken, with all of them.
+        ValueError: as `load_record`, for the path of one.
     """
-    if Path(folder).is_file() and not Path(folder).name.endswith(SUFFIX):
+    if is_one(folder):
         return [load_record(folder)]
-    return list(records_by_path(folder).values())
+    return list(records_by_path(folder, skip_broken=skip_broken).values())
+
+
+def is_one(place: str | Path) -> bool:
+    """Is this the path of one record, not a folder or a packed file?"""
+    return Path(place).is_file() and not Path(place).name.endswith(SUFFIX)
+
+
+def settled(places: Sequence[Path], *, skip_broken: bool) -> tuple[list[list[Record]], tuple[str, ...]]:
+    """The records of several places, as `load_records` gives them, and a sentence for each kind of what was left out.
+
+    Raises:
+        BrokenRecords: if records are broken in any of them, unless they are to be skipped.
+    """
+    found = [None if is_one(place) else read_records(place) for place in places]
+    told = settle([one for one in found if one is not None], skip_broken=skip_broken)
+    return [
+        [load_record(place)] if one is None else list(one.values.values())
+        for one, place in zip(found, places, strict=True)
+    ], told

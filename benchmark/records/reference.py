@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.files import digest, known_keys, parse_json, read_json, write_json
-from benchmark.records.packed import json_files, lines, packed_at, packs
-from benchmark.records.record import REFERENCE, TRIAL, identity_of_data, is_reference
+from benchmark.records.folder import Found, settle
+from benchmark.records.packed import files_ending, lines, packed_at, packs
+from benchmark.records.record import KIND as RECORD
+from benchmark.records.record import REFERENCE, TRIAL, check_values, identity_of_data, is_reference
+from benchmark.records.schema import ReferenceOf
 from benchmark.schema import Metrics
 
 FORMAT = 1
@@ -99,7 +102,7 @@ def load_reference(path: str | Path) -> ReferenceRecord:
     Raises:
         ValueError: if it is not such a record, or its format is newer than this version reads.
     """
-    return checked_reference(read_json(path, CALLED), path)
+    return checked_reference(read_json(path, CALLED), Path(path))
 
 
 def find_reference(path: str | Path) -> ReferenceRecord | None:
@@ -121,31 +124,58 @@ def checked_reference(value: Any, place: str | Path) -> ReferenceRecord:
     """
     if not is_reference(value):
         raise ValueError(f"{place} is not {CALLED}: its kind is not {KIND!r}")
-    return ReferenceRecord(**known_keys(value, place, CALLED, known=_KEYS, required=REQUIRED, newest=FORMAT))
+    known = known_keys(value, place, CALLED, known=_KEYS, required=REQUIRED, newest=FORMAT)
+    check_values(value, place, CALLED, ReferenceOf)
+    return ReferenceRecord(**known)
 
 
 def reference_files(folder: str | Path) -> Iterator[Path]:
-    """The files of references under a folder, sorted, without hidden files."""
-    for parts in json_files(folder):
+    """What has the name of JSON in the folders of references under a folder, sorted, without hidden files."""
+    for parts in files_ending(folder, ".json"):
         if REFERENCE in (Path(folder).name, *parts[:-1]):
             yield Path(folder, *parts)
 
 
-def load_references(folder: str | Path) -> list[ReferenceRecord]:
-    """All records of references in a folder or a packed file, including trials, sorted by path; possibly empty.
-
-    Raises:
-        ValueError: as `load_reference`.
-    """
-    folder, found = Path(folder), {}
+def read_references(folder: str | Path) -> Found[ReferenceRecord]:
+    """The records of references in a folder or a packed file, including trials, sorted by path; possibly none."""
+    folder, found = Path(folder), Found[ReferenceRecord]()
     root = folder.parent if folder.is_file() else folder
     for pack in packs(folder):
+        for path, record in _packed(pack, found.broken):
+            if path.is_relative_to(root):
+                found.values[path] = record
+    for path in reference_files(folder):
+        found.add(path, CALLED, checked_reference)
+    found.values = dict(sorted(found.values.items()))
+    return found
+
+
+def _packed(pack: Path, broken: list[str]) -> Iterator[tuple[Path, ReferenceRecord]]:
+    """The references of a packed file with the paths that they have when unpacked; the errors of the others go to `broken`."""
+    try:
         for where, line in lines(pack):
-            value = parse_json(line, where, CALLED)
-            if not is_reference(value):
-                break  # reference lines come first
-            record = checked_reference(value, where)
-            found[record.path(pack.parent)] = record
-    found = {path: record for path, record in found.items() if path.is_relative_to(root)}
-    found |= {path: load_reference(path) for path in reference_files(folder)}
-    return [record for _, record in sorted(found.items())]
+            try:
+                value = parse_json(line, where, RECORD)
+                if not is_reference(value):
+                    return  # lines of references come first
+                record = checked_reference(value, where)
+                yield record.path(pack.parent), record
+            except ValueError as error:
+                broken.append(str(error))
+    except ValueError as error:
+        broken.append(str(error))
+
+
+def load_references(folder: str | Path, *, skip_broken: bool = False) -> list[ReferenceRecord]:
+    """The records of references in a folder or a packed file, as `read_references` finds them.
+
+    Args:
+        folder: The folder or packed file.
+        skip_broken: Whether to go on without broken ones.
+
+    Raises:
+        BrokenRecords: if some are broken, with all of them.
+    """
+    found = read_references(folder)
+    settle([found], skip_broken=skip_broken)
+    return list(found.values.values())

@@ -104,7 +104,11 @@ class Maker:
 
     def find(self, record: ReferenceRecord) -> ReferenceRecord | None:
         """The planned record, if it exists with the same data."""
-        found = None if self.rerun else find_reference(record.path(self.results_dir))
+        try:
+            found = None if self.rerun else find_reference(record.path(self.results_dir))
+        except ValueError as error:
+            say(f"mtlbench: {error}; it counts as not done and is made again")
+            return None
         if found is None or found.dataset.get("fingerprint") != self.data.fingerprint:
             return None
         self._found += 1

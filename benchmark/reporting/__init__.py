@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
 import polars as pl
 
@@ -29,7 +29,8 @@ from benchmark.analysis.study import Study
 from benchmark.analysis.summary import summary
 from benchmark.files import no_garbage_collection, written_whole
 from benchmark.kinds import check_headlines
-from benchmark.records.card import Card, load_cards
+from benchmark.records.card import Card, read_cards
+from benchmark.records.folder import Found, settle
 from benchmark.records.packed import SUFFIX as SUFFIX_OF_PACKED
 from benchmark.records.predictions import SUFFIX
 from benchmark.records.record import (
@@ -40,10 +41,12 @@ from benchmark.records.record import (
     Purpose,
     Record,
     SelectionName,
-    load_records,
+    is_one,
+    load_record,
     no_records,
+    read_records,
 )
-from benchmark.records.reference import ReferenceRecord, load_references
+from benchmark.records.reference import ReferenceRecord, read_references
 from benchmark.reporting.chapters import document as chapters
 from benchmark.reporting.layout import Document, Sentences
 from benchmark.reporting.leaderboard import leaderboard as board_chapter
@@ -201,6 +204,7 @@ def report(
     leaderboard: bool = False,
     profiles: bool = False,
     iqm: bool = False,
+    skip_broken: bool = False,
     html: str | Path | None = None,
     markdown: str | Path | None = None,
     latex: str | Path | None = None,
@@ -224,6 +228,7 @@ def report(
         leaderboard: Whether to show only the leaderboard over data sets; Parquet is then in bencheval's layout.
         profiles: Whether the page has performance profiles: the share of data sets and runs with a gain above each value.
         iqm: Whether leaderboards use the interquartile mean over data sets instead of the mean.
+        skip_broken: Whether to go on without broken records; the report then says which.
         html: Where to write the page.
         markdown: Where to write the tables as Markdown.
         latex: A folder for the tables as LaTeX, one file each, and `paper.tex`, one table over all data sets.
@@ -234,6 +239,7 @@ def report(
 
     Raises:
         FileNotFoundError: if a folder does not exist.
+        BrokenRecords: if records are broken, with all of them.
         ValueError: if there are no records of this purpose, no data set has the baseline, or an option is unknown.
     """
     if selection not in get_args(SelectionName):
@@ -244,17 +250,18 @@ def report(
     check_headlines(margins.keys() - {GAIN})
     gain.endpoint(margins)  # refuses a wrong margin
     places, given = _places(records)
-    loaded = _load(places) if places else given
+    folders = [folder for place in places if (folder := _folder(place)) is not None]
+    found = _Read.of(places, folders, with_references=references is None)
+    passed_over = settle(found.every, skip_broken=skip_broken)
+    loaded = found.records() if places else given
     if not loaded:
         raise ValueError("records is empty: a report needs at least one record")
-    folders = [folder for place in places if (folder := _folder(place)) is not None]
     if references is None:
-        references = _references(places)
-    study = Study.of(loaded, purpose)
+        references = found.references()
+    study = replace(Study.of(loaded, purpose), passed_over=passed_over)
     if baseline != BASELINE:  # without the usual one, a report is a list of values
         require_baseline(study, baseline)
-    cards = {key: card for folder in folders for key, card in load_cards(folder).items()}
-    made = _make(study, baseline, selection, margins, references, folders, cards, iqm=iqm)
+    made = _make(study, baseline, selection, margins, references, folders, found.cards(), iqm=iqm)
     made = replace(made, profiles=profiles, folder=_common(places))
     if leaderboard:
         made = replace(made, document=replace(made.document, chapters=(board_chapter(made.leaderboards),)))
@@ -273,12 +280,8 @@ def report(
 
 
 def _written(path: Path, write: Callable[[Path], object]) -> Path:
-    """Writes a file whole. A device, a pipe or a link, such as /dev/stdout, is written to, not replaced."""
-    if path.is_symlink() or (path.exists() and not path.is_file()):
-        write(path)
-    else:
-        with written_whole(path) as file:
-            write(file)
+    with written_whole(path) as file:
+        write(file)
     return path
 
 
@@ -297,17 +300,43 @@ def _places(records: Records) -> tuple[list[Path], Sequence[Record]]:
     return places, found
 
 
-def _load(places: Sequence[Path]) -> list[Record]:
-    """The records of all places. A trial that is in several places counts once; `Study` removes other duplicates."""
-    loaded: list[Record] = []
-    trials: set[str] = set()
-    for place in places:
-        found = load_records(place)
-        if not found:
-            raise ValueError(no_records(place))
-        loaded += [record for record in found if record.purpose != TRIAL or record.id not in trials]
-        trials |= {record.id for record in found if record.purpose == TRIAL}
-    return loaded
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """All that was read for a report, by place, and for cards by folder."""
+
+    runs: Mapping[Path, Found[Record]]
+    lines: Sequence[Found[ReferenceRecord]]
+    of_data: Sequence[Found[Card]]
+
+    @classmethod
+    def of(cls, places: Sequence[Path], folders: Sequence[Path], *, with_references: bool) -> _Read:
+        runs = {place: Found({place: load_record(place)}) if is_one(place) else read_records(place) for place in places}
+        lines = [read_references(place) for place in places if with_references]
+        return cls(runs, lines, [read_cards(folder) for folder in folders])
+
+    @property
+    def every(self) -> list[Found[Any]]:
+        return [*self.runs.values(), *self.lines, *self.of_data]
+
+    def records(self) -> list[Record]:
+        """The records of all places. A trial that is in several places counts once; `Study` removes other duplicates."""
+        loaded: list[Record] = []
+        trials: set[str] = set()
+        for place, found in self.runs.items():
+            own = list(found.values.values())
+            if not own:
+                raise ValueError(no_records(place))
+            loaded += [record for record in own if record.purpose != TRIAL or record.id not in trials]
+            trials |= {record.id for record in own if record.purpose == TRIAL}
+        return loaded
+
+    def references(self) -> list[ReferenceRecord]:
+        """The reference lines of all places, each once."""
+        return list({record.id: record for found in self.lines for record in found.values.values()}.values())
+
+    def cards(self) -> dict[str, Card]:
+        """{key: card}."""
+        return {card.key: card for found in self.of_data for card in found.values.values()}
 
 
 def _common(places: Sequence[Path]) -> str:
@@ -322,11 +351,6 @@ def _folder(records: Path) -> Path | None:
     if records.is_dir():
         return records
     return records.parent if records.name.endswith(SUFFIX_OF_PACKED) else None
-
-
-def _references(places: Sequence[Path]) -> list[ReferenceRecord]:
-    """The reference lines of all places, each once."""
-    return list({record.id: record for place in places for record in load_references(place)}.values())
 
 
 def _make(

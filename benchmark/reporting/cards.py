@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.analysis.answer import Answer
 from benchmark.files import written_whole
-from benchmark.records.card import Card, FieldCard, TaskCard, in_words
+from benchmark.records.card import SPLITS, Card, FieldCard, TaskCard, in_words
 from benchmark.reporting.layout import (
     Block,
     Cell,
@@ -27,7 +27,6 @@ from benchmark.text import ABSENT, counted
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
-SPLITS = ("train", "validation", "test")
 NO_SIGN = "No sign of a leak was found. This does not prove that there is none."
 MEASURES = {"ranks": "AUC", "squares": "R²"}
 ALONE = (

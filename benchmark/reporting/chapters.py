@@ -218,7 +218,7 @@ def _headline(study: Study) -> tuple[str, ...]:
         f"{counted(len(runs), 'run')} ({status}) of {counted(len(study.methods), 'method')} on "
         f"{counted(len({group.dataset for group in study.groups}), 'data set')}; parameters: {of}."
     )
-    return first, *_left_out(study)
+    return first, *_left_out(study), *study.passed_over
 
 
 def _left_out(study: Study) -> Iterator[str]:

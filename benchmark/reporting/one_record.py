@@ -12,10 +12,11 @@ from benchmark.analysis.results import label
 from benchmark.records.record import TRIAL, Record, checked_record, is_reference, name_of_data
 from benchmark.records.reference import ReferenceRecord, checked_reference
 from benchmark.schema import Metrics, Task
-from benchmark.text import ABSENT, count, counted, duration
+from benchmark.text import ABSENT, LONGEST_CELL, count, counted, duration, one_line
 
 WIDTH = 100
 _MARGIN = 14  # columns of the facts' names
+_LONGEST = 20_000  # characters of a fact: what breaks them into lines takes the square of a word's length
 _PURPOSES = {"default": "default parameters", "tuned": "tuned parameters", TRIAL: "a trial of a search"}
 _Facts = Iterator[tuple[str, str]]
 
@@ -145,7 +146,11 @@ def _listed(facts: _Facts) -> Iterator[str]:
         if text:
             indent = " " * _MARGIN
             yield textwrap.fill(
-                text, WIDTH, initial_indent=f"{name:{_MARGIN}}", subsequent_indent=indent, break_on_hyphens=False
+                one_line(text, _LONGEST),
+                WIDTH,
+                initial_indent=f"{name:{_MARGIN}}",
+                subsequent_indent=indent,
+                break_on_hyphens=False,
             )
 
 
@@ -194,6 +199,7 @@ def _balance(record: Record) -> Iterator[str]:
 
 def _aligned(rows: Sequence[Sequence[str]], right: int) -> Iterator[str]:
     """Rows as lines of columns, the last `right` ones flush right."""
+    rows = [[one_line(text, LONGEST_CELL) for text in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     left = len(widths) - right
     for row in rows:

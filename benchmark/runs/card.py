@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from benchmark.cards import make_card
 from benchmark.datasets import Data
-from benchmark.records.card import Card, card_key, card_path
+from benchmark.records.card import Card, card_key, card_path, load_card
 from benchmark.records.record import TRIAL
 from benchmark.runs.described import identify
 from benchmark.settings import registry
@@ -34,7 +34,9 @@ def keep_card(config: RunConfig, data: Data, identity: dict[str, Any]) -> None:
     if config.purpose == TRIAL or config.debug:
         return
     name, key = config.dataset.shown, card_key(identity)
-    if not card_path(config.results_dir, name, key).is_file():
+    try:
+        load_card(card_path(config.results_dir, name, key))
+    except (FileNotFoundError, ValueError):  # none yet, or a broken one
         make_card(name, data, key).write(config.results_dir)
 
 

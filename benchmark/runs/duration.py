@@ -82,8 +82,8 @@ def _keys(config: Mapping[str, Any]) -> tuple[str, str]:
 def _by_likeness(folder: str) -> dict[tuple[str, int, str], list[float]]:
     """{(key, threads, device): seconds} of the finished runs in a folder that a machine like this one made."""
     try:
-        records = records_by_path(folder).values()
-    except (FileNotFoundError, ValueError):  # a file that is no record keeps no run from starting
+        records = records_by_path(folder, skip_broken=True).values()
+    except FileNotFoundError:
         return {}
     here = (platform.platform(), os.cpu_count())
     found: dict[tuple[str, int, str], list[float]] = {}

@@ -15,6 +15,7 @@ from typing import Any
 
 from benchmark.analysis.naming import distinguish
 from benchmark.analysis.study import undrawn
+from benchmark.console import echo
 from benchmark.files import digest
 from benchmark.records.record import BASELINE
 from benchmark.runs.debug import TRIALS
@@ -76,7 +77,7 @@ def preview(
     Raises:
         ValueError, FileNotFoundError: as the command itself would before its first run.
     """
-    print("mtlbench: dry run: nothing is trained, and no record is written")
+    echo("mtlbench: dry run: nothing is trained, and no record is written")
     before, durations = DoneBefore(), Durations()
     if looks:
         asked = announce(overrides, compose, looks, margin, baseline, trials, sampler, space, replicate)
@@ -139,14 +140,14 @@ def _done(jobs: Sequence[Job], before: DoneBefore) -> set[Path]:
 def _tell(planned: Sequence[Planned]) -> None:
     """The runs by data set and method, after the lines that say which widths were chosen."""
     for line in lines_of_matched(run.method for run in planned):
-        print(line)
+        echo(line)
     rows: dict[tuple[str, str], list[Planned]] = defaultdict(list)
     for run, label in zip(planned, _labels([run.method for run in planned]), strict=True):
         rows[label].append(run)
     told = [(data, method, _told(own)) for (data, method), own in rows.items()]
-    print("\n".join(aligned(told[:MOST_LINES], indent=2)))
+    echo("\n".join(aligned(told[:MOST_LINES], indent=2)))
     if len(told) > MOST_LINES:
-        print(f"  and {counted(len(told) - MOST_LINES, 'method')} more")
+        echo(f"  and {counted(len(told) - MOST_LINES, 'method')} more")
 
 
 def _labels(configs: Sequence[RunConfig]) -> list[tuple[str, str]]:
@@ -189,17 +190,17 @@ def _sum_up(planned: Sequence[Planned], title: str, durations: Durations, launch
         counted(number, what) for what in (TRIED, CHOSEN, RUN) if (number := sum(run.what == what for run in planned))
     ]
     begins = f"mtlbench: {title}: " if title else "mtlbench: "
-    print(f"{begins}{', '.join(kinds)}; {len(planned) - len(todo):,} done before and skipped, {len(todo):,} to do")
+    echo(f"{begins}{', '.join(kinds)}; {len(planned) - len(todo):,} done before and skipped, {len(todo):,} to do")
     found = [durations.of(run.method) for run in todo]
     for reason in dict.fromkeys(
         f"{run.method.method} fails in its first steps: {expected}"
         for run, expected in zip(todo, found, strict=True)
         if isinstance(expected, str)
     ):
-        print(f"mtlbench: {reason}")
+        echo(f"mtlbench: {reason}")
     known = [expected for expected in found if isinstance(expected, Expected)]
     if known:
-        print(f"mtlbench: {_how_long(known, launcher)}; {_whence(known, searched=any(r.what != RUN for r in todo))}")
+        echo(f"mtlbench: {_how_long(known, launcher)}; {_whence(known, searched=any(r.what != RUN for r in todo))}")
 
 
 def _how_long(known: Sequence[Expected], launcher: Mapping[str, Any]) -> str:

@@ -25,7 +25,8 @@ from benchmark.kinds import kind_of_metrics
 from benchmark.metrics import headline_of
 from benchmark.records.record import TRIAL, TUNED, Record, name_of_data
 from benchmark.schema import Metrics
-from benchmark.text import duration
+from benchmark.temporaries import temporary_name
+from benchmark.text import duration, one_line
 
 SWEEP = "MTLBENCH_SWEEP"
 SECONDS_BETWEEN_LINES = 60.0  # of one run, where there is no bar
@@ -47,16 +48,25 @@ class RunProgress:
         label: What is running.
         num_steps: The largest number of steps.
         num_epochs: The largest number of epochs; None if there are none.
+        done: Steps that an earlier process took.
     """
 
-    def __init__(self, label: str, num_steps: int, num_epochs: int | None = None) -> None:
+    def __init__(self, label: str, num_steps: int, num_epochs: int | None = None, done: int = 0) -> None:
         sweep = _sweep()
         owner = os.getpid() if sweep is None else sweep["pid"]
         hidden = True if owner != os.getpid() else None  # None: disabled only if stderr is not a terminal
-        self._bar = Bar(total=num_steps, desc=label, unit="step", leave=False, disable=hidden, dynamic_ncols=True)
+        self._bar = Bar(
+            total=num_steps,
+            initial=done,
+            desc=one_line(label),
+            unit="step",
+            leave=False,
+            disable=hidden,
+            dynamic_ncols=True,
+        )
         self._has_lines = self._bar.disable and not sys.stderr.isatty()
         self._label, self._num_steps, self._num_epochs = label, num_steps, num_epochs
-        self._steps, self._judged = 0, "not yet validated"
+        self._steps, self._done, self._judged = done, done, "not yet validated"
         self._started = self._told = time.monotonic()
 
     def __enter__(self) -> RunProgress:
@@ -84,7 +94,7 @@ class RunProgress:
 
     def _line(self, seconds: float) -> str:
         """Early stopping may end the run sooner, so the time left is the most that it takes at this speed."""
-        left = duration(seconds / self._steps * (self._num_steps - self._steps))
+        left = duration(seconds / (self._steps - self._done) * (self._num_steps - self._steps))
         if self._num_epochs is None:
             return f"{self._label}: {self._steps:,} of {self._num_steps:,} done, {left} left"
         epoch = self._steps / self._num_steps * self._num_epochs
@@ -97,8 +107,7 @@ def sweep_progress() -> Iterator[Callable[[Sequence[Path]], None]]:
 
     Yields a function that takes the records of the next stage. Workers outlive a stage, so all stages share one file.
     """
-    with tempfile.NamedTemporaryFile("w", suffix=".json", delete=False) as file:
-        path = Path(file.name)
+    path = Path(tempfile.gettempdir(), temporary_name("sweep", ".json"))
 
     def follow(records: Sequence[Path]) -> None:
         state = {
@@ -109,12 +118,12 @@ def sweep_progress() -> Iterator[Callable[[Sequence[Path]], None]]:
         write_json(path, state)
 
     follow(())
-    os.environ[SWEEP] = file.name
+    os.environ[SWEEP] = str(path)
     try:
         yield follow
     finally:
         del os.environ[SWEEP]
-        path.unlink()
+        path.unlink(missing_ok=True)
 
 
 def line_of(record: Record) -> str:
@@ -177,5 +186,8 @@ def _headlines(metrics: Metrics) -> list[str]:
 
 
 def say(line: str) -> None:
-    """One write per line, so that lines of several workers do not mix; above the bar, if there is one."""
-    Bar.write(f"{line}\n", file=sys.stderr, end="")  # with its own end, tqdm writes twice
+    """One write per line, so that lines of several workers do not mix; above the bar, if there is one.
+
+    What would control the terminal, in names and in messages, is written as an escape.
+    """
+    Bar.write(f"{one_line(line)}\n", file=sys.stderr, end="")  # with its own end, tqdm writes twice

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import shlex
-import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import numpy as np
@@ -18,15 +16,19 @@ from torch import nn
 from benchmark import metrics
 from benchmark.analysis.question import check_contrast
 from benchmark.datasets import Data, Dataset
-from benchmark.files import digest
+from benchmark.files import digest, sha256_of
+from benchmark.records.predictions import SUFFIX as PREDICTIONS
 from benchmark.records.predictions import path_of_predictions, path_of_test_rows, save_predictions, save_test_rows
 from benchmark.records.record import GAIN, TRIAL, Record, SelectionName, find_record
 from benchmark.runs.card import keep_card
 from benchmark.runs.debug import reduced
 from benchmark.runs.described import describe, identify
-from benchmark.runs.machine import cost, device_of, environment, limited_threads, reset_peak_memory
+from benchmark.runs.locks import run_lock
+from benchmark.runs.machine import cost, device_of, environment, last_bit, limited_threads, reset_peak_memory
 from benchmark.runs.matching import matched, told
+from benchmark.runs.memory import in_words
 from benchmark.runs.progress import RunProgress, say
+from benchmark.runs.resuming import Clock, forget_state, resumed
 from benchmark.schema import Metrics, Task
 from benchmark.seeding import initialise, seeded
 from benchmark.settings import registry
@@ -34,8 +36,10 @@ from benchmark.settings.composition import typed
 from benchmark.settings.config import RunConfig
 from benchmark.settings.registry import plain
 from benchmark.settings.suitability import refusal
+from benchmark.temporaries import scratch_folder
 from benchmark.text import unknown
 from benchmark.trackers import guarded
+from benchmark.trained.checkpoint import SUFFIX as WEIGHTS
 from benchmark.trained.checkpoint import save_checkpoint
 from benchmark.training.judgeable import check_judgeable
 from benchmark.training.targets import TargetScale
@@ -43,19 +47,22 @@ from benchmark.training.trainer import Fit, Trainer
 from benchmark.weightings import Weighting
 
 
-def run(config: RunConfig | DictConfig) -> Record:
+def run(config: RunConfig | DictConfig, *, waits: bool = True) -> Record:
     """Trains, selects and evaluates one configuration, and writes its record.
 
-    A run with an existing record is not repeated: the record is returned. See `finished_before`.
+    A run with an existing record is not repeated: the record is returned. See `finished_before`. A run that another process
+    has is not done twice at once, see `benchmark.runs.locks`.
 
     Args:
         config: What to run: `RunConfig(dataset="shop", architecture="mmoe")`.
+        waits: Wait for another process that has the same run, and then return its record; else raise `Busy`.
 
     Returns:
         The record; its `status` is `finished` or `diverged`.
 
     Raises:
         ValueError, FileNotFoundError: for a configuration that cannot run, before anything is written.
+        Busy: see `waits`.
         Exception: whatever else ends the run, after a record of status `failed` was written.
     """
     config = typed(config)
@@ -66,11 +73,20 @@ def run(config: RunConfig | DictConfig) -> Record:
         say(told(config))
     identity = identify(data, config.purpose)
     before = finished_before(config, identity)
-    if before is not None:
-        keep_test_rows(config, identity)
-        keep_card(config, data, identity)
-        return before
-    check_data(config, data)
+    if before is None:
+        check_data(config, data)
+        with run_lock(config.record_path, waits=waits):
+            before = finished_before(config, identity)  # another process may have done it in the meantime
+            if before is None:
+                return _run(config, data, identity)
+    keep_test_rows(config, identity)
+    forget_state(config)
+    keep_card(config, data, identity)
+    return before
+
+
+def _run(config: RunConfig, data: Data, identity: dict[str, Any]) -> Record:
+    """The run itself, whatever records are there."""
     record = new_record(config, data, identity)
     try:
         _execute(config, data, record)
@@ -78,15 +94,19 @@ def run(config: RunConfig | DictConfig) -> Record:
         record.status = "failed"
         record.error = {
             "type": type(error).__name__,
-            "message": str(error),
+            "message": in_words(error),
             "traceback": "".join(traceback.format_exception(error)),
         }
         record.write(config.results_dir)
+        forget_state(config)  # what failed begins anew: the cause may be in the state
         raise
     path = record.write(config.results_dir)
-    for kept, file in _beside(config, path):
+    for kept, suffix in _beside(config):
         if not (kept and record.status == "finished"):
-            file.unlink(missing_ok=True)  # from an earlier run with this id: it would not fit the record
+            path.with_suffix(suffix).unlink(
+                missing_ok=True
+            )  # from an earlier run with this id: it would not fit the record
+    forget_state(config)
     keep_card(config, data, identity)
     return record
 
@@ -130,7 +150,7 @@ def _check_writable(results_dir: str) -> None:
     folder = Path(results_dir).absolute()
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     try:
-        with TemporaryDirectory(dir=existing):
+        with scratch_folder(existing, "writable"):
             pass
     except OSError as error:
         raise ValueError(
@@ -167,28 +187,45 @@ def finished_before(config: RunConfig, identity: dict[str, Any]) -> Record | Non
     That is: same id, same data prepared and split in the same way, finished or diverged (the same would happen again), and
     checkpoint and predictions are there if they are asked for. `rerun=true` repeats all, and `debug=true` too.
 
+    A broken record counts as none, and a line says so.
+
     Args:
         config: The run.
         identity: The result of `identify` for its data.
+
+    Raises:
+        ValueError: if a folder has the name of the record.
     """
     path = config.record_path
-    record = None if config.rerun or config.debug else find_record(path)
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder, and the record of the run would have this name: move the folder")
+    try:
+        record = None if config.rerun or config.debug else find_record(path)
+    except ValueError as error:
+        say(f"mtlbench: {error}; the run counts as not done and runs again")
+        return None
     if (
         record is None
         or record.status == "failed"
         or any(digest(record.dataset.get(key, value)) != digest(value) for key, value in identity.items())
     ):
         return None
-    lacks_file = any(kept and not file.is_file() for kept, file in _beside(config, path))
-    return None if lacks_file and record.status == "finished" else record
+    if record.status == "finished":
+        for kept, suffix in _beside(config):
+            try:
+                if kept:
+                    record.check_file(path.with_suffix(suffix), suffix)
+            except FileNotFoundError:
+                return None
+            except ValueError as error:
+                say(f"mtlbench: {error}; the run is repeated")
+                return None
+    return record
 
 
-def _beside(config: RunConfig, record: Path) -> tuple[tuple[bool, Path], ...]:
-    """The files that a finished run may save beside its record, and whether it should."""
-    return (
-        (config.save_checkpoint, record.with_suffix(".safetensors")),
-        (config.keeps_predictions, path_of_predictions(record)),
-    )
+def _beside(config: RunConfig) -> tuple[tuple[bool, str], ...]:
+    """The suffixes of the files that a finished run may save beside its record, and whether it should."""
+    return (config.save_checkpoint, WEIGHTS), (config.keeps_predictions, PREDICTIONS)
 
 
 def keep_test_rows(config: RunConfig, identity: dict[str, Any]) -> None:
@@ -236,12 +273,16 @@ def _execute(config: RunConfig, data: Data, record: Record) -> None:
         )
         reset_peak_memory(device)
         label = f"{record.dataset['name']} {record.method} seed {record.seed}"
+        clock = Clock()
+        saving = resumed(
+            config, record, trainer, clock, label, last_bit(threads, device, type(model), type(trainer.weighting))
+        )
+        for entry in trainer.state.entries:
+            tracker.epoch(entry)
         num_epochs = config.trainer.max_epochs
-        with RunProgress(label, num_epochs * trainer.steps_per_epoch, num_epochs) as progress:
-            started = time.process_time()
-            fit = trainer.fit(progress, tracker.epoch)
-            cpu_seconds = time.process_time() - started
-        record.cost = {**cost(model, fit, data, threads, device), "cpu_seconds": cpu_seconds}
+        with RunProgress(label, num_epochs * trainer.steps_per_epoch, num_epochs, trainer.watch.step) as progress:
+            fit = trainer.fit(progress, tracker.epoch, saving)
+        record.cost = {**cost(model, fit, data, threads, device), "cpu_seconds": clock.seconds}
         record.shared_parameters = fit.shared_parameters
         record.epochs = fit.epochs
         if fit.diverged is not None:
@@ -259,10 +300,11 @@ def _execute(config: RunConfig, data: Data, record: Record) -> None:
             path = record.path(config.results_dir)
             if config.save_checkpoint:
                 state = fit.selection.state(fit.selection.best)
-                save_checkpoint(path.with_suffix(".safetensors"), state, scale.mean_T, scale.std_T)
+                save_checkpoint(path.with_suffix(WEIGHTS), state, scale.mean_T, scale.std_T)
             if config.keeps_predictions:
                 keep_test_rows(config, record.dataset)
                 save_predictions(path_of_predictions(path), record, outputs)
+            record.files = {suffix: sha256_of(path.with_suffix(suffix)) for kept, suffix in _beside(config) if kept}
         tracker.finish(record)
 
 

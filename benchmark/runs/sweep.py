@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections import Counter
@@ -15,15 +16,22 @@ from typing import Any
 from omegaconf import DictConfig
 
 from benchmark.files import digest
-from benchmark.records.record import GAIN, TRIAL, Record, load_record
+from benchmark.records.packed import damage
+from benchmark.records.record import GAIN, TRIAL, Record, find_record
+from benchmark.runs.clean import clean
 from benchmark.runs.debug import MOST_ROWS, STEPS
 from benchmark.runs.described import identify
 from benchmark.runs.jobs import Compose, Job, Matching, any_debug, compose_all, lines_of_matched, without_copies
+from benchmark.runs.launches import ELSEWHERE, Launches
+from benchmark.runs.locks import Busy
+from benchmark.runs.memory import give_back, in_words
 from benchmark.runs.progress import line_of, say, sweep_progress
 from benchmark.runs.runner import build_data, check_data, finished_before, keep_test_rows, run
 from benchmark.settings import registry
 from benchmark.settings.composition import typed
+from benchmark.settings.config import RunConfig
 from benchmark.settings.registry import plain
+from benchmark.stopping import Stopped
 from benchmark.text import counted
 from benchmark.trackers import guarded
 
@@ -39,19 +47,27 @@ OUTCOMES = {
 
 
 def attempt(config: DictConfig) -> str:
-    """Runs one job of a sweep and prints its line. Returns the status instead of raising."""
-    config_ = typed(config)
+    """Runs one job of a sweep and prints its line. Returns the status instead of raising; `ELSEWHERE` if another process has it."""
+    status = _attempt(typed(config))
+    if status == "failed":
+        give_back()  # now that nothing refers to the error
+    return status
+
+
+def _attempt(config_: RunConfig) -> str:
     try:
         config_ = Matching()(config_)
-        record = run(config_)
+        record = run(config_, waits=False)
+    except Busy:
+        return ELSEWHERE
     except Exception as error:  # noqa: BLE001  whatever it is, the other runs go on; the record has the traceback
         path = config_.record_path
-        if not path.is_file() or load_record(path).status != "failed":  # if it exists, it is from an earlier run
-            say(f"{config_.dataset.shown} {config_.method}: failed: {error}")
+        written = _whole(path)
+        if written is None or written.status != "failed":  # then it is from an earlier run
+            say(f"{config_.dataset.shown} {config_.method}: failed: {in_words(error)}")
             return "failed"
-        record = load_record(path)
-        say(f"{line_of(record)} (its traceback: mtlbench show {shlex.quote(str(path))})")
-        return record.status
+        say(f"{line_of(written)} (its traceback: mtlbench show {shlex.quote(str(path))})")
+        return written.status
     say(line_of(record))
     return record.status
 
@@ -66,7 +82,7 @@ def sweep(overrides: Sequence[list[str]], *, compose: Compose, launch: Callable[
 
     Raises:
         ValueError, FileNotFoundError: if any job cannot run, or there is no job; then none is started.
-        LauncherError: if the launcher gave up.
+        LauncherError: if the launcher gave up, and not because a run killed its worker.
         SystemExit: 1, if a run failed or left no record.
     """
     jobs = without_copies(compose_all(overrides, compose))
@@ -128,7 +144,8 @@ class Sweep:
         self._before: dict[Path, int] = {}  # when the records of the jobs that were to run had been written
         self._done = DoneBefore()
         self._told: set[str] = set()  # lines that are said once
-        self._stack = ExitStack()
+        self._stack, self._environment = ExitStack(), ExitStack()
+        self._tracked: set[str] = set()  # the trackers that are prepared
         self.is_complete = False
 
     def __enter__(self) -> Sweep:
@@ -139,10 +156,15 @@ class Sweep:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
+        if isinstance(error, KeyboardInterrupt):
+            self._tell_stopped(error)
+            self._environment.close()
+            return
         self.is_complete = self._sum_up()
         jobs = list(self._jobs.values())
-        if error is None and (len(jobs) > 1 or any_debug(jobs)):
-            self._report()
+        with self._environment:
+            if error is None and (len(jobs) > 1 or any_debug(jobs)):
+                self._report()
 
     def run(self, jobs: Sequence[Job], what: str = "run", title: str = "") -> None:
         """Runs the jobs that are not finished.
@@ -155,8 +177,14 @@ class Sweep:
         Raises:
             ValueError: if a job cannot be trained or judged on its data; then none is started.
         """
+        clean({job.record.parent for job in jobs}, deep=False)
+        written = {job.record: _modified(job.record) for job in jobs}  # another sweep may write one from now on
         todo, skipped = self._done.split(jobs)
-        for line in lines_of_matched(job.config for job in jobs):
+        damaged = dict.fromkeys(text for job in todo for text in damage(job.record))
+        for line in (
+            *lines_of_matched(job.config for job in jobs),
+            *(f"mtlbench: warning: {text}; runs whose records it had run again" for text in damaged),
+        ):
             if line not in self._told:
                 say(line)
             self._told.add(line)
@@ -175,20 +203,47 @@ class Sweep:
             say(
                 f"mtlbench: {diverged} of those skipped had diverged; rerun=true runs them again, as after a change of code"
             )
-        self._before |= {job.record: _modified(job.record) for job in todo}
+        self._before |= {job.record: written[job.record] for job in todo}
         self._jobs |= {job.record: job for job in jobs}
         if todo:
             try:
                 self._follow([job.record for job in todo])
-                self._launch([job.overrides for job in todo])
+                self._prepare_trackers(todo)
+                Launches(self._launch, self.record, self._done.identity).run(todo)
             finally:
                 for folder in {job.config.results_dir for job in todo}:
                     _remove_hydra_folder(folder)
 
+    def _prepare_trackers(self, jobs: Sequence[Job]) -> None:
+        """What a tracker finds before the first run holds for all of them: a server is waited for once."""
+        for config in (job.config.tracker for job in jobs):
+            key = digest(plain(config))
+            if key in self._tracked:
+                continue
+            self._tracked.add(key)
+            with guarded(registry.trackers.build(config)) as tracker:
+                for name, value in (tracker.prepare() or {}).items():
+                    os.environ[name] = value
+                    self._environment.callback(os.environ.pop, name, None)
+
     def record(self, job: Job) -> Record | None:
-        """The record that a job wrote; None if there is none. An unchanged record is from an earlier run."""
+        """The record that a job wrote; None if there is none, or it is broken. An unchanged record is from an earlier run."""
         is_stale = job.record in self._before and _modified(job.record) == self._before[job.record]
-        return None if is_stale else load_record(job.record)
+        return None if is_stale else _whole(job.record)
+
+    def _tell_stopped(self, error: KeyboardInterrupt) -> None:
+        """One line: where the sweep stands, and how to continue."""
+        jobs = list(self._jobs.values())
+        done, reason = sum(self.record(job) is not None for job in jobs), str(error) or "stopped"
+        if jobs:
+            what = "trials and runs" if any(job.config.purpose == TRIAL for job in jobs) else "runs"
+            say(f"mtlbench: {reason}: {done} of {len(jobs)} {what} done; {self._how_to_continue()}")
+        if isinstance(error, Stopped):
+            error.is_told = bool(jobs)
+
+    def _how_to_continue(self) -> str:
+        without = " without rerun=true" if any(job.config.rerun for job in self._jobs.values()) else ""
+        return f"the same command{without} continues where this one stopped"
 
     def _sum_up(self) -> bool:
         """Prints how the jobs ended, by purpose; False if one failed or left no record."""
@@ -210,8 +265,7 @@ class Sweep:
             say(f"mtlbench: warning: these records were made by different versions: {made}")
         total: Counter[str] = sum(outcomes.values(), Counter())
         if total[NO_RECORD]:
-            without = " without rerun=true" if any(job.config.rerun for job in self._jobs.values()) else ""
-            say(f"mtlbench: the same command{without} continues where this one stopped")
+            say(f"mtlbench: {self._how_to_continue()}")
         self._point_to_records(has_results=set(outcomes) != {TRIAL})
         return not (total["failed"] or total[NO_RECORD])
 
@@ -222,9 +276,9 @@ class Sweep:
         configs = {job.config.records_dir: job.config for job in self._jobs.values()}
         for folder, config in configs.items():
             if config.debug and self.is_complete:
-                report(folder)
+                report(folder, skip_broken=True)
             with guarded(registry.trackers.build(config.tracker)) as tracker:
-                tracker.report(partial(report, folder))
+                tracker.report(partial(report, folder, skip_broken=True))
 
     def _point_to_records(self, *, has_results: bool) -> None:
         folders = sorted({job.config.records_dir for job in self._jobs.values()})
@@ -238,6 +292,14 @@ class Sweep:
                 say(f"mtlbench: the trials' records are in {Path(folder, 'trials')}")
             if has_results:
                 say(f"mtlbench: compare with: mtlbench report {shlex.quote(folder)}")
+
+
+def _whole(path: Path) -> Record | None:
+    """The record at a path; None if there is none, or it is broken."""
+    try:
+        return find_record(path)
+    except ValueError:
+        return None
 
 
 def _asks_otherwise(job: Job, record: Record) -> bool:

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from benchmark.files import digest
-from benchmark.records.record import TUNED, find_record, identity_of_data, records_by_path
+from benchmark.records.record import TUNED, identity_of_data, records_by_path
 from benchmark.runs.debug import TRIALS
 from benchmark.runs.jobs import Compose, Job, any_debug, compose_all, without_copies
 from benchmark.runs.progress import say
@@ -62,7 +62,7 @@ def tune(
             tuned = [job for search in searches for job in search.tuned()]
             sweep.run([*tuned, *(default if with_defaults else [])])
             _renew_ledgers(tuned, sweep)
-            _warn_of_other_choices(tuned)
+            _warn_of_other_choices(tuned, sweep)
     if not sweep.is_complete:
         sys.exit(1)
 
@@ -153,11 +153,11 @@ def _renew_ledgers(tuned: Sequence[Job], sweep: Sweep) -> None:
             record.write(job.config.results_dir)
 
 
-def _warn_of_other_choices(tuned: Sequence[Job]) -> None:
+def _warn_of_other_choices(tuned: Sequence[Job], sweep: Sweep) -> None:
     """Tuned runs of the same methods and data that this search did not choose: fewer trials, other spaces or settings."""
     current = {job.record for job in tuned}
-    folders = sorted({path.parent for path in current if find_record(path) is not None})
-    records = {path: record for folder in folders for path, record in records_by_path(folder).items()}
+    folders = sorted({job.record.parent for job in tuned if sweep.record(job) is not None})
+    records = {path: record for folder in folders for path, record in records_by_path(folder, skip_broken=True).items()}
     chosen = {digest(records[path].method_config) for path in current & records.keys()}
     data = {digest(identity_of_data(plain(job.config.dataset))) for job in tuned}
     sizes = {(job.config.tuning["study"], job.config.search_seed): job.config.tuning["trials"] for job in tuned}

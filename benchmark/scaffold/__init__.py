@@ -11,6 +11,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from benchmark.files import written_whole
 from benchmark.settings.registry import REGISTRIES
 from benchmark.text import unknown
 
@@ -67,9 +68,14 @@ def make_package(group: str, name: str, into: str | Path | None = None) -> Packa
         raise ValueError(
             f"NAME: {name!r} makes a class {words['class_name']}, as mtlbench has one; choose another name"
         )
-    for path, text in texts.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf8", newline="\n")
+    try:
+        for path, text in texts.items():
+            with written_whole(path) as file:
+                file.write_text(text, encoding="utf8", newline="\n")
+    except OSError:
+        for path in texts:  # a part of a package would be in the way of the next try
+            path.unlink(missing_ok=True)
+        raise
     there = [] if folder.resolve() == Path.cwd() else [f"cd {shlex.quote(str(folder))}"]
     commands = (*there, "pip install -e .", f"mtlbench check {group} {name}", trial, report)
     return Package(folder, tuple(texts), commands)

@@ -29,6 +29,8 @@ from benchmark.settings.registry import (
 from benchmark.text import as_whole
 
 IDENTITY = ("dataset", "architecture", "weighting", "embedding", "trainer", "purpose", "seed", "search_seed", "debug")
+EPOCH = "epoch"
+"""`checkpoint_every` at the end of every epoch."""
 DEBUG_BATCH = 500
 """Rows in a step of `debug=true`, at most."""
 CHOICES = {
@@ -135,6 +137,9 @@ class RunConfig:
             then also say how far a difference would move on other test rows. Trials keep none.
         log_conflicts: Log in each epoch how well the tasks' gradients agree, also under a weighting that does not compare
             them. Every tenth step then takes longer. It changes no result.
+        checkpoint_every: Save the whole state of training beside the record at the end of every `epoch`, or after this many
+            steps, so that a run that was killed goes on there when the same command is started again; null: start again from
+            the beginning. The record is the same to the last bit either way. A finished run leaves no such file.
         rerun: Train even if the record is there.
         debug: Try the configuration in seconds: two steps on at most a thousand rows of each split, from data to report. Records
             go to `<results_dir>/.debug`, apart from real ones, and the run is always repeated; a search has two trials.
@@ -164,6 +169,7 @@ class RunConfig:
     save_checkpoint: bool = False
     save_predictions: bool = False
     log_conflicts: Annotated[bool, Neutral(False)] = False
+    checkpoint_every: Annotated[int | str | None, Neutral(None)] = None
     rerun: bool = False
     debug: Annotated[bool, Neutral(False)] = False
     primary: Annotated[str, Neutral(GAIN)] = GAIN
@@ -184,6 +190,7 @@ class RunConfig:
         _at_least("search_seed", self.search_seed, 0)
         _at_least("threads", self.threads, 0)
         _check_size("match_parameters", self.match_parameters)
+        _check_every("checkpoint_every", self.checkpoint_every)
         if self.looks and not self.looks.keys() <= {"seeds", "margin"}:
             raise ValueError(
                 f"looks has seeds and a margin, and is written by hydra/sweeper=decide; found {dict(self.looks)}"
@@ -261,6 +268,14 @@ def _check_size(name: str, value: int | str | None) -> None:
         if isinstance(value, bool) or not isinstance(value, int):
             raise ValueError(f"{name}: expected a whole number, found {value!r}{as_whole(value)}")
         _at_least(name, value, 1)
+
+
+def _check_every(name: str, value: int | str | None) -> None:
+    """Refuses what is neither a number of steps nor `epoch`."""
+    if value not in (None, EPOCH) and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise ValueError(
+            f"{name} must be {EPOCH}, a number of steps of at least 1, or null, found {value!r}{as_whole(value)}"
+        )
 
 
 def _at_least(name: str, value: float, least: float) -> None:

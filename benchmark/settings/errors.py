@@ -43,6 +43,19 @@ class LauncherError(RuntimeError):
         super().__init__(f"the launcher gave up: {what} (HYDRA_FULL_ERROR=1 shows all of it)")
 
 
+class WorkerDied(LauncherError):
+    """A worker process died, and the launcher ended all others with it. None of its runs continues.
+
+    Attributes:
+        how: What ended it, in the launcher's words: "SIGKILL(-9)".
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        codes = re.search(r"exit codes of the workers are \{(.*)\}", str(error))
+        self.how = codes[1] if codes else "for an unknown reason"
+
+
 def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:
     """One line for an error of composition (Hydra, omegaconf, or a ValueError of ours).
 

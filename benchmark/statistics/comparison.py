@@ -101,6 +101,7 @@ class Comparison:
         baseline_mean: Mean of the baseline over its runs; relative margins are shares of it.
         test_train_ratio: Test rows over training rows if test rows vary between pairs, else 0.
         excluded: Why it is shown but not ranked, such as a diverged seed; None if it is ranked.
+        withheld: Is it excluded only because a run lacks the value? Then its test counts in the family.
         verdict: None if excluded, without pairs, or not judged yet.
         reason: Why there is no verdict, or no test behind it; None otherwise.
         tests: Number of tests in the family, for which p is adjusted.
@@ -120,6 +121,7 @@ class Comparison:
     baseline_mean: float
     test_train_ratio: float = 0.0
     excluded: str | None = None
+    withheld: bool = False
     verdict: Verdict | None = None
     reason: str | None = None
     tests: int = 0
@@ -142,6 +144,7 @@ class Comparison:
         *,
         contrast: Contrast | None = None,
         excluded: str | None = None,
+        withheld: bool = False,
         test_train_ratio: float = 0.0,
     ) -> Comparison:
         """From the values of two methods.
@@ -155,6 +158,7 @@ class Comparison:
             contrast: The contrast of the two methods' arms, for unpaired runs. Not used for identical runs, which do not
                 differ, whatever their spread.
             excluded: As for the class.
+            withheld: The same.
             test_train_ratio: As for the class.
         """
         pairs = [pair for pair in other if pair in mine]
@@ -167,6 +171,7 @@ class Comparison:
             baseline_mean=spread(judged)[1] if judged else math.nan,
             test_train_ratio=test_train_ratio,
             excluded=excluded,
+            withheld=withheld,
             contrast=contrast,
         )  # fmt: skip
 

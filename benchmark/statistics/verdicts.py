@@ -62,7 +62,9 @@ def judge(
 ) -> Family:
     """Gives every comparison its verdict, as one family.
 
-    Only actual tests count: excluded methods, identical methods and methods with fewer than `FEWEST` pairs have none.
+    Only actual tests count: excluded methods, identical methods and methods with fewer than `FEWEST` pairs have none. A
+    comparison that is excluded only because a value is lost counts with the p of the other runs, and gets no verdict: so
+    a lost value on one task does not change the adjusted p of another.
 
     Args:
         comparisons: Not judged yet.
@@ -73,10 +75,14 @@ def judge(
     assert 0 < alpha < 1
     settled = [_without_test(c) for c in comparisons]
     tested = [c for c, done in zip(comparisons, settled, strict=True) if done is None]
-    count = len(tested) if tests is None else max(tests, len(tested))
     ps = [_known(_estimate(c).p) for c in tested]
     qs = [_known(_estimate(c).p_equivalence(c.margin)) for c in tested]
-    rows = zip(tested, ps, _adjusted(ps, count, looks), qs, _adjusted(qs, count, looks), strict=True)
+    withheld = [c.estimate for c in comparisons if c.withheld]
+    count = max(tests or 0, len(tested) + len(withheld))
+    all_ps = [*ps, *(_or_one(found and found.p) for found in withheld)]
+    margins = [c.margin for c in comparisons if c.withheld]
+    all_qs = [*qs, *(_or_one(of and of.p_equivalence(m)) for of, m in zip(withheld, margins, strict=True))]
+    rows = zip(tested, ps, _adjusted(all_ps, count, looks), qs, _adjusted(all_qs, count, looks), strict=False)
     judged = iter(
         replace(
             c, verdict=_verdict(c, p_adjusted, q_adjusted, alpha), tests=count, alpha=alpha, looks=looks, p=p,
@@ -100,6 +106,11 @@ def _adjusted(ps: Sequence[float], tests: int, looks: int) -> list[float]:
 def _estimate(comparison: Comparison) -> Contrast:
     assert comparison.estimate is not None
     return comparison.estimate
+
+
+def _or_one(p: float | None) -> float:
+    """A test that cannot be made finds nothing."""
+    return 1.0 if p is None else p
 
 
 def _known(p: float | None) -> float:
@@ -164,7 +175,10 @@ def against_baseline(
     for endpoint in endpoints:
         methods = values.get((endpoint.task, endpoint.metric), {})
         out = unranked(endpoint.metric, methods, excluded, expected)
-        asked += _asked(endpoint, methods, baseline, out, paired=paired, test_train_ratio=test_train_ratio)
+        own = _asked(endpoint, methods, baseline, out, paired=paired, test_train_ratio=test_train_ratio)
+        asked += [
+            replace(c, withheld=c.excluded is not None and not {c.method, baseline} & excluded.keys()) for c in own
+        ]
     return judge(asked, alpha=alpha, tests=tests, looks=looks)
 
 

@@ -6,7 +6,7 @@ Adding one is one file: here, or in an outside package with an entry point of th
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,15 @@ class Tracker:
 
     A tracker may raise any exception: the run calls it through `Guarded`.
     """
+
+    def prepare(self) -> Mapping[str, str]:
+        """Called once before the runs of a sweep, in the process that starts them: the place to look for a server.
+
+        Returns:
+            What it found, as environment variables for all runs, also for those in other processes. Their names begin with
+            `MTLBENCH_`. They are gone after the sweep.
+        """
+        return {}
 
     def start(self, *, id: str, method: str, config: dict[str, Any], dataset: str, seed: int) -> None:
         """Called before training.

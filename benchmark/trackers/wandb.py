@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from threading import Thread
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from benchmark.console import echo
 from benchmark.records.record import Record
 from benchmark.trackers import Tracker, register
 
@@ -15,6 +19,13 @@ if TYPE_CHECKING:
     from benchmark.reporting import Report
 
 
+Mode: TypeAlias = Literal["offline", "online"]
+AGREED = "MTLBENCH_WANDB"
+"""The mode of all runs of a sweep, in the environment."""
+SWEEP = "MTLBENCH_SWEEP"  # as `benchmark.runs.progress` names it; here it tells sweeps apart
+ANSWER_SECONDS, CALL_SECONDS = 4.0, 10.0
+"""How long a server may take to answer at all, and then for the beginning or the end of a run: together at most 15 s."""
+_lost: set[str] = set()  # the sweeps of this process whose server stopped answering
 CURVES = {"train_loss": "train_losses", "weight": "effective_weights", "auxiliary": "auxiliary"}  # of `Record.epochs`
 
 
@@ -25,7 +36,7 @@ class WandbTracker(Tracker):
     Curves by epoch: `validation/<task>/<metric>`, `train_loss/<task>`, `weight/<task>` (effective task weights),
     `auxiliary/<name>`, `criterion`, `learning_rate`. Summary: `test/<task>/<metric>`, status, best epoch, parameters,
     seconds. A sweep of several runs ends with its report, which is also a wandb run. Offline runs stay in
-    `<folder>/wandb` until `wandb sync` uploads them.
+    `<folder>/wandb` until `wandb sync` uploads them. If a server does not answer, the runs of the sweep stay offline.
 
     Args:
         project: The wandb project.
@@ -39,31 +50,32 @@ class WandbTracker(Tracker):
         *,
         project: str = "mtlbench",
         entity: str | None = None,
-        mode: Literal["offline", "online"] = "offline",
+        mode: Mode = "offline",
         folder: str = "results",
     ) -> None:
         self.project, self.entity, self.mode, self.folder = project, entity, mode, folder
         self.run: wandb.Run | None = None
+        _report_no_errors()
+
+    def prepare(self) -> Mapping[str, str]:
+        """See `Tracker.prepare`."""
+        return {AGREED: self._mode_now()}
 
     def start(self, *, id: str, method: str, config: dict[str, Any], dataset: str, seed: int) -> None:
         """See `Tracker.start`."""
-        import wandb  # imported only here: it takes half a second
-
         folder = Path(self.folder)
         folder.mkdir(parents=True, exist_ok=True)  # wandb silently uses a temporary folder if this one is missing
-        self.run = wandb.init(
-            project=self.project,
-            entity=self.entity,
-            mode=self.mode,
-            dir=folder,
-            name=f"{dataset} {method} seed {seed}",
-            group=method,
-            job_type=config.get("purpose", "default"),
-            tags=[dataset, *method.split("/")],
-            config={"id": id, **config},
-            reinit="create_new",  # a sweep has many runs in one process, and each is a separate wandb run
-            settings=wandb.Settings(silent=True, console="off"),
-        )
+        what = {
+            "project": self.project,
+            "entity": self.entity,
+            "dir": folder,
+            "name": f"{dataset} {method} seed {seed}",
+            "group": method,
+            "job_type": config.get("purpose", "default"),
+            "tags": [dataset, *method.split("/")],
+            "config": {"id": id, **config},
+        }
+        self.run = self._begun(**what)
         self.run.define_metric("epoch")
         self.run.define_metric("*", step_metric="epoch")
 
@@ -84,21 +96,66 @@ class WandbTracker(Tracker):
         if record.error is not None:
             summary["error"] = record.error.get("message")
         run.summary.update({key: value for key, value in summary.items() if value is not None})
-        run.finish(exit_code=0 if record.status == "finished" else 1)
-        self.run = None
+        self._end(exit_code=0 if record.status == "finished" else 1)
 
     def report(self, make: Callable[[], Report]) -> str:
         """See `Tracker.report`; `track_report` describes the contents."""
         made = make()
-        place = track_report(made, project=self.project, entity=self.entity, mode=self.mode, folder=self.folder)
+        place = track_report(made, project=self.project, entity=self.entity, mode=self._mode(), folder=self.folder)
         return str(place)
 
     def close(self) -> None:
         """See `Tracker.close`."""
         if self.run is not None:
             self.run.summary["status"] = "failed"
-            self.run.finish(exit_code=1)
-            self.run = None
+            self._end(exit_code=1)
+
+    def _mode(self) -> Mode:
+        """The mode of this run: what the sweep agreed on, unless the server was lost since."""
+        if self.mode == "online" and os.environ.get(SWEEP, "") not in _lost:
+            return "online" if (os.environ.get(AGREED) or self._mode_now()) == "online" else "offline"
+        return "offline"
+
+    def _mode_now(self) -> Mode:
+        """Asks the server; a line says so if it does not answer."""
+        if self.mode == "online":
+            import wandb
+
+            url = wandb.setup().settings.base_url
+            reason = no_answer(url)
+            if reason is None:
+                return "online"
+            self._tell_offline(f"wandb at {url} does not answer ({reason})", "offline-run-*")
+        return "offline"
+
+    def _begun(self, **what: Any) -> wandb.Run:
+        import wandb
+
+        mode = self._mode()
+        try:
+            return _init(mode=mode, **what)
+        except (wandb.errors.CommError, TimeoutError) as error:
+            if mode == "offline":
+                raise
+            self._lose(str(error).strip().partition("\n")[0], "offline-run-*")
+            return _init(mode="offline", **what)
+
+    def _end(self, exit_code: int) -> None:
+        run, self.run = self._started(), None
+        try:
+            run.finish(exit_code=exit_code)
+        except TimeoutError:
+            self._lose(f"the upload took more than {CALL_SECONDS:g} s", "*run-*")
+
+    def _lose(self, reason: str, files: str) -> None:
+        if sweep := os.environ.get(SWEEP):
+            _lost.add(sweep)  # for the next runs of a worker, which take over the variables of the sweep
+            os.environ[AGREED] = "offline"  # for the report
+        self._tell_offline(f"wandb failed ({reason})", files)
+
+    def _tell_offline(self, what: str, files: str) -> None:
+        later = f"wandb sync {Path(self.folder, 'wandb', files)}"
+        echo(f"mtlbench: {what}, so runs stay offline from here on; upload them later: {later}", file=sys.stderr)
 
     def _started(self) -> wandb.Run:
         if self.run is None:
@@ -106,12 +163,58 @@ class WandbTracker(Tracker):
         return self.run
 
 
+def _report_no_errors() -> None:
+    """Wandb's reports of its own errors, of offline runs too, would hold a process up at its end for up to 30 s."""
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+
+
+def _init(**what: Any) -> wandb.Run:
+    """`wandb.init` that asks nobody and does not wait for long."""
+    import wandb  # imported only here: it takes half a second
+
+    return wandb.init(
+        reinit="create_new",  # a sweep has many runs in one process, and each is a separate wandb run
+        settings=wandb.Settings(
+            silent=True,
+            console="off",
+            login_timeout=CALL_SECONDS,
+            init_timeout=CALL_SECONDS,
+            finish_timeout=CALL_SECONDS,
+            finish_timeout_raises=True,
+        ),
+        **what,
+    )
+
+
+def no_answer(url: str) -> str | None:
+    """Why the server at `url` does not answer; None if it does, whatever it says."""
+    import requests
+
+    found: list[str | None] = [f"nothing within {ANSWER_SECONDS:g} s"]
+
+    def ask() -> None:
+        try:
+            requests.get(f"{url}/graphql", timeout=ANSWER_SECONDS, allow_redirects=False, stream=True).close()
+            found[0] = None
+        except requests.exceptions.SSLError:  # wandb may have other certificates
+            found[0] = None
+        except requests.exceptions.ConnectionError:
+            found[0] = "no connection"
+        except requests.RequestException:
+            pass
+
+    asking = Thread(target=ask, daemon=True)  # its own limit does not hold for the search of the server's address
+    asking.start()
+    asking.join(ANSWER_SECONDS)
+    return found[0]
+
+
 def track_report(
     report: Report,
     *,
     project: str = "mtlbench",
     entity: str | None = None,
-    mode: Literal["offline", "online"] = "offline",
+    mode: Mode = "offline",
     folder: str = "results",
 ) -> Path:
     """Puts a report into its own wandb run, with the job type `report`.
@@ -130,12 +233,13 @@ def track_report(
     Returns:
         The folder of wandb's files; offline, the argument of `wandb sync`.
     """
+    _report_no_errors()
     import wandb
 
     files = Path(folder).resolve()  # wandb's own process may have another current folder
     files.mkdir(parents=True, exist_ok=True)
     names = [group.name for group in report.study.groups]
-    run = wandb.init(
+    run = _init(
         project=project,
         entity=entity,
         mode=mode,
@@ -144,8 +248,6 @@ def track_report(
         job_type="report",
         tags=[name[:64] for name in names],  # wandb refuses longer names
         config={"selection": report.selection, "purpose": report.study.purpose, "methods": report.study.methods},
-        reinit="create_new",
-        settings=wandb.Settings(silent=True, console="off"),
     )
     run.summary["answer"] = report.answer
     page = report.html()

@@ -6,6 +6,7 @@ Everything else needed to rebuild the model (architecture, parameters, schema) i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from architectures import Architecture
     from benchmark.datasets import Data
 
+SUFFIX = ".safetensors"
 _MODEL, _MEAN, _STD = "model.", "target.mean", "target.std"
 
 
@@ -100,8 +102,15 @@ class Predictor:
         )
 
 
-def locate(record: Record | str | Path) -> tuple[Record, Path]:
+def locate(
+    record: Record | str | Path, *, skip_broken: bool = False, tell: Callable[[str], object] | None = None
+) -> tuple[Record, Path]:
     """A finished record and its path; in a folder, the run with a checkpoint that is best on validation.
+
+    Args:
+        record: The record, its path, or a folder.
+        skip_broken: Whether to go on without the broken records of a folder.
+        tell: Gets a sentence for those, and one for files that are no records.
 
     Raises:
         FileNotFoundError: if there is no record.
@@ -110,7 +119,7 @@ def locate(record: Record | str | Path) -> tuple[Record, Path]:
     if isinstance(record, Record):
         path = record.path(record.config["results_dir"])
     elif (path := Path(record)).is_dir():
-        record, path = _best_of(path)
+        record, path = _best_of(path, skip_broken=skip_broken, tell=tell)
     else:
         record = load_record(path)
     if record.status != "finished":
@@ -142,10 +151,11 @@ def load(record: Record | str | Path, *, device: str = "cpu") -> Predictor:
         ValueError: if the folder does not decide a run, the run did not finish, or the weights do not fit the record.
     """
     record, path = locate(record)
-    weights = path.with_suffix(".safetensors")
+    weights = path.with_suffix(SUFFIX)
     if not weights.is_file():
         command = f"{command_text(record.config)} save_checkpoint=true"
         raise FileNotFoundError(f"no checkpoint at {weights}; to make one: {command}")
+    record.check_file(weights, SUFFIX)
     try:
         tensors = load_file(weights)
     except SafetensorError as error:
@@ -160,6 +170,7 @@ def load(record: Record | str | Path, *, device: str = "cpu") -> Predictor:
     scale = torch.zeros(len(schema.tasks))
     expected = {_MODEL + name: value for name, value in model.state_dict().items()} | {_MEAN: scale, _STD: scale}
     _check_fit(weights, expected, tensors)
+    _check_finite(weights, {name: tensors[_MODEL + name] for name, _ in model.named_parameters()})
     model.load_state_dict(state)
     model.to(device).eval()
     return Predictor(record, schema, model, tensors[_MEAN], tensors[_STD], device)
@@ -205,15 +216,24 @@ def _check_fit(weights: Path, expected: dict[str, Tensor], found: dict[str, Tens
         )
 
 
-def _best_of(folder: Path) -> tuple[Record, Path]:
+def _check_finite(weights: Path, tensors: dict[str, Tensor]) -> None:
+    """A finished run has finite weights, so others are not its own. A record from before `Record.files` has no other sign."""
+    wrong = [name for name, value in tensors.items() if not value.isfinite().all()]
+    if wrong:
+        raise ValueError(
+            f"{weights} is damaged: {wrong[0]!r} has values that are not finite; rerun=true save_checkpoint=true makes it again"
+        )
+
+
+def _best_of(folder: Path, *, skip_broken: bool, tell: Callable[[str], object] | None) -> tuple[Record, Path]:
     """The record in a folder, and its path, whose run has a checkpoint and the best criterion on validation."""
-    records = records_by_path(folder)
+    records = records_by_path(folder, skip_broken=skip_broken, tell=tell)
     if not records:
         raise ValueError(no_records(folder))
     found = [
         (criterion, record, path)
         for path, record in records.items()
-        if (criterion := record.criterion) is not None and path.with_suffix(".safetensors").is_file()
+        if (criterion := record.criterion) is not None and path.with_suffix(SUFFIX).is_file()
     ]
     if not found:
         raise ValueError(

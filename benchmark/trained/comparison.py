@@ -85,13 +85,16 @@ class Checkpoints(Answer):
             yield Text(line)
 
 
-def compare_checkpoints(first: str, second: str, results: str | Path = RESULTS_DIR) -> Checkpoints:
+def compare_checkpoints(
+    first: str, second: str, results: str | Path = RESULTS_DIR, *, skip_broken: bool = False
+) -> Checkpoints:
     """Compares the AUCs of two methods' checkpoints by DeLong's test, on every seed with both checkpoints.
 
     Args:
         first: A method as the report names it.
         second: What it is compared to.
         results: Folder of records, with the weights beside them.
+        skip_broken: Whether to go on without broken records.
 
     Raises:
         FileNotFoundError: if there is no folder `results`, no seed has both checkpoints, or the data set's files are
@@ -99,7 +102,7 @@ def compare_checkpoints(first: str, second: str, results: str | Path = RESULTS_D
         ValueError: if a method is unknown, with the known names; if no data set has both methods and a binary task; or
             if data or weights do not belong to the records.
     """
-    loaded = records_by_path(results)
+    loaded = records_by_path(results, skip_broken=skip_broken)
     # one run may be in several folders, with weights in one of them
     weighed = {_run_of(record): path for path, record in loaded.items() if path.with_suffix(".safetensors").is_file()}
     study = study_of(list(loaded.values()) or results)

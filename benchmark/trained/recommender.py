@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.console import echo
+from benchmark.console import echo, terminal
 from benchmark.records.record import Record
 from benchmark.rows import Features
 from benchmark.schema import Task
+from benchmark.text import LONGEST_CELL, one_line, printable
 from benchmark.trained.checkpoint import Predictor, data_of, load, locate, schema_of
 from benchmark.trained.score import Score, default, parse
 from benchmark.training.prediction import BATCH_SIZE, in_unit
@@ -68,9 +68,10 @@ class Recommendations:
         if form not in FORMATS:
             raise ValueError(f"format must be one of {', '.join(FORMATS)}, found {form!r}")
         if form == "table":
-            Console().print(self.to_table())
+            terminal().print(self.to_table())
         else:
-            sys.stdout.write(self.to_json() if form == "json" else self.to_csv())
+            text = self.to_json() if form == "json" else self.to_csv()
+            sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
         for note in self.notes:
             echo(note, file=sys.stderr)
 
@@ -86,7 +87,9 @@ class Recommendations:
             assert row is not None
             last_of_user = following is not None and following["user"] != row["user"]
             # Text, because rich could read a title as markup
-            table.add_row(*(Text(_shown(value)) for value in row.values()), end_section=last_of_user)
+            table.add_row(
+                *(Text(one_line(_shown(value), LONGEST_CELL)) for value in row.values()), end_section=last_of_user
+            )
         return table
 
     def to_json(self) -> str:
@@ -110,6 +113,7 @@ def recommend(
     k: int = 10,
     score: str | None = None,
     include_seen: bool = False,
+    skip_broken: bool = False,
 ) -> Recommendations:
     """The K best items for each user.
 
@@ -125,6 +129,7 @@ def recommend(
             or the only task.
         include_seen: Keep items that the user has in any row of train, whatever its labels. By default, they are left
             out. (Rows of validation and test do not matter.)
+        skip_broken: Whether to go on without the broken records of a folder; a note then says which.
 
     Raises:
         FileNotFoundError: if the record, the checkpoint or the data set's files are missing.
@@ -133,7 +138,8 @@ def recommend(
     """
     if k < 1:
         raise ValueError(f"k must be at least 1, found {k}")
-    found, path = locate(record)
+    told: list[str] = []
+    found, path = locate(record, skip_broken=skip_broken, tell=told.append)
     schema, name = schema_of(found), found.dataset["name"]
     for role in ("item", "user"):
         if getattr(schema, role) is None:
@@ -147,7 +153,7 @@ def recommend(
     indices = _find_users(asked, data.catalogue.users, name)
     ranker = _Ranker(predictor, data, data.catalogue, ranking, include_seen=include_seen)
     rows = [row for index in indices for row in ranker.rows(index, k)]
-    notes = tuple(ranker.notes(indices, rows, k))
+    notes = (*ranker.notes(indices, rows, k), *told)
     if not isinstance(record, Record) and path != Path(record):
         notes = (
             f"from the run that is best on validation: {found.method}, seed {found.seed}, {path}",

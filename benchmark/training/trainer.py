@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
@@ -23,7 +24,9 @@ from benchmark.settings.config import TrainerConfig
 from benchmark.training.batches import TrainingRows
 from benchmark.training.gradients import count_shared
 from benchmark.training.optimizer import MakeOptimizer, Optimizer, Schedule
+from benchmark.training.pause import Pause, held
 from benchmark.training.prediction import predict
+from benchmark.training.saved import Saving
 from benchmark.training.selection import Selection
 from benchmark.training.state import State, Streams
 from benchmark.training.step import make_step
@@ -131,10 +134,11 @@ class Trainer:
             streams=Streams(seed, device),
         )  # fmt: skip
 
-    def fit(self, progress: Progress, on_epoch: Callable[[dict[str, Any]], None]) -> Fit:
+    def fit(self, progress: Progress, on_epoch: Callable[[dict[str, Any]], None], saving: Saving | None = None) -> Fit:
         """Trains from the current state until `patience` or `max_epochs`. The result reports a divergence.
 
-        Whenever `step` or `on_epoch` is called, the state is complete: training can continue from its snapshot.
+        Whenever `step`, `on_epoch` or `save` is called, the state is complete: training can continue from its snapshot.
+        With `saving`, a signal that stops the process waits for the end of the step, and the state is saved first.
         """
         state, selection, diverged = self.state, self.state.selection, None
         if state.shared_parameters is None:
@@ -144,10 +148,12 @@ class Trainer:
                 while state.epoch < self.config.max_epochs and not selection.is_exhausted:
                     batches = self.rows.batches(self.config.batch_size, state.streams.order(), state.position)
                     for stop in self.stops[len(state.entries) % len(self.stops) :]:
-                        self._train(batches, stop, progress)
+                        self._train(batches, stop, progress, saving)
                         entry = self._judge()
                         progress.epoch(entry)
                         on_epoch(entry)
+                        if saving is not None and saving.every is None and state.position == 0:
+                            saving.save()
                         if selection.is_exhausted:
                             break
             except Diverged as found:
@@ -155,24 +161,38 @@ class Trainer:
         selection.finish()
         return self._result(diverged)
 
-    def _train(self, batches: Iterator[Batch], stop: int, progress: Progress) -> None:
+    def _train(self, batches: Iterator[Batch], stop: int, progress: Progress, saving: Saving | None) -> None:
         """Trains in the running epoch, from the state's position to this position."""
         state = self.state
         self.model.train()
         shown, start = state.position, time.perf_counter() - state.seconds
         try:
-            for batch in islice(batches, stop - state.position):
-                self.watch.add(*self.step(batch))
-                state.position += 1
-                state.seconds = time.perf_counter() - start
-                if state.position % STEPS_BETWEEN_READS == 0 or state.position == stop:
-                    self.watch.check()
-                    progress.step(state.position - shown)
-                    shown = state.position
+            with held() if saving is not None else nullcontext() as pause:
+                for batch in islice(batches, stop - state.position):
+                    self.watch.add(*self.step(batch))
+                    state.position += 1
+                    state.seconds = time.perf_counter() - start
+                    if state.position % STEPS_BETWEEN_READS == 0 or state.position == stop:
+                        self.watch.check()
+                        progress.step(state.position - shown)
+                        shown = state.position
+                    if pause is not None and saving is not None:
+                        start += self._save_if_due(saving, pause)
             if stop == self.steps_per_epoch:
                 self.weighting.on_epoch_end(self.watch.mean_losses())
         finally:
             state.seconds = time.perf_counter() - start
+
+    def _save_if_due(self, saving: Saving, pause: Pause) -> float:
+        """Saves after a step if it is time, or if a signal asks to stop. Returns the seconds that it took."""
+        begun = time.perf_counter()
+        if pause.asked is not None:
+            saving.save()
+            pause.release()  # raises, as a rule
+            pause.hold()
+        elif saving.is_due(self.watch.step):
+            saving.save()
+        return time.perf_counter() - begun
 
     def _judge(self) -> dict[str, Any]:
         """Validates and selects; at the end of an epoch, ends it in the state. Returns the entry for `Record.epochs`."""

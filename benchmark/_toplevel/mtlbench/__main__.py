@@ -26,9 +26,12 @@ def main() -> None:
         found = places(name)
         if not any(place.exists() and place.samefile(own) for place in found):
             sys.exit(f"mtlbench: {_explained(name, own, found)}")
-    from benchmark.cli import main as command
+    try:
+        from benchmark.cli import main as command
 
-    command()
+        command()
+    except KeyboardInterrupt:  # before the command listens to signals
+        sys.exit(130)
 
 
 def places(name: str) -> list[Path]:

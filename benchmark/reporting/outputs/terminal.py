@@ -14,10 +14,13 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmark.reporting.layout import Cell, Column, Document, Part, Sentences, TextTable
+from benchmark.text import LONGEST_CELL, one_line
 
 WIDTH = 100
 """Columns of a terminal of unknown width."""
 MOST_ROWS, MOST_SENTENCES = 15, 20
+LONGEST_TEXT = 20_000
+"""Most characters of a sentence or a note."""
 STRIP = 17  # columns of a drawn interval
 _LEAST_NAME, _LONGEST_WORD = 14, 18  # characters of a method's column, and of a word in a heading that is not broken
 _WHOLE_NAME = 26  # a name up to this number of characters is not broken while spare columns are shown
@@ -34,7 +37,7 @@ def render(document: Document, width: int = WIDTH) -> Iterator[RenderableType]:
     If a data set has tuned methods, its methods with default parameters are left out, and a line says how to see them.
     """
     for line in document.lines:
-        yield Text(line)
+        yield _said(line)
     left_out = False
     for chapter in document.chapters:
         if chapter.folded:
@@ -48,15 +51,22 @@ def render(document: Document, width: int = WIDTH) -> Iterator[RenderableType]:
         yield Rule(Text(chapter.title, style="bold"), align="left")
         for number, (part, blocks) in enumerate(drawn):
             if part.name and len(drawn) > 1:
-                yield Text(f"\n{part.name}" if number else part.name, style="bold")
+                if number:
+                    yield Text()
+                yield _said(part.name, "bold")
             yield from blocks
-            yield from (Text(note, style="dim") for note in part.notes)
+            yield from (_said(note, "dim") for note in part.notes)
     yield Text()
     yield Rule(Text("Terms", style="bold"), align="left")
     for term, meaning in document.glossary.items():
-        yield Text.assemble((f"{term}: ", ""), (meaning, "dim"))
+        yield Text.assemble(_said(f"{term}: "), _said(meaning, "dim"))
     if left_out:
         yield Text("Use --purpose default to compare methods with default parameters.")
+
+
+def _said(text: str, style: str = "") -> Text:
+    """A sentence or a note, in which there may be names from outside: without controls, and not too long."""
+    return Text(one_line(text, LONGEST_TEXT), style=style)
 
 
 def _blocks(part: Part, width: int, under: str) -> list[RenderableType]:
@@ -65,7 +75,7 @@ def _blocks(part: Part, width: int, under: str) -> list[RenderableType]:
         if isinstance(block, TextTable) and not block.detail:
             drawn.append(_table(replace(block, title="") if block.title == under else block, width))
         elif isinstance(block, Sentences):
-            drawn += [Text(f"- {sentence.text}") for sentence in block.items[:MOST_SENTENCES]]
+            drawn += [_said(f"- {sentence.text}") for sentence in block.items[:MOST_SENTENCES]]
             if len(block.items) > MOST_SENTENCES:
                 drawn.append(Text(f"... and {len(block.items) - MOST_SENTENCES} more", style="dim"))
     return drawn
@@ -119,14 +129,14 @@ def _with_strip(table: TextTable) -> TextTable:
 def _drawn(table: TextTable, shown: Sequence[int], width: int) -> tuple[RenderableType, bool]:
     """The table with these columns, and whether they leave room for names."""
     title = Text.assemble(
-        (table.title, "bold"), ("  " if table.title and table.subtitle else "", ""), (table.subtitle, "dim")
+        _said(table.title, "bold"), "  " if table.title and table.subtitle else "", _said(table.subtitle, "dim")
     )
     drawn = Table(
         box=SIMPLE_HEAD, title=title, title_justify="left", title_style="", padding=(0, 1, 0, 0), pad_edge=False
     )
     rows, left_out = table.first(MOST_ROWS)
     rows = tuple(row for row in rows if not row.reference or any(row.cells[n].text for n in shown[1:]))
-    texts = [[row.cells[n].narrow for n in shown] for row in rows]
+    texts = [[one_line(row.cells[n].narrow, LONGEST_CELL) for n in shown] for row in rows]
     titles = [_title(table.columns[number], [row[place] for row in texts]) for place, number in enumerate(shown)]
     widths = [max(map(len, [*title.split("\n"), *column])) for title, *column in zip(titles, *texts, strict=True)]
     room = width - sum(widths[1:]) - 2 * len(widths)
@@ -162,6 +172,6 @@ def _drawn(table: TextTable, shown: Sequence[int], width: int) -> tuple[Renderab
 
 def _title(column: Column, texts: list[str]) -> str:
     """A column's title, broken so that it is not wider than the numbers below it."""
-    widest = max(map(len, texts), default=0)
-    words = min(max(map(len, column.title.split(" "))), _LONGEST_WORD) if column.numeric else len(column.title)
-    return textwrap.fill(column.title, max(widest, words))
+    widest, title = max(map(len, texts), default=0), one_line(column.title, LONGEST_CELL)
+    words = min(max(map(len, title.split(" "))), _LONGEST_WORD) if column.numeric else len(title)
+    return textwrap.fill(title, max(widest, words))

@@ -24,7 +24,7 @@ EXACT = 0.1 + 0.2  # 0.30000000000000004
 
 def make(id: str = "a1b2c3d4e5f6", purpose: str = "default", **values: Any) -> Record:
     names = {"dataset": {"name": "shop"}, "architecture": {"name": "mmoe"}, "weighting": {"name": "equal"}}
-    config = {**names, "purpose": purpose}
+    config = {**names, "trainer": {"max_epochs": 30}, "purpose": purpose}
     return Record(id=id, status="finished", method="mmoe/equal", purpose=purpose, seed=3, config=config, **values)
 
 
@@ -35,7 +35,12 @@ def line(seed: int = 0) -> ReferenceRecord:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Two runs, a trial, a reference line, and files that are no records."""
-    made = [make(), make("a1ffffffffff", epochs=[{"epoch": 1, "criterion": EXACT}]), make("b" * 12, "trial"), line()]
+    made = [
+        make(),
+        make("a1ffffffffff", epochs=[{"epoch": 1, "criterion": EXACT}], best_epoch=1),
+        make("b" * 12, "trial"),
+        line(),
+    ]
     for record in made:
         record.write(tmp_path / "runs")
     make().path(tmp_path / "runs").with_suffix(".predictions.safetensors").write_bytes(b"outputs")
@@ -131,8 +136,9 @@ def test_what_would_not_be_found_again_is_not_packed(folder: Path) -> None:
     (folder / "elsewhere" / "x.json").write_text(json.dumps(asdict(make())))
     with pytest.raises(ValueError, match=r"elsewhere/x.json would not be found again"):
         pack(folder)
-    (folder / "elsewhere" / "x.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"elsewhere/x.json is not a record: it has no format"):
+    (folder / "elsewhere" / "x.json").unlink()
+    (folder / "elsewhere" / "0123456789ab.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"elsewhere/0123456789ab.json is not a record: it has no format"):
         pack(folder)
     assert {name: text for name, text in files(folder).items() if "elsewhere" not in name} == before
     (folder.parent / "empty").mkdir()

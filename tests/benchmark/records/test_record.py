@@ -22,7 +22,10 @@ from benchmark.records.record import (
 )
 from benchmark.settings.registry import architectures, weightings
 
-NAMES = {"dataset": {"name": "shop"}, "architecture": {"name": "mmoe"}, "weighting": {"name": "equal"}}
+NAMES = {
+    "dataset": {"name": "shop"}, "architecture": {"name": "mmoe"}, "weighting": {"name": "equal"},
+    "trainer": {"max_epochs": 30}, "purpose": "default",
+}  # fmt: skip
 
 
 def make_record() -> Record:

@@ -20,8 +20,8 @@ def make(purpose: str = "tuned", seed: int = 0, **values: Any) -> ReferenceRecor
 
 def ordinary() -> Record:
     names = {"architecture": {"name": "mmoe"}, "weighting": {"name": "equal"}}
-    config = {"dataset": DATASET, **names, "purpose": "default"}
-    return Record(id="abc", status="failed", method="mmoe/equal", purpose="default", seed=0, config=config)
+    config = {"dataset": DATASET, **names, "trainer": {"max_epochs": 30}, "purpose": "default"}
+    return Record(id="abc" * 4, status="failed", method="mmoe/equal", purpose="default", seed=0, config=config)
 
 
 def test_the_id_hangs_on_what_decides_the_result_and_on_nothing_else() -> None:
@@ -84,7 +84,7 @@ def test_an_ordinary_loader_says_what_is_wrong_with_the_other_kind(tmp_path: Pat
     ],
 )
 def test_what_is_no_record_is_named(tmp_path: Path, text: str, what: str) -> None:
-    path = tmp_path / "reference" / "gbdt" / "x.json"
+    path = tmp_path / "reference" / "gbdt" / f"{'a' * 12}.json"
     path.parent.mkdir(parents=True)
     path.write_text(text)
     with pytest.raises(ValueError, match=what):

@@ -62,6 +62,7 @@ def test_what_ran_and_how_it_went() -> None:
 def test_metrics_have_split_and_epoch() -> None:
     made = record("shop", "mmoe/equal")
     made.best_epoch, made.best_epoch_per_task = 2.25, {"click": 2.25, "purchase": 3, "duration": 1}
+    made.epochs[1]["epoch"] = 2.25
     made.metrics_per_task["test"]["duration"]["mse"] = 1234.5
     made.metrics["test"]["purchase"]["auc"] = None
     made.undefined["test.purchase.auc"] = "one class only"

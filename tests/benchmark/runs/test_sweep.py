@@ -65,6 +65,32 @@ def test_what_is_packed_is_skipped_and_what_is_new_lies_beside_it(tmp_path: Path
     assert [record.seed for record in sorted(load_records(tmp_path), key=lambda r: r.seed)] == [0, 1, 2]
 
 
+def test_broken_records_of_its_runs_run_again_and_those_of_others_are_not_in_the_way(tmp_path: Path) -> None:
+    sweep = ["dataset=shop", *SHOP, *SHORT, "architecture=shared_bottom", f"results_dir={tmp_path}", "seed=0,1,2"]
+    assert bench(*sweep).returncode == 0
+    whole = {path: load_record(path) for path in record_files(tmp_path)}
+    cut, odd, other = sorted(whole)
+    cut.write_bytes(cut.read_bytes()[:500])
+    value = json.loads(odd.read_text())
+    value["metrics"]["test"]["click"]["auc"] = 7.0
+    odd.write_text(json.dumps(value))
+    (odd.parent / f"{'0' * 12}.json").write_text("")  # of another sweep
+    again = bench(*sweep)
+    assert again.returncode == 0, again.stderr
+    assert f"mtlbench: {cut} is not a record: it is not JSON" in again.stderr
+    assert (
+        f"mtlbench: {odd} is a broken record: metrics.test.click.auc: expected a number from 0 to 1, found 7.0; "
+        "the run counts as not done and runs again"
+    ) in again.stderr
+    assert "3 runs, 1 done before and skipped, 2 to do" in again.stderr
+    assert "2 finished, 1 skipped, 0 diverged, 0 failed" in again.stderr
+    assert all(load_record(path).metrics == record.metrics for path, record in whole.items())
+    assert load_record(other) == whole[other]
+    other.unlink()
+    other.mkdir()
+    assert f"{other} is a folder, and the record of the run would have this name" in bench(*sweep).stderr
+
+
 def test_a_sweep_gives_every_architecture_the_size_that_it_asks_for(tmp_path: Path) -> None:
     sweep = ["dataset=shop", *SHOP, *SHORT, "architecture=shared_bottom,resflow", "seed=0,1"]
     sweep += ["match_parameters=mmoe", f"results_dir={tmp_path}"]

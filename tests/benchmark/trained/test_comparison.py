@@ -113,6 +113,12 @@ def other_weights(folder: Path) -> None:
     save_file({name: value.flip(0).contiguous() if value.ndim > 1 else value for name, value in tensors.items()}, path)
 
 
+def other_weights_of_an_old_record(folder: Path) -> None:
+    other_weights(folder)
+    for path in folder.rglob("*.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"files": {}}))
+
+
 def other_data(folder: Path) -> None:
     for path in folder.rglob("*.json"):
         value = json.loads(path.read_text())
@@ -126,7 +132,9 @@ def other_data(folder: Path) -> None:
         (without_weights, [], (r"no seed has the checkpoints of both mmoe/equal and shared_bottom/equal under \S+copy: "
          r"expected <id>\.safetensors beside the records, found 0 of mmoe/equal and 3 of shared_bottom/equal, .*"
          r"save_checkpoint=true trains the runs without checkpoints again, and keeps them")),
-        (other_weights, [], (r"the checkpoint of mmoe/equal, seed \d, is not what run \w+ was judged by: expected its "
+        (other_weights, [], (r"\S+safetensors is not what run \w+ saved: expected sha256 \w+…, found \w+…; it is damaged or "
+         "from another run; rerun=true makes it and its record again")),
+        (other_weights_of_an_old_record, [], (r"the checkpoint of mmoe/equal, seed \d, is not what run \w+ was judged by: expected its "
          r"click AUC on test, 0\.\d+, to \S+, found 0\.\d+; .*")),
         (other_data, [], r"data set shop has changed since run \w+: expected fingerprint 0123456789abcdef, found \w+"),
         (None, ["--selection", "per_task"], "--delong: checkpoints hold the joint selection, found --selection per_task"),

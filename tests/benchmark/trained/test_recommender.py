@@ -236,9 +236,17 @@ def test_ties_go_to_the_earlier_item(run: Callable[..., Path], monkeypatch: pyte
         assert {row["score"] for row in rows} == {0.5}
 
 
-def test_scores_that_are_not_finite_come_last_and_are_none(run: Callable[..., Path]) -> None:
+def test_scores_that_are_not_finite_come_last_and_are_none(
+    run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     code = int(Log().build().catalogue.items.codes[5])  # type: ignore[union-attr]
-    path = run(lambda model: model.tables[1].weight[code].fill_(np.nan))
+    path, forward = run(), Linear.forward
+
+    def overflowing(self: Linear, batch: Batch) -> dict[str, Tensor]:
+        is_wrong = batch.categorical[:, 1] == code
+        return {task: output.masked_fill(is_wrong, np.nan) for task, output in forward(self, batch).items()}
+
+    monkeypatch.setattr(Linear, "forward", overflowing)
     result = recommend(path, "u1", k=ITEMS, include_seen=True)
     assert [row["item"] for row in result.rows if row["score"] is None] == ["105"]
     assert result.rows[-1]["item"] == "105"

@@ -9,6 +9,7 @@ plugins there.
 import os
 import sys
 from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
+
+from benchmark.stopping import begin_worker, in_order
 
 
 @dataclass
@@ -67,8 +70,8 @@ class Portable:
         self.task = task
 
     def __call__(self, config: DictConfig) -> Any:
-        """Calls the function itself."""
-        return self.task(config)
+        """Calls the function itself. In a worker of joblib, a signal ends it in order."""
+        return in_order(lambda: self.task(config))
 
     def __reduce__(self) -> tuple[Any, ...]:
         variables = {name: value for name, value in os.environ.items() if name.startswith("MTLBENCH_")}
@@ -191,14 +194,18 @@ class Sweeper(BasicSweeper):
 
 def _launch(launcher: Launcher, jobs: list[list[str]], logs: str | None) -> Any:
     from benchmark.runs.progress import say
-    from benchmark.settings.errors import LauncherError
+    from benchmark.settings.errors import LauncherError, WorkerDied
 
     if logs is not None:
         say(f"mtlbench: each run prints to a file of its own: tail -f {logs.replace('%j', '*')}/*.err")
+    if hasattr(launcher, "joblib"):  # what its launcher hands on to joblib.Parallel
+        launcher.joblib |= {"initializer": begin_worker, "initargs": (os.getpid(),)}
     try:
         return launcher.launch(jobs, initial_job_idx=0)
     except (HydraException, OmegaConfBaseException, ValueError):
         raise
+    except BrokenProcessPool as error:
+        raise WorkerDied(error) from error
     except Exception as error:
         if isinstance(launcher, BasicLauncher):  # then it is an error of ours
             raise

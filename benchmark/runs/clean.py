@@ -1,0 +1,42 @@
+"""What killed processes left behind: found in folders of results, in the cache and among the system's temporary files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from tempfile import gettempdir
+
+from benchmark.datasets._cache import cache_folder
+from benchmark.temporaries import left_behind, remove
+
+
+def leftovers(folders: Iterable[Path], *, deep: bool = True) -> list[Path]:
+    """The temporaries whose processes are gone; see `benchmark.temporaries.left_behind`.
+
+    State that an unfinished run will resume from is none.
+
+    Args:
+        folders: Folders of results, where Hydra leaves an empty folder too. The cache and the system's folder for temporary
+            files come with them.
+        deep: Whether to look in the folders below those of results too.
+    """
+    found: list[Path] = []
+    for folder in folders:
+        found += left_behind(folder, deep=deep)
+        hydra = folder / ".hydra"
+        if hydra.is_dir() and not any(hydra.iterdir()):
+            found.append(hydra)
+    cache = cache_folder()
+    found += left_behind(Path(gettempdir()))
+    for folder in (cache, *cache.glob("*/"), *cache.glob("prepared/*/")):
+        found += left_behind(folder, older=folder.parent == cache)
+    return sorted(set(found))
+
+
+def clean(folders: Iterable[Path], *, deep: bool = True) -> list[Path]:
+    """Removes `leftovers`; returns those that were removed."""
+    found = leftovers(folders, deep=deep)
+    for path in found:
+        remove(path)
+    return [path for path in found if not os.path.lexists(path)]

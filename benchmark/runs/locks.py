@@ -1,0 +1,148 @@
+"""One process at a time has a run: a lock beside its record, which a dead process does not hold.
+
+The lock is `flock` on `.<id>.lock`, which holds the process id of its owner and is removed when the run is done. A killed
+process leaves the file but not the lock. That is also how a sweep knows which runs a dead worker had begun (`was_begun`).
+
+On one machine no run is done twice at once. On several machines with one folder, the file system must have locks. Without
+them a run may be done twice. Both write equal files up to the last bits, each whole, by rename, and the record last.
+
+The library filelock leaves its files behind: if a process locks a file that is removed, another can lock its successor.
+Here a process that gets the lock checks that the file is still the one at that path.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from benchmark.runs.progress import say
+
+try:
+    import fcntl
+except ImportError:  # Windows: then there are no locks
+    fcntl = None  # type: ignore[assignment]
+
+BETWEEN_LOOKS = 0.5
+"""Seconds between two looks at a lock of another process."""
+
+
+class Busy(RuntimeError):
+    """Another process has the run.
+
+    Args:
+        holder: Which process.
+    """
+
+    def __init__(self, holder: str) -> None:
+        super().__init__(f"{holder} has the same run")
+
+
+def lock_path(record: Path) -> Path:
+    """Where the lock of a run is; readers of records pass over what is hidden."""
+    return record.with_name(f".{record.stem}.lock")
+
+
+@contextmanager
+def run_lock(record: Path, *, waits: bool = False) -> Iterator[None]:
+    """Inside, no other process that uses this has the run.
+
+    Args:
+        record: Where the run's record is or will be.
+        waits: Wait for another process that has it, and say so.
+
+    Raises:
+        Busy: if another process has it and `waits` is false.
+    """
+    path = lock_path(record)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        file = _locked(path)
+    except Busy as busy:
+        if not waits:
+            raise
+        say(f"mtlbench: waiting for {record.stem}: {busy}")
+        while True:
+            wait_for([record])
+            with suppress(Busy):
+                file = _locked(path)
+                break
+    try:
+        yield
+    finally:
+        if file is not None:
+            path.unlink(missing_ok=True)  # before the lock is released
+            os.close(file)
+
+
+def holder(record: Path) -> str | None:
+    """The process that has a run, "process 123"; None if no process has it."""
+    path = lock_path(record)
+    try:
+        file = os.open(path, os.O_RDWR)
+    except OSError:
+        return None
+    try:
+        return None if _take(file, shared=True) else _owner(file)
+    except OSError:  # a file system without locks
+        return None
+    finally:
+        os.close(file)
+
+
+def was_begun(record: Path) -> bool:
+    """Did a process that is now dead have the run?"""
+    return lock_path(record).is_file() and holder(record) is None
+
+
+def wait_for(records: list[Path]) -> None:
+    """Returns as soon as no process has one of these runs."""
+    while all(holder(record) is not None for record in records):
+        time.sleep(BETWEEN_LOOKS)
+
+
+def _locked(path: Path) -> int | None:
+    """The open file of the lock; None where there are no locks."""
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            if not _take(file):
+                raise Busy(_owner(file))
+            if _is_at(file, path):
+                os.truncate(file, 0)
+                os.pwrite(file, f"{os.getpid()} {platform.node()}\n".encode(), 0)
+                return file
+        except OSError:  # a file system without locks
+            os.close(file)
+            path.unlink(missing_ok=True)
+            return None
+        except BaseException:
+            os.close(file)
+            raise
+        os.close(file)  # its owner removed it in the meantime
+
+
+def _take(file: int, *, shared: bool = False) -> bool:
+    if fcntl is None:
+        raise OSError("no locks")
+    try:
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_at(file: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _owner(file: int) -> str:
+    process, _, machine = os.pread(file, 200, 0).decode(errors="replace").strip().partition(" ")
+    where = f" on {machine}" if machine != platform.node() else ""
+    return f"process {process}{where}" if process.isdecimal() else "another process"  # it has not yet written its id
