@@ -8,7 +8,7 @@ PEERS_STAMP := $(VENV)/.installed-peers
 ALL_PEERS_STAMP := $(VENV)/.installed-all-peers
 DOCS_STAMP := $(VENV)/.installed-docs
 
-.PHONY: help demo test check lint types docs bench test-peers bench-peers bench-overhead bench-weightings bench-architectures bench-scale publish verify-published
+.PHONY: help demo test check lint types docs bench test-peers bench-peers bench-overhead bench-weightings bench-architectures bench-scale publish verify-published chaos
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 26
@@ -94,3 +94,6 @@ bench-architectures: $(STAMP)  ## an epoch of every architecture on Census-Incom
 
 bench-scale: $(STAMP)  ## memory and speed from 1e5 to 1e8 rows; needs 25 GB of disk; ARGS='--rows 1000000' for a look
 	$(BIN)/python -m tests.bench.scale $(ARGS)
+
+chaos: $(STAMP)  ## 260 faults: kills, full disks, bad records, damaged caches and checkpoints; ARGS='--only cache --seed 3'
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.chaos $(ARGS)

@@ -131,8 +131,7 @@ class KuaiRand(OwnersFiles):
 
     def _read(self, found: Found) -> Table:
         logs = {name: path for name, path in found.paths.items() if name.startswith("log_standard")}
-        log = pl.concat([scan_text(path, LOG) for path in logs.values()])
-        log, num_read, num_repeats = without_repeats(log)
+        log, num_read, num_repeats = without_repeats(pl.concat([scan_text(path, LOG) for path in logs.values()]))
         files = (found.paths[f"{name}_{self.variant}.csv"] for name in ("user_features", "video_features_basic"))
         users = side_table(next(files), "user_id", USER_CODES, USER_NUMBERS)
         videos = side_table(next(files), "video_id", VIDEO_CODES, VIDEO_NUMBERS)
