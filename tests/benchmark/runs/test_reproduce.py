@@ -37,10 +37,9 @@ def test_a_run_comes_out_again_from_its_path_its_id_and_a_packed_file(tmp_path: 
     assert files(tmp_path) == before
     pack(tmp_path)
     packed = files(tmp_path)
-    for words in ((str(path),), (str(tmp_path), record.id[:4])):
-        answer = mtlbench("reproduce", *words)
-        assert (answer.returncode, answer.stderr) == (0, "")
-        assert "The same to the last bit" in answer.stdout
+    answer = mtlbench("reproduce", str(tmp_path), record.id[:4])
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert "The same to the last bit" in answer.stdout
     assert files(tmp_path) == packed
 
 
