@@ -50,6 +50,8 @@ def verify(folder: Path = FOLDER, minutes: float = MINUTES) -> bool:
                 except FileNotFoundError as error:
                     echo(f"{place.name}, {record.id}: {error}\n")
                     outcome = "not run: data not found"
+                except ValueError as error:
+                    outcome, is_same = f"cannot be run: {error}", False
             rows.append((place.name, f"{record.id} {record.method} seed {record.seed}", outcome))
             echo(f"{duration(time.monotonic() - before)}\n")
     for row in [("folder", "run", "outcome"), *rows]:

@@ -70,10 +70,11 @@ def test_another_number_in_the_record_is_told_with_status_1(tmp_path: Path) -> N
 def test_the_threads_are_those_of_the_record_and_a_missing_gpu_is_the_cpu(tmp_path: Path) -> None:
     record = run(small(tmp_path))
     record.cost |= {"threads": 3, "device": "NVIDIA H100"}
+    record.config |= {"save_checkpoint": True, "checkpoint_every": "epoch", "tracker": {"name": "gone"}}
     config = repeated(record, "elsewhere")
     assert (config.threads, config.results_dir, config.tracker.name) == (3, "elsewhere", "none")
     assert config.device in ("cpu", "cuda")
-    assert not (config.save_checkpoint or config.save_predictions or config.rerun)
+    assert not (config.save_checkpoint or config.save_predictions or config.checkpoint_every or config.rerun)
 
 
 def test_a_failed_run_a_reference_and_a_changed_configuration_are_refused(tmp_path: Path) -> None:
