@@ -383,7 +383,7 @@ _STEP = re.compile(r"(\w+|\.\.\.)\]?")
 _WORDS = {
     "`float | null`": "a number or null", "`int | null`": "a whole number or null", "`float`": "a number",
     "`int`": "a whole number", "`str | null`": "a text or null", "`str`": "a text", "`array | null`": "a list or null", "`array`": "a list", "`bool`": "true or false",
-    "`object | null`": "an object or null", "`object`": "an object", "`null`": "null", 
+    "`object | null`": "an object or null", "`object`": "an object", "`null`": "null",
     f" matching regex {ID!r}": " of 12 hex digits", f" matching regex {_NAME!r}": " that can name a folder",
     "Object missing required": "it lacks the", "Object contains unknown": "it has the unknown",
 }  # fmt: skip
