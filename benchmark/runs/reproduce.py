@@ -16,7 +16,9 @@ from benchmark.settings.config import RunConfig
 from benchmark.temporaries import scratch_folder
 from benchmark.trained.checkpoint import check_fingerprint
 
-_OF_THIS_RUN = ("tracker", "device", "threads", "results_dir", "save_checkpoint", "save_predictions", "rerun")
+_OF_THIS_RUN = (
+    "tracker", "device", "threads", "results_dir", "save_checkpoint", "save_predictions", "checkpoint_every", "rerun",
+)  # fmt: skip
 """Keys that decide no number: where a run goes, what it keeps, and what `repeated` sets."""
 
 
