@@ -78,7 +78,7 @@ def rows(count: int = 9000) -> Features:
     return Features(SCHEMA.fields, categorical, generator.normal(size=(count, 1)).astype(np.float32))
 
 
-METRICS: dict[str, Metrics] = dict.fromkeys(("validation", "test"), dict.fromkeys(SCHEMA.task_names, {"rows": 9.0}))
+METRICS: dict[str, Metrics] = {key: {key: {"rows": 9.0} for key in SCHEMA.task_names} for key in ("validation", "test")}
 
 
 def written(folder: Path, *, status: str = "finished", model: Tiny | None = None) -> Path:

@@ -138,7 +138,7 @@ def run(tmp_path: Path) -> Callable[..., Path]:
 
     def write(change: Change | None = None, schema: Schema = SCHEMA, **facts: str) -> Path:
         metrics: dict[str, Metrics] = {
-            split: dict.fromkeys(schema.task_names, {"rows": 9.0}) for split in ("validation", "test")
+            split: {key: {"rows": 9.0} for key in schema.task_names} for split in ("validation", "test")
         }
         record = Record(
             id="0123456789ab",
