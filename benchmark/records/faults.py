@@ -41,7 +41,7 @@ def _fault(value: Mapping[str, Any], whole: Any) -> str | None:
 
 
 def _metrics(value: Mapping[str, Any], epochs: int | None) -> Iterator[str]:
-    """The names of the metrics; of what is no object there are none, and the form says so."""
+    """The names of the metrics; what is not an object has none, and the form says so."""
     data, validations = value.get("dataset"), value.get("epochs")
     splits: list[Any] = [_parts(data, "constant"), _parts(data, "best_reachable")]
     for key in ("metrics", "metrics_per_task"):

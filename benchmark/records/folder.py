@@ -36,7 +36,7 @@ class BrokenRecords(ValueError):
         super().__init__(
             f"{counted(len(self.broken), 'broken record')}:{lines}\n"
             "Run the command that made them again, which replaces them, or delete them; --skip-broken "
-            "(skip_broken=True in Python) goes on without them."
+            "(skip_broken=True in Python) continues without them."
         )
 
 
@@ -73,7 +73,7 @@ class Contents(Generic[T]):
 
 
 def read_file(path: Path, kind: str) -> Any:
-    """The plain values of a file of ours; `STRANGER` if it is none.
+    """The plain values of a file of ours; `STRANGER` for another file.
 
     Raises:
         ValueError: if it is one of ours by its name, and broken.
@@ -124,6 +124,6 @@ def settle(found: Iterable[Contents[Any]], *, skip_broken: bool) -> tuple[str, .
         )
     if strangers:
         one = len(strangers) == 1
-        what = "1 file is no record and was" if one else f"{len(strangers):,} files are no records and were"
+        what = "1 file is not a record and was" if one else f"{len(strangers):,} files are not records and were"
         said.append(f"{what} passed over: {listed(map(str, strangers), 2)}.")
     return tuple(said)

@@ -181,13 +181,10 @@ class Sweep:
         written = {job.record: _modified(job.record) for job in jobs}  # another sweep may write one from now on
         todo, skipped = self._done.split(jobs)
         damaged = dict.fromkeys(text for job in todo for text in damage(job.record))
-        for line in (
-            *lines_of_matched(job.config for job in jobs),
-            *(f"mtlbench: warning: {text}; runs whose records it had run again" for text in damaged),
-        ):
-            if line not in self._told:
-                say(line)
-            self._told.add(line)
+        for line in lines_of_matched(job.config for job in jobs):
+            self._tell(line)
+        for text in damaged:
+            self._tell(f"mtlbench: warning: {text}; runs whose records it had run again")
         for job, _ in skipped:
             keep_test_rows(job.config, self._done.identity(job))
         if len(jobs) > 1 or skipped:
@@ -228,8 +225,15 @@ class Sweep:
 
     def record(self, job: Job) -> Record | None:
         """The record that a job wrote; None if there is none, or it is broken. An unchanged record is from an earlier run."""
-        is_stale = job.record in self._before and _modified(job.record) == self._before[job.record]
-        return None if is_stale else _whole(job.record)
+        if job.record in self._before and _modified(job.record) == self._before[job.record]:
+            return None
+        return _whole(job.record, self._tell)
+
+    def _tell(self, line: str) -> None:
+        """Says a line once."""
+        if line not in self._told:
+            say(line)
+        self._told.add(line)
 
     def _tell_stopped(self, error: KeyboardInterrupt) -> None:
         """One line: where the sweep stands, and how to continue."""
@@ -294,11 +298,12 @@ class Sweep:
                 say(f"mtlbench: compare with: mtlbench report {shlex.quote(folder)}")
 
 
-def _whole(path: Path) -> Record | None:
-    """The record at a path; None if there is none, or it is broken."""
+def _whole(path: Path, tell: Callable[[str], object] = say) -> Record | None:
+    """The record at a path; None if there is none, or it is broken, which is told."""
     try:
         return find_record(path)
-    except ValueError:
+    except ValueError as error:
+        tell(f"mtlbench: {error}; the same command runs it again")
         return None
 
 

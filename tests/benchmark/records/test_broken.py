@@ -111,7 +111,7 @@ def test_strangers_are_passed_over_and_counted(tmp_path: Path, capsys: pytest.Ca
     number = make_strangers(tmp_path)
     assert len(load_records(tmp_path)) == 15
     made = report(tmp_path)
-    said = f"{number} files are no records and were passed over: "
+    said = f"{number} files are not records and were passed over: "
     assert said in made.markdown() and said in made.html() and said in " ".join(str(made).split())
     for result in (compare("mmoe/equal", "single_task/equal", tmp_path), power(tmp_path)):
         assert any(note.startswith(said) for note in result.notes)

@@ -58,8 +58,10 @@ class Launcher:
         record.status, record.best_epoch = "finished", 1
         record.epochs = [{"epoch": 1, "criterion": auc}]
         record.cost = {"train_seconds": 60.0, "parameters": 10}
-        if config.purpose != "trial":
-            record.metrics = {"test": {"click": {"auc": auc}, "purchase": {"auc": 0.7}, "duration": {"mse": 1.0}}}
+        splits = ("validation",) if config.purpose == "trial" else ("validation", "test")
+        for split in splits:
+            record.metrics[split] = {"click": {"auc": auc}, "purchase": {"auc": 0.7}, "duration": {"mse": 1.0}}
+        record.metrics_per_task = record.metrics
         record.write(config.results_dir)
 
     def of(self, architecture: str, purpose: str = "default") -> list[int]:

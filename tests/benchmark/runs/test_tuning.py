@@ -87,6 +87,10 @@ class Launcher:
             record.best_epoch = 1
             # the selected one counts
             record.epochs = [{"epoch": 1, "criterion": outcome}, {"epoch": 2, "criterion": 99.0}]
+            tasks = {key: {"rows": 9.0} for key in record.dataset["tasks"]}
+            record.metrics = record.metrics_per_task = {"validation": tasks, "test": tasks}
+            if config.purpose == "trial":
+                record.metrics = record.metrics_per_task = {"validation": tasks}
         record.write(config.results_dir)
 
     @property

@@ -18,7 +18,7 @@ from architectures import Architecture
 from benchmark.kinds import BINARY, REGRESSION, Transform
 from benchmark.records.record import Record
 from benchmark.rows import Batch, Features
-from benchmark.schema import CategoricalField, NumericField, Schema, Task
+from benchmark.schema import CategoricalField, Metrics, NumericField, Schema, Task
 from benchmark.settings.registry import architectures
 from benchmark.trained.checkpoint import load, save_checkpoint
 from benchmark.training.prediction import in_unit, predict
@@ -78,6 +78,9 @@ def rows(count: int = 9000) -> Features:
     return Features(SCHEMA.fields, categorical, generator.normal(size=(count, 1)).astype(np.float32))
 
 
+METRICS: dict[str, Metrics] = {key: {key: {"rows": 9.0} for key in SCHEMA.task_names} for key in ("validation", "test")}
+
+
 def written(folder: Path, *, status: str = "finished", model: Tiny | None = None) -> Path:
     """A record with its checkpoint, as a run leaves them."""
     record = Record(
@@ -91,10 +94,13 @@ def written(folder: Path, *, status: str = "finished", model: Tiny | None = None
             "architecture": {"name": "test_tiny", "dim": 5, "dims": [8], "dropout": 0.5},
             "weighting": {"name": "equal"},
             "trainer": {"max_epochs": 2, "clip_norm": 1.5},
+            "purpose": "default",
             "seed": 3,
             "results_dir": str(folder),
         },
         dataset={"name": "shop", "schema": SCHEMA.to_json()},
+        metrics=METRICS,
+        metrics_per_task=METRICS,
         error=None if status == "finished" else {"type": "Diverged", "message": "loss of stay is NaN"},
     )
     path = record.write(folder)

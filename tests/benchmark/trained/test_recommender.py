@@ -21,7 +21,7 @@ from benchmark.datasets import Catalogue, Data, Dataset, Entities
 from benchmark.kinds import BINARY, REGRESSION, Transform
 from benchmark.records.record import Record
 from benchmark.rows import Batch, Features, Split
-from benchmark.schema import CategoricalField, NumericField, Schema, Task
+from benchmark.schema import CategoricalField, Metrics, NumericField, Schema, Task
 from benchmark.settings.registry import architectures, datasets
 from benchmark.trained import recommender
 from benchmark.trained.checkpoint import load, save_checkpoint
@@ -137,6 +137,9 @@ def run(tmp_path: Path) -> Callable[..., Path]:
     """Writes the record and checkpoint of a run with random weights, after a change of either."""
 
     def write(change: Change | None = None, schema: Schema = SCHEMA, **facts: str) -> Path:
+        metrics: dict[str, Metrics] = {
+            split: {key: {"rows": 9.0} for key in schema.task_names} for split in ("validation", "test")
+        }
         record = Record(
             id="0123456789ab",
             status="finished",
@@ -147,10 +150,13 @@ def run(tmp_path: Path) -> Callable[..., Path]:
                 "dataset": asdict(datasets.config("test_log")),
                 "architecture": asdict(architectures.config("test_linear")),
                 "weighting": {"name": "equal"},
-                "trainer": {},
+                "trainer": {"max_epochs": 2},
+                "purpose": "default",
                 "results_dir": str(tmp_path),
             },
             dataset={"name": "test_log", "fingerprint": "first", "schema": schema.to_json(), **facts},
+            metrics=metrics,
+            metrics_per_task=metrics,
         )
         model = Linear(schema)
         if change is not None:
