@@ -13,10 +13,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from benchmark import stopping
 from benchmark.console import allow_any_console
-from benchmark.text import printable
 from benchmark.settings import composition
 from benchmark.settings.errors import LauncherError, check_options, explain, with_dry_run
 from benchmark.settings.swept import shows_only
+from benchmark.text import printable
 
 
 @hydra.main(config_path="pkg://benchmark.conf", config_name="config", version_base="1.3")

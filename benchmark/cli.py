@@ -20,6 +20,7 @@ from benchmark.data_commands import data
 from benchmark.options import MarginOption, Verbs, margins_of, only_with
 from benchmark.records.folder import BrokenRecords
 from benchmark.records.record import BASELINE, GAIN, RESULTS_DIR, Purpose, SelectionName
+from benchmark.text import one_line
 
 if TYPE_CHECKING:
     from benchmark.analysis.answer import Answer
@@ -461,7 +462,7 @@ def recommend(record: str, users: tuple[str, ...], form: Literal["table", "json"
 
 
 def _note(sentence: str) -> None:
-    echo(f"mtlbench: {sentence}", file=sys.stderr)
+    echo(one_line(f"mtlbench: {sentence}"), file=sys.stderr)
 
 
 mtlbench.add_command(data)

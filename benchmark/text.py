@@ -63,7 +63,7 @@ LONGEST_CELL = 200
 
 
 def printable(text: str) -> str:
-    """Text for a terminal: what would control it is written as an escape, `\\x1b`. Ends of lines and tabs stay.
+    r"""Text for a terminal: what would control it is written as an escape, `\x1b`. Ends of lines and tabs stay.
 
     Controls are the codes below 32 and from 127 to 159, and those that turn the direction of writing.
     """

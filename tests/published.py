@@ -1,6 +1,6 @@
 """Do published records come out again? `make verify-published`: two runs of every folder under results/records.
 
-Of each folder, it takes the shortest finished run of two methods, by the seconds that the record has, so every call takes
+It takes the shortest finished run of two methods of each folder, by the seconds that the record has, so every call takes
 the same ones. They take about five minutes on two cores. No run starts after the limit, 20 minutes by default (ARGS='--minutes 60');
 the table says so. A run whose data are not found is not run either, and counts as nothing: set MTLBENCH_DATA. The exit status is
 1 if a run came out differently.
@@ -27,7 +27,7 @@ MINUTES = 20.0
 
 
 def shortest(records: Sequence[Record], number: int = RUNS) -> list[Record]:
-    """The shortest finished run of each method, trials excepted; of these, the shortest ones."""
+    """The shortest finished runs, one for a method; trials do not count."""
     finished = [record for record in records if record.status == "finished" and record.purpose != TRIAL]
     ordered = sorted(finished, key=lambda record: (record.cost["train_seconds"], record.id))
     first = {record.method: record for record in reversed(ordered)}
@@ -35,7 +35,7 @@ def shortest(records: Sequence[Record], number: int = RUNS) -> list[Record]:
 
 
 def verify(folder: Path = FOLDER, minutes: float = MINUTES) -> bool:
-    """Runs them again, prints what came out of each, and a table at the end. Is none different?"""
+    """Runs them again, prints what came out of each, and a table at the end. False if one is different."""
     started, rows, is_same = time.monotonic(), list[tuple[str, str, str]](), True
     for place in sorted(path for path in folder.iterdir() if path.is_dir()):
         for record in shortest(list(records_by_path(place).values())):
@@ -50,6 +50,8 @@ def verify(folder: Path = FOLDER, minutes: float = MINUTES) -> bool:
                 except FileNotFoundError as error:
                     echo(f"{place.name}, {record.id}: {error}\n")
                     outcome = "not run: data not found"
+                except ValueError as error:
+                    outcome, is_same = f"cannot be run: {error}", False
             rows.append((place.name, f"{record.id} {record.method} seed {record.seed}", outcome))
             echo(f"{duration(time.monotonic() - before)}\n")
     for row in [("folder", "run", "outcome"), *rows]:
@@ -59,7 +61,7 @@ def verify(folder: Path = FOLDER, minutes: float = MINUTES) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=MINUTES, help="start no run after so many minutes")
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="start no run after this many minutes")
     sys.exit(not verify(minutes=parser.parse_args().minutes))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import gettempdir
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from benchmark.contracts.toys import make_batch
 from benchmark.datasets import Data
 from benchmark.rows import Split
 from benchmark.settings.config import TrainerConfig
+from benchmark.temporaries import scratch_folder
 from benchmark.training.saved import SavedState
 from benchmark.training.targets import TargetScale
 from benchmark.training.trainer import Trainer
@@ -63,8 +64,8 @@ def goes_on_from_its_file(
 
     straight, first, second = trainer(), trainer(), trainer()
     straight.fit(_Silent(), lambda entry: None)
-    with TemporaryDirectory() as folder:
-        saved = SavedState(Path(folder, "state.safetensors"), {})
+    with scratch_folder(Path(gettempdir()), "contracts") as folder:
+        saved = SavedState(folder / "state.safetensors", {})
         _stop(first, saved)
         snapshot = saved.load()
     assert snapshot is not None

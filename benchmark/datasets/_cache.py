@@ -43,11 +43,13 @@ def folder_made_once(
     if not os.path.lexists(target):
         _make(target, fill)
     elif damage(target) is not None:
-        with _named(target), FileLock(target.with_name(f".{target.name}.lock")):
+        lock = target.with_name(f".{target.name}.lock")
+        with _named(target), FileLock(lock):
             reason = damage(target)
             if reason is not None:  # no other process was faster
                 echo(f"mtlbench: {target} is damaged and is made again: {reason}", file=sys.stderr)
                 _make(target, fill, replaces=True)
+            lock.unlink(missing_ok=True)  # who waits for it finds nothing to do, and a third may look at the same time
     return target
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -108,7 +109,7 @@ class Domain:
         return (self.least is None or number >= self.least) and (self.most is None or number <= self.most)
 
 
-Types: TypeAlias = dict[str, type[pl.DataType] | Domain]
+Types: TypeAlias = Mapping[str, type[pl.DataType] | Domain]
 """The polars type of each column, or a `Domain`: type and range."""
 Domains: TypeAlias = dict[str, Domain]
 

@@ -81,7 +81,7 @@ def _array(path: Path) -> dict[str, Any]:
     if path.suffix != ".npy":
         return {}
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = np.lib.format.open_memmap(path, mode="r")
         return {"type": array.dtype.str, "shape": list(array.shape)}
     except OSError:
         raise

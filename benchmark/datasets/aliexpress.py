@@ -151,8 +151,7 @@ class AliExpress(OwnersFiles):
 
 def _types(names: Iterable[str], codes: Iterable[str], **others: Domain) -> Types:
     """Numbers are any: the owners do not tell what they are."""
-    types: Types = {name: pl.Int64 if name in codes else pl.Float32 for name in names}
-    return types | others
+    return {name: others.get(name, pl.Int64 if name in codes else pl.Float32) for name in names}
 
 
 def _official(user_file: Path, item_file: Path) -> tuple[pl.LazyFrame, int]:

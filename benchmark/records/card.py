@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.files import digest, known_keys, read_json, write_json
-from benchmark.records.folder import Found, has_name, settle
+from benchmark.records.faults import converted
+from benchmark.records.folder import Contents, has_name, settle
 from benchmark.records.packed import files_ending
-from benchmark.records.schema import CardFacts, Count, Share, converted
+from benchmark.records.schema import CardFacts, Count, Share
 
 FORMAT = 1
 CALLED = "a card of a data set"
@@ -206,9 +207,9 @@ def _checked(value: Any, path: Path) -> Card:
     return card
 
 
-def read_cards(folder: str | Path) -> Found[Card]:
+def read_cards(folder: str | Path) -> Contents[Card]:
     """All cards under a folder, by path, and what is none."""
-    found = Found[Card]()
+    found = Contents[Card]()
     for parts in files_ending(folder, SUFFIX):
         found.add(Path(folder, *parts), CALLED, _checked)
     return found

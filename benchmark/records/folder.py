@@ -16,13 +16,14 @@ from typing import Any, Generic, TypeVar
 
 from benchmark.files import read_json
 from benchmark.records.packed import LONGEST
-from benchmark.text import counted, listed
+from benchmark.text import counted, listed, one_line
 
 OURS = frozenset({"format", "id", "config"})
 """The keys that records of runs and of references have, and hardly any other JSON."""
 STRANGER = object()
 """What `read_file` gives for what is no record."""
 _NAME = re.compile(r"[0-9a-f]{12}\.(json|card)")
+_LONGEST = 1000  # characters of what is said of one
 T = TypeVar("T")
 
 
@@ -31,7 +32,7 @@ class BrokenRecords(ValueError):
 
     def __init__(self, broken: Iterable[str]) -> None:
         self.broken = tuple(broken)
-        lines = "".join(f"\n  {one}" for one in self.broken)
+        lines = "".join(f"\n  {one_line(one, _LONGEST)}" for one in self.broken)
         super().__init__(
             f"{counted(len(self.broken), 'broken record')}:{lines}\n"
             "Run the command that made them again, which replaces them, or delete them; --skip-broken "
@@ -40,7 +41,7 @@ class BrokenRecords(ValueError):
 
 
 @dataclass(slots=True)
-class Found(Generic[T]):
+class Contents(Generic[T]):
     """What is in a folder.
 
     Args:
@@ -104,7 +105,7 @@ def has_name(path: Path) -> bool:
     return _NAME.fullmatch(path.name) is not None
 
 
-def settle(found: Iterable[Found[Any]], *, skip_broken: bool) -> tuple[str, ...]:
+def settle(found: Iterable[Contents[Any]], *, skip_broken: bool) -> tuple[str, ...]:
     """What was left out of all that was read, in a sentence each for broken records and strangers; none if nothing was.
 
     Raises:
@@ -118,7 +119,9 @@ def settle(found: Iterable[Found[Any]], *, skip_broken: bool) -> tuple[str, ...]
     said = []
     if broken:
         were = "was" if len(broken) == 1 else "were"
-        said.append(f"{counted(len(broken), 'broken record')} {were} left out: {'; '.join(broken)}.")
+        said.append(
+            f"{counted(len(broken), 'broken record')} {were} left out: {'; '.join(one_line(one, _LONGEST) for one in broken)}."
+        )
     if strangers:
         one = len(strangers) == 1
         what = "1 file is no record and was" if one else f"{len(strangers):,} files are no records and were"

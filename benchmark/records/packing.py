@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from benchmark.files import parse_json, read_json, write_json
-from benchmark.records.folder import Found, settle
+from benchmark.records.folder import Contents, settle
 from benchmark.records.packed import NAME, SUFFIX, line_of, lines, packed_at, packs, write
 from benchmark.records.record import (
     KIND,
@@ -65,7 +65,7 @@ def pack(folder: str | Path, *, skip_broken: bool = False, tell: Tell | None = N
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(no_folder(folder))
-    broken: Found[Any] = Found()
+    broken: Contents[Any] = Contents()
     before = {path: _kept(path, broken) for path in packs(folder) if path.is_relative_to(folder)}
     settle([broken], skip_broken=False)
     loose = _loose(folder, skip_broken=skip_broken, tell=tell)
@@ -103,7 +103,7 @@ def unpack(folder: str | Path, *, skip_broken: bool = False, tell: Tell | None =
     found, every = {}, {}
     for path in packs(folder):
         if path.is_relative_to(folder):
-            every[path] = broken = Found[dict[Path, bytes]]()
+            every[path] = broken = Contents[dict[Path, bytes]]()
             broken.values[path] = _kept(path, broken)
     _settle(list(every.values()), skip_broken=skip_broken, tell=tell)
     for path, of in every.items():
@@ -185,7 +185,7 @@ def _order(entry: tuple[Path, bytes]) -> tuple[bool, Path]:
     return entry[0].parts[0] != REFERENCE, entry[0]
 
 
-def _kept(path: Path, found: Found[Any]) -> dict[Path, bytes]:
+def _kept(path: Path, found: Contents[Any]) -> dict[Path, bytes]:
     """{path below its folder: line} of a packed file; broken ones go to `found`."""
     kept: dict[Path, bytes] = {}
     try:
@@ -199,7 +199,7 @@ def _kept(path: Path, found: Found[Any]) -> dict[Path, bytes]:
     return kept
 
 
-def _settle(found: Sequence[Found[Any]], *, skip_broken: bool, tell: Tell | None) -> None:
+def _settle(found: Sequence[Contents[Any]], *, skip_broken: bool, tell: Tell | None) -> None:
     for sentence in settle(found, skip_broken=skip_broken):
         if tell is not None:
             tell(sentence)
@@ -207,7 +207,7 @@ def _settle(found: Sequence[Found[Any]], *, skip_broken: bool, tell: Tell | None
 
 def _values(place: Path, *, skip_broken: bool, tell: Tell | None) -> dict[Path, Any]:
     """Path and plain values of all records. A file counts as newer than a packed record with its path."""
-    found: Found[Any] = Found()
+    found: Contents[Any] = Contents()
     for path in packs(place):
         for below, line in _kept(path, found).items():
             found.values[path.parent / below] = parse_json(line, path, KIND)
@@ -229,7 +229,7 @@ def _loose(folder: Path, *, skip_broken: bool, tell: Tell | None) -> dict[Path, 
     Raises:
         ValueError: if records are broken, or one is not where runs write it.
     """
-    found: Found[Any] = Found()
+    found: Contents[Any] = Contents()
     read: dict[Path, tuple[int, int]] = {}
     for path in (*record_files(folder), *reference_files(folder)):
         if path.is_file():

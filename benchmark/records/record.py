@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 from benchmark.files import known_keys, no_garbage_collection, parse_json, read_json, sha256_of, write_json
-from benchmark.records.folder import Found, has_name, settle
+from benchmark.records.faults import fault
+from benchmark.records.folder import Contents, has_name, settle
 from benchmark.records.packed import NAME, SUFFIX, files_ending, lines, packed_at, packs
 from benchmark.records.schema import REFERENCE as REFERENCE
 from benchmark.records.schema import TRIAL as TRIAL
-from benchmark.records.schema import Form, RecordOf, Status, fault
+from benchmark.records.schema import Form, RecordOf, Status
 from benchmark.schema import Metrics
 
 FORMAT = 1
@@ -304,7 +305,7 @@ def record_files(folder: str | Path) -> Iterator[Path]:
             yield Path(folder, *parts)
 
 
-def read_records(folder: str | Path) -> Found[Record]:
+def read_records(folder: str | Path) -> Contents[Record]:
     """All that a folder or a packed file has: records by the paths that they have when unpacked, sorted, and what is no record.
 
     If a record is both packed and a file, the file counts as newer.
@@ -312,7 +313,7 @@ def read_records(folder: str | Path) -> Found[Record]:
     Raises:
         FileNotFoundError: if there is neither the folder nor a packed record of it.
     """
-    folder, found = Path(folder), Found[Record]()
+    folder, found = Path(folder), Contents[Record]()
     root = folder.parent if folder.is_file() else folder
     with no_garbage_collection():
         for pack in packs(folder):

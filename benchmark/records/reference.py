@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.files import digest, known_keys, parse_json, read_json, write_json
-from benchmark.records.folder import Found, settle
+from benchmark.records.folder import Contents, settle
 from benchmark.records.packed import files_ending, lines, packed_at, packs
 from benchmark.records.record import KIND as RECORD
 from benchmark.records.record import REFERENCE, TRIAL, check_values, identity_of_data, is_reference
@@ -136,9 +136,9 @@ def reference_files(folder: str | Path) -> Iterator[Path]:
             yield Path(folder, *parts)
 
 
-def read_references(folder: str | Path) -> Found[ReferenceRecord]:
+def read_references(folder: str | Path) -> Contents[ReferenceRecord]:
     """The records of references in a folder or a packed file, including trials, sorted by path; possibly none."""
-    folder, found = Path(folder), Found[ReferenceRecord]()
+    folder, found = Path(folder), Contents[ReferenceRecord]()
     root = folder.parent if folder.is_file() else folder
     for pack in packs(folder):
         for path, record in _packed(pack, found.broken):

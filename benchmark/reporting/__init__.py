@@ -30,7 +30,7 @@ from benchmark.analysis.summary import summary
 from benchmark.files import no_garbage_collection, written_whole
 from benchmark.kinds import check_headlines
 from benchmark.records.card import Card, read_cards
-from benchmark.records.folder import Found, settle
+from benchmark.records.folder import Contents, settle
 from benchmark.records.packed import SUFFIX as SUFFIX_OF_PACKED
 from benchmark.records.predictions import SUFFIX
 from benchmark.records.record import (
@@ -304,18 +304,20 @@ def _places(records: Records) -> tuple[list[Path], Sequence[Record]]:
 class _Read:
     """All that was read for a report, by place, and for cards by folder."""
 
-    runs: Mapping[Path, Found[Record]]
-    lines: Sequence[Found[ReferenceRecord]]
-    of_data: Sequence[Found[Card]]
+    runs: Mapping[Path, Contents[Record]]
+    lines: Sequence[Contents[ReferenceRecord]]
+    of_data: Sequence[Contents[Card]]
 
     @classmethod
     def of(cls, places: Sequence[Path], folders: Sequence[Path], *, with_references: bool) -> _Read:
-        runs = {place: Found({place: load_record(place)}) if is_one(place) else read_records(place) for place in places}
+        runs = {
+            place: Contents({place: load_record(place)}) if is_one(place) else read_records(place) for place in places
+        }
         lines = [read_references(place) for place in places if with_references]
         return cls(runs, lines, [read_cards(folder) for folder in folders])
 
     @property
-    def every(self) -> list[Found[Any]]:
+    def every(self) -> list[Contents[Any]]:
         return [*self.runs.values(), *self.lines, *self.of_data]
 
     def records(self) -> list[Record]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import gettempdir
 
 from benchmark.datasets._cache import cache_folder
+from benchmark.runs.locks import left_locks, remove_lock
 from benchmark.temporaries import left_behind, remove
 
 
@@ -24,6 +25,7 @@ def leftovers(folders: Iterable[Path], *, deep: bool = True) -> list[Path]:
     found: list[Path] = []
     for folder in folders:
         found += left_behind(folder, deep=deep)
+        found += left_locks(folder, deep=deep)
         hydra = folder / ".hydra"
         if hydra.is_dir() and not any(hydra.iterdir()):
             found.append(hydra)
@@ -36,7 +38,9 @@ def leftovers(folders: Iterable[Path], *, deep: bool = True) -> list[Path]:
 
 def clean(folders: Iterable[Path], *, deep: bool = True) -> list[Path]:
     """Removes `leftovers`; returns those that were removed."""
+    folders = list(folders)
+    locks = {path for folder in folders for path in left_locks(folder, deep=deep)}
     found = leftovers(folders, deep=deep)
     for path in found:
-        remove(path)
+        (remove_lock if path in locks else remove)(path)
     return [path for path in found if not os.path.lexists(path)]

@@ -13,6 +13,7 @@ from benchmark.records.record import Record
 from benchmark.runs.jobs import Job
 from benchmark.runs.locks import Busy, holder, run_lock, wait_for, was_begun
 from benchmark.runs.progress import line_of, say
+from benchmark.runs.resuming import forget_state
 from benchmark.runs.runner import build_data, new_record
 from benchmark.settings.errors import WorkerDied
 from benchmark.stopping import WORKER_SECONDS, before_stop
@@ -58,14 +59,16 @@ class Launches:
     def _start(self, jobs: Sequence[Job]) -> list[Job]:
         """Runs the jobs, and once more the jobs that a worker's death ended. Returns the jobs of other processes."""
         passed_over: list[Job] = []
+        is_second = False
         while jobs:
             try:
                 return passed_over + self._try(jobs)
             except WorkerDied as error:
                 left = self._without_record(jobs)
                 begun = [job for job in left if was_begun(job.record)]
-                if not begun:  # no run did that, and it would happen again
+                if not begun and is_second:  # no run did that, and it would happen again
                     raise
+                is_second = not begun  # another sweep may have taken them in the meantime
                 say(
                     f"mtlbench: a worker process died ({error.how}), and all others with it; "
                     f"{counted(len(begun), 'run')} had begun, and run again one at a time"
@@ -92,6 +95,7 @@ class Launches:
                     told = f"its worker process died twice ({error.how}), the second time with no other run beside it"
                     record.error = {"type": "WorkerDied", "message": told, "traceback": ""}
                     record.write(job.config.results_dir)
+                    forget_state(job.config)  # what failed begins anew: the cause may be in the state
                     say(line_of(record))
         return []
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +27,7 @@ try:
 except ImportError:  # Windows: then there are no locks
     fcntl = None  # type: ignore[assignment]
 
+_NAME = re.compile(r"\.[0-9a-f]{12}\.lock")  # of an id
 BETWEEN_LOOKS = 0.5
 """Seconds between two looks at a lock of another process."""
 
@@ -96,6 +98,28 @@ def holder(record: Path) -> str | None:
 def was_begun(record: Path) -> bool:
     """Did a process that is now dead have the run?"""
     return lock_path(record).is_file() and holder(record) is None
+
+
+def left_locks(folder: Path, *, deep: bool = False) -> Iterator[Path]:
+    """The locks of runs in a folder whose processes are dead.
+
+    Args:
+        folder: Where to look. It need not exist.
+        deep: Whether to look in all folders below it too.
+    """
+    for path in sorted((folder.rglob if deep else folder.glob)(".*.lock")):
+        if _NAME.match(path.name) and path.is_file() and holder(_record_of(path)) is None:
+            yield path
+
+
+def remove_lock(path: Path) -> None:
+    """Removes a lock that no process has."""
+    with suppress(Busy, OSError), run_lock(_record_of(path)):  # which removes it
+        pass
+
+
+def _record_of(path: Path) -> Path:
+    return path.with_name(f"{path.name[1:].removesuffix('.lock')}.json")
 
 
 def wait_for(records: list[Path]) -> None:

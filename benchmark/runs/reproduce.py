@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import gettempdir
 
 import torch
 
@@ -13,9 +13,12 @@ from benchmark.records.record import Record, checked_record, is_reference, load_
 from benchmark.runs.runner import build_data, run
 from benchmark.settings import registry
 from benchmark.settings.config import RunConfig
+from benchmark.temporaries import scratch_folder
 from benchmark.trained.checkpoint import check_fingerprint
 
-_OF_THIS_RUN = ("tracker", "device", "threads", "results_dir", "save_checkpoint", "save_predictions", "rerun")
+_OF_THIS_RUN = (
+    "tracker", "device", "threads", "results_dir", "save_checkpoint", "save_predictions", "checkpoint_every", "rerun",
+)  # fmt: skip
 """Keys that decide no number: where a run goes, what it keeps, and what `repeated` sets."""
 
 
@@ -40,7 +43,7 @@ def reproduce(place: Record | str | Path, id: str | None = None) -> Reproduction
     if record.status == "failed":
         message = (record.error or {}).get("message", "no reason is given")
         raise ValueError(f"run {record.id} of {record.method} failed ({message}), so it has no numbers to compare")
-    with TemporaryDirectory(prefix="mtlbench-reproduce-") as folder:
+    with scratch_folder(Path(gettempdir()), "reproduce") as folder:
         config = repeated(record, folder)
         check_fingerprint(record, build_data(config))
         path = run(config).path(folder)

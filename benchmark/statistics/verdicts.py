@@ -77,11 +77,10 @@ def judge(
     tested = [c for c, done in zip(comparisons, settled, strict=True) if done is None]
     ps = [_known(_estimate(c).p) for c in tested]
     qs = [_known(_estimate(c).p_equivalence(c.margin)) for c in tested]
-    withheld = [c.estimate for c in comparisons if c.withheld]
+    withheld = [c for c in comparisons if c.withheld]
     count = max(tests or 0, len(tested) + len(withheld))
-    all_ps = [*ps, *(_or_one(found and found.p) for found in withheld)]
-    margins = [c.margin for c in comparisons if c.withheld]
-    all_qs = [*qs, *(_or_one(of and of.p_equivalence(m)) for of, m in zip(withheld, margins, strict=True))]
+    all_ps = [*ps, *(1.0 if c.estimate is None else _or_one(c.estimate.p) for c in withheld)]
+    all_qs = [*qs, *(1.0 if c.estimate is None else _or_one(c.estimate.p_equivalence(c.margin)) for c in withheld)]
     rows = zip(tested, ps, _adjusted(all_ps, count, looks), qs, _adjusted(all_qs, count, looks), strict=False)
     judged = iter(
         replace(

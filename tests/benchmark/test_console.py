@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 import benchmark
+from benchmark.analysis.compare import compare
 from benchmark.cli import main, mtlbench
-from benchmark.console import STAND_INS, allow_any_console
+from benchmark.console import STAND_INS, allow_any_console, terminal
+from benchmark.records.record import Record
+from benchmark.reporting import report
+from benchmark.reporting.one_record import in_words
+from benchmark.runs.progress import say
 from benchmark.settings.listing import listing
 from benchmark.trained.recommender import Recommendations
 from tests.benchmark.reporting.fabricate import records
@@ -135,3 +142,74 @@ def test_every_sign_of_ours_has_a_stand_in() -> None:
     unknown = {sign for sign in used - set(STAND_INS) if not sign.isalnum()}
     assert unknown == set()
     assert all(stand_in.isascii() for stand_in in STAND_INS.values())
+
+
+HOSTILE = "\x1b[2J\x1b]0;title\x07net\u202e\u2066\r\nsecond\x9b31m"
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def hostile_records(name: str = HOSTILE, methods: int = 5) -> list[Record]:
+    """Records of which all names and texts that come from outside are this."""
+    made = []
+    for record in records(("shop",), seeds=3, num_epochs=2)[: 3 * methods]:
+        text = json.dumps(asdict(record)).replace('"duration"', json.dumps(name))
+        made.append(Record(**json.loads(text)))
+        if record.method != "single_task/equal":
+            made[-1].method = f"{name} {record.method}"
+            made[-1].config["architecture"]["name"] = made[-1].method.rpartition("/")[0]
+        made[-1].dataset["name"] = made[-1].config["dataset"]["name"] = f"shop {name}"
+        made[-1].environment["command"] = made[-1].dataset["facts"]["protocol"] = name
+    failed = made[-1]
+    failed.status, failed.error = "failed", {"type": name, "message": name, "traceback": f"{name}\n  {name}"}
+    failed.undefined = {f"test.{name}.mse": name}
+    return made
+
+
+def test_nothing_from_outside_controls_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = hostile_records()
+    for record in made:
+        record.write(tmp_path)
+    path = made[-1].path(tmp_path)
+    method = made[-2].method
+    for command in (
+        ["report", str(tmp_path)], ["power", str(tmp_path)], ["show", str(path)], ["show", str(tmp_path), "--json", made[0].id],
+        ["compare", method, "single_task/equal", str(tmp_path)],
+    ):  # fmt: skip
+        main(command)
+        shown = capsys.readouterr()
+        assert "net" in shown.out and not CONTROLS.search(shown.out + shown.err), command
+    with pytest.raises(SystemExit):
+        main(["report", str(tmp_path), "--baseline", HOSTILE])
+    path.write_text(path.read_text().replace('"failed"', json.dumps(HOSTILE)))
+    with pytest.raises(SystemExit):
+        main(["report", str(tmp_path)])
+    told = capsys.readouterr().err
+    assert r"\x1b[2J" in told and not CONTROLS.search(told)
+
+
+def test_nothing_from_outside_controls_a_terminal_with_colours() -> None:
+    for made in (
+        report(hostile_records()),
+        compare(hostile_records()[-2].method, "single_task/equal", hostile_records()),
+    ):
+        file = io.StringIO()
+        made.print(terminal(file=file, force_terminal=True, width=120, color_system="standard", _environ={}))
+        shown = re.sub(r"\x1b\[[\d;]*m", "", file.getvalue())  # rich's own colours
+        assert "\x1b[1m" in file.getvalue()
+        assert "\x1b[2J" not in file.getvalue()
+        assert not CONTROLS.search(shown)
+
+
+def test_lines_of_progress_have_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    say(f"mtlbench: {HOSTILE}")
+    shown = capsys.readouterr().err
+    assert shown.count("\n") == 1 and not CONTROLS.search(shown)
+
+
+def test_a_name_of_a_million_characters_is_shortened_on_a_terminal_and_whole_in_files() -> None:
+    name = "x-" * 500_000
+    few = hostile_records(name, methods=2)
+    made = report(few)
+    assert len(str(made)) < 200_000
+    assert name in made.csv()
+    assert len(in_words(asdict(few[-1]))) < 12 * len(name)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from benchmark.statistics import Interval
-from benchmark.text import decimals, duration, in_seconds, signed_interval, unknown, with_interval
+from benchmark.text import decimals, duration, in_seconds, one_line, printable, signed_interval, unknown, with_interval
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(7.4, "7 s"), (240.0, "4 min"), (7500.0, "2 h 5 min")])
@@ -42,3 +42,18 @@ def test_a_guess_does_not_mind_the_case() -> None:
         unknown("key", "lr", ["seed"], ["a.lr", "b.lr"]) == "unknown key 'lr'; did you mean a.lr or b.lr? known: seed"
     )
     assert unknown("parameter", "x", []) == "unknown parameter 'x'; known: none"
+
+
+def test_what_would_control_a_terminal_is_an_escape() -> None:
+    assert printable("a\x1b[31mb\x07\r\x00\x7f\x9b") == r"a\x1b[31mb\x07\x0d\x00\x7f\x9b"
+    assert printable("\u202eabc\u2066\u200f\u2028") == r"\u202eabc\u2066\u200f\u2028"
+    assert printable("two\nlines\tand a tab") == "two\nlines\tand a tab"
+    assert printable("für ß 日本 ±0.1 R² 👩‍👩‍👧") == "für ß 日本 ±0.1 R² 👩‍👩‍👧"
+    assert one_line("two\nlines\r\nand\ta tab\x1b") == r"two lines  and a tab\x1b"
+
+
+@pytest.mark.parametrize("most", [3, 10, 200])
+def test_a_long_text_loses_its_middle(most: int) -> None:
+    text = one_line("a" * 1_000_000 + "b" * 1_000_000, most)
+    assert len(text) == most and text[0] == "a" and text[-1] == "b" and "…" in text
+    assert one_line("a" * most, most) == "a" * most

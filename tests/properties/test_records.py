@@ -48,7 +48,7 @@ def as_read(value: Any) -> Any:
     return [as_read(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
-@settings(max_examples=15, deadline=None, derandomize=True, database=None)
+@settings(max_examples=10, deadline=None, derandomize=True, database=None)
 @given(made=st.lists(records(), min_size=1, max_size=3, unique_by=lambda record: record.path("")))
 def test_a_record_survives_every_way_it_is_kept(made: list[Record]) -> None:
     with TemporaryDirectory() as place:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,9 @@ def schemas(draw: st.DrawFn) -> Schema:
     names = draw(st.permutations(ODD_NAMES))
     categorical = tuple(CategoricalField(f"c{number}", size) for number, size in enumerate(sizes))
     numeric = tuple(NumericField(f"n{number}") for number in range(draw(st.integers(0, 2))))
-    lists = [other for other in LISTS if other.shares is None or other.shares in {field.name for field in categorical}]
+    known = {field.name: field.cardinality for field in categorical}
+    lists = [other for other in LISTS if other.shares is None]
+    lists += [replace(other, cardinality=known[other.shares]) for other in LISTS if other.shares in known]
     tasks: list[Task] = []
     for name in names[: draw(st.integers(1, 4))]:
         kind = draw(st.sampled_from(sorted(KINDS)))
@@ -98,7 +101,7 @@ def train(schema: Schema, architecture: str, weighting: str, seed: int, *, gaps:
     return model, fit
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     schema=schemas(),
     architecture=st.sampled_from(architectures.names()),

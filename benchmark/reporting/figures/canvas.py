@@ -43,6 +43,9 @@ class Figure:
         return svg(self.canvas, f"{self.title} {self.place}", self.alternative)
 
 
+_MOST_LINES = 4  # of an axis' label
+
+
 def figure(title: str, canvas: Canvas, place: str, caption: str, sentences: Sequence[str]) -> Figure:
     """The finished figure of a canvas; `place` distinguishes its ids from those of other data sets."""
     for axes in canvas.axes:
@@ -60,6 +63,7 @@ def _fit(axes: Axes, canvas: Canvas) -> None:
     ):
         if text:
             letters = max(int(room / medium.letter), 8)
+            text = shortened(text, _MOST_LINES * letters)
             longest = max(map(len, text.split()))
             put(textwrap.fill(text, letters, break_long_words=False), fontsize=medium.font * _shrunk(longest, letters))
     title, letters = axes.get_title(loc="left"), max(int(width / medium.letter / 1.2), 8)  # it is bold, and larger

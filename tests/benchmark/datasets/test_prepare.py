@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier, Event
@@ -12,12 +12,14 @@ import numpy as np
 import polars as pl
 import pytest
 
+from benchmark import disk
 from benchmark.datasets._cache import cache_folder, folder_made_once
 from benchmark.datasets._columns import cleaned
 from benchmark.datasets._fit import Treatment, fitted
 from benchmark.datasets.prepare import TEST, TRAIN, Table, prepare, random_split
 from benchmark.datasets.sources import file_digest
 from benchmark.datasets.table import LEFT_OUT, check_labels
+from benchmark.files import read_memo, write_memo
 from benchmark.kinds import REGRESSION
 from benchmark.schema import CategoricalField, NumericField, Task
 from tests.benchmark.datasets.toy import CLICK, Toy, made, table
@@ -328,11 +330,18 @@ def test_a_digest_is_computed_once_per_state_of_a_file(tmp_path: Path, monkeypat
     path = tmp_path / "data.csv"
     path.write_text("a,b")
     first = file_digest(path)
+    assert not (tmp_path / "cache" / "digests").exists()  # a change right now might not show in the file's times
+    monkeypatch.setattr(disk, "_TICK", 0)
+    assert file_digest(path) == first
     (memo,) = (tmp_path / "cache" / "digests").iterdir()
-    memo.write_text(json.dumps({**json.loads(memo.read_text()), "sha256": "from the memo"}))
+    write_memo(memo, {**read_memo(memo), "sha256": "from the memo"})
     assert file_digest(path) == "from the memo"
-    path.write_text("a,b,c")
-    assert file_digest(path) not in (first, "from the memo")
+    memo.write_text(memo.read_text().replace("from the memo", "by the way, no"))
+    assert file_digest(path) == first
+    stat = path.stat()
+    path.write_text("b,a")
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # same size, same time of change
+    assert file_digest(path) != first
     memo.write_text("damaged")
     path.write_text("a,b")
     assert file_digest(path) == first

@@ -124,10 +124,10 @@ def test_commands_name_all_of_them_and_stop(folder: Path, capsys: pytest.Capture
         ["report", str(folder)], ["compare", "mmoe/equal", "single_task/equal", str(folder)], ["power", str(folder)],
         ["pack", str(folder)], ["show", str(folder), good().id], ["recommend", str(folder), "--user", "1"],
     ):  # fmt: skip
-        with pytest.raises(SystemExit) as exit:
+        with pytest.raises(SystemExit) as ended:
             main(command)
         told = capsys.readouterr().err.splitlines()
-        assert exit.value.code == 1
+        assert ended.value.code == 1
         assert told[0] == f"mtlbench: {len(NAMES)} broken records:"
         assert len(told) == len(NAMES) + 2
         assert told[-1].startswith(

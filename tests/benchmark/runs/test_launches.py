@@ -54,7 +54,7 @@ class Launcher:
             try:
                 with run_lock(job.record):
                     write(job)
-                    returned.append(SimpleNamespace(_return_value="finished"))
+                    returned.append(SimpleNamespace(_return_value="diverged"))
             except locks.Busy:
                 returned.append(SimpleNamespace(_return_value=ELSEWHERE))
         return returned
@@ -62,7 +62,8 @@ class Launcher:
 
 def write(job: Job) -> None:
     record = new_record(job.config, build_data(job.config), identity(job))
-    record.status = "finished"
+    record.status = "diverged"  # it needs no metrics
+    record.error = {"type": "Diverged", "message": "the loss of click became NaN"}
     record.write(job.config.results_dir)
 
 
@@ -81,7 +82,7 @@ def test_runs_of_a_dead_worker_run_again_alone_and_the_rest_goes_on(
 ) -> None:
     jobs = make_jobs(tmp_path)
     launcher = Launcher(jobs, {1: 1}, beside=(2,))
-    assert run(jobs, launcher) == ["finished"] * 4
+    assert run(jobs, launcher) == ["diverged"] * 4
     assert launcher.launched == [[0, 1, 2, 3], [1], [2], [3]]
     told = "a worker process died (SIGKILL(-9)), and all others with it; 2 runs had begun, and run again one at a time"
     assert told in capsys.readouterr().err
@@ -91,7 +92,7 @@ def test_runs_of_a_dead_worker_run_again_alone_and_the_rest_goes_on(
 def test_a_run_that_kills_its_worker_twice_failed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     jobs = make_jobs(tmp_path)
     launcher = Launcher(jobs, {1: 9, 3: 9})
-    assert run(jobs, launcher) == ["finished", "failed", "finished", "failed"]
+    assert run(jobs, launcher) == ["diverged", "failed", "diverged", "failed"]
     assert launcher.launched == [[0, 1, 2, 3], [1], [2, 3], [3]]
     record = find_record(jobs[1].record)
     assert record is not None and record.error is not None
@@ -125,7 +126,7 @@ def test_runs_of_other_processes_come_last_and_are_not_repeated(
         others.close()
 
     monkeypatch.setattr(launches, "wait_for", end_of_the_other)
-    assert run(jobs, launcher) == ["finished"] * 4
+    assert run(jobs, launcher) == ["diverged"] * 4
     assert launcher.launched == [[0, 1, 2, 3], [1]]
     told = capsys.readouterr().err
     assert "mtlbench: waiting for 2 runs of other processes: shared_bottom/equal seed 0 (process " in told

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from benchmark.runs import locks
-from benchmark.runs.locks import Busy, holder, lock_path, run_lock, wait_for, was_begun
+from benchmark.runs.clean import clean
+from benchmark.runs.locks import Busy, holder, left_locks, lock_path, remove_lock, run_lock, wait_for, was_begun
 
 
 @pytest.fixture
@@ -100,6 +101,18 @@ def test_many_that_come_and_go_are_never_two(record: Path, monkeypatch: pytest.M
         thread.join()
     assert most == 1
     assert list(record.parent.iterdir()) == []
+
+
+def test_locks_of_dead_processes_are_removed_and_nothing_else(record: Path) -> None:
+    dead, strange = lock_path(record.with_name("ba9876543210.json")), record.with_name(".poetry.lock")
+    with run_lock(record):
+        dead.touch()
+        strange.touch()
+        assert list(left_locks(record.parent)) == list(left_locks(record.parents[3], deep=True)) == [dead]
+        assert clean([record.parents[3]]) == [dead]
+        remove_lock(lock_path(record))
+        assert holder(record) is not None
+    assert list(record.parent.iterdir()) == [strange]
 
 
 def test_without_locks_runs_go_on(record: Path, monkeypatch: pytest.MonkeyPatch) -> None:

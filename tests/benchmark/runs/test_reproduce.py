@@ -37,10 +37,9 @@ def test_a_run_comes_out_again_from_its_path_its_id_and_a_packed_file(tmp_path: 
     assert files(tmp_path) == before
     pack(tmp_path)
     packed = files(tmp_path)
-    for words in ((str(path),), (str(tmp_path), record.id[:4])):
-        answer = mtlbench("reproduce", *words)
-        assert (answer.returncode, answer.stderr) == (0, "")
-        assert "The same to the last bit" in answer.stdout
+    answer = mtlbench("reproduce", str(tmp_path), record.id[:4])
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert "The same to the last bit" in answer.stdout
     assert files(tmp_path) == packed
 
 
@@ -71,10 +70,11 @@ def test_another_number_in_the_record_is_told_with_status_1(tmp_path: Path) -> N
 def test_the_threads_are_those_of_the_record_and_a_missing_gpu_is_the_cpu(tmp_path: Path) -> None:
     record = run(small(tmp_path))
     record.cost |= {"threads": 3, "device": "NVIDIA H100"}
+    record.config |= {"save_checkpoint": True, "checkpoint_every": "epoch", "tracker": {"name": "gone"}}
     config = repeated(record, "elsewhere")
     assert (config.threads, config.results_dir, config.tracker.name) == (3, "elsewhere", "none")
     assert config.device in ("cpu", "cuda")
-    assert not (config.save_checkpoint or config.save_predictions or config.rerun)
+    assert not (config.save_checkpoint or config.save_predictions or config.checkpoint_every or config.rerun)
 
 
 def test_a_failed_run_a_reference_and_a_changed_configuration_are_refused(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from benchmark import Record, RunConfig, TrainerConfig, configure, load_record, metrics, run
 from benchmark.records.predictions import load_predictions, load_test_rows, path_of_predictions, path_of_test_rows
 from benchmark.runs import machine, runner
+from benchmark.runs.locks import Busy, run_lock
 from benchmark.runs.runner import environment, finished_before
 
 
@@ -142,6 +143,19 @@ def test_an_interrupt_leaves_the_record_as_it_was(
     with pytest.raises(KeyboardInterrupt):
         run(small(tmp_path, rerun=True))
     assert finished_before(small(tmp_path), done.dataset) == done
+
+
+def test_a_run_that_another_process_did_while_this_one_waited_is_not_repeated(
+    tmp_path: Path, done: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = done.path(tmp_path)
+    path.unlink()
+    monkeypatch.setattr(runner, "check_data", lambda *_: done.write(tmp_path))  # the last step before the lock
+    monkeypatch.setattr(runner, "_execute", lambda *_: pytest.fail("it was trained"))
+    assert run(small(tmp_path)) == done
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+    with run_lock(path), pytest.raises(Busy, match="has the same run"):
+        run(small(tmp_path, rerun=True), waits=False)
 
 
 def test_codes_of_test_outside_a_field_s_range_end_a_run_before_its_first_step(
