@@ -20,7 +20,7 @@ from typing import Any, get_args
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save, save_file
 
 from benchmark.files import digest, written_whole
 from benchmark.records.record import Record, SelectionName
@@ -76,7 +76,15 @@ def save_predictions(path: Path, record: Record, outputs: Mapping[SelectionName,
         "mean_and_std": json.dumps(scales),
     }
     with written_whole(path) as file:
-        save_file(tensors, file, metadata)
+        file.write_bytes(_in_order(save(tensors, metadata)))
+
+
+def _in_order(content: bytes) -> bytes:
+    """The same safetensors file with the keys of its header sorted: the library shuffles them, and the record has a hash of the file."""
+    start = 8 + int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8:start]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # as the library pads it, so that tensors are aligned
+    return len(header).to_bytes(8, "little") + header + content[start:]
 
 
 def load_predictions(path: Path, record: Record, selection: SelectionName = "joint") -> dict[str, np.ndarray]:

@@ -13,11 +13,8 @@ from safetensors.torch import load, save
 
 from benchmark.records.record import Record, load_record
 from benchmark.trained import checkpoint
-from tests.chaos.sweeps import PAIR, Reference, here, last_line
+from tests.chaos.sweeps import PAIR, TINY, Reference, here, last_line
 from tests.chaos.table import Row
-
-WEIGHTINGS = "weighting=equal,pcgrad"
-SEEDS = "seed=0,1"
 
 
 def flipped(content: bytes, random: random.Random, low: int, high: int) -> bytes:
@@ -113,14 +110,13 @@ def checkpoints(folder: Path, seed: int, count: int = 80) -> Row:
         count: How many damages.
     """
     row, draw = Row("damaged checkpoint"), random.Random(seed)
-    sweep = [word for word in PAIR if not word.startswith("seed=")]
-    reference = Reference.of([*sweep, WEIGHTINGS, SEEDS], folder)
-    shorter = Reference.of([*PAIR, "trainer.max_epochs=1", "trainer.validations_per_epoch=1"], folder / "shorter")
+    reference = Reference.of([*TINY, "architecture=mmoe", "weighting=equal,pcgrad", "seed=0,1"], folder)
+    shorter = Reference.of([*PAIR, "trainer.max_epochs=1"], folder / "shorter", reference.cache)
     path, record = run_of(reference, "mmoe/equal", 0)
     others = {
         "another seed's": run_of(reference, "mmoe/equal", 1)[0],
         "another weighting's": run_of(reference, "mmoe/pcgrad", 0)[0],
-        "another architecture's": run_of(reference, "shared_bottom/equal", 0)[0],
+        "another architecture's": run_of(shorter, "shared_bottom/equal", 0)[0],
         "left by a rerun that was killed": run_of(shorter, "mmoe/equal", 0)[0],
     }
     weights = path.with_suffix(".safetensors")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.records.record import record_files
-from tests.chaos.sweeps import SEARCH, TINY, Reference, command, environment, last_line, saves_inside_runs
+from tests.chaos.sweeps import SEARCH, TINY, Reference, clean, command, environment, last_line, saves_inside_runs
 from tests.chaos.table import Row
 
 SWEEP = [*TINY, "architecture=shared_bottom,mmoe", "weighting=equal,pcgrad", "seed=0,1", "save_predictions=true"]
@@ -21,7 +21,7 @@ TUNED = [*TINY, *SEARCH, "architecture=shared_bottom,mmoe", "seed=0,1"]
 JOBLIB = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
 KILLS = 5  # of one sweep
 ENDS_WITHIN = 600.0  # seconds of the last command; one that takes longer hangs
-DIE_WITHIN = 5.0  # seconds that children may outlive their parent
+DIE_WITHIN = 10.0  # seconds that children may outlive their parent; on an idle machine they do so for three
 START_SHARE = 0.2  # of the kills hit a process that may not have said anything yet
 RUN_SECONDS = 0.8  # about as long as a run takes, with its composition
 
@@ -159,19 +159,12 @@ class Chain:
         self.sessions.killed(process.pid)
         self._blame_survivors(row, name, wait=True)
         self.reference.check(row, name, self.results)
-        clean(self)
+        clean(self.results, cache=self.cache, scratch=self.scratch)
         self.reference.leftovers(row, name, results=self.results, cache=self.cache, scratch=self.scratch)
 
     def _blame_survivors(self, row: Row, name: str, *, wait: bool) -> None:
         for process in self.sessions.end_survivors(wait=wait):
             row.blame("leftovers", name, f"process {process} outlived its parent by {DIE_WITHIN:.0f} s")
-
-
-def clean(chain: Chain) -> None:
-    """`mtlbench clean`, in a process of its own, because of its own cache and temporary folder."""
-    subprocess.run(
-        command("clean", str(chain.results)), env=chain.variables, capture_output=True, check=False, timeout=ENDS_WITHIN
-    )
 
 
 def kill(folder: Path, seed: int, count: int = 50, chosen: Sequence[Way] = ()) -> Row:

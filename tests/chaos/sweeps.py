@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import sys
+import threading
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -27,10 +28,13 @@ TINY += ["trainer.max_epochs=3", "trainer.batch_size=256", "threads=1", "save_ch
 PAIR = [*TINY, "architecture=shared_bottom,mmoe", "seed=0"]
 """Two runs of half a second."""
 SEARCH = ["hydra/sweeper=tuning", "hydra.sweeper.trials=2"]
+_one_at_a_time = threading.Lock()  # variables and streams belong to the whole process
 TIMES = {"train_seconds", "rows_per_second", "peak_memory_bytes", "cpu_seconds"}
 """Keys of a record's cost that differ from one run to the next."""
 OF_THE_COMMAND = {"results_dir", "checkpoint_every", "rerun"}
 """Keys of a record's configuration that say how a run was started, not what it is."""
+OF_THE_MOMENT = {"started", "command", "commit"}
+"""Keys of a record's environment that may change between two commands: someone may commit meanwhile."""
 NO_SPACE = re.compile(r"no space|disk is full|disk full|full disk|too full|free space", re.IGNORECASE)
 
 
@@ -40,6 +44,16 @@ def here(*arguments: str) -> CompletedProcess[str]:
         return mtlbench(*arguments)
     except Exception:  # noqa: BLE001  whatever it is, the user would have seen it
         return CompletedProcess(arguments, 1, "", traceback.format_exc())
+
+
+def clean(results: Path, *, cache: Path, scratch: Path) -> None:
+    """`mtlbench clean`, in this process, with the cache and the folder of temporary files of another."""
+    with (
+        _one_at_a_time,
+        patch.dict(os.environ, {"MTLBENCH_CACHE": str(cache)}),
+        patch("tempfile.tempdir", str(scratch)),
+    ):
+        here("clean", str(results))
 
 
 def command(*arguments: str) -> list[str]:
@@ -62,7 +76,7 @@ def saves_inside_runs() -> bool:
 def result(record: Record) -> dict[str, Any]:
     """A record without times and places: what must not depend on who ran it, or when."""
     values = asdict(record)
-    for key, names in {"cost": TIMES, "config": OF_THE_COMMAND, "environment": {"started", "command"}}.items():
+    for key, names in {"cost": TIMES, "config": OF_THE_COMMAND, "environment": OF_THE_MOMENT}.items():
         values[key] = {name: value for name, value in values[key].items() if name not in names}
     values["epochs"] = [{key: value for key, value in one.items() if key != "seconds"} for one in values["epochs"]]
     return values

@@ -50,6 +50,15 @@ def test_they_are_read_back_to_a_float16_of_their_spread(made: tuple[Path, Recor
         assert (np.abs(found[task] - values) <= bound).all()
 
 
+def test_the_same_predictions_are_the_same_bytes(made: tuple[Path, Record]) -> None:
+    path, of = made
+    for number in range(5):  # the library has another order of keys each time, of 120
+        other = path.with_name(f"{number}.safetensors")
+        save_predictions(other, of, {"joint": outputs(), "per_task": {"like": outputs()["like"] + 1}})
+        assert other.read_bytes() == path.read_bytes()
+    assert (8 + int.from_bytes(path.read_bytes()[:8], "little")) % 8 == 0
+
+
 def test_a_task_whose_own_epoch_is_the_joint_one_is_stored_once(made: tuple[Path, Record]) -> None:
     path, of = made
     tensors = load_file(path)
