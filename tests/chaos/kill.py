@@ -180,7 +180,8 @@ def kill(folder: Path, seed: int, count: int = 50, chosen: Sequence[Way] = ()) -
     made: dict[str, Reference] = {}
     for way in tried:
         key = " ".join(way.sweep)
-        made.setdefault(key, Reference.of(way.sweep, folder / f"reference{len(made)}"))
+        if key not in made:
+            made[key] = Reference.of(way.sweep, folder / f"reference{len(made)}")
     plan = [
         (tried[number % len(tried)], min(KILLS, count - number * KILLS), draw.getrandbits(32))
         for number in range(-(-count // KILLS))

@@ -167,7 +167,8 @@ class Reference:
 
     def leftovers(self, row: Row, name: str, *, results: Path, cache: Path, scratch: Path) -> None:
         """Blames all that the undisturbed sweep does not leave."""
-        places = [(results, paths(self.results)), (cache, paths(self.cache)), (scratch, set())]
+        kept = paths(self.cache) | {"modules.json"}  # what the modules register, written once a process
+        places = [(results, paths(self.results)), (cache, kept), (scratch, set())]
         for folder, expected in places:
             for path in sorted(paths(folder) - expected):
                 row.blame("leftovers", name, f"{folder.name}/{path}")
