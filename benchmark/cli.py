@@ -79,7 +79,7 @@ _margin = click.option(
 
 
 _skip_broken = click.option(
-    "--skip-broken", is_flag=True, help="Go on without broken records, and say which. By default, they are an error."
+    "--skip-broken", is_flag=True, help="Continue without broken records, and say which. By default, they are an error."
 )
 
 

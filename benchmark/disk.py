@@ -1,6 +1,6 @@
 """What is asked of a disk: space before it is mapped, contents that outlive a power cut, errors with the path.
 
-And whether a file is still the one that it was. Imports only the standard library.
+And whether a file is unchanged. Imports only the standard library.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 def _is_stream(path: Path) -> bool:
-    """Whether it is no regular file, or stands for one that a shell opened, as /dev/stdout may."""
+    """Whether it is a pipe or a device, or stands for one that a shell opened, as /dev/stdout may."""
     is_of_the_system = path.absolute().parts[1:2] in (("dev",), ("proc",))
     return (path.is_symlink() and is_of_the_system) or (path.exists() and not path.is_file() and not path.is_dir())
 

@@ -1,4 +1,4 @@
-"""Temporary files and folders with their owner in their name: what a killed process left is told from what a live one writes.
+"""Temporary files and folders with their owner in their name: what a killed process left is distinguished from what a live one writes.
 
     .report.mtlbench-1a2b3c4d-4711-8345678-9f8e7d6c.html
 

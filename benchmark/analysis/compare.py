@@ -203,7 +203,7 @@ def compare(
         margins: Differences up to this size count as equivalent, by headline metric (`auc`, `mse`). The defaults are
             those of the kinds of task.
         selection: The epoch that is compared: one for all tasks, or each task's best.
-        skip_broken: Whether to go on without broken records; a note then says which.
+        skip_broken: Whether to continue without broken records; a note then says which.
 
     Raises:
         FileNotFoundError: if there is no folder `results`.

@@ -118,7 +118,7 @@ def power(
         differences: The differences to find, by headline metric (`auc`, `mse`) or for the gain over tasks (`gain`). The
             defaults are the margins.
         selection: The epoch that is compared: one for all tasks, or each task's best.
-        skip_broken: Whether to go on without broken records; a note then says which.
+        skip_broken: Whether to continue without broken records; a note then says which.
 
     Raises:
         FileNotFoundError: if there is no folder `results`.

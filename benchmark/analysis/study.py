@@ -183,7 +183,7 @@ class Study:
         left_out: Number of records by purpose, for purposes that are neither compared nor in the ledger of trials.
         overtaken: Number of tuned runs dropped because their search was extended and chose among more trials.
         repeated: Number of records dropped because another has the same data, method and seed.
-        passed_over: A sentence for broken records that were left out, and one for files that are no records.
+        passed_over: A sentence for broken records that were left out, and one for other files.
     """
 
     groups: tuple[Group, ...]

@@ -1,4 +1,4 @@
-"""A training that is interrupted and goes on from the file of its state ends as one that went straight through."""
+"""A training that is interrupted and continues from the file of its state ends as one that went straight through."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ STOPPED = 4  # steps: within the second epoch
 
 
 class _Stopped(BaseException):
-    """Ends a training within an epoch."""
+    """Ends a training in the middle of an epoch."""
 
 
 class _Silent:

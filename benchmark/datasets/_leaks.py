@@ -113,7 +113,7 @@ def hash_rows(hashed: np.ndarray, arrays: Sequence[np.ndarray]) -> None:
 
     Args:
         hashed: (R,) uint64, 0 at first; changed in place.
-        arrays: Of (R, W), of 4 or 8 bytes a number.
+        arrays: The columns, each of (R, W), of 4 or 8 bytes per number.
     """
     for start in range(0, len(hashed), _BLOCK):
         part = hashed[start : start + _BLOCK]

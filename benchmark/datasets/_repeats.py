@@ -15,7 +15,7 @@ _ROW = "row of the log"
 def without_repeats(log: pl.LazyFrame) -> tuple[pl.LazyFrame, int, int]:
     """The rows that equal no earlier one, in their order.
 
-    Rows are compared by hashes of 64 bits. They are kept on disk, 16 bytes a row, where the system has its temporary files.
+    Rows are compared by hashes of 64 bits. They are kept on disk, 16 bytes per row, where the system has its temporary files.
 
     Args:
         log: Columns of numbers. It is read twice, and again when the result is used.

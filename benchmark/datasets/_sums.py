@@ -1,8 +1,8 @@
 """What the files of a prepared data set are, written down beside them, so that damage is told before anyone trains on it.
 
 `sums.json` has the size and the sha256 of every file, and the type and shape of every array. Sizes, types and shapes are
-checked whenever the data set is loaded, the sha256 once: `checked.json` remembers in which state each file was right, and as
-long as size, times and inode are the same, no process reads it again.
+checked whenever the data set is loaded. The sha256 is checked once: `checked.json` remembers in which state each file was right,
+and while size, times and inode are the same, no process reads it again.
 """
 
 from __future__ import annotations

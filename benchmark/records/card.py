@@ -208,7 +208,7 @@ def _checked(value: Any, path: Path) -> Card:
 
 
 def read_cards(folder: str | Path) -> Contents[Card]:
-    """All cards under a folder, by path, and what is none."""
+    """All cards under a folder, by path, and everything else."""
     found = Contents[Card]()
     for parts in files_ending(folder, SUFFIX):
         found.add(Path(folder, *parts), CALLED, _checked)

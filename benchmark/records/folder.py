@@ -2,7 +2,7 @@
 
 A file is one of ours if its name is that of a record (12 hex digits and `.json`) or of packed records, or if it is JSON
 with the keys `OURS`. Ours that cannot be read, or hold what no run writes, are broken: all are named at once, and readers
-go on without them only if they are told to. All other files, and what is no file, are strangers: passed over and counted.
+continue without them only if they are told to. Everything else is a stranger: passed over and counted.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from benchmark.text import counted, listed, one_line
 OURS = frozenset({"format", "id", "config"})
 """The keys that records of runs and of references have, and hardly any other JSON."""
 STRANGER = object()
-"""What `read_file` gives for what is no record."""
+"""What `read_file` gives for everything but a record."""
 _NAME = re.compile(r"[0-9a-f]{12}\.(json|card)")
 _LONGEST = 1000  # characters of what is said of one
 T = TypeVar("T")
@@ -47,7 +47,7 @@ class Contents(Generic[T]):
     Args:
         values: {path: what was read}, in order.
         broken: The errors of broken records.
-        strangers: What is no record.
+        strangers: Everything but records.
     """
 
     values: dict[Path, T] = field(default_factory=dict)

@@ -53,7 +53,7 @@ def pack(folder: str | Path, *, skip_broken: bool = False, tell: Tell | None = N
     Args:
         folder: A folder that runs wrote to, or a folder that contains several of these.
         skip_broken: Whether to leave the files of broken records as they are. A broken packed file is never replaced.
-        tell: Gets a sentence for broken records, and one for files that are no records.
+        tell: Gets a sentence for broken records, and one for other files.
 
     Returns:
         {packed file: number of records in it}, for all packed files afterwards.
@@ -89,7 +89,7 @@ def unpack(folder: str | Path, *, skip_broken: bool = False, tell: Tell | None =
 
     Args:
         folder: A folder with packed files.
-        skip_broken: Whether to go on without broken records. Their packed file then stays.
+        skip_broken: Whether to continue without broken records. Their packed file then stays.
         tell: Gets a sentence for broken records.
 
     Returns:
@@ -124,8 +124,8 @@ def show(place: str | Path, id: str | None = None, *, skip_broken: bool = False,
     Args:
         place: A folder or a packed file; without an id, the path of a record, packed or not.
         id: Its id, or enough of the beginning to be unique.
-        skip_broken: Whether to go on without the broken records of a folder.
-        tell: Gets a sentence for broken records, and one for files that are no records.
+        skip_broken: Whether to continue without the broken records of a folder.
+        tell: Gets a sentence for broken records, and one for other files.
 
     Raises:
         FileNotFoundError: if there is no such place.

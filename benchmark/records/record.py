@@ -146,7 +146,7 @@ class Record:
         return int(self.config.get("tuning", {}).get("trials", 0))
 
     def check_file(self, file: Path, suffix: str) -> None:
-        """Checks that a file is the one that this run saved beside its record.
+        """Checks that a file has the content that this run saved beside its record.
 
         Args:
             file: The file.
@@ -306,7 +306,7 @@ def record_files(folder: str | Path) -> Iterator[Path]:
 
 
 def read_records(folder: str | Path) -> Contents[Record]:
-    """All that a folder or a packed file has: records by the paths that they have when unpacked, sorted, and what is no record.
+    """All that a folder or a packed file has: records by the paths that they have when unpacked, sorted, and everything else.
 
     If a record is both packed and a file, the file counts as newer.
 
@@ -360,8 +360,8 @@ def records_by_path(
 
     Args:
         folder: The folder or packed file.
-        skip_broken: Whether to go on without broken records.
-        tell: Gets a sentence for those, and one for files that are no records.
+        skip_broken: Whether to continue without broken records.
+        tell: Gets a sentence for those, and one for other files.
 
     Raises:
         FileNotFoundError: as `read_records`.
@@ -393,7 +393,7 @@ def load_records(folder: str | Path, *, skip_broken: bool = False) -> list[Recor
 
     Args:
         folder: The folder or file.
-        skip_broken: Whether to go on without broken records.
+        skip_broken: Whether to continue without broken records.
 
     Raises:
         FileNotFoundError: if the folder does not exist.

@@ -171,7 +171,7 @@ def load_references(folder: str | Path, *, skip_broken: bool = False) -> list[Re
 
     Args:
         folder: The folder or packed file.
-        skip_broken: Whether to go on without broken ones.
+        skip_broken: Whether to continue without broken ones.
 
     Raises:
         BrokenRecords: if some are broken, with all of them.

@@ -228,7 +228,7 @@ def report(
         leaderboard: Whether to show only the leaderboard over data sets; Parquet is then in bencheval's layout.
         profiles: Whether the page has performance profiles: the share of data sets and runs with a gain above each value.
         iqm: Whether leaderboards use the interquartile mean over data sets instead of the mean.
-        skip_broken: Whether to go on without broken records; the report then says which.
+        skip_broken: Whether to continue without broken records; the report then says which.
         html: Where to write the page.
         markdown: Where to write the tables as Markdown.
         latex: A folder for the tables as LaTeX, one file each, and `paper.tex`, one table over all data sets.

@@ -15,7 +15,7 @@ from benchmark.temporaries import left_behind, remove
 def leftovers(folders: Iterable[Path], *, deep: bool = True) -> list[Path]:
     """The temporaries whose processes are gone; see `benchmark.temporaries.left_behind`.
 
-    State that an unfinished run will resume from is none.
+    The state that an unfinished run will resume from is kept.
 
     Args:
         folders: Folders of results, where Hydra leaves an empty folder too. The cache and the system's folder for temporary
@@ -37,7 +37,7 @@ def leftovers(folders: Iterable[Path], *, deep: bool = True) -> list[Path]:
 
 
 def clean(folders: Iterable[Path], *, deep: bool = True) -> list[Path]:
-    """Removes `leftovers`; returns those that were removed."""
+    """Removes `leftovers`, and returns what it removed."""
     folders = list(folders)
     locks = {path for folder in folders for path in left_locks(folder, deep=deep)}
     found = leftovers(folders, deep=deep)

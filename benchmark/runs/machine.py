@@ -57,7 +57,7 @@ def last_bit(threads: int, device: torch.device, *code: type) -> dict[str, Any]:
     Args:
         threads: Threads of torch.
         device: Where it trains.
-        code: The classes that are trained: outside packages have no part in our version and commit.
+        code: The classes that are trained: our version and commit say nothing about outside packages.
     """
     files = {inspect.getsourcefile(kind) for kind in code} - {None}
     known = environment()

@@ -1,4 +1,4 @@
-"""A run that was interrupted goes on where its state was last saved, and ends with the same record."""
+"""A run that was interrupted continues where its state was last saved, and ends with the same record."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _CPU_SECONDS = "cpu_seconds"  # in the file, beside the trainer's own state
 
 
 class Clock:
-    """CPU seconds of a run from now on, and those that it took before it was interrupted.
+    """CPU seconds of a run, from now on and from before it was interrupted.
 
     Attributes:
-        before: The latter.
+        before: The seconds before it was interrupted.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class Clock:
 
     @property
     def seconds(self) -> float:
-        """All of them."""
+        """The sum of both."""
         return self.before + time.process_time() - self._started
 
 
@@ -47,7 +47,7 @@ def resumed(
     if snapshot is not None:
         clock.before = snapshot.pop(_CPU_SECONDS)
         trainer.state.restore(snapshot)
-        say(f"mtlbench: {label} goes on after step {trainer.watch.step:,}, where it was interrupted")
+        say(f"mtlbench: {label} continues after step {trainer.watch.step:,}, where it was interrupted")
 
     def save() -> None:
         saved.save({**trainer.state.snapshot(), _CPU_SECONDS: clock.seconds})

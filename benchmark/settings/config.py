@@ -138,8 +138,8 @@ class RunConfig:
         log_conflicts: Log in each epoch how well the tasks' gradients agree, also under a weighting that does not compare
             them. Every tenth step then takes longer. It changes no result.
         checkpoint_every: Save the whole state of training beside the record at the end of every `epoch`, or after this many
-            steps, so that a run that was killed goes on there when the same command is started again; null: start again from
-            the beginning. The record is the same to the last bit either way. A finished run leaves no such file.
+            steps; null: never. If the run is killed, the same command continues there. The record is the same to the last bit
+            either way. A finished run leaves no such file.
         rerun: Train even if the record is there.
         debug: Try the configuration in seconds: two steps on at most a thousand rows of each split, from data to report. Records
             go to `<results_dir>/.debug`, apart from real ones, and the run is always repeated; a search has two trials.

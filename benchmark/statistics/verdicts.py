@@ -63,7 +63,7 @@ def judge(
     """Gives every comparison its verdict, as one family.
 
     Only actual tests count: excluded methods, identical methods and methods with fewer than `FEWEST` pairs have none. A
-    comparison that is excluded only because a value is lost counts with the p of the other runs, and gets no verdict: so
+    comparison that is excluded only because a value is lost counts with the p of the other runs, and gets no verdict. So
     a lost value on one task does not change the adjusted p of another.
 
     Args:

@@ -109,8 +109,8 @@ def locate(
 
     Args:
         record: The record, its path, or a folder.
-        skip_broken: Whether to go on without the broken records of a folder.
-        tell: Gets a sentence for those, and one for files that are no records.
+        skip_broken: Whether to continue without the broken records of a folder.
+        tell: Gets a sentence for those, and one for other files.
 
     Raises:
         FileNotFoundError: if there is no record.

@@ -94,7 +94,7 @@ def compare_checkpoints(
         first: A method as the report names it.
         second: What it is compared to.
         results: Folder of records, with the weights beside them.
-        skip_broken: Whether to go on without broken records.
+        skip_broken: Whether to continue without broken records.
 
     Raises:
         FileNotFoundError: if there is no folder `results`, no seed has both checkpoints, or the data set's files are

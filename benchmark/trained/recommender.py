@@ -129,7 +129,7 @@ def recommend(
             or the only task.
         include_seen: Keep items that the user has in any row of train, whatever its labels. By default, they are left
             out. (Rows of validation and test do not matter.)
-        skip_broken: Whether to go on without the broken records of a folder; a note then says which.
+        skip_broken: Whether to continue without the broken records of a folder; a note then says which.
 
     Raises:
         FileNotFoundError: if the record, the checkpoint or the data set's files are missing.

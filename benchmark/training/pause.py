@@ -26,7 +26,7 @@ class Pause:
         self._before: dict[signal.Signals, Any] = {}
 
     def hold(self) -> None:
-        """From now on, notes signals. Those that the process ignores stay ignored; only the main thread can do this."""
+        """From now on, notes signals. Ignored signals stay ignored; only the main thread can do this."""
         if threading.current_thread() is threading.main_thread():
             handlers = {number: signal.getsignal(number) for number in STOPPING}
             self._before = {number: was for number, was in handlers.items() if was not in (signal.SIG_IGN, None)}
@@ -34,7 +34,7 @@ class Pause:
                 signal.signal(number, self._note)
 
     def release(self) -> None:
-        """Gives the signals back to their handlers, and hands over the one that came."""
+        """Gives the signals back to their handlers, and delivers `asked` to its own."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}

@@ -1,4 +1,4 @@
-"""The state of an unfinished run in one file, so that a run that was killed goes on where it was. Nothing is ever unpickled.
+"""The state of an unfinished run in one file, so that a run that was killed continues where it was. Nothing is ever unpickled.
 
 The file is safetensors: tensors by name, and in its metadata all plain values as JSON, what the state fits, and a sha256
 of everything. It is replaced in one step, so a kill at any moment leaves the state before or the new one.

@@ -89,7 +89,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_record(
     assert state.is_file()
     assert not config.record_path.is_file()
     record = load_record(run(config).path(tmp_path))
-    assert f"goes on after step {saved}, where it was interrupted" in capsys.readouterr().err
+    assert f"continues after step {saved}, where it was interrupted" in capsys.readouterr().err
     assert without_times(record) == without_times(straight)
     assert not state.is_file()
     assert [path for path in config.record_path.parent.iterdir() if path.name.startswith(".")] == []
