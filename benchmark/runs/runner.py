@@ -14,7 +14,6 @@ from omegaconf import DictConfig
 from torch import nn
 
 from benchmark import metrics
-from benchmark.analysis.question import check_contrast
 from benchmark.datasets import Data, Dataset
 from benchmark.files import digest, sha256_of
 from benchmark.records.predictions import SUFFIX as PREDICTIONS
@@ -163,6 +162,8 @@ def _check_question(config: RunConfig, tasks: Sequence[Task]) -> None:
     if config.primary not in known:
         raise ValueError(unknown("primary endpoint", config.primary, known))
     for text in config.contrasts:
+        from benchmark.analysis.question import check_contrast  # with scipy.stats, a second that few runs need
+
         try:
             check_contrast(text, registry.architectures.names(), registry.weightings.names())
         except ValueError as error:

@@ -18,6 +18,8 @@ from torch import Tensor, nn
 
 from benchmark.embeddings import embeddings, large_tables
 from benchmark.settings.config import TrainerConfig
+from benchmark.training import fused
+from benchmark.training.fused import FusedAdam
 from benchmark.weightings import Weighting
 
 # Tensors above this many scalars (large embedding tables) stay alone: copying their gradients would cost more.
@@ -100,14 +102,18 @@ class Optimizer:
         groups = [{**group, "params": params} for group in groups if (params := list(group["params"]))]
         alone = [p for group in groups for p in group["params"]]
         self._with_gradients = apart + alone + [p for pack in self.packs for p in pack.parameters]
-        kind: type[torch.optim.Adam] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
-        self.torch = kind(groups, lr=config.learning_rate, fused=True)
+        self.adam: torch.optim.Optimizer | FusedAdam
+        if config.scheduler == "none" and fused.is_available():
+            self.adam = FusedAdam(groups, config.learning_rate, config.optimizer)
+        else:  # torch's schedules take torch's optimizers
+            kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
+            self.adam = kind(groups, lr=config.learning_rate, fused=True)
         self.large = make_large(apart, config.learning_rate) if make_large is not None and apart else None
 
     @property
-    def parts(self) -> tuple[torch.optim.Optimizer, ...]:
-        """Torch's optimizers, for a schedule: the model's and, if there is one, the large tables'."""
-        return (self.torch,) if self.large is None else (self.torch, self.large)
+    def parts(self) -> tuple[torch.optim.Optimizer | FusedAdam, ...]:
+        """The optimizers: the model's and, if there is one, the large tables'."""
+        return (self.adam,) if self.large is None else (self.adam, self.large)
 
     def _packed(self, parameters: Sequence[nn.Parameter]) -> list[nn.Parameter]:
         """The buffers of small tensors, one per type and device, and the large tensors."""
@@ -158,7 +164,7 @@ class Optimizer:
     @property
     def learning_rate(self) -> float:
         """The current learning rate of the model's groups."""
-        return float(self.torch.param_groups[0]["lr"])
+        return float(self.adam.param_groups[0]["lr"])
 
 
 class Schedule:
@@ -172,7 +178,11 @@ class Schedule:
 
     def __init__(self, optimizer: Optimizer, config: TrainerConfig, num_steps: int) -> None:
         parts = optimizer.parts if config.scheduler == "cosine" else ()
-        self.parts = [torch.optim.lr_scheduler.CosineAnnealingLR(part, num_steps) for part in parts]
+        self.parts = [
+            torch.optim.lr_scheduler.CosineAnnealingLR(part, num_steps)
+            for part in parts
+            if isinstance(part, torch.optim.Optimizer)  # all are, see `Optimizer`
+        ]
 
     def step(self) -> None:
         """Sets the rates of the next step."""

@@ -104,7 +104,7 @@ class LossBackward:
             weights_T *= scale_to_mean_one(weights_T, active_T)
         self.weighting.last_weights_T.copy_(weights_T)
         if extra is None:
-            losses_T.backward(weights_T)
+            torch.dot(losses_T, weights_T).backward()  # a number: see `gradients.reach`
         else:
             torch.autograd.backward([losses_T, extra], [weights_T, torch.ones_like(extra)])
 

@@ -13,6 +13,7 @@ from benchmark.kinds import BINARY, REGRESSION
 from benchmark.schema import Task
 from benchmark.settings.config import TrainerConfig
 from benchmark.training import optimizer as module
+from benchmark.training.fused import FusedAdam
 from benchmark.training.optimizer import Optimizer, Pack
 from benchmark.weightings import Weighting
 from benchmark.weightings.equal import Equal
@@ -47,16 +48,44 @@ def make(weighting: Weighting | None = None, **settings: object) -> tuple[Model,
 
 
 @pytest.mark.parametrize(("name", "kind"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)])
-def test_it_is_the_one_asked_for_and_fused(name: str, kind: type) -> None:
-    _, optimizer = make(optimizer=name)
-    assert type(optimizer.torch) is kind
-    assert all(group["fused"] for group in optimizer.torch.param_groups)
+def test_a_schedule_and_a_torch_without_the_kernels_take_torch_s_own_fused(
+    name: str, kind: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, with_schedule = make(optimizer=name, scheduler="cosine")
+    _, plain = make(optimizer=name)
+    monkeypatch.delattr(torch, "_fused_adam_")
+    _, without_kernels = make(optimizer=name)
+    assert type(plain.adam) is FusedAdam
+    for optimizer in (with_schedule, without_kernels):
+        assert type(optimizer.adam) is kind
+        assert all(group["fused"] for group in optimizer.adam.param_groups)
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_either_moves_the_model_to_the_same_bits_and_goes_on_from_the_other_s_state(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def trained(own: str) -> dict[str, torch.Tensor]:
+        monkeypatch.setattr("benchmark.training.fused.is_available", lambda: own[0] == "o")
+        model, optimizer = make(Uncertainty(TASKS), optimizer=name, weight_decay=0.1, learning_rate=0.01)
+        after_steps(model, optimizer)
+        state, weights = optimizer.state_dict(), model.state_dict()
+        monkeypatch.setattr("benchmark.training.fused.is_available", lambda: own[1] == "o")
+        model, optimizer = make(Uncertainty(TASKS), optimizer=name, weight_decay=0.1, learning_rate=0.5)
+        model.load_state_dict(weights)
+        optimizer.load_state_dict(state)  # the learning rate too
+        return after_steps(model, optimizer)
+
+    first, *others = (trained(own) for own in ("oo", "tt", "ot", "to"))
+    for other in others:
+        for key, value in first.items():
+            torch.testing.assert_close(other[key], value, rtol=0, atol=0)
 
 
 def test_embeddings_have_a_weight_decay_of_their_own_and_the_weighting_none() -> None:
     weighting = Uncertainty(TASKS)
     model, optimizer = make(weighting, weight_decay=0.2, embedding_weight_decay=0.3, learning_rate=0.5)
-    others, embeddings, last = optimizer.torch.param_groups
+    others, embeddings, last = optimizer.adam.param_groups
     assert (others["weight_decay"], embeddings["weight_decay"], last["weight_decay"]) == (0.2, 0.3, 0.0)
     assert [group["lr"] for group in (others, embeddings, last)] == [0.5, 0.5, 0.025]
     packed = [[id(p) for p in pack.parameters] for pack in optimizer.packs]
@@ -113,7 +142,7 @@ def after_steps(model: Model, optimizer: Optimizer) -> dict[str, torch.Tensor]:
 def test_an_optimizer_of_its_own_moves_the_large_table_and_nothing_else() -> None:
     start = with_a_large_table()[0].state_dict()
     model, optimizer = with_a_large_table(make_large=lambda tables, _: torch.optim.SGD(tables, lr=0.0))
-    assert optimizer.parts == (optimizer.torch, optimizer.large)
+    assert optimizer.parts == (optimizer.adam, optimizer.large)
     assert all(model.table.weight is not p for pack in optimizer.packs for p in pack.parameters)
     moved = {name for name, value in after_steps(model, optimizer).items() if not torch.equal(value, start[name])}
     assert moved == {"first.weight", "first.bias", "second.weight", "second.bias", "last.weight", "last.bias", "idle"}
