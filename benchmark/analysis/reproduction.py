@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 from benchmark.analysis.answer import Answer
 from benchmark.analysis.study import draw_of, settings_of, undrawn
 from benchmark.metrics import headline_name
-from benchmark.records.record import TRIAL, Record, SelectionName, name_of_data
+from benchmark.records.record import LAST_BIT, TRIAL, Record, SelectionName, name_of_data
 from benchmark.schema import Metrics, Task
 from benchmark.statistics.intervals import FEWEST
 from benchmark.text import ABSENT, counted, listed
@@ -287,9 +287,8 @@ def _compared(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> N
 
 def _surroundings(record: Record) -> dict[str, str | None]:
     environment, cost = record.environment, record.cost
-    names = {"commit": "commit", "mtlbench": "mtlbench", "torch": "torch", "numpy": "numpy", "Python": "python"}
-    found: dict[str, Any] = {shown: environment.get(key) for shown, key in names.items()}
-    found |= {"processor": environment.get("processor"), "device": cost.get("device"), "threads": cost.get("threads")}
+    found: dict[str, Any] = {"Python" if key == "python" else key: environment.get(key) for key in LAST_BIT}
+    found |= {"device": cost.get("device"), "threads": cost.get("threads")}
     found |= {"data": record.dataset.get("fingerprint", "")[:12] or None}  # both are whole where they are checked
     if record.purpose != TRIAL:  # a trial knows nothing of test
         found["test rows"] = record.dataset.get("test_rows")

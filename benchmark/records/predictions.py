@@ -22,7 +22,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save, save_file
 
-from benchmark.files import digest, written_whole
+from benchmark.files import digest, sha256_of, written_whole
 from benchmark.records.record import Record, SelectionName
 
 FORMAT = 1
@@ -55,7 +55,7 @@ def path_of_test_rows(beside: Path, test_rows: str) -> Path:
     return beside.parents[2] / TEST_ROWS / f"{test_rows}.safetensors"
 
 
-def save_predictions(path: Path, record: Record, outputs: Mapping[SelectionName, Mapping[str, np.ndarray]]) -> None:
+def save_predictions(path: Path, record: Record, outputs: Mapping[SelectionName, Mapping[str, np.ndarray]]) -> str:
     """Writes the predictions of a run, whole.
 
     Args:
@@ -63,6 +63,9 @@ def save_predictions(path: Path, record: Record, outputs: Mapping[SelectionName,
         record: The record with the metrics of these outputs.
         outputs: {"joint": {task: (R,) or (R, K)}}, in the target's unit if the target is standardised; under
             `per_task`, only outputs from another epoch.
+
+    Returns:
+        The file's sha256.
     """
     tensors, scales = {}, {}
     for selection, of in outputs.items():
@@ -77,6 +80,7 @@ def save_predictions(path: Path, record: Record, outputs: Mapping[SelectionName,
     }
     with written_whole(path) as file:
         file.write_bytes(_in_order(save(tensors, metadata)))
+        return sha256_of(file)
 
 
 def _in_order(content: bytes) -> bytes:

@@ -43,6 +43,8 @@ SelectionName: TypeAlias = Literal["joint", "per_task"]
 """Which epoch's metrics to use: `Record.metrics`, one epoch for all tasks, or `Record.metrics_per_task`."""
 Purpose: TypeAlias = Literal["all", "default", "tuned"]
 """Which runs to compare; `all` means default and tuned runs."""
+LAST_BIT = ("commit", "mtlbench", "torch", "numpy", "python", "processor")
+"""Keys of `environment` on which the last bit of a run depends, as it does on the number of threads and the device."""
 FIRST_TRIAL_SEED = 10_000  # seeds of reported runs are never used to choose parameters
 KIND = "a record"  # what errors call it
 OF_DESCRIPTION = ("file", "label", "description")

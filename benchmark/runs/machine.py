@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
-import inspect
 import os
 import platform
 import shlex
@@ -25,7 +23,6 @@ from torch.utils.flop_counter import flop_registry
 from architectures.layers import FeatureEmbedding
 from benchmark.datasets import Data
 from benchmark.embeddings import embedding_parameters
-from benchmark.files import digest
 from benchmark.rows import Features
 from benchmark.settings.config import RunConfig
 from benchmark.training.prediction import unlabelled
@@ -49,26 +46,6 @@ def environment() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "command": _command(),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    }
-
-
-def last_bit(threads: int, device: torch.device, *code: type) -> dict[str, Any]:
-    """What the last bit of a run's result depends on beside its configuration and data, as plain values.
-
-    Args:
-        threads: Threads of torch.
-        device: Where it trains.
-        code: The classes that are trained: our version and commit say nothing about outside packages.
-    """
-    files = {inspect.getsourcefile(kind) for kind in code} - {None}
-    known = environment()
-    return {
-        **{key: known.get(key) for key in ("mtlbench", "commit", "torch", "numpy", "processor")},
-        "code": digest([hashlib.sha256(Path(str(file)).read_bytes()).hexdigest() for file in sorted(map(str, files))])[
-            :12
-        ],
-        "threads": threads,
-        "device": device_name(device),
     }
 
 
@@ -171,7 +148,7 @@ class _Counter(TorchDispatchMode):
     """Counts as `torch.utils.flop_counter.FlopCounterMode` does, without importing torch's compiler, which takes 1.4 CPU seconds.
 
     Attributes:
-        operations: Of the products so far.
+        operations: Those of the products so far.
     """
 
     def __init__(self) -> None:

@@ -15,15 +15,15 @@ from torch import nn
 
 from benchmark import metrics
 from benchmark.datasets import Data, Dataset
-from benchmark.files import digest, sha256_of
+from benchmark.files import digest
 from benchmark.records.predictions import SUFFIX as PREDICTIONS
 from benchmark.records.predictions import path_of_predictions, path_of_test_rows, save_predictions, save_test_rows
 from benchmark.records.record import GAIN, TRIAL, Record, SelectionName, find_record
 from benchmark.runs.card import keep_card
 from benchmark.runs.debug import reduced
 from benchmark.runs.described import describe, identify
-from benchmark.runs.locks import run_lock
-from benchmark.runs.machine import cost, device_of, environment, last_bit, limited_threads, reset_peak_memory
+from benchmark.runs.locks import holder, run_lock
+from benchmark.runs.machine import cost, device_of, environment, limited_threads, reset_peak_memory
 from benchmark.runs.matching import matched, told
 from benchmark.runs.memory import in_words
 from benchmark.runs.progress import RunProgress, say
@@ -79,7 +79,8 @@ def run(config: RunConfig | DictConfig, *, waits: bool = True) -> Record:
             if before is None:
                 return _run(config, data, identity)
     keep_test_rows(config, identity)
-    forget_state(config)
+    if holder(config.record_path) is None:  # else another process may repeat the run
+        forget_state(config)
     keep_card(config, data, identity)
     return before
 
@@ -97,7 +98,8 @@ def _run(config: RunConfig, data: Data, identity: dict[str, Any]) -> Record:
             "traceback": "".join(traceback.format_exception(error)),
         }
         record.write(config.results_dir)
-        forget_state(config)  # what failed begins anew: the cause may be in the state
+        if not isinstance(error, OSError):  # then the cause may be in the state: the run starts from the beginning
+            forget_state(config)
         raise
     path = record.write(config.results_dir)
     for kept, suffix in _beside(config):
@@ -275,9 +277,7 @@ def _execute(config: RunConfig, data: Data, record: Record) -> None:
         reset_peak_memory(device)
         label = f"{record.dataset['name']} {record.method} seed {record.seed}"
         clock = Clock()
-        saving = resumed(
-            config, record, trainer, clock, label, last_bit(threads, device, type(model), type(trainer.weighting))
-        )
+        saving = resumed(config, record, trainer, clock, threads)
         for entry in trainer.state.entries:
             tracker.epoch(entry)
         num_epochs = config.trainer.max_epochs
@@ -301,11 +301,10 @@ def _execute(config: RunConfig, data: Data, record: Record) -> None:
             path = record.path(config.results_dir)
             if config.save_checkpoint:
                 state = fit.selection.state(fit.selection.best)
-                save_checkpoint(path.with_suffix(WEIGHTS), state, scale.mean_T, scale.std_T)
+                record.files[WEIGHTS] = save_checkpoint(path.with_suffix(WEIGHTS), state, scale.mean_T, scale.std_T)
             if config.keeps_predictions:
                 keep_test_rows(config, record.dataset)
-                save_predictions(path_of_predictions(path), record, outputs)
-            record.files = {suffix: sha256_of(path.with_suffix(suffix)) for kept, suffix in _beside(config) if kept}
+                record.files[PREDICTIONS] = save_predictions(path_of_predictions(path), record, outputs)
         tracker.finish(record)
 
 

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from benchmark.files import written_whole
+from benchmark.files import sha256_of, written_whole
 from benchmark.lists import pooled
 from benchmark.records.record import Record, load_record, name_of_data, no_records, records_by_path
 from benchmark.rows import Features
@@ -36,7 +36,7 @@ SUFFIX = ".safetensors"
 _MODEL, _MEAN, _STD = "model.", "target.mean", "target.std"
 
 
-def save_checkpoint(path: Path, state: dict[str, Tensor], target_mean_T: Tensor, target_std_T: Tensor) -> None:
+def save_checkpoint(path: Path, state: dict[str, Tensor], target_mean_T: Tensor, target_std_T: Tensor) -> str:
     """Writes a checkpoint, whole.
 
     Args:
@@ -44,6 +44,9 @@ def save_checkpoint(path: Path, state: dict[str, Tensor], target_mean_T: Tensor,
         state: The model's `state_dict()`.
         target_mean_T: (T,) means of the targets, as `benchmark.training.prediction.predict` takes them.
         target_std_T: (T,) their standard deviations.
+
+    Returns:
+        The file's sha256.
     """
     tensors = {f"{_MODEL}{name}": value for name, value in state.items()}
     tensors |= {_MEAN: target_mean_T, _STD: target_std_T}
@@ -52,6 +55,7 @@ def save_checkpoint(path: Path, state: dict[str, Tensor], target_mean_T: Tensor,
     copies = {name: value.detach().cpu().clone(memory_format=contiguous) for name, value in tensors.items()}
     with written_whole(path) as file:
         save_file(copies, file)
+        return sha256_of(file)
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,9 @@ def reach(outputs: dict[str, Tensor], parameters: Sequence[Tensor]) -> Tensor:
     for column, output in enumerate(outputs.values()):
         if not output.requires_grad:
             continue
-        mixed = (output * _uneven(output)).sum()  # a number: for gradients of a vector, torch imports sympy, half a second
+        mixed = (
+            output * _uneven(output)
+        ).sum()  # a number: for gradients of a vector, torch imports sympy, half a second
         gradients = torch.autograd.grad(mixed, parameters, retain_graph=True, allow_unused=True)
         for row, gradient in enumerate(gradients):
             reached_PT[row, column] = gradient is not None and bool(gradient.any())

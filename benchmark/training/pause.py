@@ -9,9 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-STOPPING = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-)  # Windows has no SIGHUP
+from benchmark.stopping import SIGNALS
 
 
 class Pause:
@@ -28,7 +26,7 @@ class Pause:
     def hold(self) -> None:
         """From now on, notes signals. Ignored signals stay ignored; only the main thread can do this."""
         if threading.current_thread() is threading.main_thread():
-            handlers = {number: signal.getsignal(number) for number in STOPPING}
+            handlers = {number: signal.getsignal(number) for number in SIGNALS}
             self._before = {number: was for number, was in handlers.items() if was not in (signal.SIG_IGN, None)}
             for number in self._before:
                 signal.signal(number, self._note)
@@ -42,13 +40,19 @@ class Pause:
         if asked is not None:
             signal.raise_signal(asked)
 
+    def deliver(self) -> None:
+        """Hands a signal that came to its handler, which raises as a rule, and continues to hold."""
+        if self.asked is not None:
+            self.release()
+            self.hold()
+
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.asked = self.asked or signal.Signals(number)
 
 
 @contextmanager
 def held() -> Iterator[Pause]:
-    """Inside, signals wait; look at `asked` after each step. They are released at the end."""
+    """Inside, signals wait for `deliver`, or for the end."""
     pause = Pause()
     pause.hold()
     try:

@@ -81,10 +81,6 @@ class SavedState:
         others, order = json.loads(plain)
         return {**{name: tensors[name] for name in order}, **others}
 
-    def remove(self) -> None:
-        """Removes the file, if it is there."""
-        self.path.unlink(missing_ok=True)
-
 
 @dataclass(frozen=True, slots=True)
 class Saving:

@@ -138,7 +138,7 @@ class Trainer:
         """Trains from the current state until `patience` or `max_epochs`. The result reports a divergence.
 
         Whenever `step`, `on_epoch` or `save` is called, the state is complete: training can continue from its snapshot.
-        With `saving`, a signal that stops the process waits for the end of the step, and the state is saved first.
+        With `saving`, a signal that stops the process waits until the state is complete, and it is saved first.
         """
         state, selection, diverged = self.state, self.state.selection, None
         if state.shared_parameters is None:
@@ -149,7 +149,7 @@ class Trainer:
                     batches = self.rows.batches(self.config.batch_size, state.streams.order(), state.position)
                     for stop in self.stops[len(state.entries) % len(self.stops) :]:
                         self._train(batches, stop, progress, saving)
-                        entry = self._judge()
+                        entry = self._judge(saving)
                         progress.epoch(entry)
                         on_epoch(entry)
                         if saving is not None and saving.every is None and state.position == 0:
@@ -158,6 +158,10 @@ class Trainer:
                             break
             except Diverged as found:
                 diverged = found
+            except KeyboardInterrupt:
+                if saving is not None:
+                    saving.save()
+                raise
         selection.finish()
         return self._result(diverged)
 
@@ -178,8 +182,6 @@ class Trainer:
                         shown = state.position
                     if pause is not None and saving is not None:
                         start += self._save_if_due(saving, pause)
-            if stop == self.steps_per_epoch:
-                self.weighting.on_epoch_end(self.watch.mean_losses())
         finally:
             state.seconds = time.perf_counter() - start
 
@@ -187,17 +189,22 @@ class Trainer:
         """Saves after a step if it is time, or if a signal asks to stop. Returns the seconds that it took."""
         begun = time.perf_counter()
         if pause.asked is not None:
-            saving.save()
-            pause.release()  # raises, as a rule
-            pause.hold()
+            saving.save()  # before a handler that ends the process
+            pause.deliver()
         elif saving.is_due(self.watch.step):
             saving.save()
         return time.perf_counter() - begun
 
-    def _judge(self) -> dict[str, Any]:
+    def _judge(self, saving: Saving | None) -> dict[str, Any]:
         """Validates and selects; at the end of an epoch, ends it in the state. Returns the entry for `Record.epochs`."""
+        validation = self._validate()  # it changes nothing in the state, so a signal may end it
+        with held() if saving is not None else nullcontext():
+            return self._select(validation)
+
+    def _select(self, validation: Metrics) -> dict[str, Any]:
         state = self.state
-        validation = self._validate()
+        if state.position == self.steps_per_epoch:
+            self.weighting.on_epoch_end(self.watch.mean_losses())
         number = len(state.entries) + 1
         entry = {
             "epoch": self._epoch(number),

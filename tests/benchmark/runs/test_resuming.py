@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import importlib
 import os
 import signal
 import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -16,8 +19,9 @@ from safetensors.torch import load_file, safe_open, save_file
 
 from benchmark import Record, RunConfig, TrainerConfig, configure, run
 from benchmark.records.record import load_record
-from benchmark.runs import machine, runner
-from benchmark.training.saved import path_of_state
+from benchmark.runs import resuming, runner
+from benchmark.runs.progress import RunProgress
+from benchmark.training.saved import SavedState, path_of_state
 from benchmark.training.trainer import Trainer
 
 STEPS_PER_EPOCH, EPOCHS = 4, 3
@@ -172,7 +176,15 @@ def test_a_damaged_state_is_told_and_not_used(
 
 
 @pytest.mark.parametrize(
-    ("key", "now"), [("torch", "1.0"), ("commit", "abc"), ("threads", 2), ("processor", "a calculator")]
+    ("key", "now"),
+    [
+        ("torch", "1.0"),
+        ("commit", "abc"),
+        ("python", "2.7"),
+        ("code", "other"),
+        ("threads", 2),
+        ("processor", "a calculator"),
+    ],
 )
 def test_a_state_that_would_change_the_last_bit_is_told_and_not_used(
     key: str, now: Any, straight: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
@@ -180,10 +192,103 @@ def test_a_state_that_would_change_the_last_bit_is_told_and_not_used(
 ) -> None:  # fmt: skip
     config = small(tmp_path, checkpoint_every="epoch", save_checkpoint=True)
     killed_after(9, config, monkeypatch)
-    known = machine.last_bit
-    monkeypatch.setattr(runner, "last_bit", lambda *args: {**known(*args), key: now})
+    known = resuming._fits
+    monkeypatch.setattr(resuming, "_fits", lambda *args: {**known(*args), key: now})
     record = load_record(run(config).path(tmp_path))
     assert f"{key} was" in capsys.readouterr().err
+    assert without_times(record) == without_times(straight)
+
+
+def test_the_code_is_that_of_the_package_and_of_outside_classes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    found = set()
+    for place, text in (("own", "class Own: size = 1"), ("own", "class Own: size = 2"), ("base", "class Base: pass")):
+        (tmp_path / f"{place}.py").write_text(text)
+        resuming._hash_of_sources.cache_clear()
+        sys.modules.pop("own", None)
+        own = importlib.import_module("own")
+        found.add(resuming.code_digest(own.Own))
+    assert len(found) == 2  # the third is not of the class
+    assert resuming.code_digest(own.Own) == resuming.code_digest(own.Own)
+    del sys.modules["own"]
+
+
+def test_without_source_no_state_fits() -> None:
+    made: dict[str, Any] = {"__name__": "__main__"}
+    exec("class Typed: pass", made)
+    made["Typed"].__module__ = "typed_at_a_prompt"
+    sys.modules["typed_at_a_prompt"] = ModuleType("typed_at_a_prompt")
+    first, second = (resuming.code_digest(made["Typed"]) for _ in range(2))
+    del sys.modules["typed_at_a_prompt"]
+    assert first != second
+
+
+PROMPT = """
+from architectures.shared_bottom import SharedBottom
+from benchmark.settings.registry import architectures
+architectures.register("typed")(type("Typed", (SharedBottom,), {"__module__": "__main__", "__doc__": SharedBottom.__doc__,
+                                                              "__init__": SharedBottom.__init__}))
+from benchmark import RunConfig, TrainerConfig, configure, run
+shop = configure("dataset", "shop", num_users=60, num_items=40, num_rows=2000)
+print(run(RunConfig(dataset=shop, architecture="typed", trainer=TrainerConfig(max_epochs=1), results_dir=PLACE, checkpoint_every=1)).status)
+"""
+
+
+def test_a_class_from_a_prompt_trains(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-"],
+        input=PROMPT.replace("PLACE", repr(str(tmp_path))),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == "finished", done.stderr
+
+
+def test_a_state_that_cannot_be_saved_costs_nothing(
+    straight: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = small(tmp_path, checkpoint_every=1, save_checkpoint=True)
+    save, saved = SavedState.save, []
+
+    def full(self: SavedState, snapshot: Any) -> None:
+        if len(saved) == 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(self, snapshot)
+        saved.append(snapshot["watch.step"])
+
+    monkeypatch.setattr(SavedState, "save", full)
+    killed_after(9, config, monkeypatch)
+    assert capsys.readouterr().err.count("its state was not saved, and the run continues: [Errno 28]") == 1
+    monkeypatch.setattr(SavedState, "save", save)
+    record = load_record(run(config).path(tmp_path))
+    assert "continues after step 3," in capsys.readouterr().err
+    assert without_times(record) == without_times(straight)
+
+
+@pytest.mark.parametrize("at", ["_validate", "_select", "epoch"])
+def test_a_signal_during_validation_is_followed_by_the_state_of_that_step(
+    at: str, straight: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = small(tmp_path, "mmoe", checkpoint_every="epoch", save_checkpoint=True)
+    with monkeypatch.context() as patch:
+        place = RunProgress if at == "epoch" else Trainer
+        called = getattr(place, at)
+        times = []
+
+        def asked(self: Any, *args: Any) -> Any:
+            times.append(at)
+            if len(times) == 2:
+                signal.raise_signal(signal.SIGINT)
+            return called(self, *args)
+
+        patch.setattr(place, at, asked)
+        with pytest.raises(KeyboardInterrupt):
+            run(config)
+    record = load_record(run(config).path(tmp_path))
+    assert "continues after step 8, where it was interrupted" in capsys.readouterr().err
     assert without_times(record) == without_times(straight)
 
 
