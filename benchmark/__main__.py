@@ -61,4 +61,5 @@ def _compose_and_run() -> None:
 
 
 if __name__ == "__main__":
+    stopping.own_process()
     main()

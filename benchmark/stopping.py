@@ -52,6 +52,7 @@ class Stopped(KeyboardInterrupt):
 class _State:
     """What this process knows about its signals."""
 
+    is_own = False  # see `own_process`
     is_watched = False  # inside `stoppable`
     parent: int | None = None  # of a worker
     in_run = False  # of a worker
@@ -68,11 +69,20 @@ def _stop(signum: int, frame: FrameType | None) -> None:
     raise Stopped(signum)
 
 
+def own_process() -> None:
+    """Says that this process ends with its command, unlike a notebook's or pytest's that calls one.
+
+    A signal then holds until the process is gone: later ones are ignored, and the end may not take longer than `SECONDS`.
+    """
+    _State.is_own = True
+
+
 @contextmanager
 def stoppable() -> Iterator[None]:
     """Inside, signals raise `Stopped`. A signal that the process ignores (nohup) or handles otherwise stays as it is.
 
-    Inside another one, and outside the main thread, it does nothing.
+    Afterwards signals do what they did before; see `own_process` for the exception. Inside another one, and outside the
+    main thread, it does nothing.
     """
     if _State.is_watched or threading.current_thread() is not threading.main_thread():
         yield
@@ -80,29 +90,36 @@ def stoppable() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in SIGNALS}
     taken = [number for number, old in before.items() if old in (signal.SIG_DFL, signal.default_int_handler)]
     reader, writer = os.pipe()
-    os.set_blocking(writer, False)
+    if hasattr(os, "set_blocking"):  # Windows has it since Python 3.12, and does not need it here
+        os.set_blocking(writer, False)
+    ended = threading.Event()
     _State.is_watched, _State.asked = True, None
     earlier = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    threading.Thread(target=_end_late, args=(reader, taken), daemon=True).start()
+    threading.Thread(target=_end_late, args=(reader, taken, ended), daemon=True).start()
     for number in taken:
         signal.signal(number, _stop)
     try:
         yield
     finally:
-        if _State.asked is None:  # else the process is about to end, and the thread sees that it does
+        if (
+            _State.asked is None or not _State.is_own
+        ):  # else the process is about to end, and the thread sees that it does
             for number in taken:
                 signal.signal(number, before[number])
             signal.set_wakeup_fd(earlier)
             os.close(writer)
+            ended.set()
             _State.is_watched = False
 
 
-def _end_late(reader: int, taken: list[int]) -> None:
-    """Ends the process `SECONDS` after a signal. Python writes its number to the pipe at once, whatever the main thread does."""
+def _end_late(reader: int, taken: list[int], ended: threading.Event) -> None:
+    """Ends the process `SECONDS` after a signal, unless the command ended before.
+
+    Python writes the signal's number to the pipe at once, whatever the main thread does.
+    """
     while numbers := os.read(reader, 64):
         for number in numbers:
-            if number in taken:
-                time.sleep(SECONDS)
+            if number in taken and not ended.wait(SECONDS):
                 name = signal.Signals(number).name
                 _tell(f"mtlbench: {name}: ended without tidying up, because it was still busy after {SECONDS:g} s")
                 os._exit(128 + number)

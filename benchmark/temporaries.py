@@ -58,7 +58,7 @@ def left_behind(folder: Path, *, deep: bool = False, older: bool = False) -> Ite
 
     Args:
         folder: Where to look. It need not exist.
-        deep: Whether to look in the folders below it too, except hidden ones.
+        deep: Whether to look in the folders below it too, except other temporaries.
         older: Whether folders named as earlier versions did, without an owner, count after a day too.
     """
     try:
@@ -67,11 +67,10 @@ def left_behind(folder: Path, *, deep: bool = False, older: bool = False) -> Ite
         return
     for entry in entries:
         path = Path(entry)
-        if not entry.name.startswith("."):
-            if deep and entry.is_dir(follow_symlinks=False):
-                yield from left_behind(path, deep=deep, older=older)
-        elif _is_left(path) or (older and _OLDER.match(entry.name) and entry.is_dir() and _is_old(path)):
+        if _is_left(path) or (older and _OLDER.match(entry.name) and entry.is_dir() and _is_old(path)):
             yield path
+        elif deep and entry.is_dir(follow_symlinks=False) and not _OWNER.match(entry.name):
+            yield from left_behind(path, deep=deep, older=older)
 
 
 def remove(path: Path) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from tempfile import gettempdir
 
 from benchmark.datasets._cache import cache_folder
-from benchmark.runs.locks import left_locks, remove_lock
+from benchmark.runs.locks import is_lock, left_locks, remove_lock
 from benchmark.temporaries import left_behind, remove
 
 
@@ -26,9 +27,7 @@ def leftovers(folders: Iterable[Path], *, deep: bool = True) -> list[Path]:
     for folder in folders:
         found += left_behind(folder, deep=deep)
         found += left_locks(folder, deep=deep)
-        hydra = folder / ".hydra"
-        if hydra.is_dir() and not any(hydra.iterdir()):
-            found.append(hydra)
+        found += left_by_hydra(folder)
     cache = cache_folder()
     found += left_behind(Path(gettempdir()))
     for folder in (cache, *cache.glob("*/"), *cache.glob("prepared/*/")):
@@ -38,9 +37,16 @@ def leftovers(folders: Iterable[Path], *, deep: bool = True) -> list[Path]:
 
 def clean(folders: Iterable[Path], *, deep: bool = True) -> list[Path]:
     """Removes `leftovers`, and returns what it removed."""
-    folders = list(folders)
-    locks = {path for folder in folders for path in left_locks(folder, deep=deep)}
     found = leftovers(folders, deep=deep)
     for path in found:
-        (remove_lock if path in locks else remove)(path)
+        (remove_lock if is_lock(path) else remove)(path)
     return [path for path in found if not os.path.lexists(path)]
+
+
+def left_by_hydra(folder: Path) -> list[Path]:
+    """The folder that Hydra creates in one of results although it writes nothing there."""
+    hydra = folder / ".hydra"
+    with suppress(OSError):  # another sweep removes it too
+        if not any(hydra.iterdir()):
+            return [hydra]
+    return []

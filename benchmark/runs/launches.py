@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
 from multiprocessing import active_children
 from typing import Any
@@ -85,19 +84,26 @@ class Launches:
         return [job for job, status in zip(jobs, returned, strict=False) if status == ELSEWHERE]
 
     def _run_alone(self, job: Job) -> list[Job]:
-        """Runs a job beside which nothing runs. If its worker dies again, it failed."""
+        """Runs a job beside which nothing runs. If its worker dies again, it failed. Returns it if another process has it."""
         try:
             return self._try([job])
         except WorkerDied as error:
-            if self._record(job) is None:
-                with suppress(Busy), run_lock(job.record):
-                    record = new_record(job.config, build_data(job.config), self._identity(job))
-                    told = f"its worker process died twice ({error.how}), the second time with no other run beside it"
-                    record.error = {"type": "WorkerDied", "message": told, "traceback": ""}
-                    record.write(job.config.results_dir)
-                    forget_state(job.config)  # what failed begins anew: the cause may be in the state
-                    say(line_of(record))
+            try:
+                with run_lock(job.record):
+                    if self._record(job) is None:  # else another process did it in the meantime
+                        self._fail(job, error.how)
+            except Busy:
+                return [job]
         return []
+
+    def _fail(self, job: Job, how: str) -> None:
+        """Writes the record of a job that ended its worker twice."""
+        record = new_record(job.config, build_data(job.config), self._identity(job))
+        told = f"its worker process died twice ({how}), the second time with no other run beside it"
+        record.error = {"type": "WorkerDied", "message": told, "traceback": ""}
+        record.write(job.config.results_dir)
+        forget_state(job.config)  # what failed begins anew: the cause may be in the state
+        say(line_of(record))
 
     def _without_record(self, jobs: Sequence[Job]) -> list[Job]:
         return [job for job in jobs if self._record(job) is None]

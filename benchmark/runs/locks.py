@@ -12,6 +12,7 @@ Here a process that gets the lock checks that the file is still the one at that 
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import re
@@ -28,6 +29,9 @@ except ImportError:  # Windows: then there are no locks
     fcntl = None  # type: ignore[assignment]
 
 _NAME = re.compile(r"\.[0-9a-f]{12}\.lock")  # of an id
+# what `flock` says where there are no locks
+_WITHOUT = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOLCK}
+_TRIES, _BETWEEN_TRIES = 10, 0.01  # `holder` of another process has a lock too, for a moment
 BETWEEN_LOOKS = 0.5
 """Seconds between two looks at a lock of another process."""
 
@@ -88,8 +92,8 @@ def holder(record: Path) -> str | None:
     except OSError:
         return None
     try:
-        return None if _take(file, shared=True) else _owner(file)
-    except OSError:  # a file system without locks
+        return _owner(file) if _take(file, shared=True) is False else None
+    except OSError:  # then nobody can say
         return None
     finally:
         os.close(file)
@@ -108,8 +112,13 @@ def left_locks(folder: Path, *, deep: bool = False) -> Iterator[Path]:
         deep: Whether to look in all folders below it too.
     """
     for path in sorted((folder.rglob if deep else folder.glob)(".*.lock")):
-        if _NAME.match(path.name) and path.is_file() and holder(_record_of(path)) is None:
+        if is_lock(path) and path.is_file() and holder(_record_of(path)) is None:
             yield path
+
+
+def is_lock(path: Path) -> bool:
+    """Whether a file has the name of a lock of a run."""
+    return _NAME.fullmatch(path.name) is not None
 
 
 def remove_lock(path: Path) -> None:
@@ -131,31 +140,51 @@ def wait_for(records: list[Path]) -> None:
 def _locked(path: Path) -> int | None:
     """The open file of the lock; None where there are no locks."""
     while True:
-        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        file, is_new = _opened(path)
         try:
-            if not _take(file):
+            taken = _take(file)
+            for _ in range(_TRIES):
+                if taken is not False:
+                    break
+                time.sleep(_BETWEEN_TRIES)
+                taken = _take(file)
+            if taken is False:
                 raise Busy(_owner(file))
-            if _is_at(file, path):
-                os.truncate(file, 0)
-                os.pwrite(file, f"{os.getpid()} {platform.node()}\n".encode(), 0)
+            if taken and _is_at(file, path):
+                with suppress(OSError):  # on a full disk, the lock holds without a name
+                    os.truncate(file, 0)
+                    os.pwrite(file, f"{os.getpid()} {platform.node()}\n".encode(), 0)
                 return file
-        except OSError:  # a file system without locks
-            os.close(file)
-            path.unlink(missing_ok=True)
-            return None
         except BaseException:
             os.close(file)
             raise
-        os.close(file)  # its owner removed it in the meantime
+        os.close(file)
+        if taken is None:
+            if is_new:  # else another process may have it locked
+                path.unlink(missing_ok=True)
+            return None
+        # else its owner removed it in the meantime
 
 
-def _take(file: int, *, shared: bool = False) -> bool:
+def _opened(path: Path) -> tuple[int, bool]:
+    """The open file, and whether it is new."""
+    with suppress(FileExistsError):
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644), True
+    return os.open(path, os.O_RDWR | os.O_CREAT, 0o644), False
+
+
+def _take(file: int, *, shared: bool = False) -> bool | None:
+    """Whether the lock is now ours; None where there are no locks."""
     if fcntl is None:
-        raise OSError("no locks")
+        return None
     try:
         fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:
+        if error.errno in _WITHOUT:
+            return None
+        raise
     return True
 
 

@@ -105,7 +105,8 @@ class RunProgress:
 def sweep_progress() -> Iterator[Callable[[Sequence[Path]], None]]:
     """Inside, `line_of` counts the records of the sweep's current stage, in this process and in its workers.
 
-    Yields a function that takes the records of the next stage. Workers outlive a stage, so all stages share one file.
+    Yields a function that takes the records of the next stage. Workers outlive a stage, so all stages share one file. Files
+    whose names begin with its name go with it.
     """
     path = Path(tempfile.gettempdir(), temporary_name("sweep", ".json"))
 
@@ -123,7 +124,8 @@ def sweep_progress() -> Iterator[Callable[[Sequence[Path]], None]]:
         yield follow
     finally:
         del os.environ[SWEEP]
-        path.unlink(missing_ok=True)
+        for file in (path, *path.parent.glob(f"{path.name}.*")):
+            file.unlink(missing_ok=True)
 
 
 def line_of(record: Record) -> str:

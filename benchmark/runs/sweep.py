@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 from benchmark.files import digest
 from benchmark.records.packed import damage
 from benchmark.records.record import GAIN, TRIAL, Record, find_record
-from benchmark.runs.clean import clean
+from benchmark.runs.clean import clean, left_by_hydra
 from benchmark.runs.debug import MOST_ROWS, STEPS
 from benchmark.runs.described import identify
 from benchmark.runs.jobs import Compose, Job, Matching, any_debug, compose_all, lines_of_matched, without_copies
@@ -32,6 +32,7 @@ from benchmark.settings.composition import typed
 from benchmark.settings.config import RunConfig
 from benchmark.settings.registry import plain
 from benchmark.stopping import Stopped
+from benchmark.temporaries import remove
 from benchmark.text import counted
 from benchmark.trackers import guarded
 
@@ -144,7 +145,7 @@ class Sweep:
         self._before: dict[Path, int] = {}  # when the records of the jobs that were to run had been written
         self._done = DoneBefore()
         self._told: set[str] = set()  # lines that are said once
-        self._stack, self._environment = ExitStack(), ExitStack()
+        self._stack = ExitStack()
         self._tracked: set[str] = set()  # the trackers that are prepared
         self.is_complete = False
 
@@ -155,16 +156,18 @@ class Sweep:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stack.close()
-        if isinstance(error, KeyboardInterrupt):
-            self._tell_stopped(error)
-            self._environment.close()
-            return
-        self.is_complete = self._sum_up()
-        jobs = list(self._jobs.values())
-        with self._environment:
+        with self._stack:
+            if isinstance(error, KeyboardInterrupt):
+                self._tell_stopped(error)
+                return
+            self.is_complete = self._sum_up()
+            jobs = list(self._jobs.values())
             if error is None and (len(jobs) > 1 or any_debug(jobs)):
-                self._report()
+                try:
+                    self._report()
+                except KeyboardInterrupt as stopped:
+                    self._tell_unreported(stopped)
+                    raise
 
     def run(self, jobs: Sequence[Job], what: str = "run", title: str = "") -> None:
         """Runs the jobs that are not finished.
@@ -209,7 +212,8 @@ class Sweep:
                 Launches(self._launch, self.record, self._done.identity).run(todo)
             finally:
                 for folder in {job.config.results_dir for job in todo}:
-                    _remove_hydra_folder(folder)
+                    for path in left_by_hydra(Path(folder)):
+                        remove(path)
 
     def _prepare_trackers(self, jobs: Sequence[Job]) -> None:
         """What a tracker finds before the first run holds for all of them: a server is waited for once."""
@@ -221,7 +225,7 @@ class Sweep:
             with guarded(registry.trackers.build(config)) as tracker:
                 for name, value in (tracker.prepare() or {}).items():
                     os.environ[name] = value
-                    self._environment.callback(os.environ.pop, name, None)
+                    self._stack.callback(os.environ.pop, name, None)
 
     def record(self, job: Job) -> Record | None:
         """The record that a job wrote; None if there is none, or it is broken. An unchanged record is from an earlier run."""
@@ -245,8 +249,19 @@ class Sweep:
         if isinstance(error, Stopped):
             error.is_told = bool(jobs)
 
+    def _tell_unreported(self, error: KeyboardInterrupt) -> None:
+        """One line: no run is missing, and how to make the report."""
+        folders = [shlex.quote(folder) for folder in self._folders()]
+        later = " and ".join(f"mtlbench report {folder}" for folder in folders)
+        say(f"mtlbench: {str(error) or 'stopped'} after the last run; make the report with: {later}")
+        if isinstance(error, Stopped):
+            error.is_told = True
+
     def _how_to_continue(self) -> str:
-        without = " without rerun=true" if any(job.config.rerun for job in self._jobs.values()) else ""
+        jobs = self._jobs.values()
+        if any(job.config.rerun and self._before.get(job.record) and self.record(job) is None for job in jobs):
+            return "the same command repeats all of them"  # without rerun=true, it would skip those that have an old record
+        without = " without rerun=true" if any(job.config.rerun for job in jobs) else ""
         return f"the same command{without} continues where this one stopped"
 
     def _sum_up(self) -> bool:
@@ -284,8 +299,12 @@ class Sweep:
             with guarded(registry.trackers.build(config.tracker)) as tracker:
                 tracker.report(partial(report, folder, skip_broken=True))
 
+    def _folders(self) -> list[str]:
+        """Where the records are that reports compare."""
+        return sorted({job.config.records_dir for job in self._jobs.values()})
+
     def _point_to_records(self, *, has_results: bool) -> None:
-        folders = sorted({job.config.records_dir for job in self._jobs.values()})
+        folders = self._folders()
         if any_debug(list(self._jobs.values())):
             say(
                 f"mtlbench: debug=true: {STEPS} steps on at most {MOST_ROWS:,} rows of each split, only to try the "
@@ -314,10 +333,3 @@ def _asks_otherwise(job: Job, record: Record) -> bool:
 
 def _modified(path: Path) -> int:
     return path.stat().st_mtime_ns if path.is_file() else 0
-
-
-def _remove_hydra_folder(results_dir: str) -> None:
-    """Removes the folder that Hydra creates although it writes nothing there."""
-    folder = Path(results_dir, ".hydra")
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()

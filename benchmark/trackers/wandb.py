@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 Mode: TypeAlias = Literal["offline", "online"]
 AGREED = "MTLBENCH_WANDB"
 """The mode of all runs of a sweep, in the environment."""
-SWEEP = "MTLBENCH_SWEEP"  # as `benchmark.runs.progress` names it; here it tells sweeps apart
+SWEEP = "MTLBENCH_SWEEP"
+"""The sweep's file, as `benchmark.runs.progress` names it. A file beside it tells all runs that the server was lost."""
 ANSWER_SECONDS, CALL_SECONDS = 4.0, 10.0
 """How long a server may take to answer at all, and then for the beginning or the end of a run: together at most 15 s."""
-_lost: set[str] = set()  # the sweeps of this process whose server stopped answering
+_lost: set[str] = set()  # the sweeps whose server stopped answering in this process
 CURVES = {"train_loss": "train_losses", "weight": "effective_weights", "auxiliary": "auxiliary"}  # of `Record.epochs`
 
 
@@ -112,7 +113,7 @@ class WandbTracker(Tracker):
 
     def _mode(self) -> Mode:
         """The mode of this run: what the sweep agreed on, unless the server was lost since."""
-        if self.mode == "online" and os.environ.get(SWEEP, "") not in _lost:
+        if self.mode == "online" and not _is_lost():
             return "online" if (os.environ.get(AGREED) or self._mode_now()) == "online" else "offline"
         return "offline"
 
@@ -137,7 +138,7 @@ class WandbTracker(Tracker):
         except (wandb.errors.CommError, TimeoutError) as error:
             if mode == "offline":
                 raise
-            self._lose(str(error).strip().partition("\n")[0], "offline-run-*")
+            self._lose(str(error).strip().partition("\n")[0])
             return _init(mode="offline", **what)
 
     def _end(self, exit_code: int) -> None:
@@ -145,13 +146,11 @@ class WandbTracker(Tracker):
         try:
             run.finish(exit_code=exit_code)
         except TimeoutError:
-            self._lose(f"the upload took more than {CALL_SECONDS:g} s", "*run-*")
+            self._lose(f"the upload took more than {CALL_SECONDS:g} s")
 
-    def _lose(self, reason: str, files: str) -> None:
-        if sweep := os.environ.get(SWEEP):
-            _lost.add(sweep)  # for the next runs of a worker, which take over the variables of the sweep
-            os.environ[AGREED] = "offline"  # for the report
-        self._tell_offline(f"wandb failed ({reason})", files)
+    def _lose(self, reason: str) -> None:
+        if _is_first_to_lose():
+            self._tell_offline(f"wandb failed ({reason})", "*run-*")  # of other processes, an upload may fail
 
     def _tell_offline(self, what: str, files: str) -> None:
         later = f"wandb sync {Path(self.folder, 'wandb', files)}"
@@ -161,6 +160,34 @@ class WandbTracker(Tracker):
         if self.run is None:
             raise RuntimeError("the wandb run has not started")
         return self.run
+
+
+def _is_lost() -> bool:
+    """Whether a process of this sweep found that the server stopped answering."""
+    sweep = os.environ.get(SWEEP)
+    return sweep is not None and (sweep in _lost or _mark(sweep).exists())
+
+
+def _is_first_to_lose() -> bool:
+    """Whether no run of this sweep found so before. From now on, all of them know. Outside a sweep, a run is alone."""
+    sweep = os.environ.get(SWEEP)
+    if sweep is None:
+        return True
+    is_first = sweep not in _lost
+    _lost.add(sweep)
+    if Path(sweep).is_file():  # else the sweep is on another machine
+        try:
+            _mark(sweep).touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        except OSError:  # a full disk: then each process finds out
+            pass
+    return is_first
+
+
+def _mark(sweep: str) -> Path:
+    """The sweep removes it with its own file."""
+    return Path(f"{sweep}.offline")
 
 
 def _report_no_errors() -> None:

@@ -42,6 +42,27 @@ with stopping.stoppable():
         except BaseException:  # as a library may swallow it
             pass
 """
+IN_HOST = """
+import signal, sys, threading, time
+from benchmark import stopping
+if sys.argv[1:] == ["own"]:
+    stopping.own_process()
+    stopping.SECONDS = 0.05
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+try:
+    with stopping.stoppable():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt as stopped:
+            stopping.leave(stopped)
+except SystemExit as left:
+    assert left.code == 143
+assert (signal.getsignal(signal.SIGTERM) == signal.SIG_DFL) == (sys.argv[1:] == []), "handlers"
+for thread in threading.enumerate():
+    if thread is not threading.current_thread():
+        thread.join(20)  # which ends the process, if it is a command's own
+print("goes on")
+"""
 PARENT = """
 import os, sys, time
 from joblib import Parallel, delayed
@@ -100,6 +121,20 @@ def test_handlers_are_put_back() -> None:
     with stoppable(), stoppable():
         assert [signal.getsignal(number) for number in stopping.SIGNALS] != before
     assert [signal.getsignal(number) for number in stopping.SIGNALS] == before
+
+
+def test_a_stopped_command_does_not_end_its_host() -> None:
+    """A notebook, or pytest, that calls `mtlbench.main` goes on, with the handlers that it had."""
+    process = started(IN_HOST)
+    assert process.communicate(timeout=60) == ("goes on\n", "")
+    assert process.returncode == 0
+
+
+def test_a_command_of_its_own_ends_however_long_it_tidies_up() -> None:
+    process = started(IN_HOST, "own")
+    out, err = process.communicate(timeout=60)
+    assert (out, process.returncode) == ("", 143)
+    assert err == "mtlbench: SIGTERM: ended without tidying up, because it was still busy after 0.05 s\n"
 
 
 def test_anything_else_that_interrupts_counts_as_ctrl_c(capsys: pytest.CaptureFixture[str]) -> None:

@@ -88,12 +88,14 @@ def test_other_hidden_files_are_nobodys_business(tmp_path: Path, name: str) -> N
 
 
 def test_folders_below_are_searched_if_asked_and_links_are_not_followed(tmp_path: Path) -> None:
-    gone = tmp_path / "a" / "b" / named(2**22 + 1)
-    gone.parent.mkdir(parents=True)
-    gone.touch()
+    hidden, gone = (tmp_path / folder / "b" / named(2**22 + 1) for folder in (".debug", "a"))
+    inner = tmp_path / temporary_name("shop") / named(2**22 + 1)  # its owner removes all of it
+    for path in (hidden, gone, inner):
+        path.parent.mkdir(parents=True)
+        path.touch()
     (tmp_path / "a" / "up").symlink_to(tmp_path)
     assert list(left_behind(tmp_path)) == []
-    assert list(left_behind(tmp_path, deep=True)) == [gone]
+    assert list(left_behind(tmp_path, deep=True)) == [hidden, gone]
 
 
 def test_scratch_folders_of_earlier_versions_count_after_a_day(tmp_path: Path) -> None:

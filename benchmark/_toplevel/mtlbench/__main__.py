@@ -28,7 +28,9 @@ def main() -> None:
             sys.exit(f"mtlbench: {_explained(name, own, found)}")
     try:
         from benchmark.cli import main as command
+        from benchmark.stopping import own_process
 
+        own_process()
         command()
     except KeyboardInterrupt:  # before the command listens to signals
         sys.exit(130)

@@ -139,3 +139,40 @@ def test_a_job_of_a_sweep_does_not_wait(tmp_path: Path, monkeypatch: pytest.Monk
     with run_lock(job.record):
         assert sweep.attempt(job.config) == ELSEWHERE  # type: ignore[arg-type]
     assert not list(tmp_path.rglob("*.json"))
+
+
+def test_a_run_that_another_process_takes_over_after_two_deaths_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    jobs, other = make_jobs(tmp_path, 1), ExitStack()
+    launcher = Launcher(jobs, {0: 2})
+
+    def launch(asked: list[list[str]]) -> list[Any]:
+        try:
+            return launcher(asked)
+        finally:
+            if launcher.launched == [[0], [0]]:  # died twice
+                other.enter_context(run_lock(jobs[0].record))
+
+    def end_of_the_other(records: list[Path]) -> None:
+        write(jobs[0])
+        other.close()
+
+    monkeypatch.setattr(launches, "wait_for", end_of_the_other)
+    assert run(jobs, launch) == ["diverged"]
+    assert launcher.launched == [[0], [0]]
+    assert "mtlbench: waiting for 1 run of other processes" in capsys.readouterr().err
+
+
+def test_a_run_that_another_process_finished_after_two_deaths_did_not_fail(tmp_path: Path) -> None:
+    (job,) = make_jobs(tmp_path, 1)
+    launcher = Launcher([job], {0: 2})
+
+    def launch(asked: list[list[str]]) -> list[Any]:
+        try:
+            return launcher(asked)
+        finally:
+            if launcher.launched == [[0], [0]]:
+                write(job)
+
+    assert run([job], launch) == ["diverged"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import platform
 import signal
@@ -64,6 +66,7 @@ def test_who_waits_says_for_whom_and_then_has_it(
     record: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(locks, "BETWEEN_LOOKS", 0.001)
+    monkeypatch.setattr(locks, "_TRIES", 0)
     order: list[str] = []
 
     def second() -> None:
@@ -103,7 +106,8 @@ def test_many_that_come_and_go_are_never_two(record: Path, monkeypatch: pytest.M
     assert list(record.parent.iterdir()) == []
 
 
-def test_locks_of_dead_processes_are_removed_and_nothing_else(record: Path) -> None:
+def test_locks_of_dead_processes_are_removed_and_nothing_else(record: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmark.runs.clean.gettempdir", lambda: str(record))  # the true one has those of others
     dead, strange = lock_path(record.with_name("ba9876543210.json")), record.with_name(".poetry.lock")
     with run_lock(record):
         dead.touch()
@@ -123,3 +127,49 @@ def test_without_locks_runs_go_on(record: Path, monkeypatch: pytest.MonkeyPatch)
     with run_lock(record), run_lock(record):
         assert holder(record) is None
     assert list(record.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOLCK])
+def test_without_locks_the_file_of_another_process_stays(
+    record: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with run_lock(record):
+        monkeypatch.setattr(locks.fcntl, "flock", refuse)
+        with run_lock(record):
+            pass
+        monkeypatch.undo()
+        assert holder(record) == f"process {os.getpid()}"
+
+
+def test_another_error_of_the_lock_is_an_error(record: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(locks.fcntl, "flock", refuse)
+    with pytest.raises(OSError, match="Input/output error"), run_lock(record):
+        pass
+
+
+def test_on_a_full_disk_the_lock_holds_without_its_owner(record: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with run_lock(record):
+        assert holder(record) == "another process"
+        with pytest.raises(Busy), run_lock(record):
+            pass
+    assert list(record.parent.iterdir()) == []
+
+
+def test_who_only_looks_does_not_have_the_run(record: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`holder` takes a shared lock, and here it has it until the next try."""
+    record.parent.mkdir(parents=True)
+    looking = os.open(lock_path(record), os.O_RDWR | os.O_CREAT)
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    monkeypatch.setattr("time.sleep", lambda _: os.close(looking))
+    with run_lock(record):
+        assert holder(record) == f"process {os.getpid()}"

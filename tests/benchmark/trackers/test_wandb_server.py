@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import wandb
 
+from benchmark.runs.progress import sweep_progress
 from benchmark.runs.sweep import Sweep
 from benchmark.trackers import wandb as ours
 from benchmark.trackers.wandb import no_answer
@@ -115,7 +116,26 @@ def test_a_server_that_stops_answering_costs_a_sweep_one_call(
     assert [run.summary["status"] for folder in folders for run in written(folder)] == ["finished"] * 2
     told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("mtlbench")]
     assert len(told) == 1 and told[0].startswith("mtlbench: wandb failed (Timed out initializing run: "), told
-    assert f"wandb sync {tmp_path / 'wandb' / 'offline-run-*'}" in told[0]
+    assert f"wandb sync {tmp_path / 'wandb' / '*run-*'}" in told[0]
+
+
+def test_all_processes_of_a_sweep_know_of_a_lost_server_and_one_says_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = trackers.build(trackers.config("wandb", mode="online", folder=str(tmp_path)))
+    assert isinstance(one, ours.WandbTracker)
+    monkeypatch.setenv(ours.AGREED, "online")
+    for _ in range(2):  # the next sweep asks again
+        with sweep_progress():
+            for process in range(3):
+                monkeypatch.setattr(ours, "_lost", set())  # each has its own
+                assert one._mode() == ("offline" if process else "online")
+                one._lose("no answer")
+            files = Path(os.environ[ours.SWEEP])
+            assert len(list(files.parent.glob(f"{files.name}*"))) == 2
+        assert not list(files.parent.glob(f"{files.name}*"))
+        assert capsys.readouterr().err.count("mtlbench: wandb failed (no answer)") == 1
+    assert one._mode() == "online"
 
 
 def test_why_a_server_does_not_answer(hanging: Server) -> None:
