@@ -48,7 +48,7 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str
         (
             ["reprot"],
             2,
-            "unknown verb 'reprot'; did you mean report? known: check, compare, data, list, new, pack, power, recommend, re",
+            "unknown verb 'reprot'; did you mean report? known: check, clean, compare, data, list, new, pack, power, recommend, re",
         ),
         (["list", "--nmaes"], 2, "unknown option '--nmaes'; did you mean --names? known: --for, --help, --names, -h"),
         (

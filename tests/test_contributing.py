@@ -134,7 +134,7 @@ def test_the_page_works_as_it_stands(tmp_path: Path) -> None:
     check_records(installed.folder / "results" / "runs")
     assert "film_bottom/group_dro" in report and "store_log" in report
     assert checked.splitlines()[-1] == "weighting group_dro: 11 hold"
-    assert "architecture my_net: 18 hold, 1 skipped\n" in fresh_checked
+    assert "architecture my_net: 19 hold, 1 skipped\n" in fresh_checked
     assert "2 runs (2 finished) of 2 methods on 1 data set" in fresh_report
     assert "my_net/equal is not distinguishable from shared_bottom/equal over all tasks" in fresh_report  # of one seed
     check_contract_tests(installed)

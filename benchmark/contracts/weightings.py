@@ -184,11 +184,11 @@ def a_resumed_run_goes_on_exactly(name: str) -> None:
         expect_close(resumed.weights(), training.weights(), f"the same weights at step {number + 1}", remedy)
     expect_close(resumed.model.state_dict(), training.model.state_dict(), "the same model", remedy)
     expect_close(resumed.weighting.state_dict(), training.weighting.state_dict(), "the same state", remedy)
+    _goes_on_in_the_trainer(name)
 
 
-@contracts.once("forward", "weights", "combine")
-def an_interrupted_run_goes_on_from_the_file_of_its_state(name: str) -> None:
-    """In the trainer, with an architecture that shares parameters: it ends as if it had not been interrupted, to the last bit."""
+def _goes_on_in_the_trainer(name: str) -> None:
+    """With an architecture that shares parameters, from the file of its state."""
     schema = make_schema(*TASKS)
 
     def weighting() -> Weighting:

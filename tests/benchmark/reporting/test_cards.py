@@ -86,7 +86,7 @@ def test_a_report_shows_the_card_that_its_runs_left(tmp_path: Path) -> None:
     assert '<details id="card"><summary>What is in the data</summary>' in page
     assert NO_SIGN in page and "like alone, AUC" in page
     assert "What is in the data" not in str(report(tmp_path))  # folded
-    a_card(key="of_other_data").write(tmp_path)
+    a_card(key="0123456789ab").write(tmp_path)
     assert page == report(tmp_path).html()
 
 
