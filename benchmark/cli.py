@@ -424,7 +424,8 @@ def show(place: str, id: str | None, *, as_json: bool, skip_broken: bool) -> Non
 @mtlbench.command()
 @click.argument("place", type=click.Path())
 @click.argument("id", required=False)
-def reproduce(place: str, id: str | None) -> None:
+@_skip_broken
+def reproduce(place: str, id: str | None, *, skip_broken: bool) -> None:
     """Run a record again, and say whether every number is the same.
 
     PLACE and ID are as in `mtlbench show`: the path of a record, or a folder of records and an id. The record and its folder
@@ -436,7 +437,7 @@ def reproduce(place: str, id: str | None) -> None:
     """
     from benchmark.runs.reproduce import reproduce as again
 
-    found = again(place, id)
+    found = again(place, id, skip_broken=skip_broken, tell=_note)
     found.print()
     if not found.is_same:
         sys.exit(1)

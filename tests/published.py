@@ -2,8 +2,8 @@
 
 It takes the shortest finished run of two methods of each folder, by the seconds that the record has, so every call takes
 the same ones. They take about five minutes on two cores. No run starts after the limit, 20 minutes by default (ARGS='--minutes 60');
-the table says so. A run whose data are not found is not run either, and counts as nothing: set MTLBENCH_DATA. The exit status is
-1 if a run came out differently.
+the table says so. A run whose data are not found is not run either, and counts as nothing: set MTLBENCH_DATA. A run that fails does not
+stop the others. The exit status is 1 if a run failed or came out differently.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from benchmark import Record
 from benchmark.analysis.reproduction import Reproduction
 from benchmark.console import echo
 from benchmark.records.record import TRIAL, records_by_path
+from benchmark.runs.memory import give_back
 from benchmark.runs.reproduce import reproduce
 from benchmark.text import duration
 
@@ -52,6 +53,7 @@ def verify(folder: Path = FOLDER, minutes: float = MINUTES) -> bool:
                     outcome = "not run: data not found"
                 except ValueError as error:
                     outcome, is_same = f"cannot be run: {error}", False
+                give_back()  # what a run held that ran out of memory
             rows.append((place.name, f"{record.id} {record.method} seed {record.seed}", outcome))
             echo(f"{duration(time.monotonic() - before)}\n")
     for row in [("folder", "run", "outcome"), *rows]:

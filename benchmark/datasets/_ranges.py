@@ -68,6 +68,14 @@ class Domain:
         except ValueError:
             return False
 
+    def key(self, value: str) -> str:
+        """The same for all texts of one value: 1 and 01 are one integer, 0 and -0.0 one float. The value fits or is empty."""
+        if value and self.kind.is_integer():
+            return str(int(value))
+        if value and self.kind.is_float():
+            return str(np.dtype(self.kind.__name__.lower()).type(value) + 0)  # 0 is what -0.0 + 0 is
+        return value
+
     @property
     def words(self) -> str:
         """What a value is: `an integer from 0 to 14`."""
@@ -127,14 +135,14 @@ def fault(place: str, name: str, value: str, column: Domain, seen: dict[str, str
         name: The column's name.
         value: Its text; empty: missing.
         column: What it should be.
-        seen: The values of the column before it, with their places; it is added.
+        seen: The values of the column before it, as `Domain.key` has them, with their places; it is added.
         nullable: May it be missing?
     """
     if not (column.fits(value) if value else nullable):
         is_free = column.kind.is_float() and column.words == in_words(column.kind)  # then it is infinite, or no number
         expected = "a finite number" if is_free and _is_number(value) else column.words
         return f"{place}, column {name}: expected {expected}, found {value!r}"
-    if column.unique and (first := seen.setdefault(value, place)) != place:
+    if column.unique and (first := seen.setdefault(column.key(value), place)) != place:
         return f"{place}, column {name}: expected each value once, found {value!r} again, as in {first}"
     return None
 

@@ -1,14 +1,15 @@
 """What the files of a prepared data set are, written down beside them, so that damage is told before anyone trains on it.
 
 `sums.json` has the size and the sha256 of every file, and the type and shape of every array. Sizes, types and shapes are
-checked whenever the data set is loaded. The sha256 is checked once: `checked.json` remembers in which state each file was right,
-and while size, times and inode are the same, no process reads it again.
+checked whenever the data set is loaded. The sha256 is checked once a sweep, and outside a sweep once a process, since a disk
+that rots leaves size and times as they are. `checked.json` remembers who checked, and in which state each file was right: while
+size, times and inode are the same, no process of the sweep reads it again.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
+import secrets
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,9 +18,13 @@ from typing import Any
 import numpy as np
 
 from benchmark.disk import is_settled, state_of
-from benchmark.files import digest, read_memo, write_json, write_memo
+from benchmark.files import digest, read_memo, sha256_of, write_json, write_memo
 
 _SUMS, _CHECKED = "sums.json", "checked.json"
+_SWEEP = (
+    "MTLBENCH_SWEEP"  # as `benchmark.runs.progress` names it: each sweep has another value, which its workers inherit
+)
+_PROCESS = secrets.token_hex(8)
 _checked: dict[str, Any] = {}  # by folder, for a cache that this process cannot write
 
 
@@ -36,7 +41,8 @@ def write_sums(folder: Path, name: str) -> None:
     files = {path.name: {"size": path.stat().st_size, **_array(path), "sha256": sums[path.name]} for path in paths}
     value = {"of": name, "files": files}
     write_json(folder / _SUMS, {"sha256": digest(value), "value": value})
-    _remember(folder, value, states)
+    if _SWEEP in os.environ:  # else the first to read it checks what the disk kept
+        _remember(folder, value, states)
 
 
 def damage(folder: Path) -> str | None:
@@ -92,24 +98,25 @@ def _array(path: Path) -> dict[str, Any]:
 def _sha256_of(paths: Iterable[Path]) -> list[str]:
     """Hashes of files, on all cores: a core without instructions for it hashes 0.3 GB in a second."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(_sha256, paths))
+        return list(pool.map(sha256_of, paths))
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _whose(value: Any) -> dict[str, str]:
+    """Whom a memo serves: which files, and the sweep or the process."""
+    return {"of": digest(value), "by": os.environ.get(_SWEEP) or _PROCESS}
 
 
 def _remembered(folder: Path, value: Any) -> dict[str, Any]:
-    """The states in which files were right."""
+    """The states in which this sweep, or this process, found files right."""
+    whose = _whose(value)
     for kept in (_checked.get(str(folder)), read_memo(folder / _CHECKED)):
-        if isinstance(kept, dict) and kept.get("of") == digest(value) and isinstance(kept.get("states"), dict):
+        if isinstance(kept, dict) and isinstance(kept.get("states"), dict) and whose.items() <= kept.items():
             states: dict[str, Any] = kept["states"]
             return states
     return {}
 
 
 def _remember(folder: Path, value: Any, states: dict[str, list[int]]) -> None:
-    kept = {"of": digest(value), "states": {name: state for name, state in states.items() if is_settled(state)}}
+    kept = {**_whose(value), "states": {name: state for name, state in states.items() if is_settled(state)}}
     _checked[str(folder)] = kept
     write_memo(folder / _CHECKED, kept)

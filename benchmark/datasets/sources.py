@@ -21,7 +21,7 @@ from benchmark.console import echo
 from benchmark.datasets._archives import ARCHIVES, extract
 from benchmark.datasets._cache import cache_folder, folder_made_once, scratch_beside
 from benchmark.disk import FULL, flush, is_settled, state_of
-from benchmark.files import read_json, read_memo, write_json, write_memo
+from benchmark.files import read_json, read_memo, sha256_of, write_json, write_memo
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +294,7 @@ def _keep_checksum(source: Source, url: str, path: Path) -> None:
     """
     memo = cache_folder() / "checksums" / f"{source.name}.json"
     known: dict[str, str] = read_json(memo, "the checksums of first downloads") if memo.exists() else {}
-    found = _sha256(path)
+    found = sha256_of(path)
     if url not in known:
         write_json(memo, {**known, url: found})
         echo(
@@ -332,12 +332,7 @@ def file_digest(path: Path) -> str:
     known = read_memo(memo)
     if isinstance(known, dict) and known.get("state") == [str(path), *state]:
         return str(known["sha256"])
-    found = _sha256(path)
+    found = sha256_of(path)
     if is_settled(state):
         write_memo(memo, {"state": [str(path), *state], "sha256": found})
     return found
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

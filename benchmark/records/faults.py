@@ -12,7 +12,17 @@ import msgspec
 from msgspec import Meta
 
 from benchmark.kinds import get as get_kind
-from benchmark.records.schema import ID_PATTERN, NAME_PATTERN, REFERENCE, TRIAL, Form, RecordOf, Status, Transformed
+from benchmark.records.schema import (
+    ID_PATTERN,
+    NAME_PATTERN,
+    REFERENCE,
+    SHA256_PATTERN,
+    TRIAL,
+    Form,
+    RecordOf,
+    Status,
+    Transformed,
+)
 
 ROUNDING = 1e-9
 """Metrics may be this far out of their range."""
@@ -123,7 +133,8 @@ _WORDS = {
     "`int`": "a whole number", "`str | null`": "a text or null", "`str`": "a text", "`array | null`": "a list or null", "`array`": "a list",
     "`bool`": "true or false",
     "`object | null`": "an object or null", "`object`": "an object", "`null`": "null",
-    f" matching regex {ID_PATTERN!r}": " of 12 hex digits", f" matching regex {NAME_PATTERN!r}": " that can name a folder",
+    f" matching regex {ID_PATTERN!r}": " of 12 hex digits", f" matching regex {SHA256_PATTERN!r}": " of 64 hex digits",
+    f" matching regex {NAME_PATTERN!r}": " that can name a folder",
     "Object missing required": "it lacks the", "Object contains unknown": "it has the unknown",
 }  # fmt: skip
 _CHOICES = {"status": get_args(Status), "transform": get_args(Transformed), "kind": (REFERENCE,)}

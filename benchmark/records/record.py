@@ -11,6 +11,7 @@ It is written whole, by rename, last. Trackers see the same numbers; nothing is 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -156,9 +157,11 @@ class Record:
 
         Raises:
             FileNotFoundError: if it is not there.
-            ValueError: if its content is not what the run wrote. A record from before `files` cannot tell.
+            ValueError: if its content is not what the run wrote, or cannot be read. A record from before `files` cannot tell.
         """
-        expected, found = self.files.get(suffix), sha256_of(file)
+        with _readable(file):
+            found = sha256_of(file)
+        expected = self.files.get(suffix)
         if expected not in (None, found):
             raise ValueError(
                 f"{file} is not what run {self.id} saved: expected sha256 {str(expected)[:12]}…, found {found[:12]}…; it is "
@@ -252,12 +255,24 @@ def load_record(path: str | Path) -> Record:
 def find_record(path: str | Path) -> Record | None:
     """The same as `load_record`; None if there is no such record."""
     path = Path(path)
-    if path.is_file():
-        return checked_record(read_json(path, KIND), path)
+    with _readable(path):
+        if path.is_file():
+            return checked_record(read_json(path, KIND), path)
     for where, folder, value in packed_at(path):
         if not is_reference(value) and (record := checked_record(value, where)).path(folder) == path:
             return record
     return None
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Makes a ValueError of what the system says of a path, unless it is only that nothing is there."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def checked_record(value: Any, place: str | Path) -> Record:

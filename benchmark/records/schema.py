@@ -18,8 +18,10 @@ REFERENCE = "reference"  # the folder and the `kind` of the records of benchmark
 Status = Literal["finished", "diverged", "failed"]
 Transformed = Literal["identity", "log1p"]
 ID_PATTERN = r"^[0-9a-f]{12}\Z"
+SHA256_PATTERN = r"^[0-9a-f]{64}\Z"
 
 Id = Annotated[str, Meta(pattern=ID_PATTERN)]
+Sha256 = Annotated[str, Meta(pattern=SHA256_PATTERN)]
 NAME_PATTERN = r"^(?!\.{1,2}\Z)[^/\0]+\Z"
 Name = Annotated[str, Meta(pattern=NAME_PATTERN)]  # it is part of a path
 Count = Annotated[int, Meta(ge=0, le=MOST)]
@@ -239,6 +241,7 @@ class RecordOf(Struct, Generic[Row]):
     gates: dict[str, dict[str, float | None]] = {}
     cost: Cost | None = None
     environment: Environment | None = None
+    files: dict[str, Sha256] = {}
     error: Failure | None = None
 
 

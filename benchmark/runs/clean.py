@@ -31,7 +31,7 @@ def leftovers(folders: Iterable[Path], *, deep: bool = True) -> list[Path]:
     cache = cache_folder()
     found += left_behind(Path(gettempdir()))
     for folder in (cache, *cache.glob("*/"), *cache.glob("prepared/*/")):
-        found += left_behind(folder, older=folder.parent == cache)
+        found += left_behind(folder, older=folder in (cache / "prepared", cache / "files"))  # nowhere else did they
     return sorted(set(found))
 
 

@@ -126,6 +126,11 @@ def _changes(good: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str | int, ..
     yield "gates a list", ("gates",), ["a"]
     yield "environment a text", ("environment",), "Linux"
     yield "command a list", ("environment", "command"), ["mtlbench"]
+    yield "files a list", ("files",), [".safetensors"]
+    yield "files null", ("files",), None
+    yield "sha256 of a file a number", ("files",), {".safetensors": 5}
+    yield "sha256 of a file too short", ("files",), {".safetensors": "0" * 63}
+    yield "sha256 of a file in capitals", ("files",), {".safetensors": "A" * 64}
     yield "error a text", ("error",), "out of memory"
     yield "undefined a list", ("undefined",), ["test.click.auc"]
     yield "tuning a list", ("config", "tuning"), [1]

@@ -239,3 +239,22 @@ def test_every_reader_refuses_what_is_out_of_range(
     config = datasets.config("movielens", variant=variant) if variant else datasets.config(set_name)
     with pytest.raises(ValueError, match=rf"{name}: line 3, column {message}"):
         datasets.build(config).build()
+
+
+@pytest.mark.parametrize(
+    ("kind", "one", "same"),
+    [
+        (pl.Int32, "1", "01"),
+        (pl.Int32, "0", "-0"),
+        (pl.Float64, "1", "1.0"),
+        (pl.Float64, "-0.0", "0"),
+        (pl.Float32, "16777216", "16777217"),
+    ],
+)
+def test_a_value_written_otherwise_is_there_again(tmp_path: Path, kind: type[pl.DataType], one: str, same: str) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text(f"id\n{one}\n7\n{same}\n")
+    with pytest.raises(
+        ValueError, match=rf"line 4, column id: expected each value once, found '{same}' again, as in line 2$"
+    ):
+        read_text(path, {"id": Domain(kind, unique=True)})

@@ -19,7 +19,7 @@ from filelock import FileLock
 from benchmark import disk
 from benchmark.datasets import Data, _cache, _sums
 from benchmark.datasets.prepare import Table, prepare
-from benchmark.files import write_memo
+from benchmark.files import sha256_of, write_memo
 from tests.benchmark.datasets.toy import Toy, table
 
 
@@ -194,10 +194,9 @@ def test_a_damaged_memo_is_ignored(folder: Path, capfd: pytest.CaptureFixture[st
 
 def test_what_has_not_changed_is_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hashed: list[str] = []
-    sha256 = _sums._sha256
-    monkeypatch.setattr(_sums, "_sha256", lambda path: hashed.append(path.name) or sha256(path))
+    monkeypatch.setattr(_sums, "sha256_of", lambda path: hashed.append(path.name) or sha256_of(path))
     built(refuse)
-    _sums._checked.clear()  # as another process
+    _sums._checked.clear()  # as another process of the same sweep
     built(refuse)
     assert hashed == []
     os.utime(folder / LABELS)
@@ -213,6 +212,38 @@ def test_what_has_not_changed_is_read_once(folder: Path, monkeypatch: pytest.Mon
     del hashed[:]
     built(refuse)
     assert hashed == []
+
+
+def test_what_the_disk_changed_is_found_by_the_next_sweep_and_the_next_process(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[str] = []
+    monkeypatch.setattr(_sums, "sha256_of", lambda path: hashed.append(path.name) or sha256_of(path))
+    number = len(list(folder.iterdir())) - 2  # all but sums.json and checked.json
+    for sweep in ("one", "two"):
+        monkeypatch.setenv("MTLBENCH_SWEEP", sweep)
+        for _ in range(2):
+            _sums._checked.clear()  # each is another process of the sweep
+            built(refuse)
+        assert len(hashed) == number
+        del hashed[:]
+    monkeypatch.delenv("MTLBENCH_SWEEP")
+    monkeypatch.setattr(_sums, "_PROCESS", "another")
+    built(refuse)
+    built(refuse)
+    assert len(hashed) == number
+
+
+@pytest.mark.parametrize("sweep", ["", "one"])
+def test_what_was_just_written_counts_as_checked_in_its_sweep_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sweep: str
+) -> None:
+    monkeypatch.setenv("MTLBENCH_CACHE", str(tmp_path))
+    monkeypatch.setattr(disk, "_TICK", 0)
+    if sweep:
+        monkeypatch.setenv("MTLBENCH_SWEEP", sweep)
+    built()
+    assert any(tmp_path.glob("prepared/*/checked.json")) is bool(sweep)
 
 
 def test_of_two_that_find_it_damaged_one_makes_it_again(

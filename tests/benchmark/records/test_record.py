@@ -14,6 +14,7 @@ from benchmark.records.record import (
     MAKES_SOME,
     PLAIN_WEIGHTING,
     Record,
+    find_record,
     identity_of_data,
     load_record,
     load_records,
@@ -115,3 +116,24 @@ def test_a_data_set_without_a_description_is_all_of_its_parameters() -> None:
     outside = {"name": "toy", "file": "b.csv", "label": "sales"}
     assert identity_of_data(outside) == outside
     assert name_of_data(outside) == "toy"
+
+
+def test_files_that_cannot_be_read_are_a_valueerror_with_their_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = make_record()
+    record.files = {".safetensors": "0" * 64}
+    path = record.write(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        record.check_file(path.with_suffix(".safetensors"), ".safetensors")
+    path.with_suffix(".safetensors").mkdir()
+    with pytest.raises(ValueError, match=r"000\.safetensors cannot be read: Is a directory$"):
+        record.check_file(path.with_suffix(".safetensors"), ".safetensors")
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("benchmark.records.record.read_json", refuse)
+    with pytest.raises(ValueError, match=r"000\.json cannot be read: Permission denied$"):
+        find_record(path)
+    assert find_record(path.with_stem("1" * 12)) is None

@@ -69,6 +69,19 @@ def test_what_killed_processes_left_is_found_and_removed(
     assert capsys.readouterr().out == "nothing to remove\n"
 
 
+def test_folders_without_an_owner_are_removed_where_older_versions_made_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MTLBENCH_CACHE", str(tmp_path))
+    monkeypatch.setattr("benchmark.runs.clean.gettempdir", lambda: str(tmp_path / "tmp"))
+    made = [tmp_path / "files" / ".shop-a1_b2c3d", tmp_path / "prepared" / ".shop-0-a1_b2c3d"]
+    of_others = [tmp_path / inner / ".backup-20240101" for inner in ("", "projects", "prepared/shop-0", "files/shop")]
+    for path in (*made, *of_others):
+        path.mkdir(parents=True)
+        os.utime(path, (0, 0))
+    assert leftovers([]) == made
+
+
 def test_a_sweep_cleans_the_folders_of_its_own_records(places: tuple[list[Path], list[Path]]) -> None:
     gone, stay = places
     runs = Path("results", "runs")

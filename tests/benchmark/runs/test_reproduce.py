@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from benchmark import Record, RunConfig, TrainerConfig, configure, load_records, reproduce, run
+from benchmark.cli import main
 from benchmark.files import write_json
 from benchmark.records.packing import pack
 from benchmark.runs.reproduce import repeated
 from tests.benchmark.datasets import own
 from tests.command import mtlbench
-from tests.published import shortest
+from tests.published import shortest, verify
 
 
 def small(folder: Path, **changes: object) -> RunConfig:
@@ -54,6 +55,28 @@ def test_a_trial_a_tuned_and_a_matched_run_come_out_again(tmp_path: Path, purpos
     assert found.again.config.get("matched") == record.config.get("matched")
     assert (found.again.config.get("matched") is not None) is (purpose == "tuned")
     assert {one.split for one in found.headlines} == ({"validation"} if purpose == "trial" else {"validation", "test"})
+
+
+def test_a_broken_neighbour_is_an_error_or_skipped_and_a_run_that_raises_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = run(small(tmp_path)).path(tmp_path)
+    path.with_stem("a" * 12).write_text("{")
+    with pytest.raises(ValueError, match="--skip-broken"):
+        reproduce(path)
+
+    def fail(_: RunConfig) -> Record:
+        raise RuntimeError(
+            "[enforce fail] DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes.\nstack"
+        )
+
+    monkeypatch.setattr("benchmark.runs.reproduce.run", fail)
+    with pytest.raises(SystemExit) as ended:
+        main(["reproduce", str(path), "--skip-broken"])
+    assert ended.value.code == 1
+    told, error = capsys.readouterr().err.splitlines()
+    assert "aaaaaaaaaaaa.json" in told
+    assert "failed this time: RuntimeError: out of memory: not enough memory: you tried to allocate 9 bytes" in error
 
 
 def test_another_number_in_the_record_is_told_with_status_1(tmp_path: Path) -> None:
@@ -121,3 +144,21 @@ def test_published_folders_give_the_shortest_runs_of_two_methods() -> None:
 def test_only_finished_runs_are_published_runs(tmp_path: Path) -> None:
     failed = Record(id="a", status="failed", method="m/equal", purpose="default", seed=0, config={})
     assert shortest([failed]) == []
+
+
+def test_a_published_run_that_fails_does_not_stop_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    record = Record(id="a", status="finished", method="m/equal", purpose="default", seed=0, config={})
+    record.cost["train_seconds"] = 1.0
+    monkeypatch.setattr("tests.published.records_by_path", lambda place: {place: record})
+
+    def fail(place: Path, _: str) -> None:
+        raise ValueError(f"no memory for {place.name}")
+
+    monkeypatch.setattr("tests.published.reproduce", fail)
+    assert not verify(tmp_path)
+    shown = capsys.readouterr().out
+    assert "cannot be run: no memory for one" in shown and "cannot be run: no memory for two" in shown
