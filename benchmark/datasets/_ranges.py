@@ -69,11 +69,14 @@ class Domain:
             return False
 
     def key(self, value: str) -> str:
-        """The same for all texts of one value: 1 and 01 are one integer, 0 and -0.0 one float. The value fits or is empty."""
-        if value and self.kind.is_integer():
-            return str(int(value))
-        if value and self.kind.is_float():
-            return str(np.dtype(self.kind.__name__.lower()).type(value) + 0)  # 0 is what -0.0 + 0 is
+        """The same for all texts of one value: 1 and 01 are one integer, 0 and -0.0 one float. A text of no number is its own."""
+        try:
+            if self.kind.is_integer():
+                return str(int(value))
+            if self.kind.is_float():
+                return str(np.dtype(self.kind.__name__.lower()).type(value) + 0)  # -0.0 + 0 is 0.0
+        except ValueError:
+            pass
         return value
 
     @property

@@ -266,7 +266,7 @@ def find_record(path: str | Path) -> Record | None:
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Makes a ValueError of what the system says of a path, unless it is only that nothing is there."""
+    """Makes a ValueError with the path if a file cannot be read; one that is not there stays a FileNotFoundError."""
     try:
         yield
     except FileNotFoundError:
