@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
@@ -268,6 +269,15 @@ def test_a_state_that_cannot_be_saved_costs_nothing(
     assert without_times(record) == without_times(straight)
 
 
+@pytest.fixture
+def _interruptible() -> Iterator[None]:
+    """SIGINT as Python begins with it: what started the tests, or one of them, may have changed that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interruptible")
 @pytest.mark.parametrize("at", ["_validate", "_select", "epoch"])
 def test_a_signal_during_validation_is_followed_by_the_state_of_that_step(
     at: str, straight: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
