@@ -21,6 +21,8 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
+SWEEP = "MTLBENCH_SWEEP"
+"""The environment variable that names the temporary file of a running sweep. Each sweep has another, which its workers inherit."""
 OTHERS_STAY = 24 * 60 * 60
 """Seconds that a temporary of another machine, whose processes cannot be seen, stays after it was last written to."""
 _OWNER = re.compile(r"^\..*\.mtlbench-([0-9a-f]{8})-(\d+)-(\d+)-[0-9a-f]{8}(\.|$)", re.DOTALL)

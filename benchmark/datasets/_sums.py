@@ -19,11 +19,9 @@ import numpy as np
 
 from benchmark.disk import is_settled, state_of
 from benchmark.files import digest, read_memo, sha256_of, write_json, write_memo
+from benchmark.temporaries import SWEEP
 
 _SUMS, _CHECKED = "sums.json", "checked.json"
-_SWEEP = (
-    "MTLBENCH_SWEEP"  # as `benchmark.runs.progress` names it: each sweep has another value, which its workers inherit
-)
 _PROCESS = secrets.token_hex(8)
 _checked: dict[str, Any] = {}  # by folder, for a cache that this process cannot write
 
@@ -41,7 +39,7 @@ def write_sums(folder: Path, name: str) -> None:
     files = {path.name: {"size": path.stat().st_size, **_array(path), "sha256": sums[path.name]} for path in paths}
     value = {"of": name, "files": files}
     write_json(folder / _SUMS, {"sha256": digest(value), "value": value})
-    if _SWEEP in os.environ:  # else the first to read it checks what the disk kept
+    if SWEEP in os.environ:  # else the first to read it checks what the disk kept
         _remember(folder, value, states)
 
 
@@ -103,7 +101,7 @@ def _sha256_of(paths: Iterable[Path]) -> list[str]:
 
 def _whose(value: Any) -> dict[str, str]:
     """Whom a memo serves: which files, and the sweep or the process."""
-    return {"of": digest(value), "by": os.environ.get(_SWEEP) or _PROCESS}
+    return {"of": digest(value), "by": os.environ.get(SWEEP) or _PROCESS}
 
 
 def _remembered(folder: Path, value: Any) -> dict[str, Any]:

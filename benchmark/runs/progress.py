@@ -25,10 +25,9 @@ from benchmark.kinds import kind_of_metrics
 from benchmark.metrics import headline_of
 from benchmark.records.record import TRIAL, TUNED, Record, name_of_data
 from benchmark.schema import Metrics
-from benchmark.temporaries import temporary_name
+from benchmark.temporaries import SWEEP, temporary_name
 from benchmark.text import duration, one_line
 
-SWEEP = "MTLBENCH_SWEEP"
 SECONDS_BETWEEN_LINES = 60.0  # of one run, where there is no bar
 
 

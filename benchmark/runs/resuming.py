@@ -36,21 +36,22 @@ class Clock:
         return self.before + time.process_time() - self._started
 
 
-def resumed(config: RunConfig, record: Record, trainer: Trainer, clock: Clock, threads: int) -> Saving | None:
+def resumed(
+    config: RunConfig, record: Record, trainer: Trainer, clock: Clock, threads: int, label: str
+) -> Saving | None:
     """Restores the state that an interrupted run saved, if there is one that fits; returns how this one saves its own."""
     if config.checkpoint_every is None:
         return None
     saved = SavedState(path_of_state(config.record_path), _fits(record, trainer, threads))
-    run = f"{record.dataset['name']} {record.method} seed {record.seed}"
     try:
         snapshot = saved.load()
     except ValueError as error:
-        say(f"mtlbench: {run} starts from the beginning: its state in {saved.path} cannot be used: {error}")
+        say(f"mtlbench: {label} starts from the beginning: its state in {saved.path} cannot be used: {error}")
         snapshot = None
     if snapshot is not None:
         clock.before = snapshot.pop(_CPU_SECONDS)
         trainer.state.restore(snapshot)
-        say(f"mtlbench: {run} continues after step {trainer.watch.step:,}, where it was interrupted")
+        say(f"mtlbench: {label} continues after step {trainer.watch.step:,}, where it was interrupted")
     told: list[OSError] = []
 
     def save() -> None:
@@ -58,7 +59,7 @@ def resumed(config: RunConfig, record: Record, trainer: Trainer, clock: Clock, t
             saved.save({**trainer.state.snapshot(), _CPU_SECONDS: clock.seconds})
         except OSError as error:  # a full disk: the state from before stays, and the run needs none to end
             if not told:
-                say(f"mtlbench: {run}: its state was not saved, and the run continues: {error}")
+                say(f"mtlbench: {label}: its state was not saved, and the run continues: {error}")
             told.append(error)
 
     return Saving(None if config.checkpoint_every == EPOCH else int(config.checkpoint_every), save)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -71,7 +71,7 @@ def run(config: RunConfig | DictConfig, *, waits: bool = True) -> Record:
         config = matched(config, data.schema)
         say(told(config))
     identity = identify(data, config.purpose)
-    before = finished_before(config, identity)
+    before = finished_before(config, identity, tell=lambda line: None)  # if it is broken, that is said below
     if before is None:
         check_data(config, data)
         with run_lock(config.record_path, waits=waits):
@@ -103,10 +103,8 @@ def _run(config: RunConfig, data: Data, identity: dict[str, Any]) -> Record:
         raise
     path = record.write(config.results_dir)
     for kept, suffix in _beside(config):
-        if not (kept and record.status == "finished"):
-            path.with_suffix(suffix).unlink(
-                missing_ok=True
-            )  # from an earlier run with this id: it would not fit the record
+        if not (kept and record.status == "finished"):  # from an earlier run with this id: it would not fit the record
+            path.with_suffix(suffix).unlink(missing_ok=True)
     forget_state(config)
     keep_card(config, data, identity)
     return record
@@ -184,7 +182,9 @@ def check_data(config: RunConfig, data: Data) -> None:
     check_judgeable(data, config.trainer.monitor)
 
 
-def finished_before(config: RunConfig, identity: dict[str, Any]) -> Record | None:
+def finished_before(
+    config: RunConfig, identity: dict[str, Any], *, tell: Callable[[str], object] = say
+) -> Record | None:
     """The record of the same run, if it need not be repeated.
 
     That is: same id, same data prepared and split in the same way, finished or diverged (the same would happen again), and
@@ -195,6 +195,7 @@ def finished_before(config: RunConfig, identity: dict[str, Any]) -> Record | Non
     Args:
         config: The run.
         identity: The result of `identify` for its data.
+        tell: Gets that line.
 
     Raises:
         ValueError: if a folder has the name of the record.
@@ -205,7 +206,7 @@ def finished_before(config: RunConfig, identity: dict[str, Any]) -> Record | Non
     try:
         record = None if config.rerun or config.debug else find_record(path)
     except ValueError as error:
-        say(f"mtlbench: {error}; the run counts as not done and runs again")
+        tell(f"mtlbench: {error}; the run counts as not done and runs again")
         return None
     if (
         record is None
@@ -221,7 +222,7 @@ def finished_before(config: RunConfig, identity: dict[str, Any]) -> Record | Non
             except FileNotFoundError:
                 return None
             except ValueError as error:
-                say(f"mtlbench: {error}; the run is repeated")
+                tell(f"mtlbench: {error}; the run is repeated")
                 return None
     return record
 
@@ -277,7 +278,7 @@ def _execute(config: RunConfig, data: Data, record: Record) -> None:
         reset_peak_memory(device)
         label = f"{record.dataset['name']} {record.method} seed {record.seed}"
         clock = Clock()
-        saving = resumed(config, record, trainer, clock, threads)
+        saving = resumed(config, record, trainer, clock, threads, label)
         for entry in trainer.state.entries:
             tracker.epoch(entry)
         num_epochs = config.trainer.max_epochs

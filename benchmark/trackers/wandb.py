@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from benchmark.console import echo
 from benchmark.records.record import Record
+from benchmark.temporaries import SWEEP
 from benchmark.trackers import Tracker, register
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 Mode: TypeAlias = Literal["offline", "online"]
 AGREED = "MTLBENCH_WANDB"
 """The mode of all runs of a sweep, in the environment."""
-SWEEP = "MTLBENCH_SWEEP"
-"""The sweep's file, as `benchmark.runs.progress` names it. A file beside it tells all runs that the server was lost."""
 ANSWER_SECONDS, CALL_SECONDS = 4.0, 10.0
 """How long a server may take to answer at all, and then for the beginning or the end of a run: together at most 15 s."""
 _lost: set[str] = set()  # the sweeps whose server stopped answering in this process
@@ -163,7 +162,7 @@ class WandbTracker(Tracker):
 
 
 def _is_lost() -> bool:
-    """Whether a process of this sweep found that the server stopped answering."""
+    """Whether a process of this sweep found that the server stopped answering, and left a file beside the sweep's."""
     sweep = os.environ.get(SWEEP)
     return sweep is not None and (sweep in _lost or _mark(sweep).exists())
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
@@ -171,7 +170,7 @@ class Trainer:
         self.model.train()
         shown, start = state.position, time.perf_counter() - state.seconds
         try:
-            with held() if saving is not None else nullcontext() as pause:
+            with held(when=saving is not None) as pause:
                 for batch in islice(batches, stop - state.position):
                     self.watch.add(*self.step(batch))
                     state.position += 1
@@ -180,7 +179,7 @@ class Trainer:
                         self.watch.check()
                         progress.step(state.position - shown)
                         shown = state.position
-                    if pause is not None and saving is not None:
+                    if saving is not None:
                         start += self._save_if_due(saving, pause)
         finally:
             state.seconds = time.perf_counter() - start
@@ -198,7 +197,7 @@ class Trainer:
     def _judge(self, saving: Saving | None) -> dict[str, Any]:
         """Validates and selects; at the end of an epoch, ends it in the state. Returns the entry for `Record.epochs`."""
         validation = self._validate()  # it changes nothing in the state, so a signal may end it
-        with held() if saving is not None else nullcontext():
+        with held(when=saving is not None):
             return self._select(validation)
 
     def _select(self, validation: Metrics) -> dict[str, Any]:

@@ -5,42 +5,18 @@ from __future__ import annotations
 import os
 import random
 import subprocess
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from tests.chaos.sweeps import NO_SPACE, PAIR, Reference, command, environment, is_told, last_line
 from tests.chaos.table import Row
+from tests.disks import mounted
 
 On: TypeAlias = Literal["results", "cache"]
 PAGE = 4096  # what a disk of memory counts in
 LARGE = "64m"
 ENDS_WITHIN = 300.0
-
-
-@contextmanager
-def mounted(place: Path, size: int) -> Iterator[None]:
-    """A disk of this many bytes at `place`.
-
-    Raises:
-        PermissionError: where mounting is refused.
-    """
-    place.mkdir(parents=True)
-    try:
-        done = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0755", "tmpfs", str(place)],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-    except FileNotFoundError as error:
-        raise PermissionError("there is no command mount") from error
-    if done.returncode:
-        raise PermissionError(" ".join(done.stderr.split()))
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", str(place)], check=False)
 
 
 def needs(folder: Path) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ import pytest
 from benchmark.datasets.table import Table
 from tests.benchmark.datasets.toy import made, table
 from tests.benchmark.test_disk import refusing
+from tests.disks import small_disk
 
 FULL = (
     r"^the cache folder {}/prepared cannot be written: No space left on device; make room there, or set MTLBENCH_CACHE"
@@ -91,11 +91,7 @@ def test_a_file_that_may_not_be_so_large_is_an_error_and_no_signal(tmp_path: Pat
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 50 kB."""
-    command = ["mount", "-t", "tmpfs", "-o", "size=50k", "tmpfs", str(tmp_path)]
-    if shutil.which("mount") is None or subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("needs the right to mount")
-    yield tmp_path
-    subprocess.run(["umount", "-l", str(tmp_path)], check=True)
+    yield from small_disk(tmp_path / "disk", 50 << 10)
 
 
 def test_disks_of_many_sizes(disk: Path) -> None:

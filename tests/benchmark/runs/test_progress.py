@@ -12,7 +12,8 @@ import pytest
 from benchmark.console import echo
 from benchmark.records.record import Record
 from benchmark.runs import progress
-from benchmark.runs.progress import SWEEP, RunProgress, line_of, sweep_progress
+from benchmark.runs.progress import RunProgress, line_of, sweep_progress
+from benchmark.temporaries import SWEEP
 
 
 def make_record(seed: int = 0) -> Record:
